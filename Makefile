@@ -1,0 +1,32 @@
+# Everything runs in .venv, made when missing and left alone while the inputs are unchanged.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: quickstart test test-fast lint install clean
+
+quickstart: install  ## run a real search campaign and print its table beside the classics
+	$(BIN)/nas run results/quickstart
+	$(BIN)/nas table results/quickstart
+
+test: lint  ## everything: style, types, all tests
+	$(BIN)/python -m pytest
+
+test-fast: install  ## the tests without the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: install  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: $(INSTALLED)  ## make .venv with the pinned versions
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean:  ## remove the environment
+	rm -rf $(VENV)

@@ -1,0 +1,53 @@
+"""Neural architecture search and benchmarking: one language, one recipe, one cost model, one table.
+
+>>> import nas
+>>> resnet = nas.classic("resnet50")                    # an architecture: an immutable graph
+>>> nas.cost(resnet).macs                               # counted from the graph alone
+4089184256
+>>> network = nas.compile(resnet)                       # a torch.fx.GraphModule
+>>> space = nas.space("primitives")
+>>> genotype = space.sample(numpy.random.default_rng(0))
+>>> architecture = space.decode(genotype)
+
+Importing ``nas`` loads no torch, ray or optuna; each name below is imported when first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.architecture.builder import Builder as Builder
+    from nas.architecture.cost import Cost as Cost
+    from nas.architecture.cost import cost as cost
+    from nas.architecture.graph import Architecture as Architecture
+    from nas.architecture.network import compile as compile
+    from nas.classics import classic as classic
+    from nas.errors import InputError as InputError
+    from nas.searchers import searcher as searcher
+    from nas.spaces import space as space
+    from nas.spaces.space import SearchSpace as SearchSpace
+
+_PUBLIC = {
+    "Architecture": "nas.architecture.graph",
+    "Builder": "nas.architecture.builder",
+    "Cost": "nas.architecture.cost",
+    "InputError": "nas.errors",
+    "SearchSpace": "nas.spaces.space",
+    "classic": "nas.classics",
+    "compile": "nas.architecture.network",
+    "cost": "nas.architecture.cost",
+    "searcher": "nas.searchers",
+    "space": "nas.spaces",
+}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'nas' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

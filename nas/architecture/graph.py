@@ -1,0 +1,242 @@
+"""The architecture: an immutable graph of operations that is valid, or was never made."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from types import MappingProxyType
+from typing import Any
+
+from nas.architecture.cost import Cost
+from nas.architecture.fingerprint import fingerprint
+from nas.architecture.operations import (
+    ArchitectureError,
+    Operation,
+    Shape,
+    from_attributes,
+    infer,
+)
+
+INPUT = "input"
+"""The name under which nodes refer to the input."""
+
+_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation in a graph.
+
+    Attributes:
+        name: its dotted path in the network's state dict; not part of the graph's identity.
+        operation: what it does.
+        inputs: the names of the nodes it reads, or ``"input"``.
+    """
+
+    name: str
+    operation: Operation
+    inputs: tuple[str, ...]
+
+
+class Architecture:
+    """A directed acyclic graph of operations with a known shape at every node.
+
+    It is checked while it is made: :class:`ArchitectureError` names the node with a shape that
+    does not fit, the cycle, the unknown input, the name given twice. Nodes that no output needs
+    are left out. Nodes keep the order they are given in, except that one which stands before its
+    inputs moves behind them: the order fixes the draw of random weights.
+
+    Args:
+        input_shape: the input without the batch, channels first: ``(3, 224, 224)``.
+        nodes: the operations.
+        outputs: names of the nodes to return. The first is the main output; others are auxiliary
+            heads, which take part in training only.
+
+    Two architectures are equal when their graphs are equal to the letter; equal ``fingerprint``
+    says that they are the same up to names and order.
+    """
+
+    input_shape: Shape
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    shapes: Mapping[str, Shape]
+    """The output shape of every node, and of ``"input"``."""
+    _costs: Mapping[str, Cost]
+
+    def __init__(
+        self, input_shape: Sequence[int], nodes: Iterable[Node], outputs: Sequence[str]
+    ) -> None:
+        shape = tuple(input_shape)
+        if not shape or any(type(size) is not int or size < 1 for size in shape):
+            raise ArchitectureError(f"input shape must be positive whole numbers, got {shape}")
+        ordered = _ordered(list(nodes))
+        shapes = {INPUT: shape}
+        costs = {}
+        for node in ordered:
+            inputs = tuple(shapes[name] for name in node.inputs)
+            try:
+                shapes[node.name], costs[node.name] = infer(node.operation, inputs)
+            except ArchitectureError as error:
+                raise ArchitectureError(f"node {node.name!r}: {error}") from None
+        if not outputs:
+            raise ArchitectureError("an architecture needs at least one output")
+        for name in outputs:
+            if name not in shapes:
+                raise ArchitectureError(f"output {name!r} is not a node")
+        needed = _ancestors(ordered, outputs)
+        fields = {
+            "input_shape": shape,
+            "nodes": tuple(node for node in ordered if node.name in needed),
+            "outputs": tuple(outputs),
+            "shapes": MappingProxyType(
+                {name: s for name, s in shapes.items() if name in needed or name == INPUT}
+            ),
+            "_costs": costs,
+        }
+        self.__dict__.update(fields)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"an Architecture is immutable: cannot set {name!r}")
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of the main output."""
+        return self.shapes[self.outputs[0]]
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Analytic cost of inference: of the main output and what it needs, heads left out."""
+        needed = _ancestors(self.nodes, self.outputs[:1])
+        costs = [self._costs[node.name] for node in self.nodes if node.name in needed]
+        return Cost(*map(sum, zip(*costs, strict=True))) if costs else Cost()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits, equal for graphs that differ in names and node order only."""
+        return fingerprint(self)
+
+    def inference(self) -> Architecture:
+        """The same architecture without its auxiliary heads."""
+        if len(self.outputs) == 1:
+            return self
+        return Architecture(self.input_shape, self.nodes, self.outputs[:1])
+
+    def to_json(self) -> str:
+        """One line of JSON; :meth:`from_json` gives an equal architecture and the same line."""
+        return json.dumps(
+            {
+                "input_shape": self.input_shape,
+                "nodes": [
+                    {
+                        "name": node.name,
+                        "operation": node.operation.kind,
+                        "inputs": node.inputs,
+                        **node.operation.attributes(),
+                    }
+                    for node in self.nodes
+                ],
+                "outputs": self.outputs,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Architecture:
+        """Read :meth:`to_json`'s form; :class:`ArchitectureError` says what is wrong with it."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ArchitectureError(f"not JSON: {error}") from None
+        if not isinstance(data, dict) or set(data) != {"input_shape", "nodes", "outputs"}:
+            raise ArchitectureError(
+                "an architecture in JSON has the keys input_shape, nodes and outputs"
+            )
+        for key, value in data.items():
+            if not isinstance(value, list):
+                raise ArchitectureError(f"{key} must be a list, got {value!r}")
+        return cls(data["input_shape"], map(_node, data["nodes"]), data["outputs"])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Architecture):
+            return NotImplemented
+        return (self.input_shape, self.nodes, self.outputs) == (
+            other.input_shape,
+            other.nodes,
+            other.outputs,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.input_shape, self.nodes, self.outputs))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Architecture, (self.input_shape, self.nodes, self.outputs)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Architecture {self.input_shape} -> {self.output_shape}: "
+            f"{len(self.nodes)} nodes, {self.cost.params:,} params, {self.cost.macs:,} MACs>"
+        )
+
+
+def _node(data: Any) -> Node:
+    if not isinstance(data, dict) or not {"name", "operation", "inputs"} <= set(data):
+        raise ArchitectureError(f"a node has name, operation, inputs and attributes, got {data!r}")
+    attributes = dict(data)
+    name, kind, inputs = (attributes.pop(key) for key in ("name", "operation", "inputs"))
+    if not isinstance(name, str) or not isinstance(inputs, list):
+        raise ArchitectureError(f"a node's name is text and its inputs a list, got {data!r}")
+    try:
+        return Node(name, from_attributes(kind, attributes), tuple(inputs))
+    except ArchitectureError as error:
+        raise ArchitectureError(f"node {name!r}: {error}") from None
+
+
+def _ordered(nodes: list[Node]) -> list[Node]:
+    """The nodes with every input before its reader, otherwise in the given order."""
+    names = {INPUT}
+    containers: set[str] = set()
+    for node in nodes:
+        if not _NAME.fullmatch(node.name):
+            raise ArchitectureError(
+                f"node {node.name!r}: a name is parts of letters, digits and _ joined by dots"
+            )
+        if node.name in names:
+            raise ArchitectureError(f"node {node.name!r}: the name is taken")
+        names.add(node.name)
+        if "." in node.name:
+            parts = node.name.split(".")[:-1]
+            containers.update(accumulate(parts, "{}.{}".format))
+    for clash in sorted(names & containers):
+        raise ArchitectureError(f"node {clash!r}: is also a container of other nodes")
+    for node in nodes:
+        for name in node.inputs:
+            if name not in names:
+                raise ArchitectureError(f"node {node.name!r}: unknown input {name!r}")
+    ordered: list[Node] = []
+    placed = {INPUT}
+    waiting = nodes
+    while waiting:
+        late = []
+        for node in waiting:
+            if placed.issuperset(node.inputs):
+                ordered.append(node)
+                placed.add(node.name)
+            else:
+                late.append(node)
+        if len(late) == len(waiting):
+            cycle = ", ".join(repr(node.name) for node in late)
+            raise ArchitectureError(f"nodes {cycle}: form a cycle or wait for one")
+        waiting = late
+    return ordered
+
+
+def _ancestors(ordered: Sequence[Node], outputs: Sequence[str]) -> set[str]:
+    """The names that the outputs need, themselves included."""
+    needed = set(outputs)
+    for node in reversed(ordered):
+        if node.name in needed:
+            needed.update(node.inputs)
+    return needed

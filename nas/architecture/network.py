@@ -1,0 +1,81 @@
+"""Architecture to network: a ``torch.fx.GraphModule`` whose module paths are the node names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from nas.architecture.graph import INPUT, Architecture
+
+
+class Network(fx.GraphModule):
+    """The torch network of an architecture.
+
+    In eval mode it returns the main output, ``[batch, *output_shape]``. In training mode an
+    architecture with auxiliary heads returns the tuple of all outputs, main first; without heads
+    there is no difference. Pickling and copying keep the architecture and the weights and build
+    the rest anew, because a ``GraphModule`` subclass does not survive pickle.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        graph = _emit(architecture)
+        super().__init__(_modules(architecture), graph, "Network")
+        self.architecture = architecture
+        self._graphs = {True: graph, False: graph}
+        if len(architecture.outputs) > 1:
+            self._graphs[False] = _emit(architecture.inference())
+
+    def train(self, mode: bool = True) -> Network:
+        """Switch to training or eval mode; eval drops the auxiliary heads from the graph."""
+        super().train(mode)
+        if self._graphs[mode] is not self._graph:
+            self.graph = self._graphs[mode]
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.architecture, self.state_dict(), self.training)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
+        weights = {name: value.clone() for name, value in self.state_dict().items()}
+        return _rebuild(self.architecture, weights, self.training)
+
+
+def compile(architecture: Architecture) -> Network:
+    """Build the torch network of an architecture, in training mode.
+
+    Weights are torch's default initialisation, drawn from the global generator in node order:
+    seed it, or use ``torch.random.fork_rng``, to repeat them. ``with torch.device(...)`` places
+    them.
+    """
+    return Network(architecture)
+
+
+def _rebuild(architecture: Architecture, weights: dict[str, Tensor], training: bool) -> Network:
+    network = Network(architecture)
+    network.load_state_dict(weights, assign=True)
+    return network.train(training)
+
+
+def _modules(architecture: Architecture) -> dict[str, nn.Module]:
+    modules = {}
+    for node in architecture.nodes:
+        inputs = tuple(architecture.shapes[name] for name in node.inputs)
+        module = node.operation.module(inputs)
+        if module is not None:
+            modules[node.name] = module
+    return modules
+
+
+def _emit(architecture: Architecture) -> fx.Graph:
+    graph = fx.Graph()
+    emitted = {INPUT: graph.placeholder(INPUT)}
+    emitted[INPUT].meta["shape"] = architecture.input_shape
+    for node in architecture.nodes:
+        inputs = tuple(emitted[name] for name in node.inputs)
+        emitted[node.name] = node.operation.emit(graph, node.name, inputs)
+        emitted[node.name].meta["shape"] = architecture.shapes[node.name]
+    outputs = [emitted[name] for name in architecture.outputs]
+    graph.output(outputs[0] if len(outputs) == 1 else tuple(outputs))
+    graph.lint()
+    return graph

@@ -1,0 +1,77 @@
+"""The primitive operations: attributes, shape rule, cost rule and torch module in one place."""
+
+from dataclasses import fields
+from typing import Any
+
+from nas.architecture.operations.base import ArchitectureError, Operation, Shape, infer
+from nas.architecture.operations.layers import (
+    Activation,
+    BatchNorm,
+    Dropout,
+    Linear,
+    LocalResponseNorm,
+)
+from nas.architecture.operations.windows import AdaptiveAvgPool, AvgPool, Conv, MaxPool
+from nas.architecture.operations.wiring import (
+    Add,
+    Concat,
+    Flatten,
+    Identity,
+    Mean,
+    Multiply,
+    Pad,
+    Slice,
+    Zero,
+)
+from nas.registry import unknown
+
+__all__ = [
+    "OPERATIONS",
+    "Activation",
+    "AdaptiveAvgPool",
+    "Add",
+    "ArchitectureError",
+    "AvgPool",
+    "BatchNorm",
+    "Concat",
+    "Conv",
+    "Dropout",
+    "Flatten",
+    "Identity",
+    "Linear",
+    "LocalResponseNorm",
+    "MaxPool",
+    "Mean",
+    "Multiply",
+    "Operation",
+    "Pad",
+    "Shape",
+    "Slice",
+    "Zero",
+    "from_attributes",
+    "infer",
+]
+
+OPERATIONS: dict[str, type[Operation]] = {
+    operation.kind: operation
+    for operation in (
+        Conv, MaxPool, AvgPool, AdaptiveAvgPool, Mean, Pad, Linear, BatchNorm, LocalResponseNorm,
+        Activation, Dropout, Identity, Zero, Add, Multiply, Concat, Slice, Flatten,
+    )
+}  # fmt: skip
+"""Every operation by its kind."""
+
+
+def from_attributes(kind: str, attributes: dict[str, Any]) -> Operation:
+    """The operation that JSON describes; unknown kinds and attributes raise, naming the allowed."""
+    if kind not in OPERATIONS:
+        raise ArchitectureError(unknown("operation", kind, OPERATIONS))
+    cls = OPERATIONS[kind]
+    allowed = [field.name for field in fields(cls)]
+    for name in attributes:
+        if name not in allowed:
+            raise ArchitectureError(f"{kind}: {unknown('attribute', name, allowed)}")
+    try:
+        return cls(**attributes)
+    except TypeError as error:
+        raise ArchitectureError(f"{kind}: {error}") from None

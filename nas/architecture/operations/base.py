@@ -1,0 +1,149 @@
+"""The primitive operations: attributes, shape rule, cost rule and torch module, together.
+
+An operation is a frozen dataclass; its fields are the attributes that JSON shows. A shape is a
+tuple without the batch: ``(channels, *spatial)`` or ``(features,)``; how many spatial axes there
+are is read from it, so the same operation serves sequences, images and volumes. Per-axis
+attributes (kernel, stride, padding, dilation) hold one int an axis.
+
+Cost rules are those of fvcore in eval mode at batch 1 (see :class:`nas.architecture.cost.Cost`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from nas.architecture.cost import FREE, Cost
+from nas.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import fx, nn
+
+Shape = tuple[int, ...]
+Axes = tuple[int, ...]
+T = TypeVar("T")
+
+
+class ArchitectureError(InputError):
+    """This architecture cannot exist; the message names the node and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Operation(ABC):
+    """A primitive. Subclasses say what it does to shapes, what it costs and how torch runs it.
+
+    Class attributes:
+        kind: its name in JSON.
+        arity: how many inputs it takes; None means one or more.
+        commutative: whether the order of its inputs does not matter.
+    """
+
+    kind: ClassVar[str]
+    arity: ClassVar[int | None] = 1
+    commutative: ClassVar[bool] = False
+
+    @abstractmethod
+    def shape(self, *inputs: Shape) -> Shape:
+        """The output's shape; :class:`ArchitectureError` where the inputs do not fit."""
+
+    def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
+        """What it costs at batch 1. Free unless a subclass says otherwise."""
+        return FREE
+
+    def module(self, inputs: tuple[Shape, ...]) -> nn.Module | None:
+        """The torch module, or None where :meth:`emit` calls functions alone."""
+        return None
+
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        """Append the call to an fx graph; ``target`` is the module's dotted path."""
+        return graph.call_module(target, inputs)
+
+    @property
+    def label(self) -> str:
+        """A short word for names and drawings."""
+        return self.kind
+
+    def attributes(self) -> dict[str, Any]:
+        """The attributes by name, as JSON writes them once tuples are lists."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@lru_cache(maxsize=1 << 16)
+def infer(operation: Operation, inputs: tuple[Shape, ...]) -> tuple[Shape, Cost]:
+    """Output shape and cost. Remembered, because cells repeat: the rules are pure."""
+    if operation.arity is None:
+        if not inputs:
+            raise ArchitectureError(f"{operation.kind} needs at least one input")
+    elif len(inputs) != operation.arity:
+        raise ArchitectureError(
+            f"{operation.kind} takes {operation.arity} input(s), got {len(inputs)}"
+        )
+    output = operation.shape(*inputs)
+    if min(output) < 1:
+        raise ArchitectureError(f"{operation} makes {output}, an empty shape, of {inputs}")
+    return output, operation.cost(inputs, output)
+
+
+def whole(kind: str, name: str, value: Any, minimum: int = 1) -> int:
+    """A whole number of at least ``minimum``; a bool is none."""
+    if type(value) is not int or value < minimum:
+        raise ArchitectureError(
+            f"{kind}: {name} must be a whole number >= {minimum}, got {value!r}"
+        )
+    return value
+
+
+def flag(kind: str, name: str, value: Any) -> None:
+    """A bool, and nothing that merely looks like one."""
+    if type(value) is not bool:
+        raise ArchitectureError(f"{kind}: {name} must be true or false, got {value!r}")
+
+
+def number(kind: str, name: str, value: Any, low: float, high: float = float("inf")) -> float:
+    """A number in ``[low, high]``."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ArchitectureError(f"{kind}: {name} must be in [{low}, {high}], got {value!r}")
+    return float(value)
+
+
+def axes(kind: str, name: str, value: Any, rank: int, minimum: int = 1) -> Axes:
+    """One whole number an axis; a single int stands for all axes."""
+    values = (value,) * rank if type(value) is int else value
+    if not isinstance(values, tuple | list) or len(values) != rank:
+        raise ArchitectureError(f"{kind}: {name} must be {rank} whole numbers, got {value!r}")
+    return tuple(whole(kind, name, v, minimum) for v in values)
+
+
+def rank_of(value: Any) -> int:
+    """How many axes a per-axis attribute speaks of; an int speaks of one."""
+    return len(value) if isinstance(value, tuple | list) else 1
+
+
+def assign(operation: Operation, **values: Any) -> None:
+    """Write the checked form of attributes; for ``__post_init__`` of a frozen dataclass only."""
+    for name, value in values.items():
+        object.__setattr__(operation, name, value)
+
+
+def spatial_axes(kind: str, shape: Shape, rank: int) -> Shape:
+    """The spatial part of a shape that must have ``rank`` spatial axes."""
+    if len(shape) != rank + 1:
+        raise ArchitectureError(
+            f"{kind} over {rank} axes needs a shape of {rank + 1} numbers (channels first), "
+            f"got {shape}"
+        )
+    return shape[1:]
+
+
+def per_rank(options: tuple[T, T, T], rank: int, kind: str) -> T:
+    """The one of three (1-d, 2-d, 3-d) that fits the rank."""
+    if not 1 <= rank <= 3:
+        raise ArchitectureError(f"{kind} needs one to three spatial axes, got {rank}")
+    return options[rank - 1]
+
+
+def listed(shapes: tuple[Shape, ...]) -> str:
+    """Shapes for a message."""
+    return ", ".join(map(str, shapes))

@@ -1,0 +1,197 @@
+"""Windows that slide over the spatial axes: convolution and pooling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, prod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from nas.architecture.cost import FREE, Cost
+from nas.architecture.operations.base import (
+    ArchitectureError,
+    Axes,
+    Operation,
+    Shape,
+    assign,
+    axes,
+    flag,
+    per_rank,
+    rank_of,
+    spatial_axes,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class _Window(Operation):
+    """A window that slides over the spatial axes; zero padding is symmetric."""
+
+    kernel: Axes
+    stride: Axes = 1  # type: ignore[assignment]
+    padding: Axes = 0  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        rank = rank_of(self.kernel)
+        assign(
+            self,
+            kernel=axes(self.kind, "kernel", self.kernel, rank),
+            stride=axes(self.kind, "stride", self.stride, rank),
+            padding=axes(self.kind, "padding", self.padding, rank, minimum=0),
+        )
+
+    def _slide(self, shape: Shape, dilation: Axes, ceil_mode: bool = False) -> Shape:
+        sizes = spatial_axes(self.kind, shape, len(self.kernel))
+        windows = zip(sizes, self.kernel, self.stride, self.padding, dilation, strict=True)
+        return tuple(self._positions(*window, ceil_mode) for window in windows)
+
+    def _positions(
+        self, size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
+    ) -> int:
+        room = size + 2 * padding - dilation * (kernel - 1) - 1
+        if room < 0:
+            raise ArchitectureError(
+                f"{self.kind}: a window of {dilation * (kernel - 1) + 1} does not fit into "
+                f"size {size} with padding {padding}"
+            )
+        if not ceil_mode:
+            return room // stride + 1
+        count = ceil(room / stride) + 1
+        # A last window that would start in the right-hand padding is dropped, as torch does.
+        return count - 1 if (count - 1) * stride >= size + padding else count
+
+    def _check_pool_padding(self) -> None:
+        for kernel, padding in zip(self.kernel, self.padding, strict=True):
+            if 2 * padding > kernel:
+                raise ArchitectureError(
+                    f"{self.kind}: padding must be at most half the kernel, got "
+                    f"padding {self.padding} for kernel {self.kernel}"
+                )
+
+
+@dataclass(frozen=True)
+class Conv(_Window):
+    """Convolution (cross-correlation); ``groups = channels`` of the input makes it depthwise."""
+
+    kind: ClassVar[str] = "conv"
+    channels: int = 1
+    dilation: Axes = 1  # type: ignore[assignment]
+    groups: int = 1
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        assign(self, dilation=axes(self.kind, "dilation", self.dilation, len(self.kernel)))
+        whole(self.kind, "channels", self.channels)
+        whole(self.kind, "groups", self.groups)
+        flag(self.kind, "bias", self.bias)
+
+    def shape(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        spatial = self._slide(x, self.dilation)
+        if x[0] % self.groups or self.channels % self.groups:
+            raise ArchitectureError(
+                f"conv: groups must divide the channels, got {self.groups} groups for "
+                f"{x[0]} channels in and {self.channels} out"
+            )
+        return (self.channels, *spatial)
+
+    def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
+        weights = self.channels * (inputs[0][0] // self.groups) * prod(self.kernel)
+        macs = weights * prod(output[1:])
+        return Cost(weights + self.channels * self.bias, macs, macs, prod(output))
+
+    def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
+        from torch import nn
+
+        convs = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+        conv: type[Any] = per_rank(convs, len(self.kernel), self.kind)
+        module: nn.Module = conv(
+            inputs[0][0],
+            self.channels,
+            self.kernel,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            self.bias,
+        )
+        return module
+
+
+@dataclass(frozen=True)
+class MaxPool(_Window):
+    """The largest value under the window; padding counts as minus infinity."""
+
+    kind: ClassVar[str] = "max_pool"
+    dilation: Axes = 1  # type: ignore[assignment]
+    ceil_mode: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        assign(self, dilation=axes(self.kind, "dilation", self.dilation, len(self.kernel)))
+        flag(self.kind, "ceil_mode", self.ceil_mode)
+        self._check_pool_padding()
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (inputs[0][0], *self._slide(inputs[0], self.dilation, self.ceil_mode))
+
+    def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
+        from torch import nn
+
+        pool = per_rank((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), len(self.kernel), self.kind)
+        return pool(self.kernel, self.stride, self.padding, self.dilation, ceil_mode=self.ceil_mode)
+
+
+@dataclass(frozen=True)
+class AvgPool(_Window):
+    """The mean under the window; ``count_include_pad`` says whether padding counts as zeros."""
+
+    kind: ClassVar[str] = "avg_pool"
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        flag(self.kind, "ceil_mode", self.ceil_mode)
+        flag(self.kind, "count_include_pad", self.count_include_pad)
+        self._check_pool_padding()
+
+    def shape(self, *inputs: Shape) -> Shape:
+        no_dilation = (1,) * len(self.kernel)
+        return (inputs[0][0], *self._slide(inputs[0], no_dilation, self.ceil_mode))
+
+    def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
+        from torch import nn
+
+        pool: Any = per_rank(
+            (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), len(self.kernel), self.kind
+        )
+        return pool(self.kernel, self.stride, self.padding, self.ceil_mode, self.count_include_pad)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class AdaptiveAvgPool(Operation):
+    """Average pooling to a given size. fvcore counts its input, but only over two axes."""
+
+    kind: ClassVar[str] = "adaptive_avg_pool"
+    size: Axes
+
+    def __post_init__(self) -> None:
+        assign(self, size=axes(self.kind, "size", self.size, rank_of(self.size)))
+
+    def shape(self, *inputs: Shape) -> Shape:
+        spatial_axes(self.kind, inputs[0], len(self.size))
+        return (inputs[0][0], *self.size)
+
+    def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
+        return Cost(flops=prod(inputs[0])) if len(self.size) == 2 else FREE
+
+    def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
+        from torch import nn
+
+        pools = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
+        pool: Any = per_rank(pools, len(self.size), self.kind)
+        return pool(self.size)  # type: ignore[no-any-return]

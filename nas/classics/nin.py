@@ -1,0 +1,33 @@
+"""Network in Network."""
+
+from nas.architecture.builder import Builder, Handle
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import Shape
+
+
+def nin(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architecture:
+    """Network in Network, CIFAR form (Lin et al. 2014, arXiv:1312.4400, section 4.2).
+
+    Widths are those of the authors' Caffe model, whose poolings round up and which has 966,986
+    parameters at ten classes. The last 1x1 convolution has one map a class, averaged globally.
+    """
+    g = Builder(input_shape)
+
+    def mlpconv(x: Handle, widths: list[int], kernel: int) -> Handle:
+        for index, channels in enumerate(widths):
+            size = kernel if index == 0 else 1
+            x = g.relu(g.conv(x, channels, size, padding=size // 2))
+        return x
+
+    def scaled(*widths: int) -> list[int]:
+        return [max(round(width * n), 1) for n in widths]
+
+    with g.scope("block1"):
+        x = mlpconv(g.input, scaled(192, 160, 96), 5)
+    x = g.dropout(g.max_pool(x, 3, 2, ceil_mode=True))
+    with g.scope("block2"):
+        x = mlpconv(x, scaled(192, 192, 192), 5)
+    x = g.dropout(g.avg_pool(x, 3, 2, ceil_mode=True))
+    with g.scope("block3"):
+        x = mlpconv(x, [*scaled(192, 192), classes], 3)
+    return g.build(g.global_pool(x))

@@ -1,0 +1,66 @@
+"""Residual networks."""
+
+from typing import Literal
+
+from nas.architecture.builder import Builder
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import Shape
+from nas.blocks import bottleneck, conv_norm, residual
+
+
+def resnet(
+    input_shape: Shape,
+    classes: int,
+    blocks: tuple[int, int, int, int],
+    bottlenecks: bool,
+    *,
+    width: float = 1.0,
+    stem: Literal["imagenet", "cifar"] = "imagenet",
+) -> Architecture:
+    """ResNet for ImageNet (He et al. 2016, table 1), as in torchvision.
+
+    ``stem="cifar"`` is the usual change for small images: a 3x3 convolution at stride 1 and no
+    max pooling.
+    """
+    g = Builder(input_shape)
+    base = max(round(width * 64), 1)
+    if stem == "imagenet":
+        x = conv_norm(g, g.input, base, 2, ("conv1", "bn1"), kernel=7)
+        x = g.max_pool(x, 3, 2, padding=1)
+    else:
+        x = conv_norm(g, g.input, base, 1, ("conv1", "bn1"))
+    for stage, count in enumerate(blocks):
+        for index in range(count):
+            stride = 2 if stage > 0 and index == 0 else 1
+            channels = base * 2**stage
+            with g.scope(f"layer{stage + 1}.{index}"):
+                if bottlenecks:
+                    x = bottleneck(g, x, 4 * channels, stride)
+                else:
+                    x = residual(g, x, channels, stride)
+    x = g.flatten(g.adaptive_avg_pool(x, 1))
+    return g.build(g.linear(x, classes, name="fc"))
+
+
+def resnet_cifar(
+    input_shape: Shape,
+    classes: int,
+    blocks: int,
+    squeeze: int | None = None,
+    *,
+    width: float = 1.0,
+) -> Architecture:
+    """ResNet for CIFAR, 6n+2 layers with n ``blocks`` a stage (He et al. 2016, section 4.2).
+
+    Shortcuts are option A, without parameters: ResNet-20 has 269,722. ``squeeze`` puts
+    squeeze-and-excitation with that reduction into each block (Hu et al. 2018).
+    """
+    g = Builder(input_shape)
+    base = max(round(width * 16), 1)
+    x = conv_norm(g, g.input, base, 1, ("conv1", "bn1"))
+    for stage in range(3):
+        for index in range(blocks):
+            stride = 2 if stage > 0 and index == 0 else 1
+            with g.scope(f"layer{stage + 1}.{index}"):
+                x = residual(g, x, base * 2**stage, stride, padded_shortcut=True, squeeze=squeeze)
+    return g.build(g.linear(g.global_pool(x), classes, name="fc"))

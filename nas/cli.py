@@ -1,0 +1,175 @@
+"""The command line: one thin function a command. Heavy imports happen inside them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.errors import InputError
+
+if TYPE_CHECKING:
+    from nas.architecture.graph import Architecture
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.command(arguments) or 0)
+    except InputError as error:
+        print(f"nas: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("nas: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `nas sample ... | head` is no error
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nas", description="Neural architecture search and benchmarking."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a campaign, or go on where it stopped")
+    run.add_argument("folder", type=Path, help="holds campaign.yaml; results are written beside it")
+    run.set_defaults(command=_run)
+
+    new = commands.add_parser("new", help="write a commented campaign.yaml")
+    new.add_argument("folder", type=Path, help="is made: results/NAME")
+    new.add_argument("--space", default="primitives", help="default: %(default)s")
+    new.add_argument("--searcher", default="evolution", help="default: %(default)s")
+    new.add_argument("--data", default="digits", help="default: %(default)s")
+    new.set_defaults(command=_new)
+
+    table = commands.add_parser("table", help="print a campaign's table, classics beside the found")
+    table.add_argument("folder", type=Path)
+    table.add_argument("--format", default="text", help="text, csv, markdown or latex")
+    table.set_defaults(command=_table)
+
+    classics = commands.add_parser("classics", help="list the classic architectures")
+    classics.set_defaults(command=_classics)
+
+    cost = commands.add_parser("cost", help="count parameters, MACs, FLOPs and activations")
+    cost.add_argument("name", help="a classic, or a file of architecture JSON")
+    cost.add_argument("--input", help="channels first, for a classic: 3,224,224")
+    cost.add_argument("--classes", type=int, help="for a classic")
+    cost.add_argument("--json", action="store_true", help="print JSON")
+    cost.set_defaults(command=_cost)
+
+    spaces = commands.add_parser("spaces", help="list the search spaces")
+    spaces.set_defaults(command=_spaces)
+
+    sample = commands.add_parser("sample", help="draw genotypes, one JSON line each")
+    sample.add_argument("space", help="a space's name, or a space file")
+    sample.add_argument("-n", type=int, default=1, help="how many; default: %(default)s")
+    sample.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    sample.set_defaults(command=_sample)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from nas.campaigns.runner import run
+
+    return run(arguments.folder)
+
+
+def _new(arguments: argparse.Namespace) -> None:
+    from nas.campaigns.scaffold import new_campaign
+
+    path = new_campaign(arguments.folder, arguments.space, arguments.searcher, arguments.data)
+    print(f"wrote {path}\nnext: nas run {arguments.folder}")
+
+
+def _table(arguments: argparse.Namespace) -> None:
+    from nas.analysis.table import campaign_table, render
+
+    print(render(campaign_table(arguments.folder), arguments.format))
+
+
+def _classics(arguments: argparse.Namespace) -> None:
+    from nas.analysis.table import classics_table, render
+
+    print(render(classics_table(), "text"))
+
+
+def _cost(arguments: argparse.Namespace) -> None:
+    from nas.architecture.cost import Cost, reference_cost
+
+    architecture = _architecture(arguments)
+    reference = reference_cost(architecture)
+    if arguments.json:
+        shown = {
+            "name": arguments.name,
+            "input_shape": architecture.input_shape,
+            **architecture.cost._asdict(),
+            "fvcore": reference.cost._asdict(),
+            "fvcore_uncounted": reference.uncounted,
+        }
+        print(json.dumps(shown, indent=2))
+        return
+    shape = "x".join(map(str, architecture.input_shape))
+    print(f"{arguments.name} at {shape}, batch 1, eval mode")
+    print(f"{'':12} {'analytic':>16} {'fvcore':>16}")
+    for name in Cost._fields:
+        ours, theirs = getattr(architecture.cost, name), getattr(reference.cost, name)
+        print(f"{name:12} {ours:16,} {theirs:16,}")
+    if reference.uncounted:
+        print(f"not counted by fvcore: {', '.join(sorted(reference.uncounted))}")
+
+
+def _architecture(arguments: argparse.Namespace) -> Architecture:
+    from nas.architecture.graph import Architecture
+    from nas.classics import CLASSICS, classic
+
+    path = Path(arguments.name)
+    if arguments.name not in CLASSICS and (path.suffix == ".json" or path.exists()):
+        if arguments.input or arguments.classes:
+            raise InputError(
+                f"{path}: an architecture is bound to its input and classes; "
+                "--input and --classes are for classics"
+            )
+        try:
+            return Architecture.from_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+    shape = None
+    if arguments.input:
+        try:
+            shape = tuple(int(size) for size in arguments.input.split(","))
+        except ValueError:
+            raise InputError(
+                f"--input: must be whole numbers joined by commas, as 3,224,224; "
+                f"got {arguments.input!r}"
+            ) from None
+    return classic(arguments.name, shape, arguments.classes)
+
+
+def _spaces(arguments: argparse.Namespace) -> None:
+    from nas.configuration import read_yaml
+    from nas.spaces import spaces
+    from nas.spaces.family import read_family
+
+    for name, path in spaces().items():
+        family = read_family(read_yaml(path), path)
+        print(f"{name}: {family.description}\n    family {family.family}; {family.paper}")
+        print(f"    members: {', '.join(family.members) or 'none'}")
+
+
+def _sample(arguments: argparse.Namespace) -> None:
+    import numpy as np
+
+    from nas.spaces import space
+
+    drawn_from = space(arguments.space)
+    rng = np.random.default_rng(arguments.seed)
+    for _ in range(arguments.n):
+        print(json.dumps(drawn_from.sample(rng)))

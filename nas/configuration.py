@@ -1,0 +1,142 @@
+"""Typed configuration: YAML in, validated values out, or one message that says what is wrong.
+
+Every file that a user writes (a campaign, a search space) passes through :func:`read_yaml` and
+:func:`validate`; every ``{name: ..., option: ...}`` in one of them through
+:func:`validate_options`, which takes the allowed options and their types from the signature of
+the callable they are for, so an option is declared once.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from nas.errors import InputError
+from nas.registry import unknown
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Config(BaseModel):
+    """Base of every configuration model: frozen, no unknown key, no silent conversion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice and reads ``1e-3`` as a number (as YAML 1.2)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain values of a YAML file; :class:`InputError` names the file and the line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 text: {error.reason}") from None
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise InputError(f"{where}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None
+
+
+def validate(model: type[Model], data: Any, source: str | Path, where: str = "") -> Model:
+    """``data`` as a ``model``, or :class:`InputError`.
+
+    Args:
+        model: the type that the data must have.
+        data: plain values, as YAML or JSON gives them.
+        source: the file they come from, for messages.
+        where: the key path within that file at which ``data`` stands, for messages.
+    """
+    if not isinstance(data, Mapping):
+        raise InputError(
+            f"{source}: {where or 'the file'}: must be a mapping of keys to values; "
+            f"allowed keys: {', '.join(model.model_fields)}"
+        )
+    try:
+        # JSON mode: strict about types, but a list is how JSON and YAML write a tuple.
+        return model.model_validate_json(json.dumps(data))
+    except TypeError as error:
+        raise InputError(f"{source}: {where}: holds a value that is not plain: {error}") from None
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            path = ".".join(str(part) for part in (*filter(None, [where]), *problem["loc"]))
+            message = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "extra_forbidden":
+                *parents, key = problem["loc"]
+                message = unknown("key", key, list(_model_at(model, parents).model_fields))
+            shown = isinstance(problem["input"], str | int | float | bool | None)
+            got = f", got {problem['input']!r}" if shown else ""
+            lines.append(f"{source}: {path or 'top level'}: {message}{got}")
+        raise InputError("\n".join(lines)) from None
+
+
+def _model_at(model: type[BaseModel], path: list[int | str]) -> type[BaseModel]:
+    """The model that stands at a key path; list positions and free keys of a dict are passed."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        model = next(_models_in(field.annotation), model) if field else model
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
+
+
+def validate_options(
+    function: Callable[..., Any], options: Mapping[str, Any], source: str | Path, where: str
+) -> dict[str, Any]:
+    """The keyword-only arguments of ``function`` in ``options``, checked against its signature.
+
+    Returns the given options, converted (lists to tuples) where the signature says so; defaults
+    are left to the function. Raises :class:`InputError` naming the file, the key path, the value
+    and the allowed keys.
+    """
+    model = validate(_options_model(function), dict(options), source, where)
+    return {name: getattr(model, name) for name in options}
+
+
+@cache
+def _options_model(function: Callable[..., Any]) -> type[Config]:
+    called = function.__init__ if inspect.isclass(function) else function
+    hints = get_type_hints(called, include_extras=True)
+    fields: dict[str, Any] = {
+        name: (hints[name], ... if p.default is p.empty else p.default)
+        for name, p in inspect.signature(called).parameters.items()
+        if p.kind is p.KEYWORD_ONLY
+    }
+    return create_model(f"{function.__name__}_options", __base__=Config, **fields)

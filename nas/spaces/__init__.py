@@ -1,0 +1,54 @@
+"""Search spaces by name: YAML files read by one module a family, or functions in Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.errors import InputError
+from nas.registry import Registry, unknown
+
+if TYPE_CHECKING:
+    from nas.spaces.space import SearchSpace
+
+FAMILIES = Registry("family", {"free_graph": "nas.spaces.free_graph:FreeGraph"})
+"""What ``family:`` in a space file may say."""
+
+_PACKAGE = Path(__file__).parents[1]
+_DIRECTORIES = (_PACKAGE / "search_spaces", _PACKAGE.parent / "search_spaces")
+"""Where the shipped spaces are: inside an installed package, beside ``nas/`` in a checkout."""
+
+
+def spaces() -> dict[str, Path]:
+    """The shipped space files by name."""
+    found = (path for directory in _DIRECTORIES for path in directory.glob("*.yaml"))
+    return {path.stem: path for path in sorted(found)}
+
+
+def space(name: str, input_shape: tuple[int, ...] = (3, 32, 32), classes: int = 10) -> SearchSpace:
+    """The search space of a name or a YAML file, bound to an input and a number of classes.
+
+    Args:
+        name: a shipped space (``"primitives"``) or the path of a YAML file.
+        input_shape: what its architectures take, without the batch, channels first.
+        classes: how many outputs they have.
+
+    Raises:
+        InputError: for an unknown name, or naming what is wrong in the file.
+    """
+    from nas.configuration import read_yaml
+    from nas.spaces.family import read_family
+    from nas.spaces.space import SearchSpace
+
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        shipped = spaces()
+        if name not in shipped:
+            raise InputError(f"{unknown('space', name, shipped)}, or the path of a .yaml file")
+        path = shipped[name]
+    family = read_family(read_yaml(path), path)
+    return SearchSpace(
+        lambda choose: family.architecture(choose, tuple(input_shape), classes),
+        path.stem,
+        family.members,
+    )

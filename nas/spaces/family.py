@@ -1,0 +1,48 @@
+"""What every family of YAML spaces has: the common keys, and how a file becomes a family."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import Shape
+from nas.configuration import Config, validate
+from nas.errors import InputError
+from nas.spaces import FAMILIES
+from nas.spaces.space import Choose, Genotype
+
+
+class Family(Config):
+    """A space file. A family is a subclass with its own keys, and :meth:`architecture`."""
+
+    family: str
+    paper: str
+    """Where the space is from, with a link."""
+    description: str = ""
+    members: dict[str, Genotype] = Field(default_factory=dict)
+    """Known genotypes by name."""
+
+    def check(self, source: Path) -> None:
+        """Raise :class:`InputError` for what types alone cannot tell."""
+
+    @abstractmethod
+    def architecture(self, choose: Choose, input_shape: Shape, classes: int) -> Architecture:
+        """The space itself: build an architecture, asking ``choose`` wherever it may vary."""
+
+
+def read_family(data: Any, source: Path) -> Family:
+    """The family that a space file describes; :class:`InputError` names the file and the key."""
+    name = data.get("family") if isinstance(data, dict) else None
+    try:
+        model = FAMILIES[str(name)]
+    except InputError as error:
+        raise InputError(f"{source}: family: {error}") from None
+    assert isinstance(model, type)
+    assert issubclass(model, Family)
+    family = validate(model, data, source)
+    family.check(source)
+    return family
