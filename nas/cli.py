@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
     table = commands.add_parser("table", help="print a campaign's table, classics beside the found")
     table.add_argument("folder", type=Path)
+    table.add_argument("--all", action="store_true", help="add the trials that were not retrained")
     table.add_argument("--format", default="text", help="text, csv, markdown or latex")
     table.set_defaults(command=_table)
 
@@ -90,7 +91,7 @@ def _new(arguments: argparse.Namespace) -> None:
 def _table(arguments: argparse.Namespace) -> None:
     from nas.analysis.table import campaign_table, render
 
-    print(render(campaign_table(arguments.folder), arguments.format))
+    print(render(campaign_table(arguments.folder, arguments.all), arguments.format))
 
 
 def _classics(arguments: argparse.Namespace) -> None:

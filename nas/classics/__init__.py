@@ -27,6 +27,8 @@ class Classic:
             number of classes, the arguments in ``fixed``, and keyword-only options of the user.
         year: when it was published.
         paper: where.
+        source: the implementation whose node names and counts it has: its state dict loads.
+            "paper" where there is none, and counts are the paper's.
         input_shape: what it was designed for, without the batch.
         classes: likewise.
         fixed: what makes it this member of the family.
@@ -35,52 +37,51 @@ class Classic:
     family: str
     year: int
     paper: str
+    source: str
     input_shape: tuple[int, ...] = IMAGENET
     classes: int = 1000
     fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def _cifar(family: str, year: int, paper: str, **fixed: Any) -> Classic:
-    return Classic(family, year, paper, CIFAR, 10, fixed)
+def _cifar(family: str, year: int, paper: str, source: str = "paper", **fixed: Any) -> Classic:
+    return Classic(f"nas.classics.{family}", year, paper, source, CIFAR, 10, fixed)
 
 
-def _imagenet(family: str, year: int, paper: str, **fixed: Any) -> Classic:
-    return Classic(family, year, paper, fixed=fixed)
+def _imagenet(
+    family: str, year: int, paper: str, source: str = "torchvision", **fixed: Any
+) -> Classic:
+    return Classic(f"nas.classics.{family}", year, paper, source, fixed=fixed)
 
 
 _RESNET = "He et al. 2016, arXiv:1512.03385"
+_MOBILENET_V2 = "Sandler et al. 2018, arXiv:1801.04381"
 
 CLASSICS: dict[str, Classic] = {
     "lenet5": Classic(
-        "nas.classics.lenet:lenet5", 1998, "LeCun et al. 1998, Proc. IEEE 86(11)", (1, 32, 32), 10
+        "nas.classics.lenet:lenet5", 1998, "LeCun et al. 1998, Proc. IEEE 86(11)", "paper",
+        (1, 32, 32), 10,
     ),
     "alexnet": _imagenet(
-        "nas.classics.alexnet:alexnet", 2014, "Krizhevsky 2014, arXiv:1404.5997"
+        "alexnet:alexnet", 2014, "Krizhevsky 2014, arXiv:1404.5997"
     ),
-    "nin": _cifar("nas.classics.nin:nin", 2013, "Lin et al. 2014, arXiv:1312.4400"),
-    "vgg16": _imagenet("nas.classics.vgg:vgg", 2014, "Simonyan & Zisserman 2015, arXiv:1409.1556"),
-    "vgg8": _cifar("nas.classics.vgg:vgg8", 2020, "Tian et al. 2020, arXiv:1910.10699"),
+    "nin": _cifar("nin:nin", 2013, "Lin et al. 2014, arXiv:1312.4400"),
+    "vgg16": _imagenet("vgg:vgg", 2014, "Simonyan & Zisserman 2015, arXiv:1409.1556"),
+    "vgg8": _cifar("vgg:vgg8", 2020, "Tian et al. 2020, arXiv:1910.10699"),
     "inception_small": _cifar(
-        "nas.classics.inception:inception_small", 2016, "Zhang et al. 2017, arXiv:1611.03530"
+        "inception:inception_small", 2016, "Zhang et al. 2017, arXiv:1611.03530"
     ),
     "resnet18": _imagenet(
-        "nas.classics.resnet:resnet", 2015, _RESNET, blocks=(2, 2, 2, 2), bottlenecks=False
+        "resnet:resnet", 2015, _RESNET, blocks=(2, 2, 2, 2), bottlenecks=False
     ),
     "resnet50": _imagenet(
-        "nas.classics.resnet:resnet", 2015, _RESNET, blocks=(3, 4, 6, 3), bottlenecks=True
+        "resnet:resnet", 2015, _RESNET, blocks=(3, 4, 6, 3), bottlenecks=True
     ),
-    "resnet20": _cifar("nas.classics.resnet:resnet_cifar", 2015, _RESNET, blocks=3),
+    "resnet20": _cifar("resnet:resnet_cifar", 2015, _RESNET, blocks=3),
     "se_resnet20": _cifar(
-        "nas.classics.resnet:resnet_cifar", 2017, "Hu et al. 2018, arXiv:1709.01507",
+        "resnet:resnet_cifar", 2017, "Hu et al. 2018, arXiv:1709.01507",
         blocks=3, squeeze=16,
     ),
-    "mobilenet_v2": _imagenet(
-        "nas.classics.mobilenet:mobilenet_v2", 2018, "Sandler et al. 2018, arXiv:1801.04381"
-    ),
-    "mobilenet_v2_cifar": _cifar(
-        "nas.classics.mobilenet:mobilenet_v2", 2018, "Sandler et al. 2018, arXiv:1801.04381",
-        stem="cifar",
-    ),
+    "mobilenet_v2": _imagenet("mobilenet:mobilenet_v2", 2018, _MOBILENET_V2),
 }  # fmt: skip
 """Every classic by name."""
 

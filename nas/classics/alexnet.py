@@ -3,6 +3,7 @@
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
+from nas.classics.scaling import scaled
 
 
 def alexnet(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architecture:
@@ -12,7 +13,7 @@ def alexnet(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architec
     def conv(
         x: Handle, channels: int, kernel: int, stride: int, padding: int, index: int
     ) -> Handle:
-        channels = max(round(width * channels), 1)
+        channels = scaled(channels, width)
         return g.relu(g.conv(x, channels, kernel, stride, padding, name=f"features.{index}"))
 
     x = g.max_pool(conv(g.input, 64, 11, 4, 2, 0), 3, 2)
@@ -23,5 +24,5 @@ def alexnet(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architec
     x = g.flatten(g.adaptive_avg_pool(x, 6))
     for index in (1, 4):
         x = g.dropout(x)
-        x = g.relu(g.linear(x, max(round(width * 4096), 1), name=f"classifier.{index}"))
+        x = g.relu(g.linear(x, scaled(4096, width), name=f"classifier.{index}"))
     return g.build(g.linear(x, classes, name="classifier.6"))

@@ -3,6 +3,7 @@
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
+from nas.classics.scaling import scaled
 from nas.blocks import conv_norm
 
 
@@ -15,23 +16,20 @@ def inception_small(input_shape: Shape, classes: int, *, width: float = 1.0) -> 
     """
     g = Builder(input_shape)
 
-    def scaled(channels: int) -> int:
-        return max(round(width * channels), 1)
-
     def module(x: Handle, one: int, three: int) -> Handle:
         with g.scope("branch1"):
-            a = conv_norm(g, x, scaled(one), kernel=1)
+            a = conv_norm(g, x, scaled(one, width), kernel=1)
         with g.scope("branch2"):
-            b = conv_norm(g, x, scaled(three), kernel=3)
+            b = conv_norm(g, x, scaled(three, width), kernel=3)
         return g.concat(a, b)
 
     def reduction(x: Handle, three: int) -> Handle:
         with g.scope("branch1"):
-            a = conv_norm(g, x, scaled(three), 2, kernel=3)
+            a = conv_norm(g, x, scaled(three, width), 2, kernel=3)
         return g.concat(a, g.max_pool(x, 3, 2, padding=1))
 
     with g.scope("stem"):
-        x = conv_norm(g, g.input, scaled(96))
+        x = conv_norm(g, g.input, scaled(96, width))
     stages = (
         ((32, 32), (32, 48), 80),
         ((112, 48), (96, 64), (80, 80), (48, 96), 96),

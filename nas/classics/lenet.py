@@ -3,6 +3,7 @@
 from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
+from nas.classics.scaling import scaled
 
 
 def lenet5(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architecture:
@@ -14,11 +15,11 @@ def lenet5(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architect
     """
     g = Builder(input_shape)
     small = min(g.input.spatial) < 32
-    scaled = [max(round(width * n), 1) for n in (6, 16, 120, 84)]
-    x = g.relu(g.conv(g.input, scaled[0], 5, padding=2 if small else 0, name="conv1"))
+    widths = [scaled(n, width) for n in (6, 16, 120, 84)]
+    x = g.relu(g.conv(g.input, widths[0], 5, padding=2 if small else 0, name="conv1"))
     x = g.max_pool(x, 2)
-    x = g.relu(g.conv(x, scaled[1], 5, name="conv2"))
+    x = g.relu(g.conv(x, widths[1], 5, name="conv2"))
     x = g.flatten(g.max_pool(x, 2))
-    x = g.relu(g.linear(x, scaled[2], name="fc1"))
-    x = g.relu(g.linear(x, scaled[3], name="fc2"))
+    x = g.relu(g.linear(x, widths[2], name="fc1"))
+    x = g.relu(g.linear(x, widths[3], name="fc2"))
     return g.build(g.linear(x, classes, name="fc3"))

@@ -5,15 +5,16 @@ from typing import Literal
 from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
+from nas.classics.scaling import divisible
 from nas.blocks import conv_norm, inverted_residual
 
 
 def mobilenet_v2(
     input_shape: Shape,
     classes: int,
-    stem: Literal["imagenet", "cifar"] = "imagenet",
     *,
     width: float = 1.0,
+    stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
     """MobileNetV2 (Sandler et al. 2018, table 2), as in torchvision.
 
@@ -24,7 +25,7 @@ def mobilenet_v2(
     small = stem == "cifar"
     with g.scope("features.0"):
         x = conv_norm(
-            g, g.input, _divisible(32 * width), 1 if small else 2, ("0", "1"), activation="relu6"
+            g, g.input, divisible(32 * width), 1 if small else 2, ("0", "1"), activation="relu6"
         )
     index = 0
     for expansion, channels, repeats, first_stride in (
@@ -41,16 +42,10 @@ def mobilenet_v2(
             with g.scope(f"features.{index}"):
                 stride = first_stride if repeat == 0 else 1
                 x = inverted_residual(
-                    g, x, _divisible(channels * width), stride, expansion=expansion
+                    g, x, divisible(channels * width), stride, expansion=expansion
                 )
     with g.scope(f"features.{index + 1}"):
-        last = _divisible(1280 * max(width, 1.0))
+        last = divisible(1280 * max(width, 1.0))
         x = conv_norm(g, x, last, 1, ("0", "1"), kernel=1, activation="relu6")
     x = g.flatten(g.adaptive_avg_pool(x, 1))
     return g.build(g.linear(g.dropout(x, 0.2), classes, name="classifier.1"))
-
-
-def _divisible(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of ``divisor``, not more than a tenth below ``channels``."""
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded if rounded >= 0.9 * channels else rounded + divisor

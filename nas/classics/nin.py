@@ -3,6 +3,7 @@
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
+from nas.classics.scaling import scaled
 
 
 def nin(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architecture:
@@ -13,21 +14,21 @@ def nin(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architecture
     """
     g = Builder(input_shape)
 
-    def mlpconv(x: Handle, widths: list[int], kernel: int) -> Handle:
-        for index, channels in enumerate(widths):
+    def mlpconv(x: Handle, channels: list[int], kernel: int) -> Handle:
+        for index, out in enumerate(channels):
             size = kernel if index == 0 else 1
-            x = g.relu(g.conv(x, channels, size, padding=size // 2))
+            x = g.relu(g.conv(x, out, size, padding=size // 2))
         return x
 
-    def scaled(*widths: int) -> list[int]:
-        return [max(round(width * n), 1) for n in widths]
+    def widths(*channels: int) -> list[int]:
+        return [scaled(n, width) for n in channels]
 
     with g.scope("block1"):
-        x = mlpconv(g.input, scaled(192, 160, 96), 5)
+        x = mlpconv(g.input, widths(192, 160, 96), 5)
     x = g.dropout(g.max_pool(x, 3, 2, ceil_mode=True))
     with g.scope("block2"):
-        x = mlpconv(x, scaled(192, 192, 192), 5)
+        x = mlpconv(x, widths(192, 192, 192), 5)
     x = g.dropout(g.avg_pool(x, 3, 2, ceil_mode=True))
     with g.scope("block3"):
-        x = mlpconv(x, [*scaled(192, 192), classes], 3)
+        x = mlpconv(x, [*widths(192, 192), classes], 3)
     return g.build(g.global_pool(x))

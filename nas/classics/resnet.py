@@ -5,6 +5,7 @@ from typing import Literal
 from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
+from nas.classics.scaling import scaled
 from nas.blocks import bottleneck, conv_norm, residual
 
 
@@ -23,7 +24,7 @@ def resnet(
     max pooling.
     """
     g = Builder(input_shape)
-    base = max(round(width * 64), 1)
+    base = scaled(64, width)
     if stem == "imagenet":
         x = conv_norm(g, g.input, base, 2, ("conv1", "bn1"), kernel=7)
         x = g.max_pool(x, 3, 2, padding=1)
@@ -56,7 +57,7 @@ def resnet_cifar(
     squeeze-and-excitation with that reduction into each block (Hu et al. 2018).
     """
     g = Builder(input_shape)
-    base = max(round(width * 16), 1)
+    base = scaled(16, width)
     x = conv_norm(g, g.input, base, 1, ("conv1", "bn1"))
     for stage in range(3):
         for index in range(blocks):

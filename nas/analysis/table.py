@@ -1,0 +1,178 @@
+"""The one table: searched, random-search and classic rows, from a campaign's records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nas.campaigns.records import History, Record, read_records
+from nas.errors import InputError
+from nas.registry import unknown
+
+COLUMNS = {
+    "name": "the classic's name with its options, or the trial that found the architecture",
+    "kind": "found (by the campaign's searcher), random (by its baseline) or classic",
+    "params": "trainable parameters",
+    "macs": "multiply-accumulates of convolution and linear layers, batch 1",
+    "flops": "what fvcore totals; for a row that was not retrained, by the equal analytic rule",
+    "activations": "elements that convolution and linear layers put out",
+    "train_seconds": "wall time of training, mean over seeds",
+    "search_accuracy": "validation accuracy that the search saw: the best of many, so optimistic",
+    "validation_accuracy": "after retraining from scratch, mean over seeds",
+    "test_accuracy": "of the same networks, read once; empty for rows that were not retrained",
+    "test_std": "sample standard deviation of test_accuracy over seeds; empty for one seed",
+    "seeds": "how many networks were retrained",
+}
+"""The table's schema. Accuracies are fractions."""
+
+
+def campaign_table(folder: Path, every_trial: bool = False) -> pd.DataFrame:
+    """The table of a campaign, best validation accuracy first.
+
+    Args:
+        folder: of the campaign; only its ``records.jsonl`` is read.
+        every_trial: add a row for each completed search trial that was not retrained. Without any
+            retrained row they are shown in any case.
+
+    Returns the columns of :data:`COLUMNS`; ``attrs["notes"]`` holds what a reader must know.
+    Raises :class:`InputError` where there are no records or they are corrupt.
+    """
+    records = read_records(folder)
+    history = History(records)
+    if not history.results:
+        raise InputError(f"{folder}: no results yet; run the campaign: nas run {folder}")
+    groups: dict[str, list[tuple[Record, Record]]] = {}
+    searched: dict[str, tuple[Record, Record]] = {}
+    failed = 0
+    for trial, result in history.results.items():
+        ask = history.asks[trial]
+        if result["status"] != "completed":
+            failed += 1
+        elif ask["stage"] == "final":
+            groups.setdefault(ask["label"], []).append((ask, result))
+        else:
+            searched[trial] = (ask, result)
+    rows = [_retrained(label, runs, searched.get(label)) for label, runs in groups.items()]
+    if every_trial or not rows:
+        rows += [_searched(*pair) for trial, pair in searched.items() if trial not in groups]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    order = table["validation_accuracy"].fillna(table["search_accuracy"])
+    table = table.iloc[order.argsort(kind="stable")[::-1]].reset_index(drop=True)
+    table["seeds"] = table["seeds"].astype("Int64")
+    notes = _notes(groups, len(history.results), failed, len(history.unfinished()))
+    table.attrs["notes"] = [*notes, *_question_notes(records[0]["question"])]
+    return table
+
+
+def _retrained(
+    label: str, runs: list[tuple[Record, Record]], found: tuple[Record, Record] | None
+) -> dict[str, Any]:
+    metrics = pd.DataFrame([result["metrics"] for _, result in runs])
+    ask = runs[0][0]
+    return {
+        "name": label,
+        "kind": ask["kind"],
+        **ask["cost"],
+        "flops": metrics["fvcore"].iloc[0]["flops"],
+        "train_seconds": metrics["train_seconds"].mean(),
+        "search_accuracy": found[1]["metrics"]["validation_accuracy"] if found else None,
+        "validation_accuracy": metrics["validation_accuracy"].mean(),
+        "test_accuracy": metrics["test_accuracy"].mean(),
+        "test_std": metrics["test_accuracy"].std(),
+        "seeds": len(runs),
+    }
+
+
+def _searched(ask: Record, result: Record) -> dict[str, Any]:
+    return {
+        "name": ask["trial"],
+        "kind": ask["kind"],
+        **ask["cost"],
+        "train_seconds": result["metrics"]["train_seconds"],
+        "search_accuracy": result["metrics"]["validation_accuracy"],
+        "seeds": 0,
+    }
+
+
+def _notes(
+    groups: dict[str, list[tuple[Record, Record]]], done: int, failed: int, unfinished: int
+) -> Iterator[str]:
+    uncounted = sorted(
+        {
+            operator
+            for runs in groups.values()
+            for _, result in runs
+            for operator in result["metrics"]["fvcore_uncounted"]
+        }
+    )
+    if uncounted:
+        yield f"fvcore does not count: {', '.join(uncounted)}"
+    seeds = {len(runs) for runs in groups.values()}
+    if seeds == {1}:
+        yield "one seed a row: differences within the noise of retraining cannot be told apart"
+    elif len(seeds) > 1:
+        yield f"rows rest on unlike numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
+    yield f"{done} trials, {failed} failed" + (f", {unfinished} unfinished" if unfinished else "")
+
+
+def _question_notes(question: dict[str, Any]) -> Iterator[str]:
+    recipe, data = question["recipe"], question["data"]
+    yield (
+        f"every row: data {data['name']}, split seed {data['split']['seed']}, one recipe of "
+        f"{recipe['epochs']} epochs; selected by validation, test read once by the final stage"
+    )
+
+
+def classics_table() -> pd.DataFrame:
+    """Every classic as published: name, year, cost and paper, oldest first."""
+    from nas.classics import CLASSICS, classic
+
+    rows = []
+    for name, entry in sorted(CLASSICS.items(), key=lambda item: item[1].year):
+        cost = classic(name).cost
+        rows.append(
+            {
+                "name": name,
+                "year": entry.year,
+                "input": "x".join(map(str, entry.input_shape)),
+                "classes": entry.classes,
+                **cost._asdict(),
+                "source": entry.source,
+                "paper": entry.paper,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def render(table: pd.DataFrame, form: str) -> str:
+    """The table as "text", "csv", "markdown" or "latex", its notes below (in CSV left out)."""
+    forms: dict[str, Callable[[], str]] = {
+        "text": lambda: _shown(table).to_string(index=False) + _below("", notes),
+        "csv": lambda: table.to_csv(index=False).rstrip("\n"),
+        "markdown": lambda: _shown(table).to_markdown(index=False) + _below("\n- ", notes),
+        "latex": lambda: _shown(table).to_latex(index=False, escape=True) + _below("% ", notes),
+    }
+    notes = table.attrs.get("notes", [])
+    if form not in forms:
+        raise InputError(f"--format: {unknown('format', form, forms)}")
+    return forms[form]()
+
+
+def _below(mark: str, notes: list[str]) -> str:
+    return "".join(f"\n{mark}{note}" for note in notes)
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as people read them: counts with separators, fractions with four places."""
+    shown = table.copy()
+    for column in shown.columns:
+        if column in ("params", "macs", "flops", "activations"):
+            shown[column] = shown[column].map("{:,.0f}".format)
+        elif column == "train_seconds":
+            shown[column] = shown[column].map("{:.1f}".format)
+        elif column.endswith(("accuracy", "std")):
+            shown[column] = shown[column].map(lambda x: "" if pd.isna(x) else f"{x:.4f}")
+    return shown
