@@ -26,29 +26,38 @@ Model = TypeVar("Model", bound=BaseModel)
 class Config(BaseModel):
     """Base of every configuration model: frozen, no unknown key, no silent conversion."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice and reads ``1e-3`` as a number (as YAML 1.2)."""
+    """Safe YAML that refuses a key given twice; as YAML 1.2, ``1e-3`` is a number, a date text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
+            problem = None
+            if not isinstance(key_node, yaml.ScalarNode):
+                problem = "a key must be a single value"
+            elif key_node.tag == "tag:yaml.org,2002:merge":
+                problem = "merging with '<<' is not supported"
+            elif (key := self.construct_object(key_node)) in seen:
+                problem = f"key {key!r} is given twice"
+            else:
+                seen.add(key)
+            if problem:
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
         return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
+    re.compile(r"^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
 )
+for _first, _resolvers in _Loader.yaml_implicit_resolvers.items():
+    _Loader.yaml_implicit_resolvers[_first] = [
+        (tag, pattern) for tag, pattern in _resolvers if tag != "tag:yaml.org,2002:timestamp"
+    ]
 
 
 def read_yaml(path: Path) -> Any:
@@ -84,19 +93,23 @@ def validate(model: type[Model], data: Any, source: str | Path, where: str = "")
             f"allowed keys: {', '.join(model.model_fields)}"
         )
     try:
+        text = json.dumps(data)
+    except (TypeError, ValueError) as error:
+        place = where or "top level"
+        raise InputError(f"{source}: {place}: holds a value that is not plain: {error}") from None
+    try:
         # JSON mode: strict about types, but a list is how JSON and YAML write a tuple.
-        return model.model_validate_json(json.dumps(data))
-    except TypeError as error:
-        raise InputError(f"{source}: {where}: holds a value that is not plain: {error}") from None
+        return model.model_validate_json(text)
     except ValidationError as error:
         lines = []
         for problem in error.errors():
             path = ".".join(str(part) for part in (*filter(None, [where]), *problem["loc"]))
             message = problem["msg"].removeprefix("Value error, ")
+            shown = isinstance(problem["input"], str | int | float | bool | None)
             if problem["type"] == "extra_forbidden":
                 *parents, key = problem["loc"]
                 message = unknown("key", key, list(_model_at(model, parents).model_fields))
-            shown = isinstance(problem["input"], str | int | float | bool | None)
+                shown = False
             got = f", got {problem['input']!r}" if shown else ""
             lines.append(f"{source}: {path or 'top level'}: {message}{got}")
         raise InputError("\n".join(lines)) from None

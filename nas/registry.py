@@ -44,4 +44,4 @@ def unknown(kind: str, name: object, allowed: Mapping[str, Any] | list[str]) -> 
     """The message for a name that is not in ``allowed``, with the nearest one suggested."""
     close = difflib.get_close_matches(str(name), list(allowed), n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown {kind} {name!r}{hint}; allowed: {', '.join(allowed)}"
+    return f"unknown {kind} {name!r}{hint}; allowed: {', '.join(allowed) or 'none'}"

@@ -32,6 +32,7 @@ from nas.architecture.operations import (
     Zero,
     infer,
 )
+from nas.architecture.operations.base import Axes, axes
 from nas.architecture.operations.layers import Function
 
 PerAxis = int | Sequence[int]
@@ -123,7 +124,7 @@ class Builder:
         name: str | None = None,
     ) -> Handle:
         """Convolution to ``channels``."""
-        window = _Window(x, kernel, stride, dilation)
+        window = _Window("conv", x, kernel, stride, dilation)
         x, sides = self._padded(x, window, padding, "zero", name)
         operation = Conv(
             window.kernel,
@@ -161,8 +162,8 @@ class Builder:
         name: str | None = None,
     ) -> Handle:
         """Max pooling; ``stride`` is the kernel unless given."""
-        window = _Window(x, kernel, kernel if stride is None else stride, dilation)
-        x, sides = self._padded(x, window, padding, "lowest", name)
+        window = _Window("max_pool", x, kernel, stride, dilation)
+        x, sides = self._padded(x, window, padding, "lowest", name, at_most_half=True)
         operation = MaxPool(
             window.kernel, window.stride, sides, dilation=window.dilation, ceil_mode=ceil_mode
         )
@@ -178,9 +179,19 @@ class Builder:
         count_include_pad: bool = True,
         name: str | None = None,
     ) -> Handle:
-        """Average pooling; ``stride`` is the kernel unless given."""
-        window = _Window(x, kernel, kernel if stride is None else stride, 1)
-        x, sides = self._padded(x, window, padding, "zero", name)
+        """Average pooling; ``stride`` is the kernel unless given.
+
+        ``count_include_pad=False`` needs padding that the operation itself can do: even, and at
+        most half the kernel.
+        """
+        window = _Window("avg_pool", x, kernel, stride, 1)
+        unpadded = x
+        x, sides = self._padded(x, window, padding, "zero", name, at_most_half=True)
+        if x is not unpadded and not count_include_pad:
+            raise ArchitectureError(
+                f"avg_pool: padding {padding!r} is uneven or over half the kernel here and becomes "
+                "a node of its own, whose zeros count_include_pad=False cannot leave out"
+            )
         operation = AvgPool(
             window.kernel,
             window.stride,
@@ -192,7 +203,8 @@ class Builder:
 
     def adaptive_avg_pool(self, x: Handle, size: PerAxis, name: str | None = None) -> Handle:
         """Average pooling to ``size`` an axis."""
-        return self.add_operation(AdaptiveAvgPool(_per_axis(size, len(x.spatial))), x, name=name)
+        operation = AdaptiveAvgPool(axes("adaptive_avg_pool", "size", size, len(x.spatial)))
+        return self.add_operation(operation, x, name=name)
 
     def global_pool(self, x: Handle, keep_axes: bool = False, name: str | None = None) -> Handle:
         """The mean of each channel: ``(C, ...)`` to ``(C,)``, or to ``(C, 1, ...)``."""
@@ -215,17 +227,23 @@ class Builder:
         padding: Padding,
         fill: Literal["zero", "lowest"],
         name: str | None,
-    ) -> tuple[Handle, tuple[int, ...]]:
-        """The symmetric padding for the operation; an uneven one becomes a pad node before it."""
+        at_most_half: bool = False,
+    ) -> tuple[Handle, Axes]:
+        """The padding that the operation can do itself; any other becomes a pad node before it.
+
+        A window does even padding; a pool (``at_most_half``), at most half its kernel.
+        """
         if not isinstance(padding, str):
-            return x, _per_axis(padding, len(window.kernel))
+            return x, axes(window.kind, "padding", padding, len(window.kernel), minimum=0)
         if padding not in ("valid", "same", "full"):
             raise ArchitectureError(
-                f"padding must be 'valid', 'same', 'full' or numbers, got {padding!r}"
+                f"{window.kind}: padding must be valid, same, full or numbers, got {padding!r}"
             )
         amounts = window.border(x.spatial, padding)
-        if all(before == after for before, after in amounts):
-            return x, tuple(before for before, _ in amounts)
+        sides = tuple(before for before, _ in amounts)
+        small = all(2 * side <= k for side, k in zip(sides, window.kernel, strict=True))
+        if all(before == after for before, after in amounts) and (small or not at_most_half):
+            return x, sides
         x = self.pad(x, amounts, fill, name=f"{name}_pad" if name else None)
         return x, (0,) * len(amounts)
 
@@ -303,18 +321,17 @@ class Builder:
         return self.add_operation(Zero(stride), x, name=name)
 
 
-def _per_axis(value: PerAxis, rank: int) -> tuple[int, ...]:
-    return (value,) * rank if isinstance(value, int) else tuple(value)
-
-
 class _Window:
-    """Kernel, stride and dilation with one number an axis."""
+    """Kernel, stride (the kernel unless given) and dilation with one number an axis."""
 
-    def __init__(self, x: Handle, kernel: PerAxis, stride: PerAxis, dilation: PerAxis) -> None:
+    def __init__(
+        self, kind: str, x: Handle, kernel: PerAxis, stride: PerAxis | None, dilation: PerAxis
+    ) -> None:
         rank = len(x.spatial)
-        self.kernel = _per_axis(kernel, rank)
-        self.stride = _per_axis(stride, rank)
-        self.dilation = _per_axis(dilation, rank)
+        self.kind = kind
+        self.kernel = axes(kind, "kernel", kernel, rank)
+        self.stride = self.kernel if stride is None else axes(kind, "stride", stride, rank)
+        self.dilation = axes(kind, "dilation", dilation, rank)
 
     def border(self, sizes: Shape, padding: str) -> list[tuple[int, int]]:
         """``(before, after)`` an axis for "valid", "same" or "full"."""

@@ -41,6 +41,9 @@ class Node:
     operation: Operation
     inputs: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+
 
 class Architecture:
     """A directed acyclic graph of operations with a known shape at every node.
@@ -87,6 +90,8 @@ class Architecture:
         for name in outputs:
             if name not in shapes:
                 raise ArchitectureError(f"output {name!r} is not a node")
+        if len(set(outputs)) < len(outputs):
+            raise ArchitectureError(f"an output is given twice: {', '.join(outputs)}")
         needed = _ancestors(ordered, outputs)
         fields = {
             "input_shape": shape,
@@ -101,6 +106,9 @@ class Architecture:
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"an Architecture is immutable: cannot set {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"an Architecture is immutable: cannot delete {name!r}")
 
     @property
     def output_shape(self) -> Shape:
@@ -157,6 +165,8 @@ class Architecture:
         for key, value in data.items():
             if not isinstance(value, list):
                 raise ArchitectureError(f"{key} must be a list, got {value!r}")
+        if not _texts(data["outputs"]):
+            raise ArchitectureError(f"outputs must be names, got {data['outputs']!r}")
         return cls(data["input_shape"], map(_node, data["nodes"]), data["outputs"])
 
     def __eq__(self, other: object) -> bool:
@@ -186,12 +196,18 @@ def _node(data: Any) -> Node:
         raise ArchitectureError(f"a node has name, operation, inputs and attributes, got {data!r}")
     attributes = dict(data)
     name, kind, inputs = (attributes.pop(key) for key in ("name", "operation", "inputs"))
-    if not isinstance(name, str) or not isinstance(inputs, list):
-        raise ArchitectureError(f"a node's name is text and its inputs a list, got {data!r}")
+    if not _texts([name, kind]) or not isinstance(inputs, list) or not _texts(inputs):
+        raise ArchitectureError(
+            f"a node's name and operation are text and its inputs a list of names, got {data!r}"
+        )
     try:
         return Node(name, from_attributes(kind, attributes), tuple(inputs))
     except ArchitectureError as error:
         raise ArchitectureError(f"node {name!r}: {error}") from None
+
+
+def _texts(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _ordered(nodes: list[Node]) -> list[Node]:

@@ -5,8 +5,8 @@ from typing import Literal
 from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
-from nas.classics.scaling import divisible
 from nas.blocks import conv_norm, inverted_residual
+from nas.classics.scaling import divisible
 
 
 def mobilenet_v2(

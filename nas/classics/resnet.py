@@ -5,8 +5,8 @@ from typing import Literal
 from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
-from nas.classics.scaling import scaled
 from nas.blocks import bottleneck, conv_norm, residual
+from nas.classics.scaling import scaled
 
 
 def resnet(

@@ -3,8 +3,8 @@
 from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
-from nas.classics.scaling import scaled
 from nas.blocks import conv_norm
+from nas.classics.scaling import scaled
 
 
 def vgg(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architecture:

@@ -1,6 +1,6 @@
 """The primitive operations: attributes, shape rule, cost rule and torch module in one place."""
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from nas.architecture.operations.base import ArchitectureError, Operation, Shape, infer
@@ -71,7 +71,7 @@ def from_attributes(kind: str, attributes: dict[str, Any]) -> Operation:
     for name in attributes:
         if name not in allowed:
             raise ArchitectureError(f"{kind}: {unknown('attribute', name, allowed)}")
-    try:
-        return cls(**attributes)
-    except TypeError as error:
-        raise ArchitectureError(f"{kind}: {error}") from None
+    for field in fields(cls):
+        if field.default is MISSING and field.name not in attributes:
+            raise ArchitectureError(f"{kind}: attribute {field.name!r} is missing")
+    return cls(**attributes)

@@ -13,6 +13,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from math import isfinite
+from sys import float_info
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from nas.architecture.cost import FREE, Cost
@@ -102,9 +104,11 @@ def flag(kind: str, name: str, value: Any) -> None:
 
 
 def number(kind: str, name: str, value: Any, low: float, high: float = float("inf")) -> float:
-    """A number in ``[low, high]``."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ArchitectureError(f"{kind}: {name} must be in [{low}, {high}], got {value!r}")
+    """A finite number from ``low`` to ``high``; a bool is none."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    if not plain or not low <= value <= min(high, float_info.max):
+        limit = f" and <= {high}" if isfinite(high) else ""
+        raise ArchitectureError(f"{kind}: {name} must be a number >= {low}{limit}, got {value!r}")
     return float(value)
 
 
@@ -116,9 +120,12 @@ def axes(kind: str, name: str, value: Any, rank: int, minimum: int = 1) -> Axes:
     return tuple(whole(kind, name, v, minimum) for v in values)
 
 
-def rank_of(value: Any) -> int:
-    """How many axes a per-axis attribute speaks of; an int speaks of one."""
-    return len(value) if isinstance(value, tuple | list) else 1
+def rank_of(kind: str, name: str, value: Any) -> int:
+    """How many axes a per-axis attribute speaks of, one to three; an int speaks of one."""
+    rank = len(value) if isinstance(value, tuple | list) else 1
+    if not 1 <= rank <= 3:
+        raise ArchitectureError(f"{kind}: {name} must be of one to three axes, got {value!r}")
+    return rank
 
 
 def assign(operation: Operation, **values: Any) -> None:
@@ -137,10 +144,8 @@ def spatial_axes(kind: str, shape: Shape, rank: int) -> Shape:
     return shape[1:]
 
 
-def per_rank(options: tuple[T, T, T], rank: int, kind: str) -> T:
+def per_rank(options: tuple[T, T, T], rank: int) -> T:
     """The one of three (1-d, 2-d, 3-d) that fits the rank."""
-    if not 1 <= rank <= 3:
-        raise ArchitectureError(f"{kind} needs one to three spatial axes, got {rank}")
     return options[rank - 1]
 
 

@@ -70,6 +70,8 @@ class BatchNorm(Operation):
         flag(self.kind, "affine", self.affine)
 
     def shape(self, *inputs: Shape) -> Shape:
+        if len(inputs[0]) > 4:
+            raise ArchitectureError(f"batch_norm takes at most three spatial axes, got {inputs[0]}")
         return inputs[0]
 
     def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
@@ -81,7 +83,7 @@ class BatchNorm(Operation):
         from torch import nn
 
         norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-        norm = per_rank(norms, max(len(inputs[0]) - 1, 1), self.kind)
+        norm = per_rank(norms, max(len(inputs[0]) - 1, 1))
         return norm(inputs[0][0], self.epsilon, self.momentum, self.affine)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, prod
+from operator import gt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nas.architecture.cost import FREE, Cost
@@ -34,7 +35,7 @@ class _Window(Operation):
     padding: Axes = 0  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        rank = rank_of(self.kernel)
+        rank = rank_of(self.kind, "kernel", self.kernel)
         assign(
             self,
             kernel=axes(self.kind, "kernel", self.kernel, rank),
@@ -51,14 +52,14 @@ class _Window(Operation):
         self, size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
     ) -> int:
         room = size + 2 * padding - dilation * (kernel - 1) - 1
-        if room < 0:
+        count = (ceil(room / stride) if ceil_mode else room // stride) + 1
+        if count < 1:
             raise ArchitectureError(
                 f"{self.kind}: a window of {dilation * (kernel - 1) + 1} does not fit into "
                 f"size {size} with padding {padding}"
             )
         if not ceil_mode:
-            return room // stride + 1
-        count = ceil(room / stride) + 1
+            return count
         # A last window that would start in the right-hand padding is dropped, as torch does.
         return count - 1 if (count - 1) * stride >= size + padding else count
 
@@ -76,7 +77,7 @@ class Conv(_Window):
     """Convolution (cross-correlation); ``groups = channels`` of the input makes it depthwise."""
 
     kind: ClassVar[str] = "conv"
-    channels: int = 1
+    channels: int = field(kw_only=True)
     dilation: Axes = 1  # type: ignore[assignment]
     groups: int = 1
     bias: bool = True
@@ -107,7 +108,7 @@ class Conv(_Window):
         from torch import nn
 
         convs = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-        conv: type[Any] = per_rank(convs, len(self.kernel), self.kind)
+        conv: type[Any] = per_rank(convs, len(self.kernel))
         module: nn.Module = conv(
             inputs[0][0],
             self.channels,
@@ -141,7 +142,7 @@ class MaxPool(_Window):
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn
 
-        pool = per_rank((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), len(self.kernel), self.kind)
+        pool = per_rank((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), len(self.kernel))
         return pool(self.kernel, self.stride, self.padding, self.dilation, ceil_mode=self.ceil_mode)
 
 
@@ -160,15 +161,18 @@ class AvgPool(_Window):
         self._check_pool_padding()
 
     def shape(self, *inputs: Shape) -> Shape:
+        if len(self.kernel) == 3 and any(map(gt, self.kernel, inputs[0][1:])):
+            raise ArchitectureError(
+                "avg_pool: torch needs a kernel no larger than the input over three axes, got "
+                f"{self.kernel} for {inputs[0]}"
+            )
         no_dilation = (1,) * len(self.kernel)
         return (inputs[0][0], *self._slide(inputs[0], no_dilation, self.ceil_mode))
 
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn
 
-        pool: Any = per_rank(
-            (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), len(self.kernel), self.kind
-        )
+        pool: Any = per_rank((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), len(self.kernel))
         return pool(self.kernel, self.stride, self.padding, self.ceil_mode, self.count_include_pad)  # type: ignore[no-any-return]
 
 
@@ -180,7 +184,8 @@ class AdaptiveAvgPool(Operation):
     size: Axes
 
     def __post_init__(self) -> None:
-        assign(self, size=axes(self.kind, "size", self.size, rank_of(self.size)))
+        rank = rank_of(self.kind, "size", self.size)
+        assign(self, size=axes(self.kind, "size", self.size, rank))
 
     def shape(self, *inputs: Shape) -> Shape:
         spatial_axes(self.kind, inputs[0], len(self.size))
@@ -193,5 +198,5 @@ class AdaptiveAvgPool(Operation):
         from torch import nn
 
         pools = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-        pool: Any = per_rank(pools, len(self.size), self.kind)
+        pool: Any = per_rank(pools, len(self.size))
         return pool(self.size)  # type: ignore[no-any-return]

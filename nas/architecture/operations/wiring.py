@@ -16,6 +16,7 @@ from nas.architecture.operations.base import (
     axes,
     flag,
     listed,
+    rank_of,
     spatial_axes,
     whole,
 )
@@ -133,7 +134,11 @@ class Slice(Operation):
 
     def __post_init__(self) -> None:
         whole(self.kind, "start", self.start, minimum=0)
-        whole(self.kind, "stop", self.stop, minimum=self.start + 1)
+        whole(self.kind, "stop", self.stop)
+        if self.stop <= self.start:
+            raise ArchitectureError(
+                f"slice: stop must be greater than start, got {self.stop} and {self.start}"
+            )
 
     def shape(self, *inputs: Shape) -> Shape:
         if self.stop > inputs[0][0]:
@@ -195,8 +200,9 @@ class Pad(Operation):
     fill: Literal["zero", "lowest"] = "zero"
 
     def __post_init__(self) -> None:
-        pairs = tuple(axes(self.kind, "amounts", pair, 2, minimum=0) for pair in self.amounts)
-        assign(self, amounts=pairs)
+        rank_of(self.kind, "amounts", self.amounts)
+        pairs = self.amounts if isinstance(self.amounts, tuple | list) else (self.amounts,)
+        assign(self, amounts=tuple(axes(self.kind, "amounts", p, 2, minimum=0) for p in pairs))
         if self.fill not in ("zero", "lowest"):
             raise ArchitectureError(f"pad: {unknown('fill', self.fill, ['zero', 'lowest'])}")
 
