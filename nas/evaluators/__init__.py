@@ -1,0 +1,1 @@
+"""What gives a trial its observation."""

@@ -1,0 +1,127 @@
+"""The evaluator that trains: a trial in, its observation out, both plain JSON."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+
+from nas.architecture.cost import reference_cost
+from nas.architecture.graph import Architecture
+from nas.architecture.network import compile
+from nas.configuration import Config, validate
+from nas.errors import InputError
+from nas.training import data, recipe
+from nas.training.loop import Epoch, measure, train
+
+SOURCE = "training request"
+
+
+class Request(Config):
+    """One trial.
+
+    ``architecture`` is its JSON; ``data`` and ``recipe`` are sections of a campaign; ``threads``
+    are the CPU cores that the trial has; ``test`` asks for what goes into the final table too,
+    the test accuracy and fvcore's counts, which only the final stage does.
+    """
+
+    architecture: str
+    data: dict[str, Any]
+    recipe: dict[str, Any]
+    seed: Annotated[int, Field(ge=0)]
+    device: Literal["cpu", "cuda", "auto"] = "auto"
+    threads: Annotated[int, Field(ge=1)] = 1
+    test: bool = False
+
+
+def evaluate(
+    request: Mapping[str, Any], report: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
+    """Train a :class:`Request` from scratch.
+
+    Args:
+        request: the fields of a :class:`Request`.
+        report: hears of every epoch: the fields of :class:`nas.training.loop.Epoch`. An exception
+            that it raises ends the training.
+
+    Returns ``validation_accuracy`` (a fraction), ``validation_loss`` and ``train_loss`` (nats) of
+    the last epoch, ``epochs``, ``train_seconds``, ``evaluation_seconds``, ``curve`` (an entry an
+    epoch), ``device`` (what "auto" became), ``data_checksum`` (the split's).
+    Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
+    ``fvcore_uncounted`` (the operators that it does not count).
+
+    Sets torch's threads for this process, and keeps the last data sets loaded. Raises
+    :class:`InputError` where the request, or the fit of architecture and data, is wrong, and
+    :class:`nas.training.loop.Diverged`.
+    """
+    trial = validate(Request, request, SOURCE)
+    data_config = data.resolve(trial.data, SOURCE, "data")
+    how = recipe.resolve(trial.recipe, SOURCE, "recipe")
+    device = _device(trial.device)
+    architecture = Architecture.from_json(trial.architecture)
+    images = _search_data(data_config.model_dump_json())
+    _check_fit(architecture, images)
+    torch.set_num_threads(trial.threads)
+
+    def tell(epoch: Epoch) -> None:
+        if report is not None:
+            report(asdict(epoch))
+
+    result = train(lambda: compile(architecture), images, how, trial.seed, device, tell)
+    last = result.curve[-1]
+    observation = {
+        "validation_accuracy": last.validation_accuracy,
+        "validation_loss": last.validation_loss,
+        "train_loss": last.train_loss,
+        "epochs": last.epoch,
+        "train_seconds": result.train_seconds,
+        "evaluation_seconds": result.evaluation_seconds,
+        "curve": [asdict(epoch) for epoch in result.curve],
+        "device": device,
+        "data_checksum": images.checksum,
+    }
+    if trial.test:
+        counted = reference_cost(architecture)
+        observation["fvcore"] = counted.cost._asdict()
+        observation["fvcore_uncounted"] = sorted(counted.uncounted)
+        _, observation["test_accuracy"] = measure(
+            result.network, _held_out(data_config.model_dump_json()), images
+        )
+    return observation
+
+
+@lru_cache(maxsize=2)
+def _search_data(config: str) -> data.SearchData:
+    return data.search_data(data.resolve(json.loads(config), SOURCE, "data"))
+
+
+@lru_cache(maxsize=1)
+def _held_out(config: str) -> data.Part:
+    return data.held_out(data.resolve(json.loads(config), SOURCE, "data"))
+
+
+def _device(asked: str) -> str:
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"{SOURCE}: device: cuda is not available here; allowed: cpu, auto")
+    return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _check_fit(architecture: Architecture, images: data.SearchData) -> None:
+    if architecture.input_shape != images.input_shape:
+        raise InputError(
+            f"the architecture takes {architecture.input_shape} images, the data set has "
+            f"{images.input_shape} ones (channels, height, width)"
+        )
+    if architecture.output_shape != (images.classes,):
+        raise InputError(
+            f"the architecture returns {architecture.output_shape}, the data set has "
+            f"{images.classes} classes"
+        )
+    if len(architecture.outputs) > 1:
+        raise InputError(
+            f"the architecture has {len(architecture.outputs)} outputs, training takes one: "
+            "Architecture.inference() leaves auxiliary heads out"
+        )

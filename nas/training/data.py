@@ -1,0 +1,197 @@
+"""The one split of each data set into train, validation and test.
+
+A search gets a :class:`SearchData`, which holds no test image; the test part comes from
+:func:`held_out` alone, which only the final stage calls.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from nas.configuration import Config, validate, validate_options
+from nas.errors import InputError
+from nas.registry import unknown
+from nas.training.datasets import DATASETS, Images, Integers, Pixels
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class SplitConfig(Config):
+    """How the images are divided: fractions of every class, and the seed of the draw.
+
+    ``test`` is left out where the data set has an official test part; train and validation then
+    share the rest.
+    """
+
+    train: Fraction
+    validation: Fraction
+    test: Fraction | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> "SplitConfig":
+        given = [part for part in (self.train, self.validation, self.test) if part is not None]
+        if abs(sum(given) - 1) > 1e-9:
+            raise InputError(f"the fractions must sum to 1, but sum to {sum(given):.10g}")
+        return self
+
+
+class DataConfig(Config):
+    """The ``data`` section of a campaign: a data set, its loader's options, and the split."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    split: SplitConfig
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in DATASETS:
+            raise InputError(unknown("data set", name, DATASETS))
+        return name
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the loader."""
+        return dict(self.model_extra or {})
+
+
+def resolve(data: Any, source: str | Path, where: str = "data") -> DataConfig:
+    """``data`` as a :class:`DataConfig`, its loader's options checked too.
+
+    Raises :class:`InputError` naming the file ``source`` and the key path under ``where``.
+    """
+    config = validate(DataConfig, data, source, where)
+    validate_options(DATASETS[config.name], config.options, source, where)
+    return config
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Sorted indices of the train, validation and test images; every image is in one of them."""
+
+    train: Integers
+    validation: Integers
+    test: Integers
+
+    @property
+    def checksum(self) -> str:
+        """16 hex digits over the indices: equal exactly when the splits are."""
+        digest = blake2b(digest_size=8)
+        for part in (self.train, self.validation, self.test):
+            digest.update(len(part).to_bytes(8, "little") + part.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def split(images: Images, config: SplitConfig) -> Split:
+    """The stratified split: each class is divided by the fractions, by largest remainder.
+
+    Raises :class:`InputError` where ``config.test`` contradicts the data set or a class is too
+    small for every part to hold one of its images.
+    """
+    if images.official_test and config.test is not None:
+        raise InputError(
+            f"split.test: the data set has an official test part of {images.official_test} images: "
+            f"leave test out and let train and validation sum to 1, got {config.test}"
+        )
+    if not images.official_test and config.test is None:
+        raise InputError("split.test: is needed: the data set has no official test part")
+    fractions = [part for part in (config.train, config.validation, config.test) if part]
+    rng = np.random.default_rng(config.seed)
+    free = len(images.labels) - images.official_test
+    drawn: list[list[Integers]] = [[] for _ in fractions]
+    for label in range(images.classes):
+        members = rng.permutation(np.flatnonzero(images.labels[:free] == label))
+        sizes = largest_remainder(len(members), fractions)
+        if 0 in sizes:
+            raise InputError(
+                f"split: class {label} has {len(members)} images, too few for fractions {fractions}"
+            )
+        for part, chosen in zip(drawn, np.split(members, np.cumsum(sizes)[:-1]), strict=True):
+            part.append(chosen)
+    parts = [np.sort(np.concatenate(part)).astype(np.int64) for part in drawn]
+    if images.official_test:
+        parts.append(np.arange(free, len(images.labels), dtype=np.int64))
+    return Split(*parts)
+
+
+def largest_remainder(total: int, fractions: list[float]) -> list[int]:
+    """``total`` divided by fractions that sum to 1: floors, the rest to the largest remainders.
+
+    Of equal remainders the first comes first.
+    """
+    quotas = [total * fraction for fraction in fractions]
+    sizes = [int(quota) for quota in quotas]
+    # Rounded, so that 25 * 0.02 and 25 * 0.14 tie as they do on paper.
+    order = sorted(range(len(quotas)), key=lambda i: (-round(quotas[i] - sizes[i], 9), i))
+    for i in order[: total - sum(sizes)]:
+        sizes[i] += 1
+    return sizes
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One part of a data set: ``images`` uint8 [N, C, H, W] and ``labels`` int64 [N]."""
+
+    images: Pixels
+    labels: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class SearchData:
+    """What a search may see of a data set.
+
+    ``mean`` and ``std`` are of the training pixels, a channel each, in units of a pixel (0 to 255).
+    ``checksum`` is the split's.
+    """
+
+    train: Part
+    validation: Part
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: int
+    checksum: str
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(C, H, W)."""
+        return self.train.images.shape[1:]
+
+
+def search_data(config: DataConfig) -> SearchData:
+    """The train and validation parts; :class:`InputError` where files or split are wrong."""
+    images, parts = _load(config)
+    train = _part(images, parts.train)
+    pixels = train.images.size // train.images.shape[1]
+    mean = train.images.sum((0, 2, 3), dtype=np.uint64) / pixels
+    squares = np.square(train.images, dtype=np.uint16).sum((0, 2, 3), dtype=np.uint64) / pixels
+    std = np.sqrt(squares - mean**2)
+    return SearchData(
+        train=train,
+        validation=_part(images, parts.validation),
+        mean=tuple(mean.tolist()),
+        std=tuple(np.where(std > 0, std, 1.0).tolist()),
+        classes=images.classes,
+        checksum=parts.checksum,
+    )
+
+
+def held_out(config: DataConfig) -> Part:
+    """The test part, for the final stage alone."""
+    images, parts = _load(config)
+    return _part(images, parts.test)
+
+
+def _load(config: DataConfig) -> tuple[Images, Split]:
+    options = validate_options(DATASETS[config.name], config.options, config.name, "data")
+    images = DATASETS[config.name](**options)
+    return images, split(images, config.split)
+
+
+def _part(images: Images, indices: Integers) -> Part:
+    return Part(images.images[indices], images.labels[indices])

@@ -1,0 +1,159 @@
+"""The recipe: every training hyperparameter, frozen and hashed."""
+
+import json
+import math
+from hashlib import blake2b
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from nas.configuration import Config, validate
+from nas.errors import InputError
+from nas.registry import unknown
+
+Epochs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+Inside = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Recipe(Config):
+    """How a network is trained; what is built into it (dropout, say) is the architecture's."""
+
+    epochs: int = Field(ge=1, description="Passes over the training images.")
+    batch_size: int = Field(ge=2, description="Images a step.")
+    optimizer: Literal["sgd", "adamw"] = Field(description="SGD is with Nesterov momentum.")
+    learning_rate: Positive = Field(description="Peak learning rate.")
+    momentum: BelowOne = Field(0.9, description="SGD's momentum, AdamW's beta 1.")
+    weight_decay: NotNegative = Field(
+        0.0, description="Times the weight: added to the gradient (SGD), decoupled (AdamW)."
+    )
+    decay_norm_and_bias: bool = Field(
+        False, description="Whether parameters of one dimension (norms, biases) decay as well."
+    )
+    schedule: Literal["constant", "cosine", "step", "one_cycle"] = Field(
+        "cosine", description="How the learning rate falls; see `learning_rate_at`."
+    )
+    warmup_epochs: Epochs = Field(
+        0.0, description="Epochs in which the learning rate rises to its peak."
+    )
+    steps: tuple[Inside, ...] = Field(
+        (0.5, 0.75),
+        description="Fractions of the training at which `step` cuts the learning rate.",
+    )
+    step_factor: Inside = Field(0.1, description="What `step` multiplies the learning rate by.")
+    label_smoothing: BelowOne = Field(
+        0.0, description="Probability spread evenly over the classes (Szegedy et al. 2016, sec. 7)."
+    )
+    gradient_clip: Positive | None = Field(
+        None, description="Largest L2 norm of the whole gradient; null: not clipped."
+    )
+    augment: Literal["none", "shift", "shift_flip"] = Field(
+        "none", description="Random shifts, or shifts and horizontal flips, of training images."
+    )
+    pad: int = Field(4, ge=0, description="Largest shift either way, in pixels; black moves in.")
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> "Recipe":
+        if self.warmup_epochs > self.epochs:
+            raise InputError(
+                f"warmup_epochs must be at most epochs ({self.epochs}), got {self.warmup_epochs}"
+            )
+        if self.schedule == "one_cycle" and not 0 < self.warmup_epochs < self.epochs:
+            raise InputError(
+                "schedule one_cycle rises for warmup_epochs and then falls: warmup_epochs must be "
+                f"above 0 and below epochs ({self.epochs}), got {self.warmup_epochs}"
+            )
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over all fields: equal exactly when the recipes are."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
+        """The learning rate of a step, counted from 0.
+
+        - ``constant``: the peak.
+        - ``cosine``: half a cosine from the peak towards 0 (Loshchilov & Hutter,
+          arXiv:1608.03983, eq. 5, without restarts).
+        - ``step``: the peak times ``step_factor`` for each of ``steps`` passed.
+        - ``one_cycle``: a cosine from peak / 25 up to the peak over ``warmup_epochs``, then one
+          down to peak / 250,000 (Smith & Topin, arXiv:1708.07120, with torch's ``OneCycleLR``
+          defaults; momentum stays as it is).
+
+        The others rise linearly over ``warmup_epochs`` before (Goyal et al., arXiv:1706.02677,
+        section 2.2), in equal increments, the first step one increment above 0. ``cosine`` runs
+        over what is left; ``steps`` count from the start.
+        """
+        warm, total = self.warmup_epochs * steps_per_epoch, self.epochs * steps_per_epoch
+        after = (step - warm) / (total - warm) if step > warm else 0.0
+        match self.schedule:
+            case "one_cycle" if step < warm:
+                share = _cosine(1 / 25, 1.0, step / warm)
+            case "one_cycle":
+                share = _cosine(1.0, 1 / 250_000, after)
+            case _ if step < warm:
+                share = min(1.0, (step + 1) / warm)
+            case "cosine":
+                share = _cosine(1.0, 0.0, after)
+            case "step":
+                share = self.step_factor ** sum(step >= part * total for part in self.steps)
+            case "constant":
+                share = 1.0
+        return self.learning_rate * share
+
+
+def _cosine(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # For small data on a CPU: our own. AdamW, because it trains both the batch-normed and most of
+    # the older classics in a few epochs.
+    "quick": {
+        "epochs": 6,
+        "batch_size": 32,
+        "optimizer": "adamw",
+        "learning_rate": 3e-3,
+        "weight_decay": 0.02,
+        "schedule": "cosine",
+        "warmup_epochs": 1.0,
+        "gradient_clip": 1.0,
+        "augment": "shift",
+        "pad": 1,
+    },
+    # The classic 200 epochs: Zagoruyko & Komodakis, arXiv:1605.07146, section 3. Deviation: black
+    # pixels move in with a shift (as He et al., arXiv:1512.03385, section 4.2), not reflections.
+    "cifar": {
+        "epochs": 200,
+        "batch_size": 128,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "decay_norm_and_bias": True,
+        "schedule": "step",
+        "steps": [0.3, 0.6, 0.8],
+        "step_factor": 0.2,
+        "augment": "shift_flip",
+        "pad": 4,
+    },
+}
+
+
+def resolve(data: Any, source: str | Path, where: str = "recipe") -> Recipe:
+    """A recipe as users write it: ``{preset: quick, epochs: 8}``, or all fields without a preset.
+
+    Raises :class:`InputError` naming the file ``source`` and the key path under ``where``.
+    """
+    if not isinstance(data, dict) or "preset" not in data:
+        return validate(Recipe, data, source, where)
+    overrides = dict(data)
+    preset = overrides.pop("preset")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise InputError(f"{source}: {where}.preset: {unknown('preset', preset, PRESETS)}")
+    return validate(Recipe, {**PRESETS[preset], **overrides}, source, where)

@@ -1,0 +1,130 @@
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from nas.architecture.builder import Builder
+from nas.architecture.graph import Architecture
+from nas.errors import InputError
+from nas.evaluators.training import evaluate
+from nas.training import data
+from nas.training.recipe import resolve
+
+SPLIT = {"train": 0.6, "validation": 0.2, "test": 0.2, "seed": 0}
+
+
+def small(input_shape: tuple[int, ...] = (1, 8, 8), classes: int = 10, heads: int = 1) -> str:
+    g = Builder(input_shape)
+    x = g.relu(g.batch_norm(g.conv(g.input, 16, kernel=3, padding="same", bias=False)))
+    x = g.relu(g.batch_norm(g.conv(x, 32, kernel=3, stride=2, padding=1, bias=False)))
+    x = g.flatten(x)
+    outputs = [g.linear(x, classes) for _ in range(heads)]
+    architecture: Architecture = g.build(*outputs)
+    return architecture.to_json()
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    return {
+        "architecture": small(),
+        "data": {"name": "digits", "split": SPLIT},
+        "recipe": {"preset": "quick", "epochs": 3},
+        "seed": 0,
+        "device": "cpu",
+        "threads": 1,
+        **changes,
+    }
+
+
+def without_seconds(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: without_seconds(v) for k, v in value.items() if not k.endswith("_seconds")}
+    return [without_seconds(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_an_architecture_learns_the_digits_and_the_result_is_plain() -> None:
+    heard: list[dict[str, Any]] = []
+    observation = evaluate(request(), heard.append)
+    assert json.loads(json.dumps(observation)) == observation
+    assert observation["validation_accuracy"] > 0.9
+    assert observation["curve"] == heard
+    assert len(heard) == observation["epochs"] == 3
+    for name in ("validation_accuracy", "validation_loss", "train_loss"):
+        assert observation[name] == heard[-1][name]
+    assert observation["device"] == "cpu"
+    assert torch.get_num_threads() == 1
+
+
+def test_the_test_accuracy_is_there_only_when_asked_for() -> None:
+    searched, final = evaluate(request()), evaluate(request(test=True))
+    assert not any("test" in name for name in searched)
+    assert final["test_accuracy"] > 0.85
+    assert final["test_accuracy"] * 357 == pytest.approx(round(final["test_accuracy"] * 357))
+    architecture = Architecture.from_json(request()["architecture"])
+    assert final["fvcore"] == architecture.cost._asdict()
+    for name in ("test_accuracy", "fvcore", "fvcore_uncounted"):
+        del final[name]
+    assert without_seconds(final) == without_seconds(searched)
+
+
+def test_a_trial_repeats_and_a_whole_recipe_serves_as_well() -> None:
+    whole = json.loads(resolve({"preset": "quick", "epochs": 3}, "test").model_dump_json())
+    first, again = evaluate(request()), evaluate(request(recipe=whole))
+    assert without_seconds(first) == without_seconds(again)
+    assert without_seconds(first) != without_seconds(evaluate(request(seed=1)))
+
+
+def test_a_warm_worker_loads_a_data_set_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate(request())
+
+    def refuse(config: object) -> None:
+        raise AssertionError("loaded again")
+
+    monkeypatch.setattr(data, "search_data", refuse)
+    evaluate(request(recipe={"preset": "quick", "epochs": 1, "warmup_epochs": 0}, seed=5))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": small((1, 16, 16))}, r"takes \(1, 16, 16\) images, .* \(1, 8, 8\)"),
+        ({"architecture": small(classes=7)}, r"returns \(7,\), the data set has 10 classes"),
+        ({"architecture": small(heads=2)}, "has 2 outputs, training takes one"),
+        ({"data": {"name": "digits"}}, "training request: data.split: Field required"),
+        ({"recipe": {"preset": "none"}}, "training request: recipe.preset: unknown preset"),
+        ({"device": "tpu"}, "training request: device: "),
+        ({"threads": 0}, "training request: threads: "),
+        ({"sead": 1}, r"unknown key 'sead' \(did you mean 'seed'\?\)"),
+    ],
+)
+def test_a_wrong_request_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        evaluate(request(**changes))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="device: cuda is not available here"):
+        evaluate(request(device="cuda"))
+    assert evaluate(request(device="auto"))["device"] == "cpu"
+
+
+def test_an_exception_of_the_listener_ends_the_training() -> None:
+    heard = []
+
+    def stop(epoch: dict[str, Any]) -> None:
+        heard.append(epoch["epoch"])
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        evaluate(request(), stop)
+    assert heard == [1]

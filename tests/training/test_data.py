@@ -1,0 +1,278 @@
+import gzip
+import struct
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas.errors import InputError
+from nas.training import data, datasets
+from nas.training.data import SplitConfig
+from nas.training.datasets import Images
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+DIGITS = {"name": "digits", "split": {"train": 0.6, "validation": 0.2, "test": 0.2}}
+
+
+def images_with(counts: list[int], official_test: int = 0, seed: int = 0) -> Images:
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    labels = np.concatenate([labels, np.zeros(official_test, np.int64)])
+    return Images(np.zeros((len(labels), 1, 1, 1), np.uint8), labels, len(counts), official_test)
+
+
+# --- the split ---
+
+
+@given(
+    counts=st.lists(st.integers(10, 60), min_size=1, max_size=5),
+    tenths=st.sampled_from([(6, 2, 2), (8, 1, 1), (5, 3, 2), (1, 1, 8), (7, 3, 0), (5, 5, 0)]),
+    seed=st.integers(0, 2**32),
+)
+def test_the_split_is_stratified_disjoint_and_covers_all(
+    counts: list[int], tenths: tuple[int, int, int], seed: int
+) -> None:
+    official = 0 if tenths[2] else 7
+    images = images_with(counts, official)
+    train, validation, test = (tenth / 10 or None for tenth in tenths)
+    assert train
+    assert validation
+    config = SplitConfig(train=train, validation=validation, test=test, seed=seed)
+    split = data.split(images, config)
+    everything = np.concatenate([split.train, split.validation, split.test])
+    assert np.array_equal(np.sort(everything), np.arange(len(images.labels)))
+    if official:
+        assert np.array_equal(split.test, np.arange(sum(counts), sum(counts) + 7))
+    for part, tenth in zip((split.train, split.validation, split.test), tenths, strict=True):
+        assert np.all(np.diff(part) > 0)
+        if tenth:
+            held = np.bincount(images.labels[part], minlength=len(counts))
+            assert np.all(np.abs(held * 10 - np.array(counts) * tenth) < 10)
+
+
+@pytest.mark.parametrize(
+    ("total", "fractions", "sizes"),
+    [
+        (10, [0.6, 0.2, 0.2], [6, 2, 2]),
+        (7, [0.5, 0.3, 0.2], [4, 2, 1]),  # 3.5, 2.1, 1.4
+        (178, [0.6, 0.2, 0.2], [107, 36, 35]),  # 106.8, 35.6, 35.6: a tie
+        (25, [0.02, 0.14, 0.84], [1, 3, 21]),  # 0.5, 3.5, 21: a tie, 3.5000000000000004 in floats
+        (3, [0.5, 0.5], [2, 1]),
+    ],
+)
+def test_largest_remainder(total: int, fractions: list[float], sizes: list[int]) -> None:
+    assert data.largest_remainder(total, fractions) == sizes
+
+
+def test_the_checksum_belongs_to_the_indices() -> None:
+    images = images_with([30, 20])
+    one, again, other = (
+        data.split(images, SplitConfig(train=0.5, validation=0.25, test=0.25, seed=seed))
+        for seed in (0, 0, 1)
+    )
+    assert one.checksum == again.checksum != other.checksum
+    assert len(one.checksum) == 16
+    # The same indices, divided at another place.
+    a = data.Split(np.array([0, 1]), np.array([2]), np.array([3]))
+    b = data.Split(np.array([0]), np.array([1, 2]), np.array([3]))
+    assert a.checksum != b.checksum
+
+
+def test_a_class_too_small_for_the_fractions_is_named() -> None:
+    with pytest.raises(InputError, match="class 1 has 1 images"):
+        data.split(images_with([20, 1]), SplitConfig(train=0.6, validation=0.2, test=0.2))
+
+
+def test_test_fraction_and_official_test_part_exclude_each_other() -> None:
+    with pytest.raises(InputError, match=r"split.test: .* official test part of 7 images"):
+        data.split(images_with([20], 7), SplitConfig(train=0.6, validation=0.2, test=0.2))
+    with pytest.raises(InputError, match=r"split.test: is needed"):
+        data.split(images_with([20]), SplitConfig(train=0.6, validation=0.4))
+
+
+# --- configuration ---
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "digit"}, "c.yaml: data.name: unknown data set 'digit' (did you mean 'digits'?)"),
+        ({"resolutoin": 16}, "unknown key 'resolutoin' (did you mean 'resolution'?)"),
+        ({"resolution": 0}, "c.yaml: data.resolution: "),
+        ({"resolution": "16"}, "c.yaml: data.resolution: "),
+        ({"split": {"train": 0.6, "validation": 0.2, "test": 0.1}}, "must sum to 1"),
+        ({"split": {"train": 1.0, "validation": 0.0}}, "c.yaml: data.split.validation: "),
+        ({"split": {"train": 0.6, "valid": 0.4}}, "(did you mean 'validation'?)"),
+        ({"split": None}, "c.yaml: data.split: "),
+        ({"name": "mnist", "split": {"train": 0.5, "validation": 0.5}}, "c.yaml: data.root: "),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_path(change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        data.resolve({**DIGITS, **change}, "c.yaml")
+    assert message in str(error.value)
+
+
+def test_a_right_section_passes() -> None:
+    config = data.resolve({**DIGITS, "resolution": 16}, "c.yaml")
+    assert config.options == {"resolution": 16}
+    assert config.split.seed == 0
+
+
+# --- digits, and what a search sees ---
+
+
+def test_digits_are_the_published_ones() -> None:
+    digits = datasets.digits()
+    # https://archive.ics.uci.edu/dataset/80: the class distribution of the test half.
+    counts = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert np.bincount(digits.labels).tolist() == counts
+    assert digits.images.shape == (1797, 1, 8, 8)
+    assert digits.images.dtype == np.uint8
+    assert (digits.images.min(), digits.images.max()) == (0, 255)
+    assert digits.labels.dtype == np.int64
+
+
+def test_search_data_holds_train_and_validation_alone() -> None:
+    config = data.resolve(DIGITS, "c.yaml")
+    found, held_out = data.search_data(config), data.held_out(config)
+    names = {field.name for field in fields(found)}
+    assert names == {"train", "validation", "mean", "std", "classes", "checksum"}
+    assert found.input_shape == (1, 8, 8)
+    parts = (found.train, found.validation, held_out)
+    assert [len(part.labels) for part in parts] == [1078, 362, 357]
+    pixels = [{image.tobytes() for image in part.images} for part in parts]
+    assert not pixels[2] & (pixels[0] | pixels[1])
+    assert found.mean == pytest.approx([found.train.images.mean(dtype=np.float64)], rel=1e-12)
+    assert found.std == pytest.approx([found.train.images.std(dtype=np.float64)], rel=1e-9)
+
+
+def test_a_constant_channel_does_not_divide_by_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = images_with([20])
+    monkeypatch.setattr(datasets, "digits", lambda: images)
+    assert data.search_data(data.resolve(DIGITS, "c.yaml")).std == (1.0,)
+
+
+@pytest.mark.parametrize("side", [3, 5, 8, 13, 16])
+def test_resizing_agrees_with_pillow(side: int) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    originals = datasets.digits().images[:20]
+    resized = datasets.resize(originals, side)
+    assert resized.shape == (20, 1, side, side)
+    for original, ours in zip(originals, resized, strict=True):
+        theirs = pillow.fromarray(original[0]).resize((side, side), pillow.Resampling.BILINEAR)
+        assert np.abs(ours[0].astype(int) - np.asarray(theirs).astype(int)).max() <= 1
+
+
+# --- idx files ---
+
+
+def write_idx(path: Path, values: np.ndarray, kind: int = 8) -> None:
+    header = struct.pack(f">HBB{values.ndim}I", 0, kind, values.ndim, *values.shape)
+    path.write_bytes(gzip.compress(header + values.tobytes()))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for part, n in (("train", 40), ("t10k", 20)):
+        pixels = rng.integers(0, 256, (n, 6, 5), dtype=np.uint8)
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte.gz", pixels)
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte.gz", np.arange(n, dtype=np.uint8) % 10)
+    return tmp_path
+
+
+def test_a_small_official_directory_is_read(root: Path) -> None:
+    images = datasets.mnist(root=str(root))
+    assert images.images.shape == (60, 1, 6, 5)
+    assert images.official_test == 20
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 6, 5), dtype=np.uint8)
+    assert np.array_equal(images.images[:40, 0], pixels)
+    section = {"name": "mnist", "root": str(root), "split": {"train": 0.5, "validation": 0.5}}
+    config = data.resolve(section, "c.yaml")
+    assert len(data.search_data(config).train.labels) == 20
+    assert data.held_out(config).labels.tolist() == list(range(10)) * 2
+    assert np.array_equal(data.held_out(config).images, images.images[40:])
+
+
+IMAGES, LABELS = "train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
+
+
+@pytest.mark.parametrize("name", [IMAGES, LABELS])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file"),
+        (b"", "torn or corrupted|starts with"),
+        (b"<html>404</html>", "Not a gzipped file"),
+        (gzip.compress(b"\0\0\x08\x03" + bytes(2000))[:-20], "torn or corrupted"),
+        (gzip.compress(b""), "starts with bytes"),
+        (gzip.compress(b"\0\0\x0d\x03" + bytes(20)), "starts with bytes 00 00 0d 03"),
+        (gzip.compress(b"\x89PNG" + bytes(20)), "starts with bytes 89 50 4e 47"),
+    ],
+)
+def test_a_bad_file_is_named(root: Path, name: str, content: bytes | None, message: str) -> None:
+    path = root / name
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as error:
+        datasets.mnist(root=str(root))
+    assert str(path) in str(error.value)
+    assert "expected a gzipped idx file of uint8" in str(error.value)
+
+
+def test_a_flipped_byte_is_noticed(root: Path) -> None:
+    content = bytearray((root / IMAGES).read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (root / IMAGES).write_bytes(content)
+    with pytest.raises(InputError, match=IMAGES):
+        datasets.mnist(root=str(root))
+
+
+def test_sizes_that_disagree_are_named(root: Path) -> None:
+    header = struct.pack(">HBB3I", 0, 8, 3, 40, 6, 5)
+    (root / IMAGES).write_bytes(gzip.compress(header + bytes(7)))
+    with pytest.raises(InputError, match="holds 7 values for a size of 40x6x5"):
+        datasets.mnist(root=str(root))
+    write_idx(root / IMAGES, np.zeros((40, 5, 5), np.uint8))
+    with pytest.raises(InputError, match="differ in size: 5x5 and 6x5"):
+        datasets.mnist(root=str(root))
+    write_idx(root / LABELS, np.zeros(3, np.uint8))
+    with pytest.raises(InputError, match="3 labels for 20 images"):
+        datasets.mnist(root=str(root))
+    write_idx(root / LABELS, np.full(20, 10, np.uint8))
+    with pytest.raises(InputError, match="holds label 10; expected 0 to 9"):
+        datasets.mnist(root=str(root))
+
+
+def test_the_real_fashion_mnist() -> None:
+    root = SHARED / "fashion-mnist"
+    if not (root / IMAGES).exists():
+        pytest.skip("the official Fashion-MNIST files are not here")
+    split = {"train": 0.9, "validation": 0.1}
+    section = {"name": "fashion_mnist", "root": str(root), "split": split}
+    config = data.resolve(section, "c.yaml")
+    found, held_out = data.search_data(config), data.held_out(config)
+    assert np.bincount(found.train.labels).tolist() == [5400] * 10
+    assert np.bincount(found.validation.labels).tolist() == [600] * 10
+    assert np.bincount(held_out.labels).tolist() == [1000] * 10
+    assert found.input_shape == (1, 28, 28)
+    # The usual constants 0.2860 and 0.3530 are of all 60,000 images.
+    assert found.mean[0] / 255 == pytest.approx(0.2860, abs=5e-4)
+    assert found.std[0] / 255 == pytest.approx(0.3530, abs=5e-4)
+
+
+def test_the_real_mnist_test_files() -> None:
+    root = SHARED / "mnist-test"
+    if not (root / LABELS).exists():
+        pytest.skip("the official MNIST test files are not here")
+    labels = datasets.read_idx(root / LABELS, dimensions=1)
+    images = datasets.read_idx(root / "t10k-images-idx3-ubyte.gz", dimensions=3)
+    assert images.shape == (10000, 28, 28)
+    assert labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    # The published class counts of the test part.
+    counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert np.bincount(labels).tolist() == counts
+    with pytest.raises(InputError, match=r"train-images-idx3-ubyte\.gz: No such file"):
+        datasets.mnist(root=str(root))
