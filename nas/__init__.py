@@ -23,16 +23,18 @@ if TYPE_CHECKING:
     from nas.architecture.network import compile as compile
     from nas.classics import classic as classic
     from nas.errors import InputError as InputError
+    from nas.searchers import Observation as Observation
     from nas.searchers import searcher as searcher
     from nas.spaces import space as space
-    from nas.spaces.space import SearchSpace as SearchSpace
+    from nas.spaces.search_space import SearchSpace as SearchSpace
 
 _PUBLIC = {
     "Architecture": "nas.architecture.graph",
     "Builder": "nas.architecture.builder",
     "Cost": "nas.architecture.cost",
     "InputError": "nas.errors",
-    "SearchSpace": "nas.spaces.space",
+    "Observation": "nas.searchers",
+    "SearchSpace": "nas.spaces.search_space",
     "classic": "nas.classics",
     "compile": "nas.architecture.network",
     "cost": "nas.architecture.cost",

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    """Run one command; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C.
+
+    1 says that a campaign cannot go on, though its input is right.
+    """
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.command(arguments) or 0)
@@ -77,14 +80,24 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> int:
     from nas.campaigns.runner import run
+    from nas.campaigns.trial import CampaignError
 
-    return run(arguments.folder)
+    try:
+        summary = run(arguments.folder)
+    except CampaignError as error:
+        print(f"nas: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"{summary.completed} trials completed, {summary.failed} failed; "
+        f"see the table: nas table {arguments.folder}"
+    )
+    return 0
 
 
 def _new(arguments: argparse.Namespace) -> None:
-    from nas.campaigns.scaffold import new_campaign
+    from nas.campaigns.scaffold import write_campaign
 
-    path = new_campaign(arguments.folder, arguments.space, arguments.searcher, arguments.data)
+    path = write_campaign(arguments.folder, arguments.space, arguments.searcher, arguments.data)
     print(f"wrote {path}\nnext: nas run {arguments.folder}")
 
 
@@ -174,3 +187,7 @@ def _sample(arguments: argparse.Namespace) -> None:
     rng = np.random.default_rng(arguments.seed)
     for _ in range(arguments.n):
         print(json.dumps(drawn_from.sample(rng)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

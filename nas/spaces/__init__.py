@@ -9,7 +9,7 @@ from nas.errors import InputError
 from nas.registry import Registry, unknown
 
 if TYPE_CHECKING:
-    from nas.spaces.space import SearchSpace
+    from nas.spaces.search_space import SearchSpace
 
 FAMILIES = Registry("family", {"free_graph": "nas.spaces.free_graph:FreeGraph"})
 """What ``family:`` in a space file may say."""
@@ -38,7 +38,7 @@ def space(name: str, input_shape: tuple[int, ...] = (3, 32, 32), classes: int = 
     """
     from nas.configuration import read_yaml
     from nas.spaces.family import read_family
-    from nas.spaces.space import SearchSpace
+    from nas.spaces.search_space import SearchSpace
 
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):

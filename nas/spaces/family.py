@@ -13,7 +13,7 @@ from nas.architecture.operations import Shape
 from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.spaces import FAMILIES
-from nas.spaces.space import Choose, Genotype
+from nas.spaces.search_space import Choose, Genotype
 
 
 class Family(Config):

@@ -14,7 +14,7 @@ from nas.blocks import BLOCKS, conv_norm
 from nas.configuration import Config, validate_options
 from nas.errors import InputError
 from nas.spaces.family import Family
-from nas.spaces.space import Choose
+from nas.spaces.search_space import Choose
 
 Choices = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 

@@ -1,0 +1,88 @@
+"""What every searcher is: a function of its seed and of what it was told."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nas.spaces.search_space import Genotype, SearchSpace
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A genotype to evaluate.
+
+    Attributes:
+        genotype: of the searcher's space.
+        note: what the searcher wants recorded with the trial (its parent, say), plain JSON.
+    """
+
+    genotype: Genotype
+    note: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """How a trial did. There is no place in it for a test metric.
+
+    Attributes:
+        trial_id: the id that the proposal was asked under.
+        genotype: what was evaluated.
+        values: the objectives, all to be minimised; None when the trial failed.
+        note: the proposal's.
+    """
+
+    trial_id: int
+    genotype: Genotype
+    values: tuple[float, ...] | None
+    note: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.values is not None and (not self.values or any(map(math.isnan, self.values))):
+            raise ValueError(
+                f"trial {self.trial_id}: values are numbers or, for a failed trial, None; "
+                f"got {self.values!r}"
+            )
+
+
+class Searcher(ABC):
+    """Proposes genotypes (:meth:`ask`) and hears how they did (:meth:`tell`).
+
+    A searcher is a function of its seed and of the asks and tells so far, in their order: it is
+    rebuilt by :meth:`replay` and :meth:`tell` of what was recorded. Several trials may be under
+    way at a time and end in any order.
+
+    Args:
+        space: where to search.
+        seed: one or more non-negative integers.
+        objectives: how many values an observation holds.
+
+    A subclass takes its options as keyword-only arguments, and raises
+    :class:`nas.errors.InputError` where their values are wrong.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int | Sequence[int], objectives: int = 1) -> None:
+        self.space = space
+        self.seed = (seed,) if isinstance(seed, int) else tuple(seed)
+        self.objectives = objectives
+
+    def rng(self, trial_id: int) -> np.random.Generator:
+        """The randomness of one trial: the same whenever, and after whatever, it is asked."""
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(trial_id,)))
+
+    @abstractmethod
+    def ask(self, trial_id: int) -> Proposal | None:
+        """What to evaluate under this id; None: nothing until more is told.
+
+        Asked twice with nothing told in between, it answers the same.
+        """
+
+    def replay(self, trial_id: int, proposal: Proposal) -> None:  # noqa: B027 - most need nothing
+        """Takes a recorded ask for asked; needed only where :meth:`ask` leaves a trace."""
+
+    @abstractmethod
+    def tell(self, observation: Observation) -> None:
+        """Takes note of a finished trial."""

@@ -1,0 +1,300 @@
+"""Search spaces: functions that ask ``choose`` wherever an architecture may vary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+
+from nas.errors import InputError
+from nas.registry import unknown
+
+if TYPE_CHECKING:
+    from nas.architecture.graph import Architecture
+
+Option = str | int | float | None
+"""One possible answer. Told apart by type too: 1 and 1.0 are two options."""
+
+Genotype = dict[str, Option]
+"""The answers by the name of their choice, in the order asked: plain JSON."""
+
+Answer = Callable[[str, tuple[Option, ...]], Option]
+"""What answers a choice: given its name and its options, returns one of them."""
+
+T = TypeVar("T", bound=Option)
+R = TypeVar("R")
+
+_Narrow = Callable[[str, tuple[Option, ...]], Sequence[Option]]
+"""The options of a choice that a walk or a draw may take."""
+
+_OPTION_TYPES = (str, int, float, type(None))
+_MAX_REJECTED = 10_000
+
+
+class Choose(Protocol):
+    """How a space asks: a name, unique within the space, and the options it may answer."""
+
+    def __call__(self, name: str, options: Sequence[T]) -> T:
+        """One of ``options``."""
+        ...
+
+
+class Infeasible(Exception):
+    """Raised by a space's function: the answers given so far combine to nothing in the space."""
+
+
+class _NothingLeft(Infeasible):
+    """A choice was narrowed to no option at all."""
+
+
+class SearchSpace:
+    """A set of architectures, as a function that builds one from its answers.
+
+    Define-by-run: what is asked later may depend on what was answered before, but on nothing
+    else. The function must be deterministic and ask every name at most once.
+
+    Args:
+        function: ``function(choose) -> Architecture``; raises :class:`Infeasible` where the
+            answers do not combine.
+        name: for messages and tables.
+        members: genotypes of known architectures in the space, by name. Each is validated when
+            it is decoded, not here.
+
+    Attributes:
+        rejected: how many draws were infeasible since the space was made.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Choose], Architecture],
+        name: str,
+        members: Mapping[str, Genotype] | None = None,
+    ) -> None:
+        self.function = function
+        self.name = name
+        self.members = dict(members or {})
+        self.rejected = 0
+
+    def run(self, answer: Answer) -> tuple[Genotype, Architecture]:
+        """Builds one architecture; ``answer`` answers every choice.
+
+        Raises:
+            Infeasible: the answers do not combine.
+            ValueError: a bug: the space asks a name twice or offers options that are none, not
+                of type :data:`Option` or not distinct; or ``answer`` returns none of them.
+        """
+        genotype: Genotype = {}
+
+        def choose(name: str, options: Sequence[T]) -> T:
+            if name in genotype:
+                raise ValueError(f"space {self.name}: choice {name!r} is asked twice")
+            fault = _fault(options)
+            if fault:
+                raise ValueError(f"space {self.name}: choice {name!r}: {fault}")
+            given = answer(name, tuple(options))
+            for option in options:
+                if same(option, given):
+                    genotype[name] = option
+                    return option
+            raise ValueError(
+                f"space {self.name}: choice {name!r} was answered with {given!r}, "
+                f"which is none of {_listed(options)}"
+            )
+
+        architecture = self.function(choose)
+        return genotype, architecture
+
+    def decode(self, genotype: Genotype) -> Architecture:
+        """The architecture of ``genotype``; :class:`InputError` names the first choice at fault."""
+        return self._replay(genotype)[1]
+
+    def validate(self, genotype: Genotype) -> None:
+        """:class:`InputError` unless ``genotype`` is of this space."""
+        self._replay(genotype)
+
+    def member(self, name: str) -> Genotype:
+        """A copy of a known genotype, validated, its answers in the order asked."""
+        if name not in self.members:
+            message = unknown("member", name, self.members) if self.members else "has no members"
+            raise InputError(f"space {self.name}: {message}")
+        return self._replay(self.members[name])[0]
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """Every choice uniformly at random; drawn anew as a whole where infeasible."""
+        return self._until_feasible(lambda: self._draw(_any, rng))
+
+    def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """``genotype`` with one choice changed.
+
+        The choice is uniform among those with more than one option, its new option uniform among
+        the others. The remaining answers are kept where they are still asked and still allowed;
+        what is newly asked is drawn. On a NASNet-style cell this is the hidden-state and op
+        mutation of Real et al. 2019 (arXiv:1802.01548, section 3.2).
+        """
+        names = list(genotype)
+
+        def attempt() -> Genotype:
+            while names:
+                changed = names[int(rng.integers(len(names)))]
+                try:
+                    child = self._draw(_changing(genotype, changed), rng)
+                except _NothingLeft:
+                    names.remove(changed)
+                    continue
+                assert changed in child, "mutates a genotype of another space"
+                return child
+            raise InputError(f"space {self.name}: no choice has two options, nothing can mutate")
+
+        return self._until_feasible(attempt)
+
+    def crossover(self, a: Genotype, b: Genotype, rng: np.random.Generator) -> Genotype:
+        """Uniform crossover (Syswerda 1989): every answer from either parent, with equal chance.
+
+        Where only one parent has an answer that is allowed, it is taken; where neither has,
+        one is drawn.
+        """
+
+        def inherited(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
+            return [*_kept(a, name, options), *_kept(b, name, options)] or options
+
+        return self._until_feasible(lambda: self._draw(inherited, rng))
+
+    def neighbors(self, genotype: Genotype) -> Iterator[Genotype]:
+        """Lazily, every genotype that :meth:`mutate` can return, once.
+
+        Choice by choice and option by option, in the order asked; where a change asks new
+        choices, every way to answer them is a neighbour.
+        """
+        self.validate(genotype)
+        for changed in genotype:
+            yield from self._walk(_changing(genotype, changed))
+
+    def enumerate(self) -> Iterator[Genotype]:
+        """Lazily, every genotype: depth first through the tree of choices, options in order."""
+        return self._walk(_any)
+
+    def size(self, limit: int = 1_000_000) -> int | None:
+        """The number of genotypes, counted one by one; None where it exceeds ``limit``.
+
+        Several genotypes may decode to one architecture.
+        """
+        count = sum(1 for _ in islice(self.enumerate(), limit + 1))
+        return count if count <= limit else None
+
+    def _replay(self, genotype: Genotype) -> tuple[Genotype, Architecture]:
+        def answer(name: str, options: tuple[Option, ...]) -> Option:
+            where = f"space {self.name}: choice {name!r}"
+            if name not in genotype:
+                raise InputError(f"{where} is missing; allowed: {_listed(options)}")
+            if not _kept(genotype, name, options):
+                raise InputError(
+                    f"{where}: {genotype[name]!r} is not an option; allowed: {_listed(options)}"
+                )
+            return genotype[name]
+
+        try:
+            asked, architecture = self.run(answer)
+        except Infeasible as reason:
+            raise InputError(f"space {self.name}: not in the space: {reason}") from None
+        for name in genotype:
+            if name not in asked:
+                raise InputError(f"space {self.name}: choice {name!r} is not asked")
+        return asked, architecture
+
+    def _until_feasible(self, attempt: Callable[[], R]) -> R:
+        """``attempt()``, again as often as it raises :class:`Infeasible`; every time is counted.
+
+        Raises :class:`InputError` after ten thousand times in a row.
+        """
+        for _ in range(_MAX_REJECTED):
+            try:
+                return attempt()
+            except Infeasible as reason:
+                self.rejected += 1
+                last = reason
+        raise InputError(
+            f"space {self.name}: {_MAX_REJECTED} draws in a row were infeasible; the last: {last}"
+        )
+
+    def _draw(self, narrow: _Narrow, rng: np.random.Generator) -> Genotype:
+        def answer(name: str, options: tuple[Option, ...]) -> Option:
+            left = narrow(name, options)
+            if not left:
+                raise _NothingLeft
+            return left[int(rng.integers(len(left)))]
+
+        return self.run(answer)[0]
+
+    def _walk(self, narrow: _Narrow) -> Iterator[Genotype]:
+        # A run cannot be rewound, so each leaf is a run of its own. `path` is what it answers,
+        # as positions among the options left at each choice, `widths` how many there were.
+        path: list[int] = []
+        widths: list[int] = []
+
+        def answer(name: str, options: tuple[Option, ...]) -> Option:
+            left = narrow(name, options)
+            if not left:
+                raise _NothingLeft
+            if len(widths) == len(path):
+                path.append(0)
+            widths.append(len(left))
+            return left[path[len(widths) - 1]]
+
+        while True:
+            widths.clear()
+            try:
+                genotype, _ = self.run(answer)
+            except Infeasible:
+                pass
+            else:
+                yield genotype
+            while path and path[-1] + 1 == widths[len(path) - 1]:
+                path.pop()
+            if not path:
+                return
+            path[-1] += 1
+
+
+def _any(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
+    return options
+
+
+def _kept(genotype: Genotype, name: str, options: Sequence[Option]) -> list[Option]:
+    """The option that ``genotype`` has for this choice, or nothing."""
+    return [o for o in options if name in genotype and same(o, genotype[name])]
+
+
+def _changing(genotype: Genotype, changed: str) -> _Narrow:
+    """Narrows ``changed`` to its other options and leaves the rest as it is where it can be."""
+
+    def narrow(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
+        if name == changed:
+            return [o for o in options if not same(o, genotype[name])]
+        return _kept(genotype, name, options) or options
+
+    return narrow
+
+
+def same(a: Option, b: Option) -> bool:
+    """Whether two options are one: equal, and of one type."""
+    return type(a) is type(b) and a == b
+
+
+def _fault(options: Sequence[Option]) -> str | None:
+    if not options:
+        return "no options"
+    for option in options:
+        if type(option) not in _OPTION_TYPES:
+            return f"option {option!r} is not a str, int, float or None"
+        if isinstance(option, float) and not math.isfinite(option):
+            return f"option {option!r} is not finite"
+    if len({(type(option), option) for option in options}) < len(options):
+        return f"an option is given twice: {_listed(options)}"
+    return None
+
+
+def _listed(options: Sequence[Option]) -> str:
+    return ", ".join(map(repr, options))
