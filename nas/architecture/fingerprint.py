@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from functools import lru_cache, reduce
 from hashlib import blake2b
 from operator import or_
@@ -62,8 +63,11 @@ def fingerprint(architecture: Architecture) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _label(operation: Operation) -> bytes:
-    attributes = json.dumps(operation.attributes(), sort_keys=True)
-    return _digest(operation.kind.encode(), attributes.encode())
+    # Only what differs from its default: an attribute that a later version adds then changes no
+    # fingerprint of what is recorded.
+    defaults = {field.name: field.default for field in fields(operation)}
+    attributes = {k: v for k, v in operation.attributes().items() if v != defaults[k]}
+    return _digest(operation.kind.encode(), json.dumps(attributes, sort_keys=True).encode())
 
 
 def _digest(*parts: bytes) -> bytes:

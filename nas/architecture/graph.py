@@ -24,7 +24,7 @@ from nas.architecture.operations import (
 INPUT = "input"
 """The name under which nodes refer to the input."""
 
-_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ def _ordered(nodes: list[Node]) -> list[Node]:
     for node in nodes:
         if not _NAME.fullmatch(node.name):
             raise ArchitectureError(
-                f"node {node.name!r}: a name is parts of letters, digits and _ joined by dots"
+                f"node {node.name!r}: a name is parts of letters, digits, _ and - joined by dots"
             )
         if node.name in names:
             raise ArchitectureError(f"node {node.name!r}: the name is taken")

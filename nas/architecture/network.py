@@ -65,8 +65,8 @@ _RESERVED = {"self", "architecture", "_graphs", *dir(fx.GraphModule(nn.Module(),
 """Names that no module in a network can have, because the network itself has them."""
 
 
-def _modules(architecture: Architecture) -> dict[str, nn.Module]:
-    modules = {}
+def _modules(architecture: Architecture) -> dict[str, nn.Module | nn.Parameter]:
+    modules: dict[str, nn.Module | nn.Parameter] = {}
     for node in architecture.nodes:
         inputs = tuple(architecture.shapes[name] for name in node.inputs)
         module = node.operation.module(inputs)

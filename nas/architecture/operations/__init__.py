@@ -6,23 +6,34 @@ from typing import Any
 from nas.architecture.operations.base import ArchitectureError, Operation, Shape, infer
 from nas.architecture.operations.layers import (
     Activation,
-    BatchNorm,
+    Attention,
     Dropout,
+    DropPath,
     Linear,
+    Scale,
+)
+from nas.architecture.operations.normalization import (
+    BatchNorm,
+    GroupNorm,
+    LayerNorm,
     LocalResponseNorm,
 )
-from nas.architecture.operations.windows import AdaptiveAvgPool, AvgPool, Conv, MaxPool
-from nas.architecture.operations.wiring import (
-    Add,
-    Concat,
+from nas.architecture.operations.shaping import (
+    ChannelShuffle,
     Flatten,
-    Identity,
     Mean,
-    Multiply,
     Pad,
-    Slice,
-    Zero,
+    Permute,
+    Upsample,
 )
+from nas.architecture.operations.windows import (
+    AdaptiveAvgPool,
+    AvgPool,
+    Conv,
+    ConvTranspose,
+    MaxPool,
+)
+from nas.architecture.operations.wiring import Add, Concat, Identity, Multiply, Rescale, Slice, Zero
 from nas.registry import unknown
 
 __all__ = [
@@ -31,13 +42,19 @@ __all__ = [
     "AdaptiveAvgPool",
     "Add",
     "ArchitectureError",
+    "Attention",
     "AvgPool",
     "BatchNorm",
+    "ChannelShuffle",
     "Concat",
     "Conv",
+    "ConvTranspose",
+    "DropPath",
     "Dropout",
     "Flatten",
+    "GroupNorm",
     "Identity",
+    "LayerNorm",
     "Linear",
     "LocalResponseNorm",
     "MaxPool",
@@ -45,8 +62,12 @@ __all__ = [
     "Multiply",
     "Operation",
     "Pad",
+    "Permute",
+    "Rescale",
+    "Scale",
     "Shape",
     "Slice",
+    "Upsample",
     "Zero",
     "from_attributes",
     "infer",
@@ -55,8 +76,10 @@ __all__ = [
 OPERATIONS: dict[str, type[Operation]] = {
     operation.kind: operation
     for operation in (
-        Conv, MaxPool, AvgPool, AdaptiveAvgPool, Mean, Pad, Linear, BatchNorm, LocalResponseNorm,
-        Activation, Dropout, Identity, Zero, Add, Multiply, Concat, Slice, Flatten,
+        Conv, ConvTranspose, MaxPool, AvgPool, AdaptiveAvgPool, Mean, Pad, Upsample,
+        Linear, Attention, Scale, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm,
+        Activation, Dropout, DropPath,
+        Identity, Zero, Add, Multiply, Rescale, Concat, Slice, Flatten, Permute, ChannelShuffle,
     )
 }  # fmt: skip
 """Every operation by its kind."""

@@ -15,10 +15,11 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import isfinite
 from sys import float_info
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
 
 from nas.architecture.cost import FREE, Cost
 from nas.errors import InputError
+from nas.registry import unknown
 
 if TYPE_CHECKING:
     from torch import fx, nn
@@ -54,8 +55,9 @@ class Operation(ABC):
         """What it costs at batch 1. Free unless a subclass says otherwise."""
         return FREE
 
-    def module(self, inputs: tuple[Shape, ...]) -> nn.Module | None:
-        """The torch module, or None where :meth:`emit` calls functions alone."""
+    def module(self, inputs: tuple[Shape, ...]) -> nn.Module | nn.Parameter | None:
+        """What stands at the node's path in the network: a module, which :meth:`emit` calls; a
+        bare parameter, which it reads; None where it calls functions alone."""
         return None
 
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
@@ -88,12 +90,11 @@ def infer(operation: Operation, inputs: tuple[Shape, ...]) -> tuple[Shape, Cost]
     return output, operation.cost(inputs, output)
 
 
-def whole(kind: str, name: str, value: Any, minimum: int = 1) -> int:
-    """A whole number of at least ``minimum``; a bool is none."""
-    if type(value) is not int or value < minimum:
-        raise ArchitectureError(
-            f"{kind}: {name} must be a whole number >= {minimum}, got {value!r}"
-        )
+def whole(kind: str, name: str, value: Any, minimum: int | None = 1) -> int:
+    """A whole number, of at least ``minimum`` if there is one; a bool is none."""
+    if type(value) is not int or (minimum is not None and value < minimum):
+        limit = "" if minimum is None else f" >= {minimum}"
+        raise ArchitectureError(f"{kind}: {name} must be a whole number{limit}, got {value!r}")
     return value
 
 
@@ -112,7 +113,13 @@ def number(kind: str, name: str, value: Any, low: float, high: float = float("in
     return float(value)
 
 
-def axes(kind: str, name: str, value: Any, rank: int, minimum: int = 1) -> Axes:
+def one_of(kind: str, name: str, value: Any, allowed: Any) -> None:
+    """One of the names that a ``Literal`` type lists."""
+    if value not in get_args(allowed):
+        raise ArchitectureError(f"{kind}: {unknown(name, value, list(get_args(allowed)))}")
+
+
+def axes(kind: str, name: str, value: Any, rank: int, minimum: int | None = 1) -> Axes:
     """One whole number an axis; a single int stands for all axes."""
     values = (value,) * rank if type(value) is int else value
     if not isinstance(values, tuple | list) or len(values) != rank:

@@ -1,10 +1,10 @@
-"""Linear layers, normalisation, activation, dropout."""
+"""Linear layers, scale, attention, activation, dropout."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from nas.architecture.cost import Cost
 from nas.architecture.operations.base import (
@@ -13,14 +13,14 @@ from nas.architecture.operations.base import (
     Shape,
     assign,
     flag,
+    listed,
     number,
-    per_rank,
+    one_of,
     whole,
 )
-from nas.registry import unknown
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import fx, nn
 
 
 @dataclass(frozen=True)
@@ -50,70 +50,84 @@ class Linear(Operation):
 
 
 @dataclass(frozen=True)
-class BatchNorm(Operation):
-    """Batch normalisation over channels (Ioffe & Szegedy 2015, Algorithms 1 and 2).
+class Scale(Operation):
+    """A learnt factor a channel: layer scale (Touvron et al. 2021, arXiv:2103.17239, eq. 4).
 
-    ``momentum`` is torch's: the weight of the new batch in the running statistics.
+    Its one parameter, ``(C, 1, ...)``, stands at the node's own path and begins as ``initial``.
     """
 
-    kind: ClassVar[str] = "batch_norm"
-    epsilon: float = 1e-5
-    momentum: float = 0.1
-    affine: bool = True
+    kind: ClassVar[str] = "scale"
+    initial: float = 1e-6
 
     def __post_init__(self) -> None:
-        assign(
-            self,
-            epsilon=number(self.kind, "epsilon", self.epsilon, 0.0),
-            momentum=number(self.kind, "momentum", self.momentum, 0.0, 1.0),
-        )
-        flag(self.kind, "affine", self.affine)
+        assign(self, initial=number(self.kind, "initial", self.initial, 0.0))
 
     def shape(self, *inputs: Shape) -> Shape:
-        if len(inputs[0]) > 4:
-            raise ArchitectureError(f"batch_norm takes at most three spatial axes, got {inputs[0]}")
         return inputs[0]
 
     def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
-        return Cost(
-            params=2 * output[0] * self.affine, flops=prod(output) * (2 if self.affine else 1)
-        )
+        return Cost(params=output[0])
 
-    def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
-        from torch import nn
+    def module(self, inputs: tuple[Shape, ...]) -> nn.Parameter:
+        import torch
 
-        norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-        norm = per_rank(norms, max(len(inputs[0]) - 1, 1))
-        return norm(inputs[0][0], self.epsilon, self.momentum, self.affine)
+        channels, *spatial = inputs[0]
+        return torch.nn.Parameter(torch.full((channels, *(1 for _ in spatial)), self.initial))
+
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        import torch
+
+        return graph.call_function(torch.mul, (graph.get_attr(target), inputs[0]))
 
 
 @dataclass(frozen=True)
-class LocalResponseNorm(Operation):
-    """Normalisation over neighbouring channels (Krizhevsky et al. 2012, section 3.3).
+class Attention(Operation):
+    """Multi-head scaled dot-product attention of queries, keys and values, in this order.
 
-    As torch computes it: ``alpha`` is divided by ``size``, which the paper's formula does not do.
+    Vaswani et al. 2017, section 3.2, without the projections, which are linear layers of their
+    own. Features come last, all axes before them are positions: ``(length, features)``, or
+    ``(H, W, features)`` of a permuted map. Each head takes its part of the features. fvcore does
+    not count torch's fused operator, so neither do we.
     """
 
-    kind: ClassVar[str] = "local_response_norm"
-    size: int = 5
-    alpha: float = 1e-4
-    beta: float = 0.75
-    k: float = 1.0
+    kind: ClassVar[str] = "attention"
+    arity: ClassVar[int | None] = 3
+    heads: int
 
     def __post_init__(self) -> None:
-        whole(self.kind, "size", self.size)
-        for name in ("alpha", "beta", "k"):
-            assign(self, **{name: number(self.kind, name, getattr(self, name), 0.0)})
+        whole(self.kind, "heads", self.heads)
 
     def shape(self, *inputs: Shape) -> Shape:
-        if len(inputs[0]) < 2:
-            raise ArchitectureError(f"local_response_norm needs spatial axes, got {inputs[0]}")
-        return inputs[0]
+        query, key, value = inputs
+        fits = len(query) > 1 and query[-1] == key[-1] and key[:-1] == value[:-1] != ()
+        if not fits:
+            raise ArchitectureError(
+                "attention needs (positions, features), as many features in queries as in keys "
+                f"and as many positions in keys as in values, got {listed(inputs)}"
+            )
+        if query[-1] % self.heads or value[-1] % self.heads:
+            raise ArchitectureError(
+                f"attention: heads must divide the features, got {self.heads} heads for "
+                f"{listed(inputs)}"
+            )
+        return (*query[:-1], value[-1])
 
-    def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
-        from torch import nn
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        from torch.nn import functional
 
-        return nn.LocalResponseNorm(self.size, self.alpha, self.beta, self.k)
+        def split(x: fx.Node) -> fx.Node:  # to (batch, heads, positions, features of a head)
+            if len(x.meta["shape"]) > 2:
+                x = graph.call_method("flatten", (x, 1, -2))
+            x = graph.call_method("unflatten", (x, -1, (self.heads, -1)))
+            return graph.call_method("transpose", (x, 1, 2))
+
+        x = graph.call_function(
+            functional.scaled_dot_product_attention, tuple(split(x) for x in inputs)
+        )
+        x = graph.call_method("transpose", (x, 1, 2))
+        x = graph.call_method("flatten", (x, 2))
+        positions = inputs[0].meta["shape"][:-1]
+        return graph.call_method("unflatten", (x, 1, positions)) if len(positions) > 1 else x
 
 
 Function = Literal["relu", "relu6", "sigmoid", "tanh", "hard_sigmoid", "silu", "hard_swish", "gelu"]
@@ -127,9 +141,7 @@ class Activation(Operation):
     function: Function
 
     def __post_init__(self) -> None:
-        if self.function not in get_args(Function):
-            message = unknown("function", self.function, list(get_args(Function)))
-            raise ArchitectureError(f"activation: {message}")
+        one_of(self.kind, "function", self.function, Function)
 
     @property
     def label(self) -> str:
@@ -172,3 +184,26 @@ class Dropout(Operation):
         from torch import nn
 
         return nn.Dropout(self.probability)
+
+
+@dataclass(frozen=True)
+class DropPath(Operation):
+    """Zero a whole sample with ``probability`` in training, and scale up what is kept.
+
+    Stochastic depth (Huang et al. 2016, arXiv:1603.09382, eq. 2; scaled in training, not in
+    eval), for the end of a residual branch.
+    """
+
+    kind: ClassVar[str] = "drop_path"
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        assign(self, probability=number(self.kind, "probability", self.probability, 0.0, 1.0))
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
+        from nas.architecture import modules
+
+        return modules.DropPath(self.probability)

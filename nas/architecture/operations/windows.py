@@ -1,4 +1,4 @@
-"""Windows that slide over the spatial axes: convolution and pooling."""
+"""Windows that slide over the spatial axes: convolution, transposed convolution and pooling."""
 
 from __future__ import annotations
 
@@ -92,11 +92,7 @@ class Conv(_Window):
     def shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         spatial = self._slide(x, self.dilation)
-        if x[0] % self.groups or self.channels % self.groups:
-            raise ArchitectureError(
-                f"conv: groups must divide the channels, got {self.groups} groups for "
-                f"{x[0]} channels in and {self.channels} out"
-            )
+        _check_groups(self.kind, self.groups, x[0], self.channels)
         return (self.channels, *spatial)
 
     def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
@@ -120,6 +116,83 @@ class Conv(_Window):
             self.bias,
         )
         return module
+
+
+@dataclass(frozen=True)
+class ConvTranspose(_Window):
+    """Transposed convolution: the gradient of a convolution, which enlarges ``stride`` times.
+
+    ``output_padding`` adds positions at the end of each axis, which a stride leaves open.
+    """
+
+    kind: ClassVar[str] = "conv_transpose"
+    channels: int = field(kw_only=True)
+    dilation: Axes = 1  # type: ignore[assignment]
+    output_padding: Axes = 0  # type: ignore[assignment]
+    groups: int = 1
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rank = len(self.kernel)
+        assign(
+            self,
+            dilation=axes(self.kind, "dilation", self.dilation, rank),
+            output_padding=axes(self.kind, "output_padding", self.output_padding, rank, minimum=0),
+        )
+        whole(self.kind, "channels", self.channels)
+        whole(self.kind, "groups", self.groups)
+        flag(self.kind, "bias", self.bias)
+        for extra, *limits in zip(self.output_padding, self.stride, self.dilation, strict=True):
+            if extra >= max(limits):
+                raise ArchitectureError(
+                    "conv_transpose: output_padding must be smaller than stride or dilation, got "
+                    f"{self.output_padding} for {self.stride} and {self.dilation}"
+                )
+
+    def shape(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        sizes = spatial_axes(self.kind, x, len(self.kernel))
+        _check_groups(self.kind, self.groups, x[0], self.channels)
+        windows = zip(
+            sizes, self.kernel, self.stride, self.padding, self.dilation, self.output_padding,
+            strict=True,
+        )  # fmt: skip
+        return (
+            self.channels,
+            *((n - 1) * s - 2 * p + d * (k - 1) + 1 + extra for n, k, s, p, d, extra in windows),
+        )
+
+    def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
+        weights = inputs[0][0] * (self.channels // self.groups) * prod(self.kernel)
+        macs = weights * prod(inputs[0][1:])
+        return Cost(weights + self.channels * self.bias, macs, macs, prod(output))
+
+    def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
+        from torch import nn
+
+        convs = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+        conv: type[Any] = per_rank(convs, len(self.kernel))
+        module: nn.Module = conv(
+            inputs[0][0],
+            self.channels,
+            self.kernel,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.groups,
+            self.bias,
+            self.dilation,
+        )
+        return module
+
+
+def _check_groups(kind: str, groups: int, channels_in: int, channels_out: int) -> None:
+    if channels_in % groups or channels_out % groups:
+        raise ArchitectureError(
+            f"{kind}: groups must divide the channels, got {groups} groups for "
+            f"{channels_in} channels in and {channels_out} out"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,22 @@
-"""What joins, splits and reshapes: no weights and, by fvcore's rules, no cost."""
+"""What joins and splits: no weights and, by fvcore's rules, no cost."""
 
 from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
 from functools import reduce
-from math import ceil, prod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from math import ceil
+from typing import TYPE_CHECKING, ClassVar
 
 from nas.architecture.operations.base import (
     ArchitectureError,
     Operation,
     Shape,
     assign,
-    axes,
-    flag,
     listed,
-    rank_of,
-    spatial_axes,
+    number,
     whole,
 )
-from nas.registry import unknown
 
 if TYPE_CHECKING:
     from torch import fx
@@ -105,6 +101,25 @@ class Multiply(Operation):
 
 
 @dataclass(frozen=True)
+class Rescale(Operation):
+    """Its input times a constant, as a residual branch (Szegedy et al. 2017, section 3.3)."""
+
+    kind: ClassVar[str] = "rescale"
+    factor: float
+
+    def __post_init__(self) -> None:
+        assign(self, factor=number(self.kind, "factor", self.factor, 0.0))
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        import torch
+
+        return graph.call_function(torch.mul, (inputs[0], self.factor))
+
+
+@dataclass(frozen=True)
 class Concat(Operation):
     """Its inputs one behind the other along the channels; their order matters."""
 
@@ -148,72 +163,3 @@ class Slice(Operation):
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         window = (slice(None), slice(self.start, self.stop))
         return graph.call_function(operator.getitem, (inputs[0], window))
-
-
-@dataclass(frozen=True)
-class Flatten(Operation):
-    """All axes in one: ``(C, H, W)`` to ``(C * H * W,)``."""
-
-    kind: ClassVar[str] = "flatten"
-
-    def shape(self, *inputs: Shape) -> Shape:
-        return (prod(inputs[0]),)
-
-    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
-        import torch
-
-        return graph.call_function(torch.flatten, (inputs[0], 1))
-
-
-@dataclass(frozen=True)
-class Mean(Operation):
-    """The mean over all spatial axes: ``(C, ...)`` to ``(C,)``, or ``(C, 1, ...)`` if kept."""
-
-    kind: ClassVar[str] = "mean"
-    keep_axes: bool = False
-
-    def __post_init__(self) -> None:
-        flag(self.kind, "keep_axes", self.keep_axes)
-
-    def shape(self, *inputs: Shape) -> Shape:
-        (x,) = inputs
-        if len(x) < 2:
-            raise ArchitectureError(f"mean needs spatial axes, got {x}")
-        return (x[0], *(1,) * (len(x) - 1)) if self.keep_axes else (x[0],)
-
-    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
-        rank = len(inputs[0].meta["shape"]) - 1
-        return graph.call_method(
-            "mean", (inputs[0], tuple(range(2, 2 + rank))), {"keepdim": self.keep_axes}
-        )
-
-
-@dataclass(frozen=True)
-class Pad(Operation):
-    """Explicit padding, ``amounts`` = one ``(before, after)`` an axis.
-
-    ``fill`` is "zero", or "lowest" (minus infinity) for what a max pool follows.
-    """
-
-    kind: ClassVar[str] = "pad"
-    amounts: tuple[tuple[int, int], ...]
-    fill: Literal["zero", "lowest"] = "zero"
-
-    def __post_init__(self) -> None:
-        rank_of(self.kind, "amounts", self.amounts)
-        pairs = self.amounts if isinstance(self.amounts, tuple | list) else (self.amounts,)
-        assign(self, amounts=tuple(axes(self.kind, "amounts", p, 2, minimum=0) for p in pairs))
-        if self.fill not in ("zero", "lowest"):
-            raise ArchitectureError(f"pad: {unknown('fill', self.fill, ['zero', 'lowest'])}")
-
-    def shape(self, *inputs: Shape) -> Shape:
-        sizes = spatial_axes(self.kind, inputs[0], len(self.amounts))
-        padded = (s + sum(a) for s, a in zip(sizes, self.amounts, strict=True))
-        return (inputs[0][0], *padded)
-
-    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
-        from torch.nn import functional
-
-        flat = [n for pair in reversed(self.amounts) for n in pair]  # torch: last axis first
-        value = 0.0 if self.fill == "zero" else float("-inf")
-        return graph.call_function(functional.pad, (inputs[0], flat), {"value": value})

@@ -1,0 +1,191 @@
+"""What moves, pads, averages or resizes a map: no weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from nas.architecture.cost import FREE, Cost
+from nas.architecture.operations.base import (
+    ArchitectureError,
+    Axes,
+    Operation,
+    Shape,
+    assign,
+    axes,
+    flag,
+    one_of,
+    per_rank,
+    rank_of,
+    spatial_axes,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from torch import fx, nn
+
+
+@dataclass(frozen=True)
+class Flatten(Operation):
+    """All axes in one: ``(C, H, W)`` to ``(C * H * W,)``."""
+
+    kind: ClassVar[str] = "flatten"
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (prod(inputs[0]),)
+
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        import torch
+
+        return graph.call_function(torch.flatten, (inputs[0], 1))
+
+
+@dataclass(frozen=True)
+class Permute(Operation):
+    """The axes in another ``order``: ``(1, 2, 0)`` makes ``(H, W, C)`` of ``(C, H, W)``."""
+
+    kind: ClassVar[str] = "permute"
+    order: Axes
+
+    def __post_init__(self) -> None:
+        rank = len(self.order) if isinstance(self.order, tuple | list) else 1
+        assign(self, order=axes(self.kind, "order", self.order, rank, minimum=0))
+        if sorted(self.order) != list(range(rank)) or not rank:
+            raise ArchitectureError(
+                f"permute: order must name each axis once, from 0 on, got {list(self.order)}"
+            )
+
+    def shape(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        if len(x) != len(self.order):
+            raise ArchitectureError(f"permute: order {self.order} is not that of the axes of {x}")
+        return tuple(x[axis] for axis in self.order)
+
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        import torch
+
+        return graph.call_function(torch.permute, (inputs[0], (0, *(a + 1 for a in self.order))))
+
+
+@dataclass(frozen=True)
+class ChannelShuffle(Operation):
+    """Deal the channels of ``groups`` out in turn (Zhang et al. 2018, arXiv:1707.01083, 3.1)."""
+
+    kind: ClassVar[str] = "channel_shuffle"
+    groups: int
+
+    def __post_init__(self) -> None:
+        whole(self.kind, "groups", self.groups)
+
+    def shape(self, *inputs: Shape) -> Shape:
+        if inputs[0][0] % self.groups:
+            raise ArchitectureError(
+                f"channel_shuffle: groups must divide the channels, got {self.groups} groups for "
+                f"{inputs[0][0]} channels"
+            )
+        return inputs[0]
+
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        x = graph.call_method("unflatten", (inputs[0], 1, (self.groups, -1)))
+        x = graph.call_method("transpose", (x, 1, 2))
+        return graph.call_method("flatten", (x, 1, 2))
+
+
+@dataclass(frozen=True)
+class Mean(Operation):
+    """The mean over all spatial axes: ``(C, ...)`` to ``(C,)``, or ``(C, 1, ...)`` if kept."""
+
+    kind: ClassVar[str] = "mean"
+    keep_axes: bool = False
+
+    def __post_init__(self) -> None:
+        flag(self.kind, "keep_axes", self.keep_axes)
+
+    def shape(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        if len(x) < 2:
+            raise ArchitectureError(f"mean needs spatial axes, got {x}")
+        return (x[0], *(1,) * (len(x) - 1)) if self.keep_axes else (x[0],)
+
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        rank = len(inputs[0].meta["shape"]) - 1
+        return graph.call_method(
+            "mean", (inputs[0], tuple(range(2, 2 + rank))), {"keepdim": self.keep_axes}
+        )
+
+
+Fill = Literal["zero", "lowest"]
+
+
+@dataclass(frozen=True)
+class Pad(Operation):
+    """Explicit padding, ``amounts`` = one ``(before, after)`` an axis; a negative one crops.
+
+    ``fill`` is "zero", or "lowest" (minus infinity) for what a max pool follows.
+    """
+
+    kind: ClassVar[str] = "pad"
+    amounts: tuple[tuple[int, int], ...]
+    fill: Fill = "zero"
+
+    def __post_init__(self) -> None:
+        rank_of(self.kind, "amounts", self.amounts)
+        pairs = self.amounts if isinstance(self.amounts, tuple | list) else (self.amounts,)
+        assign(self, amounts=tuple(axes(self.kind, "amounts", p, 2, minimum=None) for p in pairs))
+        one_of(self.kind, "fill", self.fill, Fill)
+
+    def shape(self, *inputs: Shape) -> Shape:
+        sizes = spatial_axes(self.kind, inputs[0], len(self.amounts))
+        for size, amounts in zip(sizes, self.amounts, strict=True):
+            if size + sum(min(amount, 0) for amount in amounts) < 1:
+                raise ArchitectureError(f"pad: amounts {amounts} crop all of size {size}")
+        padded = (s + sum(a) for s, a in zip(sizes, self.amounts, strict=True))
+        return (inputs[0][0], *padded)
+
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        from torch.nn import functional
+
+        flat = [n for pair in reversed(self.amounts) for n in pair]  # torch: last axis first
+        value = 0.0 if self.fill == "zero" else float("-inf")
+        return graph.call_function(functional.pad, (inputs[0], flat), {"value": value})
+
+
+Interpolation = Literal["nearest", "linear"]
+
+
+@dataclass(frozen=True)
+class Upsample(Operation):
+    """Enlarge each spatial axis ``scale`` times, without weights.
+
+    ``mode`` is "nearest" or "linear" (bilinear over two axes, trilinear over three; corners are
+    not aligned). fvcore counts 1 and 4 an output element, but only over two axes.
+    """
+
+    kind: ClassVar[str] = "upsample"
+    scale: Axes
+    mode: Interpolation = "nearest"
+
+    def __post_init__(self) -> None:
+        rank = rank_of(self.kind, "scale", self.scale)
+        assign(self, scale=axes(self.kind, "scale", self.scale, rank))
+        one_of(self.kind, "mode", self.mode, Interpolation)
+
+    def shape(self, *inputs: Shape) -> Shape:
+        sizes = spatial_axes(self.kind, inputs[0], len(self.scale))
+        return (inputs[0][0], *(n * s for n, s in zip(sizes, self.scale, strict=True)))
+
+    def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
+        each = 1 if self.mode == "nearest" else 4
+        return Cost(flops=each * prod(output)) if len(self.scale) == 2 else FREE
+
+    def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
+        from torch import nn
+
+        rank = len(self.scale)
+        mode = "nearest" if self.mode == "nearest" else per_rank(_LINEAR, rank)
+        scale: Any = tuple(map(float, self.scale))
+        return nn.Upsample(scale_factor=scale, mode=mode)
+
+
+_LINEAR = ("linear", "bilinear", "trilinear")

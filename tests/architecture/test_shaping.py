@@ -1,0 +1,76 @@
+"""What the operations that move and resize compute: closed forms and torch's own."""
+
+import torch
+from torch.nn import functional
+
+from nas.architecture.builder import Builder, Handle
+from nas.architecture.cost import FREE, Cost
+from nas.architecture.network import compile
+
+
+def run(g: Builder, x: Handle, batch: torch.Tensor) -> torch.Tensor:
+    out: torch.Tensor = compile(g.build(x))(batch)
+    assert tuple(out.shape[1:]) == x.shape
+    return out
+
+
+def numbered(*shape: int) -> torch.Tensor:
+    return torch.arange(float(torch.Size(shape).numel())).reshape(1, *shape)
+
+
+def test_channel_shuffle() -> None:
+    """Shuffled by g and then by C / g, the channels are back; torch agrees on the order."""
+    g = Builder((6, 2, 2))
+    batch = numbered(6, 2, 2)
+    shuffled = g.channel_shuffle(g.input, 2)
+    out = run(g, shuffled, batch)
+    assert out[0, :, 0, 0].div(4).tolist() == [0, 3, 1, 4, 2, 5]
+    assert torch.equal(out, functional.channel_shuffle(batch, 2))
+    assert torch.equal(run(g, g.channel_shuffle(shuffled, 3), batch), batch)
+
+
+def test_permute_there_and_back() -> None:
+    g = Builder((3, 4, 5))
+    batch = numbered(3, 4, 5)
+    last = g.permute(g.input, (1, 2, 0))
+    assert last.shape == (4, 5, 3)
+    assert torch.equal(run(g, last, batch), batch.permute(0, 2, 3, 1))
+    assert torch.equal(run(g, g.permute(last, [2, 0, 1]), batch), batch)
+
+
+def test_negative_padding_crops() -> None:
+    """One row and column off the beginning, one of zeros at the end: NASNet's shifted path."""
+    g = Builder((2, 4, 4))
+    batch = 1 + numbered(2, 4, 4)
+    out = run(g, g.pad(g.input, [(-1, 1), (-1, 1)]), batch)
+    assert torch.equal(out[..., :3, :3], batch[..., 1:, 1:])
+    assert not out[..., 3, :].any()
+    assert not out[..., 3].any()
+
+
+def test_upsampling() -> None:
+    g = Builder((2, 3, 2))
+    batch = torch.randn(1, 2, 3, 2)
+    repeated = batch.repeat_interleave(2, 2).repeat_interleave(3, 3)
+    assert torch.equal(run(g, g.upsample(g.input, (2, 3)), batch), repeated)
+    ramp = torch.tensor([0.0, 1.0]).expand(1, 2, 3, 2)
+    out = run(g, g.upsample(g.input, 2, "linear"), ramp)
+    assert out[0, 0, 0].tolist() == [0.0, 0.25, 0.75, 1.0]
+
+
+def test_upsampling_cost() -> None:
+    """fvcore's: 1 an output element for nearest and 4 for bilinear, nothing in 1-d and 3-d."""
+    for shape, mode, flops in [
+        ((2, 3, 2), "nearest", 2 * 6 * 4),
+        ((2, 3, 2), "linear", 4 * 2 * 6 * 4),
+        ((2, 3), "linear", 0),
+        ((2, 3, 2, 2), "nearest", 0),
+    ]:
+        g = Builder(shape)
+        assert g.build(g.upsample(g.input, 2, mode)).cost == Cost(flops=flops)
+
+
+def test_moving_is_free() -> None:
+    g = Builder((4, 3, 3))
+    x = g.drop_path(g.permute(g.channel_shuffle(g.input, 2), (2, 1, 0)), 0.1)
+    assert g.build(x).cost == FREE

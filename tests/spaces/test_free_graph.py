@@ -1,0 +1,188 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import nas
+from nas.architecture.cost import reference_cost
+from nas.blocks import BLOCKS
+from nas.errors import InputError
+from nas.spaces import space, spaces
+from nas.spaces.constraints import constrained
+from nas.spaces.search_space import SearchSpace
+
+SAMPLES = 200
+PRIMITIVES = spaces()["primitives"]
+
+
+def written(folder: Path, **changes: Any) -> str:
+    data = yaml.safe_load(PRIMITIVES.read_text()) | changes
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def primitives() -> SearchSpace:
+    return nas.space("primitives", input_shape=(3, 12, 12), classes=7)
+
+
+@pytest.mark.slow
+def test_random_architectures_run_and_cost_what_fvcore_counts(primitives: SearchSpace) -> None:
+    rng = np.random.default_rng(0)
+    batch = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    fingerprints = set()
+    for _ in range(SAMPLES):
+        genotype = primitives.sample(rng)
+        architecture = primitives.decode(genotype)
+        assert architecture.cost == reference_cost(architecture).cost, genotype
+        network = nas.compile(architecture)
+        output = network(batch)
+        assert output.shape == (2, 7)
+        output.square().sum().backward()
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None, (name, genotype)
+            assert parameter.grad.isfinite().all(), (name, genotype)
+        fingerprints.add(architecture.fingerprint)
+    assert len(fingerprints) > 0.95 * SAMPLES  # the space is not a handful of graphs
+
+
+def test_every_operation_of_the_space_is_sampled(primitives: SearchSpace) -> None:
+    rng = np.random.default_rng(1)
+    seen = {
+        answer
+        for _ in range(200)
+        for name, answer in primitives.sample(rng).items()
+        if name.endswith("operation")
+    }
+    assert seen == set(yaml.safe_load(PRIMITIVES.read_text())["operations"])
+
+
+@pytest.mark.parametrize("shape", [(1, 24), (2, 12, 20), (1, 12, 12, 12)])
+def test_sequences_images_and_volumes(shape: tuple[int, ...]) -> None:
+    primitives = nas.space("primitives", input_shape=shape, classes=3)
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        architecture = primitives.decode(primitives.sample(rng))
+        assert architecture.output_shape == (3,)
+        assert nas.compile(architecture)(torch.randn(2, *shape)).shape == (2, 3)
+        assert architecture.cost == reference_cost(architecture).cost
+
+
+def test_members_are_in_the_space(primitives: SearchSpace) -> None:
+    members = {name: primitives.decode(primitives.member(name)) for name in primitives.members}
+    assert set(members) == {"resnet_like", "inception_like", "mobilenet_like"}
+    kinds = {
+        name: [node.operation.kind for node in architecture.nodes]
+        for name, architecture in members.items()
+    }
+    # A residual network of 3 x 3 blocks adds 9 times, an inception one concatenates 6 times.
+    assert kinds["resnet_like"].count("add") == 9
+    assert kinds["inception_like"].count("concat") == 6
+    grouped = [n for n in members["mobilenet_like"].nodes if n.name.endswith("conv_dw")]
+    assert len(grouped) == 12
+
+
+def test_the_resnet_like_member_has_the_parameters_of_its_layers(primitives: SearchSpace) -> None:
+    # Stem 3 -> 16; a stage of three basic blocks at c has 6 convolutions of 9 c^2 and 6 norms of
+    # 2 c; a reduction c -> 2c; the classifier. Counted by hand, as He et al. count ResNet-20.
+    stages = sum(6 * (9 * c * c + 2 * c) for c in (16, 32, 64))
+    stem = 9 * 3 * 16 + 2 * 16
+    reductions = sum(9 * c * 2 * c + 2 * 2 * c for c in (16, 32))
+    architecture = primitives.decode(primitives.member("resnet_like"))
+    assert architecture.cost.params == stem + stages + reductions + 64 * 7 + 7
+
+
+def test_loose_ends_and_merges() -> None:
+    genotype = {
+        "stages": 2, "width": 8, "stage0.cells": 1, "stage1.cells": 1, "cell.nodes": 2,
+        "cell.node0.operation": "identity", "cell.node0.input": "input",
+        "cell.node0.second_input": None,
+        "cell.node1.operation": "identity", "cell.node1.input": "input",
+        "cell.node1.second_input": None,
+        "cell.output": "add",
+    }  # fmt: skip
+    primitives = nas.space("primitives", (1, 8, 8), 2)
+    added = primitives.decode(genotype)
+    assert sum(node.operation.kind == "add" for node in added.nodes) == 2
+    joined = primitives.decode(genotype | {"cell.output": "concat"})
+    extra = sum(2 * c * c + 2 * c for c in (8, 16))  # a 1x1 convolution 2c -> c and its norm
+    assert joined.cost.params == added.cost.params + extra
+
+
+def test_mutation_of_a_cell_changes_one_choice_and_what_hangs_on_it(
+    primitives: SearchSpace,
+) -> None:
+    rng = np.random.default_rng(3)
+    genotype = primitives.sample(rng)
+    for _ in range(50):
+        child = primitives.mutate(genotype, rng)
+        assert child != genotype
+        kept = [name for name in child if name in genotype and child[name] == genotype[name]]
+        assert len(kept) >= 3
+        genotype = child
+
+
+def test_constraints_hold_and_are_counted(primitives: SearchSpace) -> None:
+    small = constrained(primitives, {"macs": 3_000_000, "params": 40_000})
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        cost = small.decode(small.sample(rng)).cost
+        assert cost.macs <= 3_000_000
+        assert cost.params <= 40_000
+    assert small.rejected > 0
+    assert primitives.rejected == 0
+
+
+def test_a_constraint_that_nothing_keeps_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.spaces.search_space._MAX_REJECTED", 20)
+    impossible = constrained(nas.space("primitives", (1, 8, 8), 2), {"params": 10})
+    with pytest.raises(InputError, match=r"20 draws .* params is [\d,]+, over the limit of 10"):
+        impossible.sample(np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"stage": [2]}, ["unknown key 'stage' (did you mean 'stages'?)", "allowed: family"]),
+        ({"stages": [0]}, ["stages.0", "got 0"]),
+        ({"stages": "two"}, ["stages", "got 'two'"]),
+        ({"merge": ["sum"]}, ["merge.0", "'add' or 'concat'", "got 'sum'"]),
+        ({"family": "free_grph"}, ["family", "unknown family 'free_grph'", "allowed: free_graph"]),
+        (
+            {"operations": {"a": {"block": "convolution"}}},
+            ["operations.a.block", "unknown block 'convolution'", "allowed: conv"],
+        ),
+        (
+            {"operations": {"a": {"block": "conv", "options": {"kernal": 3}}}},
+            ["operations.a.options", "unknown key 'kernal' (did you mean 'kernel'?)"],
+        ),
+        (
+            {"operations": {"a": {"block": "conv", "options": {"kernel": "3"}}}},
+            ["operations.a.options.kernel", "got '3'"],
+        ),
+        ({"operations": {"a": {"blok": "conv"}}}, ["operations.a.blok", "allowed: block, options"]),
+    ],
+)
+def test_a_mistake_in_a_space_file_is_named(
+    tmp_path: Path, changes: dict[str, Any], parts: list[str]
+) -> None:
+    path = written(tmp_path, **changes)
+    with pytest.raises(InputError) as caught:
+        space(path)
+    for part in [path, *parts]:
+        assert part in str(caught.value)
+
+
+def test_an_unknown_space_is_named() -> None:
+    with pytest.raises(InputError, match=r"unknown space 'primitivs' \(did you mean 'primitives'"):
+        space("primitivs")
+
+
+def test_every_block_keeps_the_size() -> None:
+    for name in BLOCKS:
+        g = nas.Builder((16, 9, 9))
+        assert BLOCKS[name](g, g.input).shape == (16, 9, 9), name

@@ -1,0 +1,145 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import nas
+from nas.cli import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_importing_nas_and_asking_for_help_load_no_heavy_library() -> None:
+    code = (
+        "import sys, nas\n"
+        "from nas.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'ray', 'optuna', 'pandas', 'numpy'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "campaign" in done.stdout
+
+
+def test_every_public_name_is_there() -> None:
+    for name in nas.__all__:
+        assert getattr(nas, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'clasic'"):
+        _ = nas.clasic
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg16", "alexnet", "mobilenet_v2"])
+def test_cost_is_the_published_one_twice(
+    capsys: pytest.CaptureFixture[str], shared_data: Path, name: str
+) -> None:
+    truth = pd.read_csv(shared_data / "classics_truth.csv").set_index("name").loc[name]
+    code, out, _ = run(capsys, "cost", name, "--json")
+    assert code == 0
+    told = json.loads(out)
+    expected = {
+        "params": truth["params"],
+        "macs": truth["macs"],
+        "flops": truth["fvcore_flops"],
+        "activations": truth["fvcore_activations"],
+    }
+    assert {column: told[column] for column in expected} == expected
+    assert told["fvcore"] == expected
+
+
+def test_cost_of_another_input_and_of_a_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, out, _ = run(capsys, "cost", "resnet20", "--input", "1,16,16", "--classes", "7", "--json")
+    path = tmp_path / "mine.json"
+    path.write_text(nas.classic("resnet20", (1, 16, 16), 7).to_json())
+    code, again, _ = run(capsys, "cost", str(path), "--json")
+    assert code == 0
+    first, second = json.loads(out), json.loads(again)
+    assert first.pop("name") == "resnet20"
+    assert second.pop("name") == str(path)
+    assert first == second
+    assert first["input_shape"] == [1, 16, 16]
+    # The stem has 2 x 144 weights fewer, the classifier 3 x 65 parameters fewer.
+    assert first["params"] == 269_722 - 2 * 144 - 3 * 65
+
+
+def test_cost_as_text_names_what_fvcore_does_not_count(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "cost", "resnet20")
+    assert "269,722" in out
+    assert "not counted by fvcore: aten::add" in out
+
+
+def test_sample_is_repeatable_json_of_the_space(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "sample", "primitives", "-n", "3", "--seed", "5")
+    _, again, _ = run(capsys, "sample", "primitives", "-n", "3", "--seed", "5")
+    _, other, _ = run(capsys, "sample", "primitives", "-n", "3", "--seed", "6")
+    assert out == again != other
+    genotypes = [json.loads(line) for line in out.splitlines()]
+    assert len(genotypes) == 3
+    for genotype in genotypes:
+        nas.space("primitives").validate(genotype)
+
+
+def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "spaces")
+    assert "primitives" in out
+    assert "resnet_like" in out
+    _, out, _ = run(capsys, "classics")
+    assert "lenet5" in out.splitlines()[1]
+    assert "25,557,032" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["cost", "resnet51"], ["unknown classic 'resnet51'", "resnet50", "allowed: lenet5"]),
+        (["cost", "resnet50", "--input", "3,x"], ["--input", "3,224,224", "got '3,x'"]),
+        (["cost", "lenet5", "--input", "1,8,8"], ["node 'conv2'", "does not fit into size 4"]),
+        (["cost", "none.json"], ["none.json", "cannot be read"]),
+        (["sample", "primitivs"], ["unknown space 'primitivs'", "'primitives'"]),
+        (["table", "no/such"], ["no/such", "no results yet"]),
+        (["run", "no/such"], ["no/such/campaign.yaml", "cannot be read"]),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], parts: list[str]
+) -> None:
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert not out
+    assert "Traceback" not in err
+    for part in parts:
+        assert part in err
+
+
+def test_a_file_that_is_no_architecture_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "torn.json"
+    path.write_text('{"input_shape": [3, 8')
+    code, _, err = run(capsys, "cost", str(path))
+    assert code == 2
+    assert f"{path}: not JSON" in err
+
+
+def test_new_writes_a_campaign_that_loads(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from nas.campaigns.config import load_campaign
+
+    folder = tmp_path / "mine"
+    code, out, _ = run(capsys, "new", str(folder), "--searcher", "optuna")
+    assert code == 0
+    assert f"nas run {folder}" in out
+    assert load_campaign(folder).config.searcher.name == "optuna"
+    code, _, err = run(capsys, "new", str(folder))
+    assert code == 2
+    assert "exists already" in err

@@ -1,0 +1,235 @@
+"""Bad YAML and bad values: one message that names file, place, value and what is allowed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import Field, PositiveInt, field_validator
+
+from nas.configuration import Config, read_yaml, validate, validate_options
+from nas.errors import InputError
+
+# --- YAML ---
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "campaign.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 1e-3),
+        ("1E5", 1e5),
+        ("-1.5e+3", -1500.0),
+        ("2.e3", 2000.0),
+        (".5e3", 500.0),
+        ("3", 3),
+        ("3.0", 3.0),
+        ("1e", "1e"),
+        ("e5", "e5"),
+        ("1e5x", "1e5x"),
+        ("'1e-3'", "1e-3"),
+        ("1998-11-01", "1998-11-01"),
+        ("true", True),
+        ("null", None),
+        ("[1, 2.5, a]", [1, 2.5, "a"]),
+        ("{b: 1, 'c d': 2}", {"b": 1, "c d": 2}),
+    ],
+)
+def test_values(tmp_path: Path, text: str, value: object) -> None:
+    found = read_yaml(written(tmp_path, f"a: {text}"))["a"]
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_same_key_in_other_mappings_is_fine(tmp_path: Path) -> None:
+    text = "a: {x: 1}\nb:\n- {x: 1}\n- {x: 1}\n"
+    assert read_yaml(written(tmp_path, text)) == {"a": {"x": 1}, "b": [{"x": 1}, {"x": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nb: 2\na: 3", ":3:1: not valid YAML: key 'a' is given twice"),
+        ("a:\n  b: {c: 1, c: 2}", ":2:13: not valid YAML: key 'c' is given twice"),
+        ("- x: 1\n  x: 2", ":2:3: not valid YAML: key 'x' is given twice"),
+        ("1: a\n1: b", ":2:1: not valid YAML: key 1 is given twice"),
+        ("? [a, b]\n: 1", ":1:3: not valid YAML: a key must be a single value"),
+        ("x: &x {a: 1}\ny:\n  <<: *x", ":3:3: not valid YAML: merging with '<<' is not supported"),
+        ("a: [1, 2", ":1:9: not valid YAML: expected ',' or ']'"),
+        ("a: 1\n\tb: 2", ":2:1: not valid YAML: "),
+        ("a: *nothing", ":1:4: not valid YAML: found undefined alias"),
+        ("a: !!python/name:os.system", ":1:4: not valid YAML: could not determine a constructor"),
+        ("a: 1\n---\nb: 2", ":2:1: not valid YAML: but found another document"),
+        ("a: \x07", ": not valid YAML: unacceptable character"),
+    ],
+)
+def test_bad_yaml(tmp_path: Path, text: str, said: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(InputError) as caught:
+        read_yaml(path)
+    assert str(caught.value).startswith(f"{path}{said}")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no\.yaml: cannot be read: No such file"):
+        read_yaml(tmp_path / "no.yaml")
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        read_yaml(tmp_path)
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes("é: 1".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin\.yaml: is not UTF-8 text"):
+        read_yaml(latin)
+
+
+# --- models ---
+
+
+class Budget(Config):
+    trials: PositiveInt
+    hours: float = 1.0
+
+
+class Campaign(Config):
+    name: str
+    budget: Budget
+    kind: Literal["min", "max"] = "min"
+    sizes: Annotated[tuple[int, ...], Field(min_length=1)] = (1,)
+    blocks: Mapping[str, Budget] = Field(default={})
+    stages: tuple[Budget, ...] = ()
+    limit: int | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _no_space(cls, name: str) -> str:
+        if " " in name:
+            raise ValueError("a name has no space")
+        return name
+
+
+GOOD: dict[str, Any] = {"name": "a", "budget": {"trials": 3, "hours": 2}, "sizes": [1, 2]}
+
+
+def test_good_values_are_typed_and_frozen() -> None:
+    campaign = validate(Campaign, GOOD, "f.yaml")
+    assert campaign == Campaign(name="a", budget=Budget(trials=3, hours=2.0), sizes=(1, 2))
+    assert isinstance(campaign.budget.hours, float)
+    with pytest.raises(ValueError, match="frozen"):
+        campaign.name = "b"
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        ({"nam": "a"}, ["nam: unknown key 'nam' (did you mean 'name'?); allowed: name"]),
+        ({"budget": {"trials": 3, "day": 1}}, ["budget.day: unknown key 'day'; allowed: trials"]),
+        ({"blocks": {"x": {"trial": 3, "trials": 1}}}, ["blocks.x.trial: unknown key 'trial'"]),
+        ({"stages": [{"trials": 1}, {"trials": 1, "x": 1}]}, ["stages.1.x: unknown key 'x'; all"]),
+        ({"budget": {"trials": "3"}}, ["budget.trials: Input should be a valid integer, got '3'"]),
+        ({"budget": {"trials": True}}, ["budget.trials: Input should be a valid integer, got T"]),
+        ({"budget": {"trials": 3.0}}, ["budget.trials: Input should be a valid integer, got 3.0"]),
+        ({"budget": {"trials": 0}}, ["budget.trials: Input should be greater than 0, got 0"]),
+        ({"budget": {}}, ["budget.trials: Field required"]),
+        ({"budget": 3}, ["budget: Input should be", "got 3"]),
+        ({"budget": {"trials": 1, "hours": 1e999}}, ["budget.hours: Input should be a finite"]),
+        ({"kind": "mean"}, ["kind: Input should be 'min' or 'max', got 'mean'"]),
+        ({"name": 1998}, ["name: Input should be a valid string, got 1998"]),
+        ({"name": "a b"}, ["name: a name has no space, got 'a b'"]),
+        ({"sizes": []}, ["sizes: ", "at least 1 item"]),
+        ({"sizes": [1, "2"]}, ["sizes.1: Input should be a valid integer, got '2'"]),
+        ({"sizes": None}, ["sizes: Input should be a valid", "got None"]),
+        ({"limit": "x"}, ["limit: Input should be a valid integer", "got 'x'"]),
+    ],
+)  # fmt: skip
+def test_bad_value(change: dict[str, Any], lines: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        validate(Campaign, {**GOOD, **change}, "f.yaml")
+    (message,) = str(caught.value).splitlines()
+    assert message.startswith(f"f.yaml: {lines[0]}")
+    for said in lines[1:]:
+        assert said in message
+
+
+def test_all_that_is_wrong_is_said_a_line_each() -> None:
+    data = {"name": 3, "budget": {"trials": 0, "x": 1}}
+    with pytest.raises(InputError) as caught:
+        validate(Campaign, data, Path("f.yaml"), "searches.0")
+    assert str(caught.value).splitlines() == [
+        "f.yaml: searches.0.name: Input should be a valid string, got 3",
+        "f.yaml: searches.0.budget.trials: Input should be greater than 0, got 0",
+        "f.yaml: searches.0.budget.x: unknown key 'x'; allowed: trials, hours",
+    ]
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 3])
+def test_not_a_mapping(data: object) -> None:
+    said = "must be a mapping of keys to values; allowed keys: trials, hours"
+    with pytest.raises(InputError, match=f"^f.yaml: the file: {said}$"):
+        validate(Budget, data, "f.yaml")
+    with pytest.raises(InputError, match=f"^f.yaml: budget: {said}$"):
+        validate(Budget, data, "f.yaml", "budget")
+
+
+def test_values_that_are_not_plain() -> None:
+    circular: list[object] = []
+    circular.append(circular)
+    for value in ({1, 2}, object(), circular):
+        with pytest.raises(InputError, match=r"^f\.yaml: top level: holds a value that is not"):
+            validate(Budget, {"trials": value}, "f.yaml")
+
+
+# --- options of a callable ---
+
+
+class Search:
+    def __init__(
+        self,
+        space: object,
+        *,
+        population: int = 10,
+        rates: Sequence[float] = (0.5,),
+        pair: tuple[int, int] = (1, 1),
+        mode: Literal["a", "b"],
+        limit: int | None = None,
+    ) -> None: ...
+
+
+def function(x: int, *, kernel: int = 3) -> None: ...
+
+
+def test_options_come_from_the_signature() -> None:
+    options = {"mode": "a", "pair": [3, 4], "limit": None}
+    found = validate_options(Search, options, "f.yaml", "searcher.options")
+    assert found == {"mode": "a", "pair": (3, 4), "limit": None}, "defaults are the callable's"
+    assert validate_options(function, {}, "f.yaml", "options") == {}
+    assert validate_options(function, {"kernel": 5}, "f.yaml", "options") == {"kernel": 5}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "mode: Field required"),
+        ({"mode": "c"}, "mode: Input should be 'a' or 'b', got 'c'"),
+        ({"mode": "a", "population": "3"}, "population: Input should be a valid integer, got '3'"),
+        ({"mode": "a", "pair": [1]}, "pair"),
+        ({"mode": "a", "space": 1}, "space: unknown key 'space'"),
+        (
+            {"mode": "a", "popluation": 3},
+            "popluation: unknown key 'popluation' (did you mean 'population'?); "
+            "allowed: population, rates, pair, mode, limit",
+        ),
+    ],
+)
+def test_bad_options(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        validate_options(Search, options, "f.yaml", "searcher.options")
+    assert str(caught.value).startswith(f"f.yaml: searcher.options.{said}")
+
+
+def test_a_function_without_options() -> None:
+    with pytest.raises(InputError, match=r"options\.x: unknown key 'x'; allowed: none"):
+        validate_options(lambda y: y, {"x": 1}, "f.yaml", "options")
