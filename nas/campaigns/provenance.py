@@ -1,0 +1,65 @@
+"""Where a campaign was run, with what: written to ``resolved.json`` at the start of each run."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("nas", "torch", "ray", "optuna", "numpy", "scikit-learn", "fvcore")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, the git commit of the code (None outside a repository) and the hardware."""
+    return {
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in PACKAGES},
+        "git": _git(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": _cores(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "gpus": _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any] | None:
+    code = str(Path(__file__).parent)
+    commit = _output("git", "-C", code, "rev-parse", "HEAD")
+    changes = _output("git", "-C", code, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit[0], "modified": bool(changes)} if commit else None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _output(*command: str) -> list[str]:
+    """The lines that a command prints; none where it is missing or fails."""
+    if shutil.which(command[0]) is None:
+        return []
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return done.stdout.splitlines() if done.returncode == 0 else []

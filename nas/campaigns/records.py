@@ -1,0 +1,199 @@
+"""The record log of a campaign: ``records.jsonl``, the truth that all else is derived from.
+
+One JSON object a line, in the order of events. Schema 1, every line with ``time`` (Unix seconds):
+
+- ``campaign``, the first line: ``schema`` and ``question``, what the answers below depend on.
+- ``ask``: a trial is given out. ``trial`` (its id), ``stage`` ("search" or "final"), ``kind``
+  ("found", "random" or "classic"), ``seed`` (of its training), ``fingerprint`` and ``cost`` of
+  its architecture, and what to rebuild that from: ``genotype``, or the ``classic``'s name and
+  ``options``. In the search stage also ``search``, ``number`` (the searcher's trial id) and
+  ``note`` (the searcher's), in the final stage ``label``, which seeds of one architecture share.
+- ``result``: how it ended. ``trial``, ``status`` ("completed" or "failed"), ``metrics`` (the
+  evaluator's), ``error`` (null, or the last traceback), ``seconds`` (wall time in the worker).
+
+A line is on the disk before the searcher hears of it, so a crash loses no more than the trials
+that were under way, and at worst leaves a torn last line, which is set aside.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from nas.campaigns.trial import CampaignError
+from nas.errors import InputError
+from nas.registry import unknown
+
+SCHEMA = 1
+
+Record = dict[str, Any]
+
+_KEYS = {
+    "campaign": ("schema", "question"),
+    "ask": ("trial", "stage", "kind", "seed", "fingerprint", "cost"),
+    "result": ("trial", "status", "metrics", "error", "seconds"),
+}
+
+
+def read_records(folder: Path) -> list[Record]:
+    """The records of a campaign, a torn last line left out; empty before its first run.
+
+    Raises :class:`InputError` naming file and line where the log is corrupt.
+    """
+    path = folder / "records.jsonl"
+    return _parse(path)[0] if path.exists() else []
+
+
+class RecordLog:
+    """The one writer of a campaign's records.
+
+    Args:
+        folder: of the campaign.
+
+    Attributes:
+        records: all records, those of earlier runs first.
+        torn: how many bytes of a torn last line were moved to ``records.torn``.
+
+    Use it as a context manager. Raises :class:`InputError` where another run holds the lock or
+    the log is corrupt.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.records: list[Record] = []
+        self.torn = 0
+        self._path = folder / "records.jsonl"
+        self._lock = FileLock(folder / "records.lock", timeout=0)
+
+    def __enter__(self) -> "RecordLog":
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"{self._path.parent}: another run is at work on this campaign; "
+                "wait for its end, or stop it"
+            ) from None
+        try:
+            new = not self._path.exists()
+            # Unbuffered: what is written in one call is one line, whole or torn.
+            self._file = open(self._path, "ab", buffering=0)
+            if new:
+                _sync_folder(self._path.parent)
+            self._repair()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+        self._lock.release()
+
+    def append(self, record_type: str, /, **fields: Any) -> Record:
+        """Writes one record; when this returns, it is on the disk."""
+        record = {"type": record_type, "time": round(time.time(), 3), **fields}
+        line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError("the line could not be written whole")
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise CampaignError(
+                f"{self._path}: cannot be written: {error.strerror or error}; "
+                "what is recorded is safe: mend that and run the campaign again"
+            ) from error
+        self.records.append(record)
+        return record
+
+    def _repair(self) -> None:
+        self.records, end = _parse(self._path)
+        content = self._path.read_bytes()
+        if torn := content[end:]:
+            with open(self._path.with_suffix(".torn"), "ab") as aside:
+                aside.write(torn.rstrip(b"\n") + b"\n")
+                os.fsync(aside.fileno())
+            self._file.truncate(end)
+            self.torn = len(torn)
+        elif content and not content.endswith(b"\n"):
+            self._file.write(b"\n")
+        os.fsync(self._file.fileno())
+
+
+def _parse(path: Path) -> tuple[list[Record], int]:
+    """The records, and where the torn last line begins (the file's end, if there is none)."""
+    content = path.read_bytes()
+    lines = content.split(b"\n")
+    while lines and not lines[-1]:
+        lines.pop()
+    records: list[Record] = []
+    end = 0
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:  # not JSON, or not UTF-8
+            if number == len(lines):
+                return records, end
+            raise InputError(f"{path}:{number}: is corrupt: {error}") from None
+        records.append(_checked(record, f"{path}:{number}", first=number == 1))
+        end += len(line) + 1
+    return records, len(content)
+
+
+def _checked(record: Any, where: str, first: bool) -> Record:
+    if not isinstance(record, dict):
+        raise InputError(f"{where}: is corrupt: a record is a JSON object, got {record!r}")
+    kind = record.get("type")
+    if kind not in _KEYS:
+        raise InputError(f"{where}: {unknown('record type', kind, list(_KEYS))}")
+    for key in _KEYS[kind]:
+        if key not in record:
+            raise InputError(f"{where}: {kind} record: {key} is missing")
+    if first != (kind == "campaign"):
+        raise InputError(f"{where}: the first record, and no other, must be of type campaign")
+    if first and record["schema"] != SCHEMA:
+        raise InputError(
+            f"{where}: schema: this program reads schema {SCHEMA}, got {record['schema']!r}"
+        )
+    return record
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the folder's list of files durable, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class History:
+    """Asks and results by trial id, each in the order of events.
+
+    Raises :class:`InputError` where a trial is asked twice, or a result has no ask or comes
+    twice.
+    """
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.asks: dict[str, Record] = {}
+        self.results: dict[str, Record] = {}
+        for record in records:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Takes the next record."""
+        if record["type"] == "campaign":
+            return
+        trial = record["trial"]
+        taken = self.asks if record["type"] == "ask" else self.results
+        if trial in taken:
+            raise InputError(f"records.jsonl: trial {trial}: a second {record['type']}")
+        if taken is self.results and trial not in self.asks:
+            raise InputError(f"records.jsonl: trial {trial}: a result, but it was never asked")
+        taken[trial] = record
+
+    def unfinished(self) -> list[Record]:
+        """The asks that have no result."""
+        return [ask for trial, ask in self.asks.items() if trial not in self.results]

@@ -1,0 +1,123 @@
+"""Writes the first draft of a campaign, for a person to edit."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from nas.campaigns.config import FILE_NAME
+from nas.errors import InputError
+from nas.registry import Registry, unknown
+from nas.searchers import SEARCHERS
+from nas.spaces import spaces
+from nas.training.datasets import DATASETS
+
+_KNOWN: dict[str, dict[str, Any]] = {
+    # 8x8 as they come, which is too small for most classics; and no official test part.
+    "digits": {"options": {"resolution": 16}, "split": "{train: 0.6, validation: 0.2, test: 0.2}"},
+    # The paper's 100 and 25 would take more than the draft's budget to get beyond random search.
+    "evolution": {"options": {"population_size": 25, "tournament_size": 5}},
+}
+
+_DRAFT = """\
+# A search campaign: run it with `nas run {folder}`, and again to go on where it stopped.
+# What the run writes beside this file, records.jsonl above all, is the answer.
+
+space: {space}                # a name of `nas spaces`, or a .yaml file beside this one
+searcher:
+  name: {searcher}
+{searcher_options}
+random_baseline: true            # random search over as many trials, to compare with
+objective: validation_accuracy   # what is maximised
+# constraints:                   # hard limits, kept by whatever is tried
+#   params: 1_000_000            # and, or: macs, flops, activations
+budget:
+  trials: 100                    # of each search
+
+data:
+  name: {data}
+{data_options}
+  split: {split}   # fractions of every class{split_note}
+
+recipe:
+  preset: quick                  # or cifar; fields set beside it go before its own
+  epochs: 8                      # passes over the training images
+
+final:                           # retrained from scratch; each reads the test images once
+  top: 5                         # of the search, by validation accuracy
+  top_random: 1                  # of the random baseline
+  seeds: [0, 1, 2]
+  classics:                      # see `nas classics`
+    - lenet5
+    - {{name: nin, width: 0.5}}
+    - vgg8
+    - resnet20
+    - {{name: mobilenet_v2, stem: cifar}}
+
+seed: 0                          # of the searches, and of the trials' training
+
+engine:
+  name: ray                      # or serial: one trial after another, in one process
+  concurrency: auto              # trials at a time; auto: the GPUs, or else the CPU cores
+  cpus_per_trial: 1
+  gpus_per_trial: auto           # may be a fraction; auto: 1 if there are any
+  # address: host:port           # of a Ray cluster that this machine is part of
+"""
+
+
+def write_campaign(
+    folder: Path, space: str = "primitives", searcher: str = "evolution", data: str = "digits"
+) -> Path:
+    """Writes a commented ``campaign.yaml`` into ``folder``, which is made if it is missing.
+
+    Options that have no default are left open, for the user to fill in.
+
+    Args:
+        folder: of the new campaign.
+        space: a shipped space, or the path of a YAML file relative to ``folder``.
+        searcher: a name in :data:`nas.searchers.SEARCHERS`.
+        data: a name in :data:`nas.training.data.DATASETS`.
+
+    Returns the path of the file. Raises :class:`InputError` for an unknown name, and where there
+    is a campaign already.
+    """
+    path = folder / FILE_NAME
+    if path.exists():
+        raise InputError(f"{path}: exists already; choose another folder, or edit that file")
+    if not space.endswith((".yaml", ".yml")) and space not in spaces():
+        raise InputError(f"{unknown('space', space, spaces())}, or the path of a .yaml file")
+    split = _KNOWN.get(data, {}).get("split")
+    text = _DRAFT.format(
+        folder=folder,
+        space=space,
+        searcher=searcher,
+        searcher_options=_options(SEARCHERS, searcher),
+        data=data,
+        data_options=_options(DATASETS, data),
+        split=split or "{train: 0.9, validation: 0.1}",
+        split_note="" if split else "; the test part is the official one",
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")
+    return path
+
+
+def _options(registry: Registry, name: str) -> str:
+    """The options of an entry: what is known or has to be filled in, and defaults in comments."""
+    known = _KNOWN.get(name, {}).get("options", {})
+    lines = []
+    for parameter in inspect.signature(registry[name]).parameters.values():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        if parameter.name in known:
+            lines.append(f"  {parameter.name}: {known[parameter.name]}")
+        elif parameter.default is parameter.empty:
+            lines.append(f"  {parameter.name}: FILL IN")
+        else:
+            lines.append(f"  # {parameter.name}: {_yaml(parameter.default)}")
+    return "\n".join(lines) or "  # it has no options"
+
+
+def _yaml(value: Any) -> str:
+    if value is None:
+        return "null"
+    return str(list(value) if isinstance(value, tuple) else value)

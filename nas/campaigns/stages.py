@@ -1,0 +1,101 @@
+"""What a campaign tries: the asks of each search, and of the final stage."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nas.campaigns.config import BASELINE, Campaign
+from nas.campaigns.records import Record
+from nas.searchers import Observation, Proposal
+
+
+class Search:
+    """One searcher of a campaign, with what it was asked and told.
+
+    Attributes:
+        name: of the searcher, and of the search.
+        kind: what its architectures are called in tables: "random" or "found".
+        asked: how many trials it was asked for; the next one's number.
+        best: the best objective so far and its ask, the first of equals; None before any.
+    """
+
+    def __init__(self, campaign: Campaign, name: str) -> None:
+        self.name = name
+        self.kind = "random" if name == BASELINE else "found"
+        self.asked = 0
+        self.best: tuple[float, Record] | None = None
+        self._campaign = campaign
+        self._searcher = campaign.searcher(name)
+        self._completed: list[tuple[float, Record]] = []
+
+    def ask(self) -> dict[str, Any] | None:
+        """The fields of the next ask; None: nothing until more is told, or the budget is spent."""
+        config = self._campaign.config
+        if self.asked >= config.budget.trials:
+            return None
+        proposal = self._searcher.ask(self.asked)
+        if proposal is None:
+            return None
+        self.asked += 1
+        return {
+            "trial": f"{self.name}-{self.asked - 1:04d}",
+            "stage": "search",
+            "kind": self.kind,
+            "search": self.name,
+            "number": self.asked - 1,
+            "genotype": proposal.genotype,
+            "note": dict(proposal.note),
+            # One seed for all, so that trials differ in nothing but the architecture.
+            "seed": config.seed,
+        }
+
+    def replay(self, ask: Record) -> None:
+        """Takes a recorded ask for asked."""
+        self.asked += 1
+        self._searcher.replay(ask["number"], Proposal(ask["genotype"], ask["note"]))
+
+    def tell(self, ask: Record, result: Record) -> None:
+        """Takes a recorded result."""
+        values = None
+        if result["status"] == "completed":
+            value = float(result["metrics"][self._campaign.config.objective])
+            self._completed.append((value, ask))
+            if self.best is None or value > self.best[0]:
+                self.best = (value, ask)
+            # Users maximise, searchers minimise: the sign changes here and nowhere else.
+            values = (-value,)
+        self._searcher.tell(Observation(ask["number"], ask["genotype"], values, ask["note"]))
+
+    def top(self, count: int) -> list[Record]:
+        """The asks of the best architectures, the first of equals first, each once."""
+        distinct: dict[str, Record] = {}
+        for _, ask in sorted(self._completed, key=lambda pair: (-pair[0], pair[1]["number"])):
+            distinct.setdefault(ask["fingerprint"], ask)
+        return list(distinct.values())[:count]
+
+
+def classics(campaign: Campaign) -> Iterator[dict[str, Any]]:
+    """The fields of the classics' asks in the final stage."""
+    for entry in campaign.classics:
+        what = {"classic": entry.name, "options": entry.options}
+        yield from _with_each_seed(campaign, entry.label, "classic", what)
+
+
+def finalists(campaign: Campaign, searches: Sequence[Search]) -> Iterator[dict[str, Any]]:
+    """The fields of the asks in the final stage for what was found, known when searches are over.
+
+    A label is the trial that found the architecture, so a search that goes on with a larger
+    budget adds finalists and never renames one.
+    """
+    final = campaign.config.final
+    for position, search in enumerate(searches):
+        for ask in search.top(final.top_random if position else final.top):
+            what = {"genotype": ask["genotype"]}
+            yield from _with_each_seed(campaign, ask["trial"], search.kind, what)
+
+
+def _with_each_seed(
+    campaign: Campaign, label: str, kind: str, what: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    for seed in campaign.config.final.seeds:
+        trial = f"final-{label}-seed{seed}"
+        yield {"trial": trial, "stage": "final", "kind": kind, "label": label, "seed": seed, **what}

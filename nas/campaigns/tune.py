@@ -1,0 +1,340 @@
+"""The engine on Ray Tune: the only module that imports ray.
+
+One Tune run serves a whole campaign, searches and final stage: Tune's actors live as long as
+its run, and a new one costs seconds (a process, ``import torch``, a CUDA context) where a warm
+one costs milliseconds.
+
+How Tune is used, and why:
+
+- The worker is a *class* trainable whose one step is the whole trial. A function trainable runs
+  in a thread that must unwind within two seconds when its actor is reused, or the next trial
+  vanishes; a class has no thread.
+- Request and outcome each pass as one JSON string: Tune flattens, merges and interprets the
+  mappings that it is given (a key ``grid_search`` is a command).
+- ``tune.run`` and not ``Tuner``, which pickles the searcher and the callbacks. Nothing is ever
+  restored from Tune's own snapshots: the records of the campaign are the truth.
+- Outcomes are taken in the callbacks, which are given the trial and so the cause of a failure;
+  a searcher only hears ``error=True``.
+- No exception of ours may pass through Tune, which would book it as a failure of the trial: it
+  is kept, the run is stopped, and it is raised when Tune has let go.
+"""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+os.environ.update(  # before ray is imported, which reads some of them then
+    RAY_AIR_NEW_OUTPUT="0",
+    RAY_CHDIR_TO_TRIAL_DIR="0",  # or relative paths break in workers
+    RAY_DEDUP_LOGS_SKIP_REGEX="A worker died or was killed",  # it is in the records
+    RAY_USAGE_STATS_ENABLED="0",
+    TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
+    TUNE_DISABLE_SIGINT_HANDLER="1",
+    TUNE_DISABLE_STRICT_METRIC_CHECKING="1",
+    TUNE_GLOBAL_CHECKPOINT_S="1000000000",
+    TUNE_PRINT_ALL_TRIAL_ERRORS="0",
+)
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial
+
+from nas.campaigns.trial import Outcome, Source, attempt, failure
+
+T = TypeVar("T")
+
+
+class TuneEngine:
+    """Runs trials on Ray Tune with warm workers.
+
+    Args:
+        evaluator: ``"module:attribute"``, resolved in the workers.
+        concurrency: trials at a time, or None: as many as there are GPUs, or else CPU cores,
+            for.
+        cpus: cores of one trial.
+        gpus: GPUs of one trial, fractions allowed, or None: one if there are any.
+        address: ``host:port`` (or "auto") of a running Ray cluster; None starts one here for
+            the time of :meth:`run`.
+        name: tells this campaign's scratch folder from those of others; what a killed run has
+            left there is removed.
+    """
+
+    def __init__(
+        self,
+        evaluator: str,
+        *,
+        concurrency: int | None = None,
+        cpus: int = 1,
+        gpus: float | None = None,
+        address: str | None = None,
+        name: str = "campaign",
+    ) -> None:
+        self._evaluator = evaluator
+        self._concurrency = concurrency
+        self._cpus = cpus
+        self._gpus = gpus
+        self._address = address
+        self._scratch = _short_temporary_folder() / f"nas-{os.getuid()}-{name}"
+        self.slots = concurrency or 1
+
+    def run(self, source: Source) -> None:
+        """Carries out trials until the source has no more; KeyboardInterrupt on SIGINT."""
+        bridge = _Bridge(source, self._evaluator)
+        # Not only while trials run: ray.init loses a KeyboardInterrupt that comes up inside it.
+        with _on_signal(bridge.interrupt):
+            ours = not ray.is_initialized()
+            try:
+                shutil.rmtree(self._scratch, ignore_errors=True)
+                if ours:
+                    self._connect()
+                if not bridge.stopping:
+                    self._tune(bridge)
+            finally:
+                if ours:
+                    ray.shutdown()
+                shutil.rmtree(self._scratch, ignore_errors=True)
+        if bridge.error is not None:
+            raise bridge.error
+
+    def _tune(self, bridge: "_Bridge") -> None:
+        resources = self._resources()
+        bridge.slots = self.slots
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self.slots)
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        tune.run(
+            _Worker,
+            search_alg=_Asker(bridge),
+            callbacks=[_Listener(bridge)],
+            stop=_Stopper(bridge),
+            num_samples=-1,
+            resources_per_trial=resources,
+            reuse_actors=True,
+            max_failures=0,  # a failure is a row; what failed by a bug would fail again
+            raise_on_failed_trial=False,
+            storage_path=str(self._scratch / "tune"),
+            name="run",
+            trial_dirname_creator=lambda trial: trial.trial_id,
+            verbose=0,
+        )
+
+    def _connect(self) -> None:
+        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+        if self._address is not None:
+            ray.init(address=self._address, **quiet)
+            return
+        ray.init(
+            address="local",  # never the cluster that a killed driver may have left
+            num_cpus=self._concurrency and self._concurrency * self._cpus,
+            include_dashboard=False,
+            _temp_dir=str(self._scratch),
+            **quiet,
+        )
+
+    def _resources(self) -> dict[str, float]:
+        """The resources of one trial; sets :attr:`slots`."""
+        have = ray.cluster_resources()
+        gpus = self._gpus if self._gpus is not None else float(have.get("GPU", 0) > 0)
+        if self._concurrency is None:
+            rooms = have["CPU"] / self._cpus
+            self.slots = max(1, int(min(rooms, have["GPU"] / gpus) if gpus else rooms))
+        return {"cpu": self._cpus, "gpu": gpus}
+
+
+class _Worker(tune.Trainable):  # type: ignore[misc]
+    """A process that carries out one trial after another."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._work = json.loads(new_config["work"])
+        return True
+
+    def step(self) -> dict[str, Any]:
+        outcome = attempt(self._work["evaluator"], self._work["payload"], _poisons_the_process)
+        return {"outcome": json.dumps(asdict(outcome)), "done": True}
+
+
+def _poisons_the_process(error: Exception) -> bool:
+    """Whether every later CUDA call of the process fails too: Ray must replace it."""
+    if type(error).__name__ == "OutOfMemoryError":
+        return False
+    signs = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "device-side assert")
+    return type(error).__name__ == "AcceleratorError" or any(s in str(error) for s in signs)
+
+
+class _Bridge:
+    """Our side of the conversation; Tune's side is the three adapters below."""
+
+    def __init__(self, source: Source, evaluator: str) -> None:
+        self.error: BaseException | None = None
+        self.slots = 1
+        self._source = source
+        self._evaluator = evaluator
+        self._ids: dict[str, str] = {}  # Tune's id of each trial under way: ours
+        self._started: dict[str, tuple[Trial, float]] = {}  # and when
+
+    @property
+    def stopping(self) -> bool:
+        return self.error is not None
+
+    def interrupt(self) -> None:
+        self.error = self.error or KeyboardInterrupt()
+
+    def suggest(self, tune_id: str) -> dict[str, Any] | str | None:
+        # Tune asks for one trial more than it can place; asked later, a searcher knows more.
+        if len(self._ids) >= self.slots and not self.stopping:
+            return None
+        request = None if self.stopping else self._kept(self._source.next)
+        if request is None:
+            # With nothing under way Tune would block here for ten minutes.
+            return None if self._ids and not self.stopping else tune.search.Searcher.FINISHED
+        self._ids[tune_id] = request.trial
+        work = {"evaluator": self._evaluator, "payload": request.payload}
+        return {"work": json.dumps(work)}
+
+    def start(self, trial: Trial) -> None:
+        self._started[trial.trial_id] = trial, time.monotonic()
+
+    def finish(self, trial: Trial, outcome: Outcome) -> None:
+        self._started.pop(trial.trial_id, None)
+        ours = self._ids.pop(trial.trial_id, None)
+        if ours is not None and not self.stopping:
+            self._kept(lambda: self._source.done(ours, outcome))
+
+    def fail(self, trial: Trial, reason: str) -> None:
+        _, since = self._started.get(trial.trial_id, (trial, time.monotonic()))
+        self.finish(trial, failure(reason, time.monotonic() - since))
+
+    def reconcile(self, trials: list[Trial]) -> None:
+        """Tune can end a trial without a word (its actor would not reset): a failure too."""
+        for trial in trials:
+            if trial.trial_id in self._ids and trial.is_finished():
+                self.fail(trial, "Ray Tune dropped the trial and gave no reason")
+
+    def abandon(self) -> None:
+        """Kills the workers that are busy: a step that runs cannot be asked to end."""
+        for trial, _ in self._started.values():
+            if trial.temporary_state.ray_actor is not None:
+                ray.kill(trial.temporary_state.ray_actor)
+        self._started.clear()
+
+    def _kept(self, call: Callable[[], T]) -> T | None:
+        try:
+            return call()
+        except BaseException as error:
+            self.error = error
+            return None
+
+
+class _Asker(tune.search.Searcher):  # type: ignore[misc]
+    """Tune's way to ask us for trials."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        return self._bridge.suggest(trial_id)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """The listener hears it, with the reason."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing to save: the records are the truth."""
+
+
+class _Listener(tune.Callback):  # type: ignore[misc]
+    """Tune's way to tell us how trials went."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        self._bridge = bridge
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._bridge.reconcile(trials)
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._bridge.start(trial)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._bridge.finish(trial, Outcome(**json.loads(trial.last_result["outcome"])))
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        # Not trial.get_error(), which looks where the file is only once Tune has synced it.
+        _, _, reason = Path(trial.error_file).read_text(encoding="utf-8").partition("\n")
+        self._bridge.fail(trial, reason)
+
+
+class _Stopper(tune.Stopper):  # type: ignore[misc]
+    """Tune's way to hear from us that the run is over."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        self._bridge = bridge
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Tune pickles it into the snapshots that nobody reads.
+        return tune.stopper.NoopStopper, ()
+
+    def stop_all(self) -> bool:
+        if self._bridge.stopping:
+            self._bridge.abandon()
+        return self._bridge.stopping
+
+
+@contextmanager
+def _on_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call ``stop``; a second one ends the process on the spot.
+
+    An exception raised from a handler could come up anywhere inside Ray, which would lose it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def first(number: int, frame: FrameType | None) -> None:
+        for each in signals:
+            signal.signal(each, second)
+        stop()
+
+    def second(number: int, frame: FrameType | None) -> None:
+        if sys.stdout.isatty():
+            sys.stdout.write("\x1b[?25h\n")  # the cursor, which a live display hides
+            sys.stdout.flush()
+        os._exit(130)
+
+    before = {each: signal.signal(each, first) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _short_temporary_folder() -> Path:
+    """Ray puts Unix sockets below it, whose whole path must stay under 104 characters."""
+    folder = tempfile.gettempdir()
+    return Path(folder if len(folder) <= 24 else "/tmp")

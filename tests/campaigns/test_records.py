@@ -1,0 +1,143 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nas.campaigns.records import History, RecordLog, read_records
+from nas.campaigns.trial import CampaignError
+from nas.errors import InputError
+
+RESULT = {"status": "completed", "metrics": {"a": 0.5}, "error": None, "seconds": 1.0}
+
+
+def fill(folder: Path) -> bytes:
+    with RecordLog(folder) as log:
+        log.append("campaign", schema=1, question={"name": "Größe"})
+        log.append("result", trial="a-0000", **RESULT)
+        log.append("result", trial="a-0001", **RESULT)
+    return (folder / "records.jsonl").read_bytes()
+
+
+def test_a_line_is_synced_to_the_disk_when_append_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "records.jsonl"
+    synced = []
+    with RecordLog(tmp_path) as log:
+        log.append("campaign", schema=1, question={})
+        monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(path.read_bytes()))
+        log.append("result", trial="a-0000", **RESULT)
+        assert synced == [path.read_bytes()]
+        assert [json.loads(line) for line in synced[0].splitlines()] == log.records
+
+
+def test_a_log_cut_at_any_byte_keeps_its_whole_lines(tmp_path: Path) -> None:
+    content = fill(tmp_path)
+    path, torn = tmp_path / "records.jsonl", tmp_path / "records.torn"
+    whole = read_records(tmp_path)
+    starts = [0, *(m.end() for m in re.finditer(rb"\n", content))]
+    for end in range(len(content)):
+        path.write_bytes(content[:end])
+        torn.unlink(missing_ok=True)
+        lines = content[:end].split(b"\n")
+        # A line that lacks nothing but its end is whole.
+        complete = len(lines) - 1 + (content[end : end + 1] == b"\n")
+        assert read_records(tmp_path) == whole[:complete]
+        with RecordLog(tmp_path) as log:
+            assert log.records == whole[:complete]
+        assert path.read_bytes() == content[: starts[complete]]
+        rest = lines[-1] if complete < len(lines) else b""
+        assert log.torn == len(rest)
+        assert (torn.read_bytes() if torn.exists() else b"") == (rest and rest + b"\n")
+
+
+def test_a_last_line_of_rubbish_is_set_aside(tmp_path: Path) -> None:
+    content = fill(tmp_path)
+    (tmp_path / "records.jsonl").write_bytes(content + b"\0" * 100 + b"\n")
+    with RecordLog(tmp_path) as log:
+        assert len(log.records) == 3
+        log.append("result", trial="a-0002", **RESULT)
+    assert len(read_records(tmp_path)) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"{", "is corrupt"),
+        (b"\xff", "is corrupt"),
+        (b"[]", "is a JSON object"),
+        (b'{"type":"reslut"}', "unknown record type 'reslut' (did you mean 'result'?)"),
+        (b'{"type":"result","trial":"x"}', "result record: status is missing"),
+        (b'{"type":"campaign","schema":1,"question":{}}', "the first record, and no other"),
+    ],
+)
+def test_a_corrupt_line_in_the_middle_is_named(tmp_path: Path, line: bytes, message: str) -> None:
+    lines = fill(tmp_path).split(b"\n")
+    lines[1] = line
+    (tmp_path / "records.jsonl").write_bytes(b"\n".join(lines))
+    for read in (read_records, lambda folder: RecordLog(folder).__enter__()):
+        with pytest.raises(InputError, match=re.escape(message)) as caught:
+            read(tmp_path)
+        assert f"{tmp_path / 'records.jsonl'}:2:" in str(caught.value)
+
+
+def test_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(fill(tmp_path).replace(b'"schema":1', b'"schema":2'))
+    with pytest.raises(InputError, match="reads schema 1, got 2"):
+        read_records(tmp_path)
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    with RecordLog(tmp_path) as log:
+        log.append("campaign", schema=1, question={})
+        with pytest.raises(InputError, match="another run is at work"), RecordLog(tmp_path):
+            pass
+        assert len(read_records(tmp_path)) == 1  # reading needs no lock
+    with RecordLog(tmp_path) as log:
+        assert len(log.records) == 1
+
+
+def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from nas.campaigns.records import RecordLog\n"
+        "RecordLog(Path(sys.argv[1])).__enter__(); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
+    with RecordLog(tmp_path) as log:
+        assert log.records == []
+
+
+def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
+    content = fill(tmp_path)
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from nas.campaigns.records import RecordLog\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(content) + 20},) * 2)\n"
+        "with RecordLog(Path(sys.argv[1])) as log:\n"
+        "    log.append('ask', trial='a-0002', stage='search')"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"{CampaignError.__name__}: {tmp_path / 'records.jsonl'}: cannot be written" in (
+        failed.stderr
+    )
+    with RecordLog(tmp_path) as log:
+        assert log.torn == 20
+        assert len(log.records) == 3
+
+
+def test_a_history_has_one_ask_and_one_result_a_trial() -> None:
+    ask, result = {"type": "ask", "trial": "a"}, {"type": "result", "trial": "a"}
+    history = History([{"type": "campaign"}, ask, {"type": "ask", "trial": "b"}, result])
+    assert history.unfinished() == [{"type": "ask", "trial": "b"}]
+    with pytest.raises(InputError, match="trial a: a second ask"):
+        history.add(ask)
+    with pytest.raises(InputError, match="trial a: a second result"):
+        history.add(result)
+    with pytest.raises(InputError, match="trial c: a result, but it was never asked"):
+        history.add({"type": "result", "trial": "c"})

@@ -1,0 +1,283 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from nas.campaigns.config import load_campaign
+from nas.campaigns.records import RecordLog, read_records
+from nas.campaigns.runner import PATIENCE, Runner, run
+from nas.campaigns.serial import SerialEngine
+from nas.campaigns.trial import CampaignError, Outcome
+from nas.errors import InputError
+from nas.searchers import Observation
+from tests.campaigns import toy
+
+EVALUATE = f"{toy.HERE}:evaluate"
+
+
+def edit(folder: Path, old: str, new: str, name: str = "campaign.yaml") -> Path:
+    path = folder / name
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    return folder
+
+
+def test_a_campaign_from_end_to_end(folder: Path) -> None:
+    summary = run(folder, evaluator=EVALUATE)
+    toy.check_complete(folder, 11)
+    assert [trial for trial, _ in toy.genotypes(folder)][:9] == [
+        *(f"evolution-000{n}" for n in range(4)),
+        *(f"random-000{n}" for n in range(4)),
+        "final-resnet20-seed0",
+    ]
+    records = read_records(folder)
+    asks = {r["trial"]: r for r in records if r["type"] == "ask"}
+    results = {r["trial"]: r["metrics"] for r in records if r["type"] == "result"}
+    found = [t for t in results if t.startswith("evolution")]
+    best = max(found, key=lambda t: results[t]["validation_accuracy"])
+    assert (summary.best_trial, summary.completed, summary.failed) == (best, 11, 0)
+    assert asks[f"final-{best}-seed0"]["genotype"] == asks[best]["genotype"]
+    # Only the final stage has read the test images.
+    assert {t for t, metrics in results.items() if "test_accuracy" in metrics} == {
+        t for t in results if t.startswith("final-")
+    }
+    architecture = load_campaign(folder).space.decode(asks[best]["genotype"])
+    assert asks[best]["fingerprint"] == architecture.fingerprint
+    assert asks[best]["cost"] == architecture.cost._asdict()
+    assert "going on" not in (folder / "run.log").read_text()
+    resolved = json.loads((folder / "resolved.json").read_text())
+    assert resolved["question"] == records[0]["question"]
+    assert resolved["environment"]["versions"]["torch"]
+    before = (folder / "records.jsonl").read_bytes()
+    assert run(folder, evaluator=EVALUATE) == summary
+    assert (folder / "records.jsonl").read_bytes() == before
+
+
+def test_the_seed_decides_what_is_asked(tmp_path: Path) -> None:
+    asked = []
+    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+        folder = toy.write(tmp_path / name, toy.CAMPAIGN + f"seed: {seed}\n")
+        run(folder, evaluator=EVALUATE)
+        asked.append(toy.genotypes(folder))
+    assert asked[0] == asked[1] != asked[2]
+    searches = [[g for t, g in asked[0] if t.startswith(n)] for n in ("evolution", "random")]
+    assert searches[0] != searches[1]
+
+
+def test_a_log_cut_at_any_byte_is_finished_as_if_nothing_had_been(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(folder, "trials: 4", "trials: 2")
+    edit(folder, ", classics: [resnet20]", "")
+    edit(folder, "budget:", "random_baseline: false\nbudget:")
+    run(folder, evaluator=EVALUATE)
+    asked = toy.genotypes(folder)
+    path = folder / "records.jsonl"
+    content = path.read_bytes()
+    campaign = load_campaign(folder)
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # thousands of them
+    for end in range(len(content)):
+        path.write_bytes(content[:end])
+        with RecordLog(folder) as log:
+            SerialEngine(EVALUATE).run(Runner(campaign, log))
+        assert toy.genotypes(folder) == asked, end
+        toy.check_complete(folder, 3)
+
+
+def test_recorded_results_are_replayed_and_not_repeated(folder: Path) -> None:
+    run(folder, evaluator=EVALUATE)
+    path = folder / "records.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:6]))  # evolution-0002 was asked and has no result
+    run(folder, evaluator=EVALUATE)
+    again = path.read_text().splitlines(keepends=True)
+    assert again[:6] == lines[:6]
+    assert json.loads(again[6])["type"] == "result"
+    assert "going on after 2 of 11 trials" in (folder / "run.log").read_text()
+    toy.check_complete(folder, 11)
+
+
+def test_a_larger_budget_goes_on(folder: Path, tmp_path: Path) -> None:
+    run(folder, evaluator=EVALUATE)
+    run(edit(folder, "trials: 4", "trials: 6"), evaluator=EVALUATE)
+    whole = edit(toy.write(tmp_path / "whole"), "trials: 4", "trials: 6")
+    run(whole, evaluator=EVALUATE)
+
+    def searched(campaign: Path) -> dict[str, object]:
+        return {t: g for t, g in toy.genotypes(campaign) if not t.startswith("final-")}
+
+    assert searched(folder) == searched(whole)
+    assert len(searched(folder)) == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("campaign.yaml", "epochs: 1", "epochs: 2", "recipe.epochs: recorded 1, now 2"),
+        ("campaign.yaml", "seed: 0", "seed: 1", "seed: recorded 0, now 1"),
+        (
+            "campaign.yaml",
+            "seed: 0",
+            "constraints: {params: 100}",
+            "constraints.params: recorded nothing, now 100",
+        ),
+        (
+            "campaign.yaml",
+            "population_size: 2",
+            "population_size: 3",
+            "searcher.population_size: recorded 2, now 3",
+        ),
+        (
+            "campaign.yaml",
+            "validation: 0.2, test: 0.2",
+            "validation: 0.1, test: 0.3",
+            "data.split.test: recorded 0.2, now 0.3\n"
+            "  data.split.validation: recorded 0.2, now 0.1",
+        ),
+        (
+            "tiny.yaml",
+            "width: [1, 2, 3, 4]",
+            "width: [1, 2]",
+            "space.width: recorded [1, 2, 3, 4], now [1, 2]",
+        ),
+    ],
+)
+def test_another_question_is_refused(
+    folder: Path, name: str, old: str, new: str, message: str
+) -> None:
+    edit(folder, "engine:", "seed: 0\nengine:")
+    run(folder, evaluator=EVALUATE)
+    before = (folder / "records.jsonl").read_bytes()
+    with pytest.raises(InputError, match=re.escape(message)):
+        run(edit(folder, old, new, name), evaluator=EVALUATE)
+    assert (folder / "records.jsonl").read_bytes() == before
+
+
+def test_what_does_not_touch_the_history_may_change(folder: Path) -> None:
+    run(folder, evaluator=EVALUATE)
+    edit(folder, "name: serial", "name: serial, cpus_per_trial: 2")
+    edit(folder, "epochs: 1", "epochs: 1, pad: 1")  # the default, spelled out
+    edit(folder, "top: 1", "top: 2")
+    edit(folder, "budget:", "random_baseline: false\nbudget:")
+    run(folder, evaluator=EVALUATE)
+    toy.check_complete(folder, 12)
+
+
+def test_a_budget_below_what_is_recorded_is_refused(folder: Path) -> None:
+    run(folder, evaluator=EVALUATE)
+    with pytest.raises(InputError, match=r"budget\.trials: .* allowed: at least 4, got 3"):
+        run(edit(folder, "trials: 4", "trials: 3"), evaluator=EVALUATE)
+
+
+def test_a_program_that_builds_other_architectures_is_refused(folder: Path) -> None:
+    run(folder, evaluator=EVALUATE)
+    edit(folder, '"fingerprint":"', '"fingerprint":"0', "records.jsonl")
+    with pytest.raises(InputError, match="evolution-0000 was asked as now builds another"):
+        run(folder, evaluator=EVALUATE)
+
+
+def test_failed_trials_are_recorded_and_the_search_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.campaigns.toy.os._exit", lambda code: 1 / 0)
+    summary = run(edit(folder, "trials: 4", "trials: 8"), evaluator=f"{toy.HERE}:faulty")
+    results = [r for r in read_records(folder) if r["type"] == "result"]
+    failed = [r for r in results if r["status"] == "failed"]
+    assert summary.failed == len(failed) > 0
+    assert summary.completed == len(results) - len(failed) > 0
+    errors = {r["error"].strip().splitlines()[-1] for r in failed}
+    assert "ArithmeticError: no luck" in errors
+    assert "the evaluator returned None as validation_accuracy, which is no number" in errors
+    assert all("Traceback" in r["error"] for r in failed if "no luck" in r["error"])
+
+
+def test_a_run_in_which_nothing_works_is_stopped(folder: Path) -> None:
+    edit(folder, "trials: 4", "trials: 6")
+    for rounds in (1, 2):
+        with pytest.raises(CampaignError, match=r"(?s)all failed.*RuntimeError: no such luck"):
+            run(folder, evaluator=f"{toy.HERE}:broken")
+        results = [r for r in read_records(folder) if r["type"] == "result"]
+        assert len(results) == rounds * PATIENCE  # all recorded; run again, it tries the next
+    run(folder, evaluator=EVALUATE)
+    toy.check_complete(folder, 14)  # and one of the baseline alone is left to find
+
+
+def test_searchers_are_told_what_to_minimise_once_it_is_on_the_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+
+    def tell(self: object, observation: Observation) -> None:
+        last = read_records(folder)[-1]
+        assert last["type"] == "result"
+        assert observation.values == (-last["metrics"]["validation_accuracy"],)
+        told.append(observation.trial_id)
+
+    monkeypatch.setattr("nas.searchers.evolution.RegularizedEvolution.tell", tell)
+    run(folder, evaluator=EVALUATE)
+    assert told == [0, 1, 2, 3]
+
+
+def test_a_searcher_that_keeps_a_trace_of_its_asks_is_rebuilt(folder: Path) -> None:
+    evolution = "{name: evolution, population_size: 2, tournament_size: 2}"
+    options = "sampler: TPE, sampler_options: {n_startup_trials: 2}"
+    edit(folder, evolution, f"{{name: optuna, {options}}}")
+    edit(folder, "trials: 4", "trials: 8")
+    run(folder, evaluator=EVALUATE)
+    asked = toy.genotypes(folder)
+    path = folder / "records.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    for end in range(4, 18):
+        path.write_text("".join(lines[:end]))
+        run(folder, evaluator=EVALUATE)
+        assert toy.genotypes(folder) == asked
+
+
+def test_constraints_hold_for_whatever_is_tried(folder: Path) -> None:
+    edit(folder, "budget:", "constraints: {params: 100, macs: 2400}\nbudget:")
+    edit(folder, "trials: 4", "trials: 12")
+    run(folder, evaluator=EVALUATE)
+    costs = [r["cost"] for r in read_records(folder) if r.get("stage") == "search"]
+    assert max(cost["params"] for cost in costs) <= 100
+    assert max(cost["macs"] for cost in costs) <= 2400
+
+
+def test_the_finalists_are_distinct(folder: Path) -> None:
+    edit(folder, "trials: 4", "trials: 30")
+    edit(folder, "top: 1", "top: 20")
+    run(folder, evaluator=EVALUATE)
+    finals = [r for r in read_records(folder) if r.get("stage") == "final" and r["kind"] == "found"]
+    searched = [r for r in read_records(folder) if r.get("search") == "evolution"]
+    distinct = {r["fingerprint"] for r in searched}
+    assert len(distinct) < len(searched), "the case is not tried: no architecture came twice"
+    assert len({r["fingerprint"] for r in finals}) == len(finals) == min(20, len(distinct))
+
+
+def test_classics_fill_the_end_of_a_search(folder: Path) -> None:
+    """While a trial of a search runs, the final stage gives out what depends on no result."""
+    with RecordLog(folder) as log:
+        runner = Runner(load_campaign(folder), log)
+
+        def finish(trial: str) -> None:
+            runner.done(trial, Outcome("completed", {"validation_accuracy": 0.5}, None, 0.0))
+
+        given = []
+        while request := runner.next():
+            given.append(request.trial)
+            if len(given) < 8:
+                finish(request.trial)
+        assert given[-2:] == ["random-0003", "final-resnet20-seed0"]
+        finish("random-0003")
+        last = [request.trial for request in iter(runner.next, None) if request]
+        assert last == ["final-evolution-0000-seed0", "final-random-0000-seed0"]
+
+
+def test_without_outcome_a_run_does_not_pass_for_complete(folder: Path) -> None:
+    class Loses(SerialEngine):
+        def run(self, source: object) -> None:
+            assert isinstance(source, Runner)
+            source.next()
+
+    with pytest.raises(CampaignError, match="no outcome came back of evolution-0000"):
+        run(folder, engine=Loses(EVALUATE))
