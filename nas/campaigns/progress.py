@@ -88,27 +88,28 @@ class Progress:
         cost = ask["cost"]
         self.line(
             f"{ask['trial']}  {how}  params {cost['params']:,}  macs {cost['macs']:,}  "
-            f"{result['seconds']:.1f} s  ({self._status.done}/{self._status.total})"
+            f"{result['seconds']:.1f} s  ({self._status.done}/{self._status.total}, {self._left()})"
         )
 
     def _render(self) -> RenderableType:
         status = self._status
-        elapsed = time.monotonic() - self._started
         counts = f"{status.done}/{status.total} trials"
         parts = [f"{status.running} running", f"{status.failed} failed"]
         if status.best is not None:
             parts.append(f"best {status.best:.4f} ({status.best_trial})")
-        parts.append(f"{_clock(elapsed)} elapsed")
-        left = self._seconds_left(elapsed)
-        parts.append(f"about {_clock(left)} left" if left is not None else "time left: unknown")
+        parts += [f"{_clock(time.monotonic() - self._started)} elapsed", self._left()]
         bar = Table.grid(padding=(0, 1))
         bar.add_row(ProgressBar(total=status.total, completed=status.done, width=40), counts)
         return Group(bar, Text(" · ".join(parts), style="dim"))
 
-    def _seconds_left(self, elapsed: float) -> float | None:
-        """By the rate of this run so far."""
+    def _left(self) -> str:
+        """How much longer it will take, by the rate of this run so far."""
         done = self._status.done - self._done_before
-        return elapsed / done * max(0, self._status.total - self._status.done) if done else None
+        if not done:
+            return "time left: unknown"
+        elapsed = time.monotonic() - self._started
+        waiting = max(0, self._status.total - self._status.done)
+        return f"about {_clock(elapsed / done * waiting)} left"
 
 
 def _clock(seconds: float) -> str:

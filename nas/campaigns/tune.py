@@ -92,13 +92,15 @@ class TuneEngine:
     def run(self, source: Source) -> None:
         """Carries out trials until the source has no more; KeyboardInterrupt on SIGINT."""
         bridge = _Bridge(source, self._evaluator)
-        # Not only while trials run: ray.init loses a KeyboardInterrupt that comes up inside it.
-        with _on_signal(bridge.interrupt):
+        # Not only while trials run: ray.init loses a KeyboardInterrupt that comes up inside it,
+        # and installs a SIGTERM handler of its own.
+        with _signals(bridge.interrupt) as install:
             ours = not ray.is_initialized()
             try:
                 shutil.rmtree(self._scratch, ignore_errors=True)
                 if ours:
                     self._connect()
+                    install()
                 if not bridge.stopping:
                     self._tune(bridge)
             finally:
@@ -191,7 +193,12 @@ class _Bridge:
         return self.error is not None
 
     def interrupt(self) -> None:
-        self.error = self.error or KeyboardInterrupt()
+        """The first time, the run is stopped in good order; the second, on the spot."""
+        if self.stopping:
+            if sys.stdout.isatty():
+                os.write(1, b"\x1b[?25h\n")  # the cursor, which a live display hides
+            os._exit(130)
+        self.error = KeyboardInterrupt()
 
     def suggest(self, tune_id: str) -> dict[str, Any] | str | None:
         # Tune asks for one trial more than it can place; asked later, a searcher knows more.
@@ -305,30 +312,26 @@ class _Stopper(tune.Stopper):  # type: ignore[misc]
 
 
 @contextmanager
-def _on_signal(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM call ``stop``; a second one ends the process on the spot.
+def _signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """SIGINT and SIGTERM call ``interrupt``; gives a function that makes sure of it again.
 
     An exception raised from a handler could come up anywhere inside Ray, which would lose it.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None  # where Python allows no handlers
         return
-    signals = (signal.SIGINT, signal.SIGTERM)
 
-    def first(number: int, frame: FrameType | None) -> None:
-        for each in signals:
-            signal.signal(each, second)
-        stop()
+    def handle(number: int, frame: FrameType | None) -> None:
+        interrupt()
 
-    def second(number: int, frame: FrameType | None) -> None:
-        if sys.stdout.isatty():
-            sys.stdout.write("\x1b[?25h\n")  # the cursor, which a live display hides
-            sys.stdout.flush()
-        os._exit(130)
+    def install() -> None:
+        for each in before:
+            signal.signal(each, handle)
 
-    before = {each: signal.signal(each, first) for each in signals}
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    install()
     try:
-        yield
+        yield install
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
