@@ -68,7 +68,8 @@ class Architecture:
     outputs: tuple[str, ...]
     shapes: Mapping[str, Shape]
     """The output shape of every node, and of ``"input"``."""
-    _costs: Mapping[str, Cost]
+    costs: Mapping[str, Cost]
+    """The cost of every node by itself."""
 
     def __init__(
         self, input_shape: Sequence[int], nodes: Iterable[Node], outputs: Sequence[str]
@@ -100,7 +101,7 @@ class Architecture:
             "shapes": MappingProxyType(
                 {name: s for name, s in shapes.items() if name in needed or name == INPUT}
             ),
-            "_costs": costs,
+            "costs": MappingProxyType({name: c for name, c in costs.items() if name in needed}),
         }
         self.__dict__.update(fields)
 
@@ -119,7 +120,7 @@ class Architecture:
     def cost(self) -> Cost:
         """Analytic cost of inference: of the main output and what it needs, heads left out."""
         needed = _ancestors(self.nodes, self.outputs[:1])
-        costs = [self._costs[node.name] for node in self.nodes if node.name in needed]
+        costs = [self.costs[node.name] for node in self.nodes if node.name in needed]
         return Cost(*map(sum, zip(*costs, strict=True))) if costs else Cost()
 
     @cached_property

@@ -1,8 +1,9 @@
 """The engine on Ray Tune: the only module that imports ray.
 
-One Tune run serves a whole campaign, searches and final stage: Tune's actors live as long as
-its run, and a new one costs seconds (a process, ``import torch``, a CUDA context) where a warm
-one costs milliseconds.
+One Tune run serves searches and final stage alike: Tune's actors live as long as its run, and a
+new one costs seconds (a process, ``import torch``, a CUDA context) where a warm one costs
+milliseconds. Tune keeps every trial of a run in memory and in its snapshots, so after
+:data:`ROUND` trials the next run takes over.
 
 How Tune is used, and why:
 
@@ -54,6 +55,9 @@ from ray.tune.experiment import Trial
 from nas.campaigns.trial import Outcome, Source, attempt, failure
 
 T = TypeVar("T")
+
+ROUND = 1000
+"""Trials of one Tune run."""
 
 
 class TuneEngine:
@@ -115,21 +119,23 @@ class TuneEngine:
         bridge.slots = self.slots
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self.slots)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        tune.run(
-            _Worker,
-            search_alg=_Asker(bridge),
-            callbacks=[_Listener(bridge)],
-            stop=_Stopper(bridge),
-            num_samples=-1,
-            resources_per_trial=resources,
-            reuse_actors=True,
-            max_failures=0,  # a failure is a row; what failed by a bug would fail again
-            raise_on_failed_trial=False,
-            storage_path=str(self._scratch / "tune"),
-            name="run",
-            trial_dirname_creator=lambda trial: trial.trial_id,
-            verbose=0,
-        )
+        while not bridge.stopping and not bridge.exhausted:
+            tune.run(
+                _Worker,
+                search_alg=_Asker(bridge),
+                callbacks=[_Listener(bridge)],
+                stop=_Stopper(bridge),
+                num_samples=ROUND,
+                resources_per_trial=resources,
+                reuse_actors=True,
+                max_failures=0,  # a failure is a row; what failed by a bug would fail again
+                raise_on_failed_trial=False,
+                storage_path=str(self._scratch / "tune"),
+                name="round",
+                trial_dirname_creator=lambda trial: trial.trial_id,
+                verbose=0,
+            )
+            shutil.rmtree(self._scratch / "tune", ignore_errors=True)
 
     def _connect(self) -> None:
         quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -182,6 +188,7 @@ class _Bridge:
 
     def __init__(self, source: Source, evaluator: str) -> None:
         self.error: BaseException | None = None
+        self.exhausted = False
         self.slots = 1
         self._source = source
         self._evaluator = evaluator
@@ -206,8 +213,12 @@ class _Bridge:
             return None
         request = None if self.stopping else self._kept(self._source.next)
         if request is None:
+            if self._ids and not self.stopping:
+                return None
             # With nothing under way Tune would block here for ten minutes.
-            return None if self._ids and not self.stopping else tune.search.Searcher.FINISHED
+            self.exhausted = True
+            finished: str = tune.search.Searcher.FINISHED
+            return finished
         self._ids[tune_id] = request.trial
         work = {"evaluator": self._evaluator, "payload": request.payload}
         return {"work": json.dumps(work)}

@@ -1,25 +1,51 @@
 """MobileNets."""
 
+from functools import partial
 from typing import Literal
 
 from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
-from nas.blocks import conv_norm, inverted_residual
+from nas.architecture.operations.layers import Function
+from nas.blocks import conv_norm, depthwise_separable, inverted_residual, squeeze_excitation
 from nas.classics.scaling import divisible
+
+Stem = Literal["imagenet", "cifar"]
+"""What the input is made for. "cifar" is the usual change for small images: stride 1 in the first
+convolution and in the first strided stage, so that the last map is 1/8 of the input's side, as in
+a ResNet without its stem's strides."""
+
+
+def mobilenet_v1(
+    input_shape: Shape, classes: int, *, width: float = 1.0, stem: Stem = "imagenet"
+) -> Architecture:
+    """MobileNet (Howard et al. 2017, arXiv:1704.04861, table 1), as in timm.
+
+    timm's activation is ReLU6, as in the authors' code; the paper says ReLU. Widths are rounded
+    to multiples of eight.
+    """
+    g = Builder(input_shape)
+    small = stem == "cifar"
+    first = divisible(32 * width)
+    x = conv_norm(g, g.input, first, 1 if small else 2, ("conv_stem", "bn1"), activation="relu6")
+    stages = ((64, 1, 1), (128, 2, 1 if small else 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
+    for stage, (channels, repeats, first_stride) in enumerate(stages):
+        for repeat in range(repeats):
+            with g.scope(f"blocks.{stage}.{repeat}"):
+                stride = first_stride if repeat == 0 else 1
+                x = depthwise_separable(
+                    g, x, divisible(channels * width), stride, activation="relu6"
+                )
+    x = g.flatten(g.adaptive_avg_pool(x, 1))
+    return g.build(g.linear(x, classes, name="classifier"))
 
 
 def mobilenet_v2(
-    input_shape: Shape,
-    classes: int,
-    *,
-    width: float = 1.0,
-    stem: Literal["imagenet", "cifar"] = "imagenet",
+    input_shape: Shape, classes: int, *, width: float = 1.0, stem: Stem = "imagenet"
 ) -> Architecture:
     """MobileNetV2 (Sandler et al. 2018, table 2), as in torchvision.
 
-    ``stem="cifar"`` is the usual change for small images: stride 1 in the first convolution and
-    in the first 24-channel stage. Widths are rounded to multiples of eight.
+    Widths are rounded to multiples of eight.
     """
     g = Builder(input_shape)
     small = stem == "cifar"
@@ -49,3 +75,87 @@ def mobilenet_v2(
         x = conv_norm(g, x, last, 1, ("0", "1"), kernel=1, activation="relu6")
     x = g.flatten(g.adaptive_avg_pool(x, 1))
     return g.build(g.linear(g.dropout(x, 0.2), classes, name="classifier.1"))
+
+
+Bneck = tuple[int, int, int, bool, Function, int]
+"""Kernel, expanded channels, channels, squeeze-and-excitation, activation, stride."""
+
+MOBILENET_V3: dict[str, tuple[Bneck, ...]] = {
+    "large": (
+        (3, 16, 16, False, "relu", 1),
+        (3, 64, 24, False, "relu", 2),
+        (3, 72, 24, False, "relu", 1),
+        (5, 72, 40, True, "relu", 2),
+        (5, 120, 40, True, "relu", 1),
+        (5, 120, 40, True, "relu", 1),
+        (3, 240, 80, False, "hard_swish", 2),
+        (3, 200, 80, False, "hard_swish", 1),
+        (3, 184, 80, False, "hard_swish", 1),
+        (3, 184, 80, False, "hard_swish", 1),
+        (3, 480, 112, True, "hard_swish", 1),
+        (3, 672, 112, True, "hard_swish", 1),
+        (5, 672, 160, True, "hard_swish", 2),
+        (5, 960, 160, True, "hard_swish", 1),
+        (5, 960, 160, True, "hard_swish", 1),
+    ),
+    "small": (
+        (3, 16, 16, True, "relu", 2),
+        (3, 72, 24, False, "relu", 2),
+        (3, 88, 24, False, "relu", 1),
+        (5, 96, 40, True, "hard_swish", 2),
+        (5, 240, 40, True, "hard_swish", 1),
+        (5, 240, 40, True, "hard_swish", 1),
+        (5, 120, 48, True, "hard_swish", 1),
+        (5, 144, 48, True, "hard_swish", 1),
+        (5, 288, 96, True, "hard_swish", 2),
+        (5, 576, 96, True, "hard_swish", 1),
+        (5, 576, 96, True, "hard_swish", 1),
+    ),
+}
+
+
+def mobilenet_v3(
+    input_shape: Shape,
+    classes: int,
+    size: Literal["small", "large"],
+    last: int,
+    *,
+    width: float = 1.0,
+    stem: Stem = "imagenet",
+) -> Architecture:
+    """MobileNetV3 (Howard et al. 2019, arXiv:1905.02244, tables 1 and 2), as in torchvision.
+
+    ``last`` is the width of the hidden layer behind the pooling. Widths are rounded to multiples
+    of eight, those of squeeze-and-excitation too.
+    """
+    g = Builder(input_shape, norm_epsilon=1e-3, norm_momentum=0.01)
+    blocks, small = MOBILENET_V3[size], stem == "cifar"
+    first_strided = [stride for *_, stride in blocks].index(2)
+    with g.scope("features.0"):
+        x = conv_norm(
+            g, g.input, divisible(16 * width), 1 if small else 2, ("0", "1"),
+            activation="hard_swish",
+        )  # fmt: skip
+    for index, (kernel, hidden, channels, squeeze, activation, stride) in enumerate(blocks):
+        hidden = divisible(hidden * width)
+        excitation = partial(
+            squeeze_excitation, channels=divisible(hidden // 4), adaptive=True, gate="hard_sigmoid"
+        )
+        with g.scope(f"features.{index + 1}"):
+            x = inverted_residual(
+                g,
+                x,
+                divisible(channels * width),
+                1 if small and index == first_strided else stride,
+                "block",
+                hidden,
+                excitation if squeeze else None,
+                kernel=kernel,
+                activation=activation,
+            )
+    with g.scope(f"features.{len(blocks) + 1}"):
+        x = conv_norm(g, x, 6 * x.channels, 1, ("0", "1"), kernel=1, activation="hard_swish")
+    x = g.flatten(g.adaptive_avg_pool(x, 1))
+    x = g.linear(x, divisible(last * width), name="classifier.0")
+    x = g.dropout(g.activation(x, "hard_swish"), 0.2)
+    return g.build(g.linear(x, classes, name="classifier.3"))

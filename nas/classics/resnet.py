@@ -5,7 +5,7 @@ from typing import Literal
 from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
-from nas.blocks import bottleneck, conv_norm, residual
+from nas.blocks import bottleneck, conv_norm, preactivation, residual
 from nas.classics.scaling import scaled
 
 
@@ -13,13 +13,19 @@ def resnet(
     input_shape: Shape,
     classes: int,
     blocks: tuple[int, int, int, int],
-    bottlenecks: bool,
+    bottlenecks: bool = False,
+    reduction: int = 4,
+    groups: int = 1,
+    squeeze: int | None = None,
     *,
     width: float = 1.0,
     stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
     """ResNet for ImageNet (He et al. 2016, table 1), as in torchvision.
 
+    ``bottlenecks`` with half the ``reduction`` make Wide ResNet-50-2 (Zagoruyko & Komodakis 2016),
+    and with 32 ``groups`` too ResNeXt-50 32x4d (Xie et al. 2017). ``squeeze`` puts
+    squeeze-and-excitation with that reduction into each block, as timm's ``seresnet50``.
     ``stem="cifar"`` is the usual change for small images: a 3x3 convolution at stride 1 and no
     max pooling.
     """
@@ -36,9 +42,17 @@ def resnet(
             channels = base * 2**stage
             with g.scope(f"layer{stage + 1}.{index}"):
                 if bottlenecks:
-                    x = bottleneck(g, x, 4 * channels, stride)
+                    x = bottleneck(
+                        g,
+                        x,
+                        4 * channels,
+                        stride,
+                        reduction=reduction,
+                        groups=groups,
+                        squeeze=squeeze,
+                    )
                 else:
-                    x = residual(g, x, channels, stride)
+                    x = residual(g, x, channels, stride, squeeze=squeeze)
     x = g.flatten(g.adaptive_avg_pool(x, 1))
     return g.build(g.linear(x, classes, name="fc"))
 
@@ -64,4 +78,31 @@ def resnet_cifar(
             stride = 2 if stage > 0 and index == 0 else 1
             with g.scope(f"layer{stage + 1}.{index}"):
                 x = residual(g, x, base * 2**stage, stride, padded_shortcut=True, squeeze=squeeze)
+    return g.build(g.linear(g.global_pool(x), classes, name="fc"))
+
+
+def wide_resnet_cifar(
+    input_shape: Shape,
+    classes: int,
+    blocks: int,
+    factor: int,
+    *,
+    width: float = 1.0,
+    dropout: float = 0.0,
+) -> Architecture:
+    """Wide ResNet for CIFAR, 6n+4 layers with n ``blocks`` a stage (Zagoruyko & Komodakis 2016).
+
+    arXiv:1605.07146, table 1, with ``factor`` k: WRN-28-10 has 36,479,194 parameters. ``dropout``
+    stands between the convolutions of a block; the paper also tries 0.3. Node names are those of
+    xternalz/WideResNet-pytorch.
+    """
+    g = Builder(input_shape)
+    x = g.conv(g.input, scaled(16, width), 3, padding=1, bias=False, name="conv1")
+    for stage in range(3):
+        for index in range(blocks):
+            stride = 2 if stage > 0 and index == 0 else 1
+            with g.scope(f"block{stage + 1}.layer.{index}"):
+                channels = scaled(16 * factor, width) * 2**stage
+                x = preactivation(g, x, channels, stride, dropout=dropout)
+    x = g.relu(g.batch_norm(x, name="bn1"))
     return g.build(g.linear(g.global_pool(x), classes, name="fc"))

@@ -76,6 +76,18 @@ def test_workers_stay_warm_and_no_more_are_asked_than_there_are_slots() -> None:
 
 
 @pytest.mark.usefixtures("cluster")
+def test_a_long_campaign_takes_several_runs_of_tune(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nas.campaigns import tune
+
+    monkeypatch.setattr(tune, "ROUND", 2)
+    source = Requests([{"n": n} for n in range(3)])
+    tune.TuneEngine(f"{__name__}:where").run(source)
+    assert {t: o.metrics["payload"] for t, o in source.outcomes.items()} == {
+        f"trial-{n}": {"n": n} for n in range(3)
+    }
+
+
+@pytest.mark.usefixtures("cluster")
 def test_failures_and_dead_workers_are_rows(on_ray: Path) -> None:
     path = on_ray / "campaign.yaml"
     path.write_text(path.read_text() + "seed: 20\n")  # the baseline draws widths 4, 3, 2, 1

@@ -3,7 +3,7 @@
 from dataclasses import MISSING, fields
 from typing import Any
 
-from nas.architecture.operations.base import ArchitectureError, Operation, Shape, infer
+from nas.architecture.operations.base import ArchitectureError, Operation, Reach, Shape, infer
 from nas.architecture.operations.layers import (
     Activation,
     Attention,
@@ -63,6 +63,7 @@ __all__ = [
     "Operation",
     "Pad",
     "Permute",
+    "Reach",
     "Rescale",
     "Scale",
     "Shape",

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from functools import lru_cache
-from math import isfinite
+from math import inf, isfinite
 from sys import float_info
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, get_args
 
 from nas.architecture.cost import FREE, Cost
 from nas.errors import InputError
@@ -33,6 +34,24 @@ class ArchitectureError(InputError):
     """This architecture cannot exist; the message names the node and what is wrong with it."""
 
 
+class Reach(NamedTuple):
+    """What the positions of one output axis see of an input.
+
+    Position ``i`` sees, on the input's ``axis``, the positions from ``i * stride + first`` to
+    ``i * stride + last``; minus to plus infinity where it sees them all.
+    """
+
+    axis: int
+    stride: Fraction = Fraction(1)
+    first: Fraction | float = Fraction(0)
+    last: Fraction | float = Fraction(0)
+
+
+def all_of(axis: int) -> Reach:
+    """Every position of the output sees all of the input's axis, and keeps its place on it."""
+    return Reach(axis, Fraction(1), -inf, inf)
+
+
 @dataclass(frozen=True)
 class Operation(ABC):
     """A primitive. Subclasses say what it does to shapes, what it costs and how torch runs it.
@@ -41,11 +60,13 @@ class Operation(ABC):
         kind: its name in JSON.
         arity: how many inputs it takes; None means one or more.
         commutative: whether the order of its inputs does not matter.
+        view: whether its output in eval mode is (a part of) its input's memory, not a new tensor.
     """
 
     kind: ClassVar[str]
     arity: ClassVar[int | None] = 1
     commutative: ClassVar[bool] = False
+    view: ClassVar[bool] = False
 
     @abstractmethod
     def shape(self, *inputs: Shape) -> Shape:
@@ -54,6 +75,15 @@ class Operation(ABC):
     def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
         """What it costs at batch 1. Free unless a subclass says otherwise."""
         return FREE
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        """What each output axis sees of one input, of shape ``source``.
+
+        None for an axis without places, as the channels of a convolution. An axis of the input
+        that is nowhere named is seen whole. Unless a subclass says otherwise, each element sees
+        the one in its place. Where no even window is exact, the smallest that holds all of it.
+        """
+        return tuple(Reach(axis) for axis in range(len(output)))
 
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module | nn.Parameter | None:
         """What stands at the node's path in the network: a module, which :meth:`emit` calls; a

@@ -10,7 +10,9 @@ from nas.architecture.cost import Cost
 from nas.architecture.operations.base import (
     ArchitectureError,
     Operation,
+    Reach,
     Shape,
+    all_of,
     assign,
     flag,
     listed,
@@ -42,6 +44,9 @@ class Linear(Operation):
         macs = prod(inputs[0]) * self.features
         params = inputs[0][-1] * self.features + self.features * self.bias
         return Cost(params, macs, macs, prod(output))
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return (*(Reach(axis) for axis in range(len(output) - 1)), None)
 
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn
@@ -112,6 +117,9 @@ class Attention(Operation):
             )
         return (*query[:-1], value[-1])
 
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return (*(all_of(axis) for axis in range(len(output) - 1)), None)
+
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         from torch.nn import functional
 
@@ -172,6 +180,7 @@ class Dropout(Operation):
     """Zero each element with ``probability`` in training (Srivastava et al. 2014)."""
 
     kind: ClassVar[str] = "dropout"
+    view: ClassVar[bool] = True
     probability: float = 0.5
 
     def __post_init__(self) -> None:
@@ -195,6 +204,7 @@ class DropPath(Operation):
     """
 
     kind: ClassVar[str] = "drop_path"
+    view: ClassVar[bool] = True
     probability: float = 0.5
 
     def __post_init__(self) -> None:

@@ -10,7 +10,9 @@ from nas.architecture.cost import Cost
 from nas.architecture.operations.base import (
     ArchitectureError,
     Operation,
+    Reach,
     Shape,
+    all_of,
     assign,
     flag,
     number,
@@ -84,6 +86,9 @@ class LocalResponseNorm(Operation):
             raise ArchitectureError(f"local_response_norm needs spatial axes, got {inputs[0]}")
         return inputs[0]
 
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return (all_of(0), *(Reach(axis) for axis in range(1, len(output))))
+
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn
 
@@ -126,6 +131,9 @@ class GroupNorm(Operation):
     def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
         return _statistics_cost(output[0], output, self.affine)
 
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return tuple(all_of(axis) for axis in range(len(output)))
+
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn
 
@@ -158,6 +166,10 @@ class LayerNorm(Operation):
 
     def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
         return _statistics_cost(self._features(output), output, self.affine)
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        normed = 0 if self.axis == "channels" else len(output) - 1
+        return tuple(all_of(i) if i == normed else Reach(i) for i in range(len(output)))
 
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -11,7 +12,9 @@ from nas.architecture.operations.base import (
     ArchitectureError,
     Axes,
     Operation,
+    Reach,
     Shape,
+    all_of,
     assign,
     axes,
     flag,
@@ -31,9 +34,13 @@ class Flatten(Operation):
     """All axes in one: ``(C, H, W)`` to ``(C * H * W,)``."""
 
     kind: ClassVar[str] = "flatten"
+    view: ClassVar[bool] = True
 
     def shape(self, *inputs: Shape) -> Shape:
         return (prod(inputs[0]),)
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return (None,) if len(source) > 1 else super().reach(source, output)
 
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         import torch
@@ -46,6 +53,7 @@ class Permute(Operation):
     """The axes in another ``order``: ``(1, 2, 0)`` makes ``(H, W, C)`` of ``(C, H, W)``."""
 
     kind: ClassVar[str] = "permute"
+    view: ClassVar[bool] = True
     order: Axes
 
     def __post_init__(self) -> None:
@@ -61,6 +69,9 @@ class Permute(Operation):
         if len(x) != len(self.order):
             raise ArchitectureError(f"permute: order {self.order} is not that of the axes of {x}")
         return tuple(x[axis] for axis in self.order)
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return tuple(map(Reach, self.order))
 
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         import torch
@@ -86,6 +97,9 @@ class ChannelShuffle(Operation):
             )
         return inputs[0]
 
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return (all_of(0), *(Reach(axis) for axis in range(1, len(output))))
+
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         x = graph.call_method("unflatten", (inputs[0], 1, (self.groups, -1)))
         x = graph.call_method("transpose", (x, 1, 2))
@@ -107,6 +121,9 @@ class Mean(Operation):
         if len(x) < 2:
             raise ArchitectureError(f"mean needs spatial axes, got {x}")
         return (x[0], *(1,) * (len(x) - 1)) if self.keep_axes else (x[0],)
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return (Reach(0), *(None for _ in output[1:]))
 
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         rank = len(inputs[0].meta["shape"]) - 1
@@ -143,6 +160,10 @@ class Pad(Operation):
         padded = (s + sum(a) for s, a in zip(sizes, self.amounts, strict=True))
         return (inputs[0][0], *padded)
 
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        befores = (Fraction(-before) for before, _ in self.amounts)
+        return (Reach(0), *(Reach(i, Fraction(1), b, b) for i, b in enumerate(befores, start=1)))
+
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         from torch.nn import functional
 
@@ -178,6 +199,17 @@ class Upsample(Operation):
     def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
         each = 1 if self.mode == "nearest" else 4
         return Cost(flops=each * prod(output)) if len(self.scale) == 2 else FREE
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        reaches = [Reach(0)]
+        for axis, scale in enumerate(self.scale, start=1):
+            stride = Fraction(1, scale)
+            first, last = stride - 1, Fraction(0)
+            if self.mode == "linear":  # between the two positions around (i + 1/2) / scale - 1/2
+                centre, side = (stride - 1) / 2, 1 - stride / 2
+                first, last = centre - side, centre + side
+            reaches.append(Reach(axis, stride, first, last))
+        return tuple(reaches)
 
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from math import ceil, prod
 from operator import gt
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +13,7 @@ from nas.architecture.operations.base import (
     ArchitectureError,
     Axes,
     Operation,
+    Reach,
     Shape,
     assign,
     axes,
@@ -63,6 +65,13 @@ class _Window(Operation):
         # A last window that would start in the right-hand padding is dropped, as torch does.
         return count - 1 if (count - 1) * stride >= size + padding else count
 
+    def _reach(self, dilation: Axes) -> tuple[Reach, ...]:
+        windows = zip(self.kernel, self.stride, self.padding, dilation, strict=True)
+        return tuple(
+            Reach(axis, Fraction(s), Fraction(-p), Fraction(d * (k - 1) - p))
+            for axis, (k, s, p, d) in enumerate(windows, start=1)
+        )
+
     def _check_pool_padding(self) -> None:
         for kernel, padding in zip(self.kernel, self.padding, strict=True):
             if 2 * padding > kernel:
@@ -99,6 +108,9 @@ class Conv(_Window):
         weights = self.channels * (inputs[0][0] // self.groups) * prod(self.kernel)
         macs = weights * prod(output[1:])
         return Cost(weights + self.channels * self.bias, macs, macs, prod(output))
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return (None, *self._reach(self.dilation))
 
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn
@@ -168,6 +180,16 @@ class ConvTranspose(_Window):
         macs = weights * prod(inputs[0][1:])
         return Cost(weights + self.channels * self.bias, macs, macs, prod(output))
 
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        windows = zip(self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        return (
+            None,
+            *(
+                Reach(axis, Fraction(1, s), Fraction(p - d * (k - 1), s), Fraction(p, s))
+                for axis, (k, s, p, d) in enumerate(windows, start=1)
+            ),
+        )
+
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn
 
@@ -212,6 +234,9 @@ class MaxPool(_Window):
     def shape(self, *inputs: Shape) -> Shape:
         return (inputs[0][0], *self._slide(inputs[0], self.dilation, self.ceil_mode))
 
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return (Reach(0), *self._reach(self.dilation))
+
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn
 
@@ -242,6 +267,9 @@ class AvgPool(_Window):
         no_dilation = (1,) * len(self.kernel)
         return (inputs[0][0], *self._slide(inputs[0], no_dilation, self.ceil_mode))
 
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return (Reach(0), *self._reach((1,) * len(self.kernel)))
+
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn
 
@@ -266,6 +294,16 @@ class AdaptiveAvgPool(Operation):
 
     def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
         return Cost(flops=prod(inputs[0])) if len(self.size) == 2 else FREE
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        reaches: list[Reach | None] = [Reach(0)]
+        for axis, (size, count) in enumerate(zip(source[1:], self.size, strict=True), start=1):
+            stride = Fraction(size, count)
+            # Windows of unlike length where the count does not divide the size.
+            slack = Fraction(count - 1, count) if size % count else Fraction(0)
+            window = Reach(axis, stride, -slack, stride - 1 + slack)
+            reaches.append(window if count > 1 else None)
+        return tuple(reaches)
 
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import reduce
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 from nas.architecture.operations.base import (
     ArchitectureError,
     Operation,
+    Reach,
     Shape,
+    all_of,
     assign,
     listed,
     number,
@@ -27,6 +30,7 @@ class Identity(Operation):
     """Passes its input on."""
 
     kind: ClassVar[str] = "identity"
+    view: ClassVar[bool] = True
 
     def shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
@@ -47,6 +51,10 @@ class Zero(Operation):
 
     def shape(self, *inputs: Shape) -> Shape:
         return (inputs[0][0], *(ceil(size / self.stride) for size in inputs[0][1:]))
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        stride = Fraction(self.stride)
+        return (Reach(0), *(Reach(axis, stride) for axis in range(1, len(output))))
 
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         import torch
@@ -94,6 +102,10 @@ class Multiply(Operation):
             )
         return tuple(map(max, a, b))
 
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        sizes = zip(source, output, strict=True)
+        return tuple(Reach(axis) if m == n else None for axis, (m, n) in enumerate(sizes))
+
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         import torch
 
@@ -133,6 +145,9 @@ class Concat(Operation):
             )
         return (sum(shape[0] for shape in inputs), *inputs[0][1:])
 
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return (all_of(0), *(Reach(axis) for axis in range(1, len(output))))
+
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         import torch
 
@@ -144,6 +159,7 @@ class Slice(Operation):
     """Channels ``start`` to ``stop`` (exclusive): serves split, chunk and partial connections."""
 
     kind: ClassVar[str] = "slice"
+    view: ClassVar[bool] = True
     start: int
     stop: int
 
@@ -159,6 +175,11 @@ class Slice(Operation):
         if self.stop > inputs[0][0]:
             raise ArchitectureError(f"slice to {self.stop} of only {inputs[0][0]} channels")
         return (self.stop - self.start, *inputs[0][1:])
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        start = Fraction(self.start)
+        sliced = Reach(0, Fraction(1), start, start)
+        return (sliced, *(Reach(axis) for axis in range(1, len(output))))
 
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         window = (slice(None), slice(self.start, self.stop))

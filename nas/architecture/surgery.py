@@ -1,0 +1,212 @@
+"""Architectures made of architectures: a classifier that slides, a head of other classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import prod
+from typing import TYPE_CHECKING
+
+from nas.architecture.graph import INPUT, Architecture, Node
+from nas.architecture.operations import (
+    Activation,
+    AdaptiveAvgPool,
+    Add,
+    ArchitectureError,
+    AvgPool,
+    BatchNorm,
+    ChannelShuffle,
+    Concat,
+    Conv,
+    Dropout,
+    DropPath,
+    Flatten,
+    Identity,
+    LayerNorm,
+    Linear,
+    Mean,
+    Multiply,
+    Operation,
+    Rescale,
+    Scale,
+    Shape,
+    Slice,
+)
+from nas.architecture.operations.base import whole
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_ELEMENTWISE = (Activation, Dropout, DropPath, Identity, Rescale, Add)
+"""What means the same on features in a row and on the map that they were."""
+
+_PER_FEATURE = (*_ELEMENTWISE, BatchNorm, ChannelShuffle, Concat, LayerNorm, Multiply, Scale, Slice)
+"""What means the same on ``(C,)`` and at each position of ``(C, ...)``."""
+
+
+def convolutionalize(
+    architecture: Architecture, input_shape: Sequence[int] | None = None
+) -> Architecture:
+    """The same classifier as a convolution, which slides over a larger image.
+
+    Sermanet et al. 2014 (OverFeat, arXiv:1312.6229, section 3.5); LeCun et al. 1998, section VII
+    (space displacement neural networks). A linear layer becomes a convolution: the first behind a
+    flattened map with the map's size as its kernel, the others with a kernel of one. Global and
+    adaptive pooling become plain pooling with the window that they have at this size, or go where
+    that is a single position; those that gate a map (squeeze-and-excitation) stay global. The
+    output is a map of scores, ``(classes, 1, 1)`` at the original size.
+
+    Nodes keep their names and parameters their order; :func:`convolutional_weights` carries
+    weights over. Auxiliary heads are left out. Deviation: pooling behind which one position is
+    left moves on by one position, not by its length.
+
+    Args:
+        architecture: a classifier over one to three spatial axes.
+        input_shape: of the result; by default the same as before.
+
+    Raises:
+        ArchitectureError: naming the node that cannot slide, as an adaptive pool whose windows
+            are uneven; or for an ``input_shape`` that does not fit.
+    """
+    original = architecture.inference()
+    if len(original.input_shape) < 2:
+        raise ArchitectureError(f"nothing to slide over in an input of {original.input_shape}")
+    largest = _largest_behind(original)
+    rank = len(original.input_shape) - 1
+    renamed = {INPUT: INPUT}  # nodes that go, to what they read
+    maps: dict[str, Shape] = {}  # nodes that were features in a row, to the map that they are
+    nodes = []
+    for node in original.nodes:
+        source = node.inputs[0]
+        x = original.shapes[source]
+        operation: Operation | None = node.operation
+        unrolled = {maps.get(name) for name in node.inputs}
+        if unrolled != {None}:
+            (shape,) = unrolled if len(unrolled) == 1 else (None,)
+            operation = _slid(node, shape)
+            if operation is not None and shape is not None:
+                maps[node.name] = (1,) * rank if isinstance(operation, Conv) else shape
+        elif isinstance(operation, Flatten) and len(x) == rank + 1:
+            maps[node.name], operation = x[1:], None
+        elif isinstance(operation, Mean | AdaptiveAvgPool) and largest[node.name] <= prod(
+            operation.size if isinstance(operation, AdaptiveAvgPool) else (1,)
+        ):
+            count = operation.size if isinstance(operation, AdaptiveAvgPool) else (1,) * rank
+            if len(original.shapes[node.name]) == 1:
+                maps[node.name] = count
+            operation = _pool(node.name, x[1:], count)
+        if operation is None:
+            renamed[node.name] = renamed[source]
+            if node.name not in maps and source in maps:
+                maps[node.name] = maps[source]
+        else:
+            renamed[node.name] = node.name
+            inputs = tuple(renamed[name] for name in node.inputs)
+            nodes.append(Node(node.name, operation, inputs))
+    end = original.outputs[0]
+    if prod(maps.get(end, (1,))) > 1:
+        raise ArchitectureError(f"node {end!r}: the output is a flattened map, not a classifier")
+    return Architecture(input_shape or original.input_shape, nodes, [renamed[end]])
+
+
+def _slid(node: Node, shape: Shape | None) -> Operation | None:
+    """The operation on a map that was flattened from ``shape`` positions; None: nothing."""
+    operation = node.operation
+    if shape is not None:
+        single = prod(shape) == 1
+        if isinstance(operation, Flatten):
+            return None
+        if isinstance(operation, Linear):
+            return Conv(shape, channels=operation.features, bias=operation.bias)
+        if isinstance(operation, LayerNorm) and single:
+            return replace(operation, axis="channels")
+        if isinstance(operation, _PER_FEATURE if single else _ELEMENTWISE):
+            return operation
+    raise ArchitectureError(f"node {node.name!r}: {operation.kind} of flattened maps cannot slide")
+
+
+def _pool(name: str, sizes: Shape, counts: Shape) -> AvgPool | None:
+    if sizes == counts:
+        return None
+    kernel, stride = [], []
+    for size, count in zip(sizes, counts, strict=True):
+        if size % count:
+            raise ArchitectureError(
+                f"node {name!r}: pooling {size} positions to {count} has windows of unlike length, "
+                "which cannot slide"
+            )
+        kernel.append(size // count)
+        stride.append(size // count if count > 1 else 1)
+    return AvgPool(tuple(kernel), tuple(stride))
+
+
+def _largest_behind(architecture: Architecture) -> dict[str, int]:
+    """Of each node, the most positions that a node which depends on it has."""
+    rank = len(architecture.input_shape)
+    largest = {name: 1 for name in architecture.shapes}
+    for node in reversed(architecture.nodes):
+        shape = architecture.shapes[node.name]
+        here = prod(shape[1:]) if len(shape) == rank else 1
+        for name in node.inputs:
+            largest[name] = max(largest[name], largest[node.name], here)
+    return largest
+
+
+def convolutional_weights(
+    architecture: Architecture, weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The state dict of a classifier as that of its convolutional form.
+
+    A linear layer's ``(features, C * H * W)`` is the convolution's ``(features, C, H, W)`` and a
+    scale's ``(C,)`` is ``(C, 1, 1)``; all others are as they were. Nothing is copied.
+
+    Args:
+        architecture: what :func:`convolutionalize` returned.
+        weights: the classifier's state dict.
+    """
+    operations = {node.name: node.operation for node in architecture.nodes}
+    rank = len(architecture.input_shape) - 1
+    converted = {}
+    for key, tensor in weights.items():
+        operation = operations.get(key) or operations.get(key.rpartition(".")[0])
+        if isinstance(operation, Conv) and tensor.ndim == 2:
+            tensor = tensor.reshape(len(tensor), -1, *operation.kernel)
+        elif isinstance(operation, Scale) and tensor.ndim == 1:
+            tensor = tensor.reshape(-1, *(1,) * rank)
+        if operation is not None:
+            converted[key] = tensor
+    return converted
+
+
+def with_classes(architecture: Architecture, classes: int) -> Architecture:
+    """The same body with a head of ``classes``: the last linear or convolutional layer's width.
+
+    Auxiliary heads change likewise. All nodes keep their names, so weights of the body carry over.
+
+    Raises:
+        ArchitectureError: where an output does not come of one such layer, or others than the
+            output read it.
+    """
+    whole("with_classes", "classes", classes)
+    nodes = {node.name: node for node in architecture.nodes}
+    readers = [name for node in architecture.nodes for name in node.inputs]
+    heads: set[str] = set()
+    for output in architecture.outputs:
+        name, passed = output, 0
+        while name != INPUT and not isinstance(nodes[name].operation, Linear | Conv):
+            passed += readers.count(name)
+            inputs = nodes[name].inputs
+            name = inputs[0] if len(inputs) == 1 else INPUT
+        if name == INPUT or readers.count(name) + passed > (len(_path(nodes, output, name)) - 1):
+            raise ArchitectureError(
+                f"output {output!r}: is not made by one linear layer or convolution for it alone"
+            )
+        heads.add(name)
+    return Architecture(
+        architecture.input_shape,
+        [
+            replace(node, operation=_widened(node.operation, classes)) if n in heads else node
+            for n, node in nodes.items()
+        ],
+        architecture.outputs,
+    )

@@ -1,0 +1,125 @@
+"""What the papers leave open, as the implementations of pairwise cells decide it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from nas.architecture.builder import Padding
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One implementation's rules, and the names in its state dict.
+
+    Attributes:
+        half_padding: windows pad half the kernel on both sides, which leaves out zeros from
+            averages; otherwise by TensorFlow's rule "same".
+        epsilon: that of every batch norm.
+        projects_stem: the first cell projects the stem twice; otherwise its older state is the
+            stem as it is, and edges that read it project.
+        strided_skip: what an identity becomes where it must shrink the map.
+        final_relu: whether a ReLU stands before the global pooling.
+        deeper_drops_more: whether the probability of drop path grows linearly with the depth.
+        auxiliary: whether the auxiliary head reads the last reduction, or the cell before it.
+        stem: names of the stem's convolution and norm.
+        normal, reduction: scope of a cell, formatted with ``cell``, its number among all cells,
+            ``normal``, among the normal cells, and ``reduction``, among the reductions.
+        older, newer: scopes of the projections of a cell's two inputs.
+        older_reduced: scope of the older one where its map is larger; "" is the cell itself.
+        edge: scope of an edge, formatted with ``edge``, its number, ``node`` and ``side``.
+        projection: names of ReLU, convolution and norm.
+        separable: for both layers, names of ReLU, depthwise, pointwise convolution and norm.
+        factorized: names of ReLU, of both convolutions and of the norm.
+        classifier: name of the last linear layer.
+    """
+
+    half_padding: bool
+    epsilon: float
+    projects_stem: bool
+    strided_skip: Literal["projection", "factorized"]
+    final_relu: bool
+    deeper_drops_more: bool
+    auxiliary: Literal["last_reduction", "before_last_reduction"]
+    stem: tuple[str, str]
+    normal: str
+    reduction: str
+    older: str
+    newer: str
+    older_reduced: str
+    edge: str
+    projection: tuple[str, str, str]
+    separable: tuple[tuple[str, str, str, str], ...]
+    factorized: tuple[str, str, str, str]
+    classifier: str
+
+    def padding(self, kernel: int | tuple[int, int], dilation: int = 1) -> Padding:
+        """The padding of a window."""
+        if not self.half_padding:
+            return "same"
+        sides = (kernel,) if isinstance(kernel, int) else kernel
+        halves = [dilation * (side - 1) // 2 for side in sides]
+        return halves if len(halves) > 1 else halves[0]
+
+
+NASNET = Dialect(
+    half_padding=False,
+    epsilon=1e-3,
+    projects_stem=False,
+    strided_skip="projection",
+    final_relu=True,
+    deeper_drops_more=True,
+    auxiliary="before_last_reduction",
+    stem=("conv0.conv", "conv0.bn"),
+    normal="cell_{normal}",
+    reduction="reduction_cell_{reduction}",
+    older="conv_prev_1x1",
+    newer="conv_1x1",
+    older_reduced="",
+    edge="comb_iter_{node}_{side}",
+    projection=("act", "conv", "bn"),
+    separable=(
+        ("act_1", "separable_1.depthwise_conv2d", "separable_1.pointwise_conv2d", "bn_sep_1"),
+        ("act_2", "separable_2.depthwise_conv2d", "separable_2.pointwise_conv2d", "bn_sep_2"),
+    ),
+    factorized=("act", "path_1.conv", "path_2.conv", "final_path_bn"),
+    classifier="last_linear",
+)
+"""The authors' TensorFlow code (tensorflow/models, ``slim/nets/nasnet``), with timm's names.
+
+As in timm, and unlike TensorFlow, a strided average counts the zeros of its padding.
+"""
+
+PNASNET = replace(
+    NASNET,
+    stem=("conv_0.conv", "conv_0.bn"),
+    normal="cell_{cell}",
+    reduction="cell_{cell}",
+    older_reduced="conv_prev_1x1",
+)
+"""The same code, with the names of timm's PNASNet."""
+
+DARTS = Dialect(
+    half_padding=True,
+    epsilon=1e-5,
+    projects_stem=True,
+    strided_skip="factorized",
+    final_relu=False,
+    deeper_drops_more=False,
+    auxiliary="last_reduction",
+    stem=("stem.0", "stem.1"),
+    normal="cells.{cell}",
+    reduction="cells.{cell}",
+    older="preprocess0",
+    newer="preprocess1",
+    older_reduced="preprocess0",
+    edge="_ops.{edge}",
+    projection=("op.0", "op.1", "op.2"),
+    separable=(("op.0", "op.1", "op.2", "op.3"), ("op.4", "op.5", "op.6", "op.7")),
+    factorized=("relu", "conv_1", "conv_2", "bn"),
+    classifier="classifier",
+)
+"""The code of DARTS (quark0/darts, ``cnn``)."""
+
+DIALECTS = {"nasnet": NASNET, "pnasnet": PNASNET, "darts": DARTS}
+"""Every dialect by name."""

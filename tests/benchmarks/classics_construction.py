@@ -1,0 +1,60 @@
+"""Building ResNet-152's architecture and its cost against constructing torchvision's module.
+
+Run: ``python -m tests.benchmarks.classics_construction``. Both sides are timed in turn, in one
+process and with one thread, so that the ratio holds whatever else the machine does.
+"""
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+
+from nas.architecture.cost import Cost
+from nas.architecture.operations.base import infer
+from nas.classics import classic
+from tests.classics.references import torchvision_models
+
+TARGET = 50
+
+
+def seconds(function: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def ours() -> Cost:
+    return classic("resnet152").cost
+
+
+def nothing_remembered() -> Cost:
+    infer.cache_clear()
+    return ours()
+
+
+def main() -> None:
+    """Print the table; the exit code is 1 where the slower of ours misses the target."""
+    torch.set_num_threads(1)
+    torchvision = torchvision_models()
+    sides = {
+        "torchvision.models.resnet152()": torchvision.resnet152,
+        "architecture and cost, shape rules not remembered": nothing_remembered,
+        "architecture and cost": ours,
+    }
+    ours()  # imports
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(9):
+        for name, function in sides.items():
+            times[name].append(seconds(function))
+    theirs, *own = (median(values) for values in times.values())
+    print("| ResNet-152 | median of 9, ms | torchvision's time / this |")
+    print("|---|---|---|")
+    for name, value in zip(sides, (theirs, *own), strict=True):
+        print(f"| {name} | {1e3 * value:,.2f} | {theirs / value:,.1f} |")
+    if theirs / max(own) < TARGET:
+        raise SystemExit(f"slower than 1/{TARGET} of torchvision's constructor")
+
+
+if __name__ == "__main__":
+    main()
