@@ -48,7 +48,7 @@ class Progress:
     def __init__(self, folder: Path, status: Status, console: Console | None = None) -> None:
         self._folder = folder
         self._status = status
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._console = console or Console()
         self._started = time.monotonic()
         self._done_before = status.done
         self._live = Live(
@@ -73,7 +73,7 @@ class Progress:
     def line(self, text: str) -> None:
         """Prints a line, above the live display where there is one, and logs it."""
         self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def trial(self, ask: Record, result: Record) -> None:
         """The line of a trial that has ended."""

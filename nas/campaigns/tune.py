@@ -53,6 +53,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from nas.campaigns.trial import Outcome, Source, attempt, failure
+from nas.errors import InputError
 
 T = TypeVar("T")
 
@@ -151,12 +152,18 @@ class TuneEngine:
         )
 
     def _resources(self) -> dict[str, float]:
-        """The resources of one trial; sets :attr:`slots`."""
-        have = ray.cluster_resources()
-        gpus = self._gpus if self._gpus is not None else float(have.get("GPU", 0) > 0)
-        if self._concurrency is None:
-            rooms = have["CPU"] / self._cpus
-            self.slots = max(1, int(min(rooms, have["GPU"] / gpus) if gpus else rooms))
+        """The resources of one trial; sets :attr:`slots` to how many trials they suffice for."""
+        cluster = ray.cluster_resources()
+        gpus = float("GPU" in cluster) if self._gpus is None else self._gpus
+        rooms = []
+        for kind, needed in (("cpu", self._cpus), ("gpu", gpus)):
+            there = cluster.get(kind.upper(), 0)
+            if needed > there:  # Tune would wait for it for good
+                raise InputError(f"engine.{kind}s_per_trial: must be at most {there:g}, which is "
+                                 f"what there is, got {needed:g}")  # fmt: skip
+            if needed:
+                rooms.append(int(there / needed))
+        self.slots = min(rooms if self._concurrency is None else [*rooms, self._concurrency])
         return {"cpu": self._cpus, "gpu": gpus}
 
 

@@ -172,8 +172,8 @@ def pairwise_network(
             of the channels; "cifar", a 3x3 convolution at stride 1.
         reach_back: the first normal cell behind a reduction takes as its older input not what the
             reduction read, but the cell before that.
-        drop_path: probability with which an edge is dropped in training, in the last cell at
-            least (see the dialect).
+        drop_path: probability with which an edge is dropped in training: in the last cell, from
+            which it falls linearly, or in all cells, as the dialect has it.
         dropout: probability before the classifier.
         auxiliary: a second output for training, from the map before or behind the last reduction.
     """

@@ -13,6 +13,7 @@ from nas.campaigns.records import read_records
 from nas.campaigns.runner import run
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import CampaignError, Outcome, Request
+from nas.errors import InputError
 from tests.campaigns import toy
 
 
@@ -73,6 +74,18 @@ def test_workers_stay_warm_and_no_more_are_asked_than_there_are_slots() -> None:
     assert len({m["pid"] for m in metrics}) == 2
     pace = (source.done_at[-1] - source.done_at[9]) / 30
     assert pace < 0.25, "a new process a trial takes seconds"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_more_than_there_is_is_refused_and_never_waited_for() -> None:
+    from nas.campaigns.tune import TuneEngine
+
+    for needed in ({"cpus": 3}, {"gpus": 0.5}):
+        with pytest.raises(InputError, match=r"engine\.[cg]pus_per_trial: must be at most [02], "):
+            TuneEngine(f"{__name__}:where", **needed).run(Requests([{}]))
+    engine = TuneEngine(f"{__name__}:where", concurrency=5)
+    engine.run(Requests([]))
+    assert engine.slots == 2
 
 
 @pytest.mark.usefixtures("cluster")

@@ -1,0 +1,44 @@
+import re
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from nas.campaigns.progress import Progress, Status
+
+ASK = {"trial": "a-0000", "cost": {"params": 1234, "macs": 5678}}
+RESULT = {"status": "completed", "metrics": {"validation_accuracy": 0.5}, "seconds": 2.0}
+
+
+def test_where_there_is_no_terminal_a_trial_is_a_line_here_and_in_the_log(tmp_path: Path) -> None:
+    console = Console(file=StringIO(), width=40)
+    status = Status(total=9, done=1)
+    with Progress(tmp_path, status, console) as progress:
+        status.done += 1
+        progress.trial(ASK, RESULT)
+        status.done += 1
+        error = "Traceback:\n  somewhere\nArithmeticError: " + "long " * 50
+        progress.trial(ASK, {"status": "failed", "error": error, "seconds": 0.1})
+    assert isinstance(console.file, StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert re.match(
+        r"a-0000  validation 0\.5000  params 1,234  macs 5,678  2\.0 s  \(2/9", lines[0]
+    )
+    assert lines[1].startswith("a-0000  failed: ArithmeticError: long")
+    assert len(lines[1]) < 200
+    logged = (tmp_path / "run.log").read_text().splitlines()
+    assert [line[:4].isdigit() for line in logged] == [True, True]
+    assert [line.partition("  ")[2] for line in logged] == lines
+
+
+def test_in_a_terminal_the_display_is_alive(tmp_path: Path) -> None:
+    console = Console(file=StringIO(), width=120, force_terminal=True, color_system=None)
+    status = Status(total=8, done=2, failed=1, running=3, best=0.75, best_trial="a-0001")
+    with Progress(tmp_path, status, console) as progress:
+        status.done += 2
+        progress.line("a line above")
+    assert isinstance(console.file, StringIO)
+    shown = console.file.getvalue()
+    for part in ("4/8 trials", "3 running", "1 failed", "best 0.7500 (a-0001)", "a line above"):
+        assert part in shown
+    assert "about 0:00:00 left" in shown
