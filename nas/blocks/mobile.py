@@ -1,0 +1,120 @@
+"""Blocks of the efficient networks, and ConvNeXt's, which descends from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+from nas.architecture.builder import Builder, Handle
+from nas.architecture.operations.layers import Function
+from nas.blocks.attention import channels_first, channels_last, squeeze_excitation
+from nas.blocks.convolution import conv_norm
+
+
+def inverted_residual(
+    g: Builder,
+    x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
+    container: Literal["conv", "layers", "block"] = "conv",
+    hidden: int | None = None,
+    excitation: Callable[[Builder, Handle, str], Handle] | None = None,
+    *,
+    expansion: int = 6,
+    kernel: int = 3,
+    activation: Function = "relu6",
+    squeeze: int | None = None,
+    drop_path: float = 0.0,
+) -> Handle:
+    """Expand, depthwise, project without activation (MobileNetV2, Sandler et al. 2018, table 1).
+
+    The shortcut stands where the shape is kept; in training ``drop_path`` is the probability of
+    taking it alone. ``squeeze`` puts squeeze-and-excitation with that reduction before the
+    projection (Tan et al. 2019, fig. 7); ``excitation`` is one that the caller makes, given its
+    name. ``hidden`` is the expanded width itself. ``container`` is what torchvision calls the
+    layers: "conv" in MobileNetV2, "layers" in MnasNet, "block" in later ones.
+    """
+    channels, hidden = channels or x.channels, hidden or x.channels * expansion
+    if squeeze and not excitation:
+        excitation = partial(squeeze_excitation, reduction=squeeze)
+    y, index = x, 0
+
+    def names(last: bool = False) -> tuple[str, str]:
+        if container == "layers":
+            return f"layers.{3 * index}", f"layers.{3 * index + 1}"
+        if container == "conv" and last:
+            return f"conv.{index}", f"conv.{index + 1}"
+        return f"{container}.{index}.0", f"{container}.{index}.1"
+
+    if hidden != x.channels:
+        y = conv_norm(g, y, hidden, 1, names(), kernel=1, activation=activation)
+        index += 1
+    y = conv_norm(
+        g, y, hidden, stride, names(), kernel=kernel, groups=hidden, activation=activation
+    )
+    index += 1
+    if excitation:
+        y = excitation(g, y, f"{container}.{index}")
+        index += 1
+    y = conv_norm(g, y, channels, 1, names(last=True), kernel=1, activation=None)
+    if stride > 1 or y.shape != x.shape:
+        return y
+    return g.add(x, g.drop_path(y, drop_path) if drop_path else y)
+
+
+def shuffle_unit(
+    g: Builder,
+    x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
+    *,
+    kernel: int = 3,
+) -> Handle:
+    """Half of the channels pass, half are convolved, then both are shuffled.
+
+    ShuffleNet V2 (Ma et al. 2018, arXiv:1807.11164, fig. 3c). With a stride, both branches see
+    all channels and are convolved (fig. 3d); so they are where the width changes. ``channels``
+    must be even.
+    """
+    channels = channels or x.channels
+    half = channels // 2
+    split = stride == 1 and x.channels == channels
+    branch1 = g.slice(x, 0, half) if split else x
+    branch2 = g.slice(x, half, channels) if split else x
+
+    def depthwise(y: Handle, at: int) -> Handle:
+        names = (str(at), str(at + 1))
+        return conv_norm(
+            g, y, None, stride, names, kernel=kernel, groups=y.channels, activation=None
+        )
+
+    if not split:
+        with g.scope("branch1"):
+            branch1 = conv_norm(g, depthwise(branch1, 0), half, 1, ("2", "3"), kernel=1)
+    with g.scope("branch2"):
+        branch2 = conv_norm(g, branch2, channels - half, 1, ("0", "1"), kernel=1)
+        branch2 = conv_norm(g, depthwise(branch2, 3), channels - half, 1, ("5", "6"), kernel=1)
+    return g.channel_shuffle(g.concat(branch1, branch2), 2)
+
+
+def convnext_block(
+    g: Builder,
+    x: Handle,
+    *,
+    kernel: int = 7,
+    expansion: int = 4,
+    layer_scale: float = 1e-6,
+    drop_path: float = 0.0,
+) -> Handle:
+    """Depthwise convolution, layer norm, and two linear layers (Liu et al. 2022, fig. 4).
+
+    The branch is multiplied by a learnt factor a channel, which begins as ``layer_scale``;
+    ``drop_path`` is the probability that training leaves it out.
+    """
+    y = g.depthwise(x, kernel, padding=kernel // 2, name="block.0")
+    y = g.layer_norm(channels_last(g, y), "last", epsilon=1e-6, name="block.2")
+    y = g.activation(g.linear(y, expansion * x.channels, name="block.3"), "gelu")
+    y = channels_first(g, g.linear(y, x.channels, name="block.5"))
+    y = g.scale(y, layer_scale, name="layer_scale")
+    return g.add(x, g.drop_path(y, drop_path) if drop_path else y)

@@ -1,0 +1,100 @@
+"""Blocks around a shortcut, from the residual network to its pre-activation form."""
+
+from __future__ import annotations
+
+from nas.architecture.builder import Builder, Handle
+from nas.blocks.attention import squeeze_excitation
+from nas.blocks.convolution import conv_norm
+
+
+def residual(
+    g: Builder,
+    x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
+    padded_shortcut: bool = False,
+    *,
+    kernel: int = 3,
+    squeeze: int | None = None,
+) -> Handle:
+    """The basic residual block: two convolutions and a shortcut (He et al. 2016, fig. 5 left).
+
+    Where the shape changes the shortcut is a strided 1x1 convolution (the paper's option B), or,
+    if ``padded_shortcut``, subsampling with zeros for the new channels (option A), which needs no
+    parameters. ``squeeze`` adds squeeze-and-excitation with that reduction before the sum.
+    """
+    channels = channels or x.channels
+    y = conv_norm(g, x, channels, stride, ("conv1", "bn1"), kernel=kernel)
+    y = conv_norm(g, y, channels, 1, ("conv2", "bn2"), kernel=kernel, activation=None)
+    if squeeze:
+        y = squeeze_excitation(g, y, reduction=squeeze)
+    return g.relu(g.add(y, shortcut(g, x, y, stride, padded_shortcut)))
+
+
+def bottleneck(
+    g: Builder,
+    x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
+    *,
+    reduction: int = 4,
+    groups: int = 1,
+    squeeze: int | None = None,
+) -> Handle:
+    """The bottleneck residual block: 1x1, 3x3, 1x1 (He et al. 2016, fig. 5 right).
+
+    As torchvision, the stride is in the 3x3 convolution, where the paper has it in the first. With
+    ``groups`` it is ResNeXt's (Xie et al. 2017, fig. 3c): the inner width, ``channels //
+    reduction``, is rounded down to a multiple of them.
+    """
+    channels = channels or x.channels
+    width = max(channels // reduction // groups, 1) * groups
+    y = conv_norm(g, x, width, 1, ("conv1", "bn1"), kernel=1)
+    y = conv_norm(g, y, width, stride, ("conv2", "bn2"), groups=groups)
+    y = conv_norm(g, y, channels, 1, ("conv3", "bn3"), kernel=1, activation=None)
+    if squeeze:
+        y = squeeze_excitation(g, y, reduction=squeeze)
+    return g.relu(g.add(y, shortcut(g, x, y, stride)))
+
+
+def preactivation(
+    g: Builder,
+    x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
+    *,
+    kernel: int = 3,
+    dropout: float = 0.0,
+) -> Handle:
+    """The residual block that norms and activates before it convolves (He et al. 2016, fig. 4e).
+
+    arXiv:1603.05027. Where the shape changes the shortcut is a strided 1x1 convolution of the
+    activated input. ``dropout`` stands between the convolutions (Zagoruyko & Komodakis 2016,
+    fig. 1d). Node names are those of xternalz/WideResNet-pytorch.
+    """
+    channels = channels or x.channels
+    active = g.relu(g.batch_norm(x, name="bn1"))
+    y = g.conv(active, channels, kernel, stride, kernel // 2, bias=False, name="conv1")
+    y = g.relu(g.batch_norm(y, name="bn2"))
+    if dropout:
+        y = g.dropout(y, dropout)
+    y = g.conv(y, channels, kernel, 1, kernel // 2, bias=False, name="conv2")
+    if x.shape != y.shape:
+        x = g.conv(active, channels, 1, stride, bias=False, name="convShortcut")
+    return g.add(x, y)
+
+
+def shortcut(g: Builder, x: Handle, y: Handle, stride: int = 1, padded: bool = False) -> Handle:
+    """``x`` in the shape of ``y``, to be added to it: :func:`residual` says how."""
+    if x.shape == y.shape:
+        return x
+    if not padded:
+        return conv_norm(
+            g, x, y.channels, stride, ("downsample.0", "downsample.1"), kernel=1, activation=None
+        )
+    x = g.avg_pool(x, 1, stride)
+    missing = y.channels - x.channels
+    while missing > 0:
+        part = x if missing >= x.channels else g.slice(x, 0, missing)
+        x, missing = g.concat(x, g.zero(part)), missing - part.channels
+    return x
