@@ -93,7 +93,7 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     assert "primitives" in out
     assert "resnet_like" in out
     _, out, _ = run(capsys, "classics")
-    assert "lenet5" in out.splitlines()[1]
+    assert out.splitlines()[1].split()[0] == "lenet5"
     assert "25,557,032" in out
 
 
@@ -143,3 +143,11 @@ def test_new_writes_a_campaign_that_loads(
     code, _, err = run(capsys, "new", str(folder))
     assert code == 2
     assert "exists already" in err
+
+
+def test_the_committed_table_of_classics_is_the_one_made_now(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    committed = Path(__file__).parents[1] / "results" / "classics.csv"
+    _, out, _ = run(capsys, "classics", "--format", "csv")
+    assert committed.read_text() == out
