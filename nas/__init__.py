@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from nas.architecture.cost import cost as cost
     from nas.architecture.graph import Architecture as Architecture
     from nas.architecture.network import compile as compile
+    from nas.architecture.surgery import convolutionalize as convolutionalize
+    from nas.architecture.surgery import with_classes as with_classes
+    from nas.architecture.weights import load_weights as load_weights
     from nas.classics import classic as classic
     from nas.errors import InputError as InputError
     from nas.searchers import Observation as Observation
@@ -37,9 +40,12 @@ _PUBLIC = {
     "SearchSpace": "nas.spaces.search_space",
     "classic": "nas.classics",
     "compile": "nas.architecture.network",
+    "convolutionalize": "nas.architecture.surgery",
     "cost": "nas.architecture.cost",
+    "load_weights": "nas.architecture.weights",
     "searcher": "nas.searchers",
     "space": "nas.spaces",
+    "with_classes": "nas.architecture.surgery",
 }
 
 __all__ = list(_PUBLIC)

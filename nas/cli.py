@@ -54,18 +54,28 @@ def _parser() -> argparse.ArgumentParser:
     table = commands.add_parser("table", help="print a campaign's table, classics beside the found")
     table.add_argument("folder", type=Path)
     table.add_argument("--all", action="store_true", help="add the trials that were not retrained")
-    table.add_argument("--format", default="text", help="text, csv, markdown or latex")
+    _add_format(table)
     table.set_defaults(command=_table)
 
     classics = commands.add_parser("classics", help="list the classic architectures")
+    _add_format(classics)
     classics.set_defaults(command=_classics)
 
     cost = commands.add_parser("cost", help="count parameters, MACs, FLOPs and activations")
-    cost.add_argument("name", help="a classic, or a file of architecture JSON")
-    cost.add_argument("--input", help="channels first, for a classic: 3,224,224")
-    cost.add_argument("--classes", type=int, help="for a classic")
+    _add_architecture(cost)
+    cost.add_argument("--by-node", action="store_true", help="with receptive fields, by node")
     cost.add_argument("--json", action="store_true", help="print JSON")
     cost.set_defaults(command=_cost)
+
+    gradients = commands.add_parser(
+        "gradients", help="print activation and gradient scale by depth at initialisation"
+    )
+    _add_architecture(gradients)
+    gradients.add_argument(
+        "--initialization", default="default", help="as in a recipe; default: torch's own"
+    )
+    gradients.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    gradients.set_defaults(command=_gradients)
 
     spaces = commands.add_parser("spaces", help="list the search spaces")
     spaces.set_defaults(command=_spaces)
@@ -76,6 +86,16 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     sample.set_defaults(command=_sample)
     return parser
+
+
+def _add_format(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--format", default="text", help="text, csv, markdown or latex")
+
+
+def _add_architecture(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", help="a classic, or a file of architecture JSON")
+    command.add_argument("--input", help="channels first, for a classic: 3,224,224")
+    command.add_argument("--classes", type=int, help="for a classic")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -110,13 +130,16 @@ def _table(arguments: argparse.Namespace) -> None:
 def _classics(arguments: argparse.Namespace) -> None:
     from nas.analysis.table import classics_table, render
 
-    print(render(classics_table(), "text"))
+    print(render(classics_table(), arguments.format))
 
 
 def _cost(arguments: argparse.Namespace) -> None:
     from nas.architecture.cost import Cost, reference_cost
 
     architecture = _architecture(arguments)
+    if arguments.by_node:
+        _cost_by_node(architecture, arguments.json)
+        return
     reference = reference_cost(architecture)
     if arguments.json:
         shown = {
@@ -136,6 +159,66 @@ def _cost(arguments: argparse.Namespace) -> None:
         print(f"{name:12} {ours:16,} {theirs:16,}")
     if reference.uncounted:
         print(f"not counted by fvcore: {', '.join(sorted(reference.uncounted))}")
+
+
+def _cost_by_node(architecture: Architecture, as_json: bool) -> None:
+    from nas.architecture.passes import by_node, depth, peak_memory
+
+    nodes, bytes_held = by_node(architecture), peak_memory(architecture)
+    if as_json:
+        shown = {
+            "depth": depth(architecture),
+            "peak_memory_bytes": bytes_held,
+            "nodes": [
+                {**node._asdict(), "field": [field._asdict() for field in node.field]}
+                for node in nodes
+            ],
+        }
+        print(json.dumps(shown, indent=2, default=float))
+        return
+    width = max(len(node.name) for node in nodes)
+    form = "{:{width}} {:18} {:>14} {:>13} {:>6} {:>16} {:>6} {:>12} {:>9}"
+    head = "name operation output params share macs share field stride"
+    print(form.format(*head.split(), width=width))
+    for node in nodes:
+        row = form.format(
+            node.name,
+            node.operation,
+            "x".join(map(str, node.shape)),
+            f"{node.params:,}",
+            f"{node.params_share:.1%}",
+            f"{node.macs:,}",
+            f"{node.macs_share:.1%}",
+            "x".join(str(field.size) for field in node.field),
+            "x".join(str(field.stride) for field in node.field),
+            width=width,
+        )
+        print(row)
+    print(
+        f"depth {depth(architecture)} weighted layers; peak activation memory {bytes_held:,} "
+        "bytes (batch 1, 4 bytes an element)"
+    )
+
+
+def _gradients(arguments: argparse.Namespace) -> None:
+    from typing import get_args
+
+    from nas.registry import unknown
+    from nas.training.gradients import signals
+    from nas.training.recipe import Initialization
+
+    allowed = list(get_args(Initialization))
+    if arguments.initialization not in allowed:
+        raise InputError(unknown("initialization", arguments.initialization, allowed))
+    found = signals(_architecture(arguments), arguments.initialization, arguments.seed)
+    width = max(len(signal.name) for signal in found)
+    print(f"depth {'name':{width}} {'activation':>11} {'gradient':>11}")
+    for signal in found:
+        print(
+            f"{signal.depth:5} {signal.name:{width}} {signal.activation:11.3e} "
+            f"{signal.gradient:11.3e}"
+        )
+    print("root mean squares of a layer's output and of the loss's gradient by it")
 
 
 def _architecture(arguments: argparse.Namespace) -> Architecture:

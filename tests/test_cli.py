@@ -151,3 +151,49 @@ def test_the_committed_table_of_classics_is_the_one_made_now(
     committed = Path(__file__).parents[1] / "results" / "classics.csv"
     _, out, _ = run(capsys, "classics", "--format", "csv")
     assert committed.read_text() == out
+
+
+def test_cost_by_node(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "cost", "lenet5", "--by-node")
+    assert code == 0
+    head, *rows, last = out.splitlines()
+    assert head.split() == (
+        ["name", "operation", "output", "params", "share", "macs", "share", "field", "stride"]
+    )
+    conv2 = next(row for row in rows if row.startswith("conv2 "))
+    # LeCun et al. 1998 with full connections: 16 x (6 x 25 + 1) parameters of 61,706.
+    assert conv2.split()[1:] == (
+        ["conv", "16x10x10", "2,416", "3.9%", "240,000", "57.6%", "14x14", "2x2"]
+    )
+    assert len(rows) == 12
+    assert last.startswith("depth 5 weighted layers; peak activation memory 41,728 bytes")
+
+
+def test_cost_by_node_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "cost", "googlenet", "--by-node", "--json")
+    told = json.loads(out)
+    cost = nas.classic("googlenet").cost
+    assert told["depth"] == 22
+    assert sum(node["params"] for node in told["nodes"]) == cost.params
+    assert sum(node["macs"] for node in told["nodes"]) == cost.macs
+    assert told["nodes"][0]["field"] == [{"size": 7, "stride": 2.0, "padding": 3.0}] * 2
+
+
+def test_gradients_by_depth(capsys: pytest.CaptureFixture[str]) -> None:
+    shape = ("--input", "1,16,16", "--classes", "7")
+    code, out, _ = run(capsys, "gradients", "resnet20", *shape)
+    assert code == 0
+    head, *rows, _ = out.splitlines()
+    assert head.split() == ["depth", "name", "activation", "gradient"]
+    assert [row.split()[0] for row in rows] == [str(depth) for depth in range(1, 21)]
+    assert all(float(number) > 0 for row in rows for number in row.split()[2:])
+    assert run(capsys, "gradients", "resnet20", *shape, "--seed", "0")[1] == out
+    assert run(capsys, "gradients", "resnet20", *shape, "--seed", "1")[1] != out
+    _, kaiming, _ = run(
+        capsys, "gradients", "resnet20", *shape, "--initialization", "kaiming_normal"
+    )
+    assert kaiming != out
+    code, _, err = run(capsys, "gradients", "resnet20", "--initialization", "kaiming")
+    assert code == 2
+    assert "unknown initialization 'kaiming'" in err
+    assert "xavier_uniform" in err

@@ -42,8 +42,7 @@ def peak_memory(architecture: Architecture, batch: int = 1, bytes_per_element: i
     """
     if batch < 1 or bytes_per_element < 1:
         raise InputError(
-            "batch and bytes_per_element must be at least 1, got "
-            f"{batch} and {bytes_per_element}"
+            f"batch and bytes_per_element must be at least 1, got {batch} and {bytes_per_element}"
         )
     inference = architecture.inference()
     owner = {INPUT: INPUT}
@@ -52,7 +51,7 @@ def peak_memory(architecture: Architecture, batch: int = 1, bytes_per_element: i
         owner[node.name] = owner[node.inputs[0]] if node.operation.view else node.name
         last_reader.update({owner[name]: index for name in (*node.inputs, node.name)})
     end = len(inference.nodes)
-    last_reader.update({INPUT: end, owner[inference.outputs[0]]: end})
+    last_reader[owner[inference.outputs[0]]] = end
     freed: list[int] = [0] * (end + 1)
     held = peak = prod(inference.input_shape)
     for index, node in enumerate(inference.nodes):

@@ -19,8 +19,8 @@ class Field(NamedTuple):
 
     Attributes:
         size: the receptive field.
-        stride: how far apart in the input two neighbours' windows are ("jump"); a fraction behind
-            upsampling, where windows start at the next whole position.
+        stride: how far apart in the input two neighbours' windows are ("jump"); may be a fraction
+            behind upsampling, where a window starts at the next whole position.
         padding: how far the first window reaches over the input's border; negative behind a crop.
     """
 
@@ -46,11 +46,14 @@ def fields(architecture: Architecture) -> Mapping[str, tuple[Field, ...]]:
 
     The recursion of Araujo et al. 2019, "Computing receptive fields of convolutional neural
     networks" (Distill, eqs. 1 to 4), run forward; where branches meet, the smallest window that
-    holds theirs. An operation that reads all positions (global pooling, a flattened map's linear
-    layer, attention, group norm, the gate of squeeze-and-excitation) and all that follows see the
-    whole input: ``size`` is the input's, ``padding`` 0. Without places of its own on an axis, a
-    node has one window, and ``stride`` is the input's size too. The same holds of branches
-    of unlike stride, whose union is no even window.
+    holds theirs. Behind upsampling, neighbours see windows that do not move evenly: the field is
+    the smallest evenly moving one that holds them.
+
+    An operation that reads all positions (global pooling, a linear layer on a flattened map,
+    attention, group norm, the gate of squeeze-and-excitation) and all that follows see the whole
+    input: ``size`` is the input's, ``padding`` 0. Without places of its own on an axis, a node has
+    one window, and ``stride`` is the input's size too. So it is with branches of unlike stride,
+    whose union does not move evenly.
     """
     sizes = architecture.input_shape[1:]
     one, zero = Fraction(1), Fraction(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
@@ -143,7 +144,7 @@ def _pool(name: str, sizes: Shape, counts: Shape) -> AvgPool | None:
 def _largest_behind(architecture: Architecture) -> dict[str, int]:
     """Of each node, the most positions that a node which depends on it has."""
     rank = len(architecture.input_shape)
-    largest = {name: 1 for name in architecture.shapes}
+    largest = dict.fromkeys(architecture.shapes, 1)
     for node in reversed(architecture.nodes):
         shape = architecture.shapes[node.name]
         here = prod(shape[1:]) if len(shape) == rank else 1
@@ -188,25 +189,37 @@ def with_classes(architecture: Architecture, classes: int) -> Architecture:
             output read it.
     """
     whole("with_classes", "classes", classes)
-    nodes = {node.name: node for node in architecture.nodes}
-    readers = [name for node in architecture.nodes for name in node.inputs]
-    heads: set[str] = set()
+    heads = {_head(architecture, output) for output in architecture.outputs}
+    nodes = []
+    for node in architecture.nodes:
+        operation = node.operation
+        if node.name in heads and isinstance(operation, Linear):
+            operation = replace(operation, features=classes)
+        elif node.name in heads and isinstance(operation, Conv):
+            operation = replace(operation, channels=classes)
+        nodes.append(replace(node, operation=operation))
+    changed = Architecture(architecture.input_shape, nodes, architecture.outputs)
     for output in architecture.outputs:
-        name, passed = output, 0
-        while name != INPUT and not isinstance(nodes[name].operation, Linear | Conv):
-            passed += readers.count(name)
-            inputs = nodes[name].inputs
-            name = inputs[0] if len(inputs) == 1 else INPUT
-        if name == INPUT or readers.count(name) + passed > (len(_path(nodes, output, name)) - 1):
+        if changed.shapes[output][0] != classes:
             raise ArchitectureError(
-                f"output {output!r}: is not made by one linear layer or convolution for it alone"
+                f"output {output!r}: has {changed.shapes[output][0]} features for {classes} "
+                "channels of its last layer"
             )
-        heads.add(name)
-    return Architecture(
-        architecture.input_shape,
-        [
-            replace(node, operation=_widened(node.operation, classes)) if n in heads else node
-            for n, node in nodes.items()
-        ],
-        architecture.outputs,
+    return changed
+
+
+def _head(architecture: Architecture, output: str) -> str:
+    """The layer that makes an output; what stands between reads nothing else, nor is it read."""
+    nodes = {node.name: node for node in architecture.nodes}
+    readers = Counter(name for node in architecture.nodes for name in node.inputs)
+    name = output
+    while name != INPUT and readers[name] == (name != output):
+        if isinstance(nodes[name].operation, Linear | Conv):
+            return name
+        if len(nodes[name].inputs) > 1:
+            break
+        name = nodes[name].inputs[0]
+    raise ArchitectureError(
+        f"output {output!r}: is not made by one linear layer or convolution for it alone, "
+        f"see node {name!r}"
     )

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.functional import pad as padded
 
 from nas.training.data import Part, SearchData
+from nas.training.initialization import initialize
 from nas.training.recipe import Recipe
 
 EVALUATION_BATCH = 512
@@ -88,7 +89,9 @@ def train(
     generator = torch.Generator(target).manual_seed(data_seed)
     with torch.random.fork_rng(devices):
         torch.manual_seed(weights_seed)
-        network: nn.Module = build().to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        built = build()
+        initialize(built, recipe.initialization)
+        network: nn.Module = built.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = make_optimizer(network, recipe)
         images, labels = _on_device(data.train, target)
         normalize = normalizer(data, target)

@@ -17,6 +17,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Inside = Annotated[float, Field(gt=0, lt=1)]
+Initialization = Literal[
+    "default", "kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform"
+]
 
 
 class Recipe(Config):
@@ -24,6 +27,9 @@ class Recipe(Config):
 
     epochs: int = Field(ge=1, description="Passes over the training images.")
     batch_size: int = Field(ge=2, description="Images a step.")
+    initialization: Initialization = Field(
+        "default", description="How weights are drawn; see `initialize`. `default`: as torch does."
+    )
     optimizer: Literal["sgd", "adamw"] = Field(description="SGD is with Nesterov momentum.")
     learning_rate: Positive = Field(description="Peak learning rate.")
     momentum: BelowOne = Field(0.9, description="SGD's momentum, AdamW's beta 1.")

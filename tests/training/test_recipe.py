@@ -107,6 +107,7 @@ def test_the_fingerprint_is_of_the_values() -> None:
     assert recipe(learning_rate=1).fingerprint == recipe(learning_rate=1.0).fingerprint
     other = {
         "optimizer": "adamw",
+        "initialization": "xavier_normal",
         "schedule": "step",
         "augment": "shift_flip",
         "decay_norm_and_bias": True,

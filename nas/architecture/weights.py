@@ -1,0 +1,85 @@
+"""Pretrained weights: a state dict from a file into a network, strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas.errors import InputError
+
+_SHOWN = 3
+
+
+def load_weights(network: nn.Module, path: str | Path) -> None:
+    """Copy a torchvision or timm state dict into a network of the same names.
+
+    Args:
+        network: such as ``nas.compile`` returns. It stays on its device, with its dtypes.
+        path: ``.safetensors``, or any other name for what ``torch.save`` wrote of a state dict.
+            Only tensors are unpickled: the file cannot run code.
+
+    Every name must be there, with its shape, and no other. As in torch, the counter
+    ``num_batches_tracked`` of a batch norm may be missing, which old files do not have.
+
+    Raises:
+        InputError: naming missing, unexpected and misshapen keys, or why the file is unreadable.
+            The network is then as it was.
+    """
+    path = Path(path)
+    found, own = _read(path), network.state_dict()
+    problems = [
+        _listed("missing", [key for key in own if key not in found and not _optional(key)]),
+        _listed("unexpected", [key for key in found if key not in own]),
+        _listed(
+            "misshapen",
+            [
+                f"{key} ({_shape(tensor)} in the file, {_shape(own[key])} in the network)"
+                for key, tensor in found.items()
+                if key in own and tensor.shape != own[key].shape
+            ],
+        ),
+    ]
+    if any(problems):
+        raise InputError(f"{path}: does not fit the network: " + "; ".join(filter(None, problems)))
+    network.load_state_dict(found)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        with path.open("rb"):  # the parsers wrap the system's reason, or lose it
+            pass
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        data: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # a parser may raise anything at a file that is torn or of no kind
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"{path}: is no readable state dict: {reason}") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: must hold a state dict, holds a {type(data).__name__}")
+    wrong = [str(key) for key, value in data.items() if not isinstance(value, Tensor)]
+    if wrong:
+        raise InputError(f"{path}: is no state dict: {_listed('not tensors', wrong)}")
+    return data
+
+
+def _optional(key: str) -> bool:
+    return key.endswith(".num_batches_tracked")
+
+
+def _listed(what: str, keys: Sequence[str]) -> str:
+    if not keys:
+        return ""
+    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+    return f"{what}: {', '.join(keys[:_SHOWN])}{more}"
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"

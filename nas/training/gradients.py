@@ -1,0 +1,69 @@
+"""How signals fare through the depth of a new network: vanishing and exploding gradients."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from nas.architecture.graph import Architecture
+from nas.architecture.network import compile
+from nas.architecture.operations import ArchitectureError
+from nas.architecture.passes import WEIGHTED, depths
+from nas.training.initialization import initialize
+from nas.training.recipe import Initialization
+
+
+class Signal(NamedTuple):
+    """The scale of what one weighted layer puts out, and of the loss's gradient by it.
+
+    Both are root mean squares over batch and elements. ``depth`` counts weighted layers on the
+    longest path, the layer itself included.
+    """
+
+    depth: int
+    name: str
+    activation: float
+    gradient: float
+
+
+def signals(
+    architecture: Architecture,
+    initialization: Initialization = "default",
+    seed: int = 0,
+    batch: int = 8,
+) -> list[Signal]:
+    """One step of backpropagation in a network at initialisation, by depth.
+
+    Images are standard normal, labels are random, the loss is cross entropy; the network is in
+    training mode, so batch norm uses the batch. As in Glorot & Bengio 2010, figures 6 and 7.
+    Auxiliary heads are left out. torch's global generators are as before afterwards.
+    """
+    inference = architecture.inference()
+    if len(inference.output_shape) != 1:
+        raise ArchitectureError(f"needs a classifier, the output is {inference.output_shape}")
+    depth = depths(inference)
+    layers = [node.name for node in inference.nodes if isinstance(node.operation, WEIGHTED)]
+    outputs: dict[str, Tensor] = {}
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        network = compile(inference).train()
+        initialize(network, initialization)
+        for name in layers:
+
+            def keep(_: object, __: object, output: Tensor, name: str = name) -> None:
+                output.retain_grad()
+                outputs[name] = output
+
+            network.get_submodule(name).register_forward_hook(keep)
+        images = torch.randn(batch, *inference.input_shape)
+        labels = torch.randint(inference.output_shape[0], (batch,))
+        loss = cross_entropy(network(images), labels)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+    found = [Signal(depth[n], n, _scale(outputs[n]), _scale(outputs[n].grad)) for n in layers]
+    return sorted(found, key=lambda signal: signal.depth)
+
+
+def _scale(values: Tensor | None) -> float:
+    return 0.0 if values is None else values.detach().double().square().mean().sqrt().item()
