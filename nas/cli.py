@@ -134,7 +134,8 @@ def _classics(arguments: argparse.Namespace) -> None:
 
 
 def _cost(arguments: argparse.Namespace) -> None:
-    from nas.architecture.cost import Cost, reference_cost
+    from nas.architecture.cost import Cost
+    from nas.architecture.reference import reference_cost
 
     architecture = _architecture(arguments)
     if arguments.by_node:

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from nas.architecture.builder import Builder, Handle
-from nas.architecture.cost import Cost, reference_cost
+from nas.architecture.cost import Cost
 from nas.architecture.network import compile
 from nas.architecture.operations import ArchitectureError
+from nas.architecture.reference import reference_cost
 from nas.blocks import BLOCKS, inverted_residual, self_attention, shuffle_unit, squeeze_excitation
 
 OPTIONS = {

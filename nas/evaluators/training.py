@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 
-from nas.architecture.cost import reference_cost
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
+from nas.architecture.reference import reference_cost
 from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.training import data, recipe

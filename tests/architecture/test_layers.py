@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from nas.architecture.builder import Builder
-from nas.architecture.cost import reference_cost
 from nas.architecture.network import Network, compile
+from nas.architecture.reference import reference_cost
 from tests.classics.references import torchvision_models
 
 

@@ -8,7 +8,6 @@ import pickle
 import pytest
 import torch
 
-from nas.architecture.cost import reference_cost
 from nas.architecture.network import compile
 from nas.architecture.operations import (
     OPERATIONS,
@@ -19,6 +18,7 @@ from nas.architecture.operations import (
     from_attributes,
     infer,
 )
+from nas.architecture.reference import reference_cost
 from tests.architecture.examples import EXAMPLES, example_id, one_operation
 
 every_example = pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import numpy as np
 import yaml
 
 import nas
-from nas.architecture.cost import reference_cost
 from nas.architecture.operations.base import infer
+from nas.architecture.reference import reference_cost
 from nas.searchers.base import Observation
 
 

@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.architecture.cost import Cost, reference_cost
+from nas.architecture.cost import Cost
 from nas.architecture.graph import Architecture, Node
 from nas.architecture.network import Network, compile
+from nas.architecture.reference import reference_cost
 from nas.classics import CLASSICS, classic
 from nas.classics.catalogue import CIFAR
 from tests.classics import cell_peers, peers

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from nas.architecture.cost import reference_cost
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
 from nas.architecture.operations import DropPath
+from nas.architecture.reference import reference_cost
 from nas.errors import InputError
 from nas.pairwise import DARTS, DIALECTS, NASNET, OPERATIONS, PNASNET, Cell, pairwise_network
 

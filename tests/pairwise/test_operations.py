@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from nas.architecture.builder import Builder
-from nas.architecture.cost import reference_cost
 from nas.architecture.network import compile
+from nas.architecture.reference import reference_cost
 from nas.pairwise import DIALECTS, OPERATIONS
 
 

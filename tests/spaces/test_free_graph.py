@@ -7,7 +7,7 @@ import torch
 import yaml
 
 import nas
-from nas.architecture.cost import reference_cost
+from nas.architecture.reference import reference_cost
 from nas.blocks import BLOCKS
 from nas.errors import InputError
 from nas.spaces import space, spaces
