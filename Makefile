@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+IN_PARALLEL := --numprocesses auto --dist loadgroup
 
 .PHONY: quickstart test test-fast lint install clean
 
@@ -11,10 +12,10 @@ quickstart: install  ## run a real search campaign and print its table beside th
 	$(BIN)/nas table results/quickstart
 
 test: lint  ## everything: style, types, all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 test-fast: install  ## the tests without the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
 
 lint: install  ## style and types
 	$(BIN)/ruff check .

@@ -16,6 +16,8 @@ from nas.campaigns.trial import CampaignError, Outcome, Request
 from nas.errors import InputError
 from tests.campaigns import toy
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all of them
+
 
 @pytest.fixture
 def on_ray(folder: Path) -> Path:

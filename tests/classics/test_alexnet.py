@@ -7,7 +7,7 @@ from nas.classics import classic
 
 
 def params(name: str, prefix: str) -> int:
-    costs = classic(name)._costs
+    costs = classic(name).costs
     return sum(cost.params for node, cost in costs.items() if node.startswith(prefix))
 
 
@@ -56,4 +56,4 @@ def test_sizes(name: str) -> None:
 def test_width_scales_the_weights_of_the_middle_quadratically(name: str) -> None:
     layer = "features.3" if name == "alexnet" else "conv3"
     full, half = classic(name), classic(name, width=0.5)
-    assert full._costs[layer].macs == 4 * half._costs[layer].macs
+    assert full.costs[layer].macs == 4 * half.costs[layer].macs

@@ -10,7 +10,7 @@ from nas.classics.lenet import C3
 
 
 def layer_params(prefix: str) -> int:
-    costs = classic("lenet5", original=True)._costs
+    costs = classic("lenet5", original=True).costs
     return sum(cost.params for name, cost in costs.items() if name.startswith(prefix))
 
 
