@@ -72,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_architecture(gradients)
     gradients.add_argument(
-        "--initialization", default="default", help="as in a recipe; default: torch's own"
+        "--initialization",
+        default="reference",
+        help="as in a recipe; default: a classic's reference's, torch's for a file",
     )
     gradients.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     gradients.set_defaults(command=_gradients)
@@ -204,6 +206,7 @@ def _cost_by_node(architecture: Architecture, as_json: bool) -> None:
 def _gradients(arguments: argparse.Namespace) -> None:
     from typing import get_args
 
+    from nas.classics import CLASSICS
     from nas.registry import unknown
     from nas.training.gradients import signals
     from nas.training.recipe import Initialization
@@ -211,7 +214,11 @@ def _gradients(arguments: argparse.Namespace) -> None:
     allowed = list(get_args(Initialization))
     if arguments.initialization not in allowed:
         raise InputError(unknown("initialization", arguments.initialization, allowed))
-    found = signals(_architecture(arguments), arguments.initialization, arguments.seed)
+    scheme = arguments.initialization
+    if scheme == "reference":
+        own = CLASSICS.get(arguments.name)
+        scheme = own.initialization if own else "default"
+    found = signals(_architecture(arguments), scheme, arguments.seed)
     width = max(len(signal.name) for signal in found)
     print(f"depth {'name':{width}} {'activation':>11} {'gradient':>11}")
     for signal in found:

@@ -179,7 +179,7 @@ def test_cost_by_node_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert told["nodes"][0]["field"] == [{"size": 7, "stride": 2.0, "padding": 3.0}] * 2
 
 
-def test_gradients_by_depth(capsys: pytest.CaptureFixture[str]) -> None:
+def test_gradients_by_depth(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     shape = ("--input", "1,16,16", "--classes", "7")
     code, out, _ = run(capsys, "gradients", "resnet20", *shape)
     assert code == 0
@@ -189,10 +189,15 @@ def test_gradients_by_depth(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(float(number) > 0 for row in rows for number in row.split()[2:])
     assert run(capsys, "gradients", "resnet20", *shape, "--seed", "0")[1] == out
     assert run(capsys, "gradients", "resnet20", *shape, "--seed", "1")[1] != out
-    _, kaiming, _ = run(
-        capsys, "gradients", "resnet20", *shape, "--initialization", "kaiming_normal"
-    )
-    assert kaiming != out
+
+    def drawn(scheme: str) -> str:
+        return run(capsys, "gradients", "resnet20", *shape, "--initialization", scheme)[1]
+
+    # A classic's default is what its own paper draws: here He et al. 2015.
+    assert out == drawn("reference") == drawn("kaiming_normal") != drawn("default")
+    file = tmp_path / "network.json"
+    file.write_text(nas.classic("resnet20", (1, 16, 16), 7).to_json())
+    assert run(capsys, "gradients", str(file))[1] == drawn("default")
     code, _, err = run(capsys, "gradients", "resnet20", "--initialization", "kaiming")
     assert code == 2
     assert "unknown initialization 'kaiming'" in err

@@ -19,7 +19,7 @@ from nas.campaigns.question import check_same, question
 from nas.campaigns.records import SCHEMA, History, Record, RecordLog
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import CampaignError, Engine, Outcome, Request
-from nas.classics import classic
+from nas.classics import CLASSICS, classic
 from nas.errors import InputError
 
 EVALUATOR = "nas.evaluators.training:evaluate"
@@ -157,10 +157,11 @@ class Runner:
         self._running.add(ask["trial"])
         self.status.running = len(self._running)
         engine = self._campaign.config.engine
+        scheme = CLASSICS[ask["classic"]].initialization if "classic" in ask else "default"
         payload = {
             "architecture": self._architecture(ask).to_json(),
             "data": self._campaign.data.model_dump(mode="json"),
-            "recipe": self._campaign.recipe.model_dump(mode="json"),
+            "recipe": self._campaign.recipe.with_reference(scheme).model_dump(mode="json"),
             "seed": ask["seed"],
             "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
             "threads": engine.cpus_per_trial,

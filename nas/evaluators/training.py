@@ -23,8 +23,9 @@ SOURCE = "training request"
 class Request(Config):
     """One trial.
 
-    ``architecture`` is its JSON; ``data`` and ``recipe`` are sections of a campaign; ``threads``
-    are the CPU cores that the trial has; ``test`` asks for what goes into the final table too,
+    ``architecture`` is its JSON; ``data`` and ``recipe`` are sections of a campaign, the latter
+    with this network's own scheme where it says "reference"; ``threads`` are the CPU cores that
+    the trial has; ``test`` asks for what goes into the final table too,
     the test accuracy and fvcore's counts, which only the final stage does.
     """
 

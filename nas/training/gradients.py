@@ -11,7 +11,6 @@ from nas.architecture.network import compile
 from nas.architecture.operations import ArchitectureError
 from nas.architecture.passes import WEIGHTED, depths
 from nas.training.initialization import initialize
-from nas.training.recipe import Initialization
 
 
 class Signal(NamedTuple):
@@ -29,14 +28,15 @@ class Signal(NamedTuple):
 
 def signals(
     architecture: Architecture,
-    initialization: Initialization = "default",
+    initialization: str = "default",
     seed: int = 0,
     batch: int = 8,
 ) -> list[Signal]:
     """One step of backpropagation in a network at initialisation, by depth.
 
     Images are standard normal, labels are random, the loss is cross entropy; the network is in
-    training mode, so batch norm uses the batch. As in Glorot & Bengio 2010, figures 6 and 7.
+    training mode, so batch norm uses the batch. ``initialization`` is a scheme of
+    :func:`nas.training.initialization.initialize`. As in Glorot & Bengio 2010, figures 6 and 7.
     Auxiliary heads are left out. torch's global generators are as before afterwards.
     """
     inference = architecture.inference()

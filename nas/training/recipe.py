@@ -17,9 +17,12 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Inside = Annotated[float, Field(gt=0, lt=1)]
-Initialization = Literal[
-    "default", "kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform"
-]
+Scheme = Literal[
+    "default", "kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform",
+    "alexnet_2012", "convnext", "densenet", "efficientnet", "googlenet", "inception_v3", "mnasnet",
+    "mobilenet_v1", "regnet", "resnet", "resnet_zero_last", "squeezenet", "vgg",
+]  # fmt: skip
+Initialization = Literal[Scheme, "reference"]
 
 
 class Recipe(Config):
@@ -28,7 +31,10 @@ class Recipe(Config):
     epochs: int = Field(ge=1, description="Passes over the training images.")
     batch_size: int = Field(ge=2, description="Images a step.")
     initialization: Initialization = Field(
-        "default", description="How weights are drawn; see `initialize`. `default`: as torch does."
+        "default",
+        description="How weights are drawn; see `initialize`. `default`: as torch does. "
+        "`reference`: a classic's by the scheme of its own reference or paper, any other "
+        "network's as torch does; rows of a table then differ in this, too.",
     )
     optimizer: Literal["sgd", "adamw"] = Field(description="SGD is with Nesterov momentum.")
     learning_rate: Positive = Field(description="Peak learning rate.")
@@ -79,6 +85,12 @@ class Recipe(Config):
         """16 hex digits over all fields: equal exactly when the recipes are."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def with_reference(self, scheme: str) -> "Recipe":
+        """The recipe of a network whose own initialisation is ``scheme``: "reference" is that."""
+        if self.initialization != "reference":
+            return self
+        return self.model_copy(update={"initialization": scheme})
 
     def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate of a step, counted from 0.

@@ -273,6 +273,24 @@ def test_classics_fill_the_end_of_a_search(folder: Path) -> None:
         assert last == ["final-evolution-0000-seed0", "final-random-0000-seed0"]
 
 
+@pytest.mark.parametrize("asked", ["reference", "xavier_normal"])
+def test_reference_initialisation_is_each_networks_own(folder: Path, asked: str) -> None:
+    edit(folder, "epochs: 1", f"epochs: 1, initialization: {asked}")
+    edit(folder, "[resnet20]", "[resnet20, vgg8, nin]")
+    with RecordLog(folder) as log:
+        runner = Runner(load_campaign(folder), log)
+        schemes = {}
+        while request := runner.next():
+            schemes[request.trial] = request.payload["recipe"]["initialization"]
+            outcome = Outcome("completed", {"validation_accuracy": 0.5}, None, 0.0)
+            runner.done(request.trial, outcome)
+        assert log.records[0]["question"]["recipe"]["initialization"] == asked
+    own = {"final-resnet20-seed0": "kaiming_normal", "final-vgg8-seed0": "vgg"}
+    expected = {trial: own.get(trial, "default") for trial in schemes}
+    assert len(schemes) == 13
+    assert schemes == (expected if asked == "reference" else dict.fromkeys(schemes, asked))
+
+
 def test_without_outcome_a_run_does_not_pass_for_complete(folder: Path) -> None:
     class Loses(SerialEngine):
         def run(self, source: object) -> None:

@@ -1,16 +1,19 @@
 import math
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from nas.architecture.network import compile
+from nas.classics import classic
+from nas.errors import InputError
 from nas.training.initialization import initialize
 from nas.training.loop import train
-from nas.training.recipe import Initialization, resolve
+from nas.training.recipe import resolve
 from tests.training.test_loop import few
 
-SCHEMES = [scheme for scheme in get_args(Initialization) if scheme != "default"]
+SCHEMES = [f"{name}_{shape}" for name in ("kaiming", "xavier") for shape in ("normal", "uniform")]
 
 
 def drawn(module: Any, scheme: Any, seed: int = 0) -> Any:
@@ -66,6 +69,24 @@ def test_the_default_and_other_parameters_are_left_alone() -> None:
     initialize(network, "xavier_normal")
     differ = {n for n, tensor in network.state_dict().items() if not torch.equal(tensor, before[n])}
     assert differ == {"0.weight"}
+
+
+def test_the_paper_of_alexnet_says_what_is_drawn() -> None:
+    """Krizhevsky et al. 2012, section 5: biases of 1 feed the ReLUs positive inputs at first."""
+    network = drawn(compile(classic("alexnet_2012", width=0.25)), "alexnet_2012")
+    ones = {"conv2", "conv4", "conv5", "fc6", "fc7"}
+    for name, parameter in network.named_parameters():
+        layer, kind = name.split(".")
+        if kind == "weight":
+            assert parameter.std().item() == pytest.approx(0.01, rel=0.05)
+        else:
+            assert (parameter == float(layer in ones)).all(), name
+
+
+@pytest.mark.parametrize("scheme", ["reference", "kaiming"])
+def test_a_scheme_without_rules_is_refused(scheme: str) -> None:
+    with pytest.raises(InputError, match=f"unknown initialization '{scheme}'"):
+        initialize(nn.Linear(2, 2), scheme)
 
 
 def test_the_recipe_decides_what_training_starts_from() -> None:

@@ -101,6 +101,14 @@ def test_the_cifar_preset_is_the_published_one() -> None:
     assert rates == pytest.approx([0.1, 0.1, 0.02, 0.02, 0.004, 0.004, 0.0008, 0.0008])
 
 
+def test_only_reference_gives_way_to_a_scheme_of_ones_own() -> None:
+    own = recipe(initialization="reference", epochs=9).with_reference("vgg")
+    assert own == recipe(initialization="vgg", epochs=9)
+    for fixed in ("default", "xavier_normal", "resnet"):
+        made = recipe(initialization=fixed)
+        assert made.with_reference("vgg") == made
+
+
 def test_the_fingerprint_is_of_the_values() -> None:
     values = json.loads(recipe().model_dump_json())
     assert resolve(dict(reversed(values.items())), "c.yaml").fingerprint == recipe().fingerprint
