@@ -1,7 +1,7 @@
 """Networks of repeated pairwise cells: NASNet, AmoebaNet, PNASNet, ENAS, DARTS.
 
-The classics of these families and the search space of the same name both call
-:func:`~nas.pairwise.network.pairwise_network`; a classic is a pair of cells and a few numbers.
+The classics of these families call :func:`~nas.pairwise.network.pairwise_network`: each is a pair
+of cells and a few numbers.
 """
 
 from nas.pairwise.dialects import DARTS, DIALECTS, NASNET, PNASNET, Dialect

@@ -198,12 +198,14 @@ def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimizer: one parameter group that decays, one that does not.
 
-    Norms and biases are the parameters of at most one dimension, as timm takes them.
+    Norms and biases are the parameters of at most one dimension, as timm takes them; so is a
+    layer scale, whose other axes are 1.
     """
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
     for parameter in network.parameters():
-        (decayed if parameter.ndim > 1 or recipe.decay_norm_and_bias else kept).append(parameter)
+        many_to_one = parameter.ndim > 1 and parameter[0].numel() > 1
+        (decayed if many_to_one or recipe.decay_norm_and_bias else kept).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": kept, "weight_decay": 0.0},
