@@ -6,11 +6,15 @@ from nas.architecture.operations import Shape
 from nas.classics.scaling import scaled
 
 
-def nin(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architecture:
+def nin(
+    input_shape: Shape, classes: int, *, width: float = 1.0, last_relu: bool = True
+) -> Architecture:
     """Network in Network, CIFAR form (Lin et al. 2014, arXiv:1312.4400, section 4.2).
 
     Widths are those of the authors' Caffe model, whose poolings round up and which has 966,986
     parameters at ten classes. The last 1x1 convolution has one map a class, averaged globally.
+    The model rectifies those maps too: under a short recipe most classes then die at once.
+    ``last_relu=False`` leaves that ReLU out, as many later versions do.
     """
     g = Builder(input_shape)
 
@@ -30,5 +34,6 @@ def nin(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architecture
         x = mlpconv(x, widths(192, 192, 192), 5)
     x = g.dropout(g.avg_pool(x, 3, 2, ceil_mode=True))
     with g.scope("block3"):
-        x = mlpconv(x, [*widths(192, 192), classes], 3)
+        x = g.conv(mlpconv(x, widths(192, 192), 3), classes, 1)
+        x = g.relu(x) if last_relu else x
     return g.build(g.global_pool(x))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from nas.configuration import Config, validate, validate_options
 from nas.errors import InputError
@@ -48,13 +48,6 @@ class DataConfig(Config):
     name: str
     split: SplitConfig
 
-    @field_validator("name")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        if name not in DATASETS:
-            raise InputError(unknown("data set", name, DATASETS))
-        return name
-
     @property
     def options(self) -> dict[str, Any]:
         """The options of the loader."""
@@ -67,6 +60,8 @@ def resolve(data: Any, source: str | Path, where: str = "data") -> DataConfig:
     Raises :class:`InputError` naming the file ``source`` and the key path under ``where``.
     """
     config = validate(DataConfig, data, source, where)
+    if config.name not in DATASETS:
+        raise InputError(f"{source}: {where}.name: {unknown('data set', config.name, DATASETS)}")
     validate_options(DATASETS[config.name], config.options, source, where)
     return config
 

@@ -103,8 +103,7 @@ def test_the_recipe_decides_what_training_starts_from() -> None:
         ).network
         return network.state_dict()["1.weight"]
 
-    default = weights()
-    assert torch.equal(default, weights(initialization="default"))
+    default = weights(initialization="default")
     kaiming = weights(initialization="kaiming_normal")
     assert torch.equal(kaiming, weights(initialization="kaiming_normal"))
     assert not torch.equal(kaiming, weights(1, initialization="kaiming_normal"))

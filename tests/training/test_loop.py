@@ -24,6 +24,7 @@ SGD = {
     "learning_rate": 0.1,
     "weight_decay": 5e-4,
     "gradient_clip": None,
+    "initialization": "default",
 }
 
 
