@@ -26,9 +26,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
     def __getitem__(self, name: str) -> Callable[..., Any]:
         if name not in self._entries:
             raise InputError(unknown(self.kind, name, self._entries))
-        module, attribute = self._entries[name].split(":")
-        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-        return found
+        return resolve(self._entries[name])
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -38,6 +36,13 @@ class Registry(Mapping[str, Callable[..., Any]]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def resolve(path: str) -> Callable[..., Any]:
+    """What ``"module:attribute"`` names, imported now."""
+    module, attribute = path.split(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return found
 
 
 def unknown(kind: str, name: object, allowed: Mapping[str, Any] | list[str]) -> str:

@@ -17,9 +17,9 @@ COLUMNS = {
     "kind": "found (by the campaign's searcher), random (by its baseline) or classic",
     "params": "trainable parameters",
     "macs": "multiply-accumulates of convolution and linear layers, batch 1",
-    "flops": "what fvcore totals; for a row that was not retrained, by the equal analytic rule",
+    "flops": "what fvcore totals; where it has not counted, by the equal analytic rule",
     "activations": "elements that convolution and linear layers put out",
-    "train_seconds": "wall time of training, mean over seeds",
+    "train_seconds": "wall time of training, mean over seeds; empty if the evaluator tells none",
     "search_accuracy": "validation accuracy that the search saw: the best of many, so optimistic",
     "validation_accuracy": "after retraining from scratch, mean over seeds",
     "test_accuracy": "of the same networks, read once; empty for rows that were not retrained",
@@ -41,16 +41,16 @@ def campaign_table(folder: Path, every_trial: bool = False) -> pd.DataFrame:
     Raises :class:`InputError` where there are no records or they are corrupt.
     """
     records = read_records(folder)
-    history = History(records)
+    history = History(folder, records)
     if not history.results:
         raise InputError(f"{folder}: no results yet; run the campaign: nas run {folder}")
     groups: dict[str, list[tuple[Record, Record]]] = {}
     searched: dict[str, tuple[Record, Record]] = {}
-    failed = 0
+    failed: list[Record] = []
     for trial, result in history.results.items():
         ask = history.asks[trial]
         if result["status"] != "completed":
-            failed += 1
+            failed.append(ask)
         elif ask["stage"] == "final":
             groups.setdefault(ask["label"], []).append((ask, result))
         else:
@@ -62,21 +62,23 @@ def campaign_table(folder: Path, every_trial: bool = False) -> pd.DataFrame:
     order = table["validation_accuracy"].fillna(table["search_accuracy"])
     table = table.iloc[order.argsort(kind="stable")[::-1]].reset_index(drop=True)
     table["seeds"] = table["seeds"].astype("Int64")
-    notes = _notes(groups, len(history.results), failed, len(history.unfinished()))
-    table.attrs["notes"] = [*notes, *_question_notes(records[0]["question"])]
+    table.attrs["notes"] = [*_notes(history, groups, failed), *_question_notes(records[0], groups)]
     return table
 
 
 def _retrained(
     label: str, runs: list[tuple[Record, Record]], found: tuple[Record, Record] | None
 ) -> dict[str, Any]:
-    metrics = pd.DataFrame([result["metrics"] for _, result in runs])
-    ask = runs[0][0]
+    # What an evaluator of one's own does not tell stays empty.
+    told = ["train_seconds", "validation_accuracy", "test_accuracy"]
+    metrics = pd.DataFrame([result["metrics"] for _, result in runs]).reindex(columns=told)
+    ask, first = runs[0]
+    counted = first["metrics"].get("fvcore", ask["cost"])
     return {
         "name": label,
         "kind": ask["kind"],
         **ask["cost"],
-        "flops": metrics["fvcore"].iloc[0]["flops"],
+        "flops": counted["flops"],
         "train_seconds": metrics["train_seconds"].mean(),
         "search_accuracy": found[1]["metrics"]["validation_accuracy"] if found else None,
         "validation_accuracy": metrics["validation_accuracy"].mean(),
@@ -91,21 +93,21 @@ def _searched(ask: Record, result: Record) -> dict[str, Any]:
         "name": ask["trial"],
         "kind": ask["kind"],
         **ask["cost"],
-        "train_seconds": result["metrics"]["train_seconds"],
+        "train_seconds": result["metrics"].get("train_seconds"),
         "search_accuracy": result["metrics"]["validation_accuracy"],
         "seeds": 0,
     }
 
 
 def _notes(
-    groups: dict[str, list[tuple[Record, Record]]], done: int, failed: int, unfinished: int
+    history: History, groups: dict[str, list[tuple[Record, Record]]], failed: list[Record]
 ) -> Iterator[str]:
     uncounted = sorted(
         {
             operator
             for runs in groups.values()
             for _, result in runs
-            for operator in result["metrics"]["fvcore_uncounted"]
+            for operator in result["metrics"].get("fvcore_uncounted", [])
         }
     )
     if uncounted:
@@ -115,15 +117,37 @@ def _notes(
         yield "one seed a row: differences within the noise of retraining cannot be told apart"
     elif len(seeds) > 1:
         yield f"rows rest on unlike numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
-    yield f"{done} trials, {failed} failed" + (f", {unfinished} unfinished" if unfinished else "")
+    unfinished = history.unfinished()
+    # One whose retraining is not over may yet get its row.
+    left = {ask["label"] for ask in unfinished if ask["stage"] == "final"}
+    lost = {ask["label"] for ask in failed if ask["stage"] == "final"} - groups.keys() - left
+    if lost:
+        yield f"no row, because every retraining failed: {', '.join(sorted(lost))}"
+    yield f"{len(history.results)} trials, {len(failed)} failed" + (
+        f", {len(unfinished)} unfinished" if unfinished else ""
+    )
 
 
-def _question_notes(question: dict[str, Any]) -> Iterator[str]:
-    recipe, data = question["recipe"], question["data"]
+def _question_notes(
+    campaign: Record, groups: dict[str, list[tuple[Record, Record]]]
+) -> Iterator[str]:
+    recipe, data = campaign["question"]["recipe"], campaign["question"]["data"]
+    name = f"recipe {campaign['recipe']}" if "recipe" in campaign else "one recipe"
     yield (
-        f"every row: data {data['name']}, split seed {data['split']['seed']}, one recipe of "
+        f"every row: data {data['name']}, split seed {data['split']['seed']}, {name}, "
         f"{recipe['epochs']} epochs; selected by validation, test read once by the final stage"
     )
+    if recipe.get("initialization") == "reference":
+        own = {
+            f"{label} {ask['initialization']}"
+            for label, runs in groups.items()
+            for ask, _ in runs
+            if ask["kind"] == "classic" and "initialization" in ask
+        }
+        yield (
+            "rows differ in initialisation: each classic starts from its reference's own, every "
+            "other network from torch's default" + (f" ({', '.join(sorted(own))})" if own else "")
+        )
 
 
 def classics_table() -> pd.DataFrame:
@@ -172,7 +196,7 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
         if column in ("params", "macs", "flops", "activations"):
             shown[column] = shown[column].map("{:,.0f}".format)
         elif column == "train_seconds":
-            shown[column] = shown[column].map("{:.1f}".format)
+            shown[column] = shown[column].map(lambda x: "" if pd.isna(x) else f"{x:.1f}")
         elif column.endswith(("accuracy", "std")):
             shown[column] = shown[column].map(lambda x: "" if pd.isna(x) else f"{x:.4f}")
     return shown

@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    model_validator,
+)
 
 from nas.architecture.graph import Architecture
-from nas.classics import classic
+from nas.classics import CLASSICS, classic
 from nas.configuration import Config, read_yaml, validate, validate_options
 from nas.errors import InputError
 from nas.registry import unknown
@@ -65,7 +72,7 @@ def _auto_or(kind: type, least: str, accepts: Callable[[Any], bool]) -> PlainVal
     return PlainValidator(check)
 
 
-class Engine(Config):
+class EngineConfig(Config):
     """Who carries the trials out, and how many at a time. "auto" is None here."""
 
     name: Literal["ray", "serial"] = "ray"
@@ -79,7 +86,7 @@ class Engine(Config):
     address: str | None = None
 
     @model_validator(mode="after")
-    def _fits(self) -> "Engine":
+    def _fits(self) -> "EngineConfig":
         if self.name == "serial" and self.concurrency not in (None, 1):
             raise InputError(
                 f"concurrency: the serial engine runs one trial at a time, got {self.concurrency}; "
@@ -113,6 +120,17 @@ class Budget(Config):
     trials: Annotated[int, Field(ge=1)]
 
 
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"each seed must be given once, got {list(seeds)}")
+    return seeds
+
+
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_distinct)
+]
+
+
 class Final(Config):
     """What is retrained from scratch and measured on the test images, at the end.
 
@@ -122,7 +140,7 @@ class Final(Config):
 
     top: Annotated[int, Field(ge=0)] = 5
     top_random: Annotated[int, Field(ge=0)] = 1
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    seeds: Seeds = (0,)
     classics: tuple[Named, ...] = ()
 
 
@@ -145,7 +163,7 @@ class CampaignFile(Config):
     recipe: Annotated[dict[str, Any], BeforeValidator(_mapping)]
     final: Final = Final()
     seed: Annotated[int, Field(ge=0)] = 0
-    engine: Engine = Engine()
+    engine: EngineConfig = EngineConfig()
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +201,7 @@ class Campaign:
         """A searcher of :attr:`searches` that has been told nothing yet."""
         seed = (self.config.seed, list(self.searches).index(name))
         options = validate_options(SEARCHERS[name], self.searches[name], self.file, "searcher")
-        with _at(self.file, "searcher"):
+        with _at(self.file):  # the messages of searchers begin with "searcher NAME"
             return searcher(name, space=self.space, seed=seed, **options)
 
     @property
@@ -210,13 +228,17 @@ def load_campaign(folder: Path) -> Campaign:
         input_shape, classes = _geometry(images)
     with _at(path, "space"):
         is_file = config.space.endswith((".yaml", ".yml"))
-        where = folder / config.space if is_file else spaces().get(config.space)
-        found = space(str(where or config.space), input_shape, classes)
-        assert where is not None
-        definition = {k: v for k, v in read_yaml(where).items() if k not in _DESCRIPTIVE}
+        file = folder / config.space if is_file else spaces().get(config.space)
+        found = space(str(file or config.space), input_shape, classes)
+        assert file is not None
+        definition = {k: v for k, v in read_yaml(file).items() if k not in _DESCRIPTIVE}
     contestants: dict[str, Contestant] = {}
     for position, entry in enumerate(config.final.classics):
-        with _at(path, f"final.classics.{position}"):
+        where = f"final.classics.{position}"
+        if entry.name not in CLASSICS:
+            raise InputError(f"{path}: {where}: {unknown('classic', entry.name, CLASSICS)}")
+        validate_options(CLASSICS[entry.name].function, entry.options, path, where)
+        with _at(path, where):
             made = classic(entry.name, input_shape, classes, **entry.options).inference()
             contestant = Contestant(_label(entry), entry.name, entry.options, made)
             if contestant.label in contestants:
@@ -241,11 +263,11 @@ def load_campaign(folder: Path) -> Campaign:
 
 
 @contextmanager
-def _at(path: Path, where: str) -> Iterator[None]:
+def _at(path: Path, where: str | None = None) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{path}: {where}: {error}") from None
+        raise InputError(": ".join(filter(None, (str(path), where, str(error))))) from None
 
 
 def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int]:

@@ -2,12 +2,14 @@
 
 One JSON object a line, in the order of events. Schema 1, every line with ``time`` (Unix seconds):
 
-- ``campaign``, the first line: ``schema`` and ``question``, what the answers below depend on.
+- ``campaign``, the first line: ``schema``, ``question``, what the answers below depend on, and
+  ``recipe``, the fingerprint of the recipe in it.
 - ``ask``: a trial is given out. ``trial`` (its id), ``stage`` ("search" or "final"), ``kind``
   ("found", "random" or "classic"), ``seed`` (of its training), ``fingerprint`` and ``cost`` of
   its architecture, and what to rebuild that from: ``genotype``, or the ``classic``'s name and
   ``options``. In the search stage also ``search``, ``number`` (the searcher's trial id) and
   ``note`` (the searcher's), in the final stage ``label``, which seeds of one architecture share.
+  Where the recipe says "reference": ``initialization``, the scheme that this network starts from.
 - ``result``: how it ended. ``trial``, ``status`` ("completed" or "failed"), ``metrics`` (the
   evaluator's), ``error`` (null, or the last traceback), ``seconds`` (wall time in the worker).
 
@@ -20,11 +22,13 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from filelock import FileLock, Timeout
+from pydantic import ConfigDict, Field, model_validator
 
 from nas.campaigns.trial import CampaignError
+from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.registry import unknown
 
@@ -32,11 +36,66 @@ SCHEMA = 1
 
 Record = dict[str, Any]
 
-_KEYS = {
-    "campaign": ("schema", "question"),
-    "ask": ("trial", "stage", "kind", "seed", "fingerprint", "cost"),
-    "result": ("trial", "status", "metrics", "error", "seconds"),
-}
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Line(Config):
+    """A record; keys of later versions are passed over."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _Campaign(_Line):
+    schema_version: Any = Field(alias="schema")
+    question: dict[str, Any]
+    recipe: str = ""
+
+
+class _Cost(_Line):
+    params: Count
+    macs: Count
+    flops: Count
+    activations: Count
+
+
+class _Ask(_Line):
+    trial: str
+    stage: Literal["search", "final"]
+    kind: Literal["found", "random", "classic"]
+    seed: Count
+    fingerprint: str
+    cost: _Cost
+    # Which of these there must be, depends.
+    genotype: dict[str, Any] = Field(default_factory=dict)
+    classic: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+    search: str = ""
+    number: Count = 0
+    note: dict[str, Any] = Field(default_factory=dict)
+    label: str = ""
+    initialization: str = ""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "_Ask":
+        stage = ["search", "number", "note"] if self.stage == "search" else ["label"]
+        what = ["classic", "options"] if self.kind == "classic" else ["genotype"]
+        if missing := [key for key in stage + what if key not in self.model_fields_set]:
+            raise InputError(
+                f"{', '.join(missing)} missing, which an ask of stage {self.stage} and kind "
+                f"{self.kind} has"
+            )
+        return self
+
+
+class _Result(_Line):
+    trial: str
+    status: Literal["completed", "failed"]
+    metrics: dict[str, Any]
+    error: str | None
+    seconds: Annotated[float, Field(ge=0)]
+
+
+_TYPES: dict[str, type[_Line]] = {"campaign": _Campaign, "ask": _Ask, "result": _Result}
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -146,11 +205,9 @@ def _checked(record: Any, where: str, first: bool) -> Record:
     if not isinstance(record, dict):
         raise InputError(f"{where}: is corrupt: a record is a JSON object, got {record!r}")
     kind = record.get("type")
-    if kind not in _KEYS:
-        raise InputError(f"{where}: {unknown('record type', kind, list(_KEYS))}")
-    for key in _KEYS[kind]:
-        if key not in record:
-            raise InputError(f"{where}: {kind} record: {key} is missing")
+    if not isinstance(kind, str) or kind not in _TYPES:
+        raise InputError(f"{where}: {unknown('record type', kind, _TYPES)}")
+    validate(_TYPES[kind], record, where)
     if first != (kind == "campaign"):
         raise InputError(f"{where}: the first record, and no other, must be of type campaign")
     if first and record["schema"] != SCHEMA:
@@ -172,13 +229,18 @@ def _sync_folder(folder: Path) -> None:
 class History:
     """Asks and results by trial id, each in the order of events.
 
+    Args:
+        folder: of the campaign, for messages.
+        records: the first ones, in order.
+
     Raises :class:`InputError` where a trial is asked twice, or a result has no ask or comes
     twice.
     """
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
+    def __init__(self, folder: Path, records: Iterable[Record] = ()) -> None:
         self.asks: dict[str, Record] = {}
         self.results: dict[str, Record] = {}
+        self._path = folder / "records.jsonl"
         for record in records:
             self.add(record)
 
@@ -189,9 +251,9 @@ class History:
         trial = record["trial"]
         taken = self.asks if record["type"] == "ask" else self.results
         if trial in taken:
-            raise InputError(f"records.jsonl: trial {trial}: a second {record['type']}")
+            raise InputError(f"{self._path}: trial {trial}: a second {record['type']}")
         if taken is self.results and trial not in self.asks:
-            raise InputError(f"records.jsonl: trial {trial}: a result, but it was never asked")
+            raise InputError(f"{self._path}: trial {trial}: a result, but it was never asked")
         taken[trial] = record
 
     def unfinished(self) -> list[Record]:

@@ -18,7 +18,7 @@ from nas.campaigns.provenance import environment
 from nas.campaigns.question import check_same, question
 from nas.campaigns.records import SCHEMA, History, Record, RecordLog
 from nas.campaigns.serial import SerialEngine
-from nas.campaigns.trial import CampaignError, Engine, Outcome, Request
+from nas.campaigns.trial import CampaignError, Engine, Outcome, Trial
 from nas.classics import CLASSICS, classic
 from nas.errors import InputError
 
@@ -53,7 +53,7 @@ def run(
     Args:
         folder: holds ``campaign.yaml``; :mod:`nas.campaigns.records` says what is written.
         evaluator: ``"module:attribute"`` of a function from a trial to its metrics, both plain
-            JSON; a trial has the fields of :class:`nas.evaluators.training.Request`.
+            JSON; the trial has the fields of :class:`nas.evaluators.training.Request`.
         engine: carries the trials out; by default as ``campaign.yaml`` says.
         console: where progress is shown; by default the standard output.
 
@@ -109,6 +109,7 @@ def _write_resolved(campaign: Campaign, evaluator: str) -> None:
     resolved = {
         "question": question(campaign),
         "campaign": campaign.config.model_dump(mode="json"),
+        "recipe_fingerprint": campaign.recipe.fingerprint,
         "input_shape": campaign.input_shape,
         "classes": campaign.classes,
         "evaluator": evaluator,
@@ -134,7 +135,7 @@ class Runner:
         self.progress: Progress | None = None
         self._campaign = campaign
         self._log = log
-        self._history = History()
+        self._history = History(campaign.folder)
         self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
         self._running: set[str] = set()
         self._failed_first: int | None = 0
@@ -146,10 +147,15 @@ class Runner:
         if log.records:
             self._replay()
         else:
-            log.append("campaign", schema=SCHEMA, question=question(campaign))
+            log.append(
+                "campaign",
+                schema=SCHEMA,
+                question=question(campaign),
+                recipe=campaign.recipe.fingerprint,
+            )
         self._again = deque(self._history.unfinished())
 
-    def next(self) -> Request | None:
+    def next(self) -> Trial | None:
         """The next trial: one that an earlier run left unfinished, of a search, or a final one."""
         ask = self._again.popleft() if self._again else self._search() or self._final()
         if ask is None:
@@ -157,17 +163,19 @@ class Runner:
         self._running.add(ask["trial"])
         self.status.running = len(self._running)
         engine = self._campaign.config.engine
-        scheme = CLASSICS[ask["classic"]].initialization if "classic" in ask else "default"
+        recipe = self._campaign.recipe
+        if "initialization" in ask:
+            recipe = recipe.with_reference(ask["initialization"])
         payload = {
             "architecture": self._architecture(ask).to_json(),
             "data": self._campaign.data.model_dump(mode="json"),
-            "recipe": self._campaign.recipe.with_reference(scheme).model_dump(mode="json"),
+            "recipe": recipe.model_dump(mode="json"),
             "seed": ask["seed"],
             "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
             "threads": engine.cpus_per_trial,
             "test": ask["stage"] == "final",
         }
-        return Request(ask["trial"], payload)
+        return Trial(ask["trial"], payload)
 
     def done(self, trial: str, outcome: Outcome) -> None:
         """Records the outcome, and when it is on the disk, tells the searcher.
@@ -249,8 +257,16 @@ class Runner:
 
     def _ask(self, fields: Mapping[str, Any]) -> Record:
         architecture = self._architecture(fields)
-        cost = architecture.cost._asdict()
-        ask = self._log.append("ask", **fields, fingerprint=architecture.fingerprint, cost=cost)
+        recorded = {
+            **fields,
+            "fingerprint": architecture.fingerprint,
+            "cost": architecture.cost._asdict(),
+        }
+        if self._campaign.recipe.initialization == "reference":
+            # Recorded, so that a later catalogue does not change what this trial was.
+            own = CLASSICS[fields["classic"]].initialization if "classic" in fields else "default"
+            recorded["initialization"] = own
+        ask = self._log.append("ask", **recorded)
         self._history.add(ask)
         return ask
 

@@ -53,7 +53,7 @@ final:                           # retrained from scratch; each reads the test i
     - resnet20
     - {{name: mobilenet_v2, stem: cifar}}
 
-seed: 0                          # of the searches, and of the trials' training
+seed: 0                          # of the searches; final.seeds are of the retraining
 
 engine:
   name: ray                      # or serial: one trial after another, in one process

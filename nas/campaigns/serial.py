@@ -18,5 +18,5 @@ class SerialEngine:
 
     def run(self, source: Source) -> None:
         """Carries out trials until the source has no more."""
-        while (request := source.next()) is not None:
-            source.done(request.trial, attempt(self._evaluator, request.payload))
+        while (trial := source.next()) is not None:
+            source.done(trial.id, attempt(self._evaluator, trial.payload))

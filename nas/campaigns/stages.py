@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from nas.campaigns.config import BASELINE, Campaign
 from nas.campaigns.records import Record
 from nas.searchers import Observation, Proposal
@@ -24,6 +26,7 @@ class Search:
         self.asked = 0
         self.best: tuple[float, Record] | None = None
         self._campaign = campaign
+        self._seed = _training_seed(campaign)
         self._searcher = campaign.searcher(name)
         self._completed: list[tuple[float, Record]] = []
 
@@ -45,7 +48,7 @@ class Search:
             "genotype": proposal.genotype,
             "note": dict(proposal.note),
             # One seed for all, so that trials differ in nothing but the architecture.
-            "seed": config.seed,
+            "seed": self._seed,
         }
 
     def replay(self, ask: Record) -> None:
@@ -71,6 +74,16 @@ class Search:
         for _, ask in sorted(self._completed, key=lambda pair: (-pair[0], pair[1]["number"])):
             distinct.setdefault(ask["fingerprint"], ask)
         return list(distinct.values())[:count]
+
+
+def _training_seed(campaign: Campaign) -> int:
+    """The seed of every search trial's training.
+
+    Drawn, and not the campaign's own, which ``final.seeds`` often holds: that retraining would
+    repeat the search run bit for bit, and hide that its accuracy was selected for.
+    """
+    sequence = np.random.SeedSequence(campaign.config.seed, spawn_key=(1,))
+    return int(sequence.generate_state(1)[0])
 
 
 def classics(campaign: Campaign) -> Iterator[dict[str, Any]]:

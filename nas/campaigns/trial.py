@@ -1,12 +1,13 @@
 """What passes between the runner of a campaign and the engines that carry out its trials."""
 
-import importlib
 import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+from nas.registry import resolve
 
 Json = dict[str, Any]
 
@@ -21,10 +22,10 @@ class CampaignError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Request:
+class Trial:
     """One trial to carry out: its id and what the evaluator is called with (plain JSON)."""
 
-    trial: str
+    id: str
     payload: Json
 
 
@@ -53,7 +54,7 @@ def failure(error: str, seconds: float = 0.0) -> Outcome:
 class Source(Protocol):
     """Where an engine gets its trials and leaves their outcomes: the runner of a campaign."""
 
-    def next(self) -> Request | None:
+    def next(self) -> Trial | None:
         """A trial to start, or None: nothing now.
 
         None is final when no trial is under way; otherwise the outcome of one may bring more.
@@ -90,8 +91,7 @@ def attempt(
     """
     started = time.perf_counter()
     try:
-        module, attribute = evaluator.split(":")
-        metrics = getattr(importlib.import_module(module), attribute)(payload)
+        metrics = resolve(evaluator)(payload)
     except Exception as error:
         if fatal is not None and fatal(error):
             raise

@@ -10,7 +10,7 @@ How Tune is used, and why:
 - The worker is a *class* trainable whose one step is the whole trial. A function trainable runs
   in a thread that must unwind within two seconds when its actor is reused, or the next trial
   vanishes; a class has no thread.
-- Request and outcome each pass as one JSON string: Tune flattens, merges and interprets the
+- Trial and outcome each pass as one JSON string: Tune flattens, merges and interprets the
   mappings that it is given (a key ``grid_search`` is a command).
 - ``tune.run`` and not ``Tuner``, which pickles the searcher and the callbacks. Nothing is ever
   restored from Tune's own snapshots: the records of the campaign are the truth.
@@ -218,16 +218,16 @@ class _Bridge:
         # Tune asks for one trial more than it can place; asked later, a searcher knows more.
         if len(self._ids) >= self.slots and not self.stopping:
             return None
-        request = None if self.stopping else self._kept(self._source.next)
-        if request is None:
+        given = None if self.stopping else self._kept(self._source.next)
+        if given is None:
             if self._ids and not self.stopping:
                 return None
             # With nothing under way Tune would block here for ten minutes.
             self.exhausted = True
             finished: str = tune.search.Searcher.FINISHED
             return finished
-        self._ids[tune_id] = request.trial
-        work = {"evaluator": self._evaluator, "payload": request.payload}
+        self._ids[tune_id] = given.id
+        work = {"evaluator": self._evaluator, "payload": given.payload}
         return {"work": json.dumps(work)}
 
     def start(self, trial: Trial) -> None:

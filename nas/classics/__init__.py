@@ -39,8 +39,8 @@ def classic(
     entry = CLASSICS[name]
     checked = validate_options(entry.function, options, f"classic {name}", "options")
     architecture: Architecture = entry.function(
-        tuple(input_shape or entry.input_shape),
-        classes or entry.classes,
+        tuple(entry.input_shape if input_shape is None else input_shape),
+        entry.classes if classes is None else classes,
         **{**entry.fixed, **checked},
     )
     return architecture

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
+
+from nas.registry import resolve
 
 CIFAR = (3, 32, 32)
 IMAGENET = (3, 224, 224)
@@ -43,9 +44,7 @@ class Classic:
     @property
     def function(self) -> Callable[..., Any]:
         """The family's function, imported now."""
-        module, name = self.family.split(":")
-        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
-        return function
+        return resolve(self.family)
 
 
 def _cifar(

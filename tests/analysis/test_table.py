@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from nas.analysis.table import COLUMNS, campaign_table, classics_table, render
-from nas.campaigns.records import SCHEMA
+from nas.campaigns.records import SCHEMA, read_records
+from nas.campaigns.runner import run
 from nas.errors import InputError
+from tests.campaigns import toy
 
 QUESTION = {"recipe": {"epochs": 6}, "data": {"name": "digits", "split": {"seed": 0}}}
 COST = {"params": 1000, "macs": 20000, "flops": 30000, "activations": 400}
@@ -17,7 +19,8 @@ COST = {"params": 1000, "macs": 20000, "flops": 30000, "activations": 400}
 def ask(trial: str, stage: str, kind: str, **fields: Any) -> dict[str, Any]:
     return {
         "type": "ask", "trial": trial, "stage": stage, "kind": kind, "seed": 0,
-        "fingerprint": "f", "cost": COST, **fields,
+        "fingerprint": "f", "cost": COST, "search": trial[:-5], "number": int(trial[-1]),
+        "note": {}, "genotype": {}, "classic": "lenet5", "options": {}, **fields,
     }  # fmt: skip
 
 
@@ -116,6 +119,55 @@ def test_failed_and_unfinished_trials_are_counted_not_hidden(tmp_path: Path) -> 
     table = campaign_table(tmp_path)
     assert "4 trials, 1 failed, 1 unfinished" in table.attrs["notes"]
     assert "evolution-0002" not in set(table["name"])
+
+
+def test_what_never_could_be_retrained_is_named(tmp_path: Path) -> None:
+    failed = {"status": "failed", "metrics": {}, "error": "boom"}
+    more = [
+        ask("final-nin-seed0", "final", "classic", label="nin"),
+        result("final-nin-seed0", 0.0) | failed,
+        ask("final-nin-seed1", "final", "classic", label="nin"),
+        result("final-nin-seed1", 0.0) | failed,
+        ask("final-lenet5-seed2", "final", "classic", label="lenet5"),
+        result("final-lenet5-seed2", 0.0) | failed,
+        ask("final-vgg8-seed0", "final", "classic", label="vgg8"),
+        result("final-vgg8-seed0", 0.0) | failed,
+        ask("final-vgg8-seed1", "final", "classic", label="vgg8"),
+    ]
+    write(tmp_path, SEARCHED + RETRAINED + more)
+    notes = campaign_table(tmp_path).attrs["notes"]
+    assert "no row, because every retraining failed: nin" in notes
+    assert not any("every retraining failed" in n for n in campaign_notes(tmp_path, RETRAINED))
+
+
+def campaign_notes(folder: Path, records: list[dict[str, Any]]) -> list[str]:
+    write(folder, records)
+    notes: list[str] = campaign_table(folder).attrs["notes"]
+    return notes
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "markdown", "latex"])
+def test_what_a_run_wrote_is_a_table(tmp_path: Path, form: str) -> None:
+    """With an evaluator that knows nothing of fvcore and of seconds."""
+    text = toy.CAMPAIGN.replace("epochs: 1", "epochs: 1, initialization: reference")
+    folder = toy.write(tmp_path / "campaign", text)
+    run(folder, evaluator=f"{toy.HERE}:evaluate")
+    table = campaign_table(folder)
+    assert set(table["kind"]) == {"found", "random", "classic"}
+    records = read_records(folder)
+    costs = {r["label"]: r["cost"] for r in records if r.get("stage") == "final"}
+    assert dict(zip(table["name"], table["flops"], strict=True)) == {
+        label: cost["flops"] for label, cost in costs.items()
+    }
+    assert table["train_seconds"].isna().all()
+    notes = "\n".join(table.attrs["notes"])
+    assert f"recipe {records[0]['recipe']}, 1 epochs" in notes
+    assert "each classic starts from its reference's own" in notes
+    assert "(resnet20 kaiming_normal)" in notes
+    shown = render(table, form)
+    assert "resnet20" in shown
+    assert "nan" not in shown
+    assert len(campaign_table(folder, every_trial=True)) > len(table)
 
 
 def test_csv_reads_back_equal(folder: Path) -> None:

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
         ("population_size: 2", "population_size: two",
          "searcher.population_size: Input should be a valid integer, got 'two'"),
         ("tournament_size: 2", "tournament_size: 3",
-         "searcher: searcher evolution: tournament_size must be from 1 to population_size (2), "
+         "yaml: searcher evolution: tournament_size must be from 1 to population_size (2), "
          "got 3"),
         ("searcher: {name: evolution, population_size: 2, tournament_size: 2}", "searcher: 3",
          "searcher: must be a name, or a mapping of name and options, got 3"),
@@ -50,10 +50,15 @@ ROOT = Path(__file__).parents[2]
         ("[resnet20]", "[lenet]",
          "final.classics.0: unknown classic 'lenet' (did you mean 'lenet5'?); allowed: lenet5, "),
         ("[resnet20]", "[nin, {name: nin, widht: 2.0}]",
-         "final.classics.1: classic nin: options.widht: unknown key 'widht' (did you mean "
-         "'width'?); allowed: width"),
+         "final.classics.1.widht: unknown key 'widht' (did you mean 'width'?); allowed: width"),
+        ("[resnet20]", "[{name: nin, classes: 3}]",
+         "campaign.yaml: final.classics.0.classes: unknown key 'classes'"),
+        ("[resnet20]", "[nin, {name: nin, input_shape: 3}]",
+         "final.classics.1.input_shape: unknown key 'input_shape'"),
         ("[resnet20]", "[alexnet]", "final.classics.0: node "),
         ("[resnet20]", "[resnet20, resnet20]", "final.classics.1: resnet20 is listed twice"),
+        ("top: 1,", "top: 1, seeds: [1, 0, 1],",
+         "final.seeds: each seed must be given once, got [1, 0, 1]"),
         ("top: 1,", "top: 1, seeds: [],", "final.seeds: Tuple should have at least 1 item"),
         ("name: serial", "name: slurm", "engine.name: Input should be 'ray' or 'serial', "
          "got 'slurm'"),

@@ -11,6 +11,16 @@ from nas.campaigns.trial import CampaignError
 from nas.errors import InputError
 
 RESULT = {"status": "completed", "metrics": {"a": 0.5}, "error": None, "seconds": 1.0}
+COST = {"params": 1, "macs": 2, "flops": 3, "activations": 4}
+ASK = {
+    "stage": "search", "kind": "found", "search": "a", "number": 0, "note": {}, "genotype": {},
+    "seed": 0, "fingerprint": "f", "cost": COST,
+}  # fmt: skip
+
+
+def line(record_type: str, **changes: object) -> bytes:
+    fields = {"ask": ASK, "result": RESULT}[record_type]
+    return json.dumps({"type": record_type, "trial": "x", **fields, **changes}).encode()
 
 
 def fill(folder: Path) -> bytes:
@@ -64,24 +74,54 @@ def test_a_last_line_of_rubbish_is_set_aside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("content", "message"),
     [
         (b"{", "is corrupt"),
         (b"\xff", "is corrupt"),
         (b"[]", "is a JSON object"),
         (b'{"type":"reslut"}', "unknown record type 'reslut' (did you mean 'result'?)"),
-        (b'{"type":"result","trial":"x"}', "result record: status is missing"),
+        (b'{"type":"result","trial":"x"}', "status: Field required"),
+        (
+            b'{"type":["ask"]}',
+            "unknown record type ['ask'] (did you mean 'ask'?); allowed",
+        ),
+        (line("result", status="foo"), "status: Input should be 'completed' or 'failed', got 'foo"),
+        (line("result", metrics=None), "metrics: must be a mapping of keys to values, got None"),
+        (line("result", error=3), "error: Input should be a valid string, got 3"),
+        (line("ask", cost=None), "cost: must be a mapping of keys to values, got None"),
+        (line("ask", cost={"params": 1}), "cost.macs: Field required"),
+        (line("ask", stage="foo"), "stage: Input should be 'search' or 'final', got 'foo'"),
+        (line("ask", stage="final"), "label missing, which an ask of stage final and kind found"),
+        (line("ask", kind="classic"), "classic, options missing, which"),
+        (line("ask", label=None), "label: Input should be a valid string, got None"),
+        (line("ask", note=None), "note: must be a mapping of keys to values, got None"),
+        (line("ask", seed=-1), "seed: Input should be greater than or equal to 0, got -1"),
         (b'{"type":"campaign","schema":1,"question":{}}', "the first record, and no other"),
     ],
 )
-def test_a_corrupt_line_in_the_middle_is_named(tmp_path: Path, line: bytes, message: str) -> None:
+def test_a_corrupt_line_in_the_middle_is_named(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     lines = fill(tmp_path).split(b"\n")
-    lines[1] = line
+    lines[1] = content
     (tmp_path / "records.jsonl").write_bytes(b"\n".join(lines))
     for read in (read_records, lambda folder: RecordLog(folder).__enter__()):
         with pytest.raises(InputError, match=re.escape(message)) as caught:
             read(tmp_path)
         assert f"{tmp_path / 'records.jsonl'}:2:" in str(caught.value)
+
+
+def test_a_question_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "records.jsonl").write_text('{"type":"campaign","schema":1,"question":null}\n')
+    with pytest.raises(InputError, match=r"records\.jsonl:1: question: must be a mapping"):
+        read_records(tmp_path)
+
+
+def test_keys_of_a_later_version_are_passed_over_and_kept(tmp_path: Path) -> None:
+    with open(tmp_path / "records.jsonl", "wb") as file:
+        file.write(b'{"type":"campaign","schema":1,"question":{}}\n')
+        file.write(line("ask", novel=1) + b"\n" + line("result", novel=2) + b"\n")
+    assert [record.get("novel") for record in read_records(tmp_path)] == [None, 1, 2]
 
 
 def test_another_schema_is_refused(tmp_path: Path) -> None:
@@ -133,9 +173,11 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
 
 def test_a_history_has_one_ask_and_one_result_a_trial() -> None:
     ask, result = {"type": "ask", "trial": "a"}, {"type": "result", "trial": "a"}
-    history = History([{"type": "campaign"}, ask, {"type": "ask", "trial": "b"}, result])
+    history = History(
+        Path("here"), [{"type": "campaign"}, ask, {"type": "ask", "trial": "b"}, result]
+    )
     assert history.unfinished() == [{"type": "ask", "trial": "b"}]
-    with pytest.raises(InputError, match="trial a: a second ask"):
+    with pytest.raises(InputError, match=r"here/records\.jsonl: trial a: a second ask"):
         history.add(ask)
     with pytest.raises(InputError, match="trial a: a second result"):
         history.add(result)

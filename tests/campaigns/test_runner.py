@@ -48,6 +48,8 @@ def test_a_campaign_from_end_to_end(folder: Path) -> None:
     assert "going on" not in (folder / "run.log").read_text()
     resolved = json.loads((folder / "resolved.json").read_text())
     assert resolved["question"] == records[0]["question"]
+    prints = {records[0]["recipe"], resolved["recipe_fingerprint"]}
+    assert prints == {load_campaign(folder).recipe.fingerprint}
     assert resolved["environment"]["versions"]["torch"]
     before = (folder / "records.jsonl").read_bytes()
     assert run(folder, evaluator=EVALUATE) == summary
@@ -63,6 +65,18 @@ def test_the_seed_decides_what_is_asked(tmp_path: Path) -> None:
     assert asked[0] == asked[1] != asked[2]
     searches = [[g for t, g in asked[0] if t.startswith(n)] for n in ("evolution", "random")]
     assert searches[0] != searches[1]
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_retraining_with_the_campaigns_seed_does_not_repeat_the_search(
+    folder: Path, seed: int
+) -> None:
+    edit(folder, "top: 1, top_random: 1, classics: [resnet20]", f"top: 1, seeds: [{seed}]")
+    edit(folder, "budget:", f"random_baseline: false\nseed: {seed}\nbudget:")
+    edit(folder, "trials: 4", "trials: 1")
+    run(folder)
+    searched, final = (r["metrics"] for r in read_records(folder) if r["type"] == "result")
+    assert searched["train_loss"] != final["train_loss"]
 
 
 def test_a_log_cut_at_any_byte_is_finished_as_if_nothing_had_been(
@@ -263,13 +277,13 @@ def test_classics_fill_the_end_of_a_search(folder: Path) -> None:
             runner.done(trial, Outcome("completed", {"validation_accuracy": 0.5}, None, 0.0))
 
         given = []
-        while request := runner.next():
-            given.append(request.trial)
+        while trial := runner.next():
+            given.append(trial.id)
             if len(given) < 8:
-                finish(request.trial)
+                finish(trial.id)
         assert given[-2:] == ["random-0003", "final-resnet20-seed0"]
         finish("random-0003")
-        last = [request.trial for request in iter(runner.next, None) if request]
+        last = [trial.id for trial in iter(runner.next, None) if trial]
         assert last == ["final-evolution-0000-seed0", "final-random-0000-seed0"]
 
 
@@ -280,15 +294,30 @@ def test_reference_initialisation_is_each_networks_own(folder: Path, asked: str)
     with RecordLog(folder) as log:
         runner = Runner(load_campaign(folder), log)
         schemes = {}
-        while request := runner.next():
-            schemes[request.trial] = request.payload["recipe"]["initialization"]
+        while trial := runner.next():
+            schemes[trial.id] = trial.payload["recipe"]["initialization"]
             outcome = Outcome("completed", {"validation_accuracy": 0.5}, None, 0.0)
-            runner.done(request.trial, outcome)
+            runner.done(trial.id, outcome)
         assert log.records[0]["question"]["recipe"]["initialization"] == asked
+        recorded = {r["trial"]: r.get("initialization") for r in log.records if r["type"] == "ask"}
     own = {"final-resnet20-seed0": "kaiming_normal", "final-vgg8-seed0": "vgg"}
     expected = {trial: own.get(trial, "default") for trial in schemes}
     assert len(schemes) == 13
     assert schemes == (expected if asked == "reference" else dict.fromkeys(schemes, asked))
+    assert recorded == (expected if asked == "reference" else dict.fromkeys(schemes))
+
+
+def test_an_unfinished_trial_keeps_the_initialisation_it_was_asked_with(folder: Path) -> None:
+    edit(folder, "epochs: 1", "epochs: 1, initialization: reference")
+    run(folder, evaluator=EVALUATE)
+    path = folder / "records.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    last = next(n for n, line in enumerate(lines) if '"final-resnet20-seed0"' in line)
+    path.write_text("".join(lines[: last + 1]).replace('"kaiming_normal"', '"vgg"'))
+    with RecordLog(folder) as log:
+        trial = Runner(load_campaign(folder), log).next()
+    assert trial is not None
+    assert (trial.id, trial.payload["recipe"]["initialization"]) == ("final-resnet20-seed0", "vgg")
 
 
 def test_without_outcome_a_run_does_not_pass_for_complete(folder: Path) -> None:

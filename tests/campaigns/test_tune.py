@@ -12,7 +12,7 @@ import pytest
 from nas.campaigns.records import read_records
 from nas.campaigns.runner import run
 from nas.campaigns.serial import SerialEngine
-from nas.campaigns.trial import CampaignError, Outcome, Request
+from nas.campaigns.trial import CampaignError, Outcome, Trial
 from nas.errors import InputError
 from tests.campaigns import toy
 
@@ -30,23 +30,23 @@ def results(folder: Path) -> list[dict[str, object]]:
     return [r for r in read_records(folder) if r["type"] == "result"]
 
 
-class Requests:
-    """A source of requests, counting how many are out at a time."""
+class Trials:
+    """A source of trials, counting how many are out at a time."""
 
     def __init__(self, payloads: list[dict[str, object]]) -> None:
-        self.left = [Request(f"trial-{n}", payload) for n, payload in enumerate(payloads)]
+        self.left = [Trial(f"trial-{n}", payload) for n, payload in enumerate(payloads)]
         self.out: set[str] = set()
         self.most_out = 0
         self.outcomes: dict[str, Outcome] = {}
         self.done_at: list[float] = []
 
-    def next(self) -> Request | None:
+    def next(self) -> Trial | None:
         if not self.left:
             return None
-        request = self.left.pop(0)
-        self.out.add(request.trial)
+        trial = self.left.pop(0)
+        self.out.add(trial.id)
         self.most_out = max(self.most_out, len(self.out))
-        return request
+        return trial
 
     def done(self, trial: str, outcome: Outcome) -> None:
         self.out.remove(trial)
@@ -66,7 +66,7 @@ def test_workers_stay_warm_and_no_more_are_asked_than_there_are_slots() -> None:
 
     payloads: list[dict[str, object]] = [{"n": n, "grid_search": [1, {"a/b": None}]}
                                          for n in range(40)]  # fmt: skip
-    source = Requests(payloads)
+    source = Trials(payloads)
     engine = TuneEngine(f"{__name__}:where")
     engine.run(source)
     assert engine.slots == source.most_out == 2
@@ -84,9 +84,9 @@ def test_more_than_there_is_is_refused_and_never_waited_for() -> None:
 
     for needed in ({"cpus": 3}, {"gpus": 0.5}):
         with pytest.raises(InputError, match=r"engine\.[cg]pus_per_trial: must be at most [02], "):
-            TuneEngine(f"{__name__}:where", **needed).run(Requests([{}]))
+            TuneEngine(f"{__name__}:where", **needed).run(Trials([{}]))
     engine = TuneEngine(f"{__name__}:where", concurrency=5)
-    engine.run(Requests([]))
+    engine.run(Trials([]))
     assert engine.slots == 2
 
 
@@ -95,7 +95,7 @@ def test_a_long_campaign_takes_several_runs_of_tune(monkeypatch: pytest.MonkeyPa
     from nas.campaigns import tune
 
     monkeypatch.setattr(tune, "ROUND", 2)
-    source = Requests([{"n": n} for n in range(3)])
+    source = Trials([{"n": n} for n in range(3)])
     tune.TuneEngine(f"{__name__}:where").run(source)
     assert {t: o.metrics["payload"] for t, o in source.outcomes.items()} == {
         f"trial-{n}": {"n": n} for n in range(3)
@@ -150,7 +150,7 @@ def test_a_trial_that_tune_drops_is_a_failure(monkeypatch: pytest.MonkeyPatch) -
 
     cloudpickle.register_pickle_by_value(module)
     monkeypatch.setattr(tune, "_Worker", Stubborn)
-    source = Requests([{}, {}, {}])
+    source = Trials([{}, {}, {}])
     tune.TuneEngine(f"{__name__}:where", concurrency=1).run(source)
     cloudpickle.unregister_pickle_by_value(module)
     statuses = [source.outcomes[f"trial-{n}"].status for n in range(3)]
