@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        return int(arguments.command(arguments) or 0)
+        code = int(arguments.command(arguments) or 0)
+        sys.stdout.flush()  # a pipe that is closed is told of here, not at exit
+        return code
     except InputError as error:
         print(f"nas: {error}", file=sys.stderr)
         return 2
@@ -30,8 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("nas: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `nas sample ... | head` is no error
-        sys.stderr.close()
+        # Python flushes stdout once more at exit, and would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"nas: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         default="reference",
         help="as in a recipe; default: a classic's reference's, torch's for a file",
     )
-    gradients.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    gradients.add_argument("--seed", type=_whole(0), default=0, help="default: %(default)s")
     gradients.set_defaults(command=_gradients)
 
     spaces = commands.add_parser("spaces", help="list the search spaces")
@@ -84,10 +93,27 @@ def _parser() -> argparse.ArgumentParser:
 
     sample = commands.add_parser("sample", help="draw genotypes, one JSON line each")
     sample.add_argument("space", help="a space's name, or a space file")
-    sample.add_argument("-n", type=int, default=1, help="how many; default: %(default)s")
-    sample.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    sample.add_argument("-n", type=_whole(1), default=1, help="how many; default: %(default)s")
+    sample.add_argument("--seed", type=_whole(0), default=0, help="default: %(default)s")
     sample.set_defaults(command=_sample)
     return parser
+
+
+def _whole(low: int) -> Callable[[str], int]:
+    """An argument's type: a whole number of at least ``low`` that fits into 64 bits."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value < 2**64:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {low} and below 2**64, got {text!r}"
+            )
+        return value
+
+    return parse
 
 
 def _add_format(command: argparse.ArgumentParser) -> None:
@@ -97,7 +123,7 @@ def _add_format(command: argparse.ArgumentParser) -> None:
 def _add_architecture(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", help="a classic, or a file of architecture JSON")
     command.add_argument("--input", help="channels first, for a classic: 3,224,224")
-    command.add_argument("--classes", type=int, help="for a classic")
+    command.add_argument("--classes", type=_whole(1), help="for a classic")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -179,7 +205,7 @@ def _cost_by_node(architecture: Architecture, as_json: bool) -> None:
         }
         print(json.dumps(shown, indent=2, default=float))
         return
-    width = max(len(node.name) for node in nodes)
+    width = max((len(node.name) for node in nodes), default=0)
     form = "{:{width}} {:18} {:>14} {:>13} {:>6} {:>16} {:>6} {:>12} {:>9}"
     head = "name operation output params share macs share field stride"
     print(form.format(*head.split(), width=width))
@@ -219,7 +245,7 @@ def _gradients(arguments: argparse.Namespace) -> None:
         own = CLASSICS.get(arguments.name)
         scheme = own.initialization if own else "default"
     found = signals(_architecture(arguments), scheme, arguments.seed)
-    width = max(len(signal.name) for signal in found)
+    width = max((len(signal.name) for signal in found), default=0)
     print(f"depth {'name':{width}} {'activation':>11} {'gradient':>11}")
     for signal in found:
         print(
@@ -235,7 +261,7 @@ def _architecture(arguments: argparse.Namespace) -> Architecture:
 
     path = Path(arguments.name)
     if arguments.name not in CLASSICS and (path.suffix == ".json" or path.exists()):
-        if arguments.input or arguments.classes:
+        if arguments.input is not None or arguments.classes is not None:
             raise InputError(
                 f"{path}: an architecture is bound to its input and classes; "
                 "--input and --classes are for classics"
@@ -244,10 +270,12 @@ def _architecture(arguments: argparse.Namespace) -> Architecture:
             return Architecture.from_json(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: is not UTF-8 text: {error.reason}") from None
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
     shape = None
-    if arguments.input:
+    if arguments.input is not None:
         try:
             shape = tuple(int(size) for size in arguments.input.split(","))
         except ValueError:

@@ -16,11 +16,15 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import ErrorDetails
 
 from nas.errors import InputError
 from nas.registry import unknown
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_SHOWN = 60
+"""Characters of a list or a mapping that a message shows."""
 
 
 class Config(BaseModel):
@@ -102,17 +106,43 @@ def validate(model: type[Model], data: Any, source: str | Path, where: str = "")
         return model.model_validate_json(text)
     except ValidationError as error:
         lines = []
-        for problem in error.errors():
+        problems = error.errors()
+        for problem in problems:
+            if problem["type"] == "too_short" and any(_inside(p, problem) for p in problems):
+                continue  # only because pydantic leaves out the items that are wrong
             path = ".".join(str(part) for part in (*filter(None, [where]), *problem["loc"]))
-            message = problem["msg"].removeprefix("Value error, ")
-            shown = isinstance(problem["input"], str | int | float | bool | None)
-            if problem["type"] == "extra_forbidden":
-                *parents, key = problem["loc"]
-                message = unknown("key", key, list(_model_at(model, parents).model_fields))
-                shown = False
-            got = f", got {problem['input']!r}" if shown else ""
-            lines.append(f"{source}: {path or 'top level'}: {message}{got}")
+            lines.append(f"{source}: {path or 'top level'}: {_message(model, problem)}")
         raise InputError("\n".join(lines)) from None
+
+
+def _inside(inner: ErrorDetails, outer: ErrorDetails) -> bool:
+    depth = len(outer["loc"])
+    return len(inner["loc"]) > depth and inner["loc"][:depth] == outer["loc"]
+
+
+def _message(model: type[BaseModel], problem: ErrorDetails) -> str:
+    """What is wrong, and the value that is."""
+    *parents, key = problem["loc"] or ("",)
+    if problem["type"] == "extra_forbidden":
+        return unknown("key", key, list(_model_at(model, parents).model_fields))
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing" or " got " in message:
+        return message
+    if problem["type"] in ("model_type", "dict_type"):
+        message = "must be a mapping of keys to values"
+    message += f", got {_shown(problem['input'])}"
+    if problem["type"] == "model_type":
+        allowed = _model_at(model, list(problem["loc"])).model_fields
+        message += f"; allowed keys: {', '.join(allowed)}"
+    return message
+
+
+def _shown(value: Any) -> str:
+    """A value for a message; lists and mappings as JSON, and not the whole of long ones."""
+    if not isinstance(value, list | dict):
+        return repr(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _model_at(model: type[BaseModel], path: list[int | str]) -> type[BaseModel]:

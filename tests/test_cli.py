@@ -11,7 +11,10 @@ from nas.cli import main
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    code = main(arguments)
+    try:
+        code = main(arguments)
+    except SystemExit as stop:  # argparse's own
+        code = int(stop.code or 0)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -102,6 +105,15 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["cost", "resnet51"], ["unknown classic 'resnet51'", "resnet50", "allowed: lenet5"]),
         (["cost", "resnet50", "--input", "3,x"], ["--input", "3,224,224", "got '3,x'"]),
+        (["cost", "resnet50", "--input", ""], ["--input", "3,224,224", "got ''"]),
+        (["cost", "resnet50", "--input", "3,0,5"], ["input shape must be positive", "(3, 0, 5)"]),
+        (["cost", "resnet50", "--classes", "0"], ["--classes", "at least 1", "got '0'"]),
+        (["sample", "primitives", "-n", "0"], ["argument -n", "at least 1", "got '0'"]),
+        (["sample", "primitives", "-n", "x"], ["argument -n", "whole number", "got 'x'"]),
+        (["sample", "primitives", "--seed", "-1"], ["--seed", "at least 0", "got '-1'"]),
+        (["gradients", "resnet20", "--seed", str(2**64)], ["--seed", "below 2**64"]),
+        (["new", "/dev/null/x"], ["/dev/null", "Not a directory"]),
+        (["new", __file__], [__file__, "File exists"]),
         (["cost", "lenet5", "--input", "1,8,8"], ["node 'conv2'", "does not fit into size 4"]),
         (["cost", "none.json"], ["none.json", "cannot be read"]),
         (["sample", "primitivs"], ["unknown space 'primitivs'", "'primitives'"]),
@@ -120,14 +132,51 @@ def test_bad_input_is_one_message_and_exit_code_2(
         assert part in err
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"input_shape": [3, 8', "not JSON"),
+        (b"\x89PNG", "is not UTF-8 text"),
+        (b"[" * 1_000_000, "nested too deeply"),
+        (b"9" * 10_000, "not JSON"),
+        (b"[]", "has the keys input_shape, nodes and outputs"),
+    ],
+)
 def test_a_file_that_is_no_architecture_is_named(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes, said: str
 ) -> None:
     path = tmp_path / "torn.json"
-    path.write_text('{"input_shape": [3, 8')
+    path.write_bytes(content)
     code, _, err = run(capsys, "cost", str(path))
     assert code == 2
-    assert f"{path}: not JSON" in err
+    assert f"{path}: " in err
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_records_that_are_a_folder_are_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(capsys, "new", str(tmp_path))[0] == 0
+    (tmp_path / "records.jsonl").mkdir()
+    code, _, err = run(capsys, "table", str(tmp_path))
+    assert code == 2
+    assert "records.jsonl: Is a directory" in err
+
+
+@pytest.mark.parametrize("command", [["cost", "--by-node"], ["cost"], ["gradients"]])
+def test_an_architecture_with_no_layer(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str]
+) -> None:
+    path = tmp_path / "nothing.json"
+    path.write_text('{"input_shape": [3], "nodes": [], "outputs": ["input"]}')
+    assert run(capsys, *command, str(path))[0] == 0
+
+
+def test_a_reader_that_stops_reading_is_no_error() -> None:
+    command = f"{sys.executable} -m nas.cli sample primitives | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_new_writes_a_campaign_that_loads(

@@ -93,6 +93,13 @@ class Budget(Config):
     trials: PositiveInt
     hours: float = 1.0
 
+    @field_validator("hours")
+    @classmethod
+    def _not_negative(cls, hours: float) -> float:
+        if hours < 0:
+            raise ValueError(f"must not be negative, got {hours}")
+        return hours
+
 
 class Campaign(Config):
     name: str
@@ -134,7 +141,15 @@ def test_good_values_are_typed_and_frozen() -> None:
         ({"budget": {"trials": 3.0}}, ["budget.trials: Input should be a valid integer, got 3.0"]),
         ({"budget": {"trials": 0}}, ["budget.trials: Input should be greater than 0, got 0"]),
         ({"budget": {}}, ["budget.trials: Field required"]),
-        ({"budget": 3}, ["budget: Input should be", "got 3"]),
+        ({"budget": 3}, ["budget: must be a mapping of keys to values, got 3; allowed keys: tr"]),
+        ({"budget": [1]}, ["budget: must be a mapping", "got [1]; allowed keys: trials, hours"]),
+        ({"stages": [3]}, ["stages.0: must be a mapping", "got 3; allowed keys: trials, hours"]),
+        ({"blocks": [1]}, ["blocks: ", "got [1]"]),
+        ({"kind": {"a": [1, None]}}, ["kind: Input should be 'min'", 'got {"a": [1, null]}']),
+        ({"kind": list(range(99))}, ["kind: ", "got [0, 1, 2, ", "..."]),
+        ({"name": "got a b"}, ["name: a name has no space, got 'got a b'"]),
+        ({"budget": {"trials": 1, "hours": -1}}, ["budget.hours: must not be negative, got -1.0"]),
+        ({"sizes": ["2"]}, ["sizes.0: Input should be a valid integer, got '2'"]),
         ({"budget": {"trials": 1, "hours": 1e999}}, ["budget.hours: Input should be a finite"]),
         ({"kind": "mean"}, ["kind: Input should be 'min' or 'max', got 'mean'"]),
         ({"name": 1998}, ["name: Input should be a valid string, got 1998"]),
@@ -149,6 +164,7 @@ def test_bad_value(change: dict[str, Any], lines: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         validate(Campaign, {**GOOD, **change}, "f.yaml")
     (message,) = str(caught.value).splitlines()
+    assert message.count(", got ") <= 1
     assert message.startswith(f"f.yaml: {lines[0]}")
     for said in lines[1:]:
         assert said in message

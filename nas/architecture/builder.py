@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from nas.architecture import operations as op
-from nas.architecture.graph import INPUT, Architecture, Node
+from nas.architecture.graph import INPUT, Architecture, Node, checked_input
 from nas.architecture.operations import ArchitectureError, Operation, Shape, infer
 from nas.architecture.operations.base import Axes, axes
 from nas.architecture.operations.layers import Function
@@ -45,6 +45,9 @@ class Builder:
         input_shape: without the batch, channels first.
         norm_epsilon: of every batch norm that is not told otherwise.
         norm_momentum: likewise.
+
+    Raises:
+        ArchitectureError: for an ``input_shape`` that is not of positive whole numbers.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class Builder:
         norm_epsilon: float = 1e-5,
         norm_momentum: float = 0.1,
     ) -> None:
-        self.input = Handle(INPUT, tuple(input_shape))
+        self.input = Handle(INPUT, checked_input(input_shape))
         self._norm_epsilon = norm_epsilon
         self._norm_momentum = norm_momentum
         self._nodes: dict[str, Node] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import Any
 
+from nas.architecture import names
 from nas.architecture.cost import Cost
 from nas.architecture.fingerprint import fingerprint
 from nas.architecture.operations import (
@@ -23,8 +23,6 @@ from nas.architecture.operations import (
 
 INPUT = "input"
 """The name under which nodes refer to the input."""
-
-_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +72,7 @@ class Architecture:
     def __init__(
         self, input_shape: Sequence[int], nodes: Iterable[Node], outputs: Sequence[str]
     ) -> None:
-        shape = tuple(input_shape)
-        if not shape or any(type(size) is not int or size < 1 for size in shape):
-            raise ArchitectureError(f"input shape must be positive whole numbers, got {shape}")
+        shape = checked_input(input_shape)
         ordered = _ordered(list(nodes))
         shapes = {INPUT: shape}
         costs = {}
@@ -157,8 +153,10 @@ class Architecture:
         """Read :meth:`to_json`'s form; :class:`ArchitectureError` says what is wrong with it."""
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except ValueError as error:  # torn, or a number of thousands of digits
             raise ArchitectureError(f"not JSON: {error}") from None
+        except RecursionError:
+            raise ArchitectureError("not JSON of an architecture: nested too deeply") from None
         if not isinstance(data, dict) or set(data) != {"input_shape", "nodes", "outputs"}:
             raise ArchitectureError(
                 "an architecture in JSON has the keys input_shape, nodes and outputs"
@@ -192,6 +190,14 @@ class Architecture:
         )
 
 
+def checked_input(shape: Sequence[int]) -> Shape:
+    """An input's shape as a tuple; :class:`ArchitectureError` unless all sizes are positive."""
+    sizes = tuple(shape) if isinstance(shape, Sequence) else ()
+    if not sizes or any(type(size) is not int or size < 1 for size in sizes):
+        raise ArchitectureError(f"input shape must be positive whole numbers, got {sizes or shape}")
+    return sizes
+
+
 def _node(data: Any) -> Node:
     if not isinstance(data, dict) or not {"name", "operation", "inputs"} <= set(data):
         raise ArchitectureError(f"a node has name, operation, inputs and attributes, got {data!r}")
@@ -213,24 +219,22 @@ def _texts(values: list[Any]) -> bool:
 
 def _ordered(nodes: list[Node]) -> list[Node]:
     """The nodes with every input before its reader, otherwise in the given order."""
-    names = {INPUT}
+    taken = {INPUT}
     containers: set[str] = set()
     for node in nodes:
-        if not _NAME.fullmatch(node.name):
-            raise ArchitectureError(
-                f"node {node.name!r}: a name is parts of letters, digits, _ and - joined by dots"
-            )
-        if node.name in names:
+        if fault := names.fault(node.name):
+            raise ArchitectureError(f"node {node.name!r}: {fault}")
+        if node.name in taken:
             raise ArchitectureError(f"node {node.name!r}: the name is taken")
-        names.add(node.name)
+        taken.add(node.name)
         if "." in node.name:
             parts = node.name.split(".")[:-1]
             containers.update(accumulate(parts, "{}.{}".format))
-    for clash in sorted(names & containers):
+    for clash in sorted(taken & containers):
         raise ArchitectureError(f"node {clash!r}: is also a container of other nodes")
     for node in nodes:
         for name in node.inputs:
-            if name not in names:
+            if name not in taken:
                 raise ArchitectureError(f"node {node.name!r}: unknown input {name!r}")
     ordered: list[Node] = []
     placed = {INPUT}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from keyword import iskeyword
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from nas.architecture.graph import INPUT, Architecture
-from nas.architecture.operations import ArchitectureError
 
 
 class Network(fx.GraphModule):
@@ -61,21 +59,12 @@ def _rebuild(architecture: Architecture, weights: dict[str, Tensor], training: b
     return network.train(training)
 
 
-_RESERVED = {"self", "architecture", "_graphs", *dir(fx.GraphModule(nn.Module(), fx.Graph()))}
-"""Names that no module in a network can have, because the network itself has them."""
-
-
 def _modules(architecture: Architecture) -> dict[str, nn.Module | nn.Parameter]:
     modules: dict[str, nn.Module | nn.Parameter] = {}
     for node in architecture.nodes:
         inputs = tuple(architecture.shapes[name] for name in node.inputs)
         module = node.operation.module(inputs)
         if module is not None:
-            for part in node.name.split("."):
-                if part in _RESERVED or iskeyword(part):
-                    raise ArchitectureError(
-                        f"node {node.name!r}: the name {part!r} is reserved by torch or Python"
-                    )
             modules[node.name] = module
     return modules
 

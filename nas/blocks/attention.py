@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import PositiveInt
+
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.operations.layers import Function
 
@@ -13,7 +15,7 @@ def squeeze_excitation(
     channels: int | None = None,
     adaptive: bool = False,
     *,
-    reduction: int = 16,
+    reduction: PositiveInt = 16,
     activation: Function = "relu",
     gate: Function = "sigmoid",
 ) -> Handle:
@@ -30,7 +32,7 @@ def squeeze_excitation(
     return g.multiply(x, s)
 
 
-def self_attention(g: Builder, x: Handle, *, heads: int = 4) -> Handle:
+def self_attention(g: Builder, x: Handle, *, heads: PositiveInt = 4) -> Handle:
     """Multi-head self-attention among the positions of a map (Vaswani et al. 2017, section 3.2.2).
 
     Its four projections are linear layers; ``heads`` must divide the channels. Neither norm nor

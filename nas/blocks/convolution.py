@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import PositiveInt
+
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.operations.layers import Function
 from nas.architecture.padding import Padding
@@ -18,8 +20,8 @@ def conv_norm(
     epsilon: float | None = None,
     *,
     kernel: int | tuple[int, int] = 3,
-    dilation: int = 1,
-    groups: int = 1,
+    dilation: PositiveInt = 1,
+    groups: PositiveInt = 1,
     activation: Function | None = "relu",
 ) -> Handle:
     """Convolution, batch normalisation, activation (Ioffe & Szegedy 2015).
@@ -45,8 +47,8 @@ def separable_conv(
     names: tuple[str, str] = ("depthwise", "pointwise"),
     padding: Padding | None = None,
     *,
-    kernel: int = 3,
-    dilation: int = 1,
+    kernel: PositiveInt = 3,
+    dilation: PositiveInt = 1,
 ) -> Handle:
     """Depthwise, then pointwise convolution, nothing between (Chollet 2017, arXiv:1610.02357)."""
     if padding is None:
@@ -62,8 +64,8 @@ def depthwise_separable(
     channels: int | None = None,
     stride: int = 1,
     *,
-    kernel: int = 3,
-    dilation: int = 1,
+    kernel: PositiveInt = 3,
+    dilation: PositiveInt = 1,
     activation: Function = "relu",
 ) -> Handle:
     """Depthwise, then pointwise convolution, both normed (Howard et al. 2017, fig. 3).
@@ -90,7 +92,7 @@ def inception(
     channels: int | None = None,
     widths: tuple[int, int, int, int, int, int] | None = None,
     *,
-    large_kernel: int = 5,
+    large_kernel: PositiveInt = 5,
 ) -> Handle:
     """Four branches side by side: 1x1, 3x3, 5x5, pool (GoogLeNet, Szegedy et al. 2015, fig. 2b).
 

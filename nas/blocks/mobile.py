@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
+from pydantic import PositiveInt
+
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.operations.layers import Function
 from nas.blocks.attention import channels_first, channels_last, squeeze_excitation
@@ -21,10 +23,10 @@ def inverted_residual(
     hidden: int | None = None,
     excitation: Callable[[Builder, Handle, str], Handle] | None = None,
     *,
-    expansion: int = 6,
-    kernel: int = 3,
+    expansion: PositiveInt = 6,
+    kernel: PositiveInt = 3,
     activation: Function = "relu6",
-    squeeze: int | None = None,
+    squeeze: PositiveInt | None = None,
     drop_path: float = 0.0,
 ) -> Handle:
     """Expand, depthwise, project without activation (MobileNetV2, Sandler et al. 2018, table 1).
@@ -69,7 +71,7 @@ def shuffle_unit(
     channels: int | None = None,
     stride: int = 1,
     *,
-    kernel: int = 3,
+    kernel: PositiveInt = 3,
 ) -> Handle:
     """Half of the channels pass, half are convolved, then both are shuffled.
 
@@ -102,8 +104,8 @@ def convnext_block(
     g: Builder,
     x: Handle,
     *,
-    kernel: int = 7,
-    expansion: int = 4,
+    kernel: PositiveInt = 7,
+    expansion: PositiveInt = 4,
     layer_scale: float = 1e-6,
     drop_path: float = 0.0,
 ) -> Handle:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import PositiveInt
+
 from nas.architecture.builder import Builder, Handle
 from nas.blocks.attention import squeeze_excitation
 from nas.blocks.convolution import conv_norm
@@ -14,8 +16,8 @@ def residual(
     stride: int = 1,
     padded_shortcut: bool = False,
     *,
-    kernel: int = 3,
-    squeeze: int | None = None,
+    kernel: PositiveInt = 3,
+    squeeze: PositiveInt | None = None,
 ) -> Handle:
     """The basic residual block: two convolutions and a shortcut (He et al. 2016, fig. 5 left).
 
@@ -37,9 +39,9 @@ def bottleneck(
     channels: int | None = None,
     stride: int = 1,
     *,
-    reduction: int = 4,
-    groups: int = 1,
-    squeeze: int | None = None,
+    reduction: PositiveInt = 4,
+    groups: PositiveInt = 1,
+    squeeze: PositiveInt | None = None,
 ) -> Handle:
     """The bottleneck residual block: 1x1, 3x3, 1x1 (He et al. 2016, fig. 5 right).
 
@@ -63,7 +65,7 @@ def preactivation(
     channels: int | None = None,
     stride: int = 1,
     *,
-    kernel: int = 3,
+    kernel: PositiveInt = 3,
     dropout: float = 0.0,
 ) -> Handle:
     """The residual block that norms and activates before it convolves (He et al. 2016, fig. 4e).

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt
 
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
-from nas.architecture.operations import Shape
+from nas.architecture.operations import ArchitectureError, Shape
 from nas.blocks import BLOCKS, conv_norm
 from nas.configuration import Config, validate_options
 from nas.errors import InputError
 from nas.spaces.family import Family
 from nas.spaces.search_space import Choose
 
-Choices = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+T = TypeVar("T")
+
+
+def _distinct(options: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(options)) < len(options):
+        raise ValueError("an option is given twice")
+    return options
+
+
+Choices = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_distinct)]
+Merges = Annotated[
+    tuple[Literal["add", "concat"], ...], Field(min_length=1), AfterValidator(_distinct)
+]
+
+_MAP = (8, 8)
+"""Blocks keep any spatial size or none; this one shows which."""
 
 
 class CellOperation(Config):
@@ -48,11 +63,13 @@ class FreeGraph(Family):
     """Cells a stage."""
     nodes: Choices
     """Nodes a cell."""
-    merge: Annotated[tuple[Literal["add", "concat"], ...], Field(min_length=1)]
+    merge: Merges
     operations: Annotated[dict[str, CellOperation], Field(min_length=1)]
 
     def check(self, source: Path) -> None:
-        """Every block exists and takes the options that it is given."""
+        """Every block exists, takes its options, and with them keeps the shape of every stage."""
+        stages = range(max(self.stages))
+        channels = sorted({width * 2**stage for width in self.width for stage in stages})
         for label, operation in self.operations.items():
             where = f"operations.{label}"
             try:
@@ -60,6 +77,19 @@ class FreeGraph(Family):
             except InputError as error:
                 raise InputError(f"{source}: {where}.block: {error}") from None
             validate_options(block, operation.options, source, f"{where}.options")
+            for count in channels:
+                shape = (count, *_MAP)
+                try:
+                    g = Builder(shape)
+                    made = block(g, g.input, **operation.options).shape
+                    fault = None if made == shape else f"it makes {made} of {shape}"
+                except ArchitectureError as error:
+                    fault = str(error)
+                if fault:
+                    raise InputError(
+                        f"{source}: {where}.options: block {operation.block} with "
+                        f"{operation.options} does not fit a stage of {count} channels: {fault}"
+                    )
 
     def architecture(self, choose: Choose, input_shape: Shape, classes: int) -> Architecture:
         """The network that the answers describe."""

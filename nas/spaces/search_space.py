@@ -132,7 +132,8 @@ class SearchSpace:
         The choice is uniform among those with more than one option, its new option uniform among
         the others. The remaining answers are kept where they are still asked and still allowed;
         what is newly asked is drawn. On a NASNet-style cell this is the hidden-state and op
-        mutation of Real et al. 2019 (arXiv:1802.01548, section 3.2).
+        mutation of Real et al. 2019 (arXiv:1802.01548, section 3.2). :class:`InputError` where
+        nothing has two options, or the choice to change is none of this space.
         """
         names = list(genotype)
 
@@ -144,7 +145,11 @@ class SearchSpace:
                 except _NothingLeft:
                     names.remove(changed)
                     continue
-                assert changed in child, "mutates a genotype of another space"
+                if changed not in child:
+                    raise InputError(
+                        f"space {self.name}: choice {changed!r} is not asked: "
+                        "the genotype to mutate is of another space"
+                    )
                 return child
             raise InputError(f"space {self.name}: no choice has two options, nothing can mutate")
 
@@ -195,6 +200,11 @@ class SearchSpace:
                 )
             return genotype[name]
 
+        if not isinstance(genotype, Mapping):
+            raise InputError(
+                f"space {self.name}: a genotype is a mapping of choices to options, "
+                f"got {genotype!r}"
+            )
         try:
             asked, architecture = self.run(answer)
         except Infeasible as reason:

@@ -1,6 +1,7 @@
 """The builder: names, scopes, shapes, and each method's operation."""
 
 import inspect
+from typing import Any
 
 import pytest
 
@@ -137,3 +138,9 @@ def test_every_method_takes_a_name_and_gives_one_node() -> None:
             found = method(g.input, **given, name=f"its_{method_name}")
         assert found.name == f"its_{method_name}"
         assert g.build(found).shapes[found.name] == found.shape
+
+
+@pytest.mark.parametrize("shape", [(), (3, 0, 8), (3, 8.0, 8), (True, 8, 8), "38", 3, None])
+def test_an_input_that_is_none_is_refused_at_once(shape: Any) -> None:
+    with pytest.raises(ArchitectureError, match="input shape must be positive whole numbers, got"):
+        Builder(shape)

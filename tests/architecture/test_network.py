@@ -6,11 +6,12 @@ import pickle
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture, Node
+from nas.architecture.names import fault
 from nas.architecture.network import Network, compile
 from nas.architecture.operations import ArchitectureError, Linear
 
@@ -247,11 +248,18 @@ def test_device_and_type_are_kept() -> None:
         assert {p.device.type for p in compile(sequence()).parameters()} == {"meta"}
 
 
-@pytest.mark.parametrize("name", ["class", "self", "training", "a.forward", "graph"])
+@pytest.mark.parametrize(
+    "name", ["class", "self", "training", "a.forward", "graph", "None", "_modules", "a.__b"]
+)
 def test_names_that_torch_or_python_reserve(name: str) -> None:
-    architecture = Architecture((3,), [Node(name, Linear(3), ("input",))], [name])
     with pytest.raises(ArchitectureError, match=f"node '{name}': the name '.*' is reserved"):
-        compile(architecture)
+        Architecture((3,), [Node(name, Linear(3), ("input",))], [name])
+
+
+def test_no_attribute_of_a_network_is_a_free_name() -> None:
+    network = compile(Architecture((3,), [Node("only", Linear(3), ("input",))], ["only"]))
+    own = {*dir(fx.GraphModule), *dir(network)} - {"only"}
+    assert {name for name in own if fault(name) is None} == set()
 
 
 @pytest.mark.parametrize("name", ["0", "0.1", "input_1", "output", "add", "torch", "type_", "a-b"])

@@ -67,7 +67,14 @@ def test_every_number_is_copied_with_the_networks_dtype(tmp_path: Path, name: st
 def test_a_batch_norm_of_old_may_lack_its_counter(tmp_path: Path) -> None:
     state = random_state()
     del state["norm.num_batches_tracked"]
-    nas.load_weights(small(), save(state, tmp_path / "old.pth"))
+    network = small()
+    counter = network.state_dict()["norm.num_batches_tracked"].clone()
+    nas.load_weights(network, save(state, tmp_path / "old.pth"))
+    loaded = network.state_dict()
+    assert torch.equal(loaded.pop("norm.num_batches_tracked"), counter)
+    assert loaded.keys() == state.keys()
+    for key, tensor in loaded.items():
+        assert torch.equal(tensor, state[key]), key
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

@@ -12,7 +12,7 @@ from nas.blocks import BLOCKS
 from nas.errors import InputError
 from nas.spaces import space, spaces
 from nas.spaces.constraints import constrained
-from nas.spaces.search_space import SearchSpace
+from nas.spaces.search_space import Genotype, Option, SearchSpace
 
 SAMPLES = 200
 PRIMITIVES = spaces()["primitives"]
@@ -113,6 +113,18 @@ def test_loose_ends_and_merges() -> None:
     assert joined.cost.params == added.cost.params + extra
 
 
+def asked(space: SearchSpace, genotype: Genotype) -> dict[str, tuple[Option, ...]]:
+    """The options that every choice of a genotype was asked with."""
+    options: dict[str, tuple[Option, ...]] = {}
+
+    def answer(name: str, given: tuple[Option, ...]) -> Option:
+        options[name] = given
+        return genotype[name]
+
+    space.run(answer)
+    return options
+
+
 def test_mutation_of_a_cell_changes_one_choice_and_what_hangs_on_it(
     primitives: SearchSpace,
 ) -> None:
@@ -120,9 +132,15 @@ def test_mutation_of_a_cell_changes_one_choice_and_what_hangs_on_it(
     genotype = primitives.sample(rng)
     for _ in range(50):
         child = primitives.mutate(genotype, rng)
-        assert child != genotype
-        kept = [name for name in child if name in genotype and child[name] == genotype[name]]
-        assert len(kept) >= 3
+        before, after = asked(primitives, genotype), asked(primitives, child)
+        both = [name for name in after if before.get(name) == after[name]]
+        changed = [name for name in after if name in both and child[name] != genotype[name]]
+        assert len(changed) == 1
+        kept = [name for name in after if genotype.get(name, ...) in after[name]]
+        assert [name for name in kept if child[name] != genotype[name]] == changed
+        # What was asked before the change is as it was; what else differs was asked anew.
+        first = list(child).index(changed[0])
+        assert list(child.items())[:first] == list(genotype.items())[:first]
         genotype = child
 
 
@@ -144,11 +162,17 @@ def test_a_constraint_that_nothing_keeps_says_so(monkeypatch: pytest.MonkeyPatch
         impossible.sample(np.random.default_rng(0))
 
 
+def block(name: str, **options: Any) -> dict[str, Any]:
+    return {"operations": {"a": {"block": name, "options": options}}}
+
+
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
         ({"stage": [2]}, ["unknown key 'stage' (did you mean 'stages'?)", "allowed: family"]),
         ({"stages": [0]}, ["stages.0", "got 0"]),
+        ({"stages": [1, 1]}, ["stages: an option is given twice, got [1, 1]"]),
+        ({"merge": ["add", "add"]}, ["merge: an option is given twice", '["add", "add"]']),
         ({"stages": "two"}, ["stages", "got 'two'"]),
         ({"merge": ["sum"]}, ["merge.0", "'add' or 'concat'", "got 'sum'"]),
         ({"family": "free_grph"}, ["family", "unknown family 'free_grph'", "allowed: free_graph"]),
@@ -164,6 +188,16 @@ def test_a_constraint_that_nothing_keeps_says_so(monkeypatch: pytest.MonkeyPatch
             {"operations": {"a": {"block": "conv", "options": {"kernel": "3"}}}},
             ["operations.a.options.kernel", "got '3'"],
         ),
+        (block("conv", kernel=2), ["operations.a.options", "{'kernel': 2}", "(8, 7, 7)"]),
+        (block("max_pool", kernel=2), ["operations.a.options", "(8, 9, 9)"]),
+        (block("conv", groups=3), ["operations.a.options", "8 channels", "got 3 groups"]),
+        (block("conv", groups=16), ["operations.a.options", "8 channels", "got 16 groups"]),
+        (block("self_attention", heads=3), ["operations.a.options", "got 3 heads"]),
+        (block("inception", large_kernel=4), ["operations.a.options", "(1, 7, 7)"]),
+        (block("bottleneck", reduction=0), ["operations.a.options.reduction", "got 0"]),
+        (block("residual", squeeze=0), ["operations.a.options.squeeze", "got 0"]),
+        (block("residual", squeeze=-4), ["operations.a.options.squeeze", "got -4"]),
+        (block("shuffle_unit") | {"width": [8, 3]}, ["operations.a.options", "3 channels"]),
         ({"operations": {"a": {"blok": "conv"}}}, ["operations.a.blok", "allowed: block, options"]),
     ],
 )

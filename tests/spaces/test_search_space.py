@@ -425,3 +425,17 @@ def test_importing_spaces_imports_nothing_heavy() -> None:
     code = "import nas.spaces, sys; print({'torch', 'optuna', 'ray'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("genotype", [None, [], "text", 3, [("a", 1)]])
+def test_what_is_no_mapping_is_no_genotype(genotype: Any) -> None:
+    space = space_of(lambda choose: choose("a", [1, 2]))
+    for method in (space.decode, space.validate):
+        with pytest.raises(InputError, match="space toy: a genotype is a mapping of choices"):
+            method(genotype)
+
+
+def test_a_genotype_of_another_space_cannot_mutate() -> None:
+    space = space_of(lambda choose: choose("a", [1, 2]))
+    with pytest.raises(InputError, match=r"choice 'b' is not asked: .* is of another space"):
+        space.mutate({"b": 1}, rng())
