@@ -18,10 +18,15 @@ class Proposal:
     Attributes:
         genotype: of the searcher's space.
         note: what the searcher wants recorded with the trial (its parent, say), plain JSON.
+        fidelity: how many epochs it will have been trained when the trial ends; None: as many as
+            the campaign trains.
+        continues: the trial id whose training this trial goes on with, from its checkpoint.
     """
 
     genotype: Genotype
     note: Mapping[str, Any] = field(default_factory=dict)
+    fidelity: int | None = None
+    continues: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,14 @@ class Observation:
         genotype: what was evaluated.
         values: the objectives, all to be minimised; None when the trial failed.
         note: the proposal's.
+        fidelity: the proposal's.
     """
 
     trial_id: int
     genotype: Genotype
     values: tuple[float, ...] | None
     note: Mapping[str, Any] = field(default_factory=dict)
+    fidelity: int | None = None
 
     def __post_init__(self) -> None:
         if self.values is not None and (not self.values or any(map(math.isnan, self.values))):

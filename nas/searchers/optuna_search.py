@@ -125,8 +125,8 @@ class OptunaSearch(Searcher):
 
         try:
             self.space.run(answer)
-        except Infeasible:
-            self.space.rejected += 1
+        except Infeasible as reason:
+            self.space.rejected[reason.cause] += 1
             return trial.number, answers, False
         return trial.number, answers, True
 
@@ -138,8 +138,8 @@ class OptunaSearch(Searcher):
             taken = {name: target[name] for name in order[:count]}
             try:
                 return self.space.run(_first_of([taken, answers, target], rng))[0]
-            except Infeasible:
-                self.space.rejected += 1
+            except Infeasible as reason:
+                self.space.rejected[reason.cause] += 1
         return target
 
     def _instead_of(self, number: int, genotype: Genotype) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError
 from nas.registry import Registry, unknown
@@ -25,13 +25,19 @@ def spaces() -> dict[str, Path]:
     return {path.stem: path for path in sorted(found)}
 
 
-def space(name: str, input_shape: tuple[int, ...] = (3, 32, 32), classes: int = 10) -> SearchSpace:
+def space(
+    name: str | Path,
+    input_shape: tuple[int, ...] = (3, 32, 32),
+    classes: int = 10,
+    **overrides: Any,
+) -> SearchSpace:
     """The search space of a name or a YAML file, bound to an input and a number of classes.
 
     Args:
         name: a shipped space (``"primitives"``) or the path of a YAML file.
         input_shape: what its architectures take, without the batch, channels first.
         classes: how many outputs they have.
+        overrides: keys of the file with other values than there: ``cells=2, channels=12``.
 
     Raises:
         InputError: for an unknown name, or naming what is wrong in the file.
@@ -40,15 +46,22 @@ def space(name: str, input_shape: tuple[int, ...] = (3, 32, 32), classes: int = 
     from nas.spaces.family import read_family
     from nas.spaces.search_space import SearchSpace
 
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        shipped = spaces()
-        if name not in shipped:
-            raise InputError(f"{unknown('space', name, shipped)}, or the path of a .yaml file")
-        path = shipped[name]
-    family = read_family(read_yaml(path), path)
+    path = space_file(name)
+    family = read_family(read_yaml(path), path, overrides)
     return SearchSpace(
         lambda choose: family.architecture(choose, tuple(input_shape), classes),
         path.stem,
         family.members,
+        family,
     )
+
+
+def space_file(name: str | Path) -> Path:
+    """Where a space is written: a shipped one's file, or the path itself."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    shipped = spaces()
+    if name not in shipped:
+        raise InputError(f"{unknown('space', name, shipped)}, or the path of a .yaml file")
+    return shipped[str(name)]

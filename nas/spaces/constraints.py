@@ -23,11 +23,12 @@ def constrained(space: SearchSpace, limits: Mapping[str, int]) -> SearchSpace:
     """
 
     def function(choose: Choose) -> Architecture:
-        architecture = space.function(choose)
+        built = space.function(choose)
+        architecture = built() if callable(built) else built
         for column, limit in limits.items():
             value = getattr(architecture.cost, column)
             if value > limit:
-                raise Infeasible(f"{column} is {value:,}, over the limit of {limit:,}")
+                raise Infeasible(f"{column} is {value:,}, over the limit of {limit:,}", column)
         return architecture
 
-    return SearchSpace(function, space.name, space.members) if limits else space
+    return SearchSpace(function, space.name, space.members, space.language) if limits else space

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from nas.architecture.operations import Shape
 from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.spaces import FAMILIES
+from nas.spaces.language import Language
 from nas.spaces.search_space import Choose, Genotype
 
 
-class Family(Config):
+class Family(Config, Language):
     """A space file. A family is a subclass with its own keys, and :meth:`architecture`."""
 
     family: str
@@ -30,12 +32,18 @@ class Family(Config):
         """Raise :class:`InputError` for what types alone cannot tell."""
 
     @abstractmethod
-    def architecture(self, choose: Choose, input_shape: Shape, classes: int) -> Architecture:
-        """The space itself: build an architecture, asking ``choose`` wherever it may vary."""
+    def architecture(
+        self, choose: Choose, input_shape: Shape, classes: int
+    ) -> Callable[[], Architecture]:
+        """The space itself: ask ``choose`` wherever it may vary, return what then builds."""
 
 
-def read_family(data: Any, source: Path) -> Family:
-    """The family that a space file describes; :class:`InputError` names the file and the key."""
+def read_family(data: Any, source: Path, overrides: Mapping[str, Any] | None = None) -> Family:
+    """The family that a space file describes; :class:`InputError` names the file and the key.
+
+    ``overrides`` stand in for keys of the file; one that the family does not have is refused like
+    a key of the file.
+    """
     name = data.get("family") if isinstance(data, dict) else None
     try:
         model = FAMILIES[str(name)]
@@ -43,6 +51,6 @@ def read_family(data: Any, source: Path) -> Family:
         raise InputError(f"{source}: family: {error}") from None
     assert isinstance(model, type)
     assert issubclass(model, Family)
-    family = validate(model, data, source)
+    family = validate(model, {**data, **(overrides or {})}, source)
     family.check(source)
     return family

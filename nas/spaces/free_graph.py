@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -91,23 +93,15 @@ class FreeGraph(Family):
                         f"{operation.options} does not fit a stage of {count} channels: {fault}"
                     )
 
-    def architecture(self, choose: Choose, input_shape: Shape, classes: int) -> Architecture:
-        """The network that the answers describe."""
+    def architecture(
+        self, choose: Choose, input_shape: Shape, classes: int
+    ) -> Callable[[], Architecture]:
+        """Asks for the network's shape, then for its cell."""
         stages = choose("stages", self.stages)
         width = choose("width", self.width)
         depths = [choose(f"stage{stage}.cells", self.cells) for stage in range(stages)]
         cell = _Cell(choose, self)
-        g = Builder(input_shape)
-        with g.scope("stem"):
-            x = conv_norm(g, g.input, width)
-        for stage, depth in enumerate(depths):
-            if stage > 0:
-                with g.scope(f"reduction{stage}"):
-                    x = conv_norm(g, x, 2 * x.channels, 2)
-            for index in range(depth):
-                with g.scope(f"stage{stage}.{index}"):
-                    x = cell.build(g, x)
-        return g.build(g.linear(g.global_pool(x), classes, name="classifier"))
+        return partial(_build, input_shape, classes, width, depths, cell)
 
 
 class _Cell:
@@ -154,3 +148,19 @@ def _merge(g: Builder, inputs: list[Handle], merge: str | None, channels: int) -
         return g.add(*inputs)
     with g.scope("merge"):
         return conv_norm(g, g.concat(*inputs), channels, kernel=1)
+
+
+def _build(
+    input_shape: Shape, classes: int, width: int, depths: list[int], cell: _Cell
+) -> Architecture:
+    g = Builder(input_shape)
+    with g.scope("stem"):
+        x = conv_norm(g, g.input, width)
+    for stage, depth in enumerate(depths):
+        if stage > 0:
+            with g.scope(f"reduction{stage}"):
+                x = conv_norm(g, x, 2 * x.channels, 2)
+        for index in range(depth):
+            with g.scope(f"stage{stage}.{index}"):
+                x = cell.build(g, x)
+    return g.build(g.linear(g.global_pool(x), classes, name="classifier"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -11,9 +13,12 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.registry import unknown
+from nas.spaces.language import Language
 
 if TYPE_CHECKING:
     from nas.architecture.graph import Architecture
+    from nas.spaces.cell_graph import CellGraph
+    from nas.spaces.encodings import Encoding
 
 Option = str | int | float | None
 """One possible answer. Told apart by type too: 1 and 1.0 are two options."""
@@ -32,6 +37,7 @@ _Narrow = Callable[[str, tuple[Option, ...]], Sequence[Option]]
 
 _OPTION_TYPES = (str, int, float, type(None))
 _MAX_REJECTED = 10_000
+_MAX_REMEMBERED = 1_000_000
 
 
 class Choose(Protocol):
@@ -43,43 +49,72 @@ class Choose(Protocol):
 
 
 class Infeasible(Exception):
-    """Raised by a space's function: the answers given so far combine to nothing in the space."""
+    """Raised by a space's function: the answers given so far combine to nothing in the space.
+
+    Args:
+        reason: for messages.
+        cause: a word or two that rejections are counted under; by default the reason.
+    """
+
+    def __init__(self, reason: str, cause: str | None = None) -> None:
+        super().__init__(reason)
+        self.cause = cause or reason
 
 
-class _NothingLeft(Infeasible):
+class _NothingLeft(Exception):
     """A choice was narrowed to no option at all."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """A number of genotypes; where it is not ``exact``, there are at least so many."""
+
+    count: int
+    exact: bool
+
+    def __str__(self) -> str:
+        return f"{'exactly' if self.exact else 'at least'} {self.count:,}"
 
 
 class SearchSpace:
     """A set of architectures, as a function that builds one from its answers.
 
     Define-by-run: what is asked later may depend on what was answered before, but on nothing
-    else. The function must be deterministic and ask every name at most once.
+    else. The function must be deterministic and ask every name at most once. One that asks first
+    and returns a function that builds makes drawing, mutating and enumerating quick: they only
+    ask.
 
     Args:
-        function: ``function(choose) -> Architecture``; raises :class:`Infeasible` where the
-            answers do not combine.
+        function: ``function(choose)`` returns an architecture or a function of no arguments that
+            does; raises :class:`Infeasible` where the answers do not combine.
         name: for messages and tables.
         members: genotypes of known architectures in the space, by name. Each is validated when
             it is decoded, not here.
+        language: size, notation and cells, where they are known.
 
     Attributes:
-        rejected: how many draws were infeasible since the space was made.
+        rejected: how many draws were infeasible since the space was made, by cause.
     """
 
     def __init__(
         self,
-        function: Callable[[Choose], Architecture],
+        function: Callable[[Choose], Architecture | Callable[[], Architecture]],
         name: str,
         members: Mapping[str, Genotype] | None = None,
+        language: Language | None = None,
     ) -> None:
         self.function = function
         self.name = name
         self.members = dict(members or {})
-        self.rejected = 0
+        self.language = language or Language()
+        self.rejected: Counter[str] = Counter()
+        self._checked: dict[str, Sequence[Option]] = {}
+        self._identities: dict[tuple[tuple[str, Option], ...], str] = {}
 
-    def run(self, answer: Answer) -> tuple[Genotype, Architecture]:
-        """Builds one architecture; ``answer`` answers every choice.
+    def run(self, answer: Answer) -> tuple[Genotype, Architecture | Callable[[], Architecture]]:
+        """Asks for one architecture; ``answer`` answers every choice.
+
+        Returns the answers, and what the space's function returned.
 
         Raises:
             Infeasible: the answers do not combine.
@@ -87,16 +122,20 @@ class SearchSpace:
                 of type :data:`Option` or not distinct; or ``answer`` returns none of them.
         """
         genotype: Genotype = {}
+        checked = self._checked
 
         def choose(name: str, options: Sequence[T]) -> T:
             if name in genotype:
                 raise ValueError(f"space {self.name}: choice {name!r} is asked twice")
-            fault = _fault(options)
-            if fault:
-                raise ValueError(f"space {self.name}: choice {name!r}: {fault}")
-            given = answer(name, tuple(options))
+            # A tuple cannot change: the one that was offered the last time is known to be right.
+            if checked.get(name) is not options:
+                if fault := _fault(options):
+                    raise ValueError(f"space {self.name}: choice {name!r}: {fault}")
+                options = tuple(options)
+                checked[name] = options
+            given = answer(name, options)  # type: ignore[arg-type]
             for option in options:
-                if same(option, given):
+                if option is given or same(option, given):
                     genotype[name] = option
                     return option
             raise ValueError(
@@ -104,12 +143,13 @@ class SearchSpace:
                 f"which is none of {_listed(options)}"
             )
 
-        architecture = self.function(choose)
-        return genotype, architecture
+        built = self.function(choose)
+        return genotype, built
 
     def decode(self, genotype: Genotype) -> Architecture:
         """The architecture of ``genotype``; :class:`InputError` names the first choice at fault."""
-        return self._replay(genotype)[1]
+        built = self._replay(genotype)[1]
+        return built() if callable(built) else built
 
     def validate(self, genotype: Genotype) -> None:
         """:class:`InputError` unless ``genotype`` is of this space."""
@@ -139,7 +179,7 @@ class SearchSpace:
 
         def attempt() -> Genotype:
             while names:
-                changed = names[int(rng.integers(len(names)))]
+                changed = names[int(rng.random() * len(names))]
                 try:
                     child = self._draw(_changing(genotype, changed), rng)
                 except _NothingLeft:
@@ -181,15 +221,57 @@ class SearchSpace:
         """Lazily, every genotype: depth first through the tree of choices, options in order."""
         return self._walk(_any)
 
-    def size(self, limit: int = 1_000_000) -> int | None:
-        """The number of genotypes, counted one by one; None where it exceeds ``limit``.
+    def size(self, limit: int = 1_000_000) -> Size:
+        """The number of genotypes: by a closed form, else counted one by one up to ``limit``.
 
         Several genotypes may decode to one architecture.
         """
+        known = self.language.size()
+        if known is not None:
+            return Size(known, exact=True)
         count = sum(1 for _ in islice(self.enumerate(), limit + 1))
-        return count if count <= limit else None
+        return Size(min(count, limit), exact=count <= limit)
 
-    def _replay(self, genotype: Genotype) -> tuple[Genotype, Architecture]:
+    def to_string(self, genotype: Genotype) -> str:
+        """The genotype in the notation that the literature has for this space, else as JSON."""
+        return self.language.to_string(genotype)
+
+    def from_string(self, text: str) -> Genotype:
+        """Reads :meth:`to_string`'s form; :class:`InputError` says what is wrong with it."""
+        return self._replay(self.language.from_string(text))[0]
+
+    def cell_graphs(self, genotype: Genotype) -> Mapping[str, CellGraph]:
+        """The cells that the genotype describes, by name; none where the space has no cells."""
+        return self.language.cell_graphs(genotype)
+
+    def encode(self, genotype: Genotype, encoding: Encoding) -> dict[str, float]:
+        """Features for a predictor: see :mod:`nas.spaces.encodings`."""
+        from nas.spaces.encodings import encode
+
+        return encode(self, genotype, encoding)
+
+    def identity(self, genotype: Genotype) -> str:
+        """What genotypes of one architecture share, and no others; remembered.
+
+        The fingerprint of the cells where they decide, which takes microseconds; else that of the
+        architecture. The two are not compared with each other.
+        """
+        key = tuple(genotype.items())
+        found = self._identities.get(key)
+        if found is None:
+            if self.language.cells_decide:
+                parts = [cell.fingerprint for _, cell in sorted(self.cell_graphs(genotype).items())]
+                found = "".join(parts)
+            else:
+                found = self.decode(genotype).fingerprint
+            if len(self._identities) >= _MAX_REMEMBERED:
+                self._identities.clear()
+            self._identities[key] = found
+        return found
+
+    def _replay(
+        self, genotype: Genotype
+    ) -> tuple[Genotype, Architecture | Callable[[], Architecture]]:
         def answer(name: str, options: tuple[Option, ...]) -> Option:
             where = f"space {self.name}: choice {name!r}"
             if name not in genotype:
@@ -206,13 +288,13 @@ class SearchSpace:
                 f"got {genotype!r}"
             )
         try:
-            asked, architecture = self.run(answer)
+            asked, built = self.run(answer)
         except Infeasible as reason:
             raise InputError(f"space {self.name}: not in the space: {reason}") from None
         for name in genotype:
             if name not in asked:
                 raise InputError(f"space {self.name}: choice {name!r} is not asked")
-        return asked, architecture
+        return asked, built
 
     def _until_feasible(self, attempt: Callable[[], R]) -> R:
         """``attempt()``, again as often as it raises :class:`Infeasible`; every time is counted.
@@ -223,7 +305,7 @@ class SearchSpace:
             try:
                 return attempt()
             except Infeasible as reason:
-                self.rejected += 1
+                self.rejected[reason.cause] += 1
                 last = reason
         raise InputError(
             f"space {self.name}: {_MAX_REJECTED} draws in a row were infeasible; the last: {last}"
@@ -234,7 +316,7 @@ class SearchSpace:
             left = narrow(name, options)
             if not left:
                 raise _NothingLeft
-            return left[int(rng.integers(len(left)))]
+            return left[int(rng.random() * len(left))]
 
         return self.run(answer)[0]
 
@@ -257,7 +339,7 @@ class SearchSpace:
             widths.clear()
             try:
                 genotype, _ = self.run(answer)
-            except Infeasible:
+            except (Infeasible, _NothingLeft):
                 pass
             else:
                 yield genotype
@@ -272,9 +354,12 @@ def _any(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
     return options
 
 
-def _kept(genotype: Genotype, name: str, options: Sequence[Option]) -> list[Option]:
+def _kept(genotype: Genotype, name: str, options: Sequence[Option]) -> Sequence[Option]:
     """The option that ``genotype`` has for this choice, or nothing."""
-    return [o for o in options if name in genotype and same(o, genotype[name])]
+    if name not in genotype:
+        return ()
+    given = genotype[name]
+    return [option for option in options if option is given or same(option, given)]
 
 
 def _changing(genotype: Genotype, changed: str) -> _Narrow:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 
@@ -58,6 +59,54 @@ def test_neither_process_nor_hash_seed_matters() -> None:
     assert found == {f"{ours}\n".encode()}
     assert len(ours) == 32
     int(ours, 16)
+
+
+def idle(g: Builder, x: Handle) -> Handle:
+    return g.add(x, g.zero(g.linear(x, 4)), g.batch_norm(g.relu(g.zero(x))))
+
+
+def identity(g: Builder, x: Handle) -> Handle:
+    return g.identity(g.add(x))
+
+
+def nested(g: Builder, x: Handle) -> Handle:
+    return g.add(x, g.add(x, x))
+
+
+def flat(g: Builder, x: Handle) -> Handle:
+    return g.add(x, x, x)
+
+
+def untouched(g: Builder, x: Handle) -> Handle:
+    return x
+
+
+@pytest.mark.parametrize(
+    ("drawn", "canonical"), [(idle, untouched), (identity, untouched), (nested, flat)]
+)
+def test_idle_wiring_does_not_matter_to_identity_but_is_built(
+    drawn: Callable[[Builder, Handle], Handle], canonical: Callable[[Builder, Handle], Handle]
+) -> None:
+    made = []
+    for wiring in (drawn, canonical):
+        g, x = build()
+        middle = wiring(g, g.linear(x, 4))
+        # A sum that two nodes read is flattened into both.
+        made.append(g.build(g.add(middle, g.linear(middle, 4))))
+    assert made[0].fingerprint == made[1].fingerprint
+    assert len(made[0].nodes) > len(made[1].nodes)
+    assert (drawn is idle) == (made[0].cost != made[1].cost)
+
+
+def test_networks_that_their_input_does_not_reach_differ_in_shape_alone() -> None:
+    def constant(features: int, layers: int) -> str:
+        g, x = build()
+        x = g.zero(x)
+        for _ in range(layers):
+            x = g.linear(x, features)
+        return g.build(x).fingerprint
+
+    assert constant(4, 1) == constant(4, 2) == constant(4, 0) != constant(5, 1)
 
 
 # --- what must matter ---
@@ -188,4 +237,4 @@ def test_a_fingerprint_is_the_same_in_every_version() -> None:
     g = Builder((3, 8, 8))
     x = g.relu(g.batch_norm(g.conv(g.input, 4, kernel=3, padding="same")))
     architecture = g.build(g.concat(x, g.max_pool(x, 3, 1, 1)))
-    assert architecture.fingerprint == "64ceb86f9f1b2c628774a39ff2f4cf60"
+    assert architecture.fingerprint == "fba8019aa5a49df210f330687ea05463"

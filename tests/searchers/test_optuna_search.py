@@ -140,7 +140,7 @@ def test_infeasible_suggestions_are_repaired(sampler: str, options: dict[str, An
     repaired = sum(bool(p.note) for p in proposals(events))
     assert all(p.note in ({}, {"repaired": True}) for p in proposals(events))
     # To repair takes ten suggestions, some draws of a random genotype, at most six answers.
-    assert 10 * repaired <= toy.rejected <= asks * (10 + 30 + 6)
+    assert 10 * repaired <= toy.rejected.total() <= asks * (10 + 30 + 6)
     if options.get("multivariate") is False:
         assert repaired > 0
 

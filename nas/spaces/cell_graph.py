@@ -1,0 +1,76 @@
+"""A cell as the literature draws it: a small directed acyclic graph with operations on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nas.architecture.fingerprint import CanonicalGraph, Sum, total
+
+ZERO, IDENTITY = "none", "skip_connect"
+
+
+@dataclass(frozen=True)
+class CellGraph:
+    """A labelled graph whose nodes are in topological order.
+
+    Attributes:
+        inputs: how many of the first nodes are inputs of the cell; the last node is its output.
+        labels: the operation of every node; "" for a plain state.
+        edges: ``(source, target, operation)``; "" for a plain edge. What enters a node is summed.
+
+    The operations "none" and "skip_connect" are zero and identity.
+    """
+
+    inputs: int
+    labels: tuple[str, ...]
+    edges: tuple[tuple[int, int, str], ...]
+
+    def paths(self) -> Iterator[tuple[str, ...]]:
+        """The operations along every path from an input to the output, an input's number first.
+
+        The path encoding of White et al. 2021 (BANANAS, arXiv:1910.11858, section 3) is the set
+        of them. Paths over a "none" edge are left out.
+        """
+        leaving: dict[int, list[tuple[int, str]]] = {}
+        for source, target, operation in self.edges:
+            if operation != ZERO:
+                leaving.setdefault(source, []).append((target, operation))
+
+        def walk(node: int, so_far: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+            if node == len(self.labels) - 1:
+                yield so_far
+            for target, operation in leaving.get(node, ()):
+                passed = filter(None, (operation, self.labels[target]))
+                yield from walk(target, (*so_far, *passed))
+
+        for start in range(self.inputs):
+            yield from walk(start, (f"input{start}",))
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that cells share exactly where they compute the same.
+
+        The form that is hashed is that of architectures
+        (:class:`nas.architecture.fingerprint.CanonicalGraph`): identities contracted, sums
+        flattened, zeros and what only they feed left out.
+        """
+        graph = CanonicalGraph([b"input%d" % index for index in range(self.inputs)])
+        entering: list[list[Sum]] = [[] for _ in self.labels]
+        edges = sorted(self.edges)
+        position = 0
+        value: Sum = {}
+        for node, label in enumerate(self.labels):
+            value = graph.inputs[node] if node < self.inputs else total(entering[node])
+            if label:
+                value = graph.apply(label.encode(), [value])
+            while position < len(edges) and edges[position][0] == node:
+                _, target, operation = edges[position]
+                position += 1
+                if operation == ZERO:
+                    continue
+                plain = operation in ("", IDENTITY)
+                entering[target].append(
+                    value if plain else graph.apply(operation.encode(), [value])
+                )
+        return graph.hash([value])
