@@ -15,6 +15,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from nas.architecture.builder import Builder
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import Activation
 from nas.errors import InputError
 from nas.spaces.search_space import Choose, Genotype, Infeasible, Option, SearchSpace, Size
 from tests.spaces.chance import assert_distributed
@@ -441,3 +444,75 @@ def test_a_genotype_of_another_space_cannot_mutate() -> None:
     space = space_of(lambda choose: choose("a", [1, 2]))
     with pytest.raises(InputError, match=r"choice 'b' is not asked: .* is of another space"):
         space.mutate({"b": 1}, rng())
+
+
+# --- what only asks ----------------------------------------------------------------------------
+
+
+def lazy(builds: list[str]) -> SearchSpace:
+    """Builds a one-node network of the activation asked for, and writes down that it did."""
+    functions = ("relu", "tanh", "relu6")
+
+    def function(choose: Choose) -> Callable[[], Architecture]:
+        name = choose("activation", functions)
+        choose("twice", (0, 1))
+
+        def build() -> Architecture:
+            builds.append(name)
+            g = Builder((3,))
+            return g.build(g.activation(g.input, name))
+
+        return build
+
+    return SearchSpace(function, "lazy")
+
+
+def test_nothing_is_built_before_decoding() -> None:
+    builds: list[str] = []
+    space = lazy(builds)
+    genotype = space.sample(rng())
+    child = space.mutate(genotype, rng())
+    space.crossover(genotype, child, rng())
+    assert child in list(space.neighbors(genotype))
+    assert space.size() == Size(6, exact=True)
+    space.validate(space.from_string(space.to_string(child)))
+    assert builds == []
+    assert space.decode(child).nodes[0].operation == Activation(str(child["activation"]))
+    assert builds == [child["activation"]]
+
+
+def test_identity_is_the_architectures_and_remembered() -> None:
+    builds: list[str] = []
+    space = lazy(builds)
+    identities = {
+        space.to_string(g): space.identity(g) for _ in range(2) for g in space.enumerate()
+    }
+    assert len(identities) == len(builds) == 6
+    assert len(set(identities.values())) == 3
+    for text, identity in identities.items():
+        assert space.decode(space.from_string(text)).fingerprint == identity
+
+
+def test_without_a_notation_a_genotype_is_written_as_json() -> None:
+    space = lazy([])
+    assert space.to_string({"activation": "relu", "twice": 0}) == '{"activation":"relu","twice":0}'
+    assert space.from_string('{"twice": 0, "activation": "relu"}') == {
+        "activation": "relu",
+        "twice": 0,
+    }
+    for text, fault in {
+        "relu": "not a genotype in JSON: .*'relu'",
+        "[1]": "an object of choices, got '\\[1\\]'",
+        '{"activation": "selu", "twice": 0}': "choice 'activation': 'selu' is not an option",
+    }.items():
+        with pytest.raises(InputError, match=fault):
+            space.from_string(text)
+
+
+def test_a_list_of_options_is_checked_each_time() -> None:
+    options: list[int] = [1, 2]
+    space = space_of(lambda choose: choose("x", options))
+    space.sample(rng())
+    options.append(1)
+    with pytest.raises(ValueError, match="an option is given twice"):
+        space.sample(rng())
