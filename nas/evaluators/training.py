@@ -50,7 +50,7 @@ def evaluate(
 
     Returns ``validation_accuracy`` (a fraction), ``validation_loss`` and ``train_loss`` (nats) of
     the last epoch, ``epochs``, ``train_seconds``, ``evaluation_seconds``, ``curve`` (an entry an
-    epoch), ``device`` (what "auto" became), ``data_checksum`` (the split's).
+    epoch), ``device`` and ``precision`` (what "auto" became), ``data_checksum`` (the split's).
     Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
     ``fvcore_uncounted`` (the operators that it does not count).
 
@@ -82,6 +82,7 @@ def evaluate(
         "evaluation_seconds": result.evaluation_seconds,
         "curve": [asdict(epoch) for epoch in result.curve],
         "device": device,
+        "precision": result.precision,
         "data_checksum": images.checksum,
     }
     if trial.test:
@@ -121,8 +122,9 @@ def _check_fit(architecture: Architecture, images: data.SearchData) -> None:
             f"the architecture returns {architecture.output_shape}, the data set has "
             f"{images.classes} classes"
         )
-    if len(architecture.outputs) > 1:
-        raise InputError(
-            f"the architecture has {len(architecture.outputs)} outputs, training takes one: "
-            "Architecture.inference() leaves auxiliary heads out"
-        )
+    for head in architecture.outputs[1:]:
+        if architecture.shapes[head] != architecture.output_shape:
+            raise InputError(
+                f"auxiliary head {head!r} returns {architecture.shapes[head]}, the main output "
+                f"{architecture.output_shape}: they must be alike"
+            )

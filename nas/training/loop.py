@@ -4,9 +4,11 @@ Nothing in a step waits for the device: losses add up there and are read once an
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.functional import pad as padded
 
+from nas.architecture.modules import DropPath
 from nas.training.data import Part, SearchData
 from nas.training.initialization import initialize
+from nas.training.optimization import WeightAverage, make_optimizer
+from nas.training.precision import Precision, resolve_precision
 from nas.training.recipe import Recipe
 
 EVALUATION_BATCH = 512
@@ -44,10 +49,15 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A trained network (on the device) and its learning curve."""
+    """A trained network (on the device) and its learning curve.
+
+    ``network`` holds the average of the weights where the recipe has one. ``precision`` is what
+    the recipe's became on this device.
+    """
 
     network: nn.Module
     curve: tuple[Epoch, ...]
+    precision: Precision
 
     @property
     def train_seconds(self) -> float:
@@ -60,6 +70,173 @@ class TrainResult:
         return sum(epoch.evaluation_seconds for epoch in self.curve)
 
 
+class Trainer:
+    """The training of one network, an epoch at a time, to and from checkpoints.
+
+    Args:
+        build: makes the network; called once, inside the seeded region, so the initial weights
+            are of ``seed``. A network that returns several outputs in training mode has auxiliary
+            heads behind the first.
+        data: images of the network's input shape.
+        recipe: all hyperparameters.
+        seed: decides initial weights, the order of images, augmentation and dropout. Order and
+            augmentation do not depend on the network. On a CPU the result is the same bit for bit
+            for the same number of threads.
+        device: a torch device, as "cpu" or "cuda".
+
+    Attributes:
+        curve: the epochs so far.
+        precision: what the recipe's became on this device.
+
+    torch's global generators are left as they are. Between two epochs everything is in
+    :meth:`state_dict`: on a CPU, a trainer that loads it goes on bit for bit.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], nn.Module],
+        data: SearchData,
+        recipe: Recipe,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        self._device = torch.device(device)
+        self._data = data
+        self._recipe = recipe
+        weights, order = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
+        self._generator = torch.Generator(self._device).manual_seed(order)
+        self._random: list[Tensor] | None = None
+        self.curve: list[Epoch] = []
+        with self._randomness():
+            torch.manual_seed(weights)
+            built = build()
+            initialize(built, recipe.initialization)
+            # Random until the first epoch: dropout goes on from where the weights left off.
+        self._network: nn.Module = built.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._optimizer = make_optimizer(self._network, recipe)
+        decay = recipe.weight_average
+        self._average = WeightAverage(self._network, decay) if decay is not None else None
+        self.precision = resolve_precision(recipe.precision, self._network, self._device)
+        self._images, self._labels = on_device(data.train, self._device)
+        self._normalize = normalizer(data, self._device)
+        paths = [module for module in self._network.modules() if isinstance(module, DropPath)]
+        self._drop_paths = [(module, module.probability) for module in paths]
+
+    @property
+    def network(self) -> nn.Module:
+        """The network as it is evaluated: the average of its weights where there is one."""
+        return self._network if self._average is None else self._average.network
+
+    def run(self, until: int, on_epoch: Callable[[Epoch], None] | None = None) -> TrainResult:
+        """Trains to the end of epoch ``until``, counted from 1.
+
+        The recipe's schedules are those of all its epochs, so that training may go on later.
+        ``on_epoch`` hears of every epoch; an exception that it raises ends the training.
+        Raises :class:`Diverged`.
+        """
+        while len(self.curve) < until:
+            point = self._epoch(len(self.curve) + 1)
+            self.curve.append(point)
+            if on_epoch is not None:
+                on_epoch(point)
+        return TrainResult(self.network, tuple(self.curve), self.precision)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next epoch depends on: tensors and plain values, for ``torch.save``."""
+        average = self._average
+        return {
+            "curve": [asdict(epoch) for epoch in self.curve],
+            "network": self._network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "average": average and {"network": average.network.state_dict(),
+                                    "updates": average.updates},
+            "generator": self._generator.get_state(),
+            "random": self._random,
+            "precision": self.precision,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what :meth:`state_dict` of a trainer with the same arguments gave."""
+        self.curve = [Epoch(**epoch) for epoch in state["curve"]]
+        self._network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._average is not None:
+            self._average.network.load_state_dict(state["average"]["network"])
+            self._average.updates = state["average"]["updates"]
+        self._generator.set_state(state["generator"])
+        self._random = state["random"]
+        self.precision = state["precision"]
+
+    def _epoch(self, epoch: int) -> Epoch:
+        with self._randomness():
+            started = perf_counter()
+            train_loss = self._train_epoch(epoch)
+            trained = perf_counter()
+            loss, accuracy = measure(self.network, self._data.validation, self._data)
+        return Epoch(
+            epoch=epoch,
+            train_loss=train_loss,
+            validation_loss=_finite(loss, "validation", epoch),
+            validation_accuracy=accuracy,
+            train_seconds=trained - started,
+            evaluation_seconds=perf_counter() - trained,
+        )
+
+    def _train_epoch(self, epoch: int) -> float:
+        recipe, network, labels = self._recipe, self._network, self._labels
+        network.train()
+        total = torch.zeros((), device=self._device)
+        order = torch.randperm(len(labels), generator=self._generator, device=self._device)
+        batches = batch_bounds(len(labels), recipe.batch_size)
+        for step, (first, last) in enumerate(batches, start=(epoch - 1) * len(batches)):
+            for group in self._optimizer.param_groups:
+                group["lr"] = recipe.learning_rate_at(step, len(batches))
+            self._schedule_drop_path(step / (recipe.epochs * len(batches)))
+            chosen = order[first:last]
+            images = augment(self._images[chosen], recipe, self._generator)
+            loss = self._loss(self._normalize(images), labels[chosen])
+            self._optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            if recipe.gradient_clip is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
+            self._optimizer.step()
+            if self._average is not None:
+                self._average.update()
+            total += loss.detach() * (last - first)
+        return _finite(total.item() / len(labels), "training", epoch)
+
+    def _loss(self, images: Tensor, truth: Tensor) -> Tensor:
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            scores = self._network(images)
+        main, *heads = scores if isinstance(scores, tuple) else (scores,)
+        smoothing, weight = self._recipe.label_smoothing, self._recipe.auxiliary_weight
+        loss = cross_entropy(main.float(), truth, label_smoothing=smoothing)
+        for head in heads:
+            loss = loss + weight * cross_entropy(head.float(), truth, label_smoothing=smoothing)
+        return loss
+
+    def _schedule_drop_path(self, progress: float) -> None:
+        if self._recipe.drop_path_schedule == "linear":
+            for module, probability in self._drop_paths:
+                module.probability = probability * progress
+
+    @contextmanager
+    def _randomness(self) -> Iterator[None]:
+        """Inside, torch's global generators are this training's own; outside, as they were."""
+        cuda = self._device.type == "cuda"
+        with torch.random.fork_rng([torch.cuda.current_device()] if cuda else []):
+            if self._random is not None:
+                torch.set_rng_state(self._random[0])
+                if cuda:
+                    torch.cuda.set_rng_state(self._random[1])
+            try:
+                yield
+            finally:
+                self._random = [torch.get_rng_state()]
+                if cuda:
+                    self._random.append(torch.cuda.get_rng_state())
+
+
 def train(
     build: Callable[[], nn.Module],
     data: SearchData,
@@ -68,69 +245,8 @@ def train(
     device: str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> TrainResult:
-    """Train a new network on ``data`` by ``recipe``.
-
-    Args:
-        build: makes the network; called once, inside the seeded region, so the initial weights
-            are of ``seed``.
-        data: images of the network's input shape.
-        recipe: all hyperparameters.
-        seed: decides initial weights, the order of images, augmentation and dropout. Order and
-            augmentation do not depend on the network. On a CPU the result is the same bit for bit
-            for the same number of threads.
-        device: a torch device, as "cpu" or "cuda".
-        on_epoch: hears of every epoch; an exception that it raises ends the training.
-
-    torch's global generators are as before when this returns. Raises :class:`Diverged`.
-    """
-    target = torch.device(device)
-    devices = [torch.cuda.current_device()] if target.type == "cuda" else []
-    weights_seed, data_seed = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
-    generator = torch.Generator(target).manual_seed(data_seed)
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(weights_seed)
-        built = build()
-        initialize(built, recipe.initialization)
-        network: nn.Module = built.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = make_optimizer(network, recipe)
-        images, labels = _on_device(data.train, target)
-        normalize = normalizer(data, target)
-        batches = batch_bounds(len(labels), recipe.batch_size)
-        curve = []
-        for epoch in range(1, recipe.epochs + 1):
-            started = perf_counter()
-            network.train()
-            total = torch.zeros((), device=target)
-            order = torch.randperm(len(labels), generator=generator, device=target)
-            for number, (first, last) in enumerate(batches, start=(epoch - 1) * len(batches)):
-                for group in optimizer.param_groups:
-                    group["lr"] = recipe.learning_rate_at(number, len(batches))
-                chosen = order[first:last]
-                batch = normalize(augment(images[chosen], recipe, generator))
-                loss = cross_entropy(
-                    network(batch), labels[chosen], label_smoothing=recipe.label_smoothing
-                )
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                if recipe.gradient_clip is not None:
-                    nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
-                optimizer.step()
-                total += loss.detach() * (last - first)
-            train_loss = _finite(total.item() / len(labels), "training", epoch)
-            trained = perf_counter()
-            loss_now, accuracy = measure(network, data.validation, data)
-            point = Epoch(
-                epoch=epoch,
-                train_loss=train_loss,
-                validation_loss=_finite(loss_now, "validation", epoch),
-                validation_accuracy=accuracy,
-                train_seconds=trained - started,
-                evaluation_seconds=perf_counter() - trained,
-            )
-            curve.append(point)
-            if on_epoch is not None:
-                on_epoch(point)
-    return TrainResult(network, tuple(curve))
+    """Train a new network on ``data`` for all epochs of ``recipe``: see :class:`Trainer`."""
+    return Trainer(build, data, recipe, seed, device).run(recipe.epochs, on_epoch)
 
 
 @torch.inference_mode()
@@ -142,7 +258,7 @@ def measure(network: nn.Module, part: Part, data: SearchData) -> tuple[float, fl
     network.eval()
     device = next(network.parameters()).device
     normalize = normalizer(data, device)
-    images, labels = _on_device(part, device)
+    images, labels = on_device(part, device)
     loss = torch.zeros((), device=device)
     correct = torch.zeros((), device=device, dtype=torch.int64)
     for first in range(0, len(labels), EVALUATION_BATCH):
@@ -195,34 +311,8 @@ def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], images], strict=True))
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer: one parameter group that decays, one that does not.
-
-    Norms and biases are the parameters of at most one dimension, as timm takes them; so is a
-    layer scale, whose other axes are 1.
-    """
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
-    for parameter in network.parameters():
-        many_to_one = parameter.ndim > 1 and parameter[0].numel() > 1
-        (decayed if many_to_one or recipe.decay_norm_and_bias else kept).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": kept, "weight_decay": 0.0},
-    ]
-    if recipe.optimizer == "adamw":
-        betas = (recipe.momentum, 0.999)
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=betas, fused=True)
-    return torch.optim.SGD(
-        groups,
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
-        fused=True,
-    )
-
-
-def _on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
+def on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The images, uint8, and labels of a part, in the device's memory."""
     return torch.from_numpy(part.images).to(device), torch.from_numpy(part.labels).to(device)
 
 

@@ -36,11 +36,18 @@ class Recipe(Config):
         "`reference`: a classic's by the scheme of its own reference or paper, any other "
         "network's as torch does; rows of a table then differ in this, too.",
     )
-    optimizer: Literal["sgd", "adamw"] = Field(description="SGD is with Nesterov momentum.")
+    optimizer: Literal["sgd", "adamw", "rmsprop"] = Field(
+        description="SGD is with Nesterov momentum."
+    )
     learning_rate: Positive = Field(description="Peak learning rate.")
-    momentum: BelowOne = Field(0.9, description="SGD's momentum, AdamW's beta 1.")
+    momentum: BelowOne = Field(0.9, description="SGD's and RMSProp's momentum, AdamW's beta 1.")
+    rmsprop_decay: BelowOne = Field(0.9, description="Of RMSProp's mean of squared gradients.")
+    rmsprop_epsilon: Positive = Field(
+        1.0, description="Added to the root of that mean; 1 as Inception (Szegedy et al. 2016)."
+    )
     weight_decay: NotNegative = Field(
-        0.0, description="Times the weight: added to the gradient (SGD), decoupled (AdamW)."
+        0.0,
+        description="Times the weight: added to the gradient (SGD, RMSProp), decoupled (AdamW).",
     )
     decay_norm_and_bias: bool = Field(
         False, description="Whether parameters of one dimension (norms, biases) decay as well."
@@ -61,6 +68,22 @@ class Recipe(Config):
     )
     gradient_clip: Positive | None = Field(
         None, description="Largest L2 norm of the whole gradient; null: not clipped."
+    )
+    weight_average: Inside | None = Field(
+        None,
+        description="Decay of an exponential moving average of the weights, which is what is then "
+        "evaluated; null: none.",
+    )
+    auxiliary_weight: NotNegative = Field(
+        0.4, description="Of each auxiliary head's loss, for architectures that have heads."
+    )
+    drop_path_schedule: Literal["constant", "linear"] = Field(
+        "constant",
+        description="Whether the architecture's drop path has its probability all the time, or "
+        "grows to it linearly over the training: scheduled drop path (Zoph et al. 2018).",
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="bf16 is autocast; auto: where it is faster, see `resolve_precision`."
     )
     augment: Literal["none", "shift", "shift_flip"] = Field(
         "none", description="Random shifts, or shifts and horizontal flips, of training images."

@@ -15,12 +15,14 @@ from nas.training.recipe import resolve
 SPLIT = {"train": 0.6, "validation": 0.2, "test": 0.2, "seed": 0}
 
 
-def small(input_shape: tuple[int, ...] = (1, 8, 8), classes: int = 10, heads: int = 1) -> str:
+def small(
+    input_shape: tuple[int, ...] = (1, 8, 8), classes: int = 10, heads: tuple[int, ...] = ()
+) -> str:
     g = Builder(input_shape)
     x = g.relu(g.batch_norm(g.conv(g.input, 16, kernel=3, padding="same", bias=False)))
     x = g.relu(g.batch_norm(g.conv(x, 32, kernel=3, stride=2, padding=1, bias=False)))
     x = g.flatten(x)
-    outputs = [g.linear(x, classes) for _ in range(heads)]
+    outputs = [g.linear(x, size) for size in (classes, *heads)]
     architecture: Architecture = g.build(*outputs)
     return architecture.to_json()
 
@@ -61,6 +63,7 @@ def test_an_architecture_learns_the_digits_and_the_result_is_plain() -> None:
     for name in ("validation_accuracy", "validation_loss", "train_loss"):
         assert observation[name] == heard[-1][name]
     assert observation["device"] == "cpu"
+    assert observation["precision"] in ("fp32", "bf16")
     assert torch.get_num_threads() == 1
 
 
@@ -98,7 +101,10 @@ def test_a_warm_worker_loads_a_data_set_once(monkeypatch: pytest.MonkeyPatch) ->
     [
         ({"architecture": small((1, 16, 16))}, r"takes \(1, 16, 16\) images, .* \(1, 8, 8\)"),
         ({"architecture": small(classes=7)}, r"returns \(7,\), the data set has 10 classes"),
-        ({"architecture": small(heads=2)}, "has 2 outputs, training takes one"),
+        (
+            {"architecture": small(heads=(3,))},
+            r"head 'linear2' returns \(3,\), the main output \(10,\)",
+        ),
         ({"data": {"name": "digits"}}, "training request: data.split: Field required"),
         ({"recipe": {"preset": "none"}}, "training request: recipe.preset: unknown preset"),
         ({"device": "tpu"}, "training request: device: "),
@@ -109,6 +115,13 @@ def test_a_warm_worker_loads_a_data_set_once(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_wrong_request_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         evaluate(request(**changes))
+
+
+def test_auxiliary_heads_are_trained_with_the_network() -> None:
+    """They take part in the loss alone: accuracy is the main output's."""
+    alone, with_heads = evaluate(request()), evaluate(request(architecture=small(heads=(10, 10))))
+    assert with_heads["train_loss"] > alone["train_loss"]
+    assert with_heads["validation_accuracy"] > 0.9
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from nas.training import data, loop
+from nas.training import data, loop, optimization
 from nas.training.data import Part, SearchData
 from nas.training.loop import Epoch, train
 from nas.training.recipe import Recipe, resolve
@@ -291,7 +291,7 @@ def test_a_step_of_adamw_is_the_closed_form() -> None:
 
 def test_norms_and_biases_are_in_the_group_without_decay() -> None:
     network = small()
-    decayed, kept = loop.make_optimizer(network, recipe(weight_decay=0.3)).param_groups
+    decayed, kept = optimization.make_optimizer(network, recipe(weight_decay=0.3)).param_groups
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.3, 0.0)
     names = {id(p): name for name, p in network.named_parameters()}
     assert [names[id(p)] for p in decayed["params"]] == ["0.weight", "3.weight", "8.weight"]

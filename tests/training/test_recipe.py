@@ -122,6 +122,9 @@ def test_the_fingerprint_is_of_the_values() -> None:
         "decay_norm_and_bias": True,
         "gradient_clip": 1.0,
         "steps": [0.25],
+        "weight_average": 0.99,
+        "drop_path_schedule": "linear",
+        "precision": "fp32",
     }
     prints = {recipe().fingerprint}
     for name, value in values.items():
