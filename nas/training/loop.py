@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.nn.functional import pad as padded
 
 from nas.architecture.modules import DropPath
+from nas.training.augmentation import Pipeline
 from nas.training.data import Part, SearchData
 from nas.training.initialization import initialize
 from nas.training.optimization import WeightAverage, make_optimizer
@@ -118,6 +118,7 @@ class Trainer:
         self._average = WeightAverage(self._network, decay) if decay is not None else None
         self.precision = resolve_precision(recipe.precision, self._network, self._device)
         self._images, self._labels = on_device(data.train, self._device)
+        self._augment = Pipeline(recipe.augment, data.classes)
         self._normalize = normalizer(data, self._device)
         paths = [module for module in self._network.modules() if isinstance(module, DropPath)]
         self._drop_paths = [(module, module.probability) for module in paths]
@@ -193,8 +194,8 @@ class Trainer:
                 group["lr"] = recipe.learning_rate_at(step, len(batches))
             self._schedule_drop_path(step / (recipe.epochs * len(batches)))
             chosen = order[first:last]
-            images = augment(self._images[chosen], recipe, self._generator)
-            loss = self._loss(self._normalize(images), labels[chosen])
+            images, targets = self._augment(self._images[chosen], labels[chosen], self._generator)
+            loss = self._loss(self._normalize(images), targets)
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if recipe.gradient_clip is not None:
@@ -205,14 +206,14 @@ class Trainer:
             total += loss.detach() * (last - first)
         return _finite(total.item() / len(labels), "training", epoch)
 
-    def _loss(self, images: Tensor, truth: Tensor) -> Tensor:
+    def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             scores = self._network(images)
         main, *heads = scores if isinstance(scores, tuple) else (scores,)
         smoothing, weight = self._recipe.label_smoothing, self._recipe.auxiliary_weight
-        loss = cross_entropy(main.float(), truth, label_smoothing=smoothing)
+        loss = cross_entropy(main.float(), targets, label_smoothing=smoothing)
         for head in heads:
-            loss = loss + weight * cross_entropy(head.float(), truth, label_smoothing=smoothing)
+            loss = loss + weight * cross_entropy(head.float(), targets, label_smoothing=smoothing)
         return loss
 
     def _schedule_drop_path(self, progress: float) -> None:
@@ -270,7 +271,7 @@ def measure(network: nn.Module, part: Part, data: SearchData) -> tuple[float, fl
 
 
 def normalizer(data: SearchData, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """From uint8 [N, C, H, W] to float32: less the training mean, over the standard deviation."""
+    """From pixels [N, C, H, W] to float32: less the training mean, over the standard deviation."""
     mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (data.mean, data.std))
 
     def normalize(images: Tensor) -> Tensor:
@@ -278,25 +279,6 @@ def normalizer(data: SearchData, device: torch.device) -> Callable[[Tensor], Ten
         return pixels.sub_(mean).div_(std)
 
     return normalize
-
-
-def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """A batch [N, C, H, W] with the recipe's augmentation, drawn for each image by itself."""
-    if recipe.augment == "none":
-        return images
-    n, device = len(images), images.device
-    offsets = torch.randint(2 * recipe.pad + 1, (2, n), generator=generator, device=device)
-    images = crop(padded(images, [recipe.pad] * 4), offsets, images.shape[2:])
-    if recipe.augment == "shift_flip":
-        flipped = torch.rand(n, generator=generator, device=device) < 0.5
-        images = torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
-    return images
-
-
-def crop(images: Tensor, offsets: Tensor, size: torch.Size) -> Tensor:
-    """From every image [C, H, W] the window of ``size`` at its ``offsets`` [2, N] (row, column)."""
-    windows = images.unfold(2, size[0], 1).unfold(3, size[1], 1)
-    return windows[torch.arange(len(images), device=images.device), :, offsets[0], offsets[1]]
 
 
 def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:

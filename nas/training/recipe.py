@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from nas.configuration import Config, validate
+from nas.configuration import Config, Named, defaults, validate, validate_options
 from nas.errors import InputError
 from nas.registry import unknown
 
@@ -85,10 +85,11 @@ class Recipe(Config):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="bf16 is autocast; auto: where it is faster, see `resolve_precision`."
     )
-    augment: Literal["none", "shift", "shift_flip"] = Field(
-        "none", description="Random shifts, or shifts and horizontal flips, of training images."
+    augment: tuple[Named, ...] = Field(
+        (),
+        description="Transformations of training images, in order, by name and options: see "
+        "`nas.training.augmentation`.",
     )
-    pad: int = Field(4, ge=0, description="Largest shift either way, in pixels; black moves in.")
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> "Recipe":
@@ -165,11 +166,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "warmup_epochs": 1.0,
         "gradient_clip": 1.0,
         "initialization": "kaiming_normal",
-        "augment": "shift",
-        "pad": 1,
+        "augment": [{"name": "shift", "pixels": 1}],
     },
-    # The classic 200 epochs: Zagoruyko & Komodakis, arXiv:1605.07146, section 3. Deviation: black
-    # pixels move in with a shift (as He et al., arXiv:1512.03385, section 4.2), not reflections.
+    # The classic 200 epochs: Zagoruyko & Komodakis, arXiv:1605.07146, section 3.
     "cifar": {
         "epochs": 200,
         "batch_size": 128,
@@ -181,8 +180,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": "step",
         "steps": [0.3, 0.6, 0.8],
         "step_factor": 0.2,
-        "augment": "shift_flip",
-        "pad": 4,
+        "augment": [{"name": "shift", "pixels": 4, "fill": "reflect"}, "flip"],
     },
 }
 
@@ -192,10 +190,36 @@ def resolve(data: Any, source: str | Path, where: str = "recipe") -> Recipe:
 
     Raises :class:`InputError` naming the file ``source`` and the key path under ``where``.
     """
-    if not isinstance(data, dict) or "preset" not in data:
-        return validate(Recipe, data, source, where)
-    overrides = dict(data)
-    preset = overrides.pop("preset")
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise InputError(f"{source}: {where}.preset: {unknown('preset', preset, PRESETS)}")
-    return validate(Recipe, {**PRESETS[preset], **overrides}, source, where)
+    values = data
+    if isinstance(data, dict) and "preset" in data:
+        preset = data["preset"]
+        if not isinstance(preset, str) or preset not in PRESETS:
+            raise InputError(f"{source}: {where}.preset: {unknown('preset', preset, PRESETS)}")
+        given = {key: value for key, value in data.items() if key != "preset"}
+        values = {**PRESETS[preset], **given}
+    recipe = validate(Recipe, values, source, where)
+    if not recipe.augment:
+        return recipe
+    steps = _complete(recipe.augment, source, f"{where}.augment")
+    return recipe.model_copy(update={"augment": steps})
+
+
+def _complete(steps: tuple[Named, ...], source: str | Path, where: str) -> tuple[Named, ...]:
+    """The steps, checked, with every default written out: so a default is no other recipe."""
+    from nas.training.augmentation import MIXTURES, TRANSFORMATIONS  # brings torch
+
+    complete = []
+    for position, step in enumerate(steps):
+        place = f"{where}.{position}"
+        if step.name not in TRANSFORMATIONS:
+            message = unknown("transformation", step.name, TRANSFORMATIONS)
+            raise InputError(f"{source}: {place}.name: {message}")
+        function = TRANSFORMATIONS[step.name]
+        given = validate_options(function, step.options, source, place)
+        complete.append(Named(name=step.name, **{**defaults(function), **given}))
+        if step.name not in MIXTURES and any(s.name in MIXTURES for s in steps[:position]):
+            raise InputError(
+                f"{source}: {place}: {step.name} stands behind a mixture of images; "
+                f"{' and '.join(MIXTURES)} come last"
+            )
+    return tuple(complete)

@@ -110,9 +110,9 @@ def test_a_small_network_learns_the_digits(digits: SearchData) -> None:
     assert heard[-1].validation_loss == pytest.approx(loss, rel=1e-4)
 
 
-@pytest.mark.parametrize("augment", ["none", "shift_flip"])
+@pytest.mark.parametrize("augment", [[], ["shift", "flip", "mixup"]], ids=["plain", "augmented"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_seed_decides_all(digits: SearchData, augment: str, optimizer: str) -> None:
+def test_a_seed_decides_all(digits: SearchData, augment: list[str], optimizer: str) -> None:
     how = recipe(epochs=2, augment=augment, optimizer=optimizer, learning_rate=0.01)
 
     def run(seed: int) -> tuple[list[list[float]], list[Tensor]]:
@@ -185,7 +185,7 @@ def test_batches_hold_every_image_and_never_one_alone(images: int, batch_size: i
 
 
 def test_every_epoch_sees_every_image_once_in_an_order_of_its_own() -> None:
-    how = recipe(epochs=2, batch_size=4, augment="none")
+    how = recipe(epochs=2, batch_size=4, augment=[])
     pool = few(13)  # 4 + 4 + 5
     network = train(Watched, pool, how, seed=0).network
     assert isinstance(network, Watched)
@@ -255,7 +255,7 @@ def test_a_step_of_sgd_is_the_closed_form(
         decay_norm_and_bias=decay_all,
         label_smoothing=smoothing,
         gradient_clip=clip,
-        augment="none",
+        augment=[],
     )
     loss, before, after = one_step(pool, how)
     expected, *gradients = closed_form(pool, before, smoothing)
@@ -279,7 +279,7 @@ def test_a_step_of_adamw_is_the_closed_form() -> None:
         warmup_epochs=0.0,
         learning_rate=0.01,
         weight_decay=0.5,
-        augment="none",
+        augment=[],
     )
     _, before, after = one_step(pool, how)
     _, *gradients = closed_form(pool, before, 0.0)
@@ -312,67 +312,6 @@ def test_the_schedule_reaches_the_optimizer(monkeypatch: pytest.MonkeyPatch) -> 
     assert rates == [{how.learning_rate_at(i, 5)} for i in range(15)]
 
 
-# --- augmentation ---
-
-
-@given(
-    pad=st.integers(0, 4),
-    channels=st.sampled_from([1, 3]),
-    height=st.integers(4, 9),
-    width=st.integers(4, 9),
-    seed=st.integers(0, 100),
-)
-def test_a_shift_is_a_translation_into_black(
-    pad: int, channels: int, height: int, width: int, seed: int
-) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(1, 256, (6, channels, height, width), dtype=torch.uint8)
-    shifted = loop.augment(images, recipe(augment="shift", pad=pad), generator)
-    assert shifted.shape == images.shape
-    assert shifted.dtype == torch.uint8
-    if pad == 0:
-        assert torch.equal(shifted, images)
-    for image, moved in zip(images, shifted, strict=True):
-        assert any(
-            torch.equal(moved, translated(image, down, right))
-            for down in range(-pad, pad + 1)
-            for right in range(-pad, pad + 1)
-        )
-
-
-def translated(image: Tensor, down: int, right: int) -> Tensor:
-    result = torch.zeros_like(image)
-    _, height, width = image.shape
-    for row in range(height):
-        for column in range(width):
-            if 0 <= row - down < height and 0 <= column - right < width:
-                result[:, row, column] = image[:, row - down, column - right]
-    return result
-
-
-def test_shifts_and_flips_are_uniform_and_each_images_own() -> None:
-    image = torch.zeros(1, 1, 5, 5, dtype=torch.uint8)
-    image[0, 0, 2, 2] = 9
-    generator = torch.Generator().manual_seed(0)
-    shifted = loop.augment(image.expand(9000, -1, -1, -1), recipe(augment="shift"), generator)
-    # pad 1: nine places, each with probability 1/9.
-    counts = (shifted[:, 0] == 9).sum(0)
-    assert counts.sum() == 9000
-    assert torch.all((counts[1:4, 1:4] - 1000).abs() < 150)  # five standard deviations
-    image[0, 0] = torch.arange(25).view(5, 5)
-    how = recipe(augment="shift_flip", pad=0)
-    flipped = loop.augment(image.expand(1000, -1, -1, -1), how, generator)
-    same = (flipped == image).flatten(1).all(1)
-    mirrored = (flipped == image.flip(3)).flatten(1).all(1)
-    assert torch.all(same ^ mirrored)
-    assert 420 < same.sum() < 580
-
-
-def test_no_augmentation_is_the_identity() -> None:
-    images = torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8)
-    assert loop.augment(images, recipe(augment="none"), torch.Generator()) is images
-
-
 def test_validation_images_are_not_augmented(digits: SearchData) -> None:
     network = train(linear, digits, recipe(epochs=1), seed=0).network
     first, second = (loop.measure(network, digits.validation, digits) for _ in range(2))
@@ -381,5 +320,7 @@ def test_validation_images_are_not_augmented(digits: SearchData) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_the_same_code_trains_on_a_gpu(digits: SearchData) -> None:
-    result = train(small, digits, recipe(epochs=4, augment="shift_flip"), seed=0, device="cuda")
+    result = train(
+        small, digits, recipe(epochs=4, augment=["shift", "flip"]), seed=0, device="cuda"
+    )
     assert result.curve[-1].validation_accuracy > 0.9

@@ -25,7 +25,7 @@ SGD = {
 
 
 def recipe(**overrides: Any) -> Recipe:
-    return resolve({**SGD, "augment": "none", **overrides}, "c.yaml")
+    return resolve({**SGD, "augment": [], **overrides}, "c.yaml")
 
 
 def ours(recipe: Recipe, steps_per_epoch: int = 1) -> list[float]:
@@ -118,7 +118,7 @@ def test_the_fingerprint_is_of_the_values() -> None:
         "optimizer": "adamw",
         "initialization": "xavier_normal",
         "schedule": "step",
-        "augment": "shift_flip",
+        "augment": ["flip"],
         "decay_norm_and_bias": True,
         "gradient_clip": 1.0,
         "steps": [0.25],
@@ -154,6 +154,19 @@ def test_the_fingerprint_is_of_the_values() -> None:
         ({"gradient_clip": 0.0}, "c.yaml: recipe.gradient_clip: "),
         ({"optimizer": "adam"}, "c.yaml: recipe.optimizer: "),
         ({"augment": "flip"}, "c.yaml: recipe.augment: "),
+        (
+            {"augment": ["flop"]},
+            "c.yaml: recipe.augment.0.name: unknown transformation 'flop' (did you mean 'flip'",
+        ),
+        (
+            {"augment": ["flip", {"name": "cutout"}]},
+            "c.yaml: recipe.augment.1.size: Field required",
+        ),
+        (
+            {"augment": [{"name": "shift", "fill": "white"}]},
+            "c.yaml: recipe.augment.0.fill: Input should be 'black' or 'reflect', got 'white'",
+        ),
+        ({"augment": ["mixup", "flip"]}, "recipe.augment.1: flip stands behind a mixture"),
         ({"steps": [0.5, 1.5]}, "c.yaml: recipe.steps.1: "),
         ({"warmup_epochs": 9.0}, "warmup_epochs must be at most epochs (8), got 9.0"),
         ({"schedule": "one_cycle", "warmup_epochs": 0.0}, "must be above 0 and below epochs"),

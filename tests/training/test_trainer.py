@@ -53,7 +53,7 @@ def same_weights(a: nn.Module, b: nn.Module) -> bool:
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
 def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(optimizer: str) -> None:
     """Through a file, with dropout, augmentation, averaged weights and a schedule."""
-    how = recipe(optimizer=optimizer, weight_average=0.9, augment="shift_flip")
+    how = recipe(optimizer=optimizer, weight_average=0.9, augment=["shift", "flip"])
     images = digits()
     whole = train(small, images, how, seed=5)
     first = Trainer(small, images, how, seed=5)
@@ -130,7 +130,7 @@ def test_an_auxiliary_head_adds_its_weighted_loss() -> None:
     """One whole-batch step of plain gradient descent, by hand."""
     images = few(8)
     how = recipe(
-        optimizer="sgd", momentum=0.0, learning_rate=0.1, epochs=1, batch_size=8, augment="none",
+        optimizer="sgd", momentum=0.0, learning_rate=0.1, epochs=1, batch_size=8, augment=[],
         gradient_clip=None, weight_decay=0.0, schedule="constant", warmup_epochs=0.0,
         auxiliary_weight=0.3, precision="fp32",
     )  # fmt: skip
@@ -211,7 +211,7 @@ def test_bf16_follows_fp32_within_a_band() -> None:
     images = digits()
     curves = []
     for asked in ("fp32", "bf16"):
-        how = recipe(precision=asked, augment="none", batch_size=32, learning_rate=2e-3)
+        how = recipe(precision=asked, augment=[], batch_size=32, learning_rate=2e-3)
         result = train(lambda: compile(architecture), images, how, seed=0)
         assert result.precision == asked
         assert all(p.dtype == torch.float32 for p in result.network.parameters())

@@ -1,0 +1,334 @@
+"""Augmentation of a whole batch on the device, drawn for each image by itself.
+
+A recipe lists transformations by name, with their keyword-only arguments as options; they are
+applied in that order. Each takes and returns a batch ``[N, C, H, W]`` of pixels from 0 to 255,
+uint8 until one of them makes them float32. Black comes in from outside the image unless told
+otherwise. :func:`mixup` and :func:`cutmix` mix images, and their labels alike: they come last.
+
+Our own, because the libraries at hand draw from torch's global generator, and most work on one
+image at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+from torch.nn.functional import affine_grid, grid_sample, interpolate, one_hot, pad
+
+from nas.configuration import Named
+from nas.errors import InputError
+from nas.registry import Registry
+
+Share = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Whole = Annotated[int, Field(ge=1)]
+Range = tuple[Positive, Positive]
+
+TRANSFORMATIONS = Registry(
+    "transformation",
+    {
+        name: f"nas.training.augmentation:{name}"
+        for name in (
+            "shift", "flip", "resized_crop", "rotate", "shear", "elastic",
+            "brightness", "contrast", "saturation", "lighting", "cutout", "mixup", "cutmix",
+        )
+    } | {"rand_augment": "nas.training.rand_augment:rand_augment"},
+)  # fmt: skip
+"""What an entry of a recipe's ``augment`` may name."""
+
+MIXTURES = ("mixup", "cutmix")
+
+_LUMA = (0.299, 0.587, 0.114)
+"""Of red, green and blue in what the eye takes for grey (ITU-R BT.601)."""
+
+
+class Pipeline:
+    """The transformations of a recipe, in order.
+
+    Args:
+        steps: names and options, checked.
+        classes: of the data set.
+    """
+
+    def __init__(self, steps: Sequence[Named], classes: int) -> None:
+        self._classes = classes
+        self._steps: list[Callable[..., Tensor]] = []
+        self._mixtures: list[Callable[..., tuple[Tensor, Tensor]]] = []
+        for step in steps:
+            function = partial(TRANSFORMATIONS[step.name], **step.options)
+            (self._mixtures if step.name in MIXTURES else self._steps).append(function)
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The batch transformed, and its targets: ``labels``, or ``[N, classes]`` if mixed."""
+        for step in self._steps:
+            images = step(images, generator)
+        if not self._mixtures:
+            return images, labels
+        targets = one_hot(labels, self._classes).float()
+        for mixture in self._mixtures:
+            images, targets = mixture(images, targets, generator)
+        return images, targets
+
+
+# --- geometry ---
+
+
+def shift(
+    images: Tensor,
+    generator: Generator,
+    *,
+    pixels: Whole = 4,
+    fill: Literal["black", "reflect"] = "black",
+) -> Tensor:
+    """Move by up to so many pixels on each axis: the padded crop of He et al. 2016, section 4.2."""
+    n = len(images)
+    offsets = torch.randint(2 * pixels + 1, (2, n), generator=generator, device=images.device)
+    if fill == "black":
+        padded = pad(images, [pixels] * 4)
+    else:  # reflection is defined for floats only
+        padded = pad(images.float(), [pixels] * 4, mode="reflect").to(images.dtype)
+    return crop(padded, offsets, images.shape[2:])
+
+
+def flip(images: Tensor, generator: Generator, *, probability: Share = 0.5) -> Tensor:
+    """Reflect left to right."""
+    flipped = _random(images, generator) < probability
+    return torch.where(_per_image(flipped), images.flip(3), images)
+
+
+def resized_crop(
+    images: Tensor,
+    generator: Generator,
+    *,
+    area: Range = (0.08, 1.0),
+    ratio: Range = (3 / 4, 4 / 3),
+) -> Tensor:
+    """A window of random area and aspect ratio, brought to the images' size.
+
+    Szegedy et al. 2015 (arXiv:1409.4842, section 6). A window that would be larger than the image
+    on one axis is cut to it. Bilinear, without antialiasing.
+    """
+    share = _random(images, generator, *area)
+    logs = torch.tensor(ratio).log().tolist()
+    aspect = _random(images, generator, *logs).exp()
+    width = (share * aspect).sqrt().clamp(max=1.0)
+    height = (share / aspect).sqrt().clamp(max=1.0)
+    x = (1 - width) * _random(images, generator, -1, 1)
+    y = (1 - height) * _random(images, generator, -1, 1)
+    zero = torch.zeros_like(x)
+    rows = [torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)]
+    return warp(images, torch.stack(rows, 1))
+
+
+def rotate(images: Tensor, generator: Generator, *, degrees: NotNegative = 15.0) -> Tensor:
+    """Turn about the centre by up to so many degrees either way."""
+    return rotated(images, _random(images, generator, -degrees, degrees))
+
+
+def shear(images: Tensor, generator: Generator, *, degrees: NotNegative = 15.0) -> Tensor:
+    """Slant rows, and then columns, by up to so many degrees either way."""
+    images = sheared(images, _random(images, generator, -degrees, degrees), axis=0)
+    return sheared(images, _random(images, generator, -degrees, degrees), axis=1)
+
+
+def elastic(
+    images: Tensor,
+    generator: Generator,
+    *,
+    strength: NotNegative = 1.0,
+    spacing: Whole = 8,
+) -> Tensor:
+    """Warp by a smooth random field of displacements (Simard et al. 2003, section 2).
+
+    Deviation: the field is bicubic between random vectors ``spacing`` pixels apart, in place of
+    noise that is blurred. ``strength`` is their standard deviation in pixels.
+    """
+    n, _, height, width = images.shape
+    coarse = (n, 2, height // spacing + 2, width // spacing + 2)
+    vectors = torch.randn(coarse, generator=generator, device=images.device) * strength
+    field = interpolate(vectors, (height, width), mode="bicubic", align_corners=True)
+    scale = torch.tensor([2 / width, 2 / height], device=images.device)
+    identity = torch.eye(2, 3, device=images.device).expand(n, 2, 3)
+    grid = affine_grid(identity, [n, 1, height, width], align_corners=False)
+    moved = grid + field.permute(0, 2, 3, 1) * scale
+    return grid_sample(images.float(), moved, align_corners=False)
+
+
+def rotated(images: Tensor, degrees: Tensor) -> Tensor:
+    """Each image ``[C, H, W]`` turned counter-clockwise about its centre."""
+    radians = torch.deg2rad(degrees)
+    cos, sin = radians.cos(), radians.sin()
+    height, width = images.shape[2:]
+    zero = torch.zeros_like(cos)
+    # In grid_sample's coordinates, where both axes run from -1 to 1.
+    rows = [
+        torch.stack([cos, -sin * (height / width), zero], 1),
+        torch.stack([sin * (width / height), cos, zero], 1),
+    ]
+    return warp(images, torch.stack(rows, 1))
+
+
+def sheared(images: Tensor, degrees: Tensor, axis: int) -> Tensor:
+    """Each image slanted about its centre: rows slide along (axis 0), or columns (axis 1)."""
+    slope = torch.deg2rad(degrees).tan()
+    height, width = images.shape[2:]
+    one, zero = torch.ones_like(slope), torch.zeros_like(slope)
+    across = slope * (height / width) if axis == 0 else zero
+    down = slope * (width / height) if axis == 1 else zero
+    rows = [torch.stack([one, across, zero], 1), torch.stack([down, one, zero], 1)]
+    return warp(images, torch.stack(rows, 1))
+
+
+def warp(images: Tensor, matrices: Tensor) -> Tensor:
+    """Bilinear resampling where ``matrices`` [N, 2, 3] take each output place to an input place.
+
+    Coordinates are those of :func:`torch.nn.functional.affine_grid`.
+    """
+    grid = affine_grid(matrices, list(images.shape), align_corners=False)
+    return grid_sample(images.float(), grid, align_corners=False)
+
+
+def crop(images: Tensor, offsets: Tensor, size: torch.Size) -> Tensor:
+    """From every image [C, H, W] the window of ``size`` at its ``offsets`` [2, N] (row, column)."""
+    windows = images.unfold(2, size[0], 1).unfold(3, size[1], 1)
+    return windows[torch.arange(len(images), device=images.device), :, offsets[0], offsets[1]]
+
+
+# --- colour ---
+
+
+def brightness(images: Tensor, generator: Generator, *, strength: Share = 0.4) -> Tensor:
+    """Multiply pixels by 1 give or take up to ``strength``."""
+    return blended(
+        images, torch.zeros((), device=images.device), _factor(images, generator, strength)
+    )
+
+
+def contrast(images: Tensor, generator: Generator, *, strength: Share = 0.4) -> Tensor:
+    """Move pixels from, or towards, the image's mean grey."""
+    mean = grey(images).mean((1, 2, 3), keepdim=True)
+    return blended(images, mean, _factor(images, generator, strength))
+
+
+def saturation(images: Tensor, generator: Generator, *, strength: Share = 0.4) -> Tensor:
+    """Move colours from, or towards, their grey; grey images stay."""
+    return blended(images, grey(images), _factor(images, generator, strength))
+
+
+def lighting(images: Tensor, generator: Generator, *, deviation: NotNegative = 0.1) -> Tensor:
+    """Add colour along the principal components of ImageNet's pixels.
+
+    Krizhevsky et al. 2012 (AlexNet), section 4.1; each component is scaled by its standard
+    deviation and a normal variable of this ``deviation``, once an image. Deviation from the
+    paper: the components are always ImageNet's, as fb.resnet.torch gives them.
+    """
+    if images.shape[1] != 3:
+        raise InputError(f"lighting: needs colour images, got {images.shape[1]} channel(s)")
+    values = torch.tensor([0.2175, 0.0188, 0.0045], device=images.device)
+    vectors = torch.tensor(
+        [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]],
+        device=images.device,
+    )
+    drawn = torch.randn(len(images), 3, generator=generator, device=images.device) * deviation
+    change = (drawn * values) @ vectors.T * 255
+    return (images + change[:, :, None, None]).clamp(0, 255)
+
+
+def grey(images: Tensor) -> Tensor:
+    """[N, 1, H, W]: the luma of colour images, the mean of the channels of others."""
+    if images.shape[1] != 3:
+        return images.float().mean(1, keepdim=True)
+    weights = torch.tensor(_LUMA, device=images.device).view(1, 3, 1, 1)
+    return (images * weights).sum(1, keepdim=True)
+
+
+def blended(images: Tensor, base: Tensor, factor: Tensor) -> Tensor:
+    """``base`` at factor 0, the image at 1, further away beyond; cut to 0 to 255."""
+    return torch.lerp(base.expand(images.shape).float(), images.float(), _per_image(factor)).clamp(
+        0, 255
+    )
+
+
+# --- erasing and mixing ---
+
+
+def cutout(images: Tensor, generator: Generator, *, size: Whole) -> Tensor:
+    """Black out a square of side ``size`` about a random pixel, as far as it is in the image.
+
+    DeVries & Taylor 2017, arXiv:1708.04552, section 3. Deviation: black and not the mean.
+    """
+    inside = _box(images, generator, size, size)
+    return images * ~inside
+
+
+def mixup(
+    images: Tensor, targets: Tensor, generator: Generator, *, alpha: Positive = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Average each image with another of the batch, by a weight from Beta(alpha, alpha).
+
+    Zhang et al. 2018, arXiv:1710.09412, equation 1. The weight is drawn for each image.
+    """
+    weight = _beta(images, generator, alpha)
+    partner = torch.randperm(len(images), generator=generator, device=images.device)
+    mixed = torch.lerp(images[partner].float(), images.float(), _per_image(weight))
+    return mixed, torch.lerp(targets[partner], targets, weight[:, None])
+
+
+def cutmix(
+    images: Tensor, targets: Tensor, generator: Generator, *, alpha: Positive = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Paste into each image a box of another; labels are weighted by the area.
+
+    Yun et al. 2019, arXiv:1905.04899, equations 1 and 2. The box is drawn for each image.
+    """
+    side = (1 - _beta(images, generator, alpha)).sqrt()
+    height, width = images.shape[2:]
+    inside = _box(images, generator, side * height, side * width)
+    partner = torch.randperm(len(images), generator=generator, device=images.device)
+    kept = 1 - inside.float().mean((1, 2, 3))
+    mixed = torch.where(inside, images[partner], images)
+    return mixed, torch.lerp(targets[partner], targets, kept[:, None])
+
+
+def _box(images: Tensor, generator: Generator, height: Tensor | int, width: Tensor | int) -> Tensor:
+    """[N, 1, H, W], true in a box about a random pixel of each image."""
+    masks = []
+    for side, length in zip(images.shape[2:], (height, width), strict=True):
+        lengths = torch.as_tensor(length, device=images.device).view(-1, 1)
+        centre = torch.randint(side, (len(images), 1), generator=generator, device=images.device)
+        first = centre - (lengths / 2).floor()
+        places = torch.arange(side, device=images.device)
+        masks.append((places >= first) & (places < first + lengths.floor()))
+    return (masks[0][:, :, None] & masks[1][:, None, :])[:, None]
+
+
+# --- draws ---
+
+
+def _random(images: Tensor, generator: Generator, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """[N], uniform from ``low`` to ``high``."""
+    drawn = torch.rand(len(images), generator=generator, device=images.device)
+    return low + (high - low) * drawn
+
+
+def _factor(images: Tensor, generator: Generator, strength: float) -> Tensor:
+    return _random(images, generator, 1 - strength, 1 + strength)
+
+
+def _beta(images: Tensor, generator: Generator, alpha: float) -> Tensor:
+    """[N], from Beta(alpha, alpha): a gamma variable over the sum of two."""
+    shape = torch.full((2, len(images)), alpha, device=images.device)
+    gamma: Tensor = torch._standard_gamma(shape, generator=generator)
+    return gamma[0] / gamma.sum(0)
+
+
+def _per_image(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1)
