@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.errors import InputError
-from nas.training import data, datasets
+from nas.training import data
 from nas.training.data import SplitConfig
-from nas.training.datasets import Images
+from nas.training.datasets import Images, digits, idx
+from nas.training.datasets.images import resize
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 DIGITS = {"name": "digits", "split": {"train": 0.6, "validation": 0.2, "test": 0.2}}
@@ -106,7 +107,7 @@ def test_test_fraction_and_official_test_part_exclude_each_other() -> None:
         ({"split": {"train": 1.0, "validation": 0.0}}, "c.yaml: data.split.validation: "),
         ({"split": {"train": 0.6, "valid": 0.4}}, "(did you mean 'validation'?)"),
         ({"split": None}, "c.yaml: data.split: "),
-        ({"name": "mnist", "split": {"train": 0.5, "validation": 0.5}}, "c.yaml: data.root: "),
+        ({"name": "folder", "split": {"train": 0.5, "validation": 0.5}}, "c.yaml: data.root: "),
     ],
 )
 def test_a_wrong_key_is_named_with_its_path(change: dict[str, object], message: str) -> None:
@@ -125,14 +126,14 @@ def test_a_right_section_passes() -> None:
 
 
 def test_digits_are_the_published_ones() -> None:
-    digits = datasets.digits()
+    found = digits.digits()
     # https://archive.ics.uci.edu/dataset/80: the class distribution of the test half.
     counts = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
-    assert np.bincount(digits.labels).tolist() == counts
-    assert digits.images.shape == (1797, 1, 8, 8)
-    assert digits.images.dtype == np.uint8
-    assert (digits.images.min(), digits.images.max()) == (0, 255)
-    assert digits.labels.dtype == np.int64
+    assert np.bincount(found.labels).tolist() == counts
+    assert found.images.shape == (1797, 1, 8, 8)
+    assert found.images.dtype == np.uint8
+    assert (found.images.min(), found.images.max()) == (0, 255)
+    assert found.labels.dtype == np.int64
 
 
 def test_search_data_holds_train_and_validation_alone() -> None:
@@ -151,15 +152,15 @@ def test_search_data_holds_train_and_validation_alone() -> None:
 
 def test_a_constant_channel_does_not_divide_by_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     images = images_with([20])
-    monkeypatch.setattr(datasets, "digits", lambda: images)
+    monkeypatch.setattr(digits, "digits", lambda: images)
     assert data.search_data(data.resolve(DIGITS, "c.yaml")).std == (1.0,)
 
 
 @pytest.mark.parametrize("side", [3, 5, 8, 13, 16])
 def test_resizing_agrees_with_pillow(side: int) -> None:
     pillow = pytest.importorskip("PIL.Image")
-    originals = datasets.digits().images[:20]
-    resized = datasets.resize(originals, side)
+    originals = digits.digits().images[:20]
+    resized = resize(originals, side)
     assert resized.shape == (20, 1, side, side)
     for original, ours in zip(originals, resized, strict=True):
         theirs = pillow.fromarray(original[0]).resize((side, side), pillow.Resampling.BILINEAR)
@@ -185,7 +186,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_a_small_official_directory_is_read(root: Path) -> None:
-    images = datasets.mnist(root=str(root))
+    images = idx.mnist(root=str(root))
     assert images.images.shape == (60, 1, 6, 5)
     assert images.official_test == 20
     pixels = np.random.default_rng(0).integers(0, 256, (40, 6, 5), dtype=np.uint8)
@@ -220,7 +221,7 @@ def test_a_bad_file_is_named(root: Path, name: str, content: bytes | None, messa
     path = root / name
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(InputError, match=message) as error:
-        datasets.mnist(root=str(root))
+        idx.mnist(root=str(root))
     assert str(path) in str(error.value)
     assert "expected a gzipped idx file of uint8" in str(error.value)
 
@@ -230,23 +231,23 @@ def test_a_flipped_byte_is_noticed(root: Path) -> None:
     content[len(content) // 2] ^= 0xFF
     (root / IMAGES).write_bytes(content)
     with pytest.raises(InputError, match=IMAGES):
-        datasets.mnist(root=str(root))
+        idx.mnist(root=str(root))
 
 
 def test_sizes_that_disagree_are_named(root: Path) -> None:
     header = struct.pack(">HBB3I", 0, 8, 3, 40, 6, 5)
     (root / IMAGES).write_bytes(gzip.compress(header + bytes(7)))
     with pytest.raises(InputError, match="holds 7 values for a size of 40x6x5"):
-        datasets.mnist(root=str(root))
+        idx.mnist(root=str(root))
     write_idx(root / IMAGES, np.zeros((40, 5, 5), np.uint8))
     with pytest.raises(InputError, match="differ in size: 5x5 and 6x5"):
-        datasets.mnist(root=str(root))
+        idx.mnist(root=str(root))
     write_idx(root / LABELS, np.zeros(3, np.uint8))
     with pytest.raises(InputError, match="3 labels for 20 images"):
-        datasets.mnist(root=str(root))
+        idx.mnist(root=str(root))
     write_idx(root / LABELS, np.full(20, 10, np.uint8))
     with pytest.raises(InputError, match="holds label 10; expected 0 to 9"):
-        datasets.mnist(root=str(root))
+        idx.mnist(root=str(root))
 
 
 def test_the_real_fashion_mnist() -> None:
@@ -270,12 +271,12 @@ def test_the_real_mnist_test_files() -> None:
     root = SHARED / "mnist-test"
     if not (root / LABELS).exists():
         pytest.skip("the official MNIST test files are not here")
-    labels = datasets.read_idx(root / LABELS, dimensions=1)
-    images = datasets.read_idx(root / "t10k-images-idx3-ubyte.gz", dimensions=3)
+    labels = idx.read_idx(root / LABELS, dimensions=1)
+    images = idx.read_idx(root / "t10k-images-idx3-ubyte.gz", dimensions=3)
     assert images.shape == (10000, 28, 28)
     assert labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
     # The published class counts of the test part.
     counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert np.bincount(labels).tolist() == counts
     with pytest.raises(InputError, match=r"train-images-idx3-ubyte\.gz: No such file"):
-        datasets.mnist(root=str(root))
+        idx.mnist(root=str(root))

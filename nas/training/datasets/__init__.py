@@ -1,0 +1,22 @@
+"""Image data sets: where they are read from and what they are called."""
+
+from nas.registry import Registry
+from nas.training.datasets.images import Images, Integers, Pixels
+
+__all__ = ["DATASETS", "Images", "Integers", "Pixels"]
+
+DATASETS = Registry(
+    "data set",
+    {
+        "digits": "nas.training.datasets.digits:digits",
+        "mnist": "nas.training.datasets.idx:mnist",
+        "fashion_mnist": "nas.training.datasets.idx:fashion_mnist",
+        "cifar10": "nas.training.datasets.cifar:cifar10",
+        "cifar100": "nas.training.datasets.cifar:cifar100",
+        "svhn": "nas.training.datasets.svhn:svhn",
+        "folder": "nas.training.datasets.folder:folder",
+        "arrays": "nas.training.datasets.arrays:arrays",
+        "python": "nas.training.datasets.python:python",
+    },
+)
+"""What ``data.name`` may say; the options of each are its keyword-only arguments."""

@@ -1,0 +1,89 @@
+"""MNIST and what is published in its format: gzipped idx files."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from nas.errors import InputError
+from nas.training.datasets.download import official
+from nas.training.datasets.images import Images, Pixels, Resolution, check_labels, with_test
+
+_FILES = [
+    f"{part}-{kind}-ubyte.gz"
+    for part in ("train", "t10k")
+    for kind in ("images-idx3", "labels-idx1")
+]
+
+
+def mnist(*, root: str | None = None, resolution: Resolution = None) -> Images:
+    """MNIST (LeCun et al. 1998): 60,000 and 10,000 grey 28x28 images of 10 digits.
+
+    Args:
+        root: the folder of the four official files,
+            ``{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz``; null: downloaded.
+        resolution: side of the images, in pixels; 28 as they come.
+    """
+    bases = ["https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"]
+    checksums = [
+        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "d53e105ee54ea40749a09fcbcd1e9432",
+        "9fb629c4189551a2d022fa330f9573f3",
+        "ec29112dd5afa0611ce80d1b7f02629c",
+    ]
+    files = dict(zip(_FILES, checksums, strict=True))
+    return _read(official(root, "mnist", bases, files), resolution)
+
+
+def fashion_mnist(*, root: str | None = None, resolution: Resolution = None) -> Images:
+    """Fashion-MNIST (Xiao et al., arXiv:1708.07747): as MNIST, of clothes; files named alike."""
+    bases = ["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"]
+    checksums = [
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79",
+        "bb300cfdad3c16e7a12a480ee83cd310",
+    ]
+    files = dict(zip(_FILES, checksums, strict=True))
+    return _read(official(root, "fashion_mnist", bases, files), resolution)
+
+
+def _read(paths: list[Path], resolution: int | None) -> Images:
+    parts = []
+    for images_path, labels_path in (paths[:2], paths[2:]):
+        images = read_idx(images_path, dimensions=3)
+        labels = read_idx(labels_path, dimensions=1)
+        if len(images) != len(labels):
+            raise InputError(f"{labels_path}: {len(labels)} labels for {len(images)} images")
+        parts.append((images[:, None], check_labels(labels, 10, labels_path)))
+    sizes = ["x".join(map(str, images.shape[2:])) for images, _ in parts]
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            f"{paths[0].parent}: train and test images differ in size: {' and '.join(sizes)}"
+        )
+    return with_test(parts, 10, resolution)
+
+
+def read_idx(path: Path, dimensions: int) -> Pixels:
+    """The uint8 array of a gzipped idx file (the format of http://yann.lecun.com/exdb/mnist).
+
+    The file is: two zero bytes, the type (8: uint8), the number of dimensions, each dimension
+    as a big-endian 32-bit integer, the values. :class:`InputError` names the path otherwise.
+    """
+    expected = f"expected a gzipped idx file of uint8 in {dimensions} dimension(s)"
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}; {expected}") from None
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{path}: is torn or corrupted: {error}; {expected}") from None
+    start = 4 + 4 * dimensions
+    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) < start:
+        raise InputError(f"{path}: starts with bytes {content[:4].hex(' ')}; {expected}")
+    shape = tuple(int(side) for side in np.frombuffer(content, ">u4", dimensions, offset=4))
+    values = np.frombuffer(content, np.uint8, offset=start)
+    if values.size != np.prod(shape, dtype=object):
+        size = "x".join(map(str, shape))
+        raise InputError(f"{path}: holds {values.size} values for a size of {size}; {expected}")
+    return values.reshape(shape)

@@ -1,0 +1,75 @@
+"""A data set in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from nas.errors import InputError
+
+Pixels = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.int64]
+Resolution = Annotated[int, Field(ge=1)] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """A whole data set.
+
+    Args:
+        images: uint8, [N, C, H, W].
+        labels: int64, [N], 0 to ``classes`` - 1.
+        classes: the number of classes.
+        official_test: how many images at the end are the official test part; 0 if there is none.
+    """
+
+    images: Pixels
+    labels: Integers
+    classes: int
+    official_test: int = 0
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(C, H, W)."""
+        return self.images.shape[1:]
+
+
+def with_test(
+    parts: Sequence[tuple[Pixels, Integers]], classes: int, resolution: int | None
+) -> Images:
+    """Images and labels of the training part, and of the official test part if there is one."""
+    images = np.concatenate([pixels for pixels, _ in parts])
+    labels = np.concatenate([labels for _, labels in parts]).astype(np.int64)
+    test = len(parts[1][1]) if len(parts) > 1 else 0
+    return Images(resize(images, resolution), labels, classes, test)
+
+
+def check_labels(labels: npt.NDArray[np.integer], classes: int, where: object) -> Integers:
+    """The labels as int64; :class:`InputError` naming ``where`` unless 0 to ``classes`` - 1."""
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        wrong = labels.max() if labels.max() >= classes else labels.min()
+        raise InputError(f"{where}: holds label {wrong}; expected 0 to {classes - 1}")
+    return labels.astype(np.int64)
+
+
+def resize(images: Pixels, resolution: int | None) -> Pixels:
+    """``images`` at ``resolution`` x ``resolution`` pixels: bilinear, with antialiasing."""
+    if resolution is None or images.shape[2:] == (resolution, resolution):
+        return images
+    import torch
+    from torch.nn.functional import interpolate
+
+    def one(chunk: Pixels) -> Pixels:
+        pixels = torch.from_numpy(chunk.astype(np.float32))
+        side = (resolution, resolution)
+        pixels = interpolate(pixels, side, mode="bilinear", antialias=True, align_corners=False)
+        resized: Pixels = pixels.round_().clamp_(0, 255).to(torch.uint8).numpy()
+        return resized
+
+    # In chunks: as floats, a whole data set would take four times its memory.
+    return np.concatenate([one(images[i : i + 4096]) for i in range(0, len(images), 4096)])
