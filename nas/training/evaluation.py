@@ -1,0 +1,148 @@
+"""What a trained network is worth: metrics of its predictions, made as the classics made them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, pad
+
+from nas.training.data import Part, SearchData
+from nas.training.loop import EVALUATION_BATCH, normalizer, on_device
+
+Protocol = Literal["single", "flip", "ten_crop", "multi_scale"]
+View = Callable[[Tensor], Tensor]
+"""From images to the images that the network sees instead, of the same shape."""
+
+CALIBRATION_BINS = 15
+SCALES = (0.875, 1.0, 1.125)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How good probabilities are.
+
+    Attributes:
+        loss: mean cross entropy in nats.
+        accuracy: the fraction whose most probable class is right (top-1).
+        top5: the fraction with the truth among the five most probable; 1 for up to 5 classes.
+        per_class: for each class, the fraction of its images that are right; None without images.
+        confusion: rows are true classes, columns predicted ones; counts.
+        calibration_error: expected calibration error (Guo et al. 2017, arXiv:1706.04599, eq. 5)
+            of the most probable class, in 15 equal bins.
+    """
+
+    loss: float
+    accuracy: float
+    top5: float
+    per_class: tuple[float | None, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    calibration_error: float
+
+
+def metrics(probabilities: Tensor, labels: Tensor) -> Metrics:
+    """The metrics of probabilities [N, classes] for the true labels [N]."""
+    n, classes = probabilities.shape
+    confidence, predicted = probabilities.max(1)
+    right = predicted == labels
+    counts = torch.bincount(labels * classes + predicted, minlength=classes**2)
+    confusion = counts.view(classes, classes)
+    of_truth = probabilities[torch.arange(n, device=labels.device), labels]
+    top5 = probabilities.topk(min(5, classes)).indices.eq(labels[:, None]).any(1)
+    bins = (confidence * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
+    gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64, device=labels.device)
+    gaps.index_add_(0, bins, right.double() - confidence.double())
+    sizes = confusion.sum(1).tolist()
+    hits = confusion.diagonal().tolist()
+    return Metrics(
+        loss=-of_truth.clamp(min=torch.finfo(of_truth.dtype).tiny).log().mean().item(),
+        accuracy=right.double().mean().item(),
+        top5=top5.double().mean().item(),
+        per_class=tuple(h / s if s else None for h, s in zip(hits, sizes, strict=True)),
+        confusion=tuple(map(tuple, confusion.tolist())),
+        calibration_error=(gaps.abs().sum() / n).item(),
+    )
+
+
+@torch.inference_mode()
+def probabilities(
+    network: nn.Module, part: Part, data: SearchData, protocol: Protocol = "single"
+) -> Tensor:
+    """[N, classes], on the CPU: the softmax of the network, averaged over the protocol's views.
+
+    - ``single``: the image as it is.
+    - ``flip``: the image and its mirror image.
+    - ``ten_crop``: four corners and the centre of the image with a border of an eighth of its
+      side, and their mirror images (Krizhevsky et al. 2012, section 4.1; they cut out of larger
+      images and had no border).
+    - ``multi_scale``: the image at 7/8, 1 and 9/8 of its size, what is missing black, what is too
+      much cut, with mirror images (after Simonyan & Zisserman 2015, section 3.2).
+
+    Images are normalised as the network's training images were; it is left in evaluation mode.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    normalize = normalizer(data, device)
+    images, _ = on_device(part, device)
+    batches = []
+    for first in range(0, len(images), EVALUATION_BATCH):
+        batch = images[first : first + EVALUATION_BATCH]
+        seen = [network(normalize(view(batch))).float().softmax(1) for view in VIEWS[protocol]]
+        batches.append(torch.stack(seen).mean(0).cpu())
+    return torch.cat(batches)
+
+
+def ensemble(members: Sequence[Tensor]) -> Tensor:
+    """The average of the probabilities of several networks."""
+    return torch.stack(list(members)).mean(0)
+
+
+def _as_is(images: Tensor) -> Tensor:
+    return images
+
+
+def _mirrored(view: View) -> View:
+    return lambda images: view(images).flip(3)
+
+
+def _window(down: int, right: int) -> View:
+    """A window moved by so many borders (0, 1 or 2) into the image with a border."""
+
+    def view(images: Tensor) -> Tensor:
+        height, width = images.shape[2:]
+        border = max(1, min(height, width) // 8)
+        padded = pad(images, [border] * 4)
+        top, left = down * border, right * border
+        return padded[:, :, top : top + height, left : left + width]
+
+    return view
+
+
+def _scaled(scale: float) -> View:
+    def view(images: Tensor) -> Tensor:
+        height, width = images.shape[2:]
+        size = (round(height * scale), round(width * scale))
+        resized = interpolate(images.float(), size, mode="bilinear", antialias=True)
+        up, left = (height - size[0]) // 2, (width - size[1]) // 2
+        # Negative borders cut.
+        return pad(resized, [left, width - size[1] - left, up, height - size[0] - up])
+
+    return view
+
+
+def _with_mirrors(views: Sequence[View]) -> tuple[View, ...]:
+    return (*views, *map(_mirrored, views))
+
+
+VIEWS: dict[Protocol, tuple[View, ...]] = {
+    "single": (_as_is,),
+    "flip": _with_mirrors([_as_is]),
+    "ten_crop": _with_mirrors(
+        [_window(1, 1), *(_window(down, right) for down in (0, 2) for right in (0, 2))]
+    ),
+    "multi_scale": _with_mirrors([_scaled(scale) for scale in SCALES]),
+}
+"""What the network sees of each image, by protocol."""
