@@ -30,7 +30,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
             The network is then as it was.
     """
     path = Path(path)
-    found, own = _read(path), network.state_dict()
+    found, own = read_weights(path), network.state_dict()
     problems = [
         _listed("missing", [key for key in own if key not in found and not _optional(key)]),
         _listed("unexpected", [key for key in found if key not in own]),
@@ -48,7 +48,8 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     network.load_state_dict(found)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict in a file, by name; :class:`InputError` if it is none."""
     try:
         with path.open("rb"):  # the parsers wrap the system's reason, or lose it
             pass

@@ -22,6 +22,7 @@ from nas.training.initialization import initialize
 from nas.training.optimization import WeightAverage, make_optimizer
 from nas.training.precision import Precision, resolve_precision
 from nas.training.recipe import Recipe
+from nas.training.transfer import Start
 
 EVALUATION_BATCH = 512
 
@@ -83,6 +84,8 @@ class Trainer:
             augmentation do not depend on the network. On a CPU the result is the same bit for bit
             for the same number of threads.
         device: a torch device, as "cpu" or "cuda".
+        start: what the network starts from in place of its initial weights, and what of it is
+            frozen.
 
     Attributes:
         curve: the epochs so far.
@@ -99,6 +102,7 @@ class Trainer:
         recipe: Recipe,
         seed: int,
         device: str = "cpu",
+        start: Start | None = None,
     ) -> None:
         self._device = torch.device(device)
         self._data = data
@@ -111,8 +115,8 @@ class Trainer:
             torch.manual_seed(weights)
             built = build()
             initialize(built, recipe.initialization)
-            # Random until the first epoch: dropout goes on from where the weights left off.
         self._network: nn.Module = built.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._frozen = start.apply(self._network) if start is not None else ()
         self._optimizer = make_optimizer(self._network, recipe)
         decay = recipe.weight_average
         self._average = WeightAverage(self._network, decay) if decay is not None else None
@@ -186,6 +190,8 @@ class Trainer:
     def _train_epoch(self, epoch: int) -> float:
         recipe, network, labels = self._recipe, self._network, self._labels
         network.train()
+        for module in self._frozen:
+            module.eval()
         total = torch.zeros((), device=self._device)
         order = torch.randperm(len(labels), generator=self._generator, device=self._device)
         batches = batch_bounds(len(labels), recipe.batch_size)

@@ -1,0 +1,116 @@
+"""Transfer learning: weights to start from, and the part of a network that stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nas.architecture.graph import Architecture
+from nas.architecture.network import Network
+from nas.architecture.operations import Linear
+from nas.architecture.weights import read_weights
+from nas.errors import InputError
+from nas.registry import unknown
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from.
+
+    The protocols of transfer learning (Yosinski et al. 2014, arXiv:1411.1792; Kornblith et al.
+    2019, arXiv:1805.08974, section 3.2): a fixed feature extractor under a new linear head is
+    ``freeze="body"``, fine-tuning is ``freeze="none"``.
+
+    Attributes:
+        weights: tensors by the names of the network's state dict. Those whose name and shape
+            agree are taken; the rest of the network keeps its initial weights.
+        freeze: "none"; "body", all but the classifier, the linear layers that no other weighted
+            layer follows; or "until=NODE", that node and all that it depends on. What is frozen
+            runs as in evaluation: batch norms keep their statistics, nothing is dropped.
+        source: where the weights are from, for messages.
+    """
+
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    freeze: str = "none"
+    source: str = "weights"
+
+    @classmethod
+    def from_file(cls, path: Path | str, freeze: str = "none") -> Start:
+        """Starts from a state dict in a file: ``.safetensors``, or of ``torch.save``."""
+        return cls(read_weights(Path(path)), freeze, str(path))
+
+    @torch.no_grad()
+    def apply(self, network: nn.Module) -> Sequence[nn.Module]:
+        """Copies the weights into the network and freezes; returns the frozen modules.
+
+        :class:`InputError` where nothing of the weights fits, or a frozen layer got none.
+        """
+        own = network.state_dict()
+        fitting = {n: t for n, t in self.weights.items() if n in own and own[n].shape == t.shape}
+        if self.weights and not fitting:
+            raise InputError(
+                f"{self.source}: no tensor has the name and the shape of one of the network's; "
+                f"it has {', '.join(list(self.weights)[:3])}, ..., the network "
+                f"{', '.join(list(own)[:3])}, ..."
+            )
+        network.load_state_dict(fitting, strict=False)
+        if self.freeze == "none":
+            return ()
+        assert isinstance(network, Network)
+        modules = []
+        for name in frozen_nodes(network.architecture, self.freeze):
+            if name not in dict(network.named_modules()):
+                continue
+            module = network.get_submodule(name)
+            missing = [
+                f"{name}.{key}" for key in module.state_dict() if f"{name}.{key}" not in fitting
+            ]
+            if missing and not missing[0].endswith("num_batches_tracked"):
+                raise InputError(
+                    f"{self.source}: has no fitting {missing[0]}, which is to be frozen "
+                    f"(freeze: {self.freeze})"
+                )
+            modules.append(module.requires_grad_(False))
+        return modules
+
+
+def frozen_nodes(architecture: Architecture, freeze: str) -> list[str]:
+    """The names of the nodes that ``freeze`` names, in order; see :class:`Start`."""
+    if freeze == "none":
+        return []
+    if freeze == "body":
+        classifier = _classifier(architecture)
+        return [node.name for node in architecture.nodes if node.name not in classifier]
+    node = freeze.removeprefix("until=")
+    names = [each.name for each in architecture.nodes]
+    if node == freeze:
+        raise InputError(f"freeze: must be none, body or until=NODE, got {freeze!r}")
+    if node not in names:
+        raise InputError(f"freeze: {unknown('node', node, names)}")
+    inner = Architecture(architecture.input_shape, architecture.nodes, [node])
+    return [each.name for each in inner.nodes]
+
+
+def _classifier(architecture: Architecture) -> set[str]:
+    """The last linear layer before each output, and what follows it."""
+    by_name = {node.name: node for node in architecture.nodes}
+    found: set[str] = set()
+    for name in architecture.outputs:
+        while name in by_name:
+            found.add(name)
+            node = by_name[name]
+            if isinstance(node.operation, Linear):
+                break
+            if len(node.inputs) != 1:
+                raise InputError(
+                    f"freeze: body: output {architecture.outputs[0]!r} has no linear classifier; "
+                    "name the last node to freeze: until=NODE"
+                )
+            name = node.inputs[0]
+        else:
+            raise InputError("freeze: body: the architecture has no linear classifier")
+    return found

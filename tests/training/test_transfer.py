@@ -1,0 +1,134 @@
+"""Starting from weights: what is taken, what is frozen, and that it pays."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from nas.architecture.builder import Builder
+from nas.architecture.graph import Architecture
+from nas.architecture.network import Network, compile
+from nas.classics import classic
+from nas.errors import InputError
+from nas.training import data
+from nas.training.data import Part, SearchData
+from nas.training.loop import Trainer
+from nas.training.recipe import Recipe, resolve
+from nas.training.transfer import Start, frozen_nodes
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def recipe(**overrides: Any) -> Recipe:
+    return resolve({"preset": "quick", "epochs": 1, "warmup_epochs": 0, **overrides}, "test")
+
+
+def network(classes: int = 5) -> Architecture:
+    g = Builder((1, 8, 8))
+    x = g.relu(g.batch_norm(g.conv(g.input, 8, 3, padding=1, name="conv1"), name="bn1"))
+    x = g.relu(g.batch_norm(g.conv(x, 16, 3, 2, padding=1, name="conv2"), name="bn2"))
+    x = g.dropout(g.global_pool(x))
+    return g.build(g.linear(x, classes, name="head"))
+
+
+def digits(classes: range, per_class: int | None = None) -> SearchData:
+    """Some classes of the digits, numbered from 0, with so many training images of each."""
+    split = {"train": 0.5, "validation": 0.25, "test": 0.25}
+    whole = data.search_data(data.resolve({"name": "digits", "split": split}, "test"))
+
+    def part(of: Part, count: int | None) -> Part:
+        chosen = [np.flatnonzero(of.labels == label)[:count] for label in classes]
+        index = np.concatenate(chosen)
+        return Part(of.images[index], of.labels[index] - classes.start)
+
+    train, validation = part(whole.train, per_class), part(whole.validation, None)
+    return SearchData(train, validation, whole.mean, whole.std, len(classes), "")
+
+
+def trained(start: Start | None, images: SearchData, **how: Any) -> Network:
+    trainer = Trainer(
+        lambda: compile(network(images.classes)), images, recipe(**how), 0, start=start
+    )
+    made = trainer.run(recipe(**how).epochs).network
+    assert isinstance(made, Network)
+    return made
+
+
+def test_what_fits_is_taken_and_the_rest_is_drawn(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    weights = compile(network(classes=7)).state_dict()
+    save_file(weights, tmp_path / "w.safetensors")
+    start = Start.from_file(tmp_path / "w.safetensors")
+    made = compile(network(classes=5))
+    head = made.get_parameter("head.weight").clone()
+    start.apply(made)
+    for name, tensor in made.state_dict().items():
+        if name.startswith("head"):
+            continue
+        assert torch.equal(tensor, weights[name])
+    assert torch.equal(made.get_parameter("head.weight"), head)
+    with pytest.raises(InputError, match=r"w.safetensors: no tensor has the name and the shape"):
+        start.apply(compile(classic("nin")))
+
+
+@pytest.mark.parametrize(
+    ("freeze", "trained_modules"),
+    [
+        ("none", {"conv1", "bn1", "conv2", "bn2", "head"}),
+        ("body", {"head"}),
+        ("until=bn1", {"conv2", "bn2", "head"}),
+    ],
+)
+def test_what_is_frozen_does_not_move(freeze: str, trained_modules: set[str]) -> None:
+    images = digits(range(5), per_class=20)
+    weights = trained(None, digits(range(5, 10))).state_dict()
+    made = trained(Start(weights, freeze), images)
+    moved = {
+        name.rpartition(".")[0]
+        for name, tensor in made.state_dict().items()
+        if not torch.equal(tensor, weights[name])
+    }
+    assert moved == trained_modules
+
+
+def test_the_body_of_a_classic_is_all_but_its_classifier() -> None:
+    for name, head in (
+        ("resnet18", {"fc"}),
+        ("mobilenet_v2", {"classifier.1"}),
+        ("vgg11", {"classifier.6"}),
+    ):
+        architecture = classic(name, (3, 64, 64), 10)
+        frozen = frozen_nodes(architecture, "body")
+        assert {n.name for n in architecture.nodes} - set(frozen) == head
+    with_heads = classic("googlenet", (3, 224, 224), 10, auxiliary=True)
+    left = {n.name for n in with_heads.nodes} - set(frozen_nodes(with_heads, "body"))
+    assert left == {"fc", "aux1.fc2", "aux2.fc2"}
+
+
+@pytest.mark.parametrize(
+    ("freeze", "message"),
+    [
+        ("all", "freeze: must be none, body or until=NODE, got 'all'"),
+        ("until=conv3", r"unknown node 'conv3' \(did you mean 'conv2'"),
+    ],
+)
+def test_what_cannot_be_frozen_is_named(freeze: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        frozen_nodes(network(), freeze)
+
+
+def test_a_frozen_layer_needs_weights() -> None:
+    made = compile(network())
+    weights = {n: t for n, t in made.state_dict().items() if not n.startswith("conv2")}
+    with pytest.raises(InputError, match=r"has no fitting conv2.weight, which is to be frozen"):
+        Start(weights, "body").apply(made)
