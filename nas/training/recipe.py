@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from nas.configuration import Config, Named, defaults, validate, validate_options
 from nas.errors import InputError
 from nas.registry import unknown
+from nas.training.presets import PRESETS
 
 Epochs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -52,7 +53,7 @@ class Recipe(Config):
     decay_norm_and_bias: bool = Field(
         False, description="Whether parameters of one dimension (norms, biases) decay as well."
     )
-    schedule: Literal["constant", "cosine", "step", "one_cycle"] = Field(
+    schedule: Literal["constant", "cosine", "step", "exponential", "one_cycle"] = Field(
         "cosine", description="How the learning rate falls; see `learning_rate_at`."
     )
     warmup_epochs: Epochs = Field(
@@ -62,7 +63,10 @@ class Recipe(Config):
         (0.5, 0.75),
         description="Fractions of the training at which `step` cuts the learning rate.",
     )
-    step_factor: Inside = Field(0.1, description="What `step` multiplies the learning rate by.")
+    step_factor: Inside = Field(
+        0.1, description="What `step` and `exponential` multiply the learning rate by."
+    )
+    decay_epochs: Positive = Field(2.0, description="How often `exponential` does.")
     label_smoothing: BelowOne = Field(
         0.0, description="Probability spread evenly over the classes (Szegedy et al. 2016, sec. 7)."
     )
@@ -123,6 +127,8 @@ class Recipe(Config):
         - ``cosine``: half a cosine from the peak towards 0 (Loshchilov & Hutter,
           arXiv:1608.03983, eq. 5, without restarts).
         - ``step``: the peak times ``step_factor`` for each of ``steps`` passed.
+        - ``exponential``: the peak times ``step_factor`` for every ``decay_epochs`` passed, as
+          Inception (Szegedy et al. 2016, arXiv:1512.00567, section 8).
         - ``one_cycle``: a cosine from peak / 25 up to the peak over ``warmup_epochs``, then one
           down to peak / 250,000 (Smith & Topin, arXiv:1708.07120, with torch's ``OneCycleLR``
           defaults; momentum stays as it is).
@@ -144,6 +150,8 @@ class Recipe(Config):
                 share = _cosine(1.0, 0.0, after)
             case "step":
                 share = self.step_factor ** sum(step >= part * total for part in self.steps)
+            case "exponential":
+                share = self.step_factor ** (step // (self.decay_epochs * steps_per_epoch))
             case "constant":
                 share = 1.0
         return self.learning_rate * share
@@ -151,38 +159,6 @@ class Recipe(Config):
 
 def _cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    # For small data on a CPU: our own. AdamW and He et al.'s initialization, because with them
-    # networks with and without batch norm learn within a few epochs.
-    "quick": {
-        "epochs": 6,
-        "batch_size": 32,
-        "optimizer": "adamw",
-        "learning_rate": 3e-3,
-        "weight_decay": 0.02,
-        "schedule": "cosine",
-        "warmup_epochs": 1.0,
-        "gradient_clip": 1.0,
-        "initialization": "kaiming_normal",
-        "augment": [{"name": "shift", "pixels": 1}],
-    },
-    # The classic 200 epochs: Zagoruyko & Komodakis, arXiv:1605.07146, section 3.
-    "cifar": {
-        "epochs": 200,
-        "batch_size": 128,
-        "optimizer": "sgd",
-        "learning_rate": 0.1,
-        "momentum": 0.9,
-        "weight_decay": 5e-4,
-        "decay_norm_and_bias": True,
-        "schedule": "step",
-        "steps": [0.3, 0.6, 0.8],
-        "step_factor": 0.2,
-        "augment": [{"name": "shift", "pixels": 4, "fill": "reflect"}, "flip"],
-    },
-}
 
 
 def resolve(data: Any, source: str | Path, where: str = "recipe") -> Recipe:

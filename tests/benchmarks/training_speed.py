@@ -34,7 +34,8 @@ SHAPE = (3, 32, 32)
 
 def networks() -> dict[str, nas.Architecture]:
     cell = nas.space("nasbench201", SHAPE, 10)
-    text = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
+    c = "nor_conv_3x3"
+    text = f"|{c}~0|+|{c}~0|{c}~1|+|skip_connect~0|{c}~1|avg_pool_3x3~2|"
     return {
         "NAS-Bench-201 cell net": cell.decode(cell.from_string(text)),
         "MobileNetV2, CIFAR stem": nas.classic("mobilenet_v2", SHAPE, 10, stem="cifar"),

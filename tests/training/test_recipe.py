@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
 from nas.errors import InputError
-from nas.training.recipe import PRESETS, Recipe, resolve
+from nas.training.presets import PRESETS
+from nas.training.recipe import Recipe, resolve
 
 SGD = {
     "preset": "quick",
@@ -66,6 +67,14 @@ def test_one_cycle_is_torchs() -> None:
     )
 
 
+def test_exponential_is_torchs_step_every_so_many_epochs() -> None:
+    how = recipe(
+        epochs=10, warmup_epochs=0, schedule="exponential", step_factor=0.94, decay_epochs=2.0
+    )
+    expected = theirs(lr_scheduler.StepLR, 40, 0.1, step_size=8, gamma=0.94)
+    assert ours(how, 4) == pytest.approx(expected)
+
+
 def test_warm_up_is_linear_and_meets_the_schedule() -> None:
     mine = ours(recipe(epochs=4, warmup_epochs=1, schedule="constant", learning_rate=1), 5)
     assert mine == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0] + [1.0] * 15)
@@ -75,7 +84,7 @@ def test_warm_up_is_linear_and_meets_the_schedule() -> None:
 
 
 @given(
-    schedule=st.sampled_from(["constant", "cosine", "step", "one_cycle"]),
+    schedule=st.sampled_from(["constant", "cosine", "step", "exponential", "one_cycle"]),
     epochs=st.integers(2, 20),
     share=st.floats(0.01, 0.99),
     steps_per_epoch=st.integers(1, 50),
