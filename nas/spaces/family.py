@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field
 
@@ -14,8 +14,18 @@ from nas.architecture.operations import Shape
 from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.spaces import FAMILIES
+from nas.spaces.constraints import Constraints
 from nas.spaces.language import Language
 from nas.spaces.search_space import Choose, Genotype
+
+T = TypeVar("T")
+
+
+def distinct(options: tuple[T, ...]) -> tuple[T, ...]:
+    """Of a key that lists options: none is given twice."""
+    if len(set(options)) < len(options):
+        raise ValueError("an option is given twice")
+    return options
 
 
 class Family(Config, Language):
@@ -27,6 +37,8 @@ class Family(Config, Language):
     description: str = ""
     members: dict[str, Genotype] = Field(default_factory=dict)
     """Known genotypes by name."""
+    constraints: Constraints = Constraints()
+    """The largest costs; a campaign may add its own."""
 
     def check(self, source: Path) -> None:
         """Raise :class:`InputError` for what types alone cannot tell."""
