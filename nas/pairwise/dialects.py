@@ -18,14 +18,18 @@ class Dialect:
         epsilon: that of every batch norm.
         projects_stem: the first cell projects the stem twice; otherwise its older state is the
             stem as it is, and edges that read it project.
-        strided_skip: what an identity becomes where it must shrink the map.
+        strided_skip: what an identity becomes where it must shrink the map: ReLU, strided 1x1
+            convolution and norm; a factorized reduction; or that without its ReLU.
         final_relu: whether a ReLU stands before the global pooling.
         deeper_drops_more: whether the probability of drop path grows linearly with the depth.
-        auxiliary: whether the auxiliary head reads the last reduction, or the cell before it.
+        reduction_counts: whether the cell that reduces is the first of its stage's cells; otherwise
+            it stands before them.
+        auxiliary: which cell the auxiliary head reads, counted from the last reduction.
         stem: names of the stem's convolution and norm.
         normal, reduction: scope of a cell, formatted with ``cell``, its number among all cells,
             ``normal``, among the normal cells, and ``reduction``, among the reductions.
         older, newer: scopes of the projections of a cell's two inputs.
+        newer_again: scope of a second projection of the newer one; "" where there is none.
         older_reduced: scope of the older one where its map is larger; "" is the cell itself.
         edge: scope of an edge, formatted with ``edge``, its number, ``node`` and ``side``.
         projection: names of ReLU, convolution and norm.
@@ -37,15 +41,17 @@ class Dialect:
     half_padding: bool
     epsilon: float
     projects_stem: bool
-    strided_skip: Literal["projection", "factorized"]
+    strided_skip: Literal["projection", "factorized", "factorized_linear"]
     final_relu: bool
     deeper_drops_more: bool
-    auxiliary: Literal["last_reduction", "before_last_reduction"]
+    reduction_counts: bool
+    auxiliary: int
     stem: tuple[str, str]
     normal: str
     reduction: str
     older: str
     newer: str
+    newer_again: str
     older_reduced: str
     edge: str
     projection: tuple[str, str, str]
@@ -54,10 +60,10 @@ class Dialect:
     classifier: str
 
     def padding(self, kernel: int | tuple[int, int], dilation: int = 1) -> Padding:
-        """The padding of a window."""
-        if not self.half_padding:
-            return "same"
+        """The padding of a window; an even one has no halves, and follows the rule "same"."""
         sides = (kernel,) if isinstance(kernel, int) else kernel
+        if not self.half_padding or any(side % 2 == 0 for side in sides):
+            return "same"
         halves = [dilation * (side - 1) // 2 for side in sides]
         return halves if len(halves) > 1 else halves[0]
 
@@ -69,12 +75,14 @@ NASNET = Dialect(
     strided_skip="projection",
     final_relu=True,
     deeper_drops_more=True,
-    auxiliary="before_last_reduction",
+    reduction_counts=False,
+    auxiliary=-1,
     stem=("conv0.conv", "conv0.bn"),
     normal="cell_{normal}",
     reduction="reduction_cell_{reduction}",
     older="conv_prev_1x1",
     newer="conv_1x1",
+    newer_again="",
     older_reduced="",
     edge="comb_iter_{node}_{side}",
     projection=("act", "conv", "bn"),
@@ -92,6 +100,7 @@ As in timm, and unlike TensorFlow, a strided average counts the zeros of its pad
 
 PNASNET = replace(
     NASNET,
+    reduction_counts=True,
     stem=("conv_0.conv", "conv_0.bn"),
     normal="cell_{cell}",
     reduction="cell_{cell}",
@@ -106,12 +115,14 @@ DARTS = Dialect(
     strided_skip="factorized",
     final_relu=False,
     deeper_drops_more=False,
-    auxiliary="last_reduction",
+    reduction_counts=False,
+    auxiliary=0,
     stem=("stem.0", "stem.1"),
     normal="cells.{cell}",
     reduction="cells.{cell}",
     older="preprocess0",
     newer="preprocess1",
+    newer_again="",
     older_reduced="preprocess0",
     edge="_ops.{edge}",
     projection=("op.0", "op.1", "op.2"),
@@ -121,5 +132,19 @@ DARTS = Dialect(
 )
 """The code of DARTS (quark0/darts, ``cnn``)."""
 
-DIALECTS = {"nasnet": NASNET, "pnasnet": PNASNET, "darts": DARTS}
+ENAS = replace(
+    NASNET,
+    epsilon=1e-5,
+    projects_stem=True,
+    strided_skip="factorized_linear",
+    auxiliary=1,
+    newer_again="layer_base",
+)
+"""The code of ENAS (melodyguan/enas, ``micro_child.py``), with NASNet's names.
+
+There, an input that has the right channels already is not projected, and the classifier has no
+bias: here they are, and it has.
+"""
+
+DIALECTS = {"nasnet": NASNET, "pnasnet": PNASNET, "darts": DARTS, "enas": ENAS}
 """Every dialect by name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -17,6 +17,14 @@ from nas.pairwise.operations import OPERATIONS, factorized_reduction, projection
 from nas.registry import unknown
 
 Stem = Literal["imagenet", "cifar"]
+
+LEAST_CHANNELS: Mapping[Stem, int] = {"imagenet": 8, "cifar": 2}
+"""By stem: a reduction splits the channels in two, and the narrowest has a quarter of them."""
+
+
+def too_narrow(channels: int, stem: Stem) -> str:
+    """The message for fewer channels."""
+    return f"channels must be at least {LEAST_CHANNELS[stem]} with stem {stem!r}, got {channels}"
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,11 @@ def pairwise_cell(
     """
     states = [_older(g, older, newer, channels, dialect)]
     with g.scope(dialect.newer):
-        states.append(projection(g, newer, channels, 1, dialect))
+        x = projection(g, newer, channels, 1, dialect)
+    if dialect.newer_again:
+        with g.scope(dialect.newer_again):
+            x = projection(g, x, channels, 1, dialect)
+    states.append(x)
     sums: list[Handle] = []
     for index, (operation, state) in enumerate(cell.edges):
         x, stride = states[state], 2 if reduces and state < 2 else 1
@@ -128,16 +140,18 @@ def _steps(
     if stem == "imagenet":
         yield _Step("cell_stem_0", True, max(channels // 4, 1))
         yield _Step("cell_stem_1", True, max(channels // 2, 1))
-    cells = normals = 0
+    cells = normals = before = 0
     for stage, count in enumerate(stages):
         width = channels * 2**stage
+        count -= bool(stage and dialect.reduction_counts)
         if stage:
             yield _Step(dialect.reduction.format(cell=cells, reduction=stage - 1), True, width)
             cells += 1
         for index in range(count):
             scope = dialect.normal.format(cell=cells, normal=normals)
-            yield _Step(scope, False, width, -3 if reach_back and stage and not index else -2)
+            yield _Step(scope, False, width, -3 if reach_back and before and not index else -2)
             cells, normals = cells + 1, normals + 1
+        before = count
 
 
 def pairwise_network(
@@ -164,19 +178,25 @@ def pairwise_network(
         normal: the cell that keeps the size.
         reduction: the cell that halves it.
         dialect: whose implementation to follow.
-        stages: normal cells in each stage; a reduction cell comes before every stage but the
-            first, and doubles the channels.
+        stages: cells in each stage; a reduction cell enters every stage but the first, and doubles
+            the channels. Whether it is one of the stage's cells, the dialect says.
         channels: those of every state in the first stage.
         stem_channels: those of the stem's convolution.
         stem: "imagenet" is a 3x3 convolution at stride 2 and two reduction cells of 1/4 and 1/2
             of the channels; "cifar", a 3x3 convolution at stride 1.
         reach_back: the first normal cell behind a reduction takes as its older input not what the
-            reduction read, but the cell before that.
+            reduction read, but the cell before that; not where two reductions follow each other.
         drop_path: probability with which an edge is dropped in training: in the last cell, from
             which it falls linearly, or in all cells, as the dialect has it.
         dropout: probability before the classifier.
-        auxiliary: a second output for training, from the map before or behind the last reduction.
+        auxiliary: a second output for training, from a map near the last reduction.
+
+    Raises:
+        InputError: for fewer channels than :data:`LEAST_CHANNELS`.
+        ArchitectureError: for an input that is too small, naming the node.
     """
+    if channels < LEAST_CHANNELS[stem]:
+        raise InputError(too_narrow(channels, stem))
     g = Builder(input_shape)
     stride, padding = (2, 0) if stem == "imagenet" else (1, 1)
     x = conv_norm(
@@ -185,8 +205,7 @@ def pairwise_network(
     outputs = [x if dialect.projects_stem else None, x]
     steps = list(_steps(stages, channels, stem, reach_back, dialect))
     head_at = max((index for index, step in enumerate(steps) if step.reduces), default=0)
-    if dialect.auxiliary == "before_last_reduction":
-        head_at = max(head_at - 1, 0)
+    head_at = min(max(head_at + dialect.auxiliary, 0), len(steps) - 1)
     heads = []
     for index, step in enumerate(steps):
         depth = (index + 1) / len(steps) if dialect.deeper_drops_more else 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import ceil
 from typing import Literal
 
 from nas.architecture.builder import Builder, Handle
@@ -60,12 +61,14 @@ def factorized_reduction(
 def _skip(g: Builder, x: Handle, channels: int, stride: int, dialect: Dialect) -> Handle:
     if stride == 1 and x.channels == channels:
         return x
-    if dialect.strided_skip == "factorized":
-        return factorized_reduction(g, x, channels, dialect)
-    return projection(g, x, channels, stride, dialect)
+    if dialect.strided_skip == "projection":
+        return projection(g, x, channels, stride, dialect)
+    return factorized_reduction(g, x, channels, dialect, dialect.strided_skip == "factorized")
 
 
 def _none(g: Builder, x: Handle, channels: int, stride: int, dialect: Dialect) -> Handle:
+    if x.channels != channels:
+        x = g.slice(g.concat(*[x] * ceil(channels / x.channels)), 0, channels)
     return g.zero(x, stride)
 
 
@@ -145,6 +148,7 @@ OPERATIONS: Mapping[str, EdgeOperation] = {
     "sep_conv_3x3": partial(_separable, kernel=3),
     "sep_conv_5x5": partial(_separable, kernel=5),
     "sep_conv_7x7": partial(_separable, kernel=7),
+    "dil_sep_conv_3x3": partial(_separable, kernel=3, dilation=2),
     "dil_sep_conv_5x5": partial(_separable, kernel=5, dilation=2),
     "dil_conv_3x3": partial(_separable, kernel=3, dilation=2, layers=1),
     "dil_conv_5x5": partial(_separable, kernel=5, dilation=2, layers=1),

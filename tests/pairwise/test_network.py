@@ -11,10 +11,21 @@ from nas.architecture.network import compile
 from nas.architecture.operations import DropPath
 from nas.architecture.reference import reference_cost
 from nas.errors import InputError
-from nas.pairwise import DARTS, DIALECTS, NASNET, OPERATIONS, PNASNET, Cell, pairwise_network
+from nas.pairwise import (
+    DARTS,
+    DIALECTS,
+    ENAS,
+    NASNET,
+    OPERATIONS,
+    PNASNET,
+    PUBLISHED,
+    Cell,
+    pairwise_network,
+)
 
 SEPARABLE = Cell((("sep_conv_3x3", 0), ("skip_connect", 1)), (2,))
 SIZES: dict[str, Any] = {"stages": (1, 1, 1), "channels": 4, "stem_channels": 6, "stem": "cifar"}
+IMAGENET: dict[str, Any] = {"stem": "imagenet", "shape": (3, 40, 40), "channels": 8}
 
 
 def network(normal: Cell = SEPARABLE, dialect: Any = NASNET, **changed: Any) -> Architecture:
@@ -55,11 +66,8 @@ def random_cell(random: Random, operations: list[str], nodes: int = 4) -> Cell:
 @pytest.mark.parametrize("seed", range(12))
 def test_any_cells_make_a_network(seed: int) -> None:
     random = Random(seed)
-    name = random.choice(["nasnet", "darts"])
-    # Zeros have the channels of what they replace, which the stem as it is has not.
-    unfit = {"nasnet": "none", "darts": "max_pool_2x2"}[name]
-    operations = [operation for operation in OPERATIONS if operation != unfit]
-    cells = {key: random_cell(random, operations) for key in ("normal", "reduction")}
+    name = random.choice(list(DIALECTS))
+    cells = {key: random_cell(random, list(OPERATIONS)) for key in ("normal", "reduction")}
     changed = {
         "stem": random.choice(["imagenet", "cifar"]),
         "shape": (3, random.randint(31, 40), random.randint(31, 40)),
@@ -84,7 +92,7 @@ def inputs_of_cells(architecture: Architecture) -> dict[str, set[str]]:
 
 
 def test_a_cell_reads_the_two_before_it() -> None:
-    read = inputs_of_cells(network(stages=(2, 1), stem="imagenet", shape=(3, 40, 40)))
+    read = inputs_of_cells(network(stages=(2, 1), **IMAGENET))
     assert read["cell_stem_0"] == {"conv0"}
     assert read["cell_stem_1"] == {"conv0", "cell_stem_0"}
     assert read["cell_0"] == {"cell_stem_0", "cell_stem_1"}
@@ -93,7 +101,7 @@ def test_a_cell_reads_the_two_before_it() -> None:
 
 
 def test_reach_back_skips_what_the_reduction_read() -> None:
-    read = inputs_of_cells(network(stages=(2, 2), stem="imagenet", reach_back=True))
+    read = inputs_of_cells(network(stages=(2, 2), reach_back=True, **IMAGENET))
     assert read["cell_0"] == {"cell_stem_0", "cell_stem_1"}
     assert read["cell_2"] == {"cell_0", "reduction_cell_0"}
     assert read["cell_3"] == {"cell_2", "reduction_cell_0"}
@@ -101,13 +109,58 @@ def test_reach_back_skips_what_the_reduction_read() -> None:
 
 def test_channels_double_and_maps_halve() -> None:
     cell = Cell((("max_pool_3x3", 0), ("max_pool_3x3", 1)), (2, 1))
-    for dialect in (NASNET, PNASNET, DARTS):
+    for dialect in (NASNET, DARTS, ENAS):
         architecture = network(cell, dialect)
         depth = 2 if dialect is DARTS else 1  # parts of a cell's name
         outputs = {".".join(n.name.split(".")[:depth]): n.name for n in architecture.nodes}
         shapes = [architecture.shapes[name] for name in outputs.values() if ".concat" in name]
         expected = [(8, 16, 16), (16, 8, 8), (16, 8, 8), (32, 4, 4), (32, 4, 4)]
         assert shapes == expected
+
+
+def test_a_reduction_of_pnasnet_is_one_of_its_stage() -> None:
+    scopes = {
+        dialect: dict.fromkeys(
+            node.name.split(".")[0]
+            for node in network(dialect=dialect, stages=(2, 2, 2)).nodes
+            if "cell_" in node.name
+        )
+        for dialect in (NASNET, PNASNET)
+    }
+    reductions = ["reduction_cell_0", "reduction_cell_1"]
+    assert [*scopes[NASNET]] == [
+        "cell_0", "cell_1", reductions[0], "cell_2", "cell_3", reductions[1], "cell_4", "cell_5",
+    ]  # fmt: skip
+    assert [*scopes[PNASNET]] == [f"cell_{number}" for number in range(6)]
+
+
+def test_enas_projects_its_newer_input_twice() -> None:
+    counts = {
+        dialect: sum("cell_0." in name and name.endswith("conv") for name in names)
+        for dialect, names in (
+            (dialect, [node.name for node in network(dialect=dialect, stages=(1,)).nodes])
+            for dialect in (NASNET, ENAS)
+        )
+    }
+    assert counts == {NASNET: 1, ENAS: 3}  # the older input, too
+
+
+@pytest.mark.parametrize("name", ["darts_v1", "darts_v2"])
+def test_the_published_cells_of_darts_read_two_states_a_node(name: str) -> None:
+    for cell in PUBLISHED[name][:2]:
+        pairs = zip(cell.edges[::2], cell.edges[1::2], strict=True)
+        assert all(left != right for (_, left), (_, right) in pairs)
+        assert cell.concat == (2, 3, 4, 5)
+
+
+def test_too_few_channels() -> None:
+    every = Cell((("skip_connect", 0), ("skip_connect", 1)), (0, 1, 2))
+    for stem, least in (("imagenet", 8), ("cifar", 2)):
+        for dialect in DIALECTS.values():
+            fewest = {"stem": stem, "shape": (3, 40, 40), "dialect": dialect}
+            assert network(every, channels=least, **fewest).output_shape == (10,)
+        with pytest.raises(InputError, match=f"channels must be at least {least} with stem"):
+            network(channels=least - 1, stem=stem)
 
 
 def drop_paths(architecture: Architecture) -> list[float]:
@@ -140,7 +193,7 @@ def test_drop_path_changes_training_alone() -> None:
 
 def test_the_auxiliary_head_works_in_training_only() -> None:
     images = torch.randn(2, 3, 32, 32)
-    for dialect, side in ((NASNET, 4), (DARTS, 2)):
+    for dialect, side in ((NASNET, 4), (DARTS, 2), (ENAS, 2)):
         changed: dict[str, Any] = {"dialect": dialect, "shape": (3, 32, 32)}
         architecture = network(**changed, auxiliary=True)
         without = network(**changed)
