@@ -9,7 +9,13 @@ from nas.blocks.attention import self_attention, squeeze_excitation
 from nas.blocks.convolution import conv_norm, depthwise_separable, inception, separable_conv
 from nas.blocks.mobile import convnext_block, inverted_residual, shuffle_unit
 from nas.blocks.pooling import avg_pool, identity, max_pool
-from nas.blocks.residual import bottleneck, preactivation, residual, shortcut
+from nas.blocks.residual import (
+    bottleneck,
+    grouped_bottleneck,
+    preactivation,
+    residual,
+    shortcut,
+)
 from nas.registry import Registry
 
 __all__ = [
@@ -19,6 +25,7 @@ __all__ = [
     "conv_norm",
     "convnext_block",
     "depthwise_separable",
+    "grouped_bottleneck",
     "identity",
     "inception",
     "inverted_residual",

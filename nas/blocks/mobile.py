@@ -22,6 +22,7 @@ def inverted_residual(
     container: Literal["conv", "layers", "block"] = "conv",
     hidden: int | None = None,
     excitation: Callable[[Builder, Handle, str], Handle] | None = None,
+    shortcut: bool = True,
     *,
     expansion: PositiveInt = 6,
     kernel: PositiveInt = 3,
@@ -31,11 +32,12 @@ def inverted_residual(
 ) -> Handle:
     """Expand, depthwise, project without activation (MobileNetV2, Sandler et al. 2018, table 1).
 
-    The shortcut stands where the shape is kept; in training ``drop_path`` is the probability of
-    taking it alone. ``squeeze`` puts squeeze-and-excitation with that reduction before the
-    projection (Tan et al. 2019, fig. 7); ``excitation`` is one that the caller makes, given its
-    name. ``hidden`` is the expanded width itself. ``container`` is what torchvision calls the
-    layers: "conv" in MobileNetV2, "layers" in MnasNet, "block" in later ones.
+    The shortcut stands where the shape is kept, unless ``shortcut`` is false; in training
+    ``drop_path`` is the probability of taking it alone. ``squeeze`` puts squeeze-and-excitation
+    with that reduction before the projection (Tan et al. 2019, fig. 7); ``excitation`` is one
+    that the caller makes, given its name. ``hidden`` is the expanded width itself. ``container``
+    is what torchvision calls the layers: "conv" in MobileNetV2, "layers" in MnasNet, "block" in
+    later ones.
     """
     channels, hidden = channels or x.channels, hidden or x.channels * expansion
     if squeeze and not excitation:
@@ -60,7 +62,7 @@ def inverted_residual(
         y = excitation(g, y, f"{container}.{index}")
         index += 1
     y = conv_norm(g, y, channels, 1, names(last=True), kernel=1, activation=None)
-    if stride > 1 or y.shape != x.shape:
+    if not shortcut or stride > 1 or y.shape != x.shape:
         return y
     return g.add(x, g.drop_path(y, drop_path) if drop_path else y)
 

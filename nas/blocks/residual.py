@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt
+from pydantic import NonNegativeFloat, PositiveInt
 
 from nas.architecture.builder import Builder, Handle
 from nas.blocks.attention import squeeze_excitation
@@ -57,6 +57,39 @@ def bottleneck(
     if squeeze:
         y = squeeze_excitation(g, y, reduction=squeeze)
     return g.relu(g.add(y, shortcut(g, x, y, stride)))
+
+
+def grouped_bottleneck(
+    g: Builder,
+    x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
+    *,
+    group_width: PositiveInt = 8,
+    reduction: PositiveInt = 1,
+    squeeze: NonNegativeFloat = 0.0,
+) -> Handle:
+    """The X and Y blocks of RegNet (Radosavovic et al. 2020, arXiv:2003.13678, fig. 4 and 5.1).
+
+    A 1x1, a 3x3 in groups of ``group_width`` channels, a 1x1. The inner width is ``channels //
+    reduction`` brought to the nearest multiple of ``group_width``. ``squeeze`` makes the Y block:
+    squeeze-and-excitation behind the 3x3, through that part of the input's channels. Node names
+    are those of torchvision's RegNet.
+    """
+    channels = channels or x.channels
+    inner = max(channels // reduction, 1)
+    group_width = min(group_width, inner)
+    groups = max(round(inner / group_width), 1)
+    shortcut = x
+    if stride > 1 or x.channels != channels:
+        with g.scope("proj"):
+            shortcut = conv_norm(g, x, channels, stride, ("0", "1"), kernel=1, activation=None)
+    y = conv_norm(g, x, groups * group_width, 1, ("f.a.0", "f.a.1"), kernel=1)
+    y = conv_norm(g, y, None, stride, ("f.b.0", "f.b.1"), groups=groups)
+    if squeeze:
+        y = squeeze_excitation(g, y, "f.se", max(round(squeeze * x.channels), 1), adaptive=True)
+    y = conv_norm(g, y, channels, 1, ("f.c.0", "f.c.1"), kernel=1, activation=None)
+    return g.relu(g.add(shortcut, y))
 
 
 def preactivation(

@@ -11,7 +11,19 @@ from nas.registry import Registry, unknown
 if TYPE_CHECKING:
     from nas.spaces.search_space import SearchSpace
 
-FAMILIES = Registry("family", {"free_graph": "nas.spaces.free_graph:FreeGraph"})
+FAMILIES = Registry(
+    "family",
+    {
+        "free_graph": "nas.spaces.free_graph:FreeGraph",
+        "edge_cell": "nas.spaces.edge_cell:EdgeCell",
+        "matrix_cell": "nas.spaces.matrix_cell:MatrixCell",
+        "pairwise_cell": "nas.spaces.pairwise_cell:PairwiseCell",
+        "staged": "nas.spaces.staged:Staged",
+        "regnet": "nas.spaces.regnet:RegNet",
+        "natsbench_size": "nas.spaces.natsbench_size:NATSBenchSize",
+        "hierarchical": "nas.spaces.hierarchical:Hierarchical",
+    },
+)
 """What ``family:`` in a space file may say."""
 
 _PACKAGE = Path(__file__).parents[1]
@@ -31,37 +43,50 @@ def space(
     classes: int = 10,
     **overrides: Any,
 ) -> SearchSpace:
-    """The search space of a name or a YAML file, bound to an input and a number of classes.
+    """The search space of a name, a YAML file or a function, bound to an input and classes.
 
     Args:
-        name: a shipped space (``"primitives"``) or the path of a YAML file.
+        name: a shipped space (``"primitives"``), the path of a YAML file, or a function in Python
+            (``"package.module:function"``, ``"path/to/file.py:function"``).
         input_shape: what its architectures take, without the batch, channels first.
         classes: how many outputs they have.
-        overrides: keys of the file with other values than there: ``cells=2, channels=12``.
+        overrides: keys of the file with other values than there: ``cells=2, channels=12``; of a
+            function, its other keyword-only arguments.
+
+    A function that takes no ``input_shape`` or ``classes`` decides them itself.
 
     Raises:
         InputError: for an unknown name, or naming what is wrong in the file.
     """
     from nas.configuration import read_yaml
+    from nas.spaces.constraints import constrained
     from nas.spaces.family import read_family
+    from nas.spaces.python_space import is_python, python_space
     from nas.spaces.search_space import SearchSpace
 
+    shape = tuple(input_shape)
+    if is_python(str(name)):
+        return python_space(str(name), shape, classes, overrides)
     path = space_file(name)
     family = read_family(read_yaml(path), path, overrides)
-    return SearchSpace(
-        lambda choose: family.architecture(choose, tuple(input_shape), classes),
+    found = SearchSpace(
+        lambda choose: family.architecture(choose, shape, classes),
         path.stem,
         family.members,
         family,
     )
+    return constrained(found, family.constraints, path.parent)
 
 
 def space_file(name: str | Path) -> Path:
-    """Where a space is written: a shipped one's file, or the path itself."""
+    """Where a YAML space is written: a shipped one's file, or the path itself."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         return path
     shipped = spaces()
     if name not in shipped:
-        raise InputError(f"{unknown('space', name, shipped)}, or the path of a .yaml file")
+        raise InputError(
+            f"{unknown('space', name, shipped)}; or the path of a .yaml file, or a function as "
+            "file.py:function or package.module:function"
+        )
     return shipped[str(name)]
