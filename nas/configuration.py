@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 from pydantic_core import ErrorDetails
 
 from nas.errors import InputError
@@ -31,6 +31,28 @@ class Config(BaseModel):
     """Base of every configuration model: frozen, no unknown key, no silent conversion."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Named(Config):
+    """A name with its options: ``{name: nin, width: 0.5}``, or the bare name."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return {"name": given}
+        if not isinstance(given, Mapping):
+            raise InputError("must be a name, or a mapping of name and options")
+        return given
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All but the name."""
+        return dict(self.model_extra or {})
 
 
 class _Loader(yaml.SafeLoader):
@@ -178,8 +200,15 @@ def _options_model(function: Callable[..., Any]) -> type[Config]:
     called = function.__init__ if inspect.isclass(function) else function
     hints = get_type_hints(called, include_extras=True)
     fields: dict[str, Any] = {
-        name: (hints[name], ... if p.default is p.empty else p.default)
+        name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
         for name, p in inspect.signature(called).parameters.items()
         if p.kind is p.KEYWORD_ONLY
     }
     return create_model(f"{function.__name__}_options", __base__=Config, **fields)
+
+
+def defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """The keyword-only arguments of ``function`` that may be left out, with their defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    found = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return {name: value for name, value in found.items() if value is not inspect.Parameter.empty}

@@ -47,6 +47,18 @@ class CellGraph:
         for start in range(self.inputs):
             yield from walk(start, (f"input{start}",))
 
+    def __str__(self) -> str:
+        """A line a node: ``2 = conv_3x3(0) + skip_connect(1)``, ``1 = conv_3x3(0 + 2)``."""
+        entering: dict[int, list[str]] = {}
+        for source, target, operation in sorted(self.edges):
+            term = f"{operation}({source})" if operation else str(source)
+            entering.setdefault(target, []).append(term)
+        lines = [f"{node} = input" for node in range(self.inputs)]
+        for node, label in enumerate(self.labels[self.inputs :], self.inputs):
+            terms = " + ".join(entering.get(node, ["nothing"]))
+            lines.append(f"{node} = {label}({terms})" if label else f"{node} = {terms}")
+        return "\n".join([*lines, f"output: {len(self.labels) - 1}"])
+
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that cells share exactly where they compute the same.

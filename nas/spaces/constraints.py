@@ -1,34 +1,219 @@
-"""Hard limits on cost, checked on the analytic cost before anything is built."""
+"""Hard limits on cost, checked on the analytic cost before any network is built."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from math import inf
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar
 
-from nas.spaces.search_space import Choose, Infeasible, SearchSpace
+import numpy as np
+from pydantic import BeforeValidator, Field
 
-if TYPE_CHECKING:
-    from nas.architecture.graph import Architecture
+from nas.architecture.graph import Architecture
+from nas.architecture.passes import depth
+from nas.configuration import Config
+from nas.errors import InputError
+from nas.registry import unknown
+from nas.spaces.search_space import (
+    Choose,
+    Genotype,
+    Infeasible,
+    SearchSpace,
+    Size,
+    architecture_choices,
+)
+
+R = TypeVar("R")
+
+PATIENCE = 1_000
+"""Draws that break a limit, before any has kept all of them, after which to give up."""
 
 
-def constrained(space: SearchSpace, limits: Mapping[str, int]) -> SearchSpace:
+def _whole(given: Any) -> Any:
+    """``50e6``, which YAML reads as a float, is a whole number."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+Whole = Annotated[int, BeforeValidator(_whole), Field(ge=1)] | None
+
+
+class Latency(Config):
+    """The largest latency, as a table has it for every architecture of the space.
+
+    The table is a CSV file with the architectures in a column ``architecture``, as the space's
+    ``to_string`` writes them, or else their ``fingerprint``; ``column`` has the milliseconds. Its
+    path is relative to the file that names it.
+    """
+
+    limit: Annotated[float, Field(gt=0)]
+    table: str
+    column: str
+
+
+class Constraints(Config):
+    """The largest allowed cost. What breaks one is drawn again, before anything is trained."""
+
+    params: Whole = None
+    macs: Whole = None
+    flops: Whole = None
+    activations: Whole = None
+    depth: Whole = None
+    """Weighted layers on the longest path (:func:`nas.architecture.passes.depth`)."""
+    latency_ms: Latency | None = None
+
+    def definition(self, folder: Path) -> dict[str, Any]:
+        """Those that are set, as plain JSON, with a checksum of the table's content."""
+        given = self.model_dump(mode="json", exclude_none=True)
+        if self.latency_ms is not None:
+            content = _read(folder / self.latency_ms.table)
+            given["latency_ms"]["checksum"] = blake2b(content, digest_size=8).hexdigest()
+        return given
+
+
+class _Limit(NamedTuple):
+    column: str
+    most: float
+    measure: Callable[[Genotype, Architecture], float]
+
+
+def constrained(space: SearchSpace, constraints: Constraints, folder: Path) -> SearchSpace:
     """The part of a space whose architectures keep every limit.
 
     Args:
-        space: what to narrow.
-        limits: the largest allowed value of a column of :class:`nas.architecture.cost.Cost`.
+        space: what to narrow; may be constrained already, and then keeps both.
+        constraints: the limits.
+        folder: what the path of a latency table is relative to.
 
-    Samplers draw again what breaks a limit, and count it in ``rejected``; a limit that nothing
-    keeps ends in :class:`nas.errors.InputError` with the last reason.
+    Samplers draw again what breaks a limit, and count it in ``rejected`` by the limit's name.
+    Where nothing keeps the limits, they end in :class:`InputError` with the smallest costs seen:
+    after :data:`PATIENCE` draws, since each takes an architecture. Raises :class:`InputError`
+    for a table that cannot be read.
     """
+    limits = [_limit(name, most, space, folder) for name, most in constraints if most is not None]
+    if not limits:
+        return space
+    if isinstance(space, ConstrainedSpace):
+        return ConstrainedSpace(space.unconstrained, [*space.limits, *limits])
+    return ConstrainedSpace(space, limits)
 
-    def function(choose: Choose) -> Architecture:
-        built = space.function(choose)
+
+class ConstrainedSpace(SearchSpace):
+    """A space less what breaks a limit; made by :func:`constrained`."""
+
+    def __init__(self, space: SearchSpace, limits: list[_Limit]) -> None:
+        super().__init__(self._within_limits, space.name, space.members, space.language)
+        self.unconstrained = space
+        self.limits = limits
+        self._smallest: dict[str, float] = {}
+        self._any_kept = False
+
+    def size(self, limit: int = 1_000_000) -> Size:
+        """Counted one by one: a closed form knows of no limits."""
+        return self._count(limit)
+
+    def _within_limits(self, choose: Choose) -> Architecture:
+        genotype: Genotype = {}
+
+        def noted(name: str, options: Any) -> Any:
+            genotype[name] = answer = choose(name, options)
+            return answer
+
+        built = self.unconstrained.function(noted)
         architecture = built() if callable(built) else built
-        for column, limit in limits.items():
-            value = getattr(architecture.cost, column)
-            if value > limit:
-                raise Infeasible(f"{column} is {value:,}, over the limit of {limit:,}", column)
+        values = [limit.measure(genotype, architecture) for limit in self.limits]
+        for limit, value in zip(self.limits, values, strict=True):
+            self._smallest[limit.column] = min(value, self._smallest.get(limit.column, inf))
+        for (column, most, _), value in zip(self.limits, values, strict=True):
+            if value > most:
+                raise Infeasible(f"{column} is {value:,}, over the limit of {most:,}", column)
         return architecture
 
-    return SearchSpace(function, space.name, space.members, space.language) if limits else space
+    def _until_feasible(self, attempt: Callable[[], R]) -> R:
+        over = 0
+        self._smallest.clear()
+
+        def patient() -> R:
+            nonlocal over
+            try:
+                return attempt()
+            except Infeasible as reason:
+                over += any(reason.cause == limit.column for limit in self.limits)
+                if over == PATIENCE and not self._any_kept:
+                    raise InputError(self._hopeless()) from None
+                raise
+
+        found = super()._until_feasible(patient)
+        self._any_kept = True
+        return found
+
+    def _hopeless(self) -> str:
+        seen = "; ".join(
+            f"the smallest {column} was {self._smallest[column]:,}, the limit is {most:,}"
+            for column, most, _ in self.limits
+        )
+        return f"space {self.name}: none of {PATIENCE:,} draws keeps the constraints: {seen}"
+
+
+def rejections(rejected: Mapping[str, int]) -> str:
+    """How often draws were rejected and why, for people; "" where none was."""
+    if not rejected:
+        return ""
+    causes = ", ".join(f"{cause} {count:,}" for cause, count in Counter(rejected).most_common())
+    return f"draws rejected and drawn again: {sum(rejected.values()):,} ({causes})"
+
+
+def _limit(column: str, most: Any, space: SearchSpace, folder: Path) -> _Limit:
+    if isinstance(most, Latency):
+        return _Limit(column, most.limit, _latencies(most, folder / most.table, space))
+    if column == "depth":
+        return _Limit(column, most, lambda _, architecture: depth(architecture))
+    return _Limit(column, most, lambda _, architecture: int(getattr(architecture.cost, column)))
+
+
+def _latencies(
+    latency: Latency, path: Path, space: SearchSpace
+) -> Callable[[Genotype, Architecture], float]:
+    import pandas as pd
+
+    _read(path)  # for its messages
+    try:
+        table = pd.read_csv(path, dtype={"architecture": str, "fingerprint": str})
+    except ValueError as error:  # pandas' own errors and a wrong encoding are some
+        raise InputError(f"{path}: not a CSV table: {error}") from None
+    key = "architecture" if "architecture" in table else "fingerprint"
+    if key not in table:
+        raise InputError(f"{path}: needs a column architecture or fingerprint")
+    if latency.column not in table:
+        columns = [str(column) for column in table if column not in ("architecture", "fingerprint")]
+        raise InputError(f"{path}: {unknown('column', latency.column, columns)}")
+    numbers = pd.to_numeric(table[latency.column], errors="coerce")
+    if not np.isfinite(numbers).all():
+        row = int(np.argmin(np.isfinite(numbers)))
+        raise InputError(
+            f"{path}: row {row + 2}: {latency.column} must be a number, "
+            f"got {str(table[latency.column][row])!r}"
+        )
+    if (twice := table[key].duplicated()).any():
+        raise InputError(f"{path}: {key} {table[key][twice.argmax()]!r} is there twice")
+    known = dict(zip(table[key], numbers.astype(float), strict=True))
+
+    def measure(genotype: Genotype, architecture: Architecture) -> float:
+        if key == "architecture":
+            which = space.to_string(architecture_choices(genotype))
+        else:
+            which = architecture.fingerprint
+        if which not in known:
+            raise InputError(f"{path}: has no row whose {key} is {which!r}")
+        return float(known[which])
+
+    return measure
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None

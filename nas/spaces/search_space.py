@@ -26,6 +26,9 @@ Option = str | int | float | None
 Genotype = dict[str, Option]
 """The answers by the name of their choice, in the order asked: plain JSON."""
 
+RECIPE = "recipe."
+"""Begins the name of a choice that answers a key of the recipe: joint hyperparameter search."""
+
 Answer = Callable[[str, tuple[Option, ...]], Option]
 """What answers a choice: given its name and its options, returns one of them."""
 
@@ -129,13 +132,17 @@ class SearchSpace:
                 raise ValueError(f"space {self.name}: choice {name!r} is asked twice")
             # A tuple cannot change: the one that was offered the last time is known to be right.
             if checked.get(name) is not options:
-                if fault := _fault(options):
-                    raise ValueError(f"space {self.name}: choice {name!r}: {fault}")
+                if wrong := fault(options):
+                    raise ValueError(f"space {self.name}: choice {name!r}: {wrong}")
                 options = tuple(options)
                 checked[name] = options
             given = answer(name, options)  # type: ignore[arg-type]
             for option in options:
-                if option is given or same(option, given):
+                if option is given:  # nearly always
+                    genotype[name] = option
+                    return option
+            for option in options:
+                if same(option, given):
                     genotype[name] = option
                     return option
             raise ValueError(
@@ -227,10 +234,7 @@ class SearchSpace:
         Several genotypes may decode to one architecture.
         """
         known = self.language.size()
-        if known is not None:
-            return Size(known, exact=True)
-        count = sum(1 for _ in islice(self.enumerate(), limit + 1))
-        return Size(min(count, limit), exact=count <= limit)
+        return self._count(limit) if known is None else Size(known, exact=True)
 
     def to_string(self, genotype: Genotype) -> str:
         """The genotype in the notation that the literature has for this space, else as JSON."""
@@ -268,6 +272,10 @@ class SearchSpace:
                 self._identities.clear()
             self._identities[key] = found
         return found
+
+    def _count(self, limit: int) -> Size:
+        count = sum(1 for _ in islice(self.enumerate(), limit + 1))
+        return Size(min(count, limit), exact=count <= limit)
 
     def _replay(
         self, genotype: Genotype
@@ -316,7 +324,7 @@ class SearchSpace:
             left = narrow(name, options)
             if not left:
                 raise _NothingLeft
-            return left[int(rng.random() * len(left))]
+            return left[0] if len(left) == 1 else left[int(rng.random() * len(left))]
 
         return self.run(answer)[0]
 
@@ -359,7 +367,10 @@ def _kept(genotype: Genotype, name: str, options: Sequence[Option]) -> Sequence[
     if name not in genotype:
         return ()
     given = genotype[name]
-    return [option for option in options if option is given or same(option, given)]
+    for option in options:
+        if option is given:  # nearly always
+            return (option,)
+    return [option for option in options if same(option, given)]
 
 
 def _changing(genotype: Genotype, changed: str) -> _Narrow:
@@ -367,7 +378,8 @@ def _changing(genotype: Genotype, changed: str) -> _Narrow:
 
     def narrow(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
         if name == changed:
-            return [o for o in options if not same(o, genotype[name])]
+            given = genotype[name]
+            return [o for o in options if o is not given and not same(o, given)]
         return _kept(genotype, name, options) or options
 
     return narrow
@@ -378,7 +390,18 @@ def same(a: Option, b: Option) -> bool:
     return type(a) is type(b) and a == b
 
 
-def _fault(options: Sequence[Option]) -> str | None:
+def recipe_choices(genotype: Genotype) -> dict[str, Option]:
+    """The keys of the recipe that a genotype answers, without their prefix."""
+    return {n.removeprefix(RECIPE): o for n, o in genotype.items() if n.startswith(RECIPE)}
+
+
+def architecture_choices(genotype: Genotype) -> Genotype:
+    """The rest of a genotype: what decides its architecture."""
+    return {name: option for name, option in genotype.items() if not name.startswith(RECIPE)}
+
+
+def fault(options: Sequence[Option]) -> str | None:
+    """What is wrong with the options of a choice, if anything is."""
     if not options:
         return "no options"
     for option in options:

@@ -11,7 +11,6 @@ from nas.architecture.reference import reference_cost
 from nas.blocks import BLOCKS
 from nas.errors import InputError
 from nas.spaces import space, spaces
-from nas.spaces.constraints import constrained
 from nas.spaces.search_space import Genotype, Option, SearchSpace
 
 SAMPLES = 200
@@ -142,24 +141,6 @@ def test_mutation_of_a_cell_changes_one_choice_and_what_hangs_on_it(
         first = list(child).index(changed[0])
         assert list(child.items())[:first] == list(genotype.items())[:first]
         genotype = child
-
-
-def test_constraints_hold_and_are_counted(primitives: SearchSpace) -> None:
-    small = constrained(primitives, {"macs": 3_000_000, "params": 40_000})
-    rng = np.random.default_rng(4)
-    for _ in range(20):
-        cost = small.decode(small.sample(rng)).cost
-        assert cost.macs <= 3_000_000
-        assert cost.params <= 40_000
-    assert small.rejected["params"] > 0
-    assert not primitives.rejected
-
-
-def test_a_constraint_that_nothing_keeps_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.spaces.search_space._MAX_REJECTED", 20)
-    impossible = constrained(nas.space("primitives", (1, 8, 8), 2), {"params": 10})
-    with pytest.raises(InputError, match=r"20 draws .* params is [\d,]+, over the limit of 10"):
-        impossible.sample(np.random.default_rng(0))
 
 
 def block(name: str, **options: Any) -> dict[str, Any]:

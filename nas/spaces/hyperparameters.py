@@ -1,0 +1,81 @@
+"""Training hyperparameters as choices: joint architecture and hyperparameter search.
+
+A choice ``recipe.KEY`` answers that key of the recipe that the architecture is trained by. A space
+may ask such choices itself; :func:`joint` asks them after any space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from nas.architecture.graph import Architecture
+from nas.errors import InputError
+from nas.spaces.cell_graph import CellGraph
+from nas.spaces.constraints import ConstrainedSpace
+from nas.spaces.language import Language
+from nas.spaces.search_space import (
+    RECIPE,
+    Choose,
+    Genotype,
+    Option,
+    SearchSpace,
+    architecture_choices,
+    recipe_choices,
+)
+
+
+def joint(
+    space: SearchSpace,
+    options: Mapping[str, Sequence[Option]],
+    check: Callable[[Mapping[str, Option]], None],
+) -> SearchSpace:
+    """A space that also asks ``recipe.KEY`` for every key of ``options``, last.
+
+    Args:
+        space: of architectures.
+        options: of each key of the recipe. Members of the space take the first.
+        check: hears what is answered for the recipe, by the space or here, where anything is;
+            raises :class:`nas.spaces.search_space.Infeasible` where that does not combine.
+
+    Architectures have one identity whatever they are trained by. A genotype is written as JSON:
+    the notations of the literature have no place for hyperparameters.
+    """
+    if isinstance(space, ConstrainedSpace):
+        # Constraints stay outermost: there they tell when nothing keeps them.
+        return ConstrainedSpace(joint(space.unconstrained, options, check), space.limits)
+    tuples = {f"{RECIPE}{key}": tuple(given) for key, given in options.items()}
+
+    def function(choose: Choose) -> Architecture | Callable[[], Architecture]:
+        genotype: Genotype = {}
+
+        def noted(name: str, options: Any) -> Any:
+            genotype[name] = answer = choose(name, options)
+            return answer
+
+        built = space.function(noted)
+        for name, given in tuples.items():
+            if name in genotype:
+                raise InputError(f"space {space.name}: asks {name} already, by itself")
+            noted(name, given)
+        if asked := recipe_choices(genotype):
+            check(asked)
+        return built
+
+    first = {name: given[0] for name, given in tuples.items()}
+    members = {name: {**member, **first} for name, member in space.members.items()}
+    return SearchSpace(function, space.name, members, _Joint(space.language))
+
+
+class _Joint(Language):
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self.cells_decide = language.cells_decide  # type: ignore[misc]
+
+    def to_string(self, genotype: Genotype) -> str:
+        if recipe_choices(genotype):
+            return super().to_string(genotype)
+        return self.language.to_string(genotype)
+
+    def cell_graphs(self, genotype: Genotype) -> Mapping[str, CellGraph]:
+        return self.language.cell_graphs(architecture_choices(genotype))

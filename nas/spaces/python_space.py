@@ -1,0 +1,210 @@
+"""Spaces that a user writes in Python: ``package.module:function`` or ``path/to/file.py:function``.
+
+The function takes ``choose``, asks it wherever the architecture may vary, and returns the
+architecture, or, so that drawing and mutating need not build, a function that builds it.
+Keyword-only arguments ``input_shape`` and ``classes`` are given where it has them; others are
+options, as the keys of a space file are.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import ArchitectureError, Shape
+from nas.configuration import validate_options
+from nas.errors import InputError
+from nas.registry import unknown
+from nas.spaces.search_space import Choose, Genotype, Infeasible, SearchSpace
+
+
+def is_python(name: str) -> bool:
+    """Whether a space's name is that of a function."""
+    return ":" in name and not name.endswith((".yaml", ".yml"))
+
+
+def python_space(
+    name: str, input_shape: Shape, classes: int, overrides: Mapping[str, Any]
+) -> SearchSpace:
+    """The space that a function is.
+
+    A file's name is as good as a module's; the folder of the file, or the current one, is added
+    to the end of Python's search path. What is wrong with the function, what it asks or what it
+    returns is an :class:`InputError` that names the line; any other exception in it is a bug,
+    and keeps its traceback with a note on where the space was.
+    """
+    module, attribute = _load(name)
+    if not hasattr(module, attribute):
+        own = module.__name__
+        functions = {n: f for n, f in inspect.getmembers(module, inspect.isfunction)
+                     if f.__module__ == own and not n.startswith("_")}  # fmt: skip
+        raise InputError(f"{name}: {unknown('function', attribute, functions)}")
+    function = getattr(module, attribute)
+    label = f"{Path(module.__file__ or '').name}:{attribute}" if _file(name) else name
+    arguments = _arguments(
+        function, label, {"input_shape": input_shape, "classes": classes}, overrides
+    )
+    return SearchSpace(_Asked(function, arguments, label, module.__file__ or ""), label)
+
+
+def definition(name: str) -> dict[str, str]:
+    """What tells one version of a space from another: its name, a checksum of its source file."""
+    module, attribute = _load(name)
+    file = Path(module.__file__ or "")
+    return {
+        "python": f"{file.name}:{attribute}" if _file(name) else name,
+        "source": blake2b(file.read_bytes(), digest_size=8).hexdigest() if file.is_file() else "",
+    }
+
+
+class _Asked:
+    """A user's function as a space's: its mistakes are told with their place."""
+
+    def __init__(
+        self, function: Callable[..., Any], arguments: Mapping[str, Any], label: str, file: str
+    ) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.label = label
+        self.file = file
+
+    def __call__(self, choose: Choose) -> Architecture | Callable[[], Architecture]:
+        genotype: Genotype = {}
+
+        def noted(name: str, options: Any) -> Any:
+            genotype[name] = None  # the last one asked, should it fail
+            try:
+                genotype[name] = answer = choose(name, options)
+            except ValueError as error:
+                if isinstance(error, InputError):
+                    raise
+                raise InputError(f"{self._line()}{error}") from None
+            return answer
+
+        with self._telling(genotype):
+            built = self.function(noted, **self.arguments)
+        if isinstance(built, Architecture):
+            return built
+        if not callable(built):
+            raise InputError(self._returned("returns", built))
+        builder: Callable[[], Any] = built
+
+        def build() -> Architecture:
+            with self._telling(genotype):
+                made = builder()
+            if not isinstance(made, Architecture):
+                raise InputError(self._returned("returns a function that returns", made))
+            return made
+
+        return build
+
+    @contextmanager
+    def _telling(self, genotype: Genotype) -> Iterator[None]:
+        try:
+            yield
+        except ArchitectureError as error:
+            place = self._line(error)
+            raise InputError(f"{place}space {self.label}: {error} (answers: {genotype})") from error
+        except Exception as error:
+            if not isinstance(error, InputError | Infeasible):
+                last = f", after choice {list(genotype)[-1]!r}" if genotype else ""
+                error.add_note(f"raised by space {self.label}{last}; answers: {genotype}")
+            raise
+
+    def _line(self, error: BaseException | None = None) -> str:
+        """The line of the user's file that is running, or has raised: ``space.py:12: ``."""
+        frames = traceback.extract_tb(error.__traceback__) if error else traceback.extract_stack()
+        lines = [frame.lineno for frame in frames if frame.filename == self.file]
+        return f"{Path(self.file).name}:{lines[-1]}: " if lines else ""
+
+    def _returned(self, how: str, what: Any) -> str:
+        return (
+            f"space {self.label}: {how} a {type(what).__name__}; it must return an Architecture, "
+            "which Builder.build makes, or a function of no arguments that returns one"
+        )
+
+
+def _arguments(
+    function: Any, label: str, given: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The keyword arguments to call a space's function with; :class:`InputError` if it is none."""
+    if not callable(function):
+        raise InputError(f"space {label}: is not a function, but {type(function).__name__}")
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())
+    free = [p for p in parameters if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]
+    options = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+    if [p.kind for p in free if p.kind is not p.VAR_KEYWORD] not in (
+        [inspect.Parameter.POSITIONAL_OR_KEYWORD],
+        [inspect.Parameter.POSITIONAL_ONLY],
+    ):
+        raise InputError(
+            f"space {label}: must take one argument, choose, and options after a *, as in "
+            f"`def space(choose, *, input_shape, classes)`; it takes "
+            f"{signature}"
+        )
+    known = {name: value for name, value in given.items() if name in options}
+    chosen = {**known, **overrides}
+    missing = [n for n, p in options.items() if p.default is p.empty and n not in chosen]
+    if missing:
+        raise InputError(f"space {label}: needs the options {', '.join(missing)}")
+    if overrides:
+        chosen = validate_options(function, chosen, f"space {label}", "")
+    return chosen | known
+
+
+def _file(name: str) -> bool:
+    return name.rpartition(":")[0].endswith(".py")
+
+
+def _load(name: str) -> tuple[ModuleType, str]:
+    """The module, a file's read anew, and the name of the function in it."""
+    place, _, attribute = name.rpartition(":")
+    try:
+        if _file(name):
+            return _from_file(Path(place)), attribute
+        _findable(Path.cwd())
+        return importlib.import_module(place), attribute
+    except SyntaxError as error:
+        file = Path(error.filename or place).name
+        raise InputError(f"space {name}: {file}:{error.lineno}: not Python: {error.msg}") from None
+    except ModuleNotFoundError as error:
+        if _file(name) or not f"{place}.".startswith(f"{error.name}."):
+            raise  # one that the user's code imports
+        raise InputError(
+            f"space {name}: no module {error.name!r}; a file is written file.py:function"
+        ) from None
+    except (ValueError, TypeError) as error:
+        if place and not place.startswith("."):
+            raise
+        raise InputError(f"space {name}: must be module:function or file.py:function") from error
+
+
+def _from_file(path: Path) -> ModuleType:
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    path = path.resolve()
+    _findable(path.parent)
+    module = ModuleType(f"nas_python_space_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    # Without the import system, whose cache takes a file changed within a second for unchanged.
+    exec(compile(source, path, "exec"), module.__dict__)
+    return module
+
+
+def _findable(folder: Path) -> None:
+    """At the end of the path: what is imported already by a name stays what it is."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))

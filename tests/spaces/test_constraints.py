@@ -1,0 +1,214 @@
+"""Limits on cost: what they let through, against a filter over everything."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nas
+from nas.architecture.passes import depth
+from nas.configuration import validate
+from nas.errors import InputError
+from nas.spaces.constraints import ConstrainedSpace, Constraints, constrained, rejections
+from nas.spaces.search_space import Choose, Genotype, SearchSpace, Size
+
+HERE = Path()
+
+
+def function(choose: Choose) -> Any:
+    """A stack of convolutions: 3 widths, 1 to 3 layers, of 2 kernels each: 42 genotypes."""
+    width = choose("width", (4, 8, 16))
+    kernels = [choose(f"kernel{i}", (1, 3)) for i in range(choose("layers", (1, 2, 3)))]
+
+    def build() -> nas.Architecture:
+        g = nas.Builder((3, 8, 8))
+        x = g.input
+        for kernel in kernels:
+            x = g.relu(g.conv(x, width, kernel=kernel, padding="same"))
+        return g.build(g.linear(g.global_pool(x), 5))
+
+    return build
+
+
+def whole() -> SearchSpace:
+    return SearchSpace(function, "stack", {"small": {"width": 4, "layers": 1, "kernel0": 1}})
+
+
+def limited(**limits: Any) -> SearchSpace:
+    return constrained(whole(), Constraints(**limits), HERE)
+
+
+def kept(**limits: int) -> list[Genotype]:
+    def within(genotype: Genotype) -> bool:
+        architecture = whole().decode(genotype)
+        have = {**architecture.cost._asdict(), "depth": depth(architecture)}
+        return all(have[column] <= limit for column, limit in limits.items())
+
+    return [genotype for genotype in whole().enumerate() if within(genotype)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "some"),
+    [
+        ({"params": 1_000}, True),
+        ({"macs": 50_000}, True),
+        ({"flops": 50_000, "activations": 1_100}, True),
+        ({"depth": 3, "macs": 60_000}, True),
+        ({"depth": 2}, True),  # the classifier is a layer, too
+        ({"params": 10**9}, False),
+    ],
+)
+def test_a_constrained_space_is_a_filter_of_the_whole(limits: dict[str, int], some: bool) -> None:
+    space, expected = limited(**limits), kept(**limits)
+    assert list(space.enumerate()) == expected
+    assert space.size() == Size(len(expected), exact=True)
+    assert (0 < len(expected) < 42) == some
+    rng = np.random.default_rng(0)
+    drawn = [space.sample(rng) for _ in range(300)]
+    assert {str(g) for g in drawn} == {str(g) for g in expected}
+    for parent in expected[:10]:
+        near = list(space.neighbors(parent))
+        assert near == [g for g in whole().neighbors(parent) if g in expected]
+        if near:
+            assert space.mutate(parent, rng) in near
+        assert space.crossover(parent, drawn[0], rng) in expected
+    refused = [g for g in whole().enumerate() if g not in expected]
+    for genotype in refused[:3]:
+        with pytest.raises(InputError, match=r"not in the space: \w+ is [\d,]+, over the limit of"):
+            space.decode(genotype)
+
+
+def test_draws_are_uniform_and_rejections_counted_by_cause() -> None:
+    space = limited(params=1_000, depth=3)
+    rng = np.random.default_rng(1)
+    for _ in range(500):
+        space.sample(rng)
+    unlimited, rng = whole(), np.random.default_rng(1)
+    causes, accepted = {"params": 0, "depth": 0}, 0
+    while accepted < 500:  # the same draws, by the same generator
+        architecture = unlimited.decode(unlimited.sample(rng))
+        if architecture.cost.params > 1_000:
+            causes["params"] += 1
+        elif depth(architecture) > 3:
+            causes["depth"] += 1
+        else:
+            accepted += 1
+    assert space.rejected == causes
+    assert not unlimited.rejected
+    total = sum(causes.values())
+    listed = rejections(space.rejected)
+    assert listed.startswith(f"draws rejected and drawn again: {total:,} (")
+    assert f"params {causes['params']:,}" in listed
+    assert rejections({}) == ""
+
+
+def test_limits_of_space_and_campaign_are_both_kept() -> None:
+    of_space = limited(params=1_000, macs=10**9)
+    both = constrained(of_space, Constraints(macs=50_000, params=2_000), HERE)
+    assert isinstance(both, ConstrainedSpace)
+    assert not isinstance(both.unconstrained, ConstrainedSpace)
+    assert list(both.enumerate()) == kept(params=1_000, macs=50_000)
+    assert constrained(of_space, Constraints(), HERE) is of_space
+    assert both.member("small") == whole().member("small")
+
+
+def test_what_nothing_keeps_ends_soon_and_tells_the_smallest() -> None:
+    smallest = min(whole().decode(g).cost.params for g in whole().enumerate())
+    space = limited(params=smallest - 1, depth=9)
+    started = time.monotonic()
+    with pytest.raises(InputError) as caught:
+        space.sample(np.random.default_rng(0))
+    assert time.monotonic() - started < 5
+    assert str(caught.value) == (
+        "space stack: none of 1,000 draws keeps the constraints: the smallest params was "
+        f"{smallest}, the limit is {smallest - 1}; the smallest depth was 2, the limit is 9"
+    )
+
+
+def test_a_limit_that_little_keeps_is_no_reason_to_give_up_once_something_has() -> None:
+    class Rare:
+        draws = 0
+
+        def __call__(self, choose: Choose) -> Any:
+            Rare.draws += 1
+            return function(lambda name, options: choose(name, options))
+
+    space = constrained(SearchSpace(Rare(), "rare"), Constraints(params=10**9), HERE)
+    assert isinstance(space, ConstrainedSpace)
+    column, _, measure = space.limits[0]
+    # Of 1,500 draws one is within the limit, the first and the last.
+    space.limits[0] = type(space.limits[0])(
+        column, 10**9, lambda g, a: measure(g, a) if Rare.draws % 1500 == 1 else 10**10
+    )
+    rng = np.random.default_rng(0)
+    space.sample(rng)
+    space.sample(rng)
+    assert Rare.draws == 1501
+
+
+def test_a_latency_table_by_notation_or_by_fingerprint(tmp_path: Path) -> None:
+    genotypes = list(whole().enumerate())
+    milliseconds = [float(index % 7) + 0.5 for index in range(len(genotypes))]
+    expected = [g for g, ms in zip(genotypes, milliseconds, strict=True) if ms <= 2]
+    by_string = pd.DataFrame(
+        {"architecture": [whole().to_string(g) for g in genotypes], "phone_ms": milliseconds}
+    )
+    by_string.to_csv(tmp_path / "named.csv", index=False)
+    # Several genotypes are one architecture only where a layer more is asked: not here.
+    prints = [whole().decode(g).fingerprint for g in genotypes]
+    by_print = pd.DataFrame({"fingerprint": prints, "phone_ms": milliseconds})
+    by_print.to_csv(tmp_path / "printed.csv.gz", index=False)
+    for name in ("named.csv", "printed.csv.gz"):
+        latency = {"limit": 2, "table": name, "column": "phone_ms"}
+        limits = validate(Constraints, {"latency_ms": latency}, "campaign.yaml")
+        assert list(constrained(whole(), limits, tmp_path).enumerate()) == expected
+        told = limits.definition(tmp_path)["latency_ms"]
+        assert told.pop("checksum")
+        assert told == {**latency, "limit": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "said"),
+    [
+        ("architecture,ms\n", "ms", 'has no row whose architecture is \'{"width":'),
+        ("architecture,a_ms,b_ms\nx,1,2\n", "c_ms", "unknown column 'c_ms'"),
+        ("arch,ms\nx,1\n", "ms", "needs a column architecture or fingerprint"),
+        ("architecture,ms\nx,1\ny,fast\n", "ms", "row 3: ms must be a number, got 'fast'"),
+        ("architecture,ms\nx,1\ny,\n", "ms", "row 3: ms must be a number, got 'nan'"),
+        ("architecture,ms\nx,1\nx,2\n", "ms", "architecture 'x' is there twice"),
+        ("", "ms", "not a CSV table: No columns"),
+    ],
+)
+def test_a_table_that_does_not_do_is_named(
+    tmp_path: Path, content: str, column: str, said: str
+) -> None:
+    path = tmp_path / "latency.csv"
+    path.write_text(content)
+    limits = validate(
+        Constraints,
+        {"latency_ms": {"limit": 5.0, "table": "latency.csv", "column": column}},
+        "campaign.yaml",
+    )
+    with pytest.raises(InputError) as caught:
+        constrained(whole(), limits, tmp_path).sample(np.random.default_rng(0))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert said in str(caught.value)
+
+
+def test_whole_numbers_may_be_written_with_an_exponent(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    text = (Path(__file__).parents[2] / "search_spaces" / "primitives.yaml").read_text()
+    path.write_text(text + "\nconstraints: {macs: 3e6, params: 4.0e4}\n")
+    space = nas.space(path, (3, 12, 12), 7)
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        cost = space.decode(space.sample(rng)).cost
+        assert cost.macs <= 3_000_000
+        assert cost.params <= 40_000
+    assert space.rejected["params"] > 0
+    path.write_text(text + "\nconstraints: {macs: 3.5}\n")
+    with pytest.raises(InputError, match=r"mine.yaml: constraints.macs: .* integer, got 3.5"):
+        nas.space(path)
