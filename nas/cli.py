@@ -14,6 +14,12 @@ from nas.errors import InputError
 
 if TYPE_CHECKING:
     from nas.architecture.graph import Architecture
+    from nas.spaces.search_space import Genotype, SearchSpace
+
+_COUNTED = 10_000
+"""Genotypes that `nas spaces` counts one by one before it says "at least"."""
+
+_SPACE = "a space of `nas spaces`, a .yaml file, or a function: file.py:function"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +59,44 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("folder", type=Path, help="holds campaign.yaml; results are written beside it")
     run.set_defaults(command=_run)
 
+    bench = commands.add_parser("bench", help="compare searchers on a table of results")
+    bench.add_argument(
+        "folder", type=Path, help="holds benchmark.yaml; the report is written there"
+    )
+    bench.add_argument("--data", type=Path, help="the folder of the table's files")
+    bench.add_argument(
+        "--processes", type=_whole(1), help="runs at a time; default: one a core, results the same"
+    )
+    bench.set_defaults(command=_bench)
+
+    train = commands.add_parser("train", help="train one architecture, or go on where it stopped")
+    train.add_argument(
+        "name",
+        metavar="ARCH",
+        help="a classic (resnet20, or with options resnet20:width=0.5,stem=cifar), a member of a "
+        "space (SPACE:MEMBER), or a file of architecture JSON",
+    )
+    train.add_argument(
+        "--data", required=True, help="a data set, '{name: folder, root: pics}', or a .yaml file"
+    )
+    train.add_argument(
+        "--recipe", required=True, help="a preset, '{preset: cifar, epochs: 9}', or a .yaml file"
+    )
+    train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+                       help="keys of the recipe to change")  # fmt: skip
+    train.add_argument("--seed", type=_whole(0), default=0, help="default: %(default)s")
+    train.add_argument("--from", dest="weights", type=Path, metavar="FILE",
+                       help="weights to start from: .safetensors, or of torch.save")  # fmt: skip
+    train.add_argument("--freeze", default="none",
+                       help="of what --from gives: none, body or until=NODE")  # fmt: skip
+    train.add_argument("--evaluate", default="single",
+                       help="single (default), flip, ten_crop or multi_scale")  # fmt: skip
+    train.add_argument("--out", type=Path, metavar="FOLDER",
+                       help="default: results/ARCH-DATA-SEED")  # fmt: skip
+    train.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    train.add_argument("--threads", type=_whole(1), help="on the CPU; default: one a core")
+    train.set_defaults(command=_train)
+
     new = commands.add_parser("new", help="write a commented campaign.yaml")
     new.add_argument("folder", type=Path, help="is made: results/NAME")
     new.add_argument("--space", default="primitives", help="default: %(default)s")
@@ -88,11 +132,20 @@ def _parser() -> argparse.ArgumentParser:
     gradients.add_argument("--seed", type=_whole(0), default=0, help="default: %(default)s")
     gradients.set_defaults(command=_gradients)
 
+    show = commands.add_parser("show", help="print a genotype: its notation, cells and cost")
+    _add_architecture(show)
+    show.add_argument(
+        "genotype",
+        nargs="?",
+        help="of the space NAME: its notation, or JSON as `nas sample` prints",
+    )
+    show.set_defaults(command=_show)
+
     spaces = commands.add_parser("spaces", help="list the search spaces")
     spaces.set_defaults(command=_spaces)
 
     sample = commands.add_parser("sample", help="draw genotypes, one JSON line each")
-    sample.add_argument("space", help="a space's name, or a space file")
+    sample.add_argument("space", help=_SPACE)
     sample.add_argument("-n", type=_whole(1), default=1, help="how many; default: %(default)s")
     sample.add_argument("--seed", type=_whole(0), default=0, help="default: %(default)s")
     sample.set_defaults(command=_sample)
@@ -121,9 +174,11 @@ def _add_format(command: argparse.ArgumentParser) -> None:
 
 
 def _add_architecture(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", help="a classic, or a file of architecture JSON")
-    command.add_argument("--input", help="channels first, for a classic: 3,224,224")
-    command.add_argument("--classes", type=_whole(1), help="for a classic")
+    command.add_argument(
+        "name", help="a classic, a member of a space (SPACE:MEMBER), or a file of architecture JSON"
+    )
+    command.add_argument("--input", help="channels first, but for a file: 3,224,224")
+    command.add_argument("--classes", type=_whole(1), help="but for a file")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -139,6 +194,36 @@ def _run(arguments: argparse.Namespace) -> int:
         f"{summary.completed} trials completed, {summary.failed} failed; "
         f"see the table: nas table {arguments.folder}"
     )
+    return 0
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from nas.benchmark.run import bench
+
+    print(bench(arguments.folder, data=arguments.data, processes=arguments.processes), end="")
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from nas.campaigns import single
+    from nas.training.loop import Diverged
+
+    job = single.prepare(
+        arguments.name,
+        arguments.data,
+        arguments.recipe,
+        changes=arguments.set,
+        seed=arguments.seed,
+        weights=arguments.weights,
+        freeze=arguments.freeze,
+        protocol=arguments.evaluate,
+        device=arguments.device,
+    )
+    try:
+        row = single.train(job, arguments.out, threads=arguments.threads)
+    except Diverged as error:
+        print(f"nas: {error}", file=sys.stderr)
+        return 1
+    print(single.summary(row))
     return 0
 
 
@@ -232,7 +317,7 @@ def _cost_by_node(architecture: Architecture, as_json: bool) -> None:
 def _gradients(arguments: argparse.Namespace) -> None:
     from typing import get_args
 
-    from nas.classics import CLASSICS
+    from nas.campaigns import named
     from nas.registry import unknown
     from nas.training.gradients import signals
     from nas.training.recipe import Initialization
@@ -242,8 +327,7 @@ def _gradients(arguments: argparse.Namespace) -> None:
         raise InputError(unknown("initialization", arguments.initialization, allowed))
     scheme = arguments.initialization
     if scheme == "reference":
-        own = CLASSICS.get(arguments.name)
-        scheme = own.initialization if own else "default"
+        scheme = named.initialization(arguments.name)
     found = signals(_architecture(arguments), scheme, arguments.seed)
     width = max((len(signal.name) for signal in found), default=0)
     print(f"depth {'name':{width}} {'activation':>11} {'gradient':>11}")
@@ -256,44 +340,91 @@ def _gradients(arguments: argparse.Namespace) -> None:
 
 
 def _architecture(arguments: argparse.Namespace) -> Architecture:
-    from nas.architecture.graph import Architecture
-    from nas.classics import CLASSICS, classic
+    """What a command's NAME stands for."""
+    from nas.campaigns import named
 
-    path = Path(arguments.name)
-    if arguments.name not in CLASSICS and (path.suffix == ".json" or path.exists()):
-        if arguments.input is not None or arguments.classes is not None:
-            raise InputError(
-                f"{path}: an architecture is bound to its input and classes; "
-                "--input and --classes are for classics"
-            )
-        try:
-            return Architecture.from_json(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: is not UTF-8 text: {error.reason}") from None
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
-    shape = None
-    if arguments.input is not None:
-        try:
-            shape = tuple(int(size) for size in arguments.input.split(","))
-        except ValueError:
-            raise InputError(
-                f"--input: must be whole numbers joined by commas, as 3,224,224; "
-                f"got {arguments.input!r}"
-            ) from None
-    return classic(arguments.name, shape, arguments.classes)
+    bound = arguments.input is not None or arguments.classes is not None
+    if bound and named.is_file(arguments.name):
+        raise InputError(
+            f"{arguments.name}: an architecture is bound to its input and classes; "
+            "--input and --classes are for classics and spaces"
+        )
+    return named.architecture(arguments.name, _input(arguments), arguments.classes)
+
+
+def _input(arguments: argparse.Namespace) -> tuple[int, ...] | None:
+    if arguments.input is None:
+        return None
+    try:
+        return tuple(int(size) for size in arguments.input.split(","))
+    except ValueError:
+        raise InputError(
+            f"--input: must be whole numbers joined by commas, as 3,224,224; "
+            f"got {arguments.input!r}"
+        ) from None
+
+
+def _genotype(arguments: argparse.Namespace) -> tuple[SearchSpace, Genotype]:
+    """The space and the genotype of SPACE:MEMBER, or of SPACE and what is written after it."""
+    from nas.campaigns import named
+    from nas.spaces import space
+
+    if arguments.genotype is None:
+        return named.member(arguments.name, _input(arguments), arguments.classes)
+    given = {"input_shape": _input(arguments), "classes": arguments.classes}
+    found = space(arguments.name, **{k: v for k, v in given.items() if v is not None})
+    if (answers := _answers(arguments.genotype)) is not None:
+        found.validate(answers)
+        return found, answers
+    return found, found.from_string(arguments.genotype)
+
+
+def _answers(text: str) -> Genotype | None:
+    """A genotype that is written as JSON; None for a notation, which may be JSON itself."""
+    try:
+        read = json.loads(text)
+    except ValueError:
+        return None
+    plain = isinstance(read, dict) and not any(isinstance(v, list | dict) for v in read.values())
+    return read if plain else None
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    from nas.architecture.passes import depth
+    from nas.campaigns import named
+    from nas.spaces import spaces
+
+    name = arguments.name
+    of_space = arguments.genotype is not None or ":" in name or name in spaces()
+    if of_space and not (arguments.genotype is None and named.is_classic(name)):
+        found, genotype = _genotype(arguments)
+        for choice, option in genotype.items():
+            print(f"{choice}: {json.dumps(option)}")
+        print(f"\n{found.to_string(genotype)}")
+        for label, cell in found.cell_graphs(genotype).items():
+            print(f"\ncell {label}:\n{cell}")
+        print()
+        architecture = found.decode(genotype)
+    else:
+        architecture = _architecture(arguments)
+    shape = "x".join(map(str, architecture.input_shape))
+    costs = "  ".join(
+        f"{column} {count:,}" for column, count in architecture.cost._asdict().items()
+    )
+    print(f"input {shape}  outputs {architecture.output_shape[0]}  depth {depth(architecture)}")
+    print(costs)
+    print(f"fingerprint {architecture.fingerprint}")
 
 
 def _spaces(arguments: argparse.Namespace) -> None:
     from nas.configuration import read_yaml
-    from nas.spaces import spaces
+    from nas.spaces import space, spaces
     from nas.spaces.family import read_family
 
     for name, path in spaces().items():
         family = read_family(read_yaml(path), path)
         print(f"{name}: {family.description}\n    family {family.family}; {family.paper}")
+        print(f"    genotypes: {space(name).size(limit=_COUNTED)}")
         print(f"    members: {', '.join(family.members) or 'none'}")
 
 
@@ -301,11 +432,14 @@ def _sample(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from nas.spaces import space
+    from nas.spaces.constraints import rejections
 
     drawn_from = space(arguments.space)
     rng = np.random.default_rng(arguments.seed)
     for _ in range(arguments.n):
         print(json.dumps(drawn_from.sample(rng)))
+    if rejected := rejections(drawn_from.rejected):
+        print(f"nas: {rejected}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -100,9 +101,79 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     assert "25,557,032" in out
 
 
+def test_spaces_tells_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "spaces")
+    blocks = {line.split(":")[0]: number for number, line in enumerate(out.splitlines())
+              if not line.startswith(" ")}  # fmt: skip
+    lines = out.splitlines()
+    # Published: Dong & Yang 2020, section 2.1; Dong et al. 2021, section 3.1.
+    for name, size in [("nasbench201", "15,625"), ("natsbench_size", "32,768")]:
+        assert lines[blocks[name] + 2] == f"    genotypes: exactly {size}"
+    assert lines[blocks["primitives"] + 2] == "    genotypes: at least 10,000"
+
+
+def test_show_a_member(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "show", "darts:darts_v2", "--input", "3,16,16", "--classes", "7")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == 'normal.node0.inputs: "older+newer"'
+    assert "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), " in out
+    cell = lines.index("cell reduction:")
+    # Liu et al. 2019, figure 5: the reduction cell.
+    assert lines[cell + 3 : cell + 6] == [
+        "2 = max_pool_3x3(0) + max_pool_3x3(1)",
+        "3 = max_pool_3x3(1) + skip_connect(2)",
+        "4 = max_pool_3x3(0) + skip_connect(2)",
+    ]
+    architecture = nas.space("darts", (3, 16, 16), 7).decode(nas.space("darts").member("darts_v2"))
+    assert lines[-3].startswith("input 3x16x16  outputs 7  depth ")
+    assert f"params {architecture.cost.params:,}  macs {architecture.cost.macs:,}  " in lines[-2]
+    assert lines[-1] == f"fingerprint {architecture.fingerprint}"
+    _, told, _ = run(capsys, "cost", "darts:darts_v2", "--input", "3,16,16", "--json")
+    assert json.loads(told)["input_shape"] == [3, 16, 16]
+
+
+@pytest.mark.parametrize("space", ["nasbench201", "nasbench101", "darts", "primitives"])
+def test_show_reads_a_notation_and_json(capsys: pytest.CaptureFixture[str], space: str) -> None:
+    found = nas.space(space)
+    genotype = found.sample(np.random.default_rng(0))
+    _, by_notation, _ = run(capsys, "show", space, found.to_string(genotype))
+    _, by_json, _ = run(capsys, "show", space, json.dumps(genotype))
+    assert by_notation == by_json
+    assert by_json.splitlines()[-1] == f"fingerprint {found.decode(genotype).fingerprint}"
+
+
+def test_show_a_classic_and_a_space_in_python(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "show", "resnet20")
+    assert out.splitlines()[0] == "input 3x32x32  outputs 10  depth 20"
+    assert "params 269,722  macs 40,551,040  " in out
+    name = f"{Path(__file__).parent}/spaces/examples/my_space.py:space"
+    _, drawn, _ = run(capsys, "sample", name)
+    code, out, _ = run(capsys, "show", name, drawn)
+    assert code == 0
+    assert out.startswith("width: ")
+
+
+def test_sample_tells_of_rejected_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    example = Path(__file__).parent / "spaces" / "examples" / "my_space.yaml"
+    path = tmp_path / "small.yaml"
+    path.write_text(example.read_text() + "constraints: {params: 5e4}\n")
+    code, out, err = run(capsys, "sample", str(path), "-n", "50")
+    assert (code, len(out.splitlines())) == (0, 50)
+    assert err.startswith("nas: draws rejected and drawn again: ")
+    assert "(params " in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
+        (["show", "darts"], ["darts: is a space", "darts:MEMBER", "darts_v1, darts_v2"]),
+        (["show", "darts:v3"], ["space darts: unknown member 'v3'", "allowed: darts_v1"]),
+        (["show", "primitivs", "{}"], ["unknown space 'primitivs' (did you mean 'primitives'?)"]),
+        (["show", "primitives", "{}"], ["space primitives: choice 'stages' is missing"]),
+        (["show", "nasbench201", "|conv"], ["not a cell of 4 nodes", "'|conv'"]),
+        (["show", "nine.py:space", "{}"], ["nine.py: cannot be read"]),
+        (["sample", f"{__file__}:spaec"], ["unknown function 'spaec'", "allowed: "]),
         (["cost", "resnet51"], ["unknown classic 'resnet51'", "resnet50", "allowed: lenet5"]),
         (["cost", "resnet50", "--input", "3,x"], ["--input", "3,224,224", "got '3,x'"]),
         (["cost", "resnet50", "--input", ""], ["--input", "3,224,224", "got ''"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pandas as pd
 from nas.campaigns.records import History, Record, read_records
 from nas.errors import InputError
 from nas.registry import unknown
+from nas.spaces.search_space import recipe_choices
 
 COLUMNS = {
     "name": "the classic's name with its options, or the trial that found the architecture",
@@ -25,8 +28,12 @@ COLUMNS = {
     "test_accuracy": "of the same networks, read once; empty for rows that were not retrained",
     "test_std": "sample standard deviation of test_accuracy over seeds; empty for one seed",
     "seeds": "how many networks were retrained",
+    "recipe": "what was searched of the recipe with the architecture; empty: the campaign's recipe",
 }
 """The table's schema. Accuracies are fractions."""
+
+_NAMED = 5
+"""Rows that a note names before it only counts."""
 
 
 def campaign_table(folder: Path, every_trial: bool = False) -> pd.DataFrame:
@@ -62,7 +69,12 @@ def campaign_table(folder: Path, every_trial: bool = False) -> pd.DataFrame:
     order = table["validation_accuracy"].fillna(table["search_accuracy"])
     table = table.iloc[order.argsort(kind="stable")[::-1]].reset_index(drop=True)
     table["seeds"] = table["seeds"].astype("Int64")
-    table.attrs["notes"] = [*_notes(history, groups, failed), *_question_notes(records[0], groups)]
+    table["recipe"] = table["recipe"].astype("str")
+    table.attrs["notes"] = [
+        *_notes(history, groups, failed),
+        *_question_notes(records[0], groups),
+        *_recipe_notes(table),
+    ]
     return table
 
 
@@ -85,6 +97,7 @@ def _retrained(
         "test_accuracy": metrics["test_accuracy"].mean(),
         "test_std": metrics["test_accuracy"].std(),
         "seeds": len(runs),
+        "recipe": _own_recipe(ask),
     }
 
 
@@ -96,7 +109,13 @@ def _searched(ask: Record, result: Record) -> dict[str, Any]:
         "train_seconds": result["metrics"].get("train_seconds"),
         "search_accuracy": result["metrics"]["validation_accuracy"],
         "seeds": 0,
+        "recipe": _own_recipe(ask),
     }
+
+
+def _own_recipe(ask: Record) -> str | None:
+    own = recipe_choices(ask.get("genotype", {}))
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in own.items()) or None
 
 
 def _notes(
@@ -126,12 +145,25 @@ def _notes(
     yield f"{len(history.results)} trials, {len(failed)} failed" + (
         f", {len(unfinished)} unfinished" if unfinished else ""
     )
+    counts = Counter(ask["search"] for ask in history.duplicates)
+    for search, count in counts.items():
+        yield (
+            f"{search}: {count} proposals repeated an earlier trial of its own and spent no budget"
+        )
 
 
 def _question_notes(
     campaign: Record, groups: dict[str, list[tuple[Record, Record]]]
 ) -> Iterator[str]:
-    recipe, data = campaign["question"]["recipe"], campaign["question"]["data"]
+    question = campaign["question"]
+    if "evaluator" in question:
+        looked_up = question["evaluator"]
+        yield (
+            f"every row was looked up, nothing was trained: {', '.join(looked_up['table'])}, "
+            f"validation {looked_up['validation']}, test {looked_up['test']}"
+        )
+        return
+    recipe, data = question["recipe"], question["data"]
     name = f"recipe {campaign['recipe']}" if "recipe" in campaign else "one recipe"
     yield (
         f"every row: data {data['name']}, split seed {data['split']['seed']}, {name}, "
@@ -147,6 +179,16 @@ def _question_notes(
         yield (
             "rows differ in initialisation: each classic starts from its reference's own, every "
             "other network from torch's default" + (f" ({', '.join(sorted(own))})" if own else "")
+        )
+
+
+def _recipe_notes(table: pd.DataFrame) -> Iterator[str]:
+    own = list(table["name"][table["recipe"].notna()])
+    if own:
+        names = ", ".join(own[:_NAMED]) + (f" and {len(own) - _NAMED} more" * (len(own) > _NAMED))
+        yield (
+            f"not one recipe: {names} were trained by what their column recipe says, all others "
+            "by the campaign's; rows of unlike recipes are not to be ranked together"
         )
 
 
@@ -192,6 +234,9 @@ def _below(mark: str, notes: list[str]) -> str:
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """Numbers as people read them: counts with separators, fractions with four places."""
     shown = table.copy()
+    if "recipe" in shown:
+        used = shown["recipe"].notna().any()
+        shown = shown.fillna({"recipe": ""}) if used else shown.drop(columns="recipe")
     for column in shown.columns:
         if column in ("params", "macs", "flops", "activations"):
             shown[column] = shown[column].map("{:,.0f}".format)

@@ -11,54 +11,35 @@ import numpy as np
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     model_validator,
 )
 
 from nas.architecture.graph import Architecture
+from nas.campaigns import hyperparameters
+from nas.campaigns.duplicates import Policy
 from nas.classics import CLASSICS, classic
-from nas.configuration import Config, read_yaml, validate, validate_options
+from nas.configuration import Config, Named, read_yaml, validate, validate_options
 from nas.errors import InputError
+from nas.evaluators.tables import read_table
+from nas.evaluators.tabular import Lookup, Tabular, TabularOptions
 from nas.registry import unknown
 from nas.searchers import SEARCHERS, Searcher, searcher
-from nas.spaces import space, spaces
-from nas.spaces.constraints import constrained
-from nas.spaces.search_space import SearchSpace
+from nas.spaces import space, space_file
+from nas.spaces.constraints import Constraints, constrained
+from nas.spaces.hyperparameters import joint
+from nas.spaces.python_space import definition, is_python
+from nas.spaces.search_space import Option, SearchSpace, fault
 from nas.training import data, datasets, recipe
 
 FILE_NAME = "campaign.yaml"
-
-Limit = Annotated[int, Field(ge=1)] | None
 
 BASELINE = "random"
 """The searcher that the others are compared with."""
 
 _DESCRIPTIVE = ("paper", "description", "members")
 """Keys of a space file that do not change what is in the space."""
-
-
-class Named(Config):
-    """A name with its options: ``{name: nin, width: 0.5}``, or the bare name."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare(cls, given: Any) -> Any:
-        if isinstance(given, str):
-            return {"name": given}
-        if not isinstance(given, Mapping):
-            raise InputError("must be a name, or a mapping of name and options")
-        return given
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """All but the name."""
-        return dict(self.model_extra or {})
 
 
 def _auto_or(kind: type, least: str, accepts: Callable[[Any], bool]) -> PlainValidator:
@@ -75,7 +56,7 @@ def _auto_or(kind: type, least: str, accepts: Callable[[Any], bool]) -> PlainVal
 class EngineConfig(Config):
     """Who carries the trials out, and how many at a time. "auto" is None here."""
 
-    name: Literal["ray", "serial"] = "ray"
+    name: Literal["ray", "serial", "simulated"] = "ray"
     concurrency: Annotated[
         int | None, _auto_or(int, "a whole number, at least 1", lambda n: n >= 1)
     ] = None
@@ -84,6 +65,15 @@ class EngineConfig(Config):
         float | None, _auto_or(float, "a number, at least 0", lambda n: n >= 0)
     ] = None
     address: str | None = None
+    minutes_per_trial: Annotated[float, Field(gt=0)] | None = None
+    """A trial that takes longer fails."""
+    retries: Annotated[int, Field(ge=0)] = 1
+    """How often a trial is tried again that was lost with its worker or node."""
+
+    @property
+    def time_limit(self) -> float | None:
+        """Seconds that a trial may take."""
+        return None if self.minutes_per_trial is None else 60 * self.minutes_per_trial
 
     @model_validator(mode="after")
     def _fits(self) -> "EngineConfig":
@@ -98,20 +88,6 @@ class EngineConfig(Config):
                 f"of, got {self.address!r}"
             )
         return self
-
-
-class Constraints(Config):
-    """Largest analytic costs; what breaks one is drawn again, before anything is trained."""
-
-    params: Limit = None
-    macs: Limit = None
-    flops: Limit = None
-    activations: Limit = None
-
-    @property
-    def limits(self) -> dict[str, int]:
-        """Those that are set."""
-        return {name: limit for name, limit in self if limit is not None}
 
 
 class Budget(Config):
@@ -150,17 +126,30 @@ def _mapping(given: Any) -> Any:
     return given
 
 
+def _options(given: tuple[Any, ...]) -> tuple[Option, ...]:
+    if wrong := fault(given):
+        raise InputError(f"{wrong}, got {list(given)}")
+    return given
+
+
 class CampaignFile(Config):
     """The keys of ``campaign.yaml``; ``data`` and ``recipe`` are checked by their own modules."""
 
-    space: str
+    space: Named
     searcher: Named
     random_baseline: bool = True
     objective: Literal["validation_accuracy"] = "validation_accuracy"
     constraints: Constraints = Constraints()
     budget: Budget
-    data: Annotated[dict[str, Any], BeforeValidator(_mapping)]
-    recipe: Annotated[dict[str, Any], BeforeValidator(_mapping)]
+    evaluator: Named = Named(name="training")
+    """``training``, which needs ``data`` and ``recipe``, or ``tabular``, which takes neither."""
+    data: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
+    recipe: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
+    duplicates: Policy = "reuse"
+    hyperparameters: dict[str, Annotated[tuple[Any, ...], AfterValidator(_options)]] = Field(
+        default_factory=dict
+    )
+    """Keys of the recipe that are searched too, with their options."""
     final: Final = Final()
     seed: Annotated[int, Field(ge=0)] = 0
     engine: EngineConfig = EngineConfig()
@@ -182,8 +171,10 @@ class Campaign:
 
     folder: Path
     config: CampaignFile
-    data: data.DataConfig
-    recipe: recipe.Recipe
+    data: data.DataConfig | None
+    """Of the training; None where a table is looked up instead, as ``recipe`` then."""
+    recipe: recipe.Recipe | None
+    tabular: Tabular | None
     input_shape: tuple[int, ...]
     classes: int
     space: SearchSpace
@@ -218,20 +209,23 @@ def load_campaign(folder: Path) -> Campaign:
     """
     path = folder / FILE_NAME
     config = validate(CampaignFile, read_yaml(path), path)
-    images = data.resolve(config.data, path, "data")
-    training = recipe.resolve(config.recipe, path, "recipe")
+    images, training, options = _evaluator(config, path)
     if config.searcher.name not in SEARCHERS:
         raise InputError(
             f"{path}: searcher.name: {unknown('searcher', config.searcher.name, SEARCHERS)}"
         )
-    with _at(path, "data"):
-        input_shape, classes = _geometry(images)
-    with _at(path, "space"):
-        is_file = config.space.endswith((".yaml", ".yml"))
-        file = folder / config.space if is_file else spaces().get(config.space)
-        found = space(str(file or config.space), input_shape, classes)
-        assert file is not None
-        definition = {k: v for k, v in read_yaml(file).items() if k not in _DESCRIPTIVE}
+    if options is not None:
+        input_shape, classes = options.input_shape, options.classes
+    else:
+        assert images is not None
+        with _at(path, "data"):
+            input_shape, classes = _geometry(images)
+    found, described = read_space(config.space, path, input_shape, classes)
+    with _at(path, "constraints"):
+        found = constrained(found, config.constraints, folder)
+    if training is not None and (config.hyperparameters or is_python(config.space.name)):
+        check = hyperparameters.check(training, config.hyperparameters, path)
+        found = joint(found, config.hyperparameters, check)
     contestants: dict[str, Contestant] = {}
     for position, entry in enumerate(config.final.classics):
         where = f"final.classics.{position}"
@@ -244,22 +238,120 @@ def load_campaign(folder: Path) -> Campaign:
             if contestant.label in contestants:
                 raise InputError(f"{contestant.label} is listed twice")
         contestants[contestant.label] = contestant
+    tabular = None if options is None else _tabular(options, found, contestants, path)
     campaign = Campaign(
         folder=folder,
         config=config,
         data=images,
         recipe=training,
+        tabular=tabular,
         input_shape=input_shape,
         classes=classes,
-        space=constrained(found, config.constraints.limits),
-        space_definition=definition,
+        space=found,
+        space_definition=described,
         classics=tuple(contestants.values()),
     )
-    with _at(path, "constraints" if config.constraints.limits else "space"):
-        campaign.space.sample(np.random.default_rng(config.seed))
+    _try_space(campaign)
     for name in campaign.searches:
         campaign.searcher(name)
     return campaign
+
+
+def _evaluator(
+    config: CampaignFile, path: Path
+) -> tuple[data.DataConfig | None, recipe.Recipe | None, TabularOptions | None]:
+    """Data and recipe of the training, or the options of the tabular evaluator."""
+    name, options = config.evaluator.name, config.evaluator.options
+    if name == "training":
+        if options:
+            raise InputError(f"{path}: evaluator: training has no options, got {options}")
+        if config.engine.name == "simulated":
+            raise InputError(
+                f"{path}: engine.name: a simulated cluster trains nothing, it needs the tabular "
+                "evaluator; allowed: ray, serial"
+            )
+        for key in ("data", "recipe"):
+            if getattr(config, key) is None:
+                raise InputError(f"{path}: {key}: Field required, for training")
+        assert config.data is not None
+        assert config.recipe is not None
+        images = data.resolve(config.data, path, "data")
+        return images, recipe.resolve(config.recipe, path, "recipe"), None
+    if name != "tabular":
+        names = ["training", "tabular"]
+        raise InputError(f"{path}: evaluator.name: {unknown('evaluator', name, names)}")
+    for key in ("data", "recipe", "hyperparameters"):
+        if getattr(config, key):
+            raise InputError(f"{path}: {key}: the tabular evaluator trains nothing; leave it out")
+    if config.engine.name == "ray" and "engine" in config.model_fields_set:
+        raise InputError(
+            f"{path}: engine.name: what is looked up needs no cluster; allowed: serial, "
+            "simulated, or no engine at all"
+        )
+    if config.final.seeds != (0,):
+        raise InputError(
+            f"{path}: final.seeds: a table has one result of an architecture, whatever the seed; "
+            f"allowed: [0], got {list(config.final.seeds)}"
+        )
+    return None, None, validate(TabularOptions, options, path, "evaluator")
+
+
+def _tabular(
+    options: TabularOptions,
+    space: SearchSpace,
+    classics: Mapping[str, Contestant],
+    path: Path,
+) -> Tabular:
+    table = read_table(options.table, path, "evaluator.table")
+    with _at(path, "evaluator"):
+        found = Tabular(options, Lookup(table, space))
+    for label, contestant in classics.items():
+        if found.lookup.row_of(contestant.architecture.fingerprint) is None:
+            raise InputError(
+                f"{path}: final.classics: {table.source} has no row for {label}, and a table is "
+                "all there is to look it up in; leave it out"
+            )
+    return found
+
+
+def read_space(
+    entry: Named, path: Path, input_shape: tuple[int, ...], classes: int
+) -> tuple[SearchSpace, dict[str, Any]]:
+    """The space that a file names, and what it is: as plain JSON that changes when it does."""
+    name, options = entry.name, entry.options
+    is_file = name.endswith((".yaml", ".yml")) or ".py:" in name
+    where = str(path.parent / name) if is_file else name
+    with _at(path, "space"):
+        for key in ("input_shape", "classes"):
+            if key in options:
+                raise InputError(f"{key}: is the data set's, not the space's to choose")
+        found = space(where, input_shape, classes, **options)
+        if is_python(name):
+            return found, {**definition(where), **options}
+        file = space_file(where)
+        described = {k: v for k, v in read_yaml(file).items() if k not in _DESCRIPTIVE} | options
+        if "constraints" in described:
+            limits = validate(Constraints, described["constraints"], file, "constraints")
+            described["constraints"] = limits.definition(file.parent)
+        return found, described
+
+
+def _try_space(campaign: Campaign) -> None:
+    """A first draw, so that a space that is empty or for other data is found before any trial."""
+    constraints = campaign.config.constraints
+    with _at(campaign.file, "constraints" if constraints != Constraints() else "space"):
+        drawn = campaign.space.sample(np.random.default_rng(campaign.config.seed))
+    if campaign.tabular is not None:
+        return
+    with _at(campaign.file, "space"):
+        built = campaign.space.decode(drawn)
+        expected = (campaign.input_shape, (campaign.classes,))
+        if (built.input_shape, built.output_shape) != expected:
+            raise InputError(
+                f"{campaign.space.name}: makes {built.output_shape} of {built.input_shape}, the "
+                f"data need {expected[1]} of {expected[0]}; a function takes both as keyword-only "
+                "arguments, input_shape and classes"
+            )
 
 
 @contextmanager

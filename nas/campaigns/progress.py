@@ -35,6 +35,13 @@ class Status:
     best: float | None = None
     best_trial: str | None = None
 
+    @property
+    def shown(self) -> list[str]:
+        """What a display says of it, the count first."""
+        counts = [f"{self.done}/{self.total} trials", f"{self.running} running"]
+        best = [] if self.best is None else [f"best {self.best:.4f} ({self.best_trial})"]
+        return [*counts, f"{self.failed} failed", *best]
+
 
 class Progress:
     """Shows a :class:`Status` live in a terminal; elsewhere, prints the lines as they come.
@@ -88,21 +95,18 @@ class Progress:
         cost = ask["cost"]
         self.line(
             f"{ask['trial']}  {how}  params {cost['params']:,}  macs {cost['macs']:,}  "
-            f"{result['seconds']:.1f} s  ({self._status.done}/{self._status.total}, {self._left()})"
+            f"{result['seconds']:.1f} s  ({self._status.done}/{self._status.total}, {self.left()})"
         )
 
     def _render(self) -> RenderableType:
         status = self._status
-        counts = f"{status.done}/{status.total} trials"
-        parts = [f"{status.running} running", f"{status.failed} failed"]
-        if status.best is not None:
-            parts.append(f"best {status.best:.4f} ({status.best_trial})")
-        parts += [f"{_clock(time.monotonic() - self._started)} elapsed", self._left()]
+        counts, *parts = status.shown
+        parts += [f"{_clock(time.monotonic() - self._started)} elapsed", self.left()]
         bar = Table.grid(padding=(0, 1))
         bar.add_row(ProgressBar(total=status.total, completed=status.done, width=40), counts)
         return Group(bar, Text(" · ".join(parts), style="dim"))
 
-    def _left(self) -> str:
+    def left(self) -> str:
         """How much longer it will take, by the rate of this run so far."""
         done = self._status.done - self._done_before
         if not done:

@@ -20,7 +20,7 @@ def environment() -> dict[str, Any]:
         "git": _git(),
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": _cores(),
+        "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "gpus": _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"),
     }
@@ -50,8 +50,8 @@ def _processor() -> str:
     return platform.processor()
 
 
-def _cores() -> int:
-    """Those that this process may use, where the system tells."""
+def cores() -> int:
+    """CPU cores: those that this process may use, where the system tells."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

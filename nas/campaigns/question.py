@@ -1,13 +1,14 @@
 """What recorded answers depend on: it may not change while a campaign goes on."""
 
-import inspect
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from nas.campaigns.config import Campaign
+from nas.configuration import defaults
 from nas.errors import InputError
 from nas.searchers import SEARCHERS
+from nas.training.data import DataConfig
 from nas.training.datasets import DATASETS
 
 
@@ -18,36 +19,61 @@ def question(campaign: Campaign) -> dict[str, Any]:
     Budget, baseline, final stage and engine are not in it: they do not touch what is recorded.
     """
     own = campaign.config.searcher
+    policy = campaign.config.duplicates
     return {
         "space": campaign.space_definition,
-        "constraints": campaign.config.constraints.limits,
+        "constraints": campaign.config.constraints.definition(campaign.folder),
+        "hyperparameters": {k: list(v) for k, v in campaign.config.hyperparameters.items()},
         "searcher": {"name": own.name} | _with_defaults(SEARCHERS[own.name], own.options),
         "objective": campaign.config.objective,
-        "data": campaign.data.model_dump(mode="json")
-        | _with_defaults(DATASETS[campaign.data.name], campaign.data.options),
-        "recipe": campaign.recipe.model_dump(mode="json"),
+        # Left out for "evaluate", which is what campaigns did before there was a choice.
+        **({} if policy == "evaluate" else {"duplicates": policy}),
+        **_evaluation(campaign),
         "seed": campaign.config.seed,
     }
 
 
+def _evaluation(campaign: Campaign) -> dict[str, Any]:
+    """Data and recipe of the training, or the table that is looked up: what its files hold."""
+    if campaign.data is not None and campaign.recipe is not None:
+        return {
+            "data": data_definition(campaign.data),
+            "recipe": campaign.recipe.model_dump(mode="json"),
+        }
+    assert campaign.tabular is not None
+    options = campaign.tabular.options.model_dump(mode="json", exclude={"table"})
+    files = dict(campaign.tabular.lookup.table.files)
+    return {"evaluator": {"name": "tabular", **options, "table": files}}
+
+
 def check_same(campaign: Campaign, recorded: Mapping[str, Any]) -> None:
     """:class:`InputError` with every difference, unless the campaign still asks ``recorded``."""
-    before, now = _flat(recorded), _flat(question(campaign))
-    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
-    if changed:
-        lines = [f"  {key}: recorded {_shown(before, key)}, now {_shown(now, key)}"
-                 for key in changed]  # fmt: skip
+    if lines := differences(recorded, question(campaign)):
         raise InputError(
             f"{campaign.file}: asks another question than the one that records.jsonl answers:\n"
-            + "\n".join(lines)
+            + lines
             + "\nStart a campaign in another folder, or put the recorded values back."
         )
 
 
+def differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """A line for each key path at which two questions differ."""
+    before, now = _flat(recorded), _flat(asked)
+    return "\n".join(
+        f"  {key}: recorded {_shown(before, key)}, now {_shown(now, key)}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    )
+
+
+def data_definition(config: DataConfig) -> dict[str, Any]:
+    """The data section, with the defaults of its loader."""
+    options = _with_defaults(DATASETS[config.name], config.options)
+    return config.model_dump(mode="json") | options
+
+
 def _with_defaults(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = inspect.signature(function).parameters.values()
-    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    complete: dict[str, Any] = json.loads(json.dumps({**defaults, **options}))
+    complete: dict[str, Any] = json.loads(json.dumps({**defaults(function), **options}))
     return complete
 
 

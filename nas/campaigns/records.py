@@ -10,8 +10,15 @@ One JSON object a line, in the order of events. Schema 1, every line with ``time
   ``options``. In the search stage also ``search``, ``number`` (the searcher's trial id) and
   ``note`` (the searcher's), in the final stage ``label``, which seeds of one architecture share.
   Where the recipe says "reference": ``initialization``, the scheme that this network starts from.
+  Where the searcher says so: ``fidelity``, the epochs trained in all, and ``continues``, the number
+  of the trial that it goes on with. In the search stage, ``duplicate_of`` is the trial that this
+  one repeats: it has no result of its own, what it was told follows from that trial's.
+- ``failure``: an attempt at a trial that is tried again. ``trial``, ``cause`` and ``error`` as
+  of a result, ``seconds``.
 - ``result``: how it ended. ``trial``, ``status`` ("completed" or "failed"), ``metrics`` (the
-  evaluator's), ``error`` (null, or the last traceback), ``seconds`` (wall time in the worker).
+  evaluator's), ``error`` (null, or the last traceback), ``cause`` (null, or of which kind the
+  failure is), ``seconds`` (wall time in the worker), ``elapsed`` (seconds that runs of the
+  campaign have taken up to then).
 
 A line is on the disk before the searcher hears of it, so a crash loses no more than the trials
 that were under way, and at worst leaves a torn last line, which is set aside.
@@ -74,6 +81,9 @@ class _Ask(_Line):
     note: dict[str, Any] = Field(default_factory=dict)
     label: str = ""
     initialization: str = ""
+    fidelity: Annotated[int, Field(ge=1)] | None = None
+    continues: Count | None = None
+    duplicate_of: str = ""
 
     @model_validator(mode="after")
     def _is_complete(self) -> "_Ask":
@@ -87,15 +97,29 @@ class _Ask(_Line):
         return self
 
 
+class _Failure(_Line):
+    trial: str
+    error: str
+    cause: str
+    seconds: Annotated[float, Field(ge=0)]
+
+
 class _Result(_Line):
     trial: str
     status: Literal["completed", "failed"]
     metrics: dict[str, Any]
     error: str | None
+    cause: str | None = None
     seconds: Annotated[float, Field(ge=0)]
+    elapsed: Annotated[float, Field(ge=0)] = 0.0
 
 
-_TYPES: dict[str, type[_Line]] = {"campaign": _Campaign, "ask": _Ask, "result": _Result}
+_TYPES: dict[str, type[_Line]] = {
+    "campaign": _Campaign,
+    "ask": _Ask,
+    "failure": _Failure,
+    "result": _Result,
+}
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -240,6 +264,8 @@ class History:
     def __init__(self, folder: Path, records: Iterable[Record] = ()) -> None:
         self.asks: dict[str, Record] = {}
         self.results: dict[str, Record] = {}
+        self.failures: dict[str, list[Record]] = {}
+        self.elapsed = 0.0
         self._path = folder / "records.jsonl"
         for record in records:
             self.add(record)
@@ -249,13 +275,34 @@ class History:
         if record["type"] == "campaign":
             return
         trial = record["trial"]
+        self.elapsed = max(self.elapsed, record.get("elapsed", 0.0))
+        if record["type"] == "failure":
+            if trial not in self.asks:
+                raise InputError(f"{self._path}: trial {trial}: a failure, but it was never asked")
+            self.failures.setdefault(trial, []).append(record)
+            return
         taken = self.asks if record["type"] == "ask" else self.results
         if trial in taken:
             raise InputError(f"{self._path}: trial {trial}: a second {record['type']}")
         if taken is self.results and trial not in self.asks:
             raise InputError(f"{self._path}: trial {trial}: a result, but it was never asked")
+        original = record.get("duplicate_of")
+        if original is not None and original not in self.asks:
+            raise InputError(f"{self._path}: trial {trial}: repeats {original}, never asked before")
+        if taken is self.results and "duplicate_of" in self.asks[trial]:
+            raise InputError(f"{self._path}: trial {trial}: a result, but it is a duplicate")
         taken[trial] = record
 
+    @property
+    def evaluated(self) -> list[Record]:
+        """The asks that have a result, or wait for one: all but duplicates."""
+        return [ask for ask in self.asks.values() if "duplicate_of" not in ask]
+
+    @property
+    def duplicates(self) -> list[Record]:
+        """The asks that an earlier one answers."""
+        return [ask for ask in self.asks.values() if "duplicate_of" in ask]
+
     def unfinished(self) -> list[Record]:
-        """The asks that have no result."""
-        return [ask for trial, ask in self.asks.items() if trial not in self.results]
+        """The asks that have no result, and should."""
+        return [ask for ask in self.evaluated if ask["trial"] not in self.results]

@@ -1,7 +1,8 @@
 """Runs a campaign: its searches, then the final stage, from wherever its records leave off."""
 
 import json
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -12,20 +13,25 @@ from rich.console import Console
 
 from nas.architecture.graph import Architecture
 from nas.campaigns import stages
+from nas.campaigns.checkpoints import Checkpoints
 from nas.campaigns.config import Campaign, load_campaign
+from nas.campaigns.hyperparameters import own_recipe
 from nas.campaigns.progress import Progress, Status
 from nas.campaigns.provenance import environment
 from nas.campaigns.question import check_same, question
 from nas.campaigns.records import SCHEMA, History, Record, RecordLog
 from nas.campaigns.serial import SerialEngine
-from nas.campaigns.trial import CampaignError, Engine, Outcome, Trial
+from nas.campaigns.simulated import SimulatedCluster, timed
+from nas.campaigns.trial import CampaignError, Engine, Json, Outcome, Trial, Update
 from nas.classics import CLASSICS, classic
 from nas.errors import InputError
+from nas.spaces.constraints import rejections
+from nas.training.recipe import Recipe
 
 EVALUATOR = "nas.evaluators.training:evaluate"
 
 PATIENCE = 5
-"""A run whose first so many trials all fail is stopped."""
+"""A run in which nothing works is stopped when so many trials have failed in one way."""
 
 _SPOT_CHECKS = 8
 
@@ -75,6 +81,8 @@ def run(
                     " bytes were moved to records.torn"
                 )
             status, engine_name = runner.status, campaign.config.engine.name
+            if campaign.tabular is not None and engine_name == "ray":
+                engine_name = "serial"
             progress.line(
                 f"going on after {status.done} of {status.total} trials, engine {engine_name}"
                 if status.done
@@ -85,14 +93,23 @@ def run(
             except KeyboardInterrupt:
                 progress.line(f"stopped; go on with: nas run {folder}")
                 raise
+            runner.checkpoints.clear()
+            for note in runner.notes:
+                progress.line(note)
+            if rejected := rejections(campaign.space.rejected):
+                progress.line(rejected)
         runner.check_complete()
         return runner.summary
 
 
 def _engine(campaign: Campaign, evaluator: str) -> Engine:
     config = campaign.config.engine
+    if campaign.tabular is not None:
+        if config.name == "simulated":
+            return SimulatedCluster(timed(campaign.tabular), config.concurrency or 1)
+        return SerialEngine(campaign.tabular)
     if config.name == "serial":
-        return SerialEngine(evaluator)
+        return SerialEngine(evaluator, config.time_limit)
     from nas.campaigns.tune import TuneEngine
 
     return TuneEngine(
@@ -101,6 +118,7 @@ def _engine(campaign: Campaign, evaluator: str) -> Engine:
         cpus=config.cpus_per_trial,
         gpus=config.gpus_per_trial,
         address=config.address,
+        time_limit=config.time_limit,
         name=blake2b(str(campaign.folder.resolve()).encode(), digest_size=5).hexdigest(),
     )
 
@@ -109,10 +127,10 @@ def _write_resolved(campaign: Campaign, evaluator: str) -> None:
     resolved = {
         "question": question(campaign),
         "campaign": campaign.config.model_dump(mode="json"),
-        "recipe_fingerprint": campaign.recipe.fingerprint,
+        "recipe_fingerprint": campaign.recipe.fingerprint if campaign.recipe else None,
         "input_shape": campaign.input_shape,
         "classes": campaign.classes,
-        "evaluator": evaluator,
+        "evaluator": evaluator if campaign.tabular is None else campaign.config.evaluator.name,
         "environment": environment(),
     }
     path = campaign.folder / "resolved.json"
@@ -136,9 +154,10 @@ class Runner:
         self._campaign = campaign
         self._log = log
         self._history = History(campaign.folder)
+        self.checkpoints = Checkpoints(campaign.folder)
         self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
         self._running: set[str] = set()
-        self._failed_first: int | None = 0
+        self._failed_first: Counter[str] | None = Counter()
         config, baselines = campaign.config, len(self._searches) - 1
         to_retrain = len(campaign.classics) + config.final.top + baselines * config.final.top_random
         self.status = Status(
@@ -151,9 +170,11 @@ class Runner:
                 "campaign",
                 schema=SCHEMA,
                 question=question(campaign),
-                recipe=campaign.recipe.fingerprint,
+                **({"recipe": campaign.recipe.fingerprint} if campaign.recipe else {}),
             )
         self._again = deque(self._history.unfinished())
+        self._elapsed_before = self._history.elapsed
+        self._started = time.monotonic()
 
     def next(self) -> Trial | None:
         """The next trial: one that an earlier run left unfinished, of a search, or a final one."""
@@ -162,20 +183,12 @@ class Runner:
             return None
         self._running.add(ask["trial"])
         self.status.running = len(self._running)
-        engine = self._campaign.config.engine
-        recipe = self._campaign.recipe
-        if "initialization" in ask:
-            recipe = recipe.with_reference(ask["initialization"])
-        payload = {
-            "architecture": self._architecture(ask).to_json(),
-            "data": self._campaign.data.model_dump(mode="json"),
-            "recipe": recipe.model_dump(mode="json"),
-            "seed": ask["seed"],
-            "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
-            "threads": engine.cpus_per_trial,
-            "test": ask["stage"] == "final",
-        }
-        return Trial(ask["trial"], payload)
+        return Trial(ask["trial"], self._payload(ask), self._checkpoint(ask), self._keeps(ask))
+
+    def update(self, trial: str, update: Update) -> None:
+        """Keeps the state of a trial under way, so that it need not start anew after a crash."""
+        if update.checkpoint is not None:
+            self.checkpoints.write(trial, update.checkpoint)
 
     def done(self, trial: str, outcome: Outcome) -> None:
         """Records the outcome, and when it is on the disk, tells the searcher.
@@ -183,18 +196,29 @@ class Runner:
         Raises :class:`CampaignError` when nothing that this run tried has worked.
         """
         outcome = self._judged(outcome)
+        ask = self._history.asks[trial]
+        self._running.discard(trial)
+        if self._tried_again(ask, outcome):
+            return
+        if outcome.checkpoint is not None:
+            self.checkpoints.write(trial, outcome.checkpoint)
         result = self._log.append(
             "result",
             trial=trial,
             status=outcome.status,
             metrics=outcome.metrics,
             error=outcome.error,
+            cause=outcome.cause,
             seconds=round(outcome.seconds, 4),
+            elapsed=round(self._elapsed_before + time.monotonic() - self._started, 3),
         )
-        self._running.discard(trial)
+        if outcome.checkpoint is None:
+            self.checkpoints.discard(trial)
+        if "continues" in ask:
+            self.checkpoints.discard(stages.trial_name(ask["search"], ask["continues"]))
         self._tell(result)
         if self.progress is not None:
-            self.progress.trial(self._history.asks[trial], result)
+            self.progress.trial(ask, result)
         self._give_up_if_nothing_works(outcome)
 
     def check_complete(self) -> None:
@@ -212,6 +236,14 @@ class Runner:
         s = self.status
         return Summary(self._campaign.folder, s.done - s.failed, s.failed, s.best, s.best_trial)
 
+    @property
+    def notes(self) -> list[str]:
+        """What to say of the searches, beside their trials."""
+        duplicates = len(self._history.duplicates)
+        counted = f"{duplicates} duplicates, {self._campaign.config.duplicates}: no budget spent"
+        ends = [search.note for search in self._searches.values()]
+        return [*([counted] if duplicates else []), *filter(None, ends)]
+
     def _replay(self) -> None:
         first, *rest = self._log.records
         check_same(self._campaign, first["question"])
@@ -219,11 +251,14 @@ class Runner:
             if record["type"] == "result":
                 self._tell(record)
                 continue
+            if record["type"] == "failure":
+                self._history.add(record)
+                continue
             self._history.add(record)
             self._spot_check(record)
             if record["stage"] == "search" and record["search"] in self._searches:
                 self._searches[record["search"]].replay(record)
-        asked = max(search.asked for search in self._searches.values())
+        asked = max(search.evaluated for search in self._searches.values())
         if asked > self._campaign.config.budget.trials:
             raise InputError(
                 f"{self._campaign.file}: budget.trials: as many as {asked} are recorded already; "
@@ -243,8 +278,11 @@ class Runner:
 
     def _search(self) -> Record | None:
         for search in self._searches.values():
-            if fields := search.ask():
-                return self._ask(fields)
+            while fields := search.ask():
+                ask = self._ask(fields)
+                if "duplicate_of" not in ask:
+                    return ask
+                search.answer(ask)
         return None
 
     def _final(self) -> Record | None:
@@ -252,7 +290,8 @@ class Runner:
         fields = list(stages.classics(self._campaign))
         if not any(asks[trial]["stage"] == "search" for trial in self._running):
             fields += stages.finalists(self._campaign, list(self._searches.values()))
-            self.status.total = len({*asks, *(each["trial"] for each in fields)})
+            given_out = {ask["trial"] for ask in self._history.evaluated}
+            self.status.total = len(given_out | {each["trial"] for each in fields})
         return next((self._ask(each) for each in fields if each["trial"] not in asks), None)
 
     def _ask(self, fields: Mapping[str, Any]) -> Record:
@@ -262,13 +301,91 @@ class Runner:
             "fingerprint": architecture.fingerprint,
             "cost": architecture.cost._asdict(),
         }
-        if self._campaign.recipe.initialization == "reference":
+        recipe = self._recipe(fields)
+        if recipe is not None and recipe.initialization == "reference":
             # Recorded, so that a later catalogue does not change what this trial was.
             own = CLASSICS[fields["classic"]].initialization if "classic" in fields else "default"
             recorded["initialization"] = own
+        if recorded["stage"] == "search":
+            original = self._searches[recorded["search"]].original(recorded)
+            if original is not None:
+                recorded["duplicate_of"] = original
         ask = self._log.append("ask", **recorded)
         self._history.add(ask)
         return ask
+
+    def _payload(self, ask: Record) -> Json:
+        """What the evaluator is called with."""
+        test, recipe = ask["stage"] == "final", self._recipe(ask)
+        if recipe is None or self._campaign.data is None:
+            what = {"genotype": ask["genotype"]} if "genotype" in ask else {}
+            return {
+                **what,
+                "fingerprint": ask["fingerprint"],
+                "epochs": ask.get("fidelity"),
+                "since": self._continued(ask),
+                "test": test,
+            }
+        if "initialization" in ask:
+            recipe = recipe.with_reference(ask["initialization"])
+        engine = self._campaign.config.engine
+        return {
+            "architecture": self._architecture(ask).to_json(),
+            "data": self._campaign.data.model_dump(mode="json"),
+            "recipe": recipe.model_dump(mode="json"),
+            "seed": ask["seed"],
+            "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
+            "threads": engine.cpus_per_trial,
+            "test": test,
+            "epochs": ask.get("fidelity"),
+        }
+
+    def _checkpoint(self, ask: Record) -> Path | None:
+        """Where a trial goes on from: its own state, after a crash, or the trial it continues.
+
+        Without either it starts anew, which takes longer and comes to the same.
+        """
+        found = self.checkpoints.find(ask["trial"])
+        if found is None and "continues" in ask:
+            found = self.checkpoints.find(stages.trial_name(ask["search"], ask["continues"]))
+        return found
+
+    def _keeps(self, ask: Record) -> bool:
+        """Whether another trial may continue this one."""
+        recipe = self._campaign.recipe
+        return recipe is not None and ask.get("fidelity", recipe.epochs) < recipe.epochs
+
+    def _tried_again(self, ask: Record, outcome: Outcome) -> bool:
+        """Whether a trial that was lost with its worker is put in line once more."""
+        trial = ask["trial"]
+        tries = len(self._history.failures.get(trial, ()))
+        if outcome.cause != "worker_died" or tries >= self._campaign.config.engine.retries:
+            return False
+        failure = self._log.append(
+            "failure",
+            trial=trial,
+            error=outcome.error,
+            cause=outcome.cause,
+            seconds=round(outcome.seconds, 4),
+        )
+        self._history.add(failure)
+        self._again.append(ask)
+        if self.progress is not None:
+            self.progress.line(f"{trial}: its worker died; it is tried again")
+        return True
+
+    def _continued(self, ask: Record) -> int | None:
+        """The epochs that the trial goes on from."""
+        if "continues" not in ask:
+            return None
+        before = stages.trial_name(ask["search"], ask["continues"])
+        epochs: int = self._history.asks[before]["fidelity"]
+        return epochs
+
+    def _recipe(self, ask: Mapping[str, Any]) -> Recipe | None:
+        """What the trial is trained by; None where nothing is trained."""
+        recipe = self._campaign.recipe
+        return None if recipe is None else own_recipe(recipe, ask.get("genotype", {}))
 
     def _architecture(self, ask: Mapping[str, Any]) -> Architecture:
         if "genotype" in ask:
@@ -283,7 +400,7 @@ class Runner:
         if outcome.status == "failed" or isinstance(value, int | float):
             return outcome
         error = f"the evaluator returned {value!r} as {objective}, which is no number"
-        return Outcome("failed", outcome.metrics, error, outcome.seconds)
+        return Outcome("failed", outcome.metrics, error, outcome.seconds, "diverged")
 
     def _tell(self, result: Record) -> None:
         self._history.add(result)
@@ -304,11 +421,14 @@ class Runner:
         if self._failed_first is None or outcome.status == "completed":
             self._failed_first = None
             return
-        self._failed_first += 1
-        if self._failed_first == PATIENCE:
+        reason = (outcome.error or "").rstrip()
+        way = reason.rpartition("\n")[2]
+        self._failed_first[way] += 1
+        if self._failed_first[way] == PATIENCE:
+            failed = self._failed_first.total()
             raise CampaignError(
-                f"{self._campaign.folder}: the first {PATIENCE} trials of this run all failed, "
-                f"the last with:\n{(outcome.error or '').rstrip()}\nThey are recorded as failed. "
-                "Run the campaign again to go on with the trials after them, or start anew in "
-                "another folder."
+                f"{self._campaign.folder}: the first {failed} trials of this run all failed, "
+                f"{PATIENCE} of them in one way:\n{reason}\nThey are recorded as failed. Run the "
+                "campaign again to go on with the trials after them, or start anew in another "
+                "folder."
             )

@@ -1,14 +1,17 @@
 """Writes the first draft of a campaign, for a person to edit."""
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nas.campaigns.config import FILE_NAME
+from nas.configuration import parse_yaml
 from nas.errors import InputError
-from nas.registry import Registry, unknown
+from nas.registry import Registry
 from nas.searchers import SEARCHERS
-from nas.spaces import spaces
+from nas.spaces import space_file
+from nas.spaces.python_space import is_python
 from nas.training.datasets import DATASETS
 
 _KNOWN: dict[str, dict[str, Any]] = {
@@ -16,20 +19,30 @@ _KNOWN: dict[str, dict[str, Any]] = {
     "digits": {"options": {"resolution": 16}, "split": "{train: 0.6, validation: 0.2, test: 0.2}"},
     # The paper's 100 and 25 would take more than the draft's budget to get beyond random search.
     "evolution": {"options": {"population_size": 25, "tournament_size": 5}},
+    # The draft's epochs.
+    **{
+        name: {"options": {"max_fidelity": 8, "reduction_factor": 2}}
+        for name in ("successive_halving", "asha", "hyperband", "bohb")
+    },
 }
+
+_SPLIT = "{train: 0.9, validation: 0.1}"
 
 _DRAFT = """\
 # A search campaign: run it with `nas run {folder}`, and again to go on where it stopped.
 # What the run writes beside this file, records.jsonl above all, is the answer.
 
-space: {space}                # a name of `nas spaces`, or a .yaml file beside this one
+space: {space}                # a name of `nas spaces`, or, beside this file, FILE.yaml or
+                                 # FILE.py:FUNCTION; {{name: ..., cells: 2}} sets its options
 searcher:
   name: {searcher}
 {searcher_options}
 random_baseline: true            # random search over as many trials, to compare with
 objective: validation_accuracy   # what is maximised
 # constraints:                   # hard limits, kept by whatever is tried
-#   params: 1_000_000            # and, or: macs, flops, activations
+#   params: 1_000_000            # and, or: macs, flops, activations, depth, latency_ms
+# hyperparameters:               # searched together with the architecture
+#   learning_rate: [0.001, 0.003, 0.01]
 budget:
   trials: 100                    # of each search
 
@@ -73,7 +86,7 @@ def write_campaign(
 
     Args:
         folder: of the new campaign.
-        space: a shipped space, or the path of a YAML file relative to ``folder``.
+        space: a shipped space, or a YAML file or a function in Python, relative to ``folder``.
         searcher: a name in :data:`nas.searchers.SEARCHERS`.
         data: a name in :data:`nas.training.data.DATASETS`.
 
@@ -83,9 +96,9 @@ def write_campaign(
     path = folder / FILE_NAME
     if path.exists():
         raise InputError(f"{path}: exists already; choose another folder, or edit that file")
-    if not space.endswith((".yaml", ".yml")) and space not in spaces():
-        raise InputError(f"{unknown('space', space, spaces())}, or the path of a .yaml file")
-    split = _KNOWN.get(data, {}).get("split")
+    if not is_python(space):
+        space_file(space)  # for its message
+    known = _KNOWN.get(data, {})
     text = _DRAFT.format(
         folder=folder,
         space=space,
@@ -93,12 +106,19 @@ def write_campaign(
         searcher_options=_options(SEARCHERS, searcher),
         data=data,
         data_options=_options(DATASETS, data),
-        split=split or "{train: 0.9, validation: 0.1}",
-        split_note="" if split else "; the test part is the official one",
+        split=known.get("split", _SPLIT),
+        split_note="" if "split" in known else "; the test part is the official one",
     )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")
     return path
+
+
+def data_section(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A ``data`` section in which what is left out is as in a draft."""
+    known = _KNOWN.get(str(given.get("name")), {})
+    split = parse_yaml(known.get("split", _SPLIT), "split")
+    return {**known.get("options", {}), "split": split, **given}
 
 
 def _options(registry: Registry, name: str) -> str:

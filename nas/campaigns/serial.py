@@ -1,6 +1,8 @@
 """The engine that needs nothing: one trial after another, in this process."""
 
-from nas.campaigns.trial import Source, attempt
+import time
+
+from nas.campaigns.trial import Evaluator, Outcome, Source, Trial, carry_out, failure
 
 
 class SerialEngine:
@@ -9,14 +11,32 @@ class SerialEngine:
     For cheap evaluators and for debugging: an exception is a failed trial, but a trial that
     kills its process (no memory, a crash in native code) takes the campaign with it; run it
     again and it goes on.
+
+    Args:
+        evaluator: what gives a trial its metrics.
+        time_limit: seconds that a trial may take, looked at after each epoch; None: any.
     """
 
     slots = 1
 
-    def __init__(self, evaluator: str) -> None:
+    def __init__(self, evaluator: Evaluator, time_limit: float | None = None) -> None:
         self._evaluator = evaluator
+        self._time_limit = time_limit
 
     def run(self, source: Source) -> None:
         """Carries out trials until the source has no more."""
         while (trial := source.next()) is not None:
-            source.done(trial.id, attempt(self._evaluator, trial.payload))
+            source.done(trial.id, self._carried_out(trial, source))
+
+    def _carried_out(self, trial: Trial, source: Source) -> Outcome:
+        started = time.monotonic()
+        checkpoint = trial.checkpoint and trial.checkpoint.read_bytes()
+        for event in carry_out(self._evaluator, trial.payload, checkpoint or None, trial.keep):
+            if isinstance(event, Outcome):
+                return event
+            source.update(trial.id, event)
+            seconds = time.monotonic() - started
+            if self._time_limit is not None and seconds > self._time_limit:
+                reason = f"took longer than the limit of {self._time_limit:g} s"
+                return failure(reason, seconds, "time_limit")
+        raise AssertionError("an evaluation ended without an outcome")

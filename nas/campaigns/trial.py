@@ -1,15 +1,29 @@
 """What passes between the runner of a campaign and the engines that carry out its trials."""
 
+import inspect
 import math
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from nas.registry import resolve
 
 Json = dict[str, Any]
+
+Evaluator = str | Callable[..., Any]
+"""From a trial's payload to its metrics, both plain JSON, or the ``"module:attribute"`` of that.
+
+A generator function is also given a checkpoint or None, and yields its progress: see
+:mod:`nas.evaluators.work`.
+"""
+
+CHECKPOINT_SECONDS = 60.0
+"""How often a long trial is saved; a shorter one, only where another may go on with it."""
+
+Cause = Literal["error", "out_of_memory", "diverged", "time_limit", "worker_died"]
 
 
 class CampaignError(RuntimeError):
@@ -23,10 +37,27 @@ class CampaignError(RuntimeError):
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial to carry out: its id and what the evaluator is called with (plain JSON)."""
+    """One trial to carry out.
+
+    Attributes:
+        id: of the campaign.
+        payload: what the evaluator is called with (plain JSON).
+        checkpoint: the file it goes on from.
+        keep: whether another trial may go on with it, so that its last state is wanted.
+    """
 
     id: str
     payload: Json
+    checkpoint: Path | None = None
+    keep: bool = False
+
+
+@dataclass(frozen=True)
+class Update:
+    """How far a trial is: the metrics of its last epoch, and its state if it was saved."""
+
+    metrics: Json
+    checkpoint: bytes | None
 
 
 @dataclass(frozen=True)
@@ -38,17 +69,21 @@ class Outcome:
         metrics: what it returned (plain JSON), empty on failure.
         error: on failure, the reason: a traceback, as a rule.
         seconds: wall time in the worker.
+        cause: on failure, what kind it is of.
+        checkpoint: its last state, where it was to be kept.
     """
 
     status: Literal["completed", "failed"]
     metrics: Json
     error: str | None
     seconds: float
+    cause: Cause | None = None
+    checkpoint: bytes | None = None
 
 
-def failure(error: str, seconds: float = 0.0) -> Outcome:
+def failure(error: str, seconds: float = 0.0, cause: Cause = "error") -> Outcome:
     """The outcome of a trial that did not deliver."""
-    return Outcome("failed", {}, error, seconds)
+    return Outcome("failed", {}, error, seconds, cause)
 
 
 class Source(Protocol):
@@ -59,6 +94,9 @@ class Source(Protocol):
 
         None is final when no trial is under way; otherwise the outcome of one may bring more.
         """
+
+    def update(self, trial: str, update: Update) -> None:
+        """Hears how far a trial under way is."""
 
     def done(self, trial: str, outcome: Outcome) -> None:
         """Takes the outcome of a trial that :meth:`next` gave out."""
@@ -79,24 +117,64 @@ class Engine(Protocol):
         """
 
 
-def attempt(
-    evaluator: str, payload: Mapping[str, Any], fatal: Callable[[Exception], bool] | None = None
-) -> Outcome:
-    """Calls an evaluator, an ordinary exception becoming the outcome of the trial.
+def carry_out(
+    evaluator: Evaluator,
+    payload: Mapping[str, Any],
+    checkpoint: bytes | None = None,
+    keep: bool = False,
+    fatal: Callable[[Exception], bool] | None = None,
+) -> Iterator[Update | Outcome]:
+    """Calls an evaluator; yields its updates and last its outcome, an exception being one too.
 
     Args:
-        evaluator: ``"module:attribute"`` of a function from a plain mapping to a plain dict.
+        evaluator: what to call.
         payload: what it is called with.
+        checkpoint: what it goes on from.
+        keep: whether the outcome holds its last state.
         fatal: which exceptions are let through, because the process is of no more use.
     """
-    started = time.perf_counter()
+    started = saved = time.perf_counter()
+    progress = None
+    state = None
     try:
-        metrics = resolve(evaluator)(payload)
+        function = resolve(evaluator) if isinstance(evaluator, str) else evaluator
+        if not inspect.isgeneratorfunction(function):
+            metrics = function(payload)
+        else:
+            work = function(payload, checkpoint)
+            while True:
+                try:
+                    progress = next(work)
+                except StopIteration as end:
+                    metrics = end.value
+                    break
+                due = time.perf_counter() - saved >= CHECKPOINT_SECONDS
+                yield Update(_finite(progress.metrics), progress.save() if due else None)
+                saved = time.perf_counter() if due else saved
+            if keep and progress is not None:
+                state = progress.save()
     except Exception as error:
         if fatal is not None and fatal(error):
             raise
-        return failure(traceback.format_exc(), time.perf_counter() - started)
-    return Outcome("completed", _finite(metrics), None, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        yield failure(traceback.format_exc(), seconds, _cause(error))
+    else:
+        seconds = time.perf_counter() - started
+        yield Outcome("completed", _finite(metrics), None, seconds, checkpoint=state)
+
+
+def attempt(evaluator: Evaluator, payload: Mapping[str, Any]) -> Outcome:
+    """Calls an evaluator to the end and gives its outcome alone."""
+    *_, outcome = carry_out(evaluator, payload)
+    assert isinstance(outcome, Outcome)
+    return outcome
+
+
+def _cause(error: Exception) -> Cause:
+    kind = type(error).__name__
+    if kind in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in str(error):
+        return "out_of_memory"
+    return "diverged" if kind == "Diverged" else "error"
 
 
 def _finite(value: Any) -> Any:

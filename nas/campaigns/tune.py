@@ -7,11 +7,12 @@ milliseconds. Tune keeps every trial of a run in memory and in its snapshots, so
 
 How Tune is used, and why:
 
-- The worker is a *class* trainable whose one step is the whole trial. A function trainable runs
-  in a thread that must unwind within two seconds when its actor is reused, or the next trial
-  vanishes; a class has no thread.
+- The worker is a *class* trainable, whose steps are epochs (several, if they are short). A
+  function trainable runs in a thread that must unwind within two seconds when its actor is
+  reused, or the next trial vanishes; a class has no thread.
 - Trial and outcome each pass as one JSON string: Tune flattens, merges and interprets the
-  mappings that it is given (a key ``grid_search`` is a command).
+  mappings that it is given (a key ``grid_search`` is a command). Checkpoints pass with them, so
+  nodes need no file system in common: the driver alone writes the campaign's folder.
 - ``tune.run`` and not ``Tuner``, which pickles the searcher and the callbacks. Nothing is ever
   restored from Tune's own snapshots: the records of the campaign are the truth.
 - Outcomes are taken in the callbacks, which are given the trial and so the cause of a failure;
@@ -31,7 +32,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
@@ -52,13 +54,16 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from nas.campaigns.trial import Outcome, Source, attempt, failure
+from nas.campaigns.trial import Cause, Outcome, Source, Update, carry_out, failure
 from nas.errors import InputError
 
 T = TypeVar("T")
 
 ROUND = 1000
 """Trials of one Tune run."""
+
+STEP_SECONDS = 1.0
+"""A step of Tune's, which costs it milliseconds, is at least so long."""
 
 
 class TuneEngine:
@@ -72,6 +77,7 @@ class TuneEngine:
         gpus: GPUs of one trial, fractions allowed, or None: one if there are any.
         address: ``host:port`` (or "auto") of a running Ray cluster; None starts one here for
             the time of :meth:`run`.
+        time_limit: seconds that a trial may take; None: any.
         name: tells this campaign's scratch folder from those of others; what a killed run has
             left there is removed.
     """
@@ -84,9 +90,11 @@ class TuneEngine:
         cpus: int = 1,
         gpus: float | None = None,
         address: str | None = None,
+        time_limit: float | None = None,
         name: str = "campaign",
     ) -> None:
         self._evaluator = evaluator
+        self._time_limit = time_limit
         self._concurrency = concurrency
         self._cpus = cpus
         self._gpus = gpus
@@ -96,7 +104,7 @@ class TuneEngine:
 
     def run(self, source: Source) -> None:
         """Carries out trials until the source has no more; KeyboardInterrupt on SIGINT."""
-        bridge = _Bridge(source, self._evaluator)
+        bridge = _Bridge(source, self._evaluator, self._time_limit)
         # Not only while trials run: ray.init loses a KeyboardInterrupt that comes up inside it,
         # and installs a SIGTERM handler of its own.
         with _signals(bridge.interrupt) as install:
@@ -174,12 +182,29 @@ class _Worker(tune.Trainable):  # type: ignore[misc]
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._work = json.loads(new_config["work"])
+        work = json.loads(new_config["work"])
+        self._events = carry_out(
+            work["evaluator"],
+            work["payload"],
+            new_config["checkpoint"],
+            work["keep"],
+            _poisons_the_process,
+        )
         return True
 
     def step(self) -> dict[str, Any]:
-        outcome = attempt(self._work["evaluator"], self._work["payload"], _poisons_the_process)
-        return {"outcome": json.dumps(asdict(outcome)), "done": True}
+        started = time.monotonic()
+        updates: list[dict[str, Any]] = []
+        checkpoint = None
+        for event in self._events:
+            if isinstance(event, Outcome):
+                told = json.dumps(asdict(replace(event, checkpoint=None)))
+                return {"outcome": told, "checkpoint": event.checkpoint, "done": True}
+            updates.append(event.metrics)
+            checkpoint = event.checkpoint or checkpoint
+            if checkpoint or time.monotonic() - started >= STEP_SECONDS:
+                break
+        return {"updates": json.dumps(updates), "checkpoint": checkpoint, "done": False}
 
 
 def _poisons_the_process(error: Exception) -> bool:
@@ -193,12 +218,14 @@ def _poisons_the_process(error: Exception) -> bool:
 class _Bridge:
     """Our side of the conversation; Tune's side is the three adapters below."""
 
-    def __init__(self, source: Source, evaluator: str) -> None:
+    def __init__(self, source: Source, evaluator: str, time_limit: float | None) -> None:
         self.error: BaseException | None = None
         self.exhausted = False
         self.slots = 1
         self._source = source
         self._evaluator = evaluator
+        self._time_limit = time_limit
+        self._overdue: set[str] = set()
         self._ids: dict[str, str] = {}  # Tune's id of each trial under way: ours
         self._started: dict[str, tuple[Trial, float]] = {}  # and when
 
@@ -227,13 +254,27 @@ class _Bridge:
             finished: str = tune.search.Searcher.FINISHED
             return finished
         self._ids[tune_id] = given.id
-        work = {"evaluator": self._evaluator, "payload": given.payload}
-        return {"work": json.dumps(work)}
+        work = {"evaluator": self._evaluator, "payload": given.payload, "keep": given.keep}
+        checkpoint = given.checkpoint.read_bytes() if given.checkpoint is not None else None
+        return {"work": json.dumps(work), "checkpoint": checkpoint}
 
     def start(self, trial: Trial) -> None:
         self._started[trial.trial_id] = trial, time.monotonic()
 
+    def update(self, trial: Trial, result: dict[str, Any]) -> None:
+        ours = self._ids.get(trial.trial_id)
+        if ours is None or "updates" not in result or self.stopping:
+            return
+        *earlier, last = json.loads(result["updates"])
+        updates = [*(Update(metrics, None) for metrics in earlier)]
+        updates.append(Update(last, result["checkpoint"]))
+        for update in updates:
+            self._kept(partial(self._source.update, ours, update))
+
     def finish(self, trial: Trial, outcome: Outcome) -> None:
+        # Tune keeps both for as long as its run.
+        trial.config = {}
+        trial.last_result.pop("checkpoint", None)
         self._started.pop(trial.trial_id, None)
         ours = self._ids.pop(trial.trial_id, None)
         if ours is not None and not self.stopping:
@@ -241,7 +282,22 @@ class _Bridge:
 
     def fail(self, trial: Trial, reason: str) -> None:
         _, since = self._started.get(trial.trial_id, (trial, time.monotonic()))
-        self.finish(trial, failure(reason, time.monotonic() - since))
+        cause: Cause = "out_of_memory" if "OutOfMemory" in reason else "worker_died"
+        if trial.trial_id in self._overdue:
+            self._overdue.discard(trial.trial_id)
+            reason, cause = f"took longer than the limit of {self._time_limit:g} s", "time_limit"
+        self.finish(trial, failure(reason, time.monotonic() - since, cause))
+
+    def enforce_time_limit(self) -> None:
+        """Kills the workers of trials that take too long: Tune has no limit for a trial."""
+        if self._time_limit is None:
+            return
+        for trial, since in self._started.values():
+            actor = trial.temporary_state.ray_actor
+            late = time.monotonic() - since > self._time_limit
+            if late and actor is not None and trial.trial_id not in self._overdue:
+                self._overdue.add(trial.trial_id)
+                ray.kill(actor)
 
     def reconcile(self, trials: list[Trial]) -> None:
         """Tune can end a trial without a word (its actor would not reset): a failure too."""
@@ -291,16 +347,28 @@ class _Listener(tune.Callback):  # type: ignore[misc]
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self._bridge.reconcile(trials)
+        self._bridge.enforce_time_limit()
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         self._bridge.start(trial)
 
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        self._bridge.update(trial, result)
+
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        self._bridge.finish(trial, Outcome(**json.loads(trial.last_result["outcome"])))
+        told = Outcome(**json.loads(trial.last_result["outcome"]))
+        self._bridge.finish(trial, replace(told, checkpoint=trial.last_result["checkpoint"]))
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

@@ -1,7 +1,8 @@
 """The evaluator that trains: a trial in, its observation out, both plain JSON."""
 
+import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -14,8 +15,9 @@ from nas.architecture.network import compile
 from nas.architecture.reference import reference_cost
 from nas.configuration import Config, validate
 from nas.errors import InputError
+from nas.evaluators.work import Progress, Work
 from nas.training import data, recipe
-from nas.training.loop import Epoch, measure, train
+from nas.training.loop import Trainer, measure
 
 SOURCE = "training request"
 
@@ -26,7 +28,8 @@ class Request(Config):
     ``architecture`` is its JSON; ``data`` and ``recipe`` are sections of a campaign, the latter
     with this network's own scheme where it says "reference"; ``threads`` are the CPU cores that
     the trial has; ``test`` asks for what goes into the final table too,
-    the test accuracy and fvcore's counts, which only the final stage does.
+    the test accuracy and fvcore's counts, which only the final stage does. ``epochs`` is where to
+    stop, if before the recipe's end; its schedules stay those of all its epochs.
     """
 
     architecture: str
@@ -36,21 +39,22 @@ class Request(Config):
     device: Literal["cpu", "cuda", "auto"] = "auto"
     threads: Annotated[int, Field(ge=1)] = 1
     test: bool = False
+    epochs: Annotated[int, Field(ge=1)] | None = None
 
 
-def evaluate(
-    request: Mapping[str, Any], report: Callable[[dict[str, Any]], None] | None = None
-) -> dict[str, Any]:
-    """Train a :class:`Request` from scratch.
+def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
+    """Train a :class:`Request`, from scratch or from where a checkpoint is.
 
     Args:
         request: the fields of a :class:`Request`.
-        report: hears of every epoch: the fields of :class:`nas.training.loop.Epoch`. An exception
-            that it raises ends the training.
+        checkpoint: of a training with the same request, ``epochs`` apart.
+
+    Yields after every epoch the fields of :class:`nas.training.loop.Epoch`.
 
     Returns ``validation_accuracy`` (a fraction), ``validation_loss`` and ``train_loss`` (nats) of
-    the last epoch, ``epochs``, ``train_seconds``, ``evaluation_seconds``, ``curve`` (an entry an
-    epoch), ``device`` and ``precision`` (what "auto" became), ``data_checksum`` (the split's).
+    the last epoch, ``epochs``, ``epochs_before`` (those of the checkpoint), ``train_seconds``,
+    ``evaluation_seconds``, ``curve`` (an entry an epoch, from the first), ``device`` and
+    ``precision`` (what "auto" became), ``data_checksum`` (the split's).
     Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
     ``fvcore_uncounted`` (the operators that it does not count).
 
@@ -61,23 +65,36 @@ def evaluate(
     trial = validate(Request, request, SOURCE)
     data_config = data.resolve(trial.data, SOURCE, "data")
     how = recipe.resolve(trial.recipe, SOURCE, "recipe")
-    device = _device(trial.device)
+    until = how.epochs if trial.epochs is None else trial.epochs
+    if until > how.epochs:
+        raise InputError(f"{SOURCE}: epochs: the recipe has {how.epochs}, got {until}")
+    device = resolve_device(trial.device, f"{SOURCE}: device")
     architecture = Architecture.from_json(trial.architecture)
     images = _search_data(data_config.model_dump_json())
-    _check_fit(architecture, images)
+    check_fit(architecture, images)
     torch.set_num_threads(trial.threads)
+    trainer = Trainer(lambda: compile(architecture), images, how, trial.seed, device)
+    if checkpoint is not None:
+        state = torch.load(io.BytesIO(checkpoint), map_location=device, weights_only=True)
+        trainer.load_state_dict(state)
+    before = len(trainer.curve)
 
-    def tell(epoch: Epoch) -> None:
-        if report is not None:
-            report(asdict(epoch))
+    def save() -> bytes:
+        file = io.BytesIO()
+        torch.save(trainer.state_dict(), file)
+        return file.getvalue()
 
-    result = train(lambda: compile(architecture), images, how, trial.seed, device, tell)
+    for epoch in range(before + 1, until + 1):
+        trainer.run(epoch)
+        yield Progress(asdict(trainer.curve[-1]), save)
+    result = trainer.run(until)
     last = result.curve[-1]
     observation = {
         "validation_accuracy": last.validation_accuracy,
         "validation_loss": last.validation_loss,
         "train_loss": last.train_loss,
         "epochs": last.epoch,
+        "epochs_before": before,
         "train_seconds": result.train_seconds,
         "evaluation_seconds": result.evaluation_seconds,
         "curve": [asdict(epoch) for epoch in result.curve],
@@ -105,13 +122,15 @@ def _held_out(config: str) -> data.Part:
     return data.held_out(data.resolve(json.loads(config), SOURCE, "data"))
 
 
-def _device(asked: str) -> str:
+def resolve_device(asked: str, where: str) -> str:
+    """What "auto" becomes: cuda where there is one. :class:`InputError` begins with ``where``."""
     if asked == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"{SOURCE}: device: cuda is not available here; allowed: cpu, auto")
+        raise InputError(f"{where}: cuda is not available here; allowed: cpu, auto")
     return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def _check_fit(architecture: Architecture, images: data.SearchData) -> None:
+def check_fit(architecture: Architecture, images: data.SearchData) -> None:
+    """:class:`InputError` unless the architecture takes these images and tells their classes."""
     if architecture.input_shape != images.input_shape:
         raise InputError(
             f"the architecture takes {architecture.input_shape} images, the data set has "

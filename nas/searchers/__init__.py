@@ -14,7 +14,18 @@ SEARCHERS = Registry(
     {
         "random": "nas.searchers.random_search:RandomSearch",
         "evolution": "nas.searchers.evolution:RegularizedEvolution",
+        "tournament_evolution": "nas.searchers.tournament_evolution:TournamentEvolution",
+        "multi_objective_evolution": (
+            "nas.searchers.multi_objective_evolution:MultiObjectiveEvolution"
+        ),
+        "nsga2": "nas.searchers.nsga2:NSGA2",
+        "local_search": "nas.searchers.local_search:LocalSearch",
+        "bananas": "nas.searchers.bananas:Bananas",
         "optuna": "nas.searchers.optuna_search:OptunaSearch",
+        "successive_halving": "nas.searchers.successive_halving:SuccessiveHalving",
+        "asha": "nas.searchers.asha:ASHA",
+        "hyperband": "nas.searchers.hyperband:Hyperband",
+        "bohb": "nas.searchers.bohb:BOHB",
     },
 )
 

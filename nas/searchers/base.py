@@ -4,9 +4,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 
 from nas.spaces.search_space import Genotype, SearchSpace
 
@@ -73,12 +75,14 @@ class Searcher(ABC):
 
     def __init__(self, space: SearchSpace, seed: int | Sequence[int], objectives: int = 1) -> None:
         self.space = space
-        self.seed = (seed,) if isinstance(seed, int) else tuple(seed)
+        self.seed = (seed,) if isinstance(seed, int) else tuple(map(int, seed))
         self.objectives = objectives
 
     def rng(self, trial_id: int) -> np.random.Generator:
         """The randomness of one trial: the same whenever, and after whatever, it is asked."""
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(trial_id,)))
+        entropy = _Entropy(b"%a %d" % (self.seed, trial_id))
+        # numpy's documentation lets PCG64 take any ISeedSequence, its type stub does not.
+        return np.random.Generator(np.random.PCG64(entropy))  # type: ignore[arg-type]
 
     @abstractmethod
     def ask(self, trial_id: int) -> Proposal | None:
@@ -92,4 +96,20 @@ class Searcher(ABC):
 
     @abstractmethod
     def tell(self, observation: Observation) -> None:
-        """Takes note of a finished trial."""
+        """Takes note of a finished trial.
+
+        One that was neither asked nor replayed is another searcher's, with an empty note: a
+        result to learn from all the same.
+        """
+
+
+class _Entropy(ISeedSequence):
+    """A text's hash as the seed of a generator: a fifth of the time of numpy's ``SeedSequence``."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        """``n_words`` of the hash, as numpy's generators ask for them."""
+        size = n_words * np.dtype(dtype).itemsize
+        return np.frombuffer(blake2b(self._text, digest_size=size).digest(), dtype)

@@ -1,15 +1,12 @@
 """Regularized (aging) evolution."""
 
-from collections import deque
-from collections.abc import Sequence
-from operator import itemgetter
+import numpy as np
 
-from nas.errors import InputError
-from nas.searchers.base import Observation, Proposal, Searcher
-from nas.spaces.search_space import Genotype, SearchSpace, same
+from nas.searchers.base import Observation
+from nas.searchers.population import Evolution, drawn, value
 
 
-class RegularizedEvolution(Searcher):
+class RegularizedEvolution(Evolution):
     """Tournament selection, mutation, and death of the oldest.
 
     Real et al. 2019, "Regularized Evolution for Image Classifier Architecture Search" (AAAI;
@@ -33,61 +30,15 @@ class RegularizedEvolution(Searcher):
     choices that depend on it may have changed with it).
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        seed: int | Sequence[int],
-        objectives: int = 1,
-        *,
-        population_size: int = 100,
-        tournament_size: int = 25,
-        initial: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(space, seed, objectives)
-        if objectives != 1:
-            raise InputError(
-                f"searcher evolution: it minimises one objective, not {objectives}; "
-                "for several, use the searcher optuna with sampler: NSGAII"
-            )
-        if population_size < 1:
-            raise InputError(
-                f"searcher evolution: population_size must be at least 1, got {population_size}"
-            )
-        if not 1 <= tournament_size <= population_size:
-            raise InputError(
-                f"searcher evolution: tournament_size must be from 1 to population_size "
-                f"({population_size}), got {tournament_size}"
-            )
-        if len(initial) > population_size:
-            raise InputError(
-                f"searcher evolution: initial names {len(initial)} members, more than "
-                f"population_size ({population_size})"
-            )
-        self.population_size = population_size
-        self.tournament_size = tournament_size
-        self._initial = [space.member(name) for name in initial]
-        self._population: deque[tuple[float, Observation]] = deque(maxlen=population_size)
+    name = "evolution"
 
-    def ask(self, trial_id: int) -> Proposal:
-        """A member or a random sample at first, then a mutated parent."""
-        if trial_id < len(self._initial):
-            return Proposal(dict(self._initial[trial_id]))
-        rng = self.rng(trial_id)
-        if trial_id < self.population_size or not self._population:
-            return Proposal(self.space.sample(rng))
-        drawn = rng.integers(len(self._population), size=self.tournament_size)
-        _, parent = min((self._population[i] for i in drawn), key=itemgetter(0))
-        child = self.space.mutate(parent.genotype, rng)
-        note = {"parent": parent.trial_id, "mutated": _first_difference(parent.genotype, child)}
-        return Proposal(child, note)
+    def parent(self, rng: np.random.Generator) -> Observation:
+        """The best of a tournament."""
+        positions = drawn(len(self.population), self.tournament_size, rng)
+        return min([self.population[position] for position in positions], key=value)
 
-    def tell(self, observation: Observation) -> None:
-        """A success enters the population and the oldest leaves; a failure changes nothing."""
-        if observation.values is not None:
-            (value,) = observation.values
-            self._population.append((value, observation))
-
-
-def _first_difference(parent: Genotype, child: Genotype) -> str:
-    # What is asked before the mutated choice cannot depend on it, so it comes first.
-    return next(name for name in child if name not in parent or not same(child[name], parent[name]))
+    def enter(self, observation: Observation) -> None:
+        """Adds a success; the oldest leaves."""
+        self.population.append(observation)
+        if len(self.population) > self.population_size:
+            del self.population[0]

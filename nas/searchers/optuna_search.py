@@ -14,6 +14,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
+from optuna.samplers._ga import BaseGASampler
 from optuna.trial import TrialState, create_trial
 from pydantic import create_model
 
@@ -23,10 +24,16 @@ from nas.registry import unknown
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.spaces.search_space import Answer, Genotype, Infeasible, Option, SearchSpace, same
 
-# Not here: CMA-ES samples categorical choices at random without a word; the quasi-Monte Carlo
-# sequence is the same for every seed; brute force stops a study of its own accord; the grid and
-# partly fixed samplers take Python objects.
-SAMPLERS = ("GPSampler", "NSGAIIISampler", "NSGAIISampler", "RandomSampler", "TPESampler")
+# Not here: CMA-ES samples categorical choices at random without a word; brute force stops a study
+# of its own accord; the grid and partly fixed samplers take Python objects.
+SAMPLERS = (
+    "GPSampler",
+    "NSGAIIISampler",
+    "NSGAIISampler",
+    "QMCSampler",
+    "RandomSampler",
+    "TPESampler",
+)
 """The classes of ``optuna.samplers`` that can be named."""
 
 _SUGGESTIONS = 10
@@ -68,6 +75,8 @@ class OptunaSearch(Searcher):
         super().__init__(space, seed, objectives)
         kind = _sampler_class(sampler)
         options = _checked_options(kind, sampler_options or {})
+        if kind is optuna.samplers.QMCSampler:
+            options = {"scramble": True, **options}
         (state,) = np.random.SeedSequence(self.seed).generate_state(1)
         with _quiet():
             try:
@@ -97,8 +106,14 @@ class OptunaSearch(Searcher):
                 self._asked[trial_id] = self._instead_of(number, proposal.genotype), proposal
 
     def tell(self, observation: Observation) -> None:
-        """Ends a trial that was asked or replayed."""
-        number, _ = self._asked[observation.trial_id]
+        """Ends a trial that was asked or replayed; adds another searcher's success."""
+        if observation.trial_id in self._asked:
+            number, _ = self._asked[observation.trial_id]
+        elif observation.values is None:
+            return
+        else:
+            with _quiet():
+                number = self._foreign(observation.genotype)
         state = TrialState.FAIL if observation.values is None else TrialState.COMPLETE
         with _quiet():
             self._study.tell(number, observation.values, state)
@@ -141,6 +156,15 @@ class OptunaSearch(Searcher):
             except Infeasible as reason:
                 self.space.rejected[reason.cause] += 1
         return target
+
+    def _foreign(self, genotype: Genotype) -> int:
+        """The number of a new running trial with a genotype that was never suggested."""
+        trial = self._study.ask()
+        if isinstance(self._study.sampler, BaseGASampler):
+            # Genetic samplers mark a trial's generation where they suggest something for it.
+            _ = trial.relative_params
+        self._study.tell(trial.number, state=TrialState.FAIL)
+        return self._instead_of(trial.number, genotype)
 
     def _instead_of(self, number: int, genotype: Genotype) -> int:
         """The number of a new running trial with this genotype, to replace a failed one."""

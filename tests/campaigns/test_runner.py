@@ -171,7 +171,7 @@ def test_another_question_is_refused(
 def test_what_does_not_touch_the_history_may_change(folder: Path) -> None:
     run(folder, evaluator=EVALUATE)
     edit(folder, "name: serial", "name: serial, cpus_per_trial: 2")
-    edit(folder, "epochs: 1", "epochs: 1, pad: 1")  # the default, spelled out
+    edit(folder, "epochs: 1", "epochs: 1, momentum: 0.9")  # the default, spelled out
     edit(folder, "top: 1", "top: 2")
     edit(folder, "budget:", "random_baseline: false\nbudget:")
     run(folder, evaluator=EVALUATE)

@@ -11,6 +11,7 @@ from typing import Any
 
 from nas.campaigns.records import read_records
 from nas.campaigns.runner import run
+from nas.evaluators.work import Progress, Work
 
 SPACE = """
 family: free_graph
@@ -29,6 +30,7 @@ CAMPAIGN = """
 space: tiny.yaml
 searcher: {name: evolution, population_size: 2, tournament_size: 2}
 budget: {trials: 4}
+duplicates: evaluate
 data: {name: digits, split: {train: 0.6, validation: 0.2, test: 0.2}}
 recipe: {preset: quick, epochs: 1}
 final: {top: 1, top_random: 1, classics: [resnet20]}
@@ -64,6 +66,27 @@ def slow(trial: Mapping[str, Any]) -> dict[str, Any]:
     """Takes long enough to be interrupted."""
     time.sleep(0.25)
     return evaluate(trial)
+
+
+def epochs(trial: Mapping[str, Any], checkpoint: bytes | None) -> Work:
+    """Trains nothing for so many epochs; its state is how many it has had."""
+    before = done = int(checkpoint or 0)
+    while done < (trial["epochs"] or trial["recipe"]["epochs"]):
+        done += 1
+        yield Progress({"epoch": done}, str(done).encode)
+    return {**evaluate(trial), "epochs": done, "epochs_before": before}
+
+
+def slow_epochs(trial: Mapping[str, Any], checkpoint: bytes | None) -> Work:
+    """The same, and each epoch takes a while."""
+    work = epochs(trial, checkpoint)
+    while True:
+        time.sleep(0.1)
+        try:
+            yield next(work)
+        except StopIteration as end:
+            metrics: dict[str, Any] = end.value
+            return metrics
 
 
 def hang(trial: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.errors import InputError
 from nas.evaluators.training import evaluate
+from nas.evaluators.work import complete
 from nas.training import data
 from nas.training.recipe import resolve
 
@@ -55,7 +56,7 @@ def _threads() -> Iterator[None]:
 
 def test_an_architecture_learns_the_digits_and_the_result_is_plain() -> None:
     heard: list[dict[str, Any]] = []
-    observation = evaluate(request(), heard.append)
+    observation = complete(evaluate(request()), lambda progress: heard.append(progress.metrics))
     assert json.loads(json.dumps(observation)) == observation
     assert observation["validation_accuracy"] > 0.9
     assert observation["curve"] == heard
@@ -68,7 +69,7 @@ def test_an_architecture_learns_the_digits_and_the_result_is_plain() -> None:
 
 
 def test_the_test_accuracy_is_there_only_when_asked_for() -> None:
-    searched, final = evaluate(request()), evaluate(request(test=True))
+    searched, final = complete(evaluate(request())), complete(evaluate(request(test=True)))
     assert not any("test" in name for name in searched)
     assert final["test_accuracy"] > 0.85
     assert final["test_accuracy"] * 357 == pytest.approx(round(final["test_accuracy"] * 357))
@@ -81,19 +82,19 @@ def test_the_test_accuracy_is_there_only_when_asked_for() -> None:
 
 def test_a_trial_repeats_and_a_whole_recipe_serves_as_well() -> None:
     whole = json.loads(resolve({"preset": "quick", "epochs": 3}, "test").model_dump_json())
-    first, again = evaluate(request()), evaluate(request(recipe=whole))
+    first, again = complete(evaluate(request())), complete(evaluate(request(recipe=whole)))
     assert without_seconds(first) == without_seconds(again)
-    assert without_seconds(first) != without_seconds(evaluate(request(seed=1)))
+    assert without_seconds(first) != without_seconds(complete(evaluate(request(seed=1))))
 
 
 def test_a_warm_worker_loads_a_data_set_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    evaluate(request())
+    complete(evaluate(request()))
 
     def refuse(config: object) -> None:
         raise AssertionError("loaded again")
 
     monkeypatch.setattr(data, "search_data", refuse)
-    evaluate(request(recipe={"preset": "quick", "epochs": 1, "warmup_epochs": 0}, seed=5))
+    complete(evaluate(request(recipe={"preset": "quick", "epochs": 1, "warmup_epochs": 0}, seed=5)))
 
 
 @pytest.mark.parametrize(
@@ -114,12 +115,15 @@ def test_a_warm_worker_loads_a_data_set_once(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_a_wrong_request_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        evaluate(request(**changes))
+        complete(evaluate(request(**changes)))
 
 
 def test_auxiliary_heads_are_trained_with_the_network() -> None:
     """They take part in the loss alone: accuracy is the main output's."""
-    alone, with_heads = evaluate(request()), evaluate(request(architecture=small(heads=(10, 10))))
+    alone, with_heads = (
+        complete(evaluate(request())),
+        complete(evaluate(request(architecture=small(heads=(10, 10))))),
+    )
     assert with_heads["train_loss"] > alone["train_loss"]
     assert with_heads["validation_accuracy"] > 0.9
 
@@ -127,17 +131,26 @@ def test_auxiliary_heads_are_trained_with_the_network() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_a_device_that_is_not_there() -> None:
     with pytest.raises(InputError, match="device: cuda is not available here"):
-        evaluate(request(device="cuda"))
-    assert evaluate(request(device="auto"))["device"] == "cpu"
+        complete(evaluate(request(device="cuda")))
+    assert complete(evaluate(request(device="auto")))["device"] == "cpu"
 
 
-def test_an_exception_of_the_listener_ends_the_training() -> None:
-    heard = []
-
-    def stop(epoch: dict[str, Any]) -> None:
-        heard.append(epoch["epoch"])
-        raise TimeoutError
-
-    with pytest.raises(TimeoutError):
-        evaluate(request(), stop)
-    assert heard == [1]
+@pytest.mark.parametrize("augment", [[], ["shift", "mixup"]], ids=["plain", "augmented"])
+def test_a_training_goes_on_from_a_checkpoint_bit_for_bit(augment: list[str]) -> None:
+    """As a multi-fidelity search does: a rung of two epochs, then on to the end."""
+    recipe = {"preset": "quick", "epochs": 5, "augment": augment}
+    whole = complete(evaluate(request(recipe=recipe)))
+    states: list[bytes] = []
+    rung = complete(
+        evaluate(request(recipe=recipe, epochs=2)), lambda progress: states.append(progress.save())
+    )
+    assert (rung["epochs"], rung["epochs_before"], len(rung["curve"])) == (2, 0, 2)
+    resumed = complete(evaluate(request(recipe=recipe), states[-1]))
+    assert (resumed["epochs"], resumed["epochs_before"]) == (5, 2)
+    again = complete(evaluate(request(recipe=recipe, epochs=4), states[0]))
+    assert again["epochs_before"] == 1
+    for found in (rung, resumed, again):
+        curve = without_seconds(whole["curve"][: found["epochs"]])
+        assert without_seconds(found["curve"]) == curve
+    with pytest.raises(InputError, match="epochs: the recipe has 5, got 6"):
+        complete(evaluate(request(recipe=recipe, epochs=6)))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ import pytest
 from nas.configuration import validate_options
 from nas.errors import InputError
 from nas.searchers import SEARCHERS, Observation, Searcher, searcher
-from tests.searchers.toy import Case, best, campaign, proposals, recorded, space
+from tests.searchers.toy import Case, best, campaign, loss, proposals, recorded, space
 
 TPE_SOON = {"n_startup_trials": 5}
+TPE = {"name": "optuna", "sampler_options": TPE_SOON}
+NSGA_II = {"name": "optuna", "sampler": "NSGAII", "sampler_options": {"population_size": 4}}
+EVOLUTION = {"name": "evolution", "population_size": 8, "tournament_size": 3}
 CASES = {
     "random": Case("random"),
     "random, 2 objectives": Case("random", objectives=2),
@@ -21,11 +25,25 @@ CASES = {
     "evolution from a member": Case(
         "evolution", {"population_size": 8, "tournament_size": 3, "initial": ("small",)}
     ),
+    "tournament evolution": Case(
+        "tournament_evolution", {"population_size": 8, "tournament_size": 3}
+    ),
+    "multi-objective evolution": Case(
+        "multi_objective_evolution", {"population_size": 8, "tournament_size": 3}, objectives=2
+    ),
+    "multi-objective evolution of 1": Case(
+        "multi_objective_evolution", {"population_size": 8, "tournament_size": 3}
+    ),
+    "NSGA-II": Case("nsga2", {"population_size": 5, "crossover_rate": 0.5}, objectives=2),
+    "NSGA-II, 1 objective": Case("nsga2", {"population_size": 5}),
+    "local search": Case("local_search", {"starts": 2}),
+    "BANANAS": Case("bananas", {"initial_size": 6, "refit_every": 5, "candidates": 20}),
     "TPE": Case("optuna", {"sampler_options": TPE_SOON}),
     "Optuna's random": Case("optuna", {"sampler": "random"}),
+    "Optuna's quasi-random": Case("optuna", {"sampler": "QMC"}),
     "TPE by groups": Case("optuna", {"sampler_options": {**TPE_SOON, "group": True}}),
     "TPE, 2 objectives": Case("optuna", {"sampler_options": TPE_SOON}, objectives=2),
-    "NSGA-II": Case(
+    "Optuna's NSGA-II": Case(
         "optuna", {"sampler": "NSGAII", "sampler_options": {"population_size": 4}}, objectives=2
     ),
     "NSGA-III": Case(
@@ -34,6 +52,16 @@ CASES = {
     "Gaussian process": Case(
         "optuna", {"sampler": "GP", "sampler_options": {"n_startup_trials": 3}}
     ),
+    "successive halving": Case("successive_halving", {"max_fidelity": 9}),
+    "ASHA": Case("asha", {"max_fidelity": 9, "reduction_factor": 2}),
+    "ASHA over evolution": Case(
+        "asha", {"max_fidelity": 9, "searcher": EVOLUTION, "min_points": 3}
+    ),
+    "Hyperband": Case("hyperband", {"min_fidelity": 2, "max_fidelity": 20}),
+    "Hyperband over NSGA-II": Case(
+        "hyperband", {"max_fidelity": 9, "searcher": NSGA_II, "min_points": 4}
+    ),
+    "BOHB": Case("bohb", {"max_fidelity": 9, "searcher": TPE, "min_points": 5}),
 }
 SLOW = {"Gaussian process"}
 
@@ -141,6 +169,34 @@ def test_asking_twice_answers_the_same_and_leaves_no_trace(name: str) -> None:
 
 
 @every_case
+def test_results_of_another_searcher_are_welcome(name: str) -> None:
+    """Neither asked nor replayed, with an empty note: they may teach, and disturb nothing."""
+
+    def asked() -> list[Any]:
+        made, other = CASES[name].make(), CASES[name].make(seed=5)
+        found = []
+        for trial_id in range(trials(name)):
+            own = trial_id % 3 == 0
+            proposal = (made if own else other).ask(trial_id)
+            assert proposal is not None
+            space().validate(proposal.genotype)
+            values = (loss(proposal.genotype), 1.0)[: made.objectives]
+            told = Observation(
+                trial_id,
+                proposal.genotype,
+                None if trial_id % 7 == 5 else values,
+                proposal.note,
+                proposal.fidelity,
+            )
+            other.tell(told)
+            made.tell(told if own else replace(told, note={}))
+            found.append(proposal.genotype)
+        return found
+
+    assert asked() == asked()
+
+
+@every_case
 def test_a_campaign_of_failures_goes_on(name: str) -> None:
     events = campaign(CASES[name].make(), 30, workers=3, failures=1.0)
     asked = [json.dumps(p.genotype) for p in proposals(events)]
@@ -158,10 +214,24 @@ def test_what_is_told_matters_unless_search_is_random(name: str) -> None:
     assert (asks(1.0) == asks(-1.0)) == ("random" in name)
 
 
+@pytest.mark.parametrize("workers", [1, 17, 60])
+@every_case
+def test_nobody_waits_for_nothing(name: str, workers: int) -> None:
+    """Who asks for nothing has trials under way; a campaign would stand still otherwise."""
+    asked = proposals(campaign(CASES[name].make(), trials(name), workers=workers, failures=0.5))
+    assert len(asked) == trials(name)
+
+
 def test_learners_beat_random_search_at_the_same_budget() -> None:
     budget = 60
+    sizes = {"population_size": 15, "tournament_size": 5}
     learners = {
-        "evolution": (Case("evolution", {"population_size": 15, "tournament_size": 5}), 40),
+        "evolution": (Case("evolution", sizes), 40),
+        "tournament evolution": (Case("tournament_evolution", sizes), 40),
+        "multi-objective evolution": (Case("multi_objective_evolution", sizes), 40),
+        "NSGA-II": (Case("nsga2", {"population_size": 15}), 40),
+        "local search": (Case("local_search"), 40),
+        "BANANAS": (Case("bananas"), 10),
         "TPE": (Case("optuna"), 8),
     }
     for name, (case, seeds) in learners.items():

@@ -1,6 +1,7 @@
 """A conditional toy space with a known optimum, and campaigns on it with workers that fail."""
 
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -61,6 +62,13 @@ def cost(genotype: Genotype) -> float:
     return float(sum(cast(int, v) for name, v in genotype.items() if name.endswith("width")))
 
 
+def misled(proposal: Proposal) -> float:
+    """How far off the loss is after few epochs: less and less, of each genotype differently."""
+    if proposal.fidelity is None:
+        return 0.0
+    return zlib.crc32(json.dumps(proposal.genotype).encode()) % 7 / proposal.fidelity
+
+
 @dataclass(frozen=True)
 class Case:
     """A searcher to hold to the contract."""
@@ -103,9 +111,10 @@ def campaign(
                 continue
         done = list(running)[int(rng.integers(len(running)))]
         proposal = running.pop(done)
-        objectives = (value(proposal.genotype), cost(proposal.genotype))[: made.objectives]
+        reached = value(proposal.genotype) + misled(proposal)
+        objectives = (reached, cost(proposal.genotype))[: made.objectives]
         values = None if rng.random() < failures else objectives
-        observation = Observation(done, proposal.genotype, values, proposal.note)
+        observation = Observation(done, proposal.genotype, values, proposal.note, proposal.fidelity)
         made.tell(observation)
         events.append((done, None, observation))
     return events

@@ -1,0 +1,245 @@
+"""``benchmark.yaml``: searchers, seeds and a table, read and checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from nas.campaigns.config import read_space
+from nas.campaigns.duplicates import Policy
+from nas.configuration import Config, Named, read_yaml, validate, validate_options
+from nas.errors import InputError
+from nas.evaluators.tables import read_table
+from nas.evaluators.tabular import Floats, Lookup, Table
+from nas.registry import unknown
+from nas.searchers import SEARCHERS, Searcher, searcher
+from nas.spaces.search_space import SearchSpace
+
+FILE_NAME = "benchmark.yaml"
+
+Direction = Literal["max", "min"]
+Whole = Annotated[int, Field(ge=1)]
+
+_TAKEN = ("validation", "test", "searcher", "seed", "workers", "trial", "evaluation", "seconds",
+          "status", "reused", "fidelity", "key")  # fmt: skip
+"""Columns of the trials; a further objective has a name of its own."""
+
+
+class Budget(Config):
+    """When a search ends: after so many evaluations, or so much time on the simulated cluster."""
+
+    evaluations: Whole | None = None
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    hours: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Budget:
+        given = [name for name, value in self if value is not None]
+        if len(given) != 1:
+            raise InputError(
+                "must be one of evaluations, seconds and hours, got "
+                + (" and ".join(given) or "none of them")
+            )
+        return self
+
+    @property
+    def virtual_seconds(self) -> float | None:
+        """On the clock of the simulated cluster; None where the budget is evaluations."""
+        return self.seconds if self.hours is None else 3600 * self.hours
+
+
+class Objective(Config):
+    """A further objective: a metric of the table, ``direction`` says which way is better."""
+
+    metric: str
+    direction: Direction = "min"
+
+
+class FaultRates(Config):
+    """What goes wrong on the simulated cluster, see :class:`nas.campaigns.simulated.Faults`."""
+
+    straggling: Annotated[float, Field(ge=0)] = 0.0
+    losses_per_hour: Annotated[float, Field(ge=0)] = 0.0
+    probability: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+def _several(given: Any) -> Any:
+    return tuple(given) if isinstance(given, list) else (given,)
+
+
+def _distinct(given: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(given)) < len(given):
+        raise InputError(f"each must be given once, got {list(given)}")
+    return given
+
+
+class BenchmarkFile(Config):
+    """The keys of ``benchmark.yaml``.
+
+    ``validation`` and ``test`` are metrics of the table: by the first the searchers search, the
+    second is what the report scores their incumbents by. ``workers`` may be a list: then the whole
+    benchmark is run on a simulated cluster of each size.
+    """
+
+    space: Named
+    input_shape: tuple[Whole, ...] = (3, 32, 32)
+    classes: Whole = 10
+    table: str | dict[str, Any]
+    validation: str
+    test: str
+    direction: Direction = "max"
+    objectives: dict[str, Objective] = Field(default_factory=dict)
+    reference_point: dict[str, float] | None = None
+    searchers: Annotated[dict[str, Named], Field(min_length=1)]
+    seeds: Whole
+    budget: Budget
+    workers: Annotated[
+        tuple[Whole, ...], BeforeValidator(_several), Field(min_length=1), AfterValidator(_distinct)
+    ] = (1,)
+    duplicates: Policy = "reuse"
+    faults: FaultRates = FaultRates()
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """A benchmark whose every part fits the others. Made by :func:`load_benchmark`."""
+
+    folder: Path
+    config: BenchmarkFile
+    table: Table
+    space: SearchSpace
+    space_definition: Mapping[str, Any]
+    data: Path | None = None
+    _known: dict[tuple[int, int | None], tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def file(self) -> Path:
+        """The YAML file."""
+        return self.folder / FILE_NAME
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        """The table, bound to the space."""
+        return Lookup(self.table, self.space)
+
+    @property
+    def directions(self) -> dict[str, Direction]:
+        """The objectives' names and which way each is better, ``validation`` first."""
+        further = {name: each.direction for name, each in self.config.objectives.items()}
+        return {"validation": self.config.direction} | further
+
+    def searcher(self, label: str, seed: int) -> Searcher:
+        """A searcher of the benchmark that has been told nothing yet."""
+        entry, where = self.config.searchers[label], f"searchers.{label}"
+        if entry.name not in SEARCHERS:
+            problem = unknown("searcher", entry.name, SEARCHERS)
+            raise InputError(f"{self.file}: {where}.name: {problem}")
+        options = validate_options(SEARCHERS[entry.name], entry.options, self.file, where)
+        with _at(self.file, where):
+            return searcher(
+                entry.name, space=self.space, seed=seed, objectives=len(self.directions), **options
+            )
+
+    def values(self, row: int, epoch: int | None) -> tuple[float, ...]:
+        """The objectives of a row after so many epochs, all to be minimised.
+
+        A further objective that is no curve does not change while the network is trained.
+        """
+        found = self._known.get((row, epoch))
+        if found is None:
+            values = [self.lookup.value(self.config.validation, row, epoch)]
+            for each in self.config.objectives.values():
+                curve = self.table.metrics[each.metric].ndim > 1
+                values.append(self.lookup.value(each.metric, row, epoch if curve else None))
+            signs = (-1 if direction == "max" else 1 for direction in self.directions.values())
+            found = tuple(sign * value for sign, value in zip(signs, values, strict=True))
+            self._known[row, epoch] = found
+        return found
+
+    def objective(self, name: str) -> Floats:
+        """An objective, or ``test``, of every row of the table after the whole training."""
+        own = {"validation": self.config.validation, "test": self.config.test}
+        return self.table.metric(own.get(name) or self.config.objectives[name].metric)
+
+    @property
+    def optimum(self) -> dict[str, float]:
+        """The best validation and the best test of the whole table."""
+        best = np.nanmax if self.config.direction == "max" else np.nanmin
+        return {name: float(best(self.objective(name))) for name in ("validation", "test")}
+
+    @property
+    def reference_point(self) -> Floats:
+        """From where hypervolume is measured: by default the table's worst of each objective."""
+        if self.config.reference_point is not None:
+            return np.array([self.config.reference_point[name] for name in self.directions])
+        worst = {"max": np.nanmin, "min": np.nanmax}
+        return np.array([worst[d](self.objective(name)) for name, d in self.directions.items()])
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """What the results depend on, beside the program: plain JSON."""
+        return {
+            "benchmark": self.config.model_dump(mode="json"),
+            "space": dict(self.space_definition),
+            "table": dict(self.table.files),
+        }
+
+
+def load_benchmark(folder: Path, data: Path | None = None) -> Benchmark:
+    """Reads ``benchmark.yaml`` in ``folder`` and checks every part against the others.
+
+    Args:
+        folder: of the benchmark.
+        data: where the files of the table are; by default relative to what describes it.
+
+    Raises :class:`InputError` naming the file, the key path, the value and what is allowed.
+    """
+    path = folder / FILE_NAME
+    config = validate(BenchmarkFile, read_yaml(path), path)
+    found, described = read_space(config.space, path, config.input_shape, config.classes)
+    table = read_table(config.table, path, "table", data)
+    benchmark = Benchmark(folder, config, table, found, described, data)
+    _check(benchmark)
+    return benchmark
+
+
+def _check(benchmark: Benchmark) -> None:
+    config, table, path = benchmark.config, benchmark.table, benchmark.file
+    metrics = {"validation": config.validation, "test": config.test} | {
+        f"objectives.{name}.metric": each.metric for name, each in config.objectives.items()
+    }
+    for key, metric in metrics.items():
+        if metric not in table.metrics:
+            known = dict(table.metrics)
+            raise InputError(f"{path}: {key}: {unknown('metric of the table', metric, known)}")
+    for name in config.objectives:
+        if name in _TAKEN:
+            raise InputError(
+                f"{path}: objectives.{name}: must have another name; not allowed: "
+                + ", ".join(_TAKEN)
+            )
+    point = config.reference_point
+    if point is not None and list(point) != list(benchmark.directions):
+        raise InputError(
+            f"{path}: reference_point: must have {', '.join(benchmark.directions)}, in this order; "
+            f"got {', '.join(point)}"
+        )
+    if config.budget.evaluations is None and table.seconds is None:
+        raise InputError(f"{path}: budget: the table has no training times; allowed: evaluations")
+    for label in config.searchers:
+        benchmark.searcher(label, 0)
+
+
+@contextmanager
+def _at(path: Path, where: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {where}: {error}") from None

@@ -1,0 +1,98 @@
+"""The runs of a benchmark, side by side in processes; what comes out does not depend on them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nas.benchmark.config import Benchmark, load_benchmark
+from nas.benchmark.search import Search
+
+
+class Run(NamedTuple):
+    """One searcher with one seed on a cluster of one size."""
+
+    label: str
+    workers: int
+    seed: int
+
+
+class Result(NamedTuple):
+    """What a run came to: see :meth:`nas.benchmark.search.Search.run`."""
+
+    columns: dict[str, NDArray[Any]]
+    stuck: bool
+
+
+def run_all(benchmark: Benchmark, processes: int, console: Console) -> list[tuple[Run, Result]]:
+    """Every run of a benchmark, in the order of its labels, workers and seeds."""
+    config = benchmark.config
+    runs = [Run(*each) for each in product(config.searchers, config.workers, range(config.seeds))]
+    done: dict[Run, Result] = {}
+    with Progress(
+        TextColumn("{task.completed}/{task.total} runs"),
+        BarColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("", total=len(runs))
+        for run, result in _carried_out(benchmark, runs, min(processes, len(runs))):
+            done[run] = result
+            progress.advance(task)
+    return [(run, done[run]) for run in runs]
+
+
+def _carried_out(
+    benchmark: Benchmark, runs: list[Run], processes: int
+) -> Iterator[tuple[Run, Result]]:
+    if processes == 1:
+        for run in runs:
+            yield run, _carry_out(benchmark, run)
+        return
+    executor = ProcessPoolExecutor(
+        processes,
+        multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(benchmark.folder, benchmark.data),
+    )
+    # The workers start with Ctrl-C blocked, as they inherit it: it is for this process alone.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    futures: dict[Future[Result], Run] = {executor.submit(_in_worker, run): run for run in runs}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        executor.shutdown(cancel_futures=True)
+        raise
+    executor.shutdown()
+
+
+_benchmark: Benchmark
+"""Of a worker process, which loads it once."""
+
+
+def _start(folder: Path, data: Path | None) -> None:
+    global _benchmark
+    _benchmark = load_benchmark(folder, data)
+
+
+def _in_worker(run: Run) -> Result:
+    return _carry_out(_benchmark, run)
+
+
+def _carry_out(benchmark: Benchmark, run: Run) -> Result:
+    search = Search(benchmark, run.label, run.seed, run.workers)
+    return Result(search.run(), search.stuck)

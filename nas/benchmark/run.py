@@ -1,0 +1,167 @@
+"""Runs a benchmark: every searcher with every seed, each on a simulated cluster over the table."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from nas.analysis.bench_report import report
+from nas.benchmark.config import FILE_NAME, Benchmark, load_benchmark
+from nas.benchmark.pool import Result, Run, run_all
+from nas.benchmark.search import STATUSES, stuck_note
+from nas.campaigns.provenance import cores, environment
+
+TRIALS, RESOLVED = "trials.parquet", "resolved.json"
+
+
+def bench(
+    folder: Path,
+    *,
+    data: Path | None = None,
+    processes: int | None = None,
+    console: Console | None = None,
+) -> str:
+    """Runs the benchmark in ``folder``, if its results are not there yet, and reports on them.
+
+    Writes ``trials.parquet`` (a row a trial, see :func:`as_frame`), ``resolved.json`` (the question
+    with every default, checksums of the table, versions and hardware) and the tables and figures of
+    :func:`nas.analysis.bench_report.report`, whose text is returned.
+
+    Args:
+        folder: holds ``benchmark.yaml``.
+        data: where the table's files are; by default relative to what describes it.
+        processes: how many runs go on at a time; by default as many as there are cores. The
+            results do not depend on it.
+        console: where progress is shown; by default the standard error.
+
+    Raises :class:`nas.errors.InputError`; KeyboardInterrupt when it was stopped: nothing has been
+    written then.
+    """
+    console = console or Console(stderr=True)
+    benchmark = load_benchmark(folder, data)
+    trials, resolved = folder / TRIALS, folder / RESOLVED
+    if trials.exists() and _asked(resolved) == benchmark.question:
+        console.print(f"{trials} is complete: reporting on it; delete it to run again")
+        frame = pd.read_parquet(trials)
+        notes = json.loads(resolved.read_text(encoding="utf-8"))["notes"]
+    else:
+        resolved.unlink(missing_ok=True)  # until there are trials that it describes
+        started = time.perf_counter()
+        results = run_all(benchmark, processes or cores(), console)
+        frame = as_frame(benchmark, results)
+        seconds = time.perf_counter() - started
+        console.print(f"{len(frame):,} trials in {seconds:.1f} s")
+        stuck = Counter(run.label for run, result in results if result.stuck)
+        notes = [stuck_note(label, runs) for label, runs in stuck.items()]
+        _write(frame, trials)
+        described = {
+            "question": benchmark.question,
+            "environment": environment(),
+            "seconds": round(seconds, 1),
+            "notes": notes,
+        }
+        resolved.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    return _report(benchmark, frame, notes)
+
+
+def as_frame(benchmark: Benchmark, results: list[tuple[Run, Result]]) -> pd.DataFrame:
+    """The trials of all runs, in the order told.
+
+    Columns: ``searcher`` (its label), ``workers`` (only where the benchmark says how many, or its
+    budget is time), ``seed``, ``trial`` (the searcher's number), ``evaluation`` (how many trials
+    had been evaluated when this one was told), ``seconds`` (on the virtual clock), ``status``,
+    ``reused`` (answered by an earlier trial), ``fidelity`` (epochs; 0 where the table has no
+    curves), ``validation`` and further objectives as after so many epochs, ``test`` as after the
+    whole training, both in the table's units, and ``key`` (of the table). What failed has no
+    values.
+    """
+    config, table = benchmark.config, benchmark.table
+    sizes = [len(result.columns["row"]) for _, result in results]
+    columns = {
+        name: np.concatenate([result.columns[name] for _, result in results])
+        for name in results[0][1].columns
+    }
+    rows = columns["row"].astype(int)
+    labels = list(config.searchers)
+    codes = [labels.index(run.label) for run, _ in results]
+    frame = pd.DataFrame(
+        {
+            "searcher": pd.Categorical.from_codes(np.repeat(codes, sizes), labels),
+            "workers": np.repeat([run.workers for run, _ in results], sizes),
+            "seed": np.repeat([run.seed for run, _ in results], sizes),
+            "trial": columns["trial"].astype(int),
+            "evaluation": columns["evaluation"].astype(int),
+            "seconds": columns["seconds"].astype(float),
+            "status": pd.Categorical.from_codes(columns["status"].astype(int), STATUSES),
+            "reused": columns["reused"].astype(bool),
+        }
+    )
+    if "workers" not in config.model_fields_set and config.budget.virtual_seconds is None:
+        del frame["workers"]
+    whole = table.epochs[-1] if table.epochs else 0
+    fidelity = columns["fidelity"].astype(int)
+    fidelity[fidelity == 0] = whole
+    frame["fidelity"] = fidelity
+    further = {name: each.metric for name, each in config.objectives.items()}
+    completed = (frame["status"] == "completed").to_numpy()
+    for name, metric in ({"validation": config.validation} | further).items():
+        values = table.metrics[metric]
+        if values.ndim > 1:
+            found = values[rows, np.searchsorted(table.epochs, fidelity)]
+        else:
+            found = values[rows]
+        frame[name] = np.where(completed, found, np.nan)
+    frame["test"] = np.where(completed, benchmark.objective("test")[rows], np.nan)
+    frame["key"] = pd.Categorical.from_codes(rows, list(table.keys))
+    return frame
+
+
+def _report(benchmark: Benchmark, frame: pd.DataFrame, notes: list[str]) -> str:
+    directions = benchmark.directions
+    several = len(directions) > 1
+    return report(
+        frame,
+        benchmark.folder,
+        title=benchmark.folder.resolve().name,
+        direction={"validation": directions["validation"], "test": directions["validation"]},
+        optimum=benchmark.optimum,
+        objectives=directions if several else None,
+        true_front=np.stack([benchmark.objective(name) for name in directions], axis=1)
+        if several
+        else None,
+        reference_point=benchmark.reference_point if several else None,
+        origin=[*_origin(benchmark), *notes],
+    )
+
+
+def _origin(benchmark: Benchmark) -> Iterator[str]:
+    config = benchmark.config
+    yield f"made by `nas bench {benchmark.folder.resolve().name}` from {FILE_NAME}"
+    for file, checksum in benchmark.table.files.items():
+        yield f"table {file}, SHA-256 {checksum}"
+    yield f"search by {config.validation}, test {config.test}; duplicates: {config.duplicates}"
+    if any(dict(config.faults).values()):
+        yield f"injected faults: {', '.join(f'{name} {rate}' for name, rate in config.faults)}"
+
+
+def _asked(resolved: Path) -> Any:
+    """The question that the results beside answer; None if there are none."""
+    try:
+        return json.loads(resolved.read_text(encoding="utf-8")).get("question")
+    except (OSError, ValueError):
+        return None
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    """Whole or not at all."""
+    unfinished = path.with_suffix(".tmp")
+    frame.to_parquet(unfinished, index=False)
+    unfinished.replace(path)

@@ -1,0 +1,136 @@
+"""One run of a benchmark: a searcher on a simulated cluster that looks results up in a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.benchmark.config import Benchmark
+from nas.campaigns.duplicates import LIMIT, Duplicates
+from nas.campaigns.simulated import Faults, SimulatedCluster
+from nas.campaigns.trial import Json, Outcome, Trial, Update
+from nas.searchers import Observation, Proposal
+
+STATUSES = ("completed", "failed", "retried")
+
+Values = tuple[float, ...] | None
+
+
+class Search:
+    """A searcher's run: the source of a cluster's trials, kept in memory.
+
+    The searcher is told objectives alone; which row was looked up is kept, so that what else stands
+    in it, the test score above all, is read when the search is over.
+
+    Args:
+        benchmark: what is run.
+        label: of the searcher.
+        seed: of the searcher, and of what goes wrong on the cluster.
+        workers: of the cluster.
+
+    Attributes:
+        stuck: whether the search ended because it found nothing new.
+    """
+
+    def __init__(self, benchmark: Benchmark, label: str, seed: int, workers: int) -> None:
+        budget, faults = benchmark.config.budget, benchmark.config.faults
+        self.stuck = False
+        self._benchmark = benchmark
+        self._searcher = benchmark.searcher(label, seed)
+        self._duplicates: Duplicates[int] = Duplicates(benchmark.config.duplicates)
+        self._cluster = SimulatedCluster(
+            self._evaluate,
+            workers,
+            faults=Faults(**faults.model_dump(), seed=seed) if any(dict(faults).values()) else None,
+        )
+        self._left = math.inf if budget.evaluations is None else budget.evaluations
+        self._deadline = math.inf if budget.virtual_seconds is None else budget.virtual_seconds
+        self._ended = 0
+        self._asked: list[tuple[Proposal, int]] = []
+        self._values: dict[int, Values] = {}
+        self._told: list[tuple[int, int, float, int, bool, int, int]] = []
+
+    def run(self) -> dict[str, NDArray[Any]]:
+        """Searches until the budget is spent.
+
+        Returns arrays, an entry for each trial told, in that order: ``trial``, ``evaluation``,
+        ``seconds``, ``status`` (a place in :data:`STATUSES`), ``reused``, ``fidelity`` (0: the
+        whole training) and ``row`` (of the table).
+        """
+        self._cluster.run(self)
+        names = ("trial", "evaluation", "seconds", "status", "reused", "fidelity", "row")
+        columns = zip(*self._told, strict=True) if self._told else ((),) * len(names)
+        return {name: np.array(column) for name, column in zip(names, columns, strict=True)}
+
+    def next(self) -> Trial | None:
+        """The next trial to evaluate; duplicates before it are answered on the way."""
+        if self._left <= 0 or self._cluster.clock >= self._deadline:
+            return None
+        benchmark, duplicates = self._benchmark, self._duplicates
+        while not duplicates.stuck:
+            number = len(self._asked)
+            proposal = self._searcher.ask(number)
+            if proposal is None:
+                return None
+            row, identity = benchmark.lookup.find(proposal.genotype)
+            self._asked.append((proposal, row))
+            original = duplicates.repeats(number, (identity, proposal.fidelity))
+            if original is None:
+                self._left -= 1
+                return Trial(str(number), self._payload(proposal, row))
+            if duplicates.policy == "retry":
+                self._tell(number, None, "retried")
+            elif not duplicates.waits(original):
+                self._tell(number, self._values[original], "completed", reused=True)
+        self.stuck = True
+        return None
+
+    def update(self, trial: str, update: Update) -> None:
+        """Looked up at once: nothing is under way."""
+
+    def done(self, trial: str, outcome: Outcome) -> None:
+        """Tells the searcher, unless the time was over before the trial was."""
+        number = int(trial)
+        completed = outcome.status == "completed"
+        waiting = self._duplicates.ended(number, completed)
+        if self._cluster.clock > self._deadline:
+            return
+        self.stuck = False
+        self._ended += 1
+        values = outcome.metrics["values"] if completed else None
+        self._tell(number, values, outcome.status)
+        for follower in waiting:
+            self._tell(follower, values, outcome.status, reused=True)
+
+    def _tell(self, number: int, values: Values, status: str, reused: bool = False) -> None:
+        proposal, row = self._asked[number]
+        self._values[number] = values
+        self._told.append(
+            (number, self._ended, self._cluster.clock, STATUSES.index(status), reused,
+             proposal.fidelity or 0, row)
+        )  # fmt: skip
+        self._searcher.tell(
+            Observation(number, proposal.genotype, values, proposal.note, proposal.fidelity)
+        )
+
+    def _payload(self, proposal: Proposal, row: int) -> Json:
+        since = None if proposal.continues is None else self._asked[proposal.continues][0].fidelity
+        return {"row": row, "epoch": proposal.fidelity, "since": since}
+
+    def _evaluate(self, payload: Mapping[str, Any]) -> Outcome:
+        row, epoch = payload["row"], payload["epoch"]
+        values = self._benchmark.values(row, epoch)
+        seconds = self._benchmark.lookup.seconds(row, epoch, payload["since"])
+        return Outcome("completed", {"values": values}, None, seconds)
+
+
+def stuck_note(label: str, runs: int) -> str:
+    """What to say of runs that ended early."""
+    return (
+        f"{label}: {runs} runs ended before their budget: {LIMIT} proposals in a row "
+        "repeated earlier ones"
+    )

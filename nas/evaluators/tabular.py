@@ -1,0 +1,267 @@
+"""Tabular benchmarks: results of many architectures, looked up instead of trained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from nas.configuration import Config
+from nas.errors import InputError
+from nas.registry import unknown
+from nas.spaces.search_space import Genotype, SearchSpace, recipe_choices
+
+Floats = NDArray[np.float64]
+
+KeyKind = Literal["notation", "isomorphism", "fingerprint"]
+"""What a table's keys are.
+
+- ``notation``: ``space.to_string(genotype)``, a row for every genotype;
+- ``isomorphism``: the same notation, but one row stands for all genotypes of one architecture;
+- ``fingerprint``: ``architecture.fingerprint``.
+"""
+
+NameOf = Callable[[str], str]
+"""From a genotype's notation to the key that a table has of its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What was measured of many architectures, a row each.
+
+    Attributes:
+        source: the file, for messages.
+        keys: what names the architecture of each row, each once.
+        key: what the keys are.
+        metrics: by name, [rows]; or [rows, len(epochs)] where there is a learning curve. NaN where
+            nothing was measured. Units and signs are the source's.
+        epochs: after which the curves were measured, ascending; empty without curves.
+        seconds: of training, [rows]; or [rows, len(epochs)], up to each epoch. None: not known.
+        files: SHA-256 of every file that was read, by its name.
+
+    Raises :class:`InputError` where the arrays do not fit together or a key comes twice.
+    """
+
+    source: str
+    keys: Sequence[str]
+    key: KeyKind | NameOf
+    metrics: Mapping[str, Floats]
+    epochs: tuple[int, ...] = ()
+    seconds: Floats | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rows = len(self.keys)
+        if len(set(self.keys)) < rows:
+            twice = Counter(self.keys).most_common(1)[0][0]
+            raise InputError(f"{self.source}: architecture {twice!r} has two rows")
+        if not rows:
+            raise InputError(f"{self.source}: the table has no row")
+        columns = dict(self.metrics)
+        if self.seconds is not None:
+            columns["seconds of training"] = self.seconds
+            if wrong := np.argwhere(~(self.seconds >= 0)).tolist():
+                raise InputError(
+                    f"{self.source}: seconds of training of {self.keys[wrong[0][0]]!r} must be a "
+                    f"number of at least 0, got {self.seconds[tuple(wrong[0])]}"
+                )
+        for name, values in columns.items():
+            if values.shape not in ((rows,), (rows, len(self.epochs))):
+                raise InputError(
+                    f"{self.source}: {name}: has shape {values.shape}; there are {rows} rows and "
+                    f"{len(self.epochs)} epochs"
+                )
+        if list(self.epochs) != sorted(set(self.epochs)) or min(self.epochs, default=1) < 1:
+            raise InputError(
+                f"{self.source}: epochs must ascend from 1 or more, got {list(self.epochs)}"
+            )
+
+    def metric(self, name: str) -> Floats:
+        """The metric of a name, after the longest training where it is a curve: [rows]."""
+        if name not in self.metrics:
+            raise InputError(f"{self.source}: {unknown('metric', name, dict(self.metrics))}")
+        values = self.metrics[name]
+        return values if values.ndim == 1 else values[:, -1]
+
+
+class Lookup:
+    """A table bound to a search space: finds the row of a genotype, and what stands in it.
+
+    Args:
+        table: what was measured.
+        space: whose genotypes are asked for.
+    """
+
+    def __init__(self, table: Table, space: SearchSpace) -> None:
+        self.table = table
+        self.space = space
+        self._columns = {epoch: index for index, epoch in enumerate(table.epochs)}
+        self._found: dict[tuple[object, ...], tuple[int, Hashable]] = {}
+        keys: Sequence[str] = table.keys
+        if table.key == "isomorphism":
+            keys = [space.identity(self._parsed(key)) for key in table.keys]
+        self._rows = {key: row for row, key in enumerate(keys)}
+        if len(self._rows) < len(keys):
+            first = next(row for row, key in enumerate(keys) if self._rows[key] != row)
+            raise InputError(
+                f"{table.source}: {table.keys[first]!r} and "
+                f"{table.keys[self._rows[keys[first]]]!r} are one architecture, and have two rows"
+            )
+
+    def row(self, genotype: Genotype) -> int:
+        """The row of a genotype; :class:`InputError` names the architecture if there is none."""
+        return self.find(genotype)[0]
+
+    def find(self, genotype: Genotype) -> tuple[int, Hashable]:
+        """The row of a genotype, and what its duplicates share; remembered.
+
+        Those are of the same architecture, and of the same recipe where the space asks for one.
+        """
+        asked = tuple(genotype.items())
+        found = self._found.get(asked)
+        if found is None:
+            row = self._rows.get(self._key(genotype))
+            if row is None:
+                raise InputError(
+                    f"{self.table.source}: no row for the architecture "
+                    f"{self.space.to_string(genotype)} of space {self.space.name}"
+                )
+            recipe = tuple(recipe_choices(genotype).items())
+            found = self._found[asked] = row, (self.space.identity(genotype), recipe)
+        return found
+
+    def row_of(self, fingerprint: str) -> int | None:
+        """The row of any architecture, where the table is keyed by fingerprints."""
+        return self._rows.get(fingerprint) if self.table.key == "fingerprint" else None
+
+    def value(self, metric: str, row: int, epoch: int | None = None) -> float:
+        """What a metric was after so many epochs; None: after the longest training.
+
+        Raises :class:`InputError` where that was not measured.
+        """
+        values = self.table.metrics[metric]
+        if values.ndim == 1:
+            found = values.item(row)
+            if epoch is not None and epoch not in (None, *self.table.epochs[-1:]):
+                raise InputError(
+                    f"{self.table.source}: {metric} is known of the whole training alone, "
+                    f"not after {epoch} epochs"
+                )
+        else:
+            found = values.item(row, self.column(epoch))
+        if found != found:
+            raise InputError(
+                f"{self.table.source}: {metric} of {self.table.keys[row]!r} is empty"
+                + (f" after {epoch} epochs" if epoch else "")
+            )
+        return found
+
+    def seconds(self, row: int, epoch: int | None = None, since: int | None = None) -> float:
+        """How long the training took up to an epoch, from another one on if ``since`` is given.
+
+        Where the table has no times, every training takes a second.
+        """
+        known = self.table.seconds
+        if known is None:
+            return 1.0
+        if known.ndim == 1:
+            return known.item(row)
+        until = known.item(row, self.column(epoch))
+        return until if since is None else until - known.item(row, self.column(since))
+
+    def column(self, epoch: int | None) -> int:
+        """Where an epoch stands in the curves; -1 for None."""
+        if epoch is None:
+            return -1
+        if epoch not in self._columns:
+            known = self.table.epochs
+            shown = ", ".join(map(str, known[:12])) + (f" … {known[-1]}" if known[12:] else "")
+            raise InputError(
+                f"{self.table.source}: nothing was measured after {epoch} epochs; "
+                f"allowed: {shown or 'the whole training'}"
+            )
+        return self._columns[epoch]
+
+    def _key(self, genotype: Genotype) -> str:
+        if callable(self.table.key):
+            return self.table.key(self.space.to_string(genotype))
+        if self.table.key == "notation":
+            return self.space.to_string(genotype)
+        if self.table.key == "isomorphism":
+            return self.space.identity(genotype)
+        return self.space.decode(genotype).fingerprint
+
+    def _parsed(self, key: str) -> Genotype:
+        try:
+            return self.space.from_string(key)
+        except InputError as error:
+            raise InputError(f"{self.table.source}: {error}") from None
+
+
+class TabularOptions(Config):
+    """``evaluator: {name: tabular, ...}`` of a campaign.
+
+    ``table`` describes a table (:func:`nas.evaluators.tables.read_table`). Of its metrics, the
+    search is told ``validation`` alone, the final stage reads ``test``; ``scale`` makes them
+    fractions (0.01 for percents). ``input_shape`` and ``classes`` are what the architectures are
+    built and counted for.
+    """
+
+    table: str | dict[str, Any]
+    validation: str
+    test: str
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    input_shape: tuple[Annotated[int, Field(ge=1)], ...] = (3, 32, 32)
+    classes: Annotated[int, Field(ge=1)] = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Tabular:
+    """The evaluator that looks up: a trial in, what the table has of its architecture out.
+
+    Raises :class:`InputError` on being made where the table lacks the metrics.
+    """
+
+    options: TabularOptions
+    lookup: Lookup
+
+    def __post_init__(self) -> None:
+        for key in ("validation", "test"):
+            try:
+                self.lookup.table.metric(getattr(self.options, key))
+            except InputError as error:
+                raise InputError(f"{key}: {error}") from None
+
+    def __call__(self, trial: Mapping[str, Any]) -> dict[str, Any]:
+        """Looks a trial up.
+
+        Args:
+            trial: ``genotype``, or the ``fingerprint`` of what is no genotype; ``epochs`` trained
+                (None: the whole training), ``since`` which of them (None: from scratch) and
+                ``test``, whether the test metric is asked for.
+
+        Returns ``validation_accuracy``; ``train_seconds`` and ``epochs`` where the table has them;
+        if asked for, ``test_accuracy``.
+        """
+        lookup, options, epochs = self.lookup, self.options, trial["epochs"]
+        row = lookup.row(trial["genotype"]) if "genotype" in trial else None
+        if row is None:
+            row = lookup.row_of(trial["fingerprint"])
+        if row is None:
+            raise InputError(
+                f"{lookup.table.source}: no row for fingerprint {trial['fingerprint']}"
+            )
+        value = lookup.value(options.validation, row, epochs)
+        found: dict[str, Any] = {"validation_accuracy": options.scale * value}
+        if lookup.table.seconds is not None:
+            found["train_seconds"] = lookup.seconds(row, epochs, trial["since"])
+        if lookup.table.epochs:
+            found["epochs"] = epochs or lookup.table.epochs[-1]
+        if trial["test"]:
+            found["test_accuracy"] = options.scale * lookup.value(options.test, row)
+        return found

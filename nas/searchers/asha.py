@@ -1,0 +1,78 @@
+"""The asynchronous successive halving algorithm."""
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from nas.searchers.multi_fidelity import Job, MultiFidelity, Schedule
+
+
+class ASHA(MultiFidelity):
+    """Asynchronous successive halving (ASHA): promotes whatever can be promoted, waits for none.
+
+    Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning" (MLSys;
+    arXiv:1810.05934), Algorithm 2. Whenever a worker is free, from the highest rung but one
+    downwards: the best configuration that has not been promoted goes on to the next rung, if it
+    is among the best 1/eta of those that have ended in its rung; if there is none in any rung, a
+    new configuration starts at the lowest. This is the promotion type: nothing is stopped in the
+    middle, a promoted trial continues a paused one.
+
+    The paper's early-stopping rate s is a larger ``min_fidelity`` here. Of equals, the first asked
+    goes first.
+
+    The options are those of :class:`nas.searchers.multi_fidelity.MultiFidelity`; the paper's
+    reduction factor is 4.
+    """
+
+    name: ClassVar[str] = "asha"
+
+    def _make_schedule(self) -> Schedule:
+        return _Asynchronous(self.fidelities, self.reduction_factor)
+
+
+@dataclass
+class _Rung:
+    """What has ended at a fidelity: (value, trial id), the best first."""
+
+    ended: int = 0
+    waiting: list[tuple[float, int]] = field(default_factory=list)
+    promoted: list[tuple[float, int]] = field(default_factory=list)
+
+    def promotable(self, factor: int) -> int | None:
+        """The best that waits, if it is among the best 1/factor of all: the others there are
+        better than it, so promoted."""
+        if not self.waiting:
+            return None
+        best = self.waiting[0]
+        rank = bisect_left(self.promoted, best)
+        return best[1] if rank < self.ended // factor else None
+
+
+class _Asynchronous(Schedule):
+    def __init__(self, fidelities: Sequence[int], factor: int) -> None:
+        self._factor = factor
+        self._fidelities = fidelities
+        self._rungs = {fidelity: _Rung() for fidelity in fidelities}
+        self._reaching: dict[int, int] = {}
+
+    def next(self) -> Job:
+        for above, below in zip(self._fidelities[:0:-1], self._fidelities[-2::-1], strict=True):
+            trial_id = self._rungs[below].promotable(self._factor)
+            if trial_id is not None:
+                return Job(above, trial_id)
+        return Job(self._fidelities[0])
+
+    def start(self, trial_id: int, job: Job) -> None:
+        self._reaching[trial_id] = job.fidelity
+        if job.continues is not None:
+            rung = self._rungs[self._reaching[job.continues]]
+            entry = next(entry for entry in rung.waiting if entry[1] == job.continues)
+            rung.waiting.remove(entry)
+            insort(rung.promoted, entry)
+
+    def end(self, trial_id: int, value: float | None) -> None:
+        rung = self._rungs[self._reaching[trial_id]]
+        rung.ended += 1
+        if value is not None:
+            insort(rung.waiting, (value, trial_id))

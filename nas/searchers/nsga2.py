@@ -1,0 +1,114 @@
+"""NSGA-II: generations selected by non-dominated rank and crowding distance."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nas.errors import InputError
+from nas.searchers.base import Observation, Proposal, Searcher
+from nas.searchers.pareto import crowded_order
+from nas.searchers.population import drawn, succeeded
+from nas.spaces.search_space import SearchSpace
+
+
+class NSGA2(Searcher):
+    """Crossover and mutation; of parents and children together, the better half lives on.
+
+    Deb et al. 2002, "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II" (IEEE
+    Transactions on Evolutionary Computation 6(2)), the main loop of section III-C: parents win
+    binary tournaments by the crowded-comparison operator; a generation's children and the
+    population before them are ranked together, and the best of them, front by front and the last
+    front by crowding distance, are the next population. With one objective that is a genetic
+    algorithm that keeps the best.
+
+    Deviations, for genotypes: crossover is uniform over choices where the paper has one point for
+    bits and SBX for numbers; one choice of every child is mutated where the paper mutates each
+    with chance 1/n, so one on average. The second parent is drawn like the first and may be the
+    same. A trial that failed counts for its generation and never enters the population.
+
+    A generation ends when all of it is told. Until then, once all of it is asked, there is nothing
+    to ask: with w workers, up to w - 1 of them wait.
+
+    Args:
+        space: where to search.
+        seed: one or more non-negative integers.
+        objectives: how many values an observation holds.
+        population_size: N of the paper, also the number of children; the first generation is
+            random.
+        crossover_rate: the chance that a child has two parents.
+
+    A child's note holds ``parents``: one trial id, or two.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int | Sequence[int],
+        objectives: int = 1,
+        *,
+        population_size: int = 100,
+        crossover_rate: float = 0.9,
+    ) -> None:
+        super().__init__(space, seed, objectives)
+        if population_size < 2:
+            raise InputError(
+                f"searcher nsga2: population_size must be at least 2, got {population_size}"
+            )
+        if not 0 <= crossover_rate <= 1:
+            raise InputError(
+                f"searcher nsga2: crossover_rate must be from 0 to 1, got {crossover_rate}"
+            )
+        self.population_size = population_size
+        self.crossover_rate = crossover_rate
+        self.population: list[Observation] = []
+        self._order: list[tuple[int, float]] = []
+        self._children: list[Observation] = []
+        self._born = 0
+        self._running: set[int] = set()
+
+    def ask(self, trial_id: int) -> Proposal | None:
+        """A child of the population, or None: its generation is complete but for being told."""
+        if self._born >= self.population_size and trial_id not in self._running:
+            return None
+        self._start(trial_id)
+        rng = self.rng(trial_id)
+        if not self.population:
+            return Proposal(self.space.sample(rng))
+        parents = [self._winner(rng)]
+        genotype = parents[0].genotype
+        if rng.random() < self.crossover_rate:
+            parents.append(self._winner(rng))
+            genotype = self.space.crossover(genotype, parents[1].genotype, rng)
+        note = {"parents": [parent.trial_id for parent in parents]}
+        return Proposal(self.space.mutate(genotype, rng), note)
+
+    def replay(self, trial_id: int, proposal: Proposal) -> None:
+        """One more of the generation is under way."""
+        self._start(trial_id)
+
+    def tell(self, observation: Observation) -> None:
+        """A child has ended; with the last of its generation, the next one begins."""
+        self._start(observation.trial_id)
+        self._running.remove(observation.trial_id)
+        if succeeded(observation, self.objectives):
+            self._children.append(observation)
+        if self._born >= self.population_size and not self._running:
+            self._select()
+
+    def _start(self, trial_id: int) -> None:
+        if trial_id not in self._running:
+            self._running.add(trial_id)
+            self._born += 1
+
+    def _winner(self, rng: np.random.Generator) -> Observation:
+        positions = drawn(len(self.population), 2, rng)
+        return self.population[min(positions, key=self._order.__getitem__)]
+
+    def _select(self) -> None:
+        everyone = [*self.population, *self._children]
+        order = crowded_order([each.values or () for each in everyone])
+        best = sorted(range(len(everyone)), key=order.__getitem__)[: self.population_size]
+        self.population = [everyone[position] for position in best]
+        self._order = [order[position] for position in best]
+        self._children = []
+        self._born = 0

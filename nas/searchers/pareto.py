@@ -1,0 +1,79 @@
+"""Ranks of points by dominance, and how crowded they stand. Every objective is minimised."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def non_dominated_rank(values: ArrayLike) -> NDArray[np.int64]:
+    """Which front a point is on: 0 for what no other dominates, 1 without those, and so on.
+
+    Deb et al. 2002, "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", section
+    III-A. A point dominates another that is nowhere better and somewhere worse, so equals have
+    equal ranks. Takes time and memory of the square of the number of points.
+
+    Args:
+        values: [points, objectives], without NaN.
+
+    Returns ranks [points].
+    """
+    table = np.asarray(values, dtype=float)
+    no_worse = np.ones((len(table), len(table)), dtype=bool)
+    for column in table.T:
+        no_worse &= column[:, None] <= column
+    dominates = no_worse & ~no_worse.T
+    dominators = dominates.sum(axis=0)
+    ranks = np.full(len(table), -1)
+    rank = 0
+    while (front := np.flatnonzero(dominators == 0)).size:
+        ranks[front] = rank
+        dominators -= dominates[front].sum(axis=0)
+        dominators[front] = -1
+        rank += 1
+    return ranks
+
+
+def crowding_distance(values: ArrayLike, ranks: ArrayLike | None = None) -> NDArray[np.float64]:
+    """How far the neighbours of every point in its front are apart, summed over the objectives.
+
+    Deb et al. 2002, section III-B: the distance between the next smaller and the next larger
+    point by one objective, in units of the front's range of it. The smallest and the largest by
+    any objective are infinitely far from the rest; of equals, the first counts as the smaller.
+    An objective whose range is zero or infinite adds nothing.
+
+    Args:
+        values: [points, objectives], without NaN.
+        ranks: [points], the front of each; by default they are all of one.
+
+    Returns distances [points].
+    """
+    table = np.asarray(values, dtype=float)
+    fronts = np.zeros(len(table), dtype=int) if ranks is None else np.asarray(ranks)
+    distances = np.zeros(len(table))
+    for column in table.T if len(table) else ():
+        order = np.lexsort((column, fronts))
+        front, ordered = fronts[order], column[order]
+        starts = np.flatnonzero(np.diff(front, prepend=-1))
+        ends = np.append(starts[1:], len(front)) - 1
+        with np.errstate(invalid="ignore", divide="ignore"):
+            span = np.repeat(ordered[ends] - ordered[starts], ends - starts + 1)
+            gaps = (ordered[2:] - ordered[:-2]) / span[1:-1]
+        distances[order[1:-1]] += np.where(np.isfinite(gaps), gaps, 0.0)
+        distances[order[starts]] = distances[order[ends]] = np.inf
+    return distances
+
+
+def crowded_order(values: ArrayLike) -> list[tuple[int, float]]:
+    """Keys that sort the better first: by rank, and within a front the less crowded first.
+
+    The crowded-comparison operator of Deb et al. 2002, section III-B.
+
+    Args:
+        values: [points, objectives], without NaN.
+
+    Returns a key for every point.
+    """
+    table = np.asarray(values, dtype=float)
+    ranks = non_dominated_rank(table)
+    return list(zip(ranks.tolist(), (-crowding_distance(table, ranks)).tolist(), strict=True))

@@ -1,0 +1,147 @@
+"""What evolutionary searchers share: a population, tournaments, one mutated child at a time."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from nas.errors import InputError
+from nas.searchers.base import Observation, Proposal, Searcher
+from nas.spaces.search_space import Genotype, SearchSpace, same
+
+
+class Evolution(Searcher):
+    """Evolution one trial at a time: a parent is chosen from a population and mutated, once.
+
+    Subclasses say who is the parent (:meth:`parent`) and who dies (:meth:`enter`). A failed trial
+    never enters the population. While nothing has succeeded yet, further trials are random too.
+
+    Args:
+        space: where to search.
+        seed: one or more non-negative integers.
+        objectives: how many values an observation holds.
+        population_size: how many live at a time; the first so many trials are random.
+        tournament_size: how many of them compete.
+        initial: members of the space that come first, in place of as many random trials.
+
+    A child's note holds ``parent`` (a trial id) and ``mutated`` (the choice that was changed;
+    choices that depend on it may have changed with it).
+
+    Attributes:
+        population: who lives.
+    """
+
+    name: ClassVar[str]
+    """For messages."""
+    smallest_tournament: ClassVar[int] = 1
+    several_objectives: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int | Sequence[int],
+        objectives: int = 1,
+        *,
+        population_size: int = 100,
+        tournament_size: int = 25,
+        initial: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(space, seed, objectives)
+        if not self.several_objectives:
+            one_objective(self.name, objectives)
+        least = self.smallest_tournament
+        if population_size < least:
+            raise InputError(
+                f"searcher {self.name}: population_size must be at least {least}, "
+                f"got {population_size}"
+            )
+        if not least <= tournament_size <= population_size:
+            raise InputError(
+                f"searcher {self.name}: tournament_size must be from {least} to population_size "
+                f"({population_size}), got {tournament_size}"
+            )
+        if len(initial) > population_size:
+            raise InputError(
+                f"searcher {self.name}: initial names {len(initial)} members, more than "
+                f"population_size ({population_size})"
+            )
+        self.population_size = population_size
+        self.tournament_size = tournament_size
+        self.population: list[Observation] = []
+        self._initial = [space.member(name) for name in initial]
+
+    def ask(self, trial_id: int) -> Proposal:
+        """A member or a random sample at first, then a mutated parent."""
+        if trial_id < len(self._initial):
+            return Proposal(dict(self._initial[trial_id]))
+        rng = self.rng(trial_id)
+        if trial_id < self.population_size or not self.population:
+            return Proposal(self.space.sample(rng))
+        parent = self.parent(rng)
+        child = self.space.mutate(parent.genotype, rng)
+        note = {"parent": parent.trial_id, "mutated": _first_difference(parent.genotype, child)}
+        return Proposal(child, note)
+
+    def tell(self, observation: Observation) -> None:
+        """A success enters the population; a failure changes nothing."""
+        if succeeded(observation, self.objectives):
+            self.enter(observation)
+
+    @abstractmethod
+    def parent(self, rng: np.random.Generator) -> Observation:
+        """Who of a population that is not empty is mutated next."""
+
+    @abstractmethod
+    def enter(self, observation: Observation) -> None:
+        """Adds a success to the population; where that is full, somebody dies."""
+
+
+def one_objective(name: str, objectives: int) -> None:
+    """:class:`InputError` if a searcher that minimises one objective is to minimise several."""
+    if objectives != 1:
+        raise InputError(
+            f"searcher {name}: it minimises one objective, not {objectives}; for several, use "
+            "multi_objective_evolution, nsga2, or optuna with sampler: NSGAII"
+        )
+
+
+def succeeded(observation: Observation, objectives: int) -> bool:
+    """Whether the trial has values; ValueError if they are not so many."""
+    if observation.values is None:
+        return False
+    if len(observation.values) != objectives:
+        raise ValueError(
+            f"trial {observation.trial_id}: {objectives} values are minimised, "
+            f"got {observation.values!r}"
+        )
+    return True
+
+
+def value(observation: Observation) -> float:
+    """The one objective of a success."""
+    assert observation.values is not None
+    return observation.values[0]
+
+
+def drawn(living: int, size: int, rng: np.random.Generator) -> list[int]:
+    """``size`` positions below ``living``, independent and uniform."""
+    # One call of numpy for all of them: `rng.integers` takes longer than the rest of a tournament.
+    return [int(chance * living) for chance in rng.random(size).tolist()]
+
+
+def drawn_apart(living: int, size: int, rng: np.random.Generator) -> list[int]:
+    """``size`` different positions below ``living``, or all, in random order."""
+    # Fisher and Yates's shuffle, as far as needed, of a list that only `moved` differs from.
+    positions: list[int] = []
+    moved: dict[int, int] = {}
+    for place, chance in enumerate(rng.random(min(size, living)).tolist()):
+        other = place + int(chance * (living - place))
+        positions.append(moved.get(other, other))
+        moved[other] = moved.get(place, place)
+    return positions
+
+
+def _first_difference(parent: Genotype, child: Genotype) -> str:
+    # What is asked before the mutated choice cannot depend on it, so it comes first.
+    return next(name for name in child if name not in parent or not same(child[name], parent[name]))

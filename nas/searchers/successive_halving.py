@@ -1,0 +1,160 @@
+"""Synchronous successive halving, in brackets."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from nas.searchers.multi_fidelity import Job, MultiFidelity, Schedule
+from nas.spaces.search_space import SearchSpace
+
+
+class SuccessiveHalving(MultiFidelity):
+    """Successive halving (SHA): of each rung the best 1/eta go on, when all of it has ended.
+
+    Jamieson & Talwalkar 2016, "Non-stochastic Best Arm Identification and Hyperparameter
+    Optimization" (AISTATS; arXiv:1502.07943), in the form of Li et al. 2020 (arXiv:1810.05934),
+    Algorithm 1, with a bracket of n configurations at ``min_fidelity``, n/eta at the next rung
+    and so on. When a bracket has nothing to start, the next one, just like it, begins beside it,
+    and the oldest bracket goes first: the parallel scheme of Falkner et al. 2018
+    (arXiv:1807.01774, section 4.2), which the ASHA paper compares with as well.
+
+    Of equals, the first asked goes on. Where fewer succeed than may go on, all of them do.
+
+    Args:
+        space: where to search.
+        seed: one or more non-negative integers.
+        objectives: must be 1.
+        configurations: n, new configurations of a bracket; by default as many as it takes for
+            one to be trained in full.
+        max_fidelity: and the further options, see
+            :class:`nas.searchers.multi_fidelity.MultiFidelity`.
+        min_fidelity: there.
+        reduction_factor: there.
+        searcher: there.
+        min_points: there.
+        random_fraction: there.
+    """
+
+    name: ClassVar[str] = "successive_halving"
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int | Sequence[int],
+        objectives: int = 1,
+        *,
+        configurations: int | None = None,
+        max_fidelity: int,
+        min_fidelity: int = 1,
+        reduction_factor: int = 3,
+        searcher: dict[str, Any] | str = "random",
+        min_points: int = 10,
+        random_fraction: float = 0.0,
+    ) -> None:
+        self._configurations = configurations
+        super().__init__(
+            space,
+            seed,
+            objectives,
+            max_fidelity=max_fidelity,
+            min_fidelity=min_fidelity,
+            reduction_factor=reduction_factor,
+            searcher=searcher,
+            min_points=min_points,
+            random_fraction=random_fraction,
+        )
+
+    def _make_schedule(self) -> Schedule:
+        last = len(self.fidelities) - 1
+        least = self.reduction_factor**last
+        count = least if self._configurations is None else self._configurations
+        if count < least:
+            raise self._wrong(
+                f"configurations must be at least {least} for one of them to reach the "
+                f"{len(self.fidelities)}th rung, got {count}"
+            )
+        sizes = halvings(count, last, self.reduction_factor)
+        return Brackets(self.fidelities, lambda _: sizes)
+
+
+def halvings(count: int, times: int, factor: int) -> tuple[int, ...]:
+    """The configurations of every rung of a bracket: ``count``, and ``times`` its ``factor``th."""
+    return tuple(count // factor**k for k in range(times + 1))
+
+
+class Brackets(Schedule):
+    """Runs of successive halving, one beginning whenever those before it leave a worker idle.
+
+    Args:
+        fidelities: of all rungs, rising; a bracket with fewer rungs has the highest of them.
+        sizes: from a bracket's number to its configurations, rung by rung.
+    """
+
+    def __init__(self, fidelities: Sequence[int], sizes: Callable[[int], tuple[int, ...]]) -> None:
+        self._fidelities = fidelities
+        self._sizes = sizes
+        self._begun = 0
+        self._open: dict[int, _Bracket] = {}
+        self._of: dict[int, int] = {}
+
+    def next(self) -> Job:
+        """Of the oldest bracket that has something to start."""
+        for number, bracket in self._open.items():
+            if job := bracket.next():
+                return job._replace(bracket=number)
+        return Job(self._fidelities[-len(self._sizes(self._begun))], bracket=self._begun)
+
+    def start(self, trial_id: int, job: Job) -> None:
+        """Takes note that the trial does the job; it may be the first of its bracket."""
+        assert job.bracket is not None
+        if job.bracket == self._begun:
+            sizes = self._sizes(self._begun)
+            self._open[self._begun] = _Bracket(self._fidelities[-len(sizes) :], sizes)
+            self._begun += 1
+        self._of[trial_id] = job.bracket
+        self._open[job.bracket].start(job)
+
+    def end(self, trial_id: int, value: float | None) -> None:
+        """Takes note of a result; the last of its rung decides who goes on."""
+        number = self._of.pop(trial_id)
+        self._open[number].end(trial_id, value)
+        if self._open[number].over:
+            del self._open[number]
+
+
+class _Bracket:
+    """One run of successive halving, rung by rung."""
+
+    def __init__(self, fidelities: Sequence[int], sizes: Sequence[int]) -> None:
+        self._fidelities = fidelities
+        self._sizes = sizes
+        self._rung = 0
+        self._to_start = sizes[0]
+        self._to_end = sizes[0]
+        self._survivors: deque[int] = deque()
+        self._results: list[tuple[float, int]] = []
+
+    @property
+    def over(self) -> bool:
+        return self._to_end == 0
+
+    def next(self) -> Job | None:
+        if not self._to_start:
+            return None
+        return Job(self._fidelities[self._rung], self._survivors[0] if self._survivors else None)
+
+    def start(self, job: Job) -> None:
+        self._to_start -= 1
+        if job.continues is not None:
+            self._survivors.remove(job.continues)
+
+    def end(self, trial_id: int, value: float | None) -> None:
+        self._to_end -= 1
+        if value is not None:
+            self._results.append((value, trial_id))
+        if self._to_end == 0 and self._rung + 1 < len(self._sizes):
+            self._rung += 1
+            best = sorted(self._results)[: self._sizes[self._rung]]
+            self._survivors.extend(survivor for _, survivor in best)
+            self._to_start = self._to_end = len(best)
+            self._results = []
