@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from nas.errors import InputError
 
 if TYPE_CHECKING:
     from nas.architecture.graph import Architecture
+    from nas.spaces.cell_graph import CellGraph
     from nas.spaces.search_space import Genotype, SearchSpace
 
 _COUNTED = 10_000
@@ -25,7 +26,8 @@ _SPACE = "a space of `nas spaces`, a .yaml file, or a function: file.py:function
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C.
 
-    1 says that a campaign cannot go on, though its input is right.
+    1 says that a campaign cannot go on, though its input is right, or that a check has found
+    something.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -110,6 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_format(table)
     table.set_defaults(command=_table)
 
+    check = commands.add_parser("check", help="verify a campaign's folder; exits with 1 if it fails")
+    check.add_argument("folder", type=Path)
+    check.add_argument(
+        "--replay", action="store_true", help="ask the searchers again for all that they proposed"
+    )
+    check.set_defaults(command=_check)
+
     classics = commands.add_parser("classics", help="list the classic architectures")
     _add_format(classics)
     classics.set_defaults(command=_classics)
@@ -132,12 +141,17 @@ def _parser() -> argparse.ArgumentParser:
     gradients.add_argument("--seed", type=_whole(0), default=0, help="default: %(default)s")
     gradients.set_defaults(command=_gradients)
 
-    show = commands.add_parser("show", help="print a genotype: its notation, cells and cost")
+    show = commands.add_parser("show", help="print and draw a network, its notation and cells")
     _add_architecture(show)
     show.add_argument(
         "genotype",
         nargs="?",
         help="of the space NAME: its notation, or JSON as `nas sample` prints",
+    )
+    show.add_argument("--svg", type=Path, metavar="FILE", help="write a drawing of it, too")
+    show.add_argument("--depth", type=_whole(0), help="levels of scopes to open; default: as fit")
+    show.add_argument(
+        "--against", metavar="PARENT", help="mark what differs from another NAME, or genotype"
     )
     show.set_defaults(command=_show)
 
@@ -238,6 +252,18 @@ def _table(arguments: argparse.Namespace) -> None:
     from nas.analysis.table import campaign_table, render
 
     print(render(campaign_table(arguments.folder, arguments.all), arguments.format))
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from nas.analysis.check import check
+
+    report = check(arguments.folder, replay=arguments.replay)
+    for problem in report.problems:
+        print(problem)
+    for warning in report.warnings:
+        print(f"warning: {warning}")
+    print(report.summary)
+    return 1 if report.problems else 0
 
 
 def _classics(arguments: argparse.Namespace) -> None:
@@ -391,22 +417,24 @@ def _answers(text: str) -> Genotype | None:
 
 def _show(arguments: argparse.Namespace) -> None:
     from nas.architecture.passes import depth
-    from nas.campaigns import named
-    from nas.spaces import spaces
+    from nas.drawing.cells import cell_diagram, cell_text
+    from nas.drawing.diagram import in_a_row
+    from nas.drawing.networks import in_short, network_diagram
+    from nas.drawing.svg import svg
+    from nas.drawing.text import text
 
-    name = arguments.name
-    of_space = arguments.genotype is not None or ":" in name or name in spaces()
-    if of_space and not (arguments.genotype is None and named.is_classic(name)):
-        found, genotype = _genotype(arguments)
-        for choice, option in genotype.items():
-            print(f"{choice}: {json.dumps(option)}")
-        print(f"\n{found.to_string(genotype)}")
-        for label, cell in found.cell_graphs(genotype).items():
-            print(f"\ncell {label}:\n{cell}")
-        print()
-        architecture = found.decode(genotype)
-    else:
-        architecture = _architecture(arguments)
+    architecture, choices, cells = _shown(arguments)
+    parent: Architecture | None = None
+    parent_cells: Mapping[str, CellGraph] = {}
+    if arguments.against is not None:
+        key = "name" if arguments.genotype is None else "genotype"
+        given = {**vars(arguments), key: arguments.against}
+        parent, _, parent_cells = _shown(argparse.Namespace(**given))
+    print(choices, end="")
+    for label, cell in cells.items():
+        print(f"cell {label}:\n{cell_text(cell, parent_cells.get(label))}\n")
+    diagram = network_diagram(architecture, parent, arguments.depth)
+    print(f"{text(diagram)}\n")
     shape = "x".join(map(str, architecture.input_shape))
     costs = "  ".join(
         f"{column} {count:,}" for column, count in architecture.cost._asdict().items()
@@ -414,6 +442,30 @@ def _show(arguments: argparse.Namespace) -> None:
     print(f"input {shape}  outputs {architecture.output_shape[0]}  depth {depth(architecture)}")
     print(costs)
     print(f"fingerprint {architecture.fingerprint}")
+    if arguments.svg is not None:
+        if cells:
+            drawn = {k: cell_diagram(cell, parent_cells.get(k)) for k, cell in cells.items()}
+            diagram = in_a_row(drawn | {"network": diagram})
+        signs = "" if parent is None else "; + new, - gone, ~ changed since the parent"
+        picture = svg(diagram, arguments.name, in_short(architecture) + signs)
+        arguments.svg.write_text(picture, encoding="utf-8")
+
+
+def _shown(
+    arguments: argparse.Namespace,
+) -> tuple[Architecture, str, Mapping[str, CellGraph]]:
+    """The architecture; if it is of a space, its choices and notation, and its cells."""
+    from nas.campaigns import named
+    from nas.spaces import spaces
+
+    name = arguments.name
+    of_space = arguments.genotype is not None or ":" in name or name in spaces()
+    if not of_space or (arguments.genotype is None and named.is_classic(name)):
+        return _architecture(arguments), "", {}
+    found, genotype = _genotype(arguments)
+    choices = "".join(f"{choice}: {json.dumps(genotype[choice])}\n" for choice in genotype)
+    choices += f"\n{found.to_string(genotype)}\n\n"
+    return found.decode(genotype), choices, found.cell_graphs(genotype)
 
 
 def _spaces(arguments: argparse.Namespace) -> None:

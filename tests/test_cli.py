@@ -145,7 +145,7 @@ def test_show_reads_a_notation_and_json(capsys: pytest.CaptureFixture[str], spac
 
 def test_show_a_classic_and_a_space_in_python(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "show", "resnet20")
-    assert out.splitlines()[0] == "input 3x32x32  outputs 10  depth 20"
+    assert "\ninput 3x32x32  outputs 10  depth 20\n" in out
     assert "params 269,722  macs 40,551,040  " in out
     name = f"{Path(__file__).parent}/spaces/examples/my_space.py:space"
     _, drawn, _ = run(capsys, "sample", name)
