@@ -17,6 +17,8 @@ from nas.searchers import Observation, Proposal
 
 STATUSES = ("completed", "failed", "retried")
 
+_PLACES = {status: place for place, status in enumerate(STATUSES)}
+
 Values = tuple[float, ...] | None
 
 
@@ -70,15 +72,17 @@ class Search:
         """The next trial to evaluate; duplicates before it are answered on the way."""
         if self._left <= 0 or self._cluster.clock >= self._deadline:
             return None
-        benchmark, duplicates = self._benchmark, self._duplicates
+        lookup, duplicates = self._benchmark.lookup, self._duplicates
         while not duplicates.stuck:
             number = len(self._asked)
             proposal = self._searcher.ask(number)
             if proposal is None:
                 return None
-            row, identity = benchmark.lookup.find(proposal.genotype)
+            row = lookup.row(proposal.genotype)
             self._asked.append((proposal, row))
-            original = duplicates.repeats(number, (identity, proposal.fidelity))
+            # Who evaluates duplicates, too, need not look for equal architectures.
+            same = row if duplicates.policy == "evaluate" else lookup.identity(proposal.genotype)
+            original = duplicates.repeats(number, (same, proposal.fidelity))
             if original is None:
                 self._left -= 1
                 return Trial(str(number), self._payload(proposal, row))
@@ -110,7 +114,7 @@ class Search:
         proposal, row = self._asked[number]
         self._values[number] = values
         self._told.append(
-            (number, self._ended, self._cluster.clock, STATUSES.index(status), reused,
+            (number, self._ended, self._cluster.clock, _PLACES[status], reused,
              proposal.fidelity or 0, row)
         )  # fmt: skip
         self._searcher.tell(

@@ -21,6 +21,10 @@ LIMIT = 1000
 """So many duplicates in a row, with nothing under way, end a search: it has converged, or there is
 nothing new in the space."""
 
+TRIES = 100
+"""So many in a row, and a free worker waits for the next trial to end: what is told then may lead
+elsewhere."""
+
 
 class Duplicates(Generic[T]):
     """Tells which proposals repeat an earlier one, and keeps count.
@@ -42,6 +46,7 @@ class Duplicates(Generic[T]):
         self._originals: dict[Hashable, T] = {}
         self._running: dict[T, tuple[Hashable, list[T]]] = {}
         self._in_a_row = 0
+        self._allowed = TRIES
 
     def repeats(self, trial: T, key: Hashable) -> T | None:
         """The trial that this one repeats and that answers for it; None if it is to be evaluated.
@@ -61,6 +66,7 @@ class Duplicates(Generic[T]):
                     self._running[original][1].append(trial)
                 return original
         self._in_a_row = 0
+        self._allowed = TRIES
         self._running[trial] = (key, [])
         return None
 
@@ -71,7 +77,7 @@ class Duplicates(Generic[T]):
     def ended(self, trial: T, completed: bool) -> list[T]:
         """Takes the end of a trial that was evaluated; returns those that waited for it."""
         key, waiting = self._running.pop(trial)
-        self._in_a_row = 0
+        self._allowed = self._in_a_row + TRIES
         if not completed and self._originals[key] == trial:
             del self._originals[key]
         return waiting
@@ -79,4 +85,6 @@ class Duplicates(Generic[T]):
     @property
     def stuck(self) -> bool:
         """Whether to ask for no more: now, or for good if nothing is under way."""
-        return self._in_a_row >= LIMIT
+        if self._in_a_row < self._allowed:
+            return False
+        return bool(self._running) or self._in_a_row >= LIMIT

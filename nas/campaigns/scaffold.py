@@ -45,6 +45,7 @@ objective: validation_accuracy   # what is maximised
 #   learning_rate: [0.001, 0.003, 0.01]
 budget:
   trials: 100                    # of each search
+# duplicates: reuse              # cost no budget; or retry, evaluate
 
 data:
   name: {data}

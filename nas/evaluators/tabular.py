@@ -101,7 +101,8 @@ class Lookup:
         self.table = table
         self.space = space
         self._columns = {epoch: index for index, epoch in enumerate(table.epochs)}
-        self._found: dict[tuple[object, ...], tuple[int, Hashable]] = {}
+        self._found: dict[tuple[object, ...], int] = {}
+        self._identities: dict[tuple[object, ...], Hashable] = {}
         keys: Sequence[str] = table.keys
         if table.key == "isomorphism":
             keys = [space.identity(self._parsed(key)) for key in table.keys]
@@ -115,25 +116,26 @@ class Lookup:
 
     def row(self, genotype: Genotype) -> int:
         """The row of a genotype; :class:`InputError` names the architecture if there is none."""
-        return self.find(genotype)[0]
-
-    def find(self, genotype: Genotype) -> tuple[int, Hashable]:
-        """The row of a genotype, and what its duplicates share; remembered.
-
-        Those are of the same architecture, and of the same recipe where the space asks for one.
-        """
         asked = tuple(genotype.items())
-        found = self._found.get(asked)
-        if found is None:
+        row = self._found.get(asked)
+        if row is None:
             row = self._rows.get(self._key(genotype))
             if row is None:
                 raise InputError(
                     f"{self.table.source}: no row for the architecture "
                     f"{self.space.to_string(genotype)} of space {self.space.name}"
                 )
+            self._found[asked] = row
+        return row
+
+    def identity(self, genotype: Genotype) -> Hashable:
+        """What duplicates share: the architecture, and the recipe where the space asks for one."""
+        asked = tuple(genotype.items())
+        identity = self._identities.get(asked)
+        if identity is None:
             recipe = tuple(recipe_choices(genotype).items())
-            found = self._found[asked] = row, (self.space.identity(genotype), recipe)
-        return found
+            identity = self._identities[asked] = (self.space.identity(genotype), recipe)
+        return identity
 
     def row_of(self, fingerprint: str) -> int | None:
         """The row of any architecture, where the table is keyed by fingerprints."""

@@ -107,12 +107,12 @@ def one_objective(name: str, objectives: int) -> None:
 
 
 def succeeded(observation: Observation, objectives: int) -> bool:
-    """Whether the trial has values; ValueError if they are not so many."""
+    """Whether the trial has values; ValueError if they are not as many as objectives."""
     if observation.values is None:
         return False
     if len(observation.values) != objectives:
         raise ValueError(
-            f"trial {observation.trial_id}: {objectives} values are minimised, "
+            f"trial {observation.trial_id}: values must be as many as objectives ({objectives}), "
             f"got {observation.values!r}"
         )
     return True

@@ -9,7 +9,7 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.registry import unknown
-from nas.spaces.search_space import Genotype, SearchSpace
+from nas.spaces.search_space import RECIPE, Genotype, Option, SearchSpace
 
 Encoding = Literal["one_hot", "path"]
 """What :meth:`nas.spaces.search_space.SearchSpace.encode` takes."""
@@ -23,25 +23,32 @@ def encode(space: SearchSpace, genotype: Genotype, encoding: Encoding) -> dict[s
       cell (White et al. 2021, "BANANAS", arXiv:1910.11858, section 3). How often a sequence
       occurs is not told. Deviations: with several cells or inputs, the feature says which;
       "none" edges make no path, where the authors' NAS-Bench-201 code has it as an operation;
-      nothing is truncated, but :func:`vocabulary` can be.
+      nothing is truncated, but :func:`vocabulary` can be; hyperparameters of the recipe, where
+      the space asks any, are told as by ``one_hot``.
 
     Raises :class:`InputError` for another encoding, and for ``path`` where the space has no
     cells. The genotype is taken to be of the space.
     """
     if encoding == "one_hot":
-        return {f"{name}={option!r}": 1.0 for name, option in genotype.items()}
+        return _one_hot(genotype)
     if encoding == "path":
         cells = space.cell_graphs(genotype)
         if not cells:
             raise InputError(
                 f"space {space.name}: has no cells, so no path encoding; allowed: one_hot"
             )
-        return {
+        paths = {
             f"{name}: {' > '.join(path)}": 1.0
             for name, cell in cells.items()
             for path in cell.paths()
         }
+        recipe = {name: o for name, o in genotype.items() if name.startswith(RECIPE)}
+        return paths | _one_hot(recipe)
     raise InputError(unknown("encoding", encoding, list(get_args(Encoding))))
+
+
+def _one_hot(answers: Mapping[str, Option]) -> dict[str, float]:
+    return {f"{name}={option!r}": 1.0 for name, option in answers.items()}
 
 
 def vocabulary(features: Iterable[Mapping[str, float]], least: int = 1) -> dict[str, int]:

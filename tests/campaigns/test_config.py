@@ -60,8 +60,8 @@ ROOT = Path(__file__).parents[2]
         ("top: 1,", "top: 1, seeds: [1, 0, 1],",
          "final.seeds: each seed must be given once, got [1, 0, 1]"),
         ("top: 1,", "top: 1, seeds: [],", "final.seeds: Tuple should have at least 1 item"),
-        ("name: serial", "name: slurm", "engine.name: Input should be 'ray' or 'serial', "
-         "got 'slurm'"),
+        ("name: serial", "name: slurm", "engine.name: Input should be 'ray', "
+         "'serial' or 'simulated', got 'slurm'"),
         ("name: serial", "concurrency: many",
          "engine.concurrency: must be auto or a whole number, at least 1, got 'many'"),
         ("name: serial", "concurrency: 1.5",

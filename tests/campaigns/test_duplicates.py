@@ -8,7 +8,7 @@ import pytest
 
 from nas.analysis.table import campaign_table
 from nas.campaigns.config import load_campaign
-from nas.campaigns.duplicates import LIMIT, Duplicates
+from nas.campaigns.duplicates import LIMIT, TRIES, Duplicates
 from nas.campaigns.records import RecordLog, read_records
 from nas.campaigns.runner import Runner, run
 from nas.campaigns.serial import SerialEngine
@@ -59,16 +59,28 @@ def test_retry_makes_nobody_wait_and_evaluate_only_counts() -> None:
 
 def test_endless_duplicates_stop_a_search_until_something_ends() -> None:
     duplicates: Duplicates[int] = Duplicates("reuse")
+    number = 0
+
+    def repeat(times: int) -> None:
+        nonlocal number
+        for _ in range(times):
+            assert not duplicates.stuck
+            number += 1
+            assert duplicates.repeats(number, "a") == 0
+
     duplicates.repeats(0, "a")
-    for number in range(1, LIMIT):
-        duplicates.repeats(number, "a")
+    repeat(TRIES)
+    assert duplicates.stuck  # a worker is free, but has to wait for trial 0
+    assert len(duplicates.ended(0, completed=True)) == TRIES
+    repeat(LIMIT - TRIES)
+    assert duplicates.stuck  # nothing is under way: for good
+
+    assert duplicates.repeats(-1, "b") is None  # had it been something new
     assert not duplicates.stuck
-    duplicates.repeats(LIMIT, "a")
+    repeat(TRIES)
     assert duplicates.stuck
-    assert len(duplicates.ended(0, completed=True)) == LIMIT
-    assert not duplicates.stuck  # what has been told may lead elsewhere
-    for number in range(LIMIT):
-        duplicates.repeats(LIMIT + 1 + number, "a")
+    duplicates.ended(-1, completed=True)
+    repeat(LIMIT - TRIES)
     assert duplicates.stuck
 
 

@@ -8,6 +8,7 @@ import nas
 from nas.errors import InputError
 from nas.evaluators.tables import read_table
 from nas.evaluators.tabular import Lookup, Table
+from nas.spaces.hyperparameters import joint
 
 SPACE = nas.space("nasbench201", nodes=3)
 """125 cells of three edges."""
@@ -65,11 +66,15 @@ def test_a_row_may_be_keyed_by_fingerprint_and_by_a_name_of_the_tables_own() -> 
     assert named.row_of("n") is None
 
 
-def test_what_equal_architectures_share_comes_with_the_row() -> None:
+def test_duplicates_are_equal_architectures_by_an_equal_recipe() -> None:
     lookup = Lookup(table(keys=[IDENTITY, SAME]), SPACE)
-    (first, one), (second, other) = (lookup.find(SPACE.from_string(t)) for t in (IDENTITY, SAME))
-    assert (first, second) == (0, 1)
-    assert one == other
+    first, second = (SPACE.from_string(text) for text in (IDENTITY, SAME))
+    assert (lookup.row(first), lookup.row(second)) == (0, 1)
+    assert lookup.identity(first) == lookup.identity(second)
+    assert lookup.identity(first) != lookup.identity(SPACE.from_string(CONV))
+    searched = joint(SPACE, {"epochs": (1, 2)}, lambda answers: None)
+    one, other = ({**first, "recipe.epochs": epochs} for epochs in (1, 2))
+    assert Lookup(table(), searched).identity(one) != Lookup(table(), searched).identity(other)
 
 
 def test_a_missing_row_is_named() -> None:

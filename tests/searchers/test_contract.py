@@ -102,6 +102,25 @@ def test_proposals_are_of_the_space_and_plain_json(name: str) -> None:
 
 
 @every_case
+def test_fidelities_rise_with_a_genotype_and_are_told_unchanged(name: str) -> None:
+    """A searcher that asks for none asks for none ever, and continues nothing."""
+    asked = {}
+    for trial_id, proposal, observation in campaign(CASES[name].make(), trials(name), workers=3):
+        if observation is not None:
+            assert observation.fidelity == asked[trial_id].fidelity
+            continue
+        assert proposal is not None
+        asked[trial_id] = proposal
+        if proposal.continues is not None:
+            before = asked[proposal.continues]
+            assert proposal.genotype == before.genotype
+            assert before.fidelity is not None
+            assert proposal.fidelity is not None
+            assert before.fidelity < proposal.fidelity
+    assert len({type(proposal.fidelity) for proposal in asked.values()}) == 1
+
+
+@every_case
 def test_same_seed_same_asks_other_seed_other_asks(name: str) -> None:
     assert trace(name, seed=1) == trace(name, seed=1)
     assert trace(name, seed=1) != trace(name, seed=2)
@@ -229,7 +248,7 @@ def test_learners_beat_random_search_at_the_same_budget() -> None:
         "evolution": (Case("evolution", sizes), 40),
         "tournament evolution": (Case("tournament_evolution", sizes), 40),
         "multi-objective evolution": (Case("multi_objective_evolution", sizes), 40),
-        "NSGA-II": (Case("nsga2", {"population_size": 15}), 40),
+        "NSGA-II": (Case("nsga2", {"population_size": 8}), 40),
         "local search": (Case("local_search"), 40),
         "BANANAS": (Case("bananas"), 10),
         "TPE": (Case("optuna"), 8),

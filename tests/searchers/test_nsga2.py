@@ -191,5 +191,7 @@ def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
 
 
 def test_as_many_values_as_objectives() -> None:
-    with pytest.raises(ValueError, match="trial 0: 2 values are minimised, got"):
+    with pytest.raises(
+        ValueError, match=r"trial 0: values must be as many as objectives \(2\), got"
+    ):
         tell(nsga2(), 0, 1.0)

@@ -10,6 +10,7 @@ import pytest
 from nas.errors import InputError
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.encodings import Encoding, encode, matrix, vocabulary
+from nas.spaces.hyperparameters import joint
 from nas.spaces.language import Language
 from nas.spaces.search_space import Choose, Genotype, SearchSpace
 
@@ -74,6 +75,14 @@ def test_paths_of_a_known_cell() -> None:
         "cell: input0 > conv_3x3 > conv_1x1": 1.0,
         "cell: input0 > conv_3x3 > avg_pool > conv_3x3": 1.0,
     }
+
+
+def test_paths_do_not_hide_hyperparameters() -> None:
+    plain = space(edges, Edges())
+    rates = joint(plain, {"learning_rate": (0.1, 0.2)}, lambda asked: None)
+    genotype = plain.sample(np.random.default_rng(0))
+    features = rates.encode({**genotype, "recipe.learning_rate": 0.1}, "path")
+    assert features == {**plain.encode(genotype, "path"), "recipe.learning_rate=0.1": 1.0}
 
 
 def test_one_hot_tells_every_answer_and_type_apart() -> None:

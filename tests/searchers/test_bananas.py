@@ -1,0 +1,192 @@
+"""BANANAS: what it learns from, what it asks, and that it finds more than chance does."""
+
+import csv
+import gzip
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+import nas
+from nas.errors import InputError
+from nas.searchers import Observation, Searcher, bananas, searcher
+from nas.searchers.bananas import thompson
+from nas.spaces.search_space import Choose, Genotype, SearchSpace
+from tests.searchers.toy import OPTIMUM, Case, campaign, loss, proposals, space
+from tests.spaces.chance import assert_distributed
+
+QUICK = {"initial_size": 6, "refit_every": 4, "networks": 2, "candidates": 30}
+
+
+def make(seed: int = 0, **options: Any) -> Searcher:
+    return Case("bananas", {**QUICK, **options}).make(seed)
+
+
+def tell(made: Searcher, trial_id: int, genotype: Genotype, value: float | None) -> None:
+    made.tell(Observation(trial_id, genotype, None if value is None else (value,)))
+
+
+# --- the draw ----------------------------------------------------------------------------------
+
+
+def test_every_candidate_is_drawn_from_a_normal_distribution_of_its_own() -> None:
+    # Means 0, 0 and 9, deviations 1, 2 and 1: the third never wins.
+    predictions = np.array([[-1.0, -2.0, 8.0], [1.0, 2.0, 10.0]])
+    rng = np.random.default_rng(0)
+    wins = Counter(thompson(predictions, rng) for _ in range(4000))
+    assert_distributed(wins, {0: 1 / 2, 1: 1 / 2})
+    # The first has mean 1 and deviation 1: it wins where N(1, 1 + 4) is below 0.
+    predictions[:, 0] = 0, 2
+    wins = Counter(thompson(predictions, rng) for _ in range(4000))
+    chance = (1 + math.erf(-1 / math.sqrt(5) / math.sqrt(2))) / 2
+    assert_distributed(wins, {0: chance, 1: 1 - chance})
+
+
+# --- the ensemble ------------------------------------------------------------------------------
+
+
+def test_networks_are_trained_on_so_many_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[tuple[int, list[float]]] = []
+    ensemble = bananas._Ensemble
+
+    def noted(features: Any, values: Any, networks: int, rng: Any) -> Any:
+        fits.append((len(features), list(values)))
+        return ensemble(features, values, networks, rng)
+
+    monkeypatch.setattr(bananas, "_Ensemble", noted)
+    made = make()
+    for trial_id in range(20):
+        proposal = made.ask(trial_id)
+        assert proposal is not None
+        made.ask(trial_id)
+        tell(made, trial_id, proposal.genotype, None if trial_id == 3 else float(trial_id))
+    # Six successes first, one of seven trials failed; then after every four.
+    assert [count for count, _ in fits] == [6, 10, 14, 18]
+    values = [float(i) for i in range(20) if i != 3]
+    assert all(known == values[:count] for count, known in fits)
+
+
+def test_predictions_rank_what_was_not_told() -> None:
+    rng = np.random.default_rng(0)
+    genotypes = [space().sample(rng) for _ in range(260)]
+    features = [space().encode(g, "one_hot") for g in genotypes]
+    values = [loss(g) for g in genotypes]
+    ensemble = bananas._Ensemble(features[:60], values[:60], 5, rng)
+    predicted = ensemble.predictions(features[60:])
+    assert predicted.shape == (5, 200)
+    assert predicted.std(axis=0).min() > 0
+    assert np.corrcoef(predicted.mean(axis=0), values[60:])[0, 1] > 0.7
+
+
+def test_only_ranks_matter() -> None:
+    def asked(value: Any) -> list[Genotype]:
+        return [p.genotype for p in proposals(campaign(make(), 30, value=value))]
+
+    assert asked(loss) == asked(lambda g: math.exp(9 * loss(g)))
+    worst = loss({})
+    assert asked(lambda g: min(loss(g), 9)) == asked(lambda g: loss(g) if loss(g) < 9 else math.inf)
+    assert asked(loss) != asked(lambda g: worst - loss(g))
+
+
+# --- candidates --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mutations", [1, 3])
+def test_it_asks_mutants_of_the_best(mutations: int) -> None:
+    made = make(parents=2, max_mutations=mutations)
+    rng = np.random.default_rng(3)
+    told = sorted((space().sample(rng) for _ in range(6)), key=loss)
+    for trial_id, genotype in enumerate(told):
+        tell(made, trial_id, genotype, float(trial_id))
+    near = {repr(g) for parent in told[:2] for g in space().neighbors(parent)}
+    asked = [made.ask(trial_id) for trial_id in range(10, 30)]
+    mutants = [repr(p.genotype) for p in asked if p is not None]
+    assert len(mutants) == 20
+    assert (set(mutants) <= near) == (mutations == 1)
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_nothing_is_asked_twice_whether_told_failed_or_under_way(workers: int) -> None:
+    successes, asked = 0, set()
+    for _, proposal, observation in campaign(make(), 80, workers=workers, failures=0.3):
+        successes += observation is not None and observation.values is not None
+        if proposal is not None:
+            assert successes < QUICK["initial_size"] or repr(proposal.genotype) not in asked
+            asked.add(repr(proposal.genotype))
+    assert len(asked) > 70
+
+
+def test_a_space_that_is_used_up_is_sampled() -> None:
+    def small(choose: Choose) -> None:
+        choose("x", (0, 1, 2))
+        choose("y", (0, 1, 2))
+
+    toy = SearchSpace(cast(Any, small), "small")
+    made = searcher("bananas", space=toy, seed=0, **QUICK)
+    asked = proposals(campaign(made, 40, value=lambda g: cast(int, g["x"])))
+    assert len({repr(p.genotype) for p in asked}) == 9
+
+
+def test_cells_are_seen_as_paths_and_look_alikes_as_one() -> None:
+    toy = nas.space("nasbench201")
+    made = searcher("bananas", space=toy, seed=0, **QUICK)
+    campaign(made, 12, value=lambda g: float(sum(map(len, cast(Any, g.values())))))
+    assert cast(Any, made).encoding == "path"
+    assert cast(Any, make()).encoding is None
+
+
+# --- whether it works --------------------------------------------------------------------------
+
+
+def test_it_finds_more_than_random_search_on_nasbench201(shared_data: Path) -> None:
+    """By validation accuracy on ImageNet16-120 after a hundred trials."""
+    toy = nas.space("nasbench201")
+    table: dict[str, float] = {}
+    with gzip.open(shared_data / "nb201_accuracy.csv.gz", "rt") as file:
+        for row in csv.DictReader(file):
+            genotype = toy.from_string(row["arch_str"])
+            table[repr(genotype)] = float(row["in16_val_e12"])
+
+    def found(name: str, seed: int) -> float:
+        made = searcher(name, space=toy, seed=seed)
+        events = campaign(made, 100, value=lambda g: -table[repr(g)])
+        return max(table[repr(p.genotype)] for p in proposals(events))
+
+    guided = [found("bananas", seed) for seed in range(4)]
+    chance = [found("random", seed) for seed in range(40)]
+    # The best of the table is 38.67.
+    assert np.mean(guided) > np.mean(chance) + 3 * np.std(chance) / 4**0.5
+
+
+def test_it_ends_at_the_optimum_of_the_toy() -> None:
+    events = campaign(Case("bananas").make(), 90)
+    assert OPTIMUM in [p.genotype for p in proposals(events)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"initial_size": 1}, "searcher bananas: initial_size must be at least 2, got 1"),
+        ({"networks": 1}, "searcher bananas: networks must be at least 2, got 1"),
+        ({"refit_every": 0}, "searcher bananas: refit_every must be at least 1, got 0"),
+        ({"parents": 0}, "searcher bananas: parents must be at least 1, got 0"),
+        ({"max_mutations": 0}, "searcher bananas: max_mutations must be at least 1, got 0"),
+        ({"candidates": 0}, "searcher bananas: candidates must be at least 1, got 0"),
+    ],
+)
+def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make(**options)
+
+
+def test_paths_need_cells() -> None:
+    with pytest.raises(InputError, match="space toy: has no cells, so no path encoding"):
+        make(encoding="path").ask(0)
+
+
+def test_several_objectives_are_refused() -> None:
+    with pytest.raises(InputError, match="searcher bananas: it minimises one objective, not 2"):
+        Case("bananas", objectives=2).make()
