@@ -112,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_format(table)
     table.set_defaults(command=_table)
 
-    check = commands.add_parser("check", help="verify a campaign's folder; exits with 1 if it fails")
+    check = commands.add_parser(
+        "check", help="verify a campaign's folder; exits with 1 if it fails"
+    )
     check.add_argument("folder", type=Path)
     check.add_argument(
         "--replay", action="store_true", help="ask the searchers again for all that they proposed"
@@ -154,6 +156,21 @@ def _parser() -> argparse.ArgumentParser:
         "--against", metavar="PARENT", help="mark what differs from another NAME, or genotype"
     )
     show.set_defaults(command=_show)
+
+    export = commands.add_parser("export", help="write a network as Python, ONNX or another form")
+    _add_architecture(export)
+    export.add_argument(
+        "--to", required=True, help="python, onnx, torchscript, torch-export or json"
+    )
+    export.add_argument(
+        "--weights", type=Path, help="a state dict, .safetensors or torch's; default: random values"
+    )
+    export.add_argument("--out", type=Path, help="the file; default: NAME with the form's ending")
+    export.add_argument("--opset", type=_whole(1), help="of ONNX; default: torch's")
+    export.add_argument(
+        "--dynamic-batch", action="store_true", help="leave the batch open (onnx, torch-export)"
+    )
+    export.set_defaults(command=_export)
 
     spaces = commands.add_parser("spaces", help="list the search spaces")
     spaces.set_defaults(command=_spaces)
@@ -363,6 +380,48 @@ def _gradients(arguments: argparse.Namespace) -> None:
             f"{signal.gradient:11.3e}"
         )
     print("root mean squares of a layer's output and of the loss's gradient by it")
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from nas.architecture.network import compile
+    from nas.architecture.weights import load_weights
+    from nas.export import ExportError, export
+    from nas.export.parity import draw_weights
+
+    network = compile(_architecture(arguments))
+    source = Path(arguments.name)
+    if arguments.weights is None:
+        draw_weights(network)
+    else:
+        load_weights(network, arguments.weights)
+    try:
+        done = export(
+            network,
+            arguments.to,
+            source.stem if source.suffix == ".json" else arguments.name,
+            arguments.out,
+            weights=arguments.weights is not None,
+            opset=arguments.opset,
+            dynamic_batch=arguments.dynamic_batch,
+            keep=[path for path in (source, arguments.weights) if path is not None],
+        )
+    except ExportError as error:
+        print(f"nas: {arguments.name} as {arguments.to}: {error}", file=sys.stderr)
+        return 1
+    print(f"wrote {', '.join(map(str, done.paths))}: {done.note}")
+    print(
+        f"input [{', '.join(map(str, done.input_shape))}], float32; "
+        f"output [{', '.join(map(str, done.output_shape))}]"
+    )
+    print(
+        f"checked: read back, it differs by {done.difference:.1e} of the largest output at batch "
+        f"{' and '.join(map(str, done.batches))}"
+    )
+    if arguments.weights is None:
+        print("without --weights: values are random" + (
+            ", none are written" if arguments.to in ("python", "json") else ""
+        ))  # fmt: skip
+    return 0
 
 
 def _architecture(arguments: argparse.Namespace) -> Architecture:

@@ -122,7 +122,8 @@ def _text(
         "under its curve), average rank over seeds; trials, duplicates and failures a run."
     )
     yield _markdown(_at_the_end(curves, tables["summary"]))
-    yield "\n".join(f"- {line}" for line in _warnings(curves, tables["summary"]))
+    if warnings := list(_warnings(curves, tables["summary"])):
+        yield "\n".join(f"- {line}" for line in warnings)
     yield "## Over time"
     yield (
         f"{main.capitalize()} after so many {unit}: mean ± deviation (median regret). Bold: the "
@@ -136,7 +137,8 @@ def _text(
     yield (
         f"By {main} regret at the end. Difference: first less second, so negative where the first "
         "is better, with its 95 % BCa bootstrap interval over seeds. p: Wilcoxon's signed ranks, "
-        f"corrected by Holm over these pairs; the words go by corrected p < {ALPHA}."
+        f"corrected by Holm over these pairs. The words go by corrected p < {ALPHA}, so by ranks; the "
+        "interval is of the mean, which a few bad seeds can move."
     )
     pairs = tables["pairwise"]
     yield _markdown(_verdicts(pairs[pairs["metric"] == main]))
@@ -201,7 +203,8 @@ def _warnings(curves: Curves, table: pd.DataFrame) -> Iterator[str]:
         yield f"{row.group}: {row.no_result} runs never had a result; they rank last"
     if table["runs"].nunique() > 1:
         yield "unlike numbers of runs: pairs are the seeds that both ran, ranks those of all"
-    yield "duplicates (reused) are answered from the run's own history and cost nothing"
+    if table["reused"].any():
+        yield "reused: duplicates, answered from the run's own history at no cost"
 
 
 def _spread(mean: float, deviation: float) -> str:

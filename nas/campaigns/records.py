@@ -27,9 +27,9 @@ that were under way, and at worst leaves a torn last line, which is set aside.
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 from pydantic import ConfigDict, Field, model_validator
@@ -205,24 +205,53 @@ class RecordLog:
         os.fsync(self._file.fileno())
 
 
-def _parse(path: Path) -> tuple[list[Record], int]:
-    """The records, and where the torn last line begins (the file's end, if there is none)."""
-    content = path.read_bytes()
-    lines = content.split(b"\n")
+class Line(NamedTuple):
+    """A line of the log, whatever it holds.
+
+    Attributes:
+        number: of the line, from 1.
+        size: in bytes, with its end.
+        record: what it holds; None where it is no record.
+        fault: then, why.
+        torn: whether it is the last and no JSON, as a crash leaves it.
+    """
+
+    number: int
+    size: int
+    record: Record | None
+    fault: str
+    torn: bool
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Every line of a log, each checked by itself."""
+    lines = path.read_bytes().split(b"\n")
     while lines and not lines[-1]:
         lines.pop()
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}:{number}"
+        record, fault, torn = None, "", False
+        try:
+            record = _checked(json.loads(line), where, first=number == 1)
+        except InputError as error:
+            fault = str(error)
+        except ValueError as error:  # not JSON, or not UTF-8
+            fault, torn = f"{where}: is corrupt: {error}", number == len(lines)
+        yield Line(number, len(line) + 1, record, fault, torn)
+
+
+def _parse(path: Path) -> tuple[list[Record], int]:
+    """The records, and where the torn last line begins (the file's end, if there is none)."""
     records: list[Record] = []
     end = 0
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:  # not JSON, or not UTF-8
-            if number == len(lines):
-                return records, end
-            raise InputError(f"{path}:{number}: is corrupt: {error}") from None
-        records.append(_checked(record, f"{path}:{number}", first=number == 1))
-        end += len(line) + 1
-    return records, len(content)
+    for line in read_lines(path):
+        if line.torn:
+            return records, end
+        if line.record is None:
+            raise InputError(line.fault)
+        records.append(line.record)
+        end += line.size
+    return records, path.stat().st_size
 
 
 def _checked(record: Any, where: str, first: bool) -> Record:

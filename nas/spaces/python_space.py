@@ -8,23 +8,20 @@ options, as the keys of a space file are.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import ArchitectureError, Shape
 from nas.configuration import validate_options
 from nas.errors import InputError
-from nas.registry import unknown
 from nas.spaces.search_space import Choose, Genotype, Infeasible, SearchSpace
+from nas.user_code import is_file, load
 
 
 def is_python(name: str) -> bool:
@@ -42,14 +39,8 @@ def python_space(
     returns is an :class:`InputError` that names the line; any other exception in it is a bug,
     and keeps its traceback with a note on where the space was.
     """
-    module, attribute = _load(name)
-    if not hasattr(module, attribute):
-        own = module.__name__
-        functions = {n: f for n, f in inspect.getmembers(module, inspect.isfunction)
-                     if f.__module__ == own and not n.startswith("_")}  # fmt: skip
-        raise InputError(f"{name}: {unknown('function', attribute, functions)}")
-    function = getattr(module, attribute)
-    label = f"{Path(module.__file__ or '').name}:{attribute}" if _file(name) else name
+    module, function = load(name, f"space {name}")
+    label = _label(name)
     arguments = _arguments(
         function, label, {"input_shape": input_shape, "classes": classes}, overrides
     )
@@ -58,12 +49,17 @@ def python_space(
 
 def definition(name: str) -> dict[str, str]:
     """What tells one version of a space from another: its name, a checksum of its source file."""
-    module, attribute = _load(name)
+    module, _ = load(name, f"space {name}")
     file = Path(module.__file__ or "")
     return {
-        "python": f"{file.name}:{attribute}" if _file(name) else name,
+        "python": _label(name),
         "source": blake2b(file.read_bytes(), digest_size=8).hexdigest() if file.is_file() else "",
     }
+
+
+def _label(name: str) -> str:
+    """The name, without the folder of a file."""
+    return Path(name).name if is_file(name) else name
 
 
 class _Asked:
@@ -160,51 +156,3 @@ def _arguments(
     if overrides:
         chosen = validate_options(function, chosen, f"space {label}", "")
     return chosen | known
-
-
-def _file(name: str) -> bool:
-    return name.rpartition(":")[0].endswith(".py")
-
-
-def _load(name: str) -> tuple[ModuleType, str]:
-    """The module, a file's read anew, and the name of the function in it."""
-    place, _, attribute = name.rpartition(":")
-    try:
-        if _file(name):
-            return _from_file(Path(place)), attribute
-        _findable(Path.cwd())
-        return importlib.import_module(place), attribute
-    except SyntaxError as error:
-        file = Path(error.filename or place).name
-        raise InputError(f"space {name}: {file}:{error.lineno}: not Python: {error.msg}") from None
-    except ModuleNotFoundError as error:
-        if _file(name) or not f"{place}.".startswith(f"{error.name}."):
-            raise  # one that the user's code imports
-        raise InputError(
-            f"space {name}: no module {error.name!r}; a file is written file.py:function"
-        ) from None
-    except (ValueError, TypeError) as error:
-        if place and not place.startswith("."):
-            raise
-        raise InputError(f"space {name}: must be module:function or file.py:function") from error
-
-
-def _from_file(path: Path) -> ModuleType:
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    path = path.resolve()
-    _findable(path.parent)
-    module = ModuleType(f"nas_python_space_{path.stem}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # dataclasses look their module up
-    # Without the import system, whose cache takes a file changed within a second for unchanged.
-    exec(compile(source, path, "exec"), module.__dict__)
-    return module
-
-
-def _findable(folder: Path) -> None:
-    """At the end of the path: what is imported already by a name stays what it is."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))

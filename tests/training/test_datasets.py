@@ -369,12 +369,23 @@ def test_any_map_style_dataset() -> None:
     assert found.images[:5, 0, 0, 0].tolist() == [0, 64, 128, 191, 255]
     for name, fault in {
         f"{HERE}:unlike": "images differ in shape",
-        f"{HERE}:nothing": "must be module:name of a function: .*nothing",
-        "nowhere:x": "No module named 'nowhere'",
-        "nowhere": "must be module:name",
+        f"{HERE}:nothing": "unknown function 'nothing'; allowed: add, ",
+        "nowhere:x": "no module 'nowhere'; a file is written file.py:function",
+        "nowhere": "must be module:function or file.py:function",
     }.items():
         with pytest.raises(InputError, match=fault):
             python(function=name)
+
+
+def test_a_dataset_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import numpy as np\n"
+        "def dataset(): return [(np.full((4, 4), i, np.uint8), i % 3) for i in range(6)]\n"
+    )
+    found = python(function=f"{file}:dataset")
+    assert found.images[:, 0, 0, 0].tolist() == list(range(6))
+    assert (found.labels.tolist(), found.classes) == ([0, 1, 2] * 2, 3)
 
 
 # --- downloads ---

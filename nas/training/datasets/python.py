@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from nas.errors import InputError
-from nas.registry import resolve
 from nas.training.datasets.images import Images, Integers, Pixels, Resolution, with_test
+from nas.user_code import load
 
 
 def python(*, function: str, resolution: Resolution = None) -> Images:
@@ -18,14 +18,12 @@ def python(*, function: str, resolution: Resolution = None) -> Images:
     float, from 0 to 1) array or tensor of [H, W], [C, H, W] or [H, W, C].
 
     Args:
-        function: ``"module:name"`` of a function of no arguments that returns the dataset, or a
-            pair: training and official test part.
+        function: ``"file.py:name"`` or ``"module:name"`` of a function of no arguments that returns
+            the dataset, or a pair: training and official test part.
         resolution: side of the images, in pixels; null: as they come.
     """
-    try:
-        made = resolve(function)()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{function}: must be module:name of a function: {error}") from None
+    _, make = load(function, function)
+    made = make()
     parts = [_read(part, function) for part in (made if isinstance(made, tuple) else (made,))]
     if len({images.shape[1:] for images, _ in parts}) > 1:
         raise InputError(f"{function}: train and test images differ in shape")

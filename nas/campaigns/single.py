@@ -1,0 +1,336 @@
+"""One architecture trained by itself, in a folder: what ``nas train`` does."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from rich.console import Console
+from safetensors.torch import save
+
+from nas.architecture.graph import Architecture
+from nas.architecture.network import compile
+from nas.campaigns import named
+from nas.campaigns.config import FILE_NAME
+from nas.campaigns.progress import Progress, Status
+from nas.campaigns.provenance import cores, environment
+from nas.campaigns.question import data_definition, differences
+from nas.errors import InputError
+from nas.evaluators.training import check_fit, resolve_device
+from nas.registry import unknown
+from nas.training.data import DataConfig, Part, SearchData, held_out, search_data
+from nas.training.evaluation import VIEWS, Metrics, Protocol, metrics, probabilities
+from nas.training.loop import Epoch, Trainer
+from nas.training.recipe import Recipe
+from nas.training.transfer import Start, frozen_nodes
+
+CHECKPOINT_SECONDS = 30.0
+"""Epochs shorter than this share a checkpoint."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A training whose every part is known to fit the others. Made by :func:`prepare`."""
+
+    name: str
+    architecture: Architecture
+    data: DataConfig
+    images: SearchData
+    recipe: Recipe
+    seed: int
+    start: Start | None
+    weights: Path | None
+    protocol: Protocol
+    device: str
+
+    def question(self) -> dict[str, Any]:
+        """What the answer depends on, as plain JSON."""
+        cost = self.architecture.cost
+        started = None
+        if self.start is not None and self.weights is not None:
+            started = {"weights": _digest(self.weights.read_bytes()), "freeze": self.start.freeze}
+        return {
+            "architecture": {
+                "graph": _digest(self.architecture.to_json().encode()),
+                "params": cost.params,
+                "macs": cost.macs,
+            },
+            "data": {**data_definition(self.data), "checksum": self.images.checksum},
+            "recipe": self.recipe.model_dump(mode="json"),
+            "seed": self.seed,
+            "start": started,
+            "protocol": self.protocol,
+            "device": self.device,
+        }
+
+
+def prepare(
+    architecture: str,
+    data: str,
+    recipe: str,
+    *,
+    changes: Sequence[str] = (),
+    seed: int = 0,
+    weights: Path | None = None,
+    freeze: str = "none",
+    protocol: str = "single",
+    device: str = "auto",
+) -> Job:
+    """What to train, as users write it.
+
+    Args:
+        architecture: see :func:`nas.campaigns.named.architecture`; built for the data.
+        data: see :func:`nas.campaigns.named.data`.
+        recipe: see :func:`nas.campaigns.named.recipe`.
+        changes: ``key=value`` that go before the recipe's.
+        seed: of the training.
+        weights: a file of weights to start from.
+        freeze: see :class:`nas.training.transfer.Start`.
+        protocol: what the trained network sees of an image: see
+            :func:`nas.training.evaluation.probabilities`.
+        device: "cpu", "cuda" or "auto".
+
+    Raises :class:`InputError` naming the option of ``nas train`` where something does not fit.
+    """
+    if protocol not in VIEWS:
+        raise InputError(f"--evaluate: {unknown('protocol', protocol, list(VIEWS))}")
+    device = resolve_device(device, "--device")
+    if freeze != "none" and weights is None:
+        raise InputError("--freeze: what is frozen needs weights: give them with --from")
+    config = named.data(data)
+    how = named.recipe(recipe, changes).with_reference(named.initialization(architecture))
+    images = search_data(config)
+    built = named.architecture(architecture, images.input_shape, images.classes)
+    try:
+        check_fit(built, images)
+    except InputError as error:
+        raise InputError(f"{architecture}: {error}") from None
+    frozen_nodes(built, freeze)
+    start = None if weights is None else Start.from_file(weights, freeze)
+    return Job(architecture, built, config, images, how, seed, start, weights, protocol, device)
+
+
+def train(
+    job: Job,
+    folder: Path | None = None,
+    *,
+    threads: int | None = None,
+    console: Console | None = None,
+) -> Row:
+    """Trains, or goes on where an earlier run in the folder has stopped.
+
+    Args:
+        job: what to train.
+        folder: by default ``results/ARCHITECTURE-DATA-SEED``. What is written there:
+            ``resolved.json``, the question, and where and with what it was asked; ``run.log``;
+            ``checkpoint.pt``, all that the next epoch depends on; at the end
+            ``weights.safetensors``, ``architecture.json`` and ``row.json``.
+        threads: of torch on the CPU; by default one a core.
+        console: where progress is shown; by default the standard output.
+
+    Returns the row: what was trained, how, and what the network is worth on the validation and
+    the test images. The latter are read once, here.
+
+    Raises:
+        InputError: the folder holds another training, or another run is at work there.
+        nas.training.loop.Diverged: the loss is no longer finite.
+        KeyboardInterrupt: it was stopped; how to go on has been printed.
+    """
+    stem = Path(job.name).stem if named.is_file(job.name) else job.name
+    label = re.sub(r"[^\w.-]+", "_", f"{stem}-{job.data.name}-{job.seed}")
+    folder = Path("results") / label if folder is None else folder
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(threads or cores())
+    try:
+        with FileLock(folder / "train.lock", timeout=0):
+            return _train(job, folder, console)
+    except Timeout:
+        raise InputError(f"{folder}: another run is at work there; wait for its end") from None
+
+
+def _train(job: Job, folder: Path, console: Console | None) -> Row:
+    checkpoint, end = folder / "checkpoint.pt", folder / "row.json"
+    asked = job.question()
+    _check_same(folder, asked, begun=checkpoint.exists() or end.exists())
+    architecture = job.architecture
+    trainer = Trainer(
+        lambda: compile(architecture), job.images, job.recipe, job.seed, job.device, job.start
+    )
+    if checkpoint.exists():
+        trainer.load_state_dict(_read_checkpoint(checkpoint))
+    else:
+        _write(folder / "resolved.json", _json({"question": asked, "environment": environment()}))
+    kept, written = len(trainer.curve), time.monotonic()
+    status = _Epochs(job.recipe.epochs)
+    for epoch in trainer.curve:
+        status.hear(epoch)
+
+    with Progress(folder, status, console) as progress:
+        if end.exists():
+            progress.line(f"{folder}: this training has ended before")
+            row: Row = json.loads(end.read_text(encoding="utf-8"))
+            return row
+        progress.line(
+            f"{job.name} on {job.data.name}: {architecture.cost.params:,} parameters, "
+            f"{trainer.precision} on {job.device}, up to epoch {status.total}"
+            + (f", going on after epoch {kept}" if kept else "")
+        )
+
+        def tell(epoch: Epoch) -> None:
+            nonlocal kept, written
+            status.hear(epoch)
+            progress.line(
+                f"epoch {epoch.epoch}/{status.total}  train loss {epoch.train_loss:.4f}  "
+                f"validation loss {epoch.validation_loss:.4f}  "
+                f"accuracy {epoch.validation_accuracy:.4f}  "
+                f"{epoch.train_seconds + epoch.evaluation_seconds:.1f} s  ({progress.left()})"
+            )
+            due = time.monotonic() - written >= CHECKPOINT_SECONDS
+            if due or epoch.epoch in (1, status.total):
+                content = io.BytesIO()
+                torch.save(trainer.state_dict(), content)
+                _write(checkpoint, content.getvalue())
+                kept, written = epoch.epoch, time.monotonic()
+
+        try:
+            trainer.run(status.total, tell)
+            row = _row(job, trainer)
+        except KeyboardInterrupt:
+            progress.line(
+                f"stopped; {kept} of {status.total} epochs are kept: "
+                "run the same command again to go on"
+            )
+            raise
+        weights = {name: tensor.cpu().contiguous()
+                   for name, tensor in trainer.network.state_dict().items()}  # fmt: skip
+        _write(folder / "weights.safetensors", save(weights))
+        _write(folder / "architecture.json", architecture.to_json().encode() + b"\n")
+        _write(end, _json(row))  # last: it says that the others are there
+        return row
+
+
+class _Epochs(Status):
+    """Where a training stands."""
+
+    def hear(self, epoch: Epoch) -> None:
+        self.done = epoch.epoch
+        if self.best is None or epoch.validation_accuracy > self.best:
+            self.best, self.best_trial = epoch.validation_accuracy, f"epoch {epoch.epoch}"
+
+    @property
+    def shown(self) -> list[str]:
+        best = [] if self.best is None else [f"best {self.best:.4f} ({self.best_trial})"]
+        return [f"{self.done}/{self.total} epochs", *best]
+
+
+def _row(job: Job, trainer: Trainer) -> Row:
+    def worth(part: Part) -> Metrics:
+        found = probabilities(trainer.network, part, job.images, job.protocol)
+        return metrics(found, torch.from_numpy(part.labels))
+
+    asked, curve = job.question(), [asdict(epoch) for epoch in trainer.curve]
+    return {
+        "name": job.name,
+        "fingerprint": job.architecture.fingerprint,
+        **job.architecture.cost._asdict(),
+        "data": asked["data"],
+        "recipe": asked["recipe"],
+        "recipe_fingerprint": job.recipe.fingerprint,
+        "seed": job.seed,
+        "start": asked["start"] and {**asked["start"], "file": str(job.weights)},
+        "protocol": job.protocol,
+        "validation": asdict(worth(job.images.validation)),
+        "test": asdict(worth(held_out(job.data))),
+        "train_seconds": sum(epoch["train_seconds"] for epoch in curve),
+        "evaluation_seconds": sum(epoch["evaluation_seconds"] for epoch in curve),
+        "precision": trainer.precision,
+        "device": job.device,
+        "threads": torch.get_num_threads(),
+        "environment": environment(),
+        "curve": curve,
+    }
+
+
+def summary(row: Row) -> str:
+    """The row as a small table."""
+    shown = ("loss", "accuracy", "top5", "calibration_error")
+    epochs = len(row["curve"])
+    lines = [
+        f"{row['name']} on {row['data']['name']}, seed {row['seed']}: {row['params']:,} parameters,"
+        f" {row['macs']:,} MACs, {epochs} epoch{'s' * (epochs > 1)} in "
+        f"{row['train_seconds']:,.0f} s, recipe {row['recipe_fingerprint']}",
+        " ".join(f"{column:>17}" for column in (row["protocol"], *shown)),
+    ]
+    for part in ("validation", "test"):
+        values = (f"{row[part][column]:17.4f}" for column in shown)
+        lines.append(" ".join([f"{part:>17}", *values]))
+    return "\n".join(lines)
+
+
+def _check_same(folder: Path, asked: Mapping[str, Any], begun: bool) -> None:
+    """:class:`InputError` with every difference if the folder holds another training."""
+    if (folder / FILE_NAME).exists():
+        raise InputError(f"{folder}: is a campaign's; choose another folder with --out")
+    if not begun:
+        return
+    path = folder / "resolved.json"
+    try:
+        recorded = json.loads(path.read_text(encoding="utf-8"))["question"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: does not say what was trained here ({error}); choose another folder with "
+            "--out"
+        ) from None
+    if lines := differences(recorded, asked):
+        raise InputError(
+            f"{folder}: holds another training:\n{lines}\nChoose another folder with --out, or "
+            "put the recorded values back."
+        )
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+    except Exception as error:  # torch raises anything at a file that is torn
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(
+            f"{path}: is no readable checkpoint: {reason}; delete it to begin anew"
+        ) from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, even if the power fails."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _json(values: Mapping[str, Any]) -> bytes:
+    """A line a key."""
+    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()]
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=8).hexdigest()

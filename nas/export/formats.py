@@ -1,0 +1,249 @@
+"""The forms of an export: each is written to a folder and read back as something that runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nas.architecture.graph import Architecture
+from nas.architecture.network import Network, compile
+from nas.architecture.weights import load_weights
+from nas.errors import InputError
+from nas.export.parity import ExportError, Run
+from nas.export.python_source import class_name, python_source
+
+_ONNX_LIMIT = 2**31
+"""Bytes that a protocol buffer may have."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to write where.
+
+    Attributes:
+        network: on the CPU, in eval mode.
+        name: of the network, as the user wrote it.
+        path: the file to write.
+        weights: whether they are worth keeping; random ones go only where a form needs some.
+        opset: of ONNX; None for torch's default.
+        dynamic_batch: whether the batch is left open.
+    """
+
+    network: Network
+    name: str
+    path: Path
+    weights: bool
+    opset: int | None
+    dynamic_batch: bool
+
+    @property
+    def example(self) -> Tensor:
+        """An input to trace with: an open batch must not be 1, which torch would hold fixed."""
+        return torch.zeros(2 if self.dynamic_batch else 1, *self.network.architecture.input_shape)
+
+    @property
+    def dynamic_shapes(self) -> Any:
+        """Which axes of the input are open, in ``torch.export``'s form."""
+        return ({0: torch.export.Dim("batch")},) if self.dynamic_batch else None
+
+    def weights_path(self, suffix: str) -> Path:
+        """The file beside the main one."""
+        return self.path.with_name(f"{self.path.stem}_weights{suffix}")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What runs the written file, and what to say of it."""
+
+    run: Run
+    note: str
+
+
+@dataclass(frozen=True)
+class Format:
+    """One form.
+
+    Attributes:
+        suffix: of the file.
+        write: writes the job's file and reads it back.
+        weights_suffix: of the file of weights beside it; "" where they are inside.
+        fixes_batch: whether the batch is 1 unless it is left open.
+    """
+
+    suffix: str
+    write: Callable[[Job], Written]
+    weights_suffix: str = ""
+    fixes_batch: bool = False
+
+
+def _python(job: Job) -> Written:
+    architecture, weights = job.network.architecture, job.weights_path(".pt")
+    cls = class_name(job.name)
+    job.path.write_text(python_source(architecture, cls, _docstring(job, cls)), encoding="utf-8")
+    if job.weights:
+        torch.save(dict(job.network.state_dict()), weights)
+    names: dict[str, Any] = {"__name__": job.path.stem}
+    exec(job.path.read_text(encoding="utf-8"), names)  # our own text, of a moment ago
+    module = names[cls]()
+    state = torch.load(weights, weights_only=True) if job.weights else job.network.state_dict()
+    module.load_state_dict(state)
+    return Written(module.eval(), f"class {cls}, needs torch alone, any batch")
+
+
+def _docstring(job: Job, cls: str) -> str:
+    architecture = job.network.architecture
+    file = job.weights_path(".pt").name if job.weights else "weights.pt"
+    heads = len(architecture.outputs) - 1
+    shapes = (
+        f"Input [batch, {_sizes(architecture.input_shape)}], float32; "
+        f"output [batch, {_sizes(architecture.output_shape)}]"
+    )
+    return (
+        f"{job.name}: {architecture.cost.params:,} parameters, "
+        f"{architecture.cost.macs:,} multiply-accumulates.\n\n"
+        f"{shapes}{f', in training with {heads} auxiliary behind' if heads else ''}.\n"
+        "Needs torch alone:\n\n"
+        f"    network = {cls}()\n"
+        f'    network.load_state_dict(torch.load("{file}", weights_only=True))\n'
+        "    network.eval()\n"
+    )
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+def _onnx(job: Job) -> Written:
+    require("onnx", "onnx", "onnxscript", "onnxruntime")
+    import onnx
+    import onnxruntime
+
+    held = sum(tensor.nbytes for tensor in job.network.state_dict().values())
+    if held >= _ONNX_LIMIT:
+        raise ExportError(f"onnx: {held:,} bytes of weights are more than the 2 GiB of one file")
+    with _quiet(), _told("torch.onnx"):
+        torch.onnx.export(
+            _inference(job.network),
+            (job.example,),
+            str(job.path),
+            input_names=["input"],
+            output_names=["output"],
+            opset_version=job.opset,
+            dynamic_shapes=job.dynamic_shapes,
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+        )
+    model = onnx.load(str(job.path))
+    (opset,) = [entry.version for entry in model.opset_import if entry.domain == ""]
+    if job.opset not in (None, opset):  # torch says so in its log alone
+        raise ExportError(f"onnx: torch cannot write opset {job.opset}, it wrote {opset}")
+    with _told("onnxruntime"):
+        onnx.checker.check_model(model)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors
+        session = onnxruntime.InferenceSession(
+            str(job.path), options, providers=["CPUExecutionProvider"]
+        )
+
+    def run(x: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(["output"], {"input": x.numpy()})[0])
+
+    return Written(run, f"opset {opset}, read back by onnxruntime {onnxruntime.__version__}")
+
+
+def _torchscript(job: Job) -> Written:
+    with _quiet(), _told("torch.jit"):
+        jit: Any = torch.jit  # without types
+        jit.save(jit.trace(_inference(job.network), job.example, check_trace=False), job.path)
+        loaded: Run = jit.load(job.path)
+    return Written(loaded, "eval mode, any batch; torch has deprecated it for torch-export")
+
+
+def _torch_export(job: Job) -> Written:
+    with _quiet(), _told("torch.export"):
+        program = torch.export.export(
+            _inference(job.network), (job.example,), dynamic_shapes=job.dynamic_shapes
+        )
+        with job.path.open("wb") as file:
+            torch.export.save(program, file)
+        with job.path.open("rb") as file:
+            loaded: Any = torch.export.load(file)
+    return Written(loaded.module(), f"eval mode, of torch {torch.__version__}")
+
+
+def _json(job: Job) -> Written:
+    from safetensors.torch import save_file
+
+    job.path.write_text(job.network.architecture.to_json() + "\n", encoding="utf-8")
+    again = compile(Architecture.from_json(job.path.read_text(encoding="utf-8")))
+    again.load_state_dict(job.network.state_dict())
+    if job.weights:
+        weights = job.weights_path(".safetensors")
+        save_file({k: v.contiguous() for k, v in job.network.state_dict().items()}, weights)
+        load_weights(again, weights)
+    return Written(again.eval(), "read by nas; any batch")
+
+
+FORMATS: dict[str, Format] = {
+    "python": Format(".py", _python, ".pt"),
+    "onnx": Format(".onnx", _onnx, fixes_batch=True),
+    "torchscript": Format(".torchscript", _torchscript),
+    "torch-export": Format(".pt2", _torch_export, fixes_batch=True),
+    "json": Format(".json", _json, ".safetensors"),
+}
+"""Every form by name."""
+
+
+def require(form: str, *packages: str) -> None:
+    """:class:`InputError` that says how to install those of the packages that are missing."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"--to {form} needs {', '.join(missing)}: install with pip install 'nas[export]'"
+        )
+
+
+def _inference(network: Network) -> Network:
+    """The network without auxiliary heads, which some exporters would trace or keep."""
+    if len(network.architecture.outputs) == 1:
+        return network
+    main = compile(network.architecture.inference())
+    state = network.state_dict()
+    main.load_state_dict({key: state[key] for key in main.state_dict()})
+    return main.eval()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' warnings, which speak of torch's own insides."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+@contextmanager
+def _told(tool: str) -> Iterator[None]:
+    """Failures of a tool as :class:`ExportError` with its innermost reason."""
+    try:
+        yield
+    except Exception as error:  # an exporter may raise anything at what it cannot do
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        reason = str(cause).strip().partition("\n")[0] or type(cause).__name__
+        raise ExportError(f"{tool}: {reason}") from error

@@ -1,0 +1,198 @@
+"""A graph cut into scopes: which nodes one module holds, and what its forward does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
+
+import torch
+from torch import fx, nn
+
+from nas.architecture.graph import INPUT, Architecture, Node
+
+Path = tuple[str, ...]
+Module = nn.Module | nn.Parameter
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Nodes below one path that a module of its own can hold.
+
+    Attributes:
+        path: the parts of the common name; empty for the whole network.
+        inputs: names of the nodes outside that it reads, in order of use.
+        output: name of the one node that others read.
+        graph: what its forward does, a placeholder an input; targets are paths below its own.
+        children: the modules and scopes that the graph calls, by their path below its own.
+    """
+
+    path: Path
+    inputs: tuple[str, ...]
+    output: str
+    graph: fx.Graph
+    children: dict[Path, Module | Scope]
+
+    @property
+    def chain(self) -> bool:
+        """Whether each child's output is the next one's only input."""
+        first, *calls, end = self.graph.nodes
+        through = [first, *calls]
+        return bool(calls) and all(
+            node.op == "call_module" and node.args == (before,) and not node.kwargs
+            for before, node in zip(through, calls, strict=False)
+        ) and end.args == (calls[-1],)  # fmt: skip
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it can be an ``nn.Sequential``: those with weights are called by their place."""
+        return self.chain and all(
+            path == (str(place),) or not has_state(child)
+            for place, (path, child) in enumerate(self.children.items())
+        )
+
+
+def has_state(child: Module | Scope) -> bool:
+    """Whether it has anything in the state dict, so that its path matters."""
+    if isinstance(child, Scope):
+        return any(map(has_state, child.children.values()))
+    return isinstance(child, nn.Parameter) or bool(child.state_dict())
+
+
+def is_list(names: Iterable[str]) -> bool:
+    """Whether names are the places of a list, with few left out."""
+    found = list(names)
+    numbers = [int(name) for name in found if name.isdecimal() and str(int(name)) == name]
+    return len(numbers) == len(found) and max(numbers, default=0) <= 3 * len(numbers)
+
+
+def scoped(architecture: Architecture) -> Scope:
+    """The architecture as a tree of scopes, auxiliary heads last.
+
+    A scope becomes a module of its own where it has one output, holds modules, and no path leaves
+    it and comes back; one whose names are numbers must be a sequence, or is left a list. The
+    nodes of the others belong to the scope around them.
+    """
+    return _Cutter(architecture).whole()
+
+
+class _Cutter:
+    def __init__(self, architecture: Architecture) -> None:
+        self._architecture = architecture
+        self._place = {node.name: place for place, node in enumerate(architecture.nodes)}
+        self._inference = {node.name for node in architecture.inference().nodes}
+        self._readers: dict[str, list[str]] = {name: [] for name in architecture.shapes}
+        for node in architecture.nodes:
+            for name in node.inputs:
+                self._readers[name].append(node.name)
+        self._scopes: dict[Path, Scope | None] = {}
+
+    def whole(self) -> Scope:
+        graph, children = self._graph((), self._architecture.nodes, (INPUT,))
+        return Scope((), (INPUT,), self._architecture.outputs[0], graph, children)
+
+    def _scope(self, path: Path, nodes: Sequence[Node]) -> Scope | None:
+        """The nodes as a module of its own; None where they cannot be one."""
+        if path not in self._scopes:
+            self._scopes[path] = self._cut(path, nodes)
+        return self._scopes[path]
+
+    def _cut(self, path: Path, nodes: Sequence[Node]) -> Scope | None:
+        inside = {node.name for node in nodes}
+        outputs = [
+            node.name
+            for node in nodes
+            if not inside.issuperset(self._readers[node.name])
+            or node.name in self._architecture.outputs
+        ]
+        if len(outputs) != 1 or len({name in self._inference for name in inside}) > 1:
+            return None
+        inputs = tuple(
+            dict.fromkeys(name for node in nodes for name in node.inputs if name not in inside)
+        )
+        graph, children = self._graph(path, nodes, inputs, outputs)
+        scope = Scope(path, inputs, outputs[0], graph, children)
+        listed = is_list(child[0] for child in children)
+        return scope if children and (scope.is_sequence or not listed) else None
+
+    def _graph(
+        self, path: Path, nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[str] = ()
+    ) -> tuple[fx.Graph, dict[Path, Module | Scope]]:
+        shapes = self._architecture.shapes
+        graph, children = fx.Graph(), {}
+        emitted = {}
+        for number, name in enumerate(inputs):
+            emitted[name] = graph.placeholder(INPUT if name == INPUT else f"input{number}")
+            emitted[name].meta["shape"] = shapes[name]
+        for unit, members in self._units(path, nodes):
+            below = unit[len(path) :]
+            child = self._child(unit, members)
+            name = child.output if isinstance(child, Scope) else members[0].name
+            sources = child.inputs if isinstance(child, Scope) else members[0].inputs
+            called = tuple(emitted[source] for source in sources)
+            if isinstance(child, Scope):
+                emitted[name] = graph.call_module(".".join(below), called)
+            else:
+                emitted[name] = members[0].operation.emit(graph, ".".join(below), called)
+            emitted[name].meta["shape"] = shapes[name]
+            if child is not None:
+                children[below] = child
+        returned = tuple(emitted[name] for name in outputs or self._architecture.outputs)
+        graph.output(returned if len(returned) > 1 else returned[0])
+        return graph, children
+
+    def _child(self, unit: Path, members: Sequence[Node]) -> Module | Scope | None:
+        node = members[0]
+        if node.name != ".".join(unit):
+            scope = self._scope(unit, members)
+            assert scope is not None
+            return scope
+        shapes = tuple(self._architecture.shapes[name] for name in node.inputs)
+        with torch.device("meta"):
+            module = node.operation.module(shapes)
+        return node.operation.module(shapes) if isinstance(module, nn.Parameter) else module
+
+    def _units(self, path: Path, nodes: Sequence[Node]) -> list[tuple[Path, list[Node]]]:
+        """What a forward calls one after the other: nodes, and scopes that can be modules."""
+        units = _split(path, nodes)
+        while True:
+            whole = [
+                unit
+                for unit, members in units.items()
+                if members[0].name != ".".join(unit) and self._scope(unit, members) is None
+            ]
+            if not whole:
+                try:
+                    return [(unit, units[unit]) for unit in self._ordered(units)]
+                except CycleError as error:
+                    names = {node.name for node in nodes}
+                    whole = [u for u in error.args[1] if ".".join(u) not in names][:1]
+            for unit in whole:
+                units |= _split(unit, units.pop(unit))
+
+    def _ordered(self, units: dict[Path, list[Node]]) -> list[Path]:
+        """What is read before what reads it, else by place; :class:`CycleError` if none is."""
+        home = {node.name: unit for unit, members in units.items() for node in members}
+        sorter: TopologicalSorter[Path] = TopologicalSorter()
+        for unit, members in units.items():
+            sources = {home[name] for node in members for name in node.inputs if name in home}
+            sorter.add(unit, *(sources - {unit}))
+        sorter.prepare()
+        ordered: list[Path] = []
+        ready: list[tuple[bool, int, Path]] = []
+        while sorter.is_active():
+            for unit in sorter.get_ready():
+                first = units[unit][0].name
+                heappush(ready, (first not in self._inference, self._place[first], unit))
+            ordered.append(heappop(ready)[-1])
+            sorter.done(ordered[-1])
+        return ordered
+
+
+def _split(path: Path, nodes: Sequence[Node]) -> dict[Path, list[Node]]:
+    """The nodes below a path by the next part of their names."""
+    parts: dict[Path, list[Node]] = {}
+    for node in nodes:
+        parts.setdefault(tuple(node.name.split(".")[: len(path) + 1]), []).append(node)
+    return parts
