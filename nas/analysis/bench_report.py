@@ -137,8 +137,8 @@ def _text(
     yield (
         f"By {main} regret at the end. Difference: first less second, so negative where the first "
         "is better, with its 95 % BCa bootstrap interval over seeds. p: Wilcoxon's signed ranks, "
-        f"corrected by Holm over these pairs. The words go by corrected p < {ALPHA}, so by ranks; the "
-        "interval is of the mean, which a few bad seeds can move."
+        f"corrected by Holm over these pairs. The words go by corrected p < {ALPHA}, so by ranks; "
+        "the interval is of the mean, which a few bad seeds can move."
     )
     pairs = tables["pairwise"]
     yield _markdown(_verdicts(pairs[pairs["metric"] == main]))
