@@ -252,8 +252,14 @@ def load_campaign(folder: Path) -> Campaign:
         classics=tuple(contestants.values()),
     )
     _try_space(campaign)
-    for name in campaign.searches:
+    for name, given in campaign.searches.items():
         campaign.searcher(name)
+        most = given.get("max_fidelity", 0)
+        if campaign.recipe is not None and most > campaign.recipe.epochs:
+            raise InputError(
+                f"{path}: searcher.max_fidelity: must be at most the epochs of the recipe, "
+                f"{campaign.recipe.epochs}, got {most}"
+            )
     return campaign
 
 

@@ -15,6 +15,7 @@ from nas.campaigns.records import read_records
 from nas.campaigns.runner import run
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import Outcome, Trial, Update, carry_out
+from nas.errors import InputError
 from tests.campaigns.toy import CAMPAIGN, HERE, check_complete, genotypes, write
 
 ASHA = (
@@ -103,6 +104,12 @@ def test_rungs_of_asha_continue_each_other(tmp_path: Path, engine: str) -> None:
     assert continued > 3
     assert {ask.get("fidelity") for ask in asked.values()} >= {1, 3, 9}
     assert not (folder / "checkpoints").exists()
+
+
+def test_a_schedule_beyond_the_recipe_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "c", ASHA.replace("epochs: 9", "epochs: 8"))
+    with pytest.raises(InputError, match=r"max_fidelity: must be at most the epochs .* 8, got 9"):
+        run(folder, evaluator=f"{HERE}:epochs")
 
 
 # --- interruptions ---
