@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from nas.analysis.check_records import Fault, Trials, differing, is_number, part_of, usual
+from nas.campaigns.objectives import missing, recorded
 from nas.campaigns.records import Record
 from nas.campaigns.trial import Cause
 from nas.spaces.search_space import recipe_choices
@@ -15,7 +16,7 @@ from nas.spaces.search_space import recipe_choices
 
 def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault]:
     """Whether results have what their status says, are possible, and are of one data set."""
-    objective = question.get("objective")
+    objectives = recorded(question)
     completed = [(trials.asks[trial].record["stage"], entry.record["metrics"])
                  for trial, entry in trials.results.items()
                  if entry.record["status"] == "completed"]  # fmt: skip
@@ -36,9 +37,9 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
             continue
         for key in ("error", "cause"):
             yield from differing(line, f"{trial}: {key}", result.get(key), None)
-        if objective is not None and not is_number(metrics.get(objective)):
-            value = json.dumps(metrics.get(objective))
-            yield Fault(line, f"{trial}: {objective}: {value}, expected a number")
+        if name := missing(objectives, ask, metrics):
+            value = json.dumps(metrics.get(name))
+            yield Fault(line, f"{trial}: {name}: {value}, expected a number")
         yield from _plausible(line, trial, metrics)
         yield from _curve(line, trial, metrics)
         own = recipe_choices(ask.get("genotype", {})).get("epochs")

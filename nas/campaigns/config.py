@@ -19,6 +19,7 @@ from pydantic import (
 from nas.architecture.graph import Architecture
 from nas.campaigns import hyperparameters
 from nas.campaigns.duplicates import Policy
+from nas.campaigns.objectives import Objective, Objectives
 from nas.classics import CLASSICS, classic
 from nas.configuration import Config, Named, read_yaml, validate, validate_options
 from nas.errors import InputError
@@ -138,7 +139,7 @@ class CampaignFile(Config):
     space: Named
     searcher: Named
     random_baseline: bool = True
-    objective: Literal["validation_accuracy"] = "validation_accuracy"
+    objectives: Objectives = (Objective(metric="validation_accuracy", direction="maximize"),)
     constraints: Constraints = Constraints()
     budget: Budget
     evaluator: Named = Named(name="training")
@@ -193,7 +194,13 @@ class Campaign:
         seed = (self.config.seed, list(self.searches).index(name))
         options = validate_options(SEARCHERS[name], self.searches[name], self.file, "searcher")
         with _at(self.file):  # the messages of searchers begin with "searcher NAME"
-            return searcher(name, space=self.space, seed=seed, **options)
+            return searcher(
+                name,
+                space=self.space,
+                seed=seed,
+                objectives=len(self.config.objectives),
+                **options,
+            )
 
     @property
     def file(self) -> Path:

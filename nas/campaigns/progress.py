@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from nas.campaigns.objectives import Objectives
 from nas.campaigns.records import Record
 
 
@@ -24,23 +25,28 @@ class Status:
         done: trials with a result, failed ones included, those of earlier runs too.
         failed: of these, how many failed.
         running: trials under way.
-        best: the best validation accuracy of the campaign's own search so far.
+        objectives: what the campaign optimises.
+        best: the best value of the first objective in the campaign's own search so far.
         best_trial: which trial that was.
+        front: how many of that search's trials no other dominates.
     """
 
     total: int
     done: int = 0
     failed: int = 0
     running: int = 0
+    objectives: Objectives = ()
     best: float | None = None
     best_trial: str | None = None
+    front: int = 0
 
     @property
     def shown(self) -> list[str]:
         """What a display says of it, the count first."""
         counts = [f"{self.done}/{self.total} trials", f"{self.running} running"]
-        best = [] if self.best is None else [f"best {self.best:.4f} ({self.best_trial})"]
-        return [*counts, f"{self.failed} failed", *best]
+        best = [] if self.best is None else [f"best {shown(self.best)} ({self.best_trial})"]
+        front = [f"front {self.front}"] if len(self.objectives) > 1 else []
+        return [*counts, f"{self.failed} failed", *best, *front]
 
 
 class Progress:
@@ -86,9 +92,9 @@ class Progress:
         """The line of a trial that has ended."""
         if result["status"] == "completed":
             metrics = result["metrics"]
-            how = f"validation {metrics['validation_accuracy']:.4f}"
-            if "test_accuracy" in metrics:
-                how += f"  test {metrics['test_accuracy']:.4f}"
+            names = [each.metric for each in self._status.objectives if each.metric in metrics]
+            names += [name for name in ("test_accuracy",) if name in metrics]
+            how = "  ".join(f"{name} {shown(metrics[name])}" for name in names)
         else:
             last_line = (result["error"] or "").strip().rpartition("\n")[2]
             how = "failed: " + textwrap.shorten(last_line, 100, placeholder=" ...")
@@ -114,6 +120,11 @@ class Progress:
         elapsed = time.monotonic() - self._started
         waiting = max(0, self._status.total - self._status.done)
         return f"about {_clock(elapsed / done * waiting)} left"
+
+
+def shown(value: float) -> str:
+    """A metric for people: counts whole, others with four places."""
+    return f"{value:,.0f}" if isinstance(value, int) or value >= 1000 else f"{value:.4f}"
 
 
 def _clock(seconds: float) -> str:

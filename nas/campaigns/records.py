@@ -1,6 +1,6 @@
 """The record log of a campaign: ``records.jsonl``, the truth that all else is derived from.
 
-One JSON object a line, in the order of events. Schema 1, every line with ``time`` (Unix seconds):
+One JSON object a line, in the order of events. Schema 2, every line with ``time`` (Unix seconds):
 
 - ``campaign``, the first line: ``schema``, ``question``, what the answers below depend on, and
   ``recipe``, the fingerprint of the recipe in it.
@@ -22,6 +22,9 @@ One JSON object a line, in the order of events. Schema 1, every line with ``time
 
 A line is on the disk before the searcher hears of it, so a crash loses no more than the trials
 that were under way, and at worst leaves a torn last line, which is set aside.
+
+Schema 2 against 1: the question has ``objectives``, a list of ``metric`` and ``direction``, where
+it had the name of one ``objective``.
 """
 
 import json
@@ -39,7 +42,7 @@ from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.registry import unknown
 
-SCHEMA = 1
+SCHEMA = 2
 
 Record = dict[str, Any]
 
@@ -265,7 +268,9 @@ def _checked(record: Any, where: str, first: bool) -> Record:
         raise InputError(f"{where}: the first record, and no other, must be of type campaign")
     if first and record["schema"] != SCHEMA:
         raise InputError(
-            f"{where}: schema: this program reads schema {SCHEMA}, got {record['schema']!r}"
+            f"{where}: schema: this program reads schema {SCHEMA}, got {record['schema']!r}; "
+            "finish it with the version that resolved.json names, or start a campaign in another "
+            "folder"
         )
     return record
 

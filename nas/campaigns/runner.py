@@ -16,13 +16,14 @@ from nas.campaigns import stages
 from nas.campaigns.checkpoints import Checkpoints
 from nas.campaigns.config import Campaign, load_campaign
 from nas.campaigns.hyperparameters import own_recipe
+from nas.campaigns.objectives import missing
 from nas.campaigns.progress import Progress, Status
 from nas.campaigns.provenance import environment
 from nas.campaigns.question import check_same, question
 from nas.campaigns.records import SCHEMA, History, Record, RecordLog
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.simulated import SimulatedCluster, timed
-from nas.campaigns.trial import CampaignError, Engine, Json, Outcome, Trial, Update
+from nas.campaigns.trial import CampaignError, Cause, Engine, Json, Outcome, Trial, Update
 from nas.classics import CLASSICS, classic
 from nas.errors import InputError
 from nas.spaces.constraints import rejections
@@ -38,7 +39,7 @@ _SPOT_CHECKS = 8
 
 @dataclass(frozen=True)
 class Summary:
-    """What a campaign has come to: trials that ended, and the incumbent by validation."""
+    """What a campaign has come to: trials that ended, and the best by its first objective."""
 
     folder: Path
     completed: int
@@ -161,7 +162,8 @@ class Runner:
         config, baselines = campaign.config, len(self._searches) - 1
         to_retrain = len(campaign.classics) + config.final.top + baselines * config.final.top_random
         self.status = Status(
-            config.budget.trials * len(self._searches) + to_retrain * len(config.final.seeds)
+            config.budget.trials * len(self._searches) + to_retrain * len(config.final.seeds),
+            objectives=config.objectives,
         )
         if log.records:
             self._replay()
@@ -195,8 +197,8 @@ class Runner:
 
         Raises :class:`CampaignError` when nothing that this run tried has worked.
         """
-        outcome = self._judged(outcome)
         ask = self._history.asks[trial]
+        outcome = self._judged(ask, outcome)
         self._running.discard(trial)
         if self._tried_again(ask, outcome):
             return
@@ -393,14 +395,18 @@ class Runner:
         shape, classes = self._campaign.input_shape, self._campaign.classes
         return classic(ask["classic"], shape, classes, **ask["options"]).inference()
 
-    def _judged(self, outcome: Outcome) -> Outcome:
-        """A trial has only completed if it has a number for the objective."""
-        objective = self._campaign.config.objective
-        value = outcome.metrics.get(objective)
-        if outcome.status == "failed" or isinstance(value, int | float):
+    def _judged(self, ask: Record, outcome: Outcome) -> Outcome:
+        """A trial has only completed if it has a number for every objective."""
+        if outcome.status == "failed":
             return outcome
-        error = f"the evaluator returned {value!r} as {objective}, which is no number"
-        return Outcome("failed", outcome.metrics, error, outcome.seconds, "diverged")
+        metrics = outcome.metrics
+        name = missing(self._campaign.config.objectives, ask, metrics)
+        if not name:
+            return outcome
+        error = f"the evaluator returned {metrics.get(name)!r} as {name}, which is no number"
+        # A loss that is not finite is null.
+        cause: Cause = "diverged" if name in metrics else "error"
+        return Outcome("failed", metrics, error, outcome.seconds, cause)
 
     def _tell(self, result: Record) -> None:
         self._history.add(result)
@@ -415,7 +421,10 @@ class Runner:
             search.tell(ask, result)
         own = next(iter(self._searches.values()))
         if own.best is not None:
-            status.best, status.best_trial = own.best[0], own.best[1]["trial"]
+            values, best = own.best
+            status.best = self._campaign.config.objectives[0].flipped(values[0])
+            status.best_trial = best["trial"]
+            status.front = len(own.front)
 
     def _give_up_if_nothing_works(self, outcome: Outcome) -> None:
         if self._failed_first is None or outcome.status == "completed":

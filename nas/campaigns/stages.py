@@ -1,12 +1,14 @@
 """What a campaign tries: the asks of each search, and of the final stage."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from nas.campaigns.config import BASELINE, Campaign
 from nas.campaigns.duplicates import LIMIT, Duplicates
+from nas.campaigns.objectives import Front, best_first, minimised
 from nas.campaigns.records import Record
 from nas.errors import InputError
 from nas.searchers import Observation, Proposal
@@ -21,7 +23,9 @@ class Search:
         kind: what its architectures are called in tables: "random" or "found".
         asked: how many trials it was asked for; the next one's number.
         evaluated: how many of them were given out: the rest are duplicates.
-        best: the best objective so far and its ask, the first of equals; None before any.
+        best: the values of the best trial so far by the first objective, to be minimised, and its
+            ask; the first of equals, None before any.
+        front: the values of the trials that no other dominates.
     """
 
     def __init__(self, campaign: Campaign, name: str) -> None:
@@ -29,11 +33,12 @@ class Search:
         self.kind = "random" if name == BASELINE else "found"
         self.asked = 0
         self.evaluated = 0
-        self.best: tuple[float, Record] | None = None
+        self.best: tuple[tuple[float, ...], Record] | None = None
+        self.front = Front()
         self._campaign = campaign
         self._seed = _training_seed(campaign)
         self._searcher = campaign.searcher(name)
-        self._completed: list[tuple[float, Record]] = []
+        self._completed: list[tuple[tuple[float, ...], Record]] = []
         self._duplicates: Duplicates[str] = Duplicates(campaign.config.duplicates)
         self._asks: dict[str, Record] = {}
         self._values: dict[str, tuple[float, ...] | None] = {}
@@ -102,12 +107,11 @@ class Search:
         """Takes a recorded result, for the trial and for those that waited for it."""
         values = None
         if result["status"] == "completed":
-            value = float(result["metrics"][self._campaign.config.objective])
-            self._completed.append((value, ask))
-            if self.best is None or value > self.best[0]:
-                self.best = (value, ask)
-            # Users maximise, searchers minimise: the sign changes here and nowhere else.
-            values = (-value,)
+            values = minimised(self._campaign.config.objectives, ask, result["metrics"])
+            self._completed.append((values, ask))
+            self.front.add(values)
+            if self.best is None or values[0] < self.best[0][0]:
+                self.best = (values, ask)
         waiting = self._duplicates.ended(ask["trial"], values is not None)
         for trial in (ask["trial"], *waiting):
             self._tell(self._asks[trial], values)
@@ -122,12 +126,15 @@ class Search:
             "repeated earlier ones"
         )
 
-    def top(self, count: int) -> list[Record]:
-        """The asks of the best architectures, the first of equals first, each once."""
-        distinct: dict[str, Record] = {}
-        for _, ask in sorted(self._completed, key=lambda pair: (-pair[0], pair[1]["number"])):
-            distinct.setdefault(ask["fingerprint"], ask)
-        return list(distinct.values())[:count]
+    def ranked(self) -> Iterator[Record]:
+        """The asks of the architectures, each once, :func:`best_first`; of equals, the first."""
+        completed = sorted(self._completed, key=lambda pair: pair[1]["number"])
+        seen = set()
+        for position in best_first([values for values, _ in completed]):
+            ask = completed[position][1]
+            if ask["fingerprint"] not in seen:
+                seen.add(ask["fingerprint"])
+                yield ask
 
     def _tell(self, ask: Record, values: tuple[float, ...] | None) -> None:
         self._values[ask["trial"]] = values
@@ -166,7 +173,7 @@ def finalists(campaign: Campaign, searches: Sequence[Search]) -> Iterator[dict[s
     """
     final = campaign.config.final
     for position, search in enumerate(searches):
-        for ask in search.top(final.top_random if position else final.top):
+        for ask in islice(search.ranked(), final.top_random if position else final.top):
             what = {"genotype": ask["genotype"]}
             yield from _with_each_seed(campaign, ask["trial"], search.kind, what)
 
