@@ -18,6 +18,7 @@ from pydantic import (
 
 from nas.architecture.graph import Architecture
 from nas.campaigns import hyperparameters
+from nas.campaigns.budget import Budget
 from nas.campaigns.duplicates import Policy
 from nas.campaigns.objectives import Objective, Objectives
 from nas.classics import CLASSICS, classic
@@ -89,12 +90,6 @@ class EngineConfig(Config):
                 f"of, got {self.address!r}"
             )
         return self
-
-
-class Budget(Config):
-    """What each search may spend."""
-
-    trials: Annotated[int, Field(ge=1)]
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -245,7 +240,9 @@ def load_campaign(folder: Path) -> Campaign:
             if contestant.label in contestants:
                 raise InputError(f"{contestant.label} is listed twice")
         contestants[contestant.label] = contestant
-    tabular = None if options is None else _tabular(options, found, contestants, path)
+    tabular = (
+        None if options is None else _tabular(options, config.budget, found, contestants, path)
+    )
     campaign = Campaign(
         folder=folder,
         config=config,
@@ -301,6 +298,12 @@ def _evaluator(
             f"{path}: engine.name: what is looked up needs no cluster; allowed: serial, "
             "simulated, or no engine at all"
         )
+    timed = {"hours", "accelerator_hours"} & config.budget.limits.keys()
+    if timed and config.engine.name != "simulated":
+        raise InputError(
+            f"{path}: budget: to look up takes no time, except on a simulated cluster; allowed: "
+            f"trials, epochs, got {', '.join(sorted(timed))}"
+        )
     if config.final.seeds != (0,):
         raise InputError(
             f"{path}: final.seeds: a table has one result of an architecture, whatever the seed; "
@@ -311,6 +314,7 @@ def _evaluator(
 
 def _tabular(
     options: TabularOptions,
+    budget: Budget,
     space: SearchSpace,
     classics: Mapping[str, Contestant],
     path: Path,
@@ -318,6 +322,10 @@ def _tabular(
     table = read_table(options.table, path, "evaluator.table")
     with _at(path, "evaluator"):
         found = Tabular(options, Lookup(table, space))
+    if budget.epochs is not None and not table.epochs:
+        raise InputError(
+            f"{path}: budget.epochs: {table.source} does not tell of epochs, got {budget.epochs}"
+        )
     for label, contestant in classics.items():
         if found.lookup.row_of(contestant.architecture.fingerprint) is None:
             raise InputError(

@@ -22,7 +22,7 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "gpus": _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"),
+        "gpus": gpus(),
     }
 
 
@@ -55,6 +55,17 @@ def cores() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """The GPUs of this machine: name and memory of each."""
+    return _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
+
+
+def gpu_use() -> list[int]:
+    """How busy the GPUs of this machine are, in percent; none where it has none, or none tells."""
+    told = _output("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
+    return [int(percent) for percent in told if percent.strip().isdigit()]
 
 
 def _output(*command: str) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.campaigns.budget import Spending
 from nas.campaigns.config import BASELINE, Campaign
 from nas.campaigns.duplicates import LIMIT, Duplicates
 from nas.campaigns.objectives import Front, best_first, minimised
@@ -22,7 +23,8 @@ class Search:
         name: of the searcher, and of the search.
         kind: what its architectures are called in tables: "random" or "found".
         asked: how many trials it was asked for; the next one's number.
-        evaluated: how many of them were given out: the rest are duplicates.
+        spending: what of its budget is spent, and how many trials were given out: the rest are
+            duplicates.
         best: the values of the best trial so far by the first objective, to be minimised, and its
             ask; the first of equals, None before any.
         front: the values of the trials that no other dominates.
@@ -32,7 +34,7 @@ class Search:
         self.name = name
         self.kind = "random" if name == BASELINE else "found"
         self.asked = 0
-        self.evaluated = 0
+        self.spending = Spending(campaign.config.budget)
         self.best: tuple[tuple[float, ...], Record] | None = None
         self.front = Front()
         self._campaign = campaign
@@ -43,10 +45,13 @@ class Search:
         self._asks: dict[str, Record] = {}
         self._values: dict[str, tuple[float, ...] | None] = {}
 
-    def ask(self) -> dict[str, Any] | None:
-        """The fields of the next ask; None: nothing until more is told, or the budget is spent."""
-        config = self._campaign.config
-        if self.evaluated >= config.budget.trials or self._duplicates.stuck:
+    def is_over(self, elapsed: float) -> bool:
+        """Whether it asks for nothing more; ``elapsed`` are the campaign's seconds up to now."""
+        return self._duplicates.stuck or self.spending.is_over(elapsed)
+
+    def ask(self, elapsed: float = 0.0) -> dict[str, Any] | None:
+        """The fields of the next ask; None: nothing until more is told, or it is over."""
+        if self.is_over(elapsed):
             return None
         proposal = self._searcher.ask(self.asked)
         if proposal is None:
@@ -61,6 +66,7 @@ class Search:
             "number": self.asked - 1,
             "genotype": proposal.genotype,
             "note": dict(proposal.note),
+            "elapsed": elapsed,
             # One seed for all, so that trials differ in nothing but the architecture.
             "seed": self._seed,
             **{key: value for key, value in further.items() if value is not None},
@@ -76,7 +82,7 @@ class Search:
         original = self._duplicates.repeats(ask["trial"], key)
         self._asks[ask["trial"]] = ask
         if original is None:
-            self.evaluated += 1
+            self.spending.asked(ask)
         return original
 
     def answer(self, ask: Record) -> None:
@@ -105,6 +111,7 @@ class Search:
 
     def tell(self, ask: Record, result: Record) -> None:
         """Takes a recorded result, for the trial and for those that waited for it."""
+        self.spending.ended(result)
         values = None
         if result["status"] == "completed":
             values = minimised(self._campaign.config.objectives, ask, result["metrics"])
@@ -122,7 +129,7 @@ class Search:
         if not self._duplicates.stuck:
             return None
         return (
-            f"{self.name}: ended after {self.evaluated} trials: {LIMIT} proposals in a row "
+            f"{self.name}: ended after {self.spending.trials} trials: {LIMIT} proposals in a row "
             "repeated earlier ones"
         )
 
