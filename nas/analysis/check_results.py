@@ -50,6 +50,7 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
         if not (is_number(before) and (not is_number(after) or 0 <= before <= after)):
             text = f"{trial}: epochs_before: {json.dumps(before)}, expected at most its epochs"
             yield Fault(line, text)
+        yield from _latency(line, ask, metrics, part_of(question, "constraints"))
         if "fvcore" in metrics:
             yield from differing(line, f"{trial}: fvcore", metrics["fvcore"], ask["cost"])
         if "data_checksum" in metrics:
@@ -84,7 +85,19 @@ def _failed(line: int, result: Record) -> Iterator[Fault]:
         yield Fault(line, f"{result['trial']}: cause: {cause}, expected one of {allowed}")
 
 
-_BOUNDS = {"accuracy": 1.0, "loss": math.inf, "seconds": math.inf}
+def _latency(
+    line: int, ask: Record, metrics: Mapping[str, Any], constraints: Mapping[str, Any]
+) -> Iterator[Fault]:
+    """A search trial that began anew keeps the limit on what was measured before."""
+    limit, latency = part_of(constraints, "latency_ms"), metrics.get("latency_ms")
+    if ask["stage"] != "search" or metrics.get("epochs_before") or "table" in limit:
+        return
+    if limit and is_number(latency) and latency > limit.get("limit", math.inf):
+        text = f"{ask['trial']}: latency_ms: {latency}, expected at most {limit['limit']}"
+        yield Fault(line, text)
+
+
+_BOUNDS = {"accuracy": 1.0, "loss": math.inf, "seconds": math.inf, "ms": math.inf}
 """How large a metric may be whose name ends so; none is negative."""
 
 

@@ -20,7 +20,7 @@ from nas.architecture.graph import Architecture
 from nas.campaigns import hyperparameters
 from nas.campaigns.budget import Budget
 from nas.campaigns.duplicates import Policy
-from nas.campaigns.objectives import Objective, Objectives
+from nas.campaigns.objectives import COSTS, Objective, Objectives
 from nas.classics import CLASSICS, classic
 from nas.configuration import Config, Named, read_yaml, validate, validate_options
 from nas.errors import InputError
@@ -150,6 +150,12 @@ class CampaignFile(Config):
     seed: Annotated[int, Field(ge=0)] = 0
     engine: EngineConfig = EngineConfig()
 
+    @property
+    def measures_latency(self) -> bool:
+        """Whether an objective or a limit asks for it."""
+        asked = any(each.metric == "latency_ms" for each in self.objectives)
+        return asked or self.constraints.measured_latency is not None
+
 
 @dataclass(frozen=True, eq=False)
 class Contestant:
@@ -224,7 +230,7 @@ def load_campaign(folder: Path) -> Campaign:
             input_shape, classes = _geometry(images)
     found, described = read_space(config.space, path, input_shape, classes)
     with _at(path, "constraints"):
-        found = constrained(found, config.constraints, folder)
+        found = constrained(found, config.constraints.before_training, folder)
     if training is not None and (config.hyperparameters or is_python(config.space.name)):
         check = hyperparameters.check(training, config.hyperparameters, path)
         found = joint(found, config.hyperparameters, check)
@@ -240,9 +246,7 @@ def load_campaign(folder: Path) -> Campaign:
             if contestant.label in contestants:
                 raise InputError(f"{contestant.label} is listed twice")
         contestants[contestant.label] = contestant
-    tabular = (
-        None if options is None else _tabular(options, config.budget, found, contestants, path)
-    )
+    tabular = None if options is None else _tabular(options, config, found, contestants, path)
     campaign = Campaign(
         folder=folder,
         config=config,
@@ -298,6 +302,11 @@ def _evaluator(
             f"{path}: engine.name: what is looked up needs no cluster; allowed: serial, "
             "simulated, or no engine at all"
         )
+    if config.constraints.measured_latency is not None:
+        raise InputError(
+            f"{path}: constraints.latency_ms: the tabular evaluator measures nothing; give a table "
+            "and its column"
+        )
     timed = {"hours", "accelerator_hours"} & config.budget.limits.keys()
     if timed and config.engine.name != "simulated":
         raise InputError(
@@ -314,7 +323,7 @@ def _evaluator(
 
 def _tabular(
     options: TabularOptions,
-    budget: Budget,
+    config: CampaignFile,
     space: SearchSpace,
     classics: Mapping[str, Contestant],
     path: Path,
@@ -322,9 +331,17 @@ def _tabular(
     table = read_table(options.table, path, "evaluator.table")
     with _at(path, "evaluator"):
         found = Tabular(options, Lookup(table, space))
-    if budget.epochs is not None and not table.epochs:
+    told = [*COSTS, *found.metrics]
+    for position, objective in enumerate(config.objectives):
+        if objective.metric not in told:
+            raise InputError(
+                f"{path}: objectives.{position}: {unknown('metric', objective.metric, told)}; "
+                "evaluator.metrics names more of the table's"
+            )
+    if config.budget.epochs is not None and not table.epochs:
         raise InputError(
-            f"{path}: budget.epochs: {table.source} does not tell of epochs, got {budget.epochs}"
+            f"{path}: budget.epochs: {table.source} does not tell of epochs; allowed: trials, or "
+            f"hours and accelerator_hours of a simulated cluster, got {config.budget.epochs}"
         )
     for label, contestant in classics.items():
         if found.lookup.row_of(contestant.architecture.fingerprint) is None:

@@ -12,15 +12,15 @@ from nas.errors import InputError
 from nas.registry import unknown
 from nas.searchers.pareto import crowding_distance, pareto_front
 
+COSTS = ("params", "macs", "flops", "activations")
+"""What the graph of an architecture tells."""
+
 Direction = Literal["maximize", "minimize"]
 
 KNOWN: dict[str, Direction] = {
     "validation_accuracy": "maximize",
     "validation_loss": "minimize",
-    "params": "minimize",
-    "macs": "minimize",
-    "flops": "minimize",
-    "activations": "minimize",
+    **dict.fromkeys(COSTS, "minimize"),
     "latency_ms": "minimize",
     "train_seconds": "minimize",
 }

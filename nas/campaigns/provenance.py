@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nas.training.hardware import processor
+
 PACKAGES = ("nas", "torch", "ray", "optuna", "numpy", "scikit-learn", "fvcore")
 
 
@@ -19,7 +21,7 @@ def environment() -> dict[str, Any]:
         "versions": {name: _version(name) for name in PACKAGES},
         "git": _git(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "gpus": gpus(),
@@ -38,16 +40,6 @@ def _git() -> dict[str, Any] | None:
     commit = _output("git", "-C", code, "rev-parse", "HEAD")
     changes = _output("git", "-C", code, "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit[0], "modified": bool(changes)} if commit else None
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()
 
 
 def cores() -> int:

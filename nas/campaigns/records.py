@@ -10,8 +10,7 @@ One JSON object a line, in the order of events. Schema 2, every line with ``time
   ``options``. In the search stage also ``search``, ``number`` (the searcher's trial id) and
   ``note`` (the searcher's), in the final stage ``label``, which seeds of one architecture share.
   Where the recipe says "reference": ``initialization``, the scheme that this network starts from.
-  ``elapsed`` is how many seconds runs of the campaign had taken up to when it was begun to
-  propose.
+  In the search stage, ``elapsed`` is as of a result, when the searcher was asked.
   Where the searcher says so: ``fidelity``, the epochs trained in all, and ``continues``, the number
   of the trial that it goes on with. In the search stage, ``duplicate_of`` is the trial that this
   one repeats: it has no result of its own, what it was told follows from that trial's.

@@ -352,7 +352,15 @@ class Runner:
             "threads": engine.cpus_per_trial,
             "test": test,
             "epochs": ask.get("fidelity"),
+            "latency": self._latency(ask),
         }
+
+    def _latency(self, ask: Record) -> Json | None:
+        """Whether latency is measured, and the limit: the final stage retrains whatever it is."""
+        config = self._campaign.config
+        if not config.measures_latency:
+            return None
+        return {"limit": None if ask["stage"] == "final" else config.constraints.measured_latency}
 
     def _checkpoint(self, ask: Record) -> Path | None:
         """Where a trial goes on from: its own state, after a crash, or the trial it continues.
@@ -484,6 +492,8 @@ class Runner:
         }
 
     def _give_up_if_nothing_works(self, outcome: Outcome) -> None:
+        if outcome.cause == "infeasible":
+            return  # as it should be
         if self._failed_first is None or outcome.status == "completed":
             self._failed_first = None
             return
