@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from nas.analysis.check_records import Fault, Trials, differing, is_number, part_of, usual
+from nas.campaigns.objectives import missing, recorded
 from nas.campaigns.records import Record
 from nas.campaigns.trial import Cause
 from nas.spaces.search_space import recipe_choices
@@ -15,7 +16,7 @@ from nas.spaces.search_space import recipe_choices
 
 def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault]:
     """Whether results have what their status says, are possible, and are of one data set."""
-    objective = question.get("objective")
+    objectives = recorded(question)
     completed = [(trials.asks[trial].record["stage"], entry.record["metrics"])
                  for trial, entry in trials.results.items()
                  if entry.record["status"] == "completed"]  # fmt: skip
@@ -36,9 +37,9 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
             continue
         for key in ("error", "cause"):
             yield from differing(line, f"{trial}: {key}", result.get(key), None)
-        if objective is not None and not is_number(metrics.get(objective)):
-            value = json.dumps(metrics.get(objective))
-            yield Fault(line, f"{trial}: {objective}: {value}, expected a number")
+        if name := missing(objectives, ask, metrics):
+            value = json.dumps(metrics.get(name))
+            yield Fault(line, f"{trial}: {name}: {value}, expected a number")
         yield from _plausible(line, trial, metrics)
         yield from _curve(line, trial, metrics)
         own = recipe_choices(ask.get("genotype", {})).get("epochs")
@@ -49,6 +50,7 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
         if not (is_number(before) and (not is_number(after) or 0 <= before <= after)):
             text = f"{trial}: epochs_before: {json.dumps(before)}, expected at most its epochs"
             yield Fault(line, text)
+        yield from _latency(line, ask, metrics, part_of(question, "constraints"))
         if "fvcore" in metrics:
             yield from differing(line, f"{trial}: fvcore", metrics["fvcore"], ask["cost"])
         if "data_checksum" in metrics:
@@ -83,7 +85,19 @@ def _failed(line: int, result: Record) -> Iterator[Fault]:
         yield Fault(line, f"{result['trial']}: cause: {cause}, expected one of {allowed}")
 
 
-_BOUNDS = {"accuracy": 1.0, "loss": math.inf, "seconds": math.inf}
+def _latency(
+    line: int, ask: Record, metrics: Mapping[str, Any], constraints: Mapping[str, Any]
+) -> Iterator[Fault]:
+    """A search trial that began anew keeps the limit on what was measured before."""
+    limit, latency = part_of(constraints, "latency_ms"), metrics.get("latency_ms")
+    if ask["stage"] != "search" or metrics.get("epochs_before") or "table" in limit:
+        return
+    if limit and is_number(latency) and latency > limit.get("limit", math.inf):
+        text = f"{ask['trial']}: latency_ms: {latency}, expected at most {limit['limit']}"
+        yield Fault(line, text)
+
+
+_BOUNDS = {"accuracy": 1.0, "loss": math.inf, "seconds": math.inf, "ms": math.inf}
 """How large a metric may be whose name ends so; none is negative."""
 
 

@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from nas.campaigns.objectives import Objectives, minimised, recorded
 from nas.campaigns.records import History, Record, read_records
 from nas.errors import InputError
 from nas.registry import unknown
+from nas.searchers.pareto import pareto_front
 from nas.spaces.search_space import recipe_choices
 
 COLUMNS = {
@@ -22,12 +26,14 @@ COLUMNS = {
     "macs": "multiply-accumulates of convolution and linear layers, batch 1",
     "flops": "what fvcore totals; where it has not counted, by the equal analytic rule",
     "activations": "elements that convolution and linear layers put out",
+    "latency_ms": "measured median, mean over seeds; empty if neither objective nor limit asked",
     "train_seconds": "wall time of training, mean over seeds; empty if the evaluator tells none",
     "search_accuracy": "validation accuracy that the search saw: the best of many, so optimistic",
     "validation_accuracy": "after retraining from scratch, mean over seeds",
     "test_accuracy": "of the same networks, read once; empty for rows that were not retrained",
     "test_std": "sample standard deviation of test_accuracy over seeds; empty for one seed",
     "seeds": "how many networks were retrained",
+    "front": "yes where no other retrained row dominates this one; empty for one objective",
     "recipe": "what was searched of the recipe with the architecture; empty: the campaign's recipe",
 }
 """The table's schema. Accuracies are fractions."""
@@ -37,7 +43,7 @@ _NAMED = 5
 
 
 def campaign_table(folder: Path, every_trial: bool = False) -> pd.DataFrame:
-    """The table of a campaign, best validation accuracy first.
+    """The table of a campaign, the best by its first objective first.
 
     Args:
         folder: of the campaign; only its ``records.jsonl`` is read.
@@ -63,11 +69,19 @@ def campaign_table(folder: Path, every_trial: bool = False) -> pd.DataFrame:
         else:
             searched[trial] = (ask, result)
     rows = [_retrained(label, runs, searched.get(label)) for label, runs in groups.items()]
+    runs_of_rows = list(groups.values())
     if every_trial or not rows:
-        rows += [_searched(*pair) for trial, pair in searched.items() if trial not in groups]
+        others = [pair for trial, pair in searched.items() if trial not in groups]
+        rows += [_searched(*pair) for pair in others]
+        runs_of_rows += [[pair] for pair in others]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    order = table["validation_accuracy"].fillna(table["search_accuracy"])
-    table = table.iloc[order.argsort(kind="stable")[::-1]].reset_index(drop=True)
+    values = _values(recorded(records[0]["question"]), runs_of_rows)
+    table["front"] = table["front"].astype("str")
+    if values.shape[1] > 1 and groups:
+        on_front = pareto_front(values[: len(groups)])
+        table.loc[: len(groups) - 1, "front"] = np.where(on_front, "yes", "no")
+    order = sorted(range(len(table)), key=lambda row: tuple(values[row, :1]))
+    table = table.iloc[order].reset_index(drop=True)
     table["seeds"] = table["seeds"].astype("Int64")
     table["recipe"] = table["recipe"].astype("str")
     table.attrs["notes"] = [
@@ -78,11 +92,22 @@ def campaign_table(folder: Path, every_trial: bool = False) -> pd.DataFrame:
     return table
 
 
+def _values(
+    objectives: Objectives, runs_of_rows: list[list[tuple[Record, Record]]]
+) -> NDArray[np.float64]:
+    """The objectives of every row, all to be minimised, mean over seeds: [rows, objectives]."""
+    means = [
+        np.mean([minimised(objectives, ask, result["metrics"]) for ask, result in runs], axis=0)
+        for runs in runs_of_rows
+    ]
+    return np.array(means).reshape(len(means), len(objectives))
+
+
 def _retrained(
     label: str, runs: list[tuple[Record, Record]], found: tuple[Record, Record] | None
 ) -> dict[str, Any]:
     # What an evaluator of one's own does not tell stays empty.
-    told = ["train_seconds", "validation_accuracy", "test_accuracy"]
+    told = ["latency_ms", "train_seconds", "validation_accuracy", "test_accuracy"]
     metrics = pd.DataFrame([result["metrics"] for _, result in runs]).reindex(columns=told)
     ask, first = runs[0]
     counted = first["metrics"].get("fvcore", ask["cost"])
@@ -91,8 +116,9 @@ def _retrained(
         "kind": ask["kind"],
         **ask["cost"],
         "flops": counted["flops"],
+        "latency_ms": metrics["latency_ms"].mean(),
         "train_seconds": metrics["train_seconds"].mean(),
-        "search_accuracy": found[1]["metrics"]["validation_accuracy"] if found else None,
+        "search_accuracy": found[1]["metrics"].get("validation_accuracy") if found else None,
         "validation_accuracy": metrics["validation_accuracy"].mean(),
         "test_accuracy": metrics["test_accuracy"].mean(),
         "test_std": metrics["test_accuracy"].std(),
@@ -106,8 +132,9 @@ def _searched(ask: Record, result: Record) -> dict[str, Any]:
         "name": ask["trial"],
         "kind": ask["kind"],
         **ask["cost"],
+        "latency_ms": result["metrics"].get("latency_ms"),
         "train_seconds": result["metrics"].get("train_seconds"),
-        "search_accuracy": result["metrics"]["validation_accuracy"],
+        "search_accuracy": result["metrics"].get("validation_accuracy"),
         "seeds": 0,
         "recipe": _own_recipe(ask),
     }
@@ -234,12 +261,16 @@ def _below(mark: str, notes: list[str]) -> str:
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """Numbers as people read them: counts with separators, fractions with four places."""
     shown = table.copy()
-    if "recipe" in shown:
-        used = shown["recipe"].notna().any()
-        shown = shown.fillna({"recipe": ""}) if used else shown.drop(columns="recipe")
+    for column in [name for name in ("latency_ms", "front", "recipe") if name in shown]:
+        if shown[column].isna().all():
+            shown = shown.drop(columns=column)
+        elif column != "latency_ms":
+            shown = shown.fillna({column: ""})
     for column in shown.columns:
         if column in ("params", "macs", "flops", "activations"):
             shown[column] = shown[column].map("{:,.0f}".format)
+        elif column == "latency_ms":
+            shown[column] = shown[column].map(lambda x: "" if pd.isna(x) else f"{x:.3f}")
         elif column == "train_seconds":
             shown[column] = shown[column].map(lambda x: "" if pd.isna(x) else f"{x:.1f}")
         elif column.endswith(("accuracy", "std")):

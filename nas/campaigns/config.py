@@ -18,7 +18,9 @@ from pydantic import (
 
 from nas.architecture.graph import Architecture
 from nas.campaigns import hyperparameters
+from nas.campaigns.budget import Budget
 from nas.campaigns.duplicates import Policy
+from nas.campaigns.objectives import COSTS, Objective, Objectives
 from nas.classics import CLASSICS, classic
 from nas.configuration import Config, Named, read_yaml, validate, validate_options
 from nas.errors import InputError
@@ -90,12 +92,6 @@ class EngineConfig(Config):
         return self
 
 
-class Budget(Config):
-    """What each search may spend."""
-
-    trials: Annotated[int, Field(ge=1)]
-
-
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise InputError(f"each seed must be given once, got {list(seeds)}")
@@ -138,7 +134,7 @@ class CampaignFile(Config):
     space: Named
     searcher: Named
     random_baseline: bool = True
-    objective: Literal["validation_accuracy"] = "validation_accuracy"
+    objectives: Objectives = (Objective(metric="validation_accuracy", direction="maximize"),)
     constraints: Constraints = Constraints()
     budget: Budget
     evaluator: Named = Named(name="training")
@@ -153,6 +149,12 @@ class CampaignFile(Config):
     final: Final = Final()
     seed: Annotated[int, Field(ge=0)] = 0
     engine: EngineConfig = EngineConfig()
+
+    @property
+    def measures_latency(self) -> bool:
+        """Whether an objective or a limit asks for it."""
+        asked = any(each.metric == "latency_ms" for each in self.objectives)
+        return asked or self.constraints.measured_latency is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +195,13 @@ class Campaign:
         seed = (self.config.seed, list(self.searches).index(name))
         options = validate_options(SEARCHERS[name], self.searches[name], self.file, "searcher")
         with _at(self.file):  # the messages of searchers begin with "searcher NAME"
-            return searcher(name, space=self.space, seed=seed, **options)
+            return searcher(
+                name,
+                space=self.space,
+                seed=seed,
+                objectives=len(self.config.objectives),
+                **options,
+            )
 
     @property
     def file(self) -> Path:
@@ -222,7 +230,7 @@ def load_campaign(folder: Path) -> Campaign:
             input_shape, classes = _geometry(images)
     found, described = read_space(config.space, path, input_shape, classes)
     with _at(path, "constraints"):
-        found = constrained(found, config.constraints, folder)
+        found = constrained(found, config.constraints.before_training, folder)
     if training is not None and (config.hyperparameters or is_python(config.space.name)):
         check = hyperparameters.check(training, config.hyperparameters, path)
         found = joint(found, config.hyperparameters, check)
@@ -238,7 +246,7 @@ def load_campaign(folder: Path) -> Campaign:
             if contestant.label in contestants:
                 raise InputError(f"{contestant.label} is listed twice")
         contestants[contestant.label] = contestant
-    tabular = None if options is None else _tabular(options, found, contestants, path)
+    tabular = None if options is None else _tabular(options, config, found, contestants, path)
     campaign = Campaign(
         folder=folder,
         config=config,
@@ -294,6 +302,17 @@ def _evaluator(
             f"{path}: engine.name: what is looked up needs no cluster; allowed: serial, "
             "simulated, or no engine at all"
         )
+    if config.constraints.measured_latency is not None:
+        raise InputError(
+            f"{path}: constraints.latency_ms: the tabular evaluator measures nothing; give a table "
+            "and its column"
+        )
+    timed = {"hours", "accelerator_hours"} & config.budget.limits.keys()
+    if timed and config.engine.name != "simulated":
+        raise InputError(
+            f"{path}: budget: to look up takes no time, except on a simulated cluster; allowed: "
+            f"trials, epochs, got {', '.join(sorted(timed))}"
+        )
     if config.final.seeds != (0,):
         raise InputError(
             f"{path}: final.seeds: a table has one result of an architecture, whatever the seed; "
@@ -304,6 +323,7 @@ def _evaluator(
 
 def _tabular(
     options: TabularOptions,
+    config: CampaignFile,
     space: SearchSpace,
     classics: Mapping[str, Contestant],
     path: Path,
@@ -311,6 +331,18 @@ def _tabular(
     table = read_table(options.table, path, "evaluator.table")
     with _at(path, "evaluator"):
         found = Tabular(options, Lookup(table, space))
+    told = [*COSTS, *found.metrics]
+    for position, objective in enumerate(config.objectives):
+        if objective.metric not in told:
+            raise InputError(
+                f"{path}: objectives.{position}: {unknown('metric', objective.metric, told)}; "
+                "evaluator.metrics names more of the table's"
+            )
+    if config.budget.epochs is not None and not table.epochs:
+        raise InputError(
+            f"{path}: budget.epochs: {table.source} does not tell of epochs; allowed: trials, or "
+            f"hours and accelerator_hours of a simulated cluster, got {config.budget.epochs}"
+        )
     for label, contestant in classics.items():
         if found.lookup.row_of(contestant.architecture.fingerprint) is None:
             raise InputError(

@@ -25,7 +25,7 @@ def question(campaign: Campaign) -> dict[str, Any]:
         "constraints": campaign.config.constraints.definition(campaign.folder),
         "hyperparameters": {k: list(v) for k, v in campaign.config.hyperparameters.items()},
         "searcher": {"name": own.name} | _with_defaults(SEARCHERS[own.name], own.options),
-        "objective": campaign.config.objective,
+        "objectives": [each.model_dump() for each in campaign.config.objectives],
         # Left out for "evaluate", which is what campaigns did before there was a choice.
         **({} if policy == "evaluate" else {"duplicates": policy}),
         **_evaluation(campaign),

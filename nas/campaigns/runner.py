@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -13,16 +13,18 @@ from rich.console import Console
 
 from nas.architecture.graph import Architecture
 from nas.campaigns import stages
+from nas.campaigns.budget import epochs_trained
 from nas.campaigns.checkpoints import Checkpoints
 from nas.campaigns.config import Campaign, load_campaign
 from nas.campaigns.hyperparameters import own_recipe
+from nas.campaigns.objectives import missing
 from nas.campaigns.progress import Progress, Status
-from nas.campaigns.provenance import environment
+from nas.campaigns.provenance import environment, gpus
 from nas.campaigns.question import check_same, question
 from nas.campaigns.records import SCHEMA, History, Record, RecordLog
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.simulated import SimulatedCluster, timed
-from nas.campaigns.trial import CampaignError, Engine, Json, Outcome, Trial, Update
+from nas.campaigns.trial import CampaignError, Cause, Engine, Json, Outcome, Trial, Update
 from nas.classics import CLASSICS, classic
 from nas.errors import InputError
 from nas.spaces.constraints import rejections
@@ -38,7 +40,7 @@ _SPOT_CHECKS = 8
 
 @dataclass(frozen=True)
 class Summary:
-    """What a campaign has come to: trials that ended, and the incumbent by validation."""
+    """What a campaign has come to: trials that ended, and the best by its first objective."""
 
     folder: Path
     completed: int
@@ -70,8 +72,10 @@ def run(
         KeyboardInterrupt: it was stopped; how to go on has been printed.
     """
     campaign = load_campaign(Path(folder))
+    engine = engine or _engine(campaign, evaluator)
+    clock = (lambda: engine.clock) if isinstance(engine, SimulatedCluster) else time.monotonic
     with RecordLog(campaign.folder) as log:
-        runner = Runner(campaign, log)
+        runner = Runner(campaign, log, clock)
         _write_resolved(campaign, evaluator)
         with Progress(campaign.folder, runner.status, console) as progress:
             runner.progress = progress
@@ -83,16 +87,19 @@ def run(
             status, engine_name = runner.status, campaign.config.engine.name
             if campaign.tabular is not None and engine_name == "ray":
                 engine_name = "serial"
+            total = "" if status.total is None else f" of {status.total}"
+            limits = ", ".join(f"{k} {v:g}" for k, v in campaign.config.budget.limits.items())
             progress.line(
-                f"going on after {status.done} of {status.total} trials, engine {engine_name}"
+                f"going on after {status.done}{total} trials, engine {engine_name}"
                 if status.done
-                else f"up to {status.total} trials, engine {engine_name}"
+                else f"each search up to {limits}; engine {engine_name}"
             )
             try:
-                (engine or _engine(campaign, evaluator)).run(runner)
+                engine.run(runner)
             except KeyboardInterrupt:
                 progress.line(f"stopped; go on with: nas run {folder}")
                 raise
+            progress.summary()
             runner.checkpoints.clear()
             for note in runner.notes:
                 progress.line(note)
@@ -147,9 +154,12 @@ class Runner:
     Args:
         campaign: what to run.
         log: its records, open; what they hold is replayed.
+        clock: seconds, from anywhere on.
     """
 
-    def __init__(self, campaign: Campaign, log: RecordLog) -> None:
+    def __init__(
+        self, campaign: Campaign, log: RecordLog, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.progress: Progress | None = None
         self._campaign = campaign
         self._log = log
@@ -157,12 +167,11 @@ class Runner:
         self.checkpoints = Checkpoints(campaign.folder)
         self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
         self._running: set[str] = set()
+        self._epoch: dict[str, int] = {}  # that trials under way have reached
+        self._on_gpu = bool(gpus())  # whether the last trial that told was
         self._failed_first: Counter[str] | None = Counter()
-        config, baselines = campaign.config, len(self._searches) - 1
-        to_retrain = len(campaign.classics) + config.final.top + baselines * config.final.top_random
-        self.status = Status(
-            config.budget.trials * len(self._searches) + to_retrain * len(config.final.seeds)
-        )
+        self.status = Status(None, objectives=campaign.config.objectives)
+        self._clock, self._started, self._elapsed_before = clock, clock(), 0.0
         if log.records:
             self._replay()
         else:
@@ -174,7 +183,7 @@ class Runner:
             )
         self._again = deque(self._history.unfinished())
         self._elapsed_before = self._history.elapsed
-        self._started = time.monotonic()
+        self._estimate()
 
     def next(self) -> Trial | None:
         """The next trial: one that an earlier run left unfinished, of a search, or a final one."""
@@ -187,6 +196,7 @@ class Runner:
 
     def update(self, trial: str, update: Update) -> None:
         """Keeps the state of a trial under way, so that it need not start anew after a crash."""
+        self._epoch[trial] = update.metrics.get("epoch", 0)
         if update.checkpoint is not None:
             self.checkpoints.write(trial, update.checkpoint)
 
@@ -195,8 +205,8 @@ class Runner:
 
         Raises :class:`CampaignError` when nothing that this run tried has worked.
         """
-        outcome = self._judged(outcome)
         ask = self._history.asks[trial]
+        outcome = self._judged(ask, outcome)
         self._running.discard(trial)
         if self._tried_again(ask, outcome):
             return
@@ -209,8 +219,7 @@ class Runner:
             metrics=outcome.metrics,
             error=outcome.error,
             cause=outcome.cause,
-            seconds=round(outcome.seconds, 4),
-            elapsed=round(self._elapsed_before + time.monotonic() - self._started, 3),
+            **self._spent(ask, outcome),
         )
         if outcome.checkpoint is None:
             self.checkpoints.discard(trial)
@@ -253,16 +262,20 @@ class Runner:
                 continue
             if record["type"] == "failure":
                 self._history.add(record)
+                search = self._searches.get(self._history.asks[record["trial"]].get("search", ""))
+                if search is not None:
+                    search.spending.lost(record)
                 continue
             self._history.add(record)
             self._spot_check(record)
             if record["stage"] == "search" and record["search"] in self._searches:
                 self._searches[record["search"]].replay(record)
-        asked = max(search.evaluated for search in self._searches.values())
-        if asked > self._campaign.config.budget.trials:
+        asked = max(search.spending.trials for search in self._searches.values())
+        most = self._campaign.config.budget.trials
+        if most is not None and asked > most:
             raise InputError(
                 f"{self._campaign.file}: budget.trials: as many as {asked} are recorded already; "
-                f"allowed: at least {asked}, got {self._campaign.config.budget.trials}"
+                f"allowed: at least {asked}, got {most}"
             )
 
     def _spot_check(self, ask: Record) -> None:
@@ -278,7 +291,7 @@ class Runner:
 
     def _search(self) -> Record | None:
         for search in self._searches.values():
-            while fields := search.ask():
+            while fields := search.ask(self._elapsed()):
                 ask = self._ask(fields)
                 if "duplicate_of" not in ask:
                     return ask
@@ -292,6 +305,7 @@ class Runner:
             fields += stages.finalists(self._campaign, list(self._searches.values()))
             given_out = {ask["trial"] for ask in self._history.evaluated}
             self.status.total = len(given_out | {each["trial"] for each in fields})
+            self.status.estimated, self.status.budget = False, ""
         return next((self._ask(each) for each in fields if each["trial"] not in asks), None)
 
     def _ask(self, fields: Mapping[str, Any]) -> Record:
@@ -338,7 +352,15 @@ class Runner:
             "threads": engine.cpus_per_trial,
             "test": test,
             "epochs": ask.get("fidelity"),
+            "latency": self._latency(ask),
         }
+
+    def _latency(self, ask: Record) -> Json | None:
+        """Whether latency is measured, and the limit: the final stage retrains whatever it is."""
+        config = self._campaign.config
+        if not config.measures_latency:
+            return None
+        return {"limit": None if ask["stage"] == "final" else config.constraints.measured_latency}
 
     def _checkpoint(self, ask: Record) -> Path | None:
         """Where a trial goes on from: its own state, after a crash, or the trial it continues.
@@ -366,9 +388,11 @@ class Runner:
             trial=trial,
             error=outcome.error,
             cause=outcome.cause,
-            seconds=round(outcome.seconds, 4),
+            **self._spent(ask, outcome),
         )
         self._history.add(failure)
+        if (search := self._searches.get(ask.get("search", ""))) is not None:
+            search.spending.lost(failure)
         self._again.append(ask)
         if self.progress is not None:
             self.progress.line(f"{trial}: its worker died; it is tried again")
@@ -393,14 +417,18 @@ class Runner:
         shape, classes = self._campaign.input_shape, self._campaign.classes
         return classic(ask["classic"], shape, classes, **ask["options"]).inference()
 
-    def _judged(self, outcome: Outcome) -> Outcome:
-        """A trial has only completed if it has a number for the objective."""
-        objective = self._campaign.config.objective
-        value = outcome.metrics.get(objective)
-        if outcome.status == "failed" or isinstance(value, int | float):
+    def _judged(self, ask: Record, outcome: Outcome) -> Outcome:
+        """A trial has only completed if it has a number for every objective."""
+        if outcome.status == "failed":
             return outcome
-        error = f"the evaluator returned {value!r} as {objective}, which is no number"
-        return Outcome("failed", outcome.metrics, error, outcome.seconds, "diverged")
+        metrics = outcome.metrics
+        name = missing(self._campaign.config.objectives, ask, metrics)
+        if not name:
+            return outcome
+        error = f"the evaluator returned {metrics.get(name)!r} as {name}, which is no number"
+        # A loss that is not finite is null.
+        cause: Cause = "diverged" if name in metrics else "error"
+        return Outcome("failed", metrics, error, outcome.seconds, cause)
 
     def _tell(self, result: Record) -> None:
         self._history.add(result)
@@ -408,16 +436,64 @@ class Runner:
         status.done += 1
         status.failed += result["status"] == "failed"
         status.running = len(self._running)
-        status.total = max(status.total, status.done + status.running)
         # A baseline that is switched off keeps its records, and nobody to tell.
         search = self._searches.get(ask.get("search", ""))
         if search is not None:
             search.tell(ask, result)
         own = next(iter(self._searches.values()))
         if own.best is not None:
-            status.best, status.best_trial = own.best[0], own.best[1]["trial"]
+            values, best = own.best
+            status.best = self._campaign.config.objectives[0].flipped(values[0])
+            status.best_trial = best["trial"]
+            status.front = len(own.front)
+        self._estimate()
+
+    def _estimate(self) -> None:
+        """How many trials there will be, and which limit the search under way is nearest to."""
+        elapsed, final = self._elapsed(), self._campaign.config.final
+        searches = list(self._searches.values())
+        going_on = [search for search in searches if not search.is_over(elapsed)]
+        if not going_on:
+            return  # the final stage counts
+        first, *others = (search.spending.expected_trials(elapsed) for search in searches)
+        expected = [first, *(first if other is None else other for other in others)]
+        to_retrain = len(self._campaign.classics) + final.top + len(others) * final.top_random
+        status = self.status
+        status.budget = f"{going_on[0].name}: {going_on[0].spending.tightest(elapsed)}"
+        status.estimated = set(self._campaign.config.budget.limits) != {"trials"}
+        known = [count for count in expected if count is not None]
+        total = sum(known) + to_retrain * len(final.seeds)
+        status.total = max(total, status.done) if len(known) == len(expected) else None
+
+    def _elapsed(self) -> float:
+        """Seconds that runs of the campaign have taken up to now."""
+        return round(self._elapsed_before + self._clock() - self._started, 3)
+
+    def _spent(self, ask: Record, outcome: Outcome) -> Json:
+        """What an attempt at a trial costs, as it is recorded."""
+        trial, recipe = ask["trial"], self._recipe(ask)
+        before = self._continued(ask) or 0
+        before += sum(failure["epochs"] for failure in self._history.failures.get(trial, ()))
+        reached = self._epoch.pop(trial, 0)
+        if outcome.status == "failed":
+            epochs = max(0, reached - before)
+        else:
+            planned = ask.get("fidelity") or (recipe.epochs if recipe is not None else 0)
+            epochs = epochs_trained(before, outcome.metrics, planned)
+        engine = self._campaign.config.engine
+        if "device" in outcome.metrics:
+            self._on_gpu = outcome.metrics["device"] == "cuda"
+        of_trial = 1.0 if engine.gpus_per_trial is None else engine.gpus_per_trial
+        return {
+            "seconds": round(outcome.seconds, 4),
+            "elapsed": self._elapsed(),
+            "epochs": epochs,
+            "accelerators": (self._on_gpu and of_trial) or engine.cpus_per_trial,
+        }
 
     def _give_up_if_nothing_works(self, outcome: Outcome) -> None:
+        if outcome.cause == "infeasible":
+            return  # as it should be
         if self._failed_first is None or outcome.status == "completed":
             self._failed_first = None
             return

@@ -38,7 +38,9 @@ searcher:
   name: {searcher}
 {searcher_options}
 random_baseline: true            # random search over as many trials, to compare with
-objective: validation_accuracy   # what is maximised
+objectives: [validation_accuracy]   # or validation_loss, params, macs, flops, activations,
+                                 # latency_ms, train_seconds; {{metric: ..., direction: minimize}};
+                                 # several: nsga2, multi_objective_evolution, optuna, random
 # constraints:                   # hard limits, kept by whatever is tried
 #   params: 1_000_000            # and, or: macs, flops, activations, depth, latency_ms
 # hyperparameters:               # searched together with the architecture

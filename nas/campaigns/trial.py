@@ -23,7 +23,7 @@ A generator function is also given a checkpoint or None, and yields its progress
 CHECKPOINT_SECONDS = 60.0
 """How often a long trial is saved; a shorter one, only where another may go on with it."""
 
-Cause = Literal["error", "out_of_memory", "diverged", "time_limit", "worker_died"]
+Cause = Literal["error", "out_of_memory", "diverged", "time_limit", "worker_died", "infeasible"]
 
 
 class CampaignError(RuntimeError):
@@ -174,7 +174,8 @@ def _cause(error: Exception) -> Cause:
     kind = type(error).__name__
     if kind in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in str(error):
         return "out_of_memory"
-    return "diverged" if kind == "Diverged" else "error"
+    causes: dict[str, Cause] = {"Diverged": "diverged", "Infeasible": "infeasible"}
+    return causes.get(kind, "error")
 
 
 def _finite(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -16,10 +17,19 @@ from nas.architecture.reference import reference_cost
 from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.evaluators.work import Progress, Work
+from nas.spaces.search_space import Infeasible
 from nas.training import data, recipe
+from nas.training.hardware import device_name
+from nas.training.latency import measure_latency
 from nas.training.loop import Trainer, measure
 
 SOURCE = "training request"
+
+
+class LatencyRequest(Config):
+    """That a trial's latency is measured, and the milliseconds beyond which it is not trained."""
+
+    limit: Annotated[float, Field(gt=0)] | None = None
 
 
 class Request(Config):
@@ -29,7 +39,8 @@ class Request(Config):
     with this network's own scheme where it says "reference"; ``threads`` are the CPU cores that
     the trial has; ``test`` asks for what goes into the final table too,
     the test accuracy and fvcore's counts, which only the final stage does. ``epochs`` is where to
-    stop, if before the recipe's end; its schedules stay those of all its epochs.
+    stop, if before the recipe's end; its schedules stay those of all its epochs. ``latency`` asks
+    for it to be measured first.
     """
 
     architecture: str
@@ -40,6 +51,7 @@ class Request(Config):
     threads: Annotated[int, Field(ge=1)] = 1
     test: bool = False
     epochs: Annotated[int, Field(ge=1)] | None = None
+    latency: LatencyRequest | None = None
 
 
 def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
@@ -54,13 +66,16 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     Returns ``validation_accuracy`` (a fraction), ``validation_loss`` and ``train_loss`` (nats) of
     the last epoch, ``epochs``, ``epochs_before`` (those of the checkpoint), ``train_seconds``,
     ``evaluation_seconds``, ``curve`` (an entry an epoch, from the first), ``device`` and
-    ``precision`` (what "auto" became), ``data_checksum`` (the split's).
+    ``precision`` (what "auto" became), ``device_name`` (its model), ``host`` (the machine),
+    ``data_checksum`` (the split's), and if asked for, what
+    :func:`nas.training.latency.measure_latency` tells.
     Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
     ``fvcore_uncounted`` (the operators that it does not count).
 
     Sets torch's threads for this process, and keeps the last data sets loaded. Raises
     :class:`InputError` where the request, or the fit of architecture and data, is wrong, and
-    :class:`nas.training.loop.Diverged`.
+    :class:`nas.training.loop.Diverged`, and before any training :class:`Infeasible` where the
+    latency is beyond its limit; what goes on from a checkpoint was judged when it began.
     """
     trial = validate(Request, request, SOURCE)
     data_config = data.resolve(trial.data, SOURCE, "data")
@@ -73,6 +88,12 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     images = _search_data(data_config.model_dump_json())
     check_fit(architecture, images)
     torch.set_num_threads(trial.threads)
+    latency = {}
+    if trial.latency is not None:
+        with torch.random.fork_rng(devices=[]):
+            latency = measure_latency(compile(architecture), images.input_shape, device)
+        if checkpoint is None:
+            _check_latency(latency, trial.latency.limit)
     trainer = Trainer(lambda: compile(architecture), images, how, trial.seed, device)
     if checkpoint is not None:
         state = torch.load(io.BytesIO(checkpoint), map_location=device, weights_only=True)
@@ -99,8 +120,11 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         "evaluation_seconds": result.evaluation_seconds,
         "curve": [asdict(epoch) for epoch in result.curve],
         "device": device,
+        "device_name": device_name(device),
+        "host": platform.node(),
         "precision": result.precision,
         "data_checksum": images.checksum,
+        **latency,
     }
     if trial.test:
         counted = reference_cost(architecture)
@@ -110,6 +134,13 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
             result.network, _held_out(data_config.model_dump_json()), images
         )
     return observation
+
+
+def _check_latency(measured: Mapping[str, Any], limit: float | None) -> None:
+    value, where = measured["latency_ms"], measured["latency_device"]
+    if limit is not None and value > limit:
+        reason = f"latency_ms is {value:.4g}, over the limit of {limit:g}, on {where}"
+        raise Infeasible(reason, "latency_ms")
 
 
 @lru_cache(maxsize=2)

@@ -195,8 +195,8 @@ def unknown_stage(records: Records) -> tuple[int, str]:
 
 
 def another_schema(records: Records) -> tuple[int, str]:
-    records[0]["schema"] = 2
-    return 1, "schema: this program reads schema 1, got 2"
+    records[0]["schema"] = 1
+    return 1, "schema: this program reads schema 2, got 1; finish it with the version"
 
 
 def clock_of_nobody(records: Records) -> tuple[int, str]:

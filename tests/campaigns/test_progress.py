@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from nas.campaigns.objectives import Objective
 from nas.campaigns.progress import Progress, Status
 
 ASK = {"trial": "a-0000", "cost": {"params": 1234, "macs": 5678}}
@@ -12,7 +13,8 @@ RESULT = {"status": "completed", "metrics": {"validation_accuracy": 0.5}, "secon
 
 def test_where_there_is_no_terminal_a_trial_is_a_line_here_and_in_the_log(tmp_path: Path) -> None:
     console = Console(file=StringIO(), width=40)
-    status = Status(total=9, done=1)
+    objectives = (Objective.model_validate("validation_accuracy"),)
+    status = Status(total=9, done=1, objectives=objectives)
     with Progress(tmp_path, status, console) as progress:
         status.done += 1
         progress.trial(ASK, RESULT)
@@ -22,7 +24,7 @@ def test_where_there_is_no_terminal_a_trial_is_a_line_here_and_in_the_log(tmp_pa
     assert isinstance(console.file, StringIO)
     lines = console.file.getvalue().splitlines()
     assert re.match(
-        r"a-0000  validation 0\.5000  params 1,234  macs 5,678  2\.0 s  \(2/9", lines[0]
+        r"a-0000  validation_accuracy 0\.5000  params 1,234  macs 5,678  2\.0 s  \(2/9", lines[0]
     )
     assert lines[1].startswith("a-0000  failed: ArithmeticError: long")
     assert len(lines[1]) < 200

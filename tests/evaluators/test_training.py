@@ -10,6 +10,7 @@ from nas.architecture.graph import Architecture
 from nas.errors import InputError
 from nas.evaluators.training import evaluate
 from nas.evaluators.work import complete
+from nas.spaces.search_space import Infeasible
 from nas.training import data
 from nas.training.recipe import resolve
 
@@ -154,3 +155,27 @@ def test_a_training_goes_on_from_a_checkpoint_bit_for_bit(augment: list[str]) ->
         assert without_seconds(found["curve"]) == curve
     with pytest.raises(InputError, match="epochs: the recipe has 5, got 6"):
         complete(evaluate(request(recipe=recipe, epochs=6)))
+
+
+def test_latency_is_measured_when_asked_for_and_changes_nothing_else() -> None:
+    without, measured = complete(evaluate(request())), complete(evaluate(request(latency={})))
+    latency = {name for name in measured if name.startswith("latency_")}
+    assert latency >= {"latency_ms", "latency_iqr_ms", "latency_batch", "latency_device"}
+    assert measured["latency_ms"] > 0
+    assert measured["latency_threads"] == 1
+    rest = {name: value for name, value in measured.items() if name not in latency}
+    assert without_seconds(rest) == without_seconds(without)
+    assert measured["device_name"] == measured["latency_device"]
+    assert measured["host"]
+
+
+def test_beyond_the_latency_limit_nothing_is_trained_unless_it_was_begun() -> None:
+    impossible = request(latency={"limit": 1e-6}, epochs=2)
+    heard: list[object] = []
+    with pytest.raises(Infeasible, match=r"latency_ms is .*, over the limit of 1e-06, on "):
+        complete(evaluate(impossible), heard.append)
+    assert heard == []
+    work = evaluate(request(epochs=1))
+    state = next(work).save()
+    assert complete(evaluate(impossible, state))["epochs"] == 2
+    assert complete(evaluate(request(latency={"limit": 1e6}, epochs=1)))["epochs"] == 1
