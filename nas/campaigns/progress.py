@@ -89,6 +89,8 @@ class Progress:
             how = f"validation {metrics['validation_accuracy']:.4f}"
             if "test_accuracy" in metrics:
                 how += f"  test {metrics['test_accuracy']:.4f}"
+        elif result["status"] == "stopped":
+            how = f"stopped early, after epoch {result['metrics']['epochs']}"
         else:
             last_line = (result["error"] or "").strip().rpartition("\n")[2]
             how = "failed: " + textwrap.shorten(last_line, 100, placeholder=" ...")

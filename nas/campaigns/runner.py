@@ -3,8 +3,9 @@
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nas.architecture.graph import Architecture
 from nas.campaigns import stages
 from nas.campaigns.checkpoints import Checkpoints
 from nas.campaigns.config import Campaign, load_campaign
+from nas.campaigns.early_stopping import reached
 from nas.campaigns.hyperparameters import own_recipe
 from nas.campaigns.progress import Progress, Status
 from nas.campaigns.provenance import environment
@@ -26,6 +28,7 @@ from nas.campaigns.trial import CampaignError, Engine, Json, Outcome, Trial, Upd
 from nas.classics import CLASSICS, classic
 from nas.errors import InputError
 from nas.spaces.constraints import rejections
+from nas.training.data import held_out, search_data
 from nas.training.recipe import Recipe
 
 EVALUATOR = "nas.evaluators.training:evaluate"
@@ -157,6 +160,7 @@ class Runner:
         self.checkpoints = Checkpoints(campaign.folder)
         self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
         self._running: set[str] = set()
+        self._curves: dict[str, list[Json]] = {}  # of trials under way that may be stopped
         self._failed_first: Counter[str] | None = Counter()
         config, baselines = campaign.config, len(self._searches) - 1
         to_retrain = len(campaign.classics) + config.final.top + baselines * config.final.top_random
@@ -183,18 +187,37 @@ class Runner:
             return None
         self._running.add(ask["trial"])
         self.status.running = len(self._running)
-        return Trial(ask["trial"], self._payload(ask), self._checkpoint(ask), self._keeps(ask))
+        return Trial(
+            ask["trial"],
+            self._payload(ask),
+            self._checkpoint(ask),
+            self._keeps(ask),
+            self._shared(ask),
+        )
 
-    def update(self, trial: str, update: Update) -> None:
-        """Keeps the state of a trial under way, so that it need not start anew after a crash."""
+    def update(self, trial: str, update: Update) -> bool:
+        """Keeps the state of a trial under way, so that it need not start anew after a crash.
+
+        Returns whether early stopping ends it: never at its last epoch, nor in the final stage.
+        """
         if update.checkpoint is not None:
             self.checkpoints.write(trial, update.checkpoint)
+        ask = self._history.asks[trial]
+        recipe = self._recipe(ask)
+        if self._campaign.config.early_stopping is None or ask["stage"] == "final" or not recipe:
+            return False
+        curve = self._curves.setdefault(trial, [])
+        curve.append(update.metrics)
+        return len(curve) < recipe.epochs and self._searches[ask["search"]].stops(curve)
 
     def done(self, trial: str, outcome: Outcome) -> None:
         """Records the outcome, and when it is on the disk, tells the searcher.
 
         Raises :class:`CampaignError` when nothing that this run tried has worked.
         """
+        curve = self._curves.pop(trial, [])
+        if outcome.status == "stopped":
+            outcome = replace(outcome, metrics=reached(curve))
         outcome = self._judged(outcome)
         ask = self._history.asks[trial]
         self._running.discard(trial)
@@ -211,6 +234,7 @@ class Runner:
             cause=outcome.cause,
             seconds=round(outcome.seconds, 4),
             elapsed=round(self._elapsed_before + time.monotonic() - self._started, 3),
+            **({} if outcome.worker is None else {"worker": outcome.worker}),
         )
         if outcome.checkpoint is None:
             self.checkpoints.discard(trial)
@@ -350,6 +374,16 @@ class Runner:
             found = self.checkpoints.find(stages.trial_name(ask["search"], ask["continues"]))
         return found
 
+    def _shared(self, ask: Record) -> dict[str, Callable[[], Any]]:
+        """What the trial is given of the data set: in a search, no image of the test part."""
+        config = self._campaign.data
+        if config is None:
+            return {}
+        parts: dict[str, Callable[[], Any]] = {"search_data": partial(search_data, config)}
+        if ask["stage"] == "final":
+            parts["test_data"] = partial(held_out, config)
+        return parts
+
     def _keeps(self, ask: Record) -> bool:
         """Whether another trial may continue this one."""
         recipe = self._campaign.recipe
@@ -397,7 +431,7 @@ class Runner:
         """A trial has only completed if it has a number for the objective."""
         objective = self._campaign.config.objective
         value = outcome.metrics.get(objective)
-        if outcome.status == "failed" or isinstance(value, int | float):
+        if outcome.status != "completed" or isinstance(value, int | float):
             return outcome
         error = f"the evaluator returned {value!r} as {objective}, which is no number"
         return Outcome("failed", outcome.metrics, error, outcome.seconds, "diverged")
@@ -418,7 +452,7 @@ class Runner:
             status.best, status.best_trial = own.best[0], own.best[1]["trial"]
 
     def _give_up_if_nothing_works(self, outcome: Outcome) -> None:
-        if self._failed_first is None or outcome.status == "completed":
+        if self._failed_first is None or outcome.status != "failed":
             self._failed_first = None
             return
         reason = (outcome.error or "").rstrip()

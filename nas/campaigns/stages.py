@@ -7,6 +7,7 @@ import numpy as np
 
 from nas.campaigns.config import BASELINE, Campaign
 from nas.campaigns.duplicates import LIMIT, Duplicates
+from nas.campaigns.early_stopping import Json, MedianRule, values
 from nas.campaigns.records import Record
 from nas.errors import InputError
 from nas.searchers import Observation, Proposal
@@ -35,6 +36,10 @@ class Search:
         self._searcher = campaign.searcher(name)
         self._completed: list[tuple[float, Record]] = []
         self._duplicates: Duplicates[str] = Duplicates(campaign.config.duplicates)
+        stopping = campaign.config.early_stopping
+        self._rule = None
+        if stopping is not None:
+            self._rule = MedianRule(stopping.grace_epochs, stopping.min_trials)
         self._asks: dict[str, Record] = {}
         self._values: dict[str, tuple[float, ...] | None] = {}
 
@@ -100,17 +105,25 @@ class Search:
 
     def tell(self, ask: Record, result: Record) -> None:
         """Takes a recorded result, for the trial and for those that waited for it."""
-        values = None
+        told = None
         if result["status"] == "completed":
             value = float(result["metrics"][self._campaign.config.objective])
             self._completed.append((value, ask))
+            if self._rule is not None:
+                self._rule.completed(self._curve(result["metrics"].get("curve", ())))
             if self.best is None or value > self.best[0]:
                 self.best = (value, ask)
             # Users maximise, searchers minimise: the sign changes here and nowhere else.
-            values = (-value,)
-        waiting = self._duplicates.ended(ask["trial"], values is not None)
+            told = (-value,)
+        # One that was stopped has failed, as far as a searcher knows: what it had reached does not
+        # compare with what others reached in full, and answers for no duplicate.
+        waiting = self._duplicates.ended(ask["trial"], told is not None)
         for trial in (ask["trial"], *waiting):
-            self._tell(self._asks[trial], values)
+            self._tell(self._asks[trial], told)
+
+    def stops(self, curve: Sequence[Json]) -> bool:
+        """Whether a trial under way is to be stopped where its learning curve now is."""
+        return self._rule is not None and self._rule.stops(self._curve(curve))
 
     @property
     def note(self) -> str | None:
@@ -128,6 +141,9 @@ class Search:
         for _, ask in sorted(self._completed, key=lambda pair: (-pair[0], pair[1]["number"])):
             distinct.setdefault(ask["fingerprint"], ask)
         return list(distinct.values())[:count]
+
+    def _curve(self, curve: Sequence[Json]) -> list[float]:
+        return values(curve, self._campaign.config.objective)
 
     def _tell(self, ask: Record, values: tuple[float, ...] | None) -> None:
         self._values[ask["trial"]] = values
