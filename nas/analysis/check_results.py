@@ -44,6 +44,9 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
         yield from _curve(line, trial, metrics)
         own = recipe_choices(ask.get("genotype", {})).get("epochs")
         epochs = ask.get("fidelity") or own or part_of(question, "recipe").get("epochs")
+        if result["status"] == "stopped":
+            yield from _stopped(line, trial, metrics, epochs)
+            epochs = None
         if epochs is not None and "epochs" in metrics:
             yield from differing(line, f"{trial}: epochs", metrics["epochs"], epochs)
         before, after = metrics.get("epochs_before", 0), metrics.get("epochs", math.inf)
@@ -57,7 +60,8 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
             yield from differing(
                 line, f"{trial}: data_checksum", metrics["data_checksum"], checksum
             )
-        for name in sorted(metrics.keys() ^ usually[ask["stage"]]):
+        unusual = metrics.keys() ^ usually[ask["stage"]] if result["status"] == "completed" else ()
+        for name in sorted(unusual):
             has = "has" if name in metrics else "has no"
             text = f"{trial}: metrics: {has} {name}, unlike most of its stage"
             yield Fault(line, text, warning=True)
@@ -95,6 +99,13 @@ def _latency(
     if limit and is_number(latency) and latency > limit.get("limit", math.inf):
         text = f"{ask['trial']}: latency_ms: {latency}, expected at most {limit['limit']}"
         yield Fault(line, text)
+
+
+def _stopped(line: int, trial: str, metrics: Mapping[str, Any], epochs: Any) -> Iterator[Fault]:
+    had = metrics.get("epochs")
+    if not is_number(had) or (is_number(epochs) and had >= epochs):
+        most = "its epochs" if epochs is None else f"fewer than {epochs}, for it was stopped"
+        yield Fault(line, f"{trial}: epochs: {json.dumps(had)}, expected {most}")
 
 
 _BOUNDS = {"accuracy": 1.0, "loss": math.inf, "seconds": math.inf, "ms": math.inf}

@@ -169,8 +169,11 @@ def _notes(
     lost = {ask["label"] for ask in failed if ask["stage"] == "final"} - groups.keys() - left
     if lost:
         yield f"no row, because every retraining failed: {', '.join(sorted(lost))}"
-    yield f"{len(history.results)} trials, {len(failed)} failed" + (
-        f", {len(unfinished)} unfinished" if unfinished else ""
+    stopped = sum(result["status"] == "stopped" for result in history.results.values())
+    yield (
+        f"{len(history.results)} trials, {len(failed) - stopped} failed"
+        + (f", {stopped} stopped early" if stopped else "")
+        + (f", {len(unfinished)} unfinished" if unfinished else "")
     )
     counts = Counter(ask["search"] for ask in history.duplicates)
     for search, count in counts.items():

@@ -20,6 +20,7 @@ from nas.architecture.graph import Architecture
 from nas.campaigns import hyperparameters
 from nas.campaigns.budget import Budget
 from nas.campaigns.duplicates import Policy
+from nas.campaigns.early_stopping import CURVE, EarlyStopping
 from nas.campaigns.objectives import COSTS, Objective, Objectives
 from nas.classics import CLASSICS, classic
 from nas.configuration import Config, Named, read_yaml, validate, validate_options
@@ -55,6 +56,20 @@ def _auto_or(kind: type, least: str, accepts: Callable[[Any], bool]) -> PlainVal
     return PlainValidator(check)
 
 
+def _address(given: str | None) -> str | None:
+    if given in (None, "local"):
+        return None
+    if given.startswith("ray://"):
+        raise InputError(
+            "with ray://, Ray Client, Ray Tune runs on the cluster, where the records are not; run "
+            "nas on a machine of the cluster, with auto or host:port (of ray start, 6379 as a "
+            f"rule), got {given!r}"
+        )
+    if given != "auto" and not re.fullmatch(r"[^\s/]+:\d+", given):
+        raise InputError(f"must be local, auto or host:port of a Ray cluster, got {given!r}")
+    return given
+
+
 class EngineConfig(Config):
     """Who carries the trials out, and how many at a time. "auto" is None here."""
 
@@ -66,7 +81,8 @@ class EngineConfig(Config):
     gpus_per_trial: Annotated[
         float | None, _auto_or(float, "a number, at least 0", lambda n: n >= 0)
     ] = None
-    address: str | None = None
+    address: Annotated[str | None, AfterValidator(_address)] = None
+    """``auto`` or ``host:port`` of a running Ray cluster; None, or ``local``: one is started."""
     minutes_per_trial: Annotated[float, Field(gt=0)] | None = None
     """A trial that takes longer fails."""
     retries: Annotated[int, Field(ge=0)] = 1
@@ -84,10 +100,10 @@ class EngineConfig(Config):
                 f"concurrency: the serial engine runs one trial at a time, got {self.concurrency}; "
                 "allowed: auto, 1"
             )
-        if self.address is not None and "://" in self.address:
+        if self.gpus_per_trial is not None and self.gpus_per_trial > 1 and self.gpus_per_trial % 1:
             raise InputError(
-                f"address: must be auto or host:port of a Ray cluster that this machine is part "
-                f"of, got {self.address!r}"
+                "gpus_per_trial: a trial has a share of one GPU, or whole ones, got "
+                f"{self.gpus_per_trial:g}"
             )
         return self
 
@@ -142,6 +158,7 @@ class CampaignFile(Config):
     data: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
     recipe: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
     duplicates: Policy = "reuse"
+    early_stopping: EarlyStopping | None = None
     hyperparameters: dict[str, Annotated[tuple[Any, ...], AfterValidator(_options)]] = Field(
         default_factory=dict
     )
@@ -260,9 +277,20 @@ def load_campaign(folder: Path) -> Campaign:
         classics=tuple(contestants.values()),
     )
     _try_space(campaign)
+    judged = [objective.metric for objective in config.objectives]
+    if config.early_stopping is not None and (len(judged) > 1 or judged[0] not in CURVE):
+        raise InputError(
+            f"{path}: early_stopping: judges by the learning curve of one objective; allowed "
+            f"objectives: {' or '.join(CURVE)}, got {', '.join(judged)}"
+        )
     for name, given in campaign.searches.items():
         campaign.searcher(name)
         most = given.get("max_fidelity", 0)
+        if config.early_stopping is not None and most:
+            raise InputError(
+                f"{path}: early_stopping: the searcher {name} stops trials early by itself; leave "
+                "it out"
+            )
         if campaign.recipe is not None and most > campaign.recipe.epochs:
             raise InputError(
                 f"{path}: searcher.max_fidelity: must be at most the epochs of the recipe, "
@@ -294,7 +322,7 @@ def _evaluator(
     if name != "tabular":
         names = ["training", "tabular"]
         raise InputError(f"{path}: evaluator.name: {unknown('evaluator', name, names)}")
-    for key in ("data", "recipe", "hyperparameters"):
+    for key in ("data", "recipe", "hyperparameters", "early_stopping"):
         if getattr(config, key):
             raise InputError(f"{path}: {key}: the tabular evaluator trains nothing; leave it out")
     if config.engine.name == "ray" and "engine" in config.model_fields_set:

@@ -118,6 +118,8 @@ class Progress:
             names = [each.metric for each in self._status.objectives if each.metric in metrics]
             names += [name for name in ("test_accuracy",) if name in metrics]
             how = "  ".join(f"{name} {shown(metrics[name])}" for name in names)
+        elif result["status"] == "stopped":
+            how = f"stopped early, after epoch {result['metrics']['epochs']}"
         else:
             last_line = (result["error"] or "").strip().rpartition("\n")[2]
             how = "failed: " + textwrap.shorten(last_line, 100, placeholder=" ...")

@@ -19,7 +19,7 @@ def question(campaign: Campaign) -> dict[str, Any]:
     Budget, baseline, final stage and engine are not in it: they do not touch what is recorded.
     """
     own = campaign.config.searcher
-    policy = campaign.config.duplicates
+    policy, stopping = campaign.config.duplicates, campaign.config.early_stopping
     return {
         "space": campaign.space_definition,
         "constraints": campaign.config.constraints.definition(campaign.folder),
@@ -28,6 +28,7 @@ def question(campaign: Campaign) -> dict[str, Any]:
         "objectives": [each.model_dump() for each in campaign.config.objectives],
         # Left out for "evaluate", which is what campaigns did before there was a choice.
         **({} if policy == "evaluate" else {"duplicates": policy}),
+        **({"early_stopping": stopping.model_dump()} if stopping else {}),
         **_evaluation(campaign),
         "seed": campaign.config.seed,
     }

@@ -16,12 +16,13 @@ One JSON object a line, in the order of events. Schema 2, every line with ``time
   one repeats: it has no result of its own, what it was told follows from that trial's.
 - ``failure``: an attempt at a trial that is tried again. ``trial``, ``cause``, ``error``,
   ``seconds``, ``epochs``, ``accelerators`` and ``elapsed`` as of a result.
-- ``result``: how it ended. ``trial``, ``status`` ("completed" or "failed"), ``metrics`` (the
-  evaluator's), ``error`` (null, or the last traceback), ``cause`` (null, or of which kind the
-  failure is), ``seconds`` (wall time in the worker), ``elapsed`` (seconds that runs of the
-  campaign have taken up to then; on a simulated cluster, by its clock), ``epochs`` (that this
-  attempt has trained, as far as is known), ``accelerators`` (the GPUs of the trial, or, where it
-  has none, its CPU cores).
+- ``result``: how it ended. ``trial``, ``status`` ("completed", "failed" or "stopped"), ``metrics``
+  (the evaluator's; of a trial that was stopped early, what it had reached), ``error`` (null, or
+  the last traceback), ``cause`` (null, or of which kind the failure is), ``seconds`` (wall time in
+  the worker), ``elapsed`` (seconds that runs of the campaign have taken up to then; on a simulated
+  cluster, by its clock), ``epochs`` (that this attempt has trained, as far as is known),
+  ``accelerators`` (the GPUs of the trial, or, where it has none, its CPU cores); on Ray also
+  ``worker``, the process that it ran in, as ``HOST/NODE/PID``.
 
 A line is on the disk before the searcher hears of it, so a crash loses no more than the trials
 that were under way, and at worst leaves a torn last line, which is set aside.
@@ -121,10 +122,11 @@ class _Failure(_Ended):
 
 
 class _Result(_Ended):
-    status: Literal["completed", "failed"]
+    status: Literal["completed", "failed", "stopped"]
     metrics: dict[str, Any]
     error: str | None
     cause: str | None = None
+    worker: str = ""
 
 
 _TYPES: dict[str, type[_Line]] = {

@@ -4,7 +4,8 @@ import json
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from nas.campaigns import stages
 from nas.campaigns.budget import epochs_trained
 from nas.campaigns.checkpoints import Checkpoints
 from nas.campaigns.config import Campaign, load_campaign
+from nas.campaigns.early_stopping import reached
 from nas.campaigns.hyperparameters import own_recipe
 from nas.campaigns.objectives import missing
 from nas.campaigns.progress import Progress, Status
@@ -28,6 +30,7 @@ from nas.campaigns.trial import CampaignError, Cause, Engine, Json, Outcome, Tri
 from nas.classics import CLASSICS, classic
 from nas.errors import InputError
 from nas.spaces.constraints import rejections
+from nas.training.data import held_out, search_data
 from nas.training.recipe import Recipe
 
 EVALUATOR = "nas.evaluators.training:evaluate"
@@ -168,6 +171,7 @@ class Runner:
         self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
         self._running: set[str] = set()
         self._epoch: dict[str, int] = {}  # that trials under way have reached
+        self._curves: dict[str, list[Json]] = {}  # of those that may be stopped
         self._on_gpu = bool(gpus())  # whether the last trial that told was
         self._failed_first: Counter[str] | None = Counter()
         self.status = Status(None, objectives=campaign.config.objectives)
@@ -192,19 +196,38 @@ class Runner:
             return None
         self._running.add(ask["trial"])
         self.status.running = len(self._running)
-        return Trial(ask["trial"], self._payload(ask), self._checkpoint(ask), self._keeps(ask))
+        return Trial(
+            ask["trial"],
+            self._payload(ask),
+            self._checkpoint(ask),
+            self._keeps(ask),
+            self._shared(ask),
+        )
 
-    def update(self, trial: str, update: Update) -> None:
-        """Keeps the state of a trial under way, so that it need not start anew after a crash."""
+    def update(self, trial: str, update: Update) -> bool:
+        """Keeps the state of a trial under way, so that it need not start anew after a crash.
+
+        Returns whether early stopping ends it: never at its last epoch, nor in the final stage.
+        """
         self._epoch[trial] = update.metrics.get("epoch", 0)
         if update.checkpoint is not None:
             self.checkpoints.write(trial, update.checkpoint)
+        ask = self._history.asks[trial]
+        recipe = self._recipe(ask)
+        if self._campaign.config.early_stopping is None or ask["stage"] == "final" or not recipe:
+            return False
+        curve = self._curves.setdefault(trial, [])
+        curve.append(update.metrics)
+        return len(curve) < recipe.epochs and self._searches[ask["search"]].stops(curve)
 
     def done(self, trial: str, outcome: Outcome) -> None:
         """Records the outcome, and when it is on the disk, tells the searcher.
 
         Raises :class:`CampaignError` when nothing that this run tried has worked.
         """
+        curve = self._curves.pop(trial, [])
+        if outcome.status == "stopped":
+            outcome = replace(outcome, metrics=reached(curve))
         ask = self._history.asks[trial]
         outcome = self._judged(ask, outcome)
         self._running.discard(trial)
@@ -220,6 +243,7 @@ class Runner:
             error=outcome.error,
             cause=outcome.cause,
             **self._spent(ask, outcome),
+            **({} if outcome.worker is None else {"worker": outcome.worker}),
         )
         if outcome.checkpoint is None:
             self.checkpoints.discard(trial)
@@ -372,6 +396,16 @@ class Runner:
             found = self.checkpoints.find(stages.trial_name(ask["search"], ask["continues"]))
         return found
 
+    def _shared(self, ask: Record) -> dict[str, Callable[[], Any]]:
+        """What the trial is given of the data set: in a search, no image of the test part."""
+        config = self._campaign.data
+        if config is None:
+            return {}
+        parts: dict[str, Callable[[], Any]] = {"search_data": partial(search_data, config)}
+        if ask["stage"] == "final":
+            parts["test_data"] = partial(held_out, config)
+        return parts
+
     def _keeps(self, ask: Record) -> bool:
         """Whether another trial may continue this one."""
         recipe = self._campaign.recipe
@@ -419,7 +453,7 @@ class Runner:
 
     def _judged(self, ask: Record, outcome: Outcome) -> Outcome:
         """A trial has only completed if it has a number for every objective."""
-        if outcome.status == "failed":
+        if outcome.status != "completed":
             return outcome
         metrics = outcome.metrics
         name = missing(self._campaign.config.objectives, ask, metrics)
@@ -494,7 +528,7 @@ class Runner:
     def _give_up_if_nothing_works(self, outcome: Outcome) -> None:
         if outcome.cause == "infeasible":
             return  # as it should be
-        if self._failed_first is None or outcome.status == "completed":
+        if self._failed_first is None or outcome.status != "failed":
             self._failed_first = None
             return
         reason = (outcome.error or "").rstrip()

@@ -9,6 +9,7 @@ import numpy as np
 from nas.campaigns.budget import Spending
 from nas.campaigns.config import BASELINE, Campaign
 from nas.campaigns.duplicates import LIMIT, Duplicates
+from nas.campaigns.early_stopping import Json, MedianRule, points
 from nas.campaigns.objectives import Front, best_first, minimised
 from nas.campaigns.records import Record
 from nas.errors import InputError
@@ -42,6 +43,10 @@ class Search:
         self._searcher = campaign.searcher(name)
         self._completed: list[tuple[tuple[float, ...], Record]] = []
         self._duplicates: Duplicates[str] = Duplicates(campaign.config.duplicates)
+        stopping = campaign.config.early_stopping
+        self._rule = None
+        if stopping is not None:
+            self._rule = MedianRule(stopping.grace_epochs, stopping.min_trials)
         self._asks: dict[str, Record] = {}
         self._values: dict[str, tuple[float, ...] | None] = {}
 
@@ -112,16 +117,24 @@ class Search:
     def tell(self, ask: Record, result: Record) -> None:
         """Takes a recorded result, for the trial and for those that waited for it."""
         self.spending.ended(result)
-        values = None
+        told = None
         if result["status"] == "completed":
-            values = minimised(self._campaign.config.objectives, ask, result["metrics"])
-            self._completed.append((values, ask))
-            self.front.add(values)
-            if self.best is None or values[0] < self.best[0][0]:
-                self.best = (values, ask)
-        waiting = self._duplicates.ended(ask["trial"], values is not None)
+            told = minimised(self._campaign.config.objectives, ask, result["metrics"])
+            self._completed.append((told, ask))
+            self.front.add(told)
+            if self._rule is not None:
+                self._rule.completed(self._curve(result["metrics"].get("curve", ())))
+            if self.best is None or told[0] < self.best[0][0]:
+                self.best = (told, ask)
+        # One that was stopped has failed, as far as a searcher knows: what it had reached does not
+        # compare with what others reached in full, and answers for no duplicate.
+        waiting = self._duplicates.ended(ask["trial"], told is not None)
         for trial in (ask["trial"], *waiting):
-            self._tell(self._asks[trial], values)
+            self._tell(self._asks[trial], told)
+
+    def stops(self, curve: Sequence[Json]) -> bool:
+        """Whether a trial under way is to be stopped where its learning curve now is."""
+        return self._rule is not None and self._rule.stops(self._curve(curve))
 
     @property
     def note(self) -> str | None:
@@ -142,6 +155,9 @@ class Search:
             if ask["fingerprint"] not in seen:
                 seen.add(ask["fingerprint"])
                 yield ask
+
+    def _curve(self, curve: Sequence[Json]) -> list[float]:
+        return points(curve, self._campaign.config.objectives[0])
 
     def _tell(self, ask: Record, values: tuple[float, ...] | None) -> None:
         self._values[ask["trial"]] = values

@@ -4,8 +4,8 @@ import inspect
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -16,7 +16,8 @@ Json = dict[str, Any]
 Evaluator = str | Callable[..., Any]
 """From a trial's payload to its metrics, both plain JSON, or the ``"module:attribute"`` of that.
 
-A generator function is also given a checkpoint or None, and yields its progress: see
+What trials share stands beside the payload, in the same mapping (:attr:`Trial.shared`). A generator
+function is also given a checkpoint or None, and yields its progress: see
 :mod:`nas.evaluators.work`.
 """
 
@@ -44,12 +45,16 @@ class Trial:
         payload: what the evaluator is called with (plain JSON).
         checkpoint: the file it goes on from.
         keep: whether another trial may go on with it, so that its last state is wanted.
+        shared: what the evaluator gets beside the payload, by name: data too large to send with
+            every trial. The engine calls a name's loader once and gives what it returned to all
+            trials that have the name, and to no other.
     """
 
     id: str
     payload: Json
     checkpoint: Path | None = None
     keep: bool = False
+    shared: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,25 +70,33 @@ class Outcome:
     """How a trial ended.
 
     Attributes:
-        status: whether the evaluator returned.
-        metrics: what it returned (plain JSON), empty on failure.
+        status: whether the evaluator returned, failed, or was stopped as its source wished.
+        metrics: what it returned (plain JSON), empty if it did not.
         error: on failure, the reason: a traceback, as a rule.
         seconds: wall time in the worker.
         cause: on failure, what kind it is of.
         checkpoint: its last state, where it was to be kept.
+        worker: which process carried it out, as ``HOST/NODE/PID`` (the node's id is Ray's);
+            None: this one, or one that did not live to tell.
     """
 
-    status: Literal["completed", "failed"]
+    status: Literal["completed", "failed", "stopped"]
     metrics: Json
     error: str | None
     seconds: float
     cause: Cause | None = None
     checkpoint: bytes | None = None
+    worker: str | None = None
 
 
 def failure(error: str, seconds: float = 0.0, cause: Cause = "error") -> Outcome:
     """The outcome of a trial that did not deliver."""
     return Outcome("failed", {}, error, seconds, cause)
+
+
+def stopped(seconds: float) -> Outcome:
+    """The outcome of a trial that its source wished to end; the source knows its metrics."""
+    return Outcome("stopped", {}, None, seconds)
 
 
 class Source(Protocol):
@@ -95,8 +108,8 @@ class Source(Protocol):
         None is final when no trial is under way; otherwise the outcome of one may bring more.
         """
 
-    def update(self, trial: str, update: Update) -> None:
-        """Hears how far a trial under way is."""
+    def update(self, trial: str, update: Update) -> bool:
+        """Hears how far a trial under way is; returns whether to stop it there."""
 
     def done(self, trial: str, outcome: Outcome) -> None:
         """Takes the outcome of a trial that :meth:`next` gave out."""
@@ -123,7 +136,7 @@ def carry_out(
     checkpoint: bytes | None = None,
     keep: bool = False,
     fatal: Callable[[Exception], bool] | None = None,
-) -> Iterator[Update | Outcome]:
+) -> Generator[Update | Outcome, None, None]:
     """Calls an evaluator; yields its updates and last its outcome, an exception being one too.
 
     Args:
@@ -172,7 +185,8 @@ def attempt(evaluator: Evaluator, payload: Mapping[str, Any]) -> Outcome:
 
 def _cause(error: Exception) -> Cause:
     kind = type(error).__name__
-    if kind in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in str(error):
+    signs = ("can't allocate memory", "CUDA error: out of memory")
+    if kind in ("OutOfMemoryError", "MemoryError") or any(sign in str(error) for sign in signs):
         return "out_of_memory"
     causes: dict[str, Cause] = {"Diverged": "diverged", "Infeasible": "infeasible"}
     return causes.get(kind, "error")

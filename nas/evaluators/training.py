@@ -1,11 +1,9 @@
 """The evaluator that trains: a trial in, its observation out, both plain JSON."""
 
 import io
-import json
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import torch
@@ -19,6 +17,7 @@ from nas.errors import InputError
 from nas.evaluators.work import Progress, Work
 from nas.spaces.search_space import Infeasible
 from nas.training import data, recipe
+from nas.training.data import Part, SearchData
 from nas.training.hardware import device_name
 from nas.training.latency import measure_latency
 from nas.training.loop import Trainer, measure
@@ -58,7 +57,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     """Train a :class:`Request`, from scratch or from where a checkpoint is.
 
     Args:
-        request: the fields of a :class:`Request`.
+        request: the fields of a :class:`Request`; beside them ``search_data`` and ``test_data``,
+            what its ``data`` describes, if that is loaded already.
         checkpoint: of a training with the same request, ``epochs`` apart.
 
     Yields after every epoch the fields of :class:`nas.training.loop.Epoch`.
@@ -72,12 +72,15 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
     ``fvcore_uncounted`` (the operators that it does not count).
 
-    Sets torch's threads for this process, and keeps the last data sets loaded. Raises
+    Sets torch's threads for this process. Raises
     :class:`InputError` where the request, or the fit of architecture and data, is wrong, and
     :class:`nas.training.loop.Diverged`, and before any training :class:`Infeasible` where the
     latency is beyond its limit; what goes on from a checkpoint was judged when it began.
     """
-    trial = validate(Request, request, SOURCE)
+    plain = dict(request)
+    loaded: SearchData | None = plain.pop("search_data", None)
+    tested: Part | None = plain.pop("test_data", None)
+    trial = validate(Request, plain, SOURCE)
     data_config = data.resolve(trial.data, SOURCE, "data")
     how = recipe.resolve(trial.recipe, SOURCE, "recipe")
     until = how.epochs if trial.epochs is None else trial.epochs
@@ -85,7 +88,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         raise InputError(f"{SOURCE}: epochs: the recipe has {how.epochs}, got {until}")
     device = resolve_device(trial.device, f"{SOURCE}: device")
     architecture = Architecture.from_json(trial.architecture)
-    images = _search_data(data_config.model_dump_json())
+    images = loaded or data.search_data(data_config)
     check_fit(architecture, images)
     torch.set_num_threads(trial.threads)
     latency = {}
@@ -105,6 +108,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         torch.save(trainer.state_dict(), file)
         return file.getvalue()
 
+    for point in trainer.curve:
+        yield Progress(asdict(point), save)
     for epoch in range(before + 1, until + 1):
         trainer.run(epoch)
         yield Progress(asdict(trainer.curve[-1]), save)
@@ -131,7 +136,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         observation["fvcore"] = counted.cost._asdict()
         observation["fvcore_uncounted"] = sorted(counted.uncounted)
         _, observation["test_accuracy"] = measure(
-            result.network, _held_out(data_config.model_dump_json()), images
+            result.network, tested or data.held_out(data_config), images
         )
     return observation
 
@@ -143,16 +148,6 @@ def _check_latency(measured: Mapping[str, Any], limit: float | None) -> None:
         raise Infeasible(reason, "latency_ms")
 
 
-@lru_cache(maxsize=2)
-def _search_data(config: str) -> data.SearchData:
-    return data.search_data(data.resolve(json.loads(config), SOURCE, "data"))
-
-
-@lru_cache(maxsize=1)
-def _held_out(config: str) -> data.Part:
-    return data.held_out(data.resolve(json.loads(config), SOURCE, "data"))
-
-
 def resolve_device(asked: str, where: str) -> str:
     """What "auto" becomes: cuda where there is one. :class:`InputError` begins with ``where``."""
     if asked == "cuda" and not torch.cuda.is_available():
@@ -160,7 +155,7 @@ def resolve_device(asked: str, where: str) -> str:
     return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def check_fit(architecture: Architecture, images: data.SearchData) -> None:
+def check_fit(architecture: Architecture, images: SearchData) -> None:
     """:class:`InputError` unless the architecture takes these images and tells their classes."""
     if architecture.input_shape != images.input_shape:
         raise InputError(

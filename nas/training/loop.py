@@ -4,6 +4,7 @@ Nothing in a step waits for the device: losses add up there and are read once an
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -301,7 +302,10 @@ def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
 
 def on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
     """The images, uint8, and labels of a part, in the device's memory."""
-    return torch.from_numpy(part.images).to(device), torch.from_numpy(part.labels).to(device)
+    with warnings.catch_warnings():
+        # Images that processes share are read-only; nothing here writes into its images.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(part.images).to(device), torch.from_numpy(part.labels).to(device)
 
 
 def _finite(loss: float, which: str, epoch: int) -> float:
