@@ -52,9 +52,6 @@ T = TypeVar("T")
 ROUND = 1000
 """Trials of one Tune run."""
 
-STEP_SECONDS = 1.0
-"""A step of Tune's, which costs it milliseconds, is at least so long."""
-
 
 class TuneEngine:
     """Runs trials on Ray Tune with warm workers.
@@ -153,6 +150,9 @@ class TuneEngine:
 class _Worker(tune.Trainable):  # type: ignore[misc]
     """A process that carries out one trial after another."""
 
+    step_seconds = 1.0
+    """A step of Tune's, which costs it milliseconds, is at least so long."""
+
     def setup(self, config: dict[str, Any]) -> None:
         node = ray.get_runtime_context().get_node_id()
         self._name = f"{socket.gethostname()}/{node[:8]}/{os.getpid()}"
@@ -181,7 +181,7 @@ class _Worker(tune.Trainable):  # type: ignore[misc]
                 return {**result, "outcome": told, "checkpoint": event.checkpoint, "done": True}
             updates.append(event.metrics)
             checkpoint = event.checkpoint or checkpoint
-            if checkpoint or time.monotonic() - started >= STEP_SECONDS:
+            if checkpoint or time.monotonic() - started >= self.step_seconds:
                 break
         return {**result, "updates": json.dumps(updates), "checkpoint": checkpoint}
 

@@ -88,14 +88,19 @@ def test_a_trial_repeats_and_a_whole_recipe_serves_as_well() -> None:
     assert without_seconds(first) != without_seconds(complete(evaluate(request(seed=1))))
 
 
-def test_a_warm_worker_loads_a_data_set_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    complete(evaluate(request()))
+def test_data_that_are_loaded_already_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = request(recipe={"preset": "quick", "epochs": 1, "warmup_epochs": 0}, test=True)
+    expected = complete(evaluate(asked))
+    config = data.resolve(asked["data"], "test")
+    loaded = {"search_data": data.search_data(config), "test_data": data.held_out(config)}
 
     def refuse(config: object) -> None:
         raise AssertionError("loaded again")
 
     monkeypatch.setattr(data, "search_data", refuse)
-    complete(evaluate(request(recipe={"preset": "quick", "epochs": 1, "warmup_epochs": 0}, seed=5)))
+    monkeypatch.setattr(data, "held_out", refuse)
+    found = complete(evaluate({**asked, **loaded}))
+    assert without_seconds(found) == without_seconds(expected)
 
 
 @pytest.mark.parametrize(
