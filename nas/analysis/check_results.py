@@ -20,7 +20,7 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
     completed = [(trials.asks[trial].record["stage"], entry.record["metrics"])
                  for trial, entry in trials.results.items()
                  if entry.record["status"] == "completed"]  # fmt: skip
-    checksum = usual(metrics.get("data_checksum") for _, metrics in completed)
+    checksum = data_checksum(trials)
     usually = {
         stage: usual(sorted(metrics) for each, metrics in completed if each == stage)
         for stage in ("search", "final")
@@ -65,6 +65,14 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
             has = "has" if name in metrics else "has no"
             text = f"{trial}: metrics: {has} {name}, unlike most of its stage"
             yield Fault(line, text, warning=True)
+
+
+def data_checksum(trials: Trials) -> str | None:
+    """That of the data that most trials were trained on, if any tells."""
+    checksum: str | None = usual(
+        entry.record["metrics"].get("data_checksum") for entry in trials.results.values()
+    )
+    return checksum
 
 
 def _test_metrics(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -191,7 +191,9 @@ class Campaign:
     folder: Path
     config: CampaignFile
     data: data.DataConfig | None
-    """Of the training; None where a table is looked up instead, as ``recipe`` then."""
+    """Of the training; None where a table is looked up instead, as checksum and recipe then."""
+    data_checksum: str | None
+    """Of the split."""
     recipe: recipe.Recipe | None
     tabular: Tabular | None
     input_shape: tuple[int, ...]
@@ -240,11 +242,11 @@ def load_campaign(folder: Path) -> Campaign:
             f"{path}: searcher.name: {unknown('searcher', config.searcher.name, SEARCHERS)}"
         )
     if options is not None:
-        input_shape, classes = options.input_shape, options.classes
+        input_shape, classes, checksum = options.input_shape, options.classes, None
     else:
         assert images is not None
         with _at(path, "data"):
-            input_shape, classes = _geometry(images)
+            input_shape, classes, checksum = _geometry(images)
     found, described = read_space(config.space, path, input_shape, classes)
     with _at(path, "constraints"):
         found = constrained(found, config.constraints.before_training, folder)
@@ -268,6 +270,7 @@ def load_campaign(folder: Path) -> Campaign:
         folder=folder,
         config=config,
         data=images,
+        data_checksum=checksum,
         recipe=training,
         tabular=tabular,
         input_shape=input_shape,
@@ -428,17 +431,17 @@ def _at(path: Path, where: str | None = None) -> Iterator[None]:
         raise InputError(": ".join(filter(None, (str(path), where, str(error))))) from None
 
 
-def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int]:
-    """The shape of an image and the number of classes.
+def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int, str]:
+    """The shape of an image, the number of classes, and the checksum of the split.
 
     Without resizing a pixel: that would take torch, which the driver has no other use for.
     """
     options = validate_options(datasets.DATASETS[config.name], config.options, config.name, "data")
     side = options.pop("resolution", None)
     images = datasets.DATASETS[config.name](**options)
-    data.split(images, config.split)
+    checksum = data.split(images, config.split).checksum
     channels, *sides = images.input_shape
-    return (channels, *([side] * len(sides) if side else sides)), images.classes
+    return (channels, *([side] * len(sides) if side else sides)), images.classes, checksum
 
 
 def _label(entry: Named) -> str:

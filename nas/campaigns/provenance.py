@@ -15,11 +15,12 @@ PACKAGES = ("nas", "torch", "ray", "optuna", "numpy", "scikit-learn", "fvcore")
 
 
 def environment() -> dict[str, Any]:
-    """Versions, the git commit of the code (None outside a repository) and the hardware."""
+    """Versions, the git commit of the code (None outside a repository), host and hardware."""
     return {
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
         "git": _git(),
+        "host": platform.node(),
         "platform": platform.platform(),
         "processor": processor(),
         "cores": cores(),

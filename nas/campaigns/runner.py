@@ -138,6 +138,7 @@ def _write_resolved(campaign: Campaign, evaluator: str) -> None:
         "question": question(campaign),
         "campaign": campaign.config.model_dump(mode="json"),
         "recipe_fingerprint": campaign.recipe.fingerprint if campaign.recipe else None,
+        "data_checksum": campaign.data_checksum,
         "input_shape": campaign.input_shape,
         "classes": campaign.classes,
         "evaluator": evaluator if campaign.tabular is None else campaign.config.evaluator.name,
