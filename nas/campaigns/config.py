@@ -233,7 +233,7 @@ def load_campaign(folder: Path) -> Campaign:
             raise InputError(f"{path}: {where}: {unknown('classic', entry.name, CLASSICS)}")
         validate_options(CLASSICS[entry.name].function, entry.options, path, where)
         with _at(path, where):
-            made = classic(entry.name, input_shape, classes, **entry.options).inference()
+            made = classic(entry.name, input_shape, classes, **entry.options)
             contestant = Contestant(_label(entry), entry.name, entry.options, made)
             if contestant.label in contestants:
                 raise InputError(f"{contestant.label} is listed twice")

@@ -391,7 +391,7 @@ class Runner:
         if "genotype" in ask:
             return self._campaign.space.decode(ask["genotype"])
         shape, classes = self._campaign.input_shape, self._campaign.classes
-        return classic(ask["classic"], shape, classes, **ask["options"]).inference()
+        return classic(ask["classic"], shape, classes, **ask["options"])
 
     def _judged(self, outcome: Outcome) -> Outcome:
         """A trial has only completed if it has a number for the objective."""
