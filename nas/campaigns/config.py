@@ -19,6 +19,7 @@ from pydantic import (
 from nas.architecture.graph import Architecture
 from nas.campaigns import hyperparameters
 from nas.campaigns.duplicates import Policy
+from nas.campaigns.fidelity import Axis, Fidelities
 from nas.classics import CLASSICS, classic
 from nas.configuration import Config, Named, read_yaml, validate, validate_options
 from nas.errors import InputError
@@ -146,6 +147,8 @@ class CampaignFile(Config):
     data: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
     recipe: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
     duplicates: Policy = "reuse"
+    fidelity: Axis = "epochs"
+    """What a multi-fidelity searcher's ``min_fidelity`` and ``max_fidelity`` are of."""
     hyperparameters: dict[str, Annotated[tuple[Any, ...], AfterValidator(_options)]] = Field(
         default_factory=dict
     )
@@ -179,6 +182,7 @@ class Campaign:
     classes: int
     space: SearchSpace
     space_definition: dict[str, Any]
+    fidelities: Fidelities
     classics: tuple[Contestant, ...]
 
     @property
@@ -220,12 +224,19 @@ def load_campaign(folder: Path) -> Campaign:
         assert images is not None
         with _at(path, "data"):
             input_shape, classes = _geometry(images)
-    found, described = read_space(config.space, path, input_shape, classes)
-    with _at(path, "constraints"):
-        found = constrained(found, config.constraints, folder)
-    if training is not None and (config.hyperparameters or is_python(config.space.name)):
+
+    def shaped(shape: tuple[int, ...]) -> tuple[SearchSpace, dict[str, Any]]:
+        made, described = read_space(config.space, path, shape, classes)
+        with _at(path, "constraints"):
+            made = constrained(made, config.constraints, folder)
+        if training is None or not (config.hyperparameters or is_python(config.space.name)):
+            return made, described
         check = hyperparameters.check(training, config.hyperparameters, path)
-        found = joint(found, config.hyperparameters, check)
+        return joint(made, config.hyperparameters, check), described
+
+    found, described = shaped(input_shape)
+    with _at(path):
+        fidelities = Fidelities(config.fidelity, input_shape, lambda shape: shaped(shape)[0])
     contestants: dict[str, Contestant] = {}
     for position, entry in enumerate(config.final.classics):
         where = f"final.classics.{position}"
@@ -249,17 +260,13 @@ def load_campaign(folder: Path) -> Campaign:
         classes=classes,
         space=found,
         space_definition=described,
+        fidelities=fidelities,
         classics=tuple(contestants.values()),
     )
     _try_space(campaign)
-    for name, given in campaign.searches.items():
-        campaign.searcher(name)
-        most = given.get("max_fidelity", 0)
-        if campaign.recipe is not None and most > campaign.recipe.epochs:
-            raise InputError(
-                f"{path}: searcher.max_fidelity: must be at most the epochs of the recipe, "
-                f"{campaign.recipe.epochs}, got {most}"
-            )
+    own, *_ = [campaign.searcher(name) for name in campaign.searches]
+    with _at(path):
+        fidelities.check(own, training)
     return campaign
 
 

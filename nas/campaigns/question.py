@@ -28,6 +28,8 @@ def question(campaign: Campaign) -> dict[str, Any]:
         "objective": campaign.config.objective,
         # Left out for "evaluate", which is what campaigns did before there was a choice.
         **({} if policy == "evaluate" else {"duplicates": policy}),
+        # Likewise for epochs.
+        **({} if campaign.fidelities.axis == "epochs" else {"fidelity": campaign.fidelities.axis}),
         **_evaluation(campaign),
         "seed": campaign.config.seed,
     }

@@ -10,8 +10,9 @@ One JSON object a line, in the order of events. Schema 1, every line with ``time
   ``options``. In the search stage also ``search``, ``number`` (the searcher's trial id) and
   ``note`` (the searcher's), in the final stage ``label``, which seeds of one architecture share.
   Where the recipe says "reference": ``initialization``, the scheme that this network starts from.
-  Where the searcher says so: ``fidelity``, the epochs trained in all, and ``continues``, the number
-  of the trial that it goes on with. In the search stage, ``duplicate_of`` is the trial that this
+  Where the searcher says so: ``fidelity``, the epochs trained in all or what else the campaign
+  counts (:data:`nas.campaigns.fidelity.Axis`), and ``continues``, the number of the trial that it
+  goes on with. In the search stage, ``duplicate_of`` is the trial that this
   one repeats: it has no result of its own, what it was told follows from that trial's.
 - ``failure``: an attempt at a trial that is tried again. ``trial``, ``cause`` and ``error`` as
   of a result, ``seconds``.

@@ -22,7 +22,7 @@ from nas.campaigns.question import check_same, question
 from nas.campaigns.records import SCHEMA, History, Record, RecordLog
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.simulated import SimulatedCluster, timed
-from nas.campaigns.trial import CampaignError, Engine, Json, Outcome, Trial, Update
+from nas.campaigns.trial import CampaignError, Engine, Json, Outcome, Trial, Update, failure
 from nas.classics import CLASSICS, classic
 from nas.errors import InputError
 from nas.spaces.constraints import rejections
@@ -178,12 +178,16 @@ class Runner:
 
     def next(self) -> Trial | None:
         """The next trial: one that an earlier run left unfinished, of a search, or a final one."""
-        ask = self._again.popleft() if self._again else self._search() or self._final()
-        if ask is None:
-            return None
-        self._running.add(ask["trial"])
-        self.status.running = len(self._running)
-        return Trial(ask["trial"], self._payload(ask), self._checkpoint(ask), self._keeps(ask))
+        while ask := self._again.popleft() if self._again else self._search() or self._final():
+            self._running.add(ask["trial"])
+            self.status.running = len(self._running)
+            try:
+                payload = self._payload(ask)
+            except InputError as error:  # there is no such network for so low a resolution
+                self.done(ask["trial"], failure(str(error)))
+                continue
+            return Trial(ask["trial"], payload, self._checkpoint(ask), self._keeps(ask))
+        return None
 
     def update(self, trial: str, update: Update) -> None:
         """Keeps the state of a trial under way, so that it need not start anew after a crash."""
@@ -337,7 +341,10 @@ class Runner:
             "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
             "threads": engine.cpus_per_trial,
             "test": test,
-            "epochs": ask.get("fidelity"),
+            "epochs": None,
+            **self._campaign.fidelities.request(
+                ask.get("fidelity"), ask.get("genotype", {}), self._campaign.data
+            ),
         }
 
     def _checkpoint(self, ask: Record) -> Path | None:
@@ -346,14 +353,16 @@ class Runner:
         Without either it starts anew, which takes longer and comes to the same.
         """
         found = self.checkpoints.find(ask["trial"])
-        if found is None and "continues" in ask:
+        if found is None and "continues" in ask and self._campaign.fidelities.continued:
             found = self.checkpoints.find(stages.trial_name(ask["search"], ask["continues"]))
         return found
 
     def _keeps(self, ask: Record) -> bool:
         """Whether another trial may continue this one."""
-        recipe = self._campaign.recipe
-        return recipe is not None and ask.get("fidelity", recipe.epochs) < recipe.epochs
+        recipe, fidelities = self._campaign.recipe, self._campaign.fidelities
+        if recipe is None or not fidelities.continued:
+            return False
+        return bool(ask.get("fidelity", recipe.epochs) < recipe.epochs)
 
     def _tried_again(self, ask: Record, outcome: Outcome) -> bool:
         """Whether a trial that was lost with its worker is put in line once more."""

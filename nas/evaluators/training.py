@@ -29,7 +29,8 @@ class Request(Config):
     with this network's own scheme where it says "reference"; ``threads`` are the CPU cores that
     the trial has; ``test`` asks for what goes into the final table too,
     the test accuracy and fvcore's counts, which only the final stage does. ``epochs`` is where to
-    stop, if before the recipe's end; its schedules stay those of all its epochs.
+    stop, if before the recipe's end; its schedules stay those of all its epochs. ``train_percent``
+    are how many of the training images there are to train on, of every class.
     """
 
     architecture: str
@@ -40,6 +41,7 @@ class Request(Config):
     threads: Annotated[int, Field(ge=1)] = 1
     test: bool = False
     epochs: Annotated[int, Field(ge=1)] | None = None
+    train_percent: Annotated[int, Field(ge=1, le=100)] = 100
 
 
 def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
@@ -54,7 +56,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     Returns ``validation_accuracy`` (a fraction), ``validation_loss`` and ``train_loss`` (nats) of
     the last epoch, ``epochs``, ``epochs_before`` (those of the checkpoint), ``train_seconds``,
     ``evaluation_seconds``, ``curve`` (an entry an epoch, from the first), ``device`` and
-    ``precision`` (what "auto" became), ``data_checksum`` (the split's).
+    ``precision`` (what "auto" became), ``data_checksum`` (the split's),
+    ``train_images`` (how many).
     Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
     ``fvcore_uncounted`` (the operators that it does not count).
 
@@ -70,7 +73,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         raise InputError(f"{SOURCE}: epochs: the recipe has {how.epochs}, got {until}")
     device = resolve_device(trial.device, f"{SOURCE}: device")
     architecture = Architecture.from_json(trial.architecture)
-    images = _search_data(data_config.model_dump_json())
+    images = _search_data(data_config.model_dump_json(), trial.train_percent)
     check_fit(architecture, images)
     torch.set_num_threads(trial.threads)
     trainer = Trainer(lambda: compile(architecture), images, how, trial.seed, device)
@@ -101,6 +104,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         "device": device,
         "precision": result.precision,
         "data_checksum": images.checksum,
+        "train_images": len(images.train.labels),
     }
     if trial.test:
         counted = reference_cost(architecture)
@@ -112,8 +116,11 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     return observation
 
 
-@lru_cache(maxsize=2)
-def _search_data(config: str) -> data.SearchData:
+@lru_cache(maxsize=4)
+def _search_data(config: str, percent: int) -> data.SearchData:
+    if percent < 100:
+        section = data.resolve(json.loads(config), SOURCE, "data")
+        return data.part_of_training(_search_data(config, 100), percent, section.split.seed)
     return data.search_data(data.resolve(json.loads(config), SOURCE, "data"))
 
 

@@ -4,7 +4,7 @@ A search gets a :class:`SearchData`, which holds no test image; the test part co
 :func:`held_out` alone, which only the final stage calls.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any
@@ -174,6 +174,22 @@ def search_data(config: DataConfig) -> SearchData:
         classes=images.classes,
         checksum=parts.checksum,
     )
+
+
+def part_of_training(data: SearchData, percent: int, seed: int) -> SearchData:
+    """``data`` with so many percent of the training images of every class, rounded up.
+
+    The images of a smaller percentage are among those of a larger; ``seed`` decides which. Mean
+    and standard deviation stay those of all training images.
+    """
+    rng = np.random.default_rng((seed, 1))
+    labels = data.train.labels
+    chosen = []
+    for label in range(data.classes):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        chosen.append(members[: -(-len(members) * percent // 100)])
+    indices = np.sort(np.concatenate(chosen))
+    return replace(data, train=Part(data.train.images[indices], labels[indices]))
 
 
 def held_out(config: DataConfig) -> Part:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from nas.analysis.check import check
 from nas.architecture.graph import Architecture
@@ -12,7 +13,9 @@ from nas.campaigns.runner import Runner, run
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import Trial
 from nas.classics import classic
+from nas.errors import InputError
 from nas.spaces import space
+from tests.campaigns import toy
 
 ARRAYS = """
 data: {name: arrays, path: PATH, split: {train: 0.5, validation: 0.25, test: 0.25}}
@@ -84,3 +87,109 @@ def test_heads_and_drop_path_are_trained_in_a_campaign_and_not_counted(tmp_path:
     found = asked["random-0000"]
     assert plain.decode(found["genotype"]).cost._asdict() == found["cost"]
     assert not check(folder).problems
+
+
+# --- fidelity ---
+
+CONVS = """
+def space(choose, *, input_shape, classes):
+    from nas.architecture.builder import Builder
+
+    g = Builder(input_shape)
+    x = g.conv(g.input, choose("channels", [2, 3, 4, 5]), kernel=choose("kernel", [3, 7]))
+    return g.build(g.linear(g.global_pool(g.relu(x)), classes))
+"""
+
+RUNGS = """
+space: convs.py:space
+searcher: {name: asha, min_fidelity: 25, max_fidelity: 100, reduction_factor: 2}
+random_baseline: false
+budget: {trials: 10}
+fidelity: AXIS
+final: {top: 1}
+"""
+
+
+def with_rungs(folder: Path, axis: str, side: int = 32) -> Path:
+    write(folder, RUNGS.replace("AXIS", axis), side, channels=1)
+    (folder / "convs.py").write_text(CONVS)
+    path = folder / "campaign.yaml"
+    path.write_text(path.read_text().replace("epochs: 1", "epochs: 2"))
+    return folder
+
+
+@pytest.mark.parametrize("axis", ["train_fraction", "resolution"])
+def test_rungs_are_whole_trainings_on_fewer_or_smaller_images(tmp_path: Path, axis: str) -> None:
+    folder = with_rungs(tmp_path / "c", axis)
+    engine = Watched()
+    run(folder, engine=engine)
+    ended, asked = results(folder), asks(folder)
+    seen = set()
+    for name, trial in engine.trials.items():
+        percent = asked[name].get("fidelity", 100)
+        part = {axis: percent}
+        side = 32 * part.get("resolution", 100) // 100
+        metrics = ended[name]["metrics"]
+        # 16 images to train on; every trial has all epochs, from the start.
+        assert metrics["train_images"] == 16 * part.get("train_fraction", 100) // 100
+        assert (metrics["epochs"], metrics["epochs_before"]) == (2, 0)
+        assert (trial.checkpoint, trial.keep) == (None, False)
+        built = Architecture.from_json(trial.payload["architecture"])
+        assert built.input_shape == (1, side, side)
+        assert (built.fingerprint == asked[name]["fingerprint"]) == (side == 32)
+        seen.add(percent)
+        if "continues" in asked[name]:
+            before = asked[f"asha-{asked[name]['continues']:04d}"]
+            assert before["genotype"] == asked[name]["genotype"]
+            assert before["fidelity"] < percent
+    assert seen == {25, 50, 100}
+    assert not check(folder, replay=True).problems
+
+
+def test_only_epochs_are_continued(tmp_path: Path) -> None:
+    """More of them than a hundred, so that percent could be taken for a part of them."""
+    folder = with_rungs(tmp_path / "c", "train_fraction")
+    path = folder / "campaign.yaml"
+    path.write_text(path.read_text().replace("epochs: 2", "epochs: 120"))
+    run(folder, evaluator=f"{toy.HERE}:epochs")
+    assert sum("continues" in ask for ask in asks(folder).values()) >= 2
+    for result in results(folder).values():
+        metrics = result["metrics"]
+        assert (metrics["epochs"], metrics["epochs_before"]) == (120, 0)
+
+
+def test_a_network_that_does_not_fit_small_images_is_a_failed_row(tmp_path: Path) -> None:
+    folder = with_rungs(tmp_path / "c", "resolution", side=16)  # a quarter: 4 pixels
+    run(folder)
+    ended, asked = results(folder), asks(folder)
+    statuses = {
+        (ask["genotype"]["kernel"], ask.get("fidelity")): ended[name]["status"]
+        for name, ask in asked.items()
+        if name in ended
+    }
+    assert statuses[7, 25] == "failed"
+    assert statuses[3, 25] == statuses[3, 50] == "completed"
+    assert (7, 50) not in statuses
+    assert not check(folder, replay=True).problems
+
+
+@pytest.mark.parametrize(
+    ("axis", "old", "new", "message"),
+    [
+        ("resolution", "max_fidelity: 100", "max_fidelity: 128", "at most all, in percent, 100, g"),
+        ("epochs", "", "", "at most the epochs of the recipe, 2, got 100"),
+        ("width", "", "", "fidelity: .*epochs.*train_fraction.*resolution"),
+        ("train_fraction", "{name: asha, min_fidelity: 25, max_fidelity: 100, reduction_factor: 2}",
+         "random", "fidelity: train_fraction needs a multi-fidelity searcher"),
+        ("resolution", "min_fidelity: 25", "min_fidelity: 1",
+         "min_fidelity: at 2 percent an image has a side of 1, too small for the space"),
+    ],
+)  # fmt: skip
+def test_a_fidelity_that_there_is_not_is_refused(
+    tmp_path: Path, axis: str, old: str, new: str, message: str
+) -> None:
+    folder = with_rungs(tmp_path / "c", axis)
+    path = folder / "campaign.yaml"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(InputError, match=message):
+        run(folder)

@@ -110,6 +110,7 @@ def test_a_warm_worker_loads_a_data_set_once(monkeypatch: pytest.MonkeyPatch) ->
         ({"recipe": {"preset": "none"}}, "training request: recipe.preset: unknown preset"),
         ({"device": "tpu"}, "training request: device: "),
         ({"threads": 0}, "training request: threads: "),
+        ({"train_percent": 0}, "training request: train_percent: "),
         ({"sead": 1}, r"unknown key 'sead' \(did you mean 'seed'\?\)"),
     ],
 )
@@ -126,6 +127,18 @@ def test_auxiliary_heads_are_trained_with_the_network() -> None:
     )
     assert with_heads["train_loss"] > alone["train_loss"]
     assert with_heads["validation_accuracy"] > 0.9
+
+
+def test_a_part_of_the_training_images_is_trained_on() -> None:
+    recipe = {"preset": "quick", "epochs": 1, "warmup_epochs": 0.5}
+    whole, full, fifth = (
+        complete(evaluate(request(recipe=recipe, **changes)))
+        for changes in ({}, {"train_percent": 100}, {"train_percent": 20})
+    )
+    assert without_seconds(whole) == without_seconds(full)
+    assert (whole["train_images"], fifth["train_images"]) == (1078, 219)
+    assert whole["data_checksum"] == fifth["data_checksum"]
+    assert whole["validation_loss"] < fifth["validation_loss"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
