@@ -381,7 +381,10 @@ def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int]:
     Without resizing a pixel: that would take torch, which the driver has no other use for.
     """
     options = validate_options(datasets.DATASETS[config.name], config.options, config.name, "data")
-    side = options.pop("resolution", None)
+    # The folder's pictures are brought to a size one by one, by Pillow; and need not be at all.
+    streamed = config.name == "folder"
+    side = None if streamed else options.pop("resolution", None)
+    options |= {"memory_gb": 0.0} if streamed else {}
     images = datasets.DATASETS[config.name](**options)
     data.split(images, config.split)
     channels, *sides = images.input_shape

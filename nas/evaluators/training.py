@@ -57,7 +57,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     the last epoch, ``epochs``, ``epochs_before`` (those of the checkpoint), ``train_seconds``,
     ``evaluation_seconds``, ``curve`` (an entry an epoch, from the first), ``device`` and
     ``precision`` (what "auto" became), ``data_checksum`` (the split's),
-    ``train_images`` (how many).
+    ``train_images`` (how many), ``pipeline`` ("resident" on the device, or "streamed").
     Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
     ``fvcore_uncounted`` (the operators that it does not count).
 
@@ -105,6 +105,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         "precision": result.precision,
         "data_checksum": images.checksum,
         "train_images": len(images.train.labels),
+        "pipeline": images.train.pipeline,
     }
     if trial.test:
         counted = reference_cost(architecture)
