@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from nas.architecture.graph import Architecture
-from nas.campaigns import hyperparameters
+from nas.campaigns import hyperparameters, inheritance
 from nas.campaigns.duplicates import Policy
 from nas.campaigns.fidelity import Axis, Fidelities
 from nas.classics import CLASSICS, classic
@@ -147,6 +147,8 @@ class CampaignFile(Config):
     data: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
     recipe: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
     duplicates: Policy = "reuse"
+    inherit_weights: bool = False
+    """Whether a child starts from its parent's weights, where names and shapes agree."""
     fidelity: Axis = "epochs"
     """What a multi-fidelity searcher's ``min_fidelity`` and ``max_fidelity`` are of."""
     hyperparameters: dict[str, Annotated[tuple[Any, ...], AfterValidator(_options)]] = Field(
@@ -267,6 +269,8 @@ def load_campaign(folder: Path) -> Campaign:
     own, *_ = [campaign.searcher(name) for name in campaign.searches]
     with _at(path):
         fidelities.check(own, training)
+        if config.inherit_weights:
+            inheritance.check(own, config.duplicates, training is not None)
     return campaign
 
 

@@ -19,8 +19,8 @@ Axis = Literal["epochs", "train_fraction", "resolution"]
 """What the fidelity of a trial counts.
 
 - ``epochs``: those trained in all; a trial that is promoted goes on from its checkpoint.
-- ``train_fraction``: percent of the training images of every class. The images of a lower
-  fidelity are among those of a higher (Klein et al. 2017, arXiv:1605.07079, section 3).
+- ``train_fraction``: percent of the training images of every class (as Klein et al. 2017,
+  arXiv:1605.07079). The images of a lower fidelity are among those of a higher.
 - ``resolution``: percent of the side of an image. The genotype is built for the smaller image;
   what is recorded of it, and constrained, is the architecture for the full one.
 

@@ -28,7 +28,8 @@ def question(campaign: Campaign) -> dict[str, Any]:
         "objective": campaign.config.objective,
         # Left out for "evaluate", which is what campaigns did before there was a choice.
         **({} if policy == "evaluate" else {"duplicates": policy}),
-        # Likewise for epochs.
+        # Likewise what is off, and epochs.
+        **({"inherit_weights": True} if campaign.config.inherit_weights else {}),
         **({} if campaign.fidelities.axis == "epochs" else {"fidelity": campaign.fidelities.axis}),
         **_evaluation(campaign),
         "seed": campaign.config.seed,

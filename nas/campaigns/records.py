@@ -12,8 +12,9 @@ One JSON object a line, in the order of events. Schema 1, every line with ``time
   Where the recipe says "reference": ``initialization``, the scheme that this network starts from.
   Where the searcher says so: ``fidelity``, the epochs trained in all or what else the campaign
   counts (:data:`nas.campaigns.fidelity.Axis`), and ``continues``, the number of the trial that it
-  goes on with. In the search stage, ``duplicate_of`` is the trial that this
-  one repeats: it has no result of its own, what it was told follows from that trial's.
+  goes on with. Where weights are inherited: ``inherits``, the number of the parent trial. In the
+  search stage, ``duplicate_of`` is the trial that this one repeats: it has no result of its own,
+  what it was told follows from that trial's.
 - ``failure``: an attempt at a trial that is tried again. ``trial``, ``cause`` and ``error`` as
   of a result, ``seconds``.
 - ``result``: how it ended. ``trial``, ``status`` ("completed" or "failed"), ``metrics`` (the
@@ -84,6 +85,7 @@ class _Ask(_Line):
     initialization: str = ""
     fidelity: Annotated[int, Field(ge=1)] | None = None
     continues: Count | None = None
+    inherits: Count | None = None
     duplicate_of: str = ""
 
     @model_validator(mode="after")

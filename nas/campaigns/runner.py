@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from nas.architecture.graph import Architecture
-from nas.campaigns import stages
+from nas.campaigns import inheritance, stages
 from nas.campaigns.checkpoints import Checkpoints
 from nas.campaigns.config import Campaign, load_campaign
 from nas.campaigns.hyperparameters import own_recipe
@@ -186,7 +186,13 @@ class Runner:
             except InputError as error:  # there is no such network for so low a resolution
                 self.done(ask["trial"], failure(str(error)))
                 continue
-            return Trial(ask["trial"], payload, self._checkpoint(ask), self._keeps(ask))
+            own, checkpoint = self.checkpoints.find(ask["trial"]), self._checkpoint(ask)
+            if "inherits" in ask:
+                payload["inherit"] = own is None and checkpoint is not None
+                if checkpoint is None and self.progress is not None:
+                    gone = f"the weights of {stages.parent(ask)} are gone"
+                    self.progress.line(f"{ask['trial']}: {gone}; it starts from new ones")
+            return Trial(ask["trial"], payload, checkpoint, self._keeps(ask))
         return None
 
     def update(self, trial: str, update: Update) -> None:
@@ -221,6 +227,8 @@ class Runner:
         if "continues" in ask:
             self.checkpoints.discard(stages.trial_name(ask["search"], ask["continues"]))
         self._tell(result)
+        if self._campaign.config.inherit_weights:
+            inheritance.forget(self.checkpoints, self._history.results, self._parents())
         if self.progress is not None:
             self.progress.trial(ask, result)
         self._give_up_if_nothing_works(outcome)
@@ -350,16 +358,27 @@ class Runner:
     def _checkpoint(self, ask: Record) -> Path | None:
         """Where a trial goes on from: its own state, after a crash, or the trial it continues.
 
-        Without either it starts anew, which takes longer and comes to the same.
+        Without either it starts anew, which takes longer and comes to the same. Where weights are
+        inherited it may also be the parent's; without that it starts anew, from other weights.
         """
         found = self.checkpoints.find(ask["trial"])
         if found is None and "continues" in ask and self._campaign.fidelities.continued:
             found = self.checkpoints.find(stages.trial_name(ask["search"], ask["continues"]))
+        if found is None and "inherits" in ask:
+            found = self.checkpoints.find(stages.parent(ask))
         return found
 
+    def _parents(self) -> set[str]:
+        """The trials whose weights may still be asked for."""
+        waiting = [*(self._history.asks[trial] for trial in self._running), *self._again]
+        children = {stages.parent(ask) for ask in waiting if "inherits" in ask}
+        return children.union(*(search.parents for search in self._searches.values()))
+
     def _keeps(self, ask: Record) -> bool:
-        """Whether another trial may continue this one."""
+        """Whether another trial may continue this one, or inherit its weights."""
         recipe, fidelities = self._campaign.recipe, self._campaign.fidelities
+        if self._campaign.config.inherit_weights:
+            return ask.get("search") == self._campaign.config.searcher.name
         if recipe is None or not fidelities.continued:
             return False
         return bool(ask.get("fidelity", recipe.epochs) < recipe.epochs)

@@ -18,6 +18,7 @@ from nas.errors import InputError
 from nas.evaluators.work import Progress, Work
 from nas.training import data, recipe
 from nas.training.loop import Trainer, measure
+from nas.training.transfer import Start
 
 SOURCE = "training request"
 
@@ -30,7 +31,10 @@ class Request(Config):
     the trial has; ``test`` asks for what goes into the final table too,
     the test accuracy and fvcore's counts, which only the final stage does. ``epochs`` is where to
     stop, if before the recipe's end; its schedules stay those of all its epochs. ``train_percent``
-    are how many of the training images there are to train on, of every class.
+    are how many of the training images there are to train on, of every class. ``inherit`` says that
+    the checkpoint is another network's, whose weights this one starts from where names and shapes
+    agree (weight inheritance: Real et al. 2017, arXiv:1703.01041); false, that it would be, if
+    those were not gone, or if this training had not got further.
     """
 
     architecture: str
@@ -42,6 +46,7 @@ class Request(Config):
     test: bool = False
     epochs: Annotated[int, Field(ge=1)] | None = None
     train_percent: Annotated[int, Field(ge=1, le=100)] = 100
+    inherit: bool | None = None
 
 
 def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
@@ -49,7 +54,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
 
     Args:
         request: the fields of a :class:`Request`.
-        checkpoint: of a training with the same request, ``epochs`` apart.
+        checkpoint: of a training with the same request, ``epochs`` apart, unless it says
+            ``inherit``.
 
     Yields after every epoch the fields of :class:`nas.training.loop.Epoch`.
 
@@ -58,6 +64,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     ``evaluation_seconds``, ``curve`` (an entry an epoch, from the first), ``device`` and
     ``precision`` (what "auto" became), ``data_checksum`` (the split's),
     ``train_images`` (how many), ``pipeline`` ("resident" on the device, or "streamed").
+    If it says whether to ``inherit``: ``inherited_params``, how many parameters came over.
     Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
     ``fvcore_uncounted`` (the operators that it does not count).
 
@@ -76,9 +83,14 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     images = _search_data(data_config.model_dump_json(), trial.train_percent)
     check_fit(architecture, images)
     torch.set_num_threads(trial.threads)
-    trainer = Trainer(lambda: compile(architecture), images, how, trial.seed, device)
+    state = start = None
     if checkpoint is not None:
         state = torch.load(io.BytesIO(checkpoint), map_location=device, weights_only=True)
+    if state is not None and trial.inherit:
+        weights = (state["average"] or state)["network"]
+        start, state = Start(weights, source="the parent", required=False), None
+    trainer = Trainer(lambda: compile(architecture), images, how, trial.seed, device, start)
+    if state is not None:
         trainer.load_state_dict(state)
     before = len(trainer.curve)
 
@@ -107,6 +119,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         "train_images": len(images.train.labels),
         "pipeline": images.train.pipeline,
     }
+    if trial.inherit is not None:
+        observation["inherited_params"] = trainer.inherited_params
     if trial.test:
         counted = reference_cost(architecture)
         observation["fvcore"] = counted.cost._asdict()

@@ -23,7 +23,7 @@ from nas.training.initialization import initialize
 from nas.training.optimization import WeightAverage, make_optimizer
 from nas.training.precision import Precision, resolve_precision
 from nas.training.recipe import Recipe
-from nas.training.transfer import Start
+from nas.training.transfer import Start, Started
 
 EVALUATION_BATCH = 512
 
@@ -91,6 +91,7 @@ class Trainer:
     Attributes:
         curve: the epochs so far.
         precision: what the recipe's became on this device.
+        inherited_params: how many parameters ``start`` had for it.
 
     torch's global generators are left as they are. Between two epochs everything is in
     :meth:`state_dict`: on a CPU, a trainer that loads it goes on bit for bit.
@@ -117,7 +118,8 @@ class Trainer:
             built = build()
             initialize(built, recipe.initialization)
         self._network: nn.Module = built.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._frozen = start.apply(self._network) if start is not None else ()
+        started = Started((), 0) if start is None else start.apply(self._network)
+        self._frozen, self.inherited_params = started
         self._optimizer = make_optimizer(self._network, recipe)
         decay = recipe.weight_average
         self._average = WeightAverage(self._network, decay) if decay is not None else None
@@ -158,6 +160,7 @@ class Trainer:
             "generator": self._generator.get_state(),
             "random": self._random,
             "precision": self.precision,
+            "inherited_params": self.inherited_params,
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -171,6 +174,7 @@ class Trainer:
         self._generator.set_state(state["generator"])
         self._random = state["random"]
         self.precision = state["precision"]
+        self.inherited_params = state.get("inherited_params", 0)  # older ones have none
 
     def _epoch(self, epoch: int) -> Epoch:
         with self._randomness():

@@ -1,5 +1,6 @@
 """Campaigns whose trials are trained: what they are trained with, and on what."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 
 from nas.analysis.check import check
 from nas.architecture.graph import Architecture
+from nas.architecture.network import compile
+from nas.campaigns.config import load_campaign
 from nas.campaigns.records import read_records
 from nas.campaigns.runner import Runner, run
 from nas.campaigns.serial import SerialEngine
@@ -189,6 +192,117 @@ def test_a_fidelity_that_there_is_not_is_refused(
     tmp_path: Path, axis: str, old: str, new: str, message: str
 ) -> None:
     folder = with_rungs(tmp_path / "c", axis)
+    path = folder / "campaign.yaml"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(InputError, match=message):
+        run(folder)
+
+
+# --- inherited weights ---
+
+EVOLUTION = """
+space: convs.py:space
+searcher: {name: evolution, population_size: 3, tournament_size: 2}
+random_baseline: false
+budget: {trials: 9}
+duplicates: evaluate
+inherit_weights: true
+final: {top: 1}
+"""
+
+
+def with_parents(folder: Path, engine: str = "serial") -> Path:
+    write(folder, EVOLUTION, side=8, channels=1)
+    (folder / "convs.py").write_text(CONVS)
+    path = folder / "campaign.yaml"
+    path.write_text(path.read_text().replace("name: serial", f"name: {engine}"))
+    return folder
+
+
+def agreeing(folder: Path, one: dict[str, Any], other: dict[str, Any]) -> int:
+    """Parameters of a genotype's network whose name and shape another's has too."""
+    decode = load_campaign(folder).space.decode
+    mine, theirs = (dict(compile(decode(g)).named_parameters()) for g in (one, other))
+    return sum(p.numel() for n, p in mine.items() if n in theirs and theirs[n].shape == p.shape)
+
+
+class Stopped(Watched):
+    """Stops after so many trials; keeps which weights were on the disk at each."""
+
+    def __init__(self, folder: Path, after: int = 1000) -> None:
+        super().__init__()
+        self.folder, self.left = folder, after
+        self.kept: list[set[str]] = []
+
+    def run(self, source: Runner) -> None:  # type: ignore[override]
+        while (trial := source.next()) is not None:
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            source.done(trial.id, self._carried_out(trial, source))
+            self.kept.append({path.stem for path in (self.folder / "checkpoints").glob("*")})
+
+
+@pytest.mark.parametrize("name", ["serial", pytest.param("ray", marks=pytest.mark.slow)])
+def test_a_child_starts_from_its_parents_weights(tmp_path: Path, name: str) -> None:
+    folder = with_parents(tmp_path / "c", name)
+    engine = Stopped(folder)
+    run(folder, engine=engine if name == "serial" else None)
+    ended, asked = results(folder), asks(folder)
+    children = 0
+    for trial, ask in asked.items():
+        assert ask.get("inherits") == ask.get("note", {}).get("parent")
+        metrics = ended[trial]["metrics"]
+        if "inherits" not in ask:
+            assert "inherited_params" not in metrics
+            continue
+        children += 1
+        parent = asked[f"evolution-{ask['inherits']:04d}"]
+        expected = agreeing(folder, ask["genotype"], parent["genotype"])
+        assert metrics["inherited_params"] == expected
+    assert children == 6
+    assert not check(folder, replay=True).problems
+    assert not (folder / "checkpoints").exists()
+    if name == "serial":  # the last three that succeeded live, and nobody else is kept
+        numbers = [{int(trial[-4:]) for trial in kept} for kept in engine.kept[:9]]
+        assert numbers == [set(range(max(0, n - 2), n + 1)) for n in range(9)]
+
+
+def test_children_of_a_stopped_campaign_inherit_all_the_same(tmp_path: Path) -> None:
+    whole, stopped = with_parents(tmp_path / "w"), with_parents(tmp_path / "s")
+    run(whole)
+    with pytest.raises(KeyboardInterrupt):
+        run(stopped, engine=Stopped(stopped, after=5))
+    run(stopped)
+    for trial, result in results(whole).items():
+        again = results(stopped)[trial]["metrics"]
+        for key in ("train_loss", "inherited_params"):
+            assert again.get(key) == result["metrics"].get(key)
+
+
+def test_a_child_whose_parents_weights_are_gone_starts_anew_and_says_so(tmp_path: Path) -> None:
+    folder = with_parents(tmp_path / "c")
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, engine=Stopped(folder, after=5))
+    shutil.rmtree(folder / "checkpoints")
+    run(folder)
+    parent = asks(folder)["evolution-0005"]["inherits"]
+    assert results(folder)["evolution-0005"]["metrics"]["inherited_params"] == 0
+    message = f"evolution-0005: the weights of evolution-{parent:04d} are gone; it starts from new"
+    assert message in (folder / "run.log").read_text()
+    assert not check(folder).problems
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{name: evolution, population_size: 3, tournament_size: 2}", "local_search",
+         "inherit_weights: needs a searcher whose proposals have one parent: evolution"),
+        ("duplicates: evaluate", "", "inherit_weights: .* needs duplicates: evaluate, got reuse"),
+    ],
+)  # fmt: skip
+def test_weights_that_cannot_be_inherited(tmp_path: Path, old: str, new: str, message: str) -> None:
+    folder = with_parents(tmp_path / "c")
     path = folder / "campaign.yaml"
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(InputError, match=message):
