@@ -107,7 +107,7 @@ def _built(campaign: Campaign, ask: Record) -> tuple[str, dict[str, int]] | str:
                 function = CLASSICS[ask["classic"]].function
                 validate_options(function, ask["options"], ask["classic"], "options")
             shape, classes = campaign.input_shape, campaign.classes
-            built = classic(ask["classic"], shape, classes, **ask["options"]).inference()
+            built = classic(ask["classic"], shape, classes, **ask["options"])
         else:
             built = campaign.space.decode(ask["genotype"])
     except InputError as error:

@@ -43,7 +43,9 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
         yield from _plausible(line, trial, metrics)
         yield from _curve(line, trial, metrics)
         own = recipe_choices(ask.get("genotype", {})).get("epochs")
-        epochs = ask.get("fidelity") or own or part_of(question, "recipe").get("epochs")
+        # Where fidelity is no number of epochs, every training is of all.
+        rung = None if question.get("fidelity", "epochs") != "epochs" else ask.get("fidelity")
+        epochs = rung or own or part_of(question, "recipe").get("epochs")
         if result["status"] == "stopped":
             yield from _stopped(line, trial, metrics, epochs)
             epochs = None

@@ -17,10 +17,11 @@ from pydantic import (
 )
 
 from nas.architecture.graph import Architecture
-from nas.campaigns import hyperparameters
+from nas.campaigns import early_stopping, hyperparameters, inheritance
 from nas.campaigns.budget import Budget
 from nas.campaigns.duplicates import Policy
-from nas.campaigns.early_stopping import CURVE, EarlyStopping
+from nas.campaigns.early_stopping import EarlyStopping
+from nas.campaigns.fidelity import Axis, Fidelities
 from nas.campaigns.objectives import COSTS, Objective, Objectives
 from nas.classics import CLASSICS, classic
 from nas.configuration import Config, Named, read_yaml, validate, validate_options
@@ -159,6 +160,10 @@ class CampaignFile(Config):
     recipe: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
     duplicates: Policy = "reuse"
     early_stopping: EarlyStopping | None = None
+    inherit_weights: bool = False
+    """Whether a child starts from its parent's weights, where names and shapes agree."""
+    fidelity: Axis = "epochs"
+    """What a multi-fidelity searcher's ``min_fidelity`` and ``max_fidelity`` are of."""
     hyperparameters: dict[str, Annotated[tuple[Any, ...], AfterValidator(_options)]] = Field(
         default_factory=dict
     )
@@ -200,6 +205,7 @@ class Campaign:
     classes: int
     space: SearchSpace
     space_definition: dict[str, Any]
+    fidelities: Fidelities
     classics: tuple[Contestant, ...]
 
     @property
@@ -247,12 +253,19 @@ def load_campaign(folder: Path) -> Campaign:
         assert images is not None
         with _at(path, "data"):
             input_shape, classes, checksum = _geometry(images)
-    found, described = read_space(config.space, path, input_shape, classes)
-    with _at(path, "constraints"):
-        found = constrained(found, config.constraints.before_training, folder)
-    if training is not None and (config.hyperparameters or is_python(config.space.name)):
+
+    def shaped(shape: tuple[int, ...]) -> tuple[SearchSpace, dict[str, Any]]:
+        made, described = read_space(config.space, path, shape, classes)
+        with _at(path, "constraints"):
+            made = constrained(made, config.constraints.before_training, folder)
+        if training is None or not (config.hyperparameters or is_python(config.space.name)):
+            return made, described
         check = hyperparameters.check(training, config.hyperparameters, path)
-        found = joint(found, config.hyperparameters, check)
+        return joint(made, config.hyperparameters, check), described
+
+    found, described = shaped(input_shape)
+    with _at(path):
+        fidelities = Fidelities(config.fidelity, input_shape, lambda shape: shaped(shape)[0])
     contestants: dict[str, Contestant] = {}
     for position, entry in enumerate(config.final.classics):
         where = f"final.classics.{position}"
@@ -260,7 +273,7 @@ def load_campaign(folder: Path) -> Campaign:
             raise InputError(f"{path}: {where}: {unknown('classic', entry.name, CLASSICS)}")
         validate_options(CLASSICS[entry.name].function, entry.options, path, where)
         with _at(path, where):
-            made = classic(entry.name, input_shape, classes, **entry.options).inference()
+            made = classic(entry.name, input_shape, classes, **entry.options)
             contestant = Contestant(_label(entry), entry.name, entry.options, made)
             if contestant.label in contestants:
                 raise InputError(f"{contestant.label} is listed twice")
@@ -277,28 +290,17 @@ def load_campaign(folder: Path) -> Campaign:
         classes=classes,
         space=found,
         space_definition=described,
+        fidelities=fidelities,
         classics=tuple(contestants.values()),
     )
     _try_space(campaign)
-    judged = [objective.metric for objective in config.objectives]
-    if config.early_stopping is not None and (len(judged) > 1 or judged[0] not in CURVE):
-        raise InputError(
-            f"{path}: early_stopping: judges by the learning curve of one objective; allowed "
-            f"objectives: {' or '.join(CURVE)}, got {', '.join(judged)}"
-        )
-    for name, given in campaign.searches.items():
-        campaign.searcher(name)
-        most = given.get("max_fidelity", 0)
-        if config.early_stopping is not None and most:
-            raise InputError(
-                f"{path}: early_stopping: the searcher {name} stops trials early by itself; leave "
-                "it out"
-            )
-        if campaign.recipe is not None and most > campaign.recipe.epochs:
-            raise InputError(
-                f"{path}: searcher.max_fidelity: must be at most the epochs of the recipe, "
-                f"{campaign.recipe.epochs}, got {most}"
-            )
+    own, *_ = [campaign.searcher(name) for name in campaign.searches]
+    with _at(path):
+        if config.early_stopping is not None:
+            early_stopping.check(config.objectives, own)
+        fidelities.check(own, training)
+        if config.inherit_weights:
+            inheritance.check(own, config.duplicates, training is not None)
     return campaign
 
 
@@ -437,7 +439,10 @@ def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int, str]:
     Without resizing a pixel: that would take torch, which the driver has no other use for.
     """
     options = validate_options(datasets.DATASETS[config.name], config.options, config.name, "data")
-    side = options.pop("resolution", None)
+    # The folder's pictures are brought to a size one by one, by Pillow; and need not be at all.
+    streamed = config.name == "folder"
+    side = None if streamed else options.pop("resolution", None)
+    options |= {"memory_gb": 0.0} if streamed else {}
     images = datasets.DATASETS[config.name](**options)
     checksum = data.split(images, config.split).checksum
     channels, *sides = images.input_shape

@@ -9,8 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nas.campaigns.objectives import Objective
+from nas.campaigns.objectives import Objective, Objectives
 from nas.configuration import Config
+from nas.errors import InputError
+from nas.searchers import Searcher
+from nas.searchers.multi_fidelity import MultiFidelity
 
 Json = dict[str, Any]
 
@@ -30,6 +33,21 @@ class EarlyStopping(Config):
     name: Literal["median"]
     grace_epochs: Annotated[int, Field(ge=1)] = 1
     min_trials: Annotated[int, Field(ge=1)] = 5
+
+
+def check(objectives: Objectives, searcher: Searcher) -> None:
+    """:class:`InputError` unless trials have a curve to be judged by and nobody else stops them."""
+    judged = [objective.metric for objective in objectives]
+    if len(judged) > 1 or judged[0] not in CURVE:
+        raise InputError(
+            "early_stopping: judges by the learning curve of one objective; allowed objectives: "
+            f"{' or '.join(CURVE)}, got {', '.join(judged)}"
+        )
+    if isinstance(searcher, MultiFidelity):
+        raise InputError(
+            f"early_stopping: the searcher {searcher.name} stops trials early by itself; leave it "
+            "out"
+        )
 
 
 class MedianRule:

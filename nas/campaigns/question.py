@@ -29,6 +29,9 @@ def question(campaign: Campaign) -> dict[str, Any]:
         # Left out for "evaluate", which is what campaigns did before there was a choice.
         **({} if policy == "evaluate" else {"duplicates": policy}),
         **({"early_stopping": stopping.model_dump()} if stopping else {}),
+        # Likewise what is off, and epochs.
+        **({"inherit_weights": True} if campaign.config.inherit_weights else {}),
+        **({} if campaign.fidelities.axis == "epochs" else {"fidelity": campaign.fidelities.axis}),
         **_evaluation(campaign),
         "seed": campaign.config.seed,
     }

@@ -11,9 +11,11 @@ One JSON object a line, in the order of events. Schema 2, every line with ``time
   ``note`` (the searcher's), in the final stage ``label``, which seeds of one architecture share.
   Where the recipe says "reference": ``initialization``, the scheme that this network starts from.
   In the search stage, ``elapsed`` is as of a result, when the searcher was asked.
-  Where the searcher says so: ``fidelity``, the epochs trained in all, and ``continues``, the number
-  of the trial that it goes on with. In the search stage, ``duplicate_of`` is the trial that this
-  one repeats: it has no result of its own, what it was told follows from that trial's.
+  Where the searcher says so: ``fidelity``, the epochs trained in all or what else the campaign
+  counts (:data:`nas.campaigns.fidelity.Axis`), and ``continues``, the number of the trial that it
+  goes on with. Where weights are inherited: ``inherits``, the number of the parent trial. In the
+  search stage, ``duplicate_of`` is the trial that this one repeats: it has no result of its own,
+  what it was told follows from that trial's.
 - ``failure``: an attempt at a trial that is tried again. ``trial``, ``cause``, ``error``,
   ``seconds``, ``epochs``, ``accelerators`` and ``elapsed`` as of a result.
 - ``result``: how it ended. ``trial``, ``status`` ("completed", "failed" or "stopped"), ``metrics``
@@ -94,6 +96,7 @@ class _Ask(_Line):
     elapsed: Amount = 0.0
     fidelity: Annotated[int, Field(ge=1)] | None = None
     continues: Count | None = None
+    inherits: Count | None = None
     duplicate_of: str = ""
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from nas.architecture.graph import Architecture
-from nas.campaigns import stages
+from nas.campaigns import inheritance, stages
 from nas.campaigns.budget import epochs_trained
 from nas.campaigns.checkpoints import Checkpoints
 from nas.campaigns.config import Campaign, load_campaign
@@ -26,11 +26,21 @@ from nas.campaigns.question import check_same, question
 from nas.campaigns.records import SCHEMA, History, Record, RecordLog
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.simulated import SimulatedCluster, timed
-from nas.campaigns.trial import CampaignError, Cause, Engine, Json, Outcome, Trial, Update
+from nas.campaigns.trial import (
+    CampaignError,
+    Cause,
+    Engine,
+    Json,
+    Outcome,
+    Shared,
+    Trial,
+    Update,
+    failure,
+)
 from nas.classics import CLASSICS, classic
 from nas.errors import InputError
 from nas.spaces.constraints import rejections
-from nas.training.data import held_out, search_data
+from nas.training.data import DataConfig, held_out, search_data
 from nas.training.recipe import Recipe
 
 EVALUATOR = "nas.evaluators.training:evaluate"
@@ -192,18 +202,23 @@ class Runner:
 
     def next(self) -> Trial | None:
         """The next trial: one that an earlier run left unfinished, of a search, or a final one."""
-        ask = self._again.popleft() if self._again else self._search() or self._final()
-        if ask is None:
-            return None
-        self._running.add(ask["trial"])
-        self.status.running = len(self._running)
-        return Trial(
-            ask["trial"],
-            self._payload(ask),
-            self._checkpoint(ask),
-            self._keeps(ask),
-            self._shared(ask),
-        )
+        while ask := self._again.popleft() if self._again else self._search() or self._final():
+            self._running.add(ask["trial"])
+            self.status.running = len(self._running)
+            try:
+                payload = self._payload(ask)
+            except InputError as error:  # there is no such network for so low a resolution
+                self.done(ask["trial"], failure(str(error)))
+                continue
+            own, checkpoint = self.checkpoints.find(ask["trial"]), self._checkpoint(ask)
+            if "inherits" in ask:
+                payload["inherit"] = own is None and checkpoint is not None
+                if checkpoint is None and self.progress is not None:
+                    gone = f"the weights of {stages.parent(ask)} are gone"
+                    self.progress.line(f"{ask['trial']}: {gone}; it starts from new ones")
+            shared = self._shared(payload)
+            return Trial(ask["trial"], payload, checkpoint, self._keeps(ask), shared)
+        return None
 
     def update(self, trial: str, update: Update) -> bool:
         """Keeps the state of a trial under way, so that it need not start anew after a crash.
@@ -251,6 +266,8 @@ class Runner:
         if "continues" in ask:
             self.checkpoints.discard(stages.trial_name(ask["search"], ask["continues"]))
         self._tell(result)
+        if self._campaign.config.inherit_weights:
+            inheritance.forget(self.checkpoints, self._history.results, self._parents())
         if self.progress is not None:
             self.progress.trial(ask, result)
         self._give_up_if_nothing_works(outcome)
@@ -376,7 +393,10 @@ class Runner:
             "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
             "threads": engine.cpus_per_trial,
             "test": test,
-            "epochs": ask.get("fidelity"),
+            "epochs": None,
+            **self._campaign.fidelities.request(
+                ask.get("fidelity"), ask.get("genotype", {}), self._campaign.data
+            ),
             "latency": self._latency(ask),
         }
 
@@ -390,27 +410,44 @@ class Runner:
     def _checkpoint(self, ask: Record) -> Path | None:
         """Where a trial goes on from: its own state, after a crash, or the trial it continues.
 
-        Without either it starts anew, which takes longer and comes to the same.
+        Without either it starts anew, which takes longer and comes to the same. Where weights are
+        inherited it may also be the parent's; without that it starts anew, from other weights.
         """
         found = self.checkpoints.find(ask["trial"])
-        if found is None and "continues" in ask:
+        if found is None and "continues" in ask and self._campaign.fidelities.continued:
             found = self.checkpoints.find(stages.trial_name(ask["search"], ask["continues"]))
+        if found is None and "inherits" in ask:
+            found = self.checkpoints.find(stages.parent(ask))
         return found
 
-    def _shared(self, ask: Record) -> dict[str, Callable[[], Any]]:
+    def _shared(self, payload: Json) -> dict[str, Shared]:
         """What the trial is given of the data set: in a search, no image of the test part."""
-        config = self._campaign.data
-        if config is None:
+        if self._campaign.data is None:
             return {}
-        parts: dict[str, Callable[[], Any]] = {"search_data": partial(search_data, config)}
-        if ask["stage"] == "final":
-            parts["test_data"] = partial(held_out, config)
-        return parts
+        config = DataConfig.model_validate(payload["data"])  # of the trial's own resolution
+        loaders: dict[str, Callable[[DataConfig], Any]] = {"search_data": search_data}
+        if payload["test"]:
+            loaders["test_data"] = held_out
+        described = config.model_dump_json()
+        return {
+            name: Shared(f"{name} {described}", partial(load, config))
+            for name, load in loaders.items()
+        }
+
+    def _parents(self) -> set[str]:
+        """The trials whose weights may still be asked for."""
+        waiting = [*(self._history.asks[trial] for trial in self._running), *self._again]
+        children = {stages.parent(ask) for ask in waiting if "inherits" in ask}
+        return children.union(*(search.parents for search in self._searches.values()))
 
     def _keeps(self, ask: Record) -> bool:
-        """Whether another trial may continue this one."""
-        recipe = self._campaign.recipe
-        return recipe is not None and ask.get("fidelity", recipe.epochs) < recipe.epochs
+        """Whether another trial may continue this one, or inherit its weights."""
+        recipe, fidelities = self._campaign.recipe, self._campaign.fidelities
+        if self._campaign.config.inherit_weights:
+            return ask.get("search") == self._campaign.config.searcher.name
+        if recipe is None or not fidelities.continued:
+            return False
+        return bool(ask.get("fidelity", recipe.epochs) < recipe.epochs)
 
     def _tried_again(self, ask: Record, outcome: Outcome) -> bool:
         """Whether a trial that was lost with its worker is put in line once more."""
@@ -418,16 +455,16 @@ class Runner:
         tries = len(self._history.failures.get(trial, ()))
         if outcome.cause != "worker_died" or tries >= self._campaign.config.engine.retries:
             return False
-        failure = self._log.append(
+        lost = self._log.append(
             "failure",
             trial=trial,
             error=outcome.error,
             cause=outcome.cause,
             **self._spent(ask, outcome),
         )
-        self._history.add(failure)
+        self._history.add(lost)
         if (search := self._searches.get(ask.get("search", ""))) is not None:
-            search.spending.lost(failure)
+            search.spending.lost(lost)
         self._again.append(ask)
         if self.progress is not None:
             self.progress.line(f"{trial}: its worker died; it is tried again")
@@ -435,7 +472,7 @@ class Runner:
 
     def _continued(self, ask: Record) -> int | None:
         """The epochs that the trial goes on from."""
-        if "continues" not in ask:
+        if "continues" not in ask or not self._campaign.fidelities.continued:
             return None
         before = stages.trial_name(ask["search"], ask["continues"])
         epochs: int = self._history.asks[before]["fidelity"]
@@ -450,7 +487,7 @@ class Runner:
         if "genotype" in ask:
             return self._campaign.space.decode(ask["genotype"])
         shape, classes = self._campaign.input_shape, self._campaign.classes
-        return classic(ask["classic"], shape, classes, **ask["options"]).inference()
+        return classic(ask["classic"], shape, classes, **ask["options"])
 
     def _judged(self, ask: Record, outcome: Outcome) -> Outcome:
         """A trial has only completed if it has a number for every objective."""

@@ -34,10 +34,10 @@ class SerialEngine:
     def _carried_out(self, trial: Trial, source: Source) -> Outcome:
         started = time.monotonic()
         checkpoint = trial.checkpoint.read_bytes() if trial.checkpoint is not None else None
-        for name, load in trial.shared.items():
-            if name not in self._shared:
-                self._shared[name] = load()
-        given = {**trial.payload, **{name: self._shared[name] for name in trial.shared}}
+        for key, load in trial.shared.values():
+            if key not in self._shared:
+                self._shared[key] = load()
+        given = {**trial.payload, **{n: self._shared[key] for n, (key, _) in trial.shared.items()}}
         with closing(carry_out(self._evaluator, given, checkpoint, trial.keep)) as events:
             for event in events:
                 if isinstance(event, Outcome):

@@ -259,6 +259,7 @@ def _row(job: Job, trainer: Trainer) -> Row:
         "train_seconds": sum(epoch["train_seconds"] for epoch in curve),
         "evaluation_seconds": sum(epoch["evaluation_seconds"] for epoch in curve),
         "precision": trainer.precision,
+        "pipeline": job.images.train.pipeline,
         "device": job.device,
         "threads": torch.get_num_threads(),
         "environment": environment(),

@@ -14,6 +14,7 @@ from nas.campaigns.objectives import Front, best_first, minimised
 from nas.campaigns.records import Record
 from nas.errors import InputError
 from nas.searchers import Observation, Proposal
+from nas.searchers.population import Evolution
 from nas.spaces.search_space import recipe_choices
 
 
@@ -63,6 +64,8 @@ class Search:
             return None
         self.asked += 1
         further = {"fidelity": proposal.fidelity, "continues": proposal.continues}
+        if self._campaign.config.inherit_weights:
+            further["inherits"] = proposal.note.get("parent")
         return {
             "trial": trial_name(self.name, self.asked - 1),
             "stage": "search",
@@ -137,6 +140,13 @@ class Search:
         return self._rule is not None and self._rule.stops(self._curve(curve))
 
     @property
+    def parents(self) -> set[str]:
+        """The trials that a later one may inherit from."""
+        if not (self._campaign.config.inherit_weights and isinstance(self._searcher, Evolution)):
+            return set()
+        return {trial_name(self.name, alive.trial_id) for alive in self._searcher.population}
+
+    @property
     def note(self) -> str | None:
         """What to say of a search that ended before its budget was spent."""
         if not self._duplicates.stuck:
@@ -169,6 +179,11 @@ class Search:
 def trial_name(search: str, number: int) -> str:
     """The id of a search's trial, from the searcher's number for it."""
     return f"{search}-{number:04d}"
+
+
+def parent(ask: Record) -> str:
+    """The trial whose weights one inherits."""
+    return trial_name(ask["search"], ask["inherits"])
 
 
 def _training_seed(campaign: Campaign) -> int:

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from nas.registry import resolve
 
@@ -36,6 +36,18 @@ class CampaignError(RuntimeError):
     """
 
 
+class Shared(NamedTuple):
+    """Data that trials share, too large to send with each.
+
+    Attributes:
+        key: what is the same has the same key.
+        load: gives the data; the engine calls it once a key.
+    """
+
+    key: str
+    load: Callable[[], Any]
+
+
 @dataclass(frozen=True)
 class Trial:
     """One trial to carry out.
@@ -45,16 +57,14 @@ class Trial:
         payload: what the evaluator is called with (plain JSON).
         checkpoint: the file it goes on from.
         keep: whether another trial may go on with it, so that its last state is wanted.
-        shared: what the evaluator gets beside the payload, by name: data too large to send with
-            every trial. The engine calls a name's loader once and gives what it returned to all
-            trials that have the name, and to no other.
+        shared: what the evaluator gets beside the payload, by name; other trials do not get it.
     """
 
     id: str
     payload: Json
     checkpoint: Path | None = None
     keep: bool = False
-    shared: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    shared: Mapping[str, Shared] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -156,11 +156,16 @@ class _Worker(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any]) -> None:
         node = ray.get_runtime_context().get_node_id()
         self._name = f"{socket.gethostname()}/{node[:8]}/{os.getpid()}"
+        self._shared: dict[ray.ObjectRef, Any] = {}
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         work = json.loads(new_config["work"])
-        shared = {name: ray.get(held) for name, held in new_config["shared"].items()}
+        # The same objects from trial to trial: what lies in a GPU's memory is theirs.
+        for held in new_config["shared"].values():
+            if held not in self._shared:
+                self._shared[held] = ray.get(held)
+        shared = {name: self._shared[held] for name, held in new_config["shared"].items()}
         self._events = carry_out(
             work["evaluator"],
             {**work["payload"], **shared},
@@ -236,14 +241,14 @@ class _Bridge:
         self._ids[tune_id] = given.id
         work = {"evaluator": self._evaluator, "payload": given.payload, "keep": given.keep}
         checkpoint = given.checkpoint.read_bytes() if given.checkpoint is not None else None
-        shared = {name: self._shared[name] for name in given.shared}
+        shared = {name: self._shared[key] for name, (key, _) in given.shared.items()}
         return {"work": json.dumps(work), "checkpoint": checkpoint, "shared": shared}
 
     def _next(self) -> trials.Trial | None:
         given = self._source.next()
-        for name, load in ({} if given is None else given.shared).items():
-            if name not in self._shared:
-                self._shared[name] = ray.put(load())
+        for key, load in ({} if given is None else given.shared).values():
+            if key not in self._shared:
+                self._shared[key] = ray.put(load())
         return given
 
     def start(self, trial: Trial) -> None:

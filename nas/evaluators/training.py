@@ -4,6 +4,7 @@ import io
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import torch
@@ -21,6 +22,7 @@ from nas.training.data import Part, SearchData
 from nas.training.hardware import device_name
 from nas.training.latency import measure_latency
 from nas.training.loop import Trainer, measure
+from nas.training.transfer import Start
 
 SOURCE = "training request"
 
@@ -38,8 +40,12 @@ class Request(Config):
     with this network's own scheme where it says "reference"; ``threads`` are the CPU cores that
     the trial has; ``test`` asks for what goes into the final table too,
     the test accuracy and fvcore's counts, which only the final stage does. ``epochs`` is where to
-    stop, if before the recipe's end; its schedules stay those of all its epochs. ``latency`` asks
-    for it to be measured first.
+    stop, if before the recipe's end; its schedules stay those of all its epochs. ``train_percent``
+    are how many of the training images there are to train on, of every class. ``latency`` asks for
+    it to be measured first. ``inherit`` says that
+    the checkpoint is another network's, whose weights this one starts from where names and shapes
+    agree (weight inheritance: Real et al. 2017, arXiv:1703.01041); false, that it would be, if
+    those were not gone, or if this training had not got further.
     """
 
     architecture: str
@@ -51,6 +57,8 @@ class Request(Config):
     test: bool = False
     epochs: Annotated[int, Field(ge=1)] | None = None
     latency: LatencyRequest | None = None
+    train_percent: Annotated[int, Field(ge=1, le=100)] = 100
+    inherit: bool | None = None
 
 
 def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
@@ -59,7 +67,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     Args:
         request: the fields of a :class:`Request`; beside them ``search_data`` and ``test_data``,
             what its ``data`` describes, if that is loaded already.
-        checkpoint: of a training with the same request, ``epochs`` apart.
+        checkpoint: of a training with the same request, ``epochs`` apart, unless it says
+            ``inherit``.
 
     Yields after every epoch the fields of :class:`nas.training.loop.Epoch`.
 
@@ -67,8 +76,10 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     the last epoch, ``epochs``, ``epochs_before`` (those of the checkpoint), ``train_seconds``,
     ``evaluation_seconds``, ``curve`` (an entry an epoch, from the first), ``device`` and
     ``precision`` (what "auto" became), ``device_name`` (its model), ``host`` (the machine),
-    ``data_checksum`` (the split's), and if asked for, what
-    :func:`nas.training.latency.measure_latency` tells.
+    ``data_checksum`` (the split's), ``train_images`` (how many), ``pipeline`` ("resident" on the
+    device, or "streamed"), and if asked for, what :func:`nas.training.latency.measure_latency`
+    tells.
+    If it says whether to ``inherit``: ``inherited_params``, how many parameters came over.
     Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
     ``fvcore_uncounted`` (the operators that it does not count).
 
@@ -89,17 +100,24 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     device = resolve_device(trial.device, f"{SOURCE}: device")
     architecture = Architecture.from_json(trial.architecture)
     images = loaded or data.search_data(data_config)
+    if trial.train_percent < 100:
+        images = _part_of_training(images, trial.train_percent, data_config.split.seed)
     check_fit(architecture, images)
     torch.set_num_threads(trial.threads)
     latency = {}
     if trial.latency is not None:
         with torch.random.fork_rng(devices=[]):
             latency = measure_latency(compile(architecture), images.input_shape, device)
-        if checkpoint is None:
+        if checkpoint is None or trial.inherit:
             _check_latency(latency, trial.latency.limit)
-    trainer = Trainer(lambda: compile(architecture), images, how, trial.seed, device)
+    state = start = None
     if checkpoint is not None:
         state = torch.load(io.BytesIO(checkpoint), map_location=device, weights_only=True)
+    if state is not None and trial.inherit:
+        weights = (state["average"] or state)["network"]
+        start, state = Start(weights, source="the parent", required=False), None
+    trainer = Trainer(lambda: compile(architecture), images, how, trial.seed, device, start)
+    if state is not None:
         trainer.load_state_dict(state)
     before = len(trainer.curve)
 
@@ -129,8 +147,12 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         "host": platform.node(),
         "precision": result.precision,
         "data_checksum": images.checksum,
+        "train_images": len(images.train.labels),
+        "pipeline": images.train.pipeline,
         **latency,
     }
+    if trial.inherit is not None:
+        observation["inherited_params"] = trainer.inherited_params
     if trial.test:
         counted = reference_cost(architecture)
         observation["fvcore"] = counted.cost._asdict()
@@ -139,6 +161,10 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
             result.network, tested or data.held_out(data_config), images
         )
     return observation
+
+
+# Remembered, so that a device holds the images of a fidelity once.
+_part_of_training = lru_cache(maxsize=4)(data.part_of_training)
 
 
 def _check_latency(measured: Mapping[str, Any], limit: float | None) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from nas.analysis.check import check
 from nas.analysis.table import campaign_table
-from nas.campaigns.early_stopping import MedianRule, reached, values
+from nas.campaigns.early_stopping import MedianRule, points, reached
+from nas.campaigns.objectives import Objective
 from nas.campaigns.records import read_records
 from nas.campaigns.runner import run
 from nas.errors import InputError
@@ -61,7 +62,7 @@ def test_what_a_stopped_trial_has_reached() -> None:
              {"epoch": 2, "loss": None, "train_seconds": 2.0}]  # fmt: skip
     expected = {"loss": None, "train_seconds": 3.5, "epochs": 2, "curve": curve}
     assert reached(curve) == expected
-    assert values(curve, "loss") == [2.0, -np.inf]
+    assert points(curve, Objective(metric="loss", direction="maximize")) == [2.0, -np.inf]
 
 
 def results(folder: Path) -> dict[str, dict[str, Any]]:

@@ -12,9 +12,9 @@ import torch
 from nas.campaigns.records import read_records
 from nas.campaigns.runner import run
 from nas.campaigns.serial import SerialEngine
-from nas.campaigns.trial import Engine, Outcome, Trial, Update
+from nas.campaigns.trial import Engine, Outcome, Shared, Trial, Update
+from nas.training.batches import resident
 from nas.training.data import Part
-from nas.training.loop import on_device
 from tests.campaigns import toy
 
 HERE = "tests.campaigns.test_shared"
@@ -35,7 +35,11 @@ class Sharing:
     def __init__(self) -> None:
         self.loads: list[int] = []
         self.left = [
-            Trial(str(n), {"n": n}, shared={f"part{k}": self.loader(k) for k in range(n % 3)})
+            Trial(
+                str(n),
+                {"n": n},
+                shared={f"part{k}": Shared(str(k), self.loader(k)) for k in range(n % 3)},
+            )
             for n in range(6)
         ]
         self.outcomes: dict[str, Outcome] = {}
@@ -108,5 +112,5 @@ def test_read_only_images_are_taken_without_a_copy_and_without_a_warning() -> No
     labels = np.zeros(2, np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found, _ = on_device(Part(images, labels), torch.device("cpu"))
+        found, _ = resident(Part(images, labels), torch.device("cpu"))
     assert found.data_ptr() == images.ctypes.data

@@ -116,6 +116,7 @@ def test_data_that_are_loaded_already_are_taken(monkeypatch: pytest.MonkeyPatch)
         ({"recipe": {"preset": "none"}}, "training request: recipe.preset: unknown preset"),
         ({"device": "tpu"}, "training request: device: "),
         ({"threads": 0}, "training request: threads: "),
+        ({"train_percent": 0}, "training request: train_percent: "),
         ({"sead": 1}, r"unknown key 'sead' \(did you mean 'seed'\?\)"),
     ],
 )
@@ -132,6 +133,56 @@ def test_auxiliary_heads_are_trained_with_the_network() -> None:
     )
     assert with_heads["train_loss"] > alone["train_loss"]
     assert with_heads["validation_accuracy"] > 0.9
+
+
+def plain(kernel: int) -> str:
+    g = Builder((1, 8, 8))
+    x = g.relu(g.conv(g.input, 4, kernel=kernel, padding="same"))
+    architecture: Architecture = g.build(g.linear(g.flatten(x), 10))
+    return architecture.to_json()
+
+
+@pytest.mark.parametrize("average", [None, 0.9])
+def test_a_child_starts_from_the_weights_that_its_parent_was_judged_by(
+    average: float | None,
+) -> None:
+    recipe = {"preset": "quick", "epochs": 2, "augment": [], "weight_average": average}
+    still = {**recipe, "epochs": 1, "learning_rate": 1e-12, "weight_decay": 0.0}
+    states: list[bytes] = []
+    parent = complete(
+        evaluate(request(architecture=plain(3), recipe=recipe)),
+        lambda progress: states.append(progress.save()),
+    )
+    child = complete(
+        evaluate(request(architecture=plain(3), recipe=still, inherit=True), states[-1])
+    )
+    assert child["validation_loss"] == pytest.approx(parent["validation_loss"], rel=1e-5)
+    assert child["inherited_params"] == 4 * 9 + 4 + 256 * 10 + 10
+    assert (child["epochs"], child["epochs_before"]) == (1, 0)
+    unlike = complete(
+        evaluate(request(architecture=plain(5), recipe=still, inherit=True), states[-1]),
+        lambda progress: states.append(progress.save()),
+    )
+    assert unlike["inherited_params"] == 4 + 256 * 10 + 10  # all but the kernel
+    # Interrupted, it goes on from its own state, and knows what it began with.
+    further = request(architecture=plain(5), recipe=still, inherit=False)
+    resumed = complete(evaluate(further, states[-1]))
+    assert (resumed["epochs_before"], resumed["inherited_params"]) == (1, 2574)
+    anew = complete(evaluate(further))
+    assert (anew["epochs_before"], anew["inherited_params"]) == (0, 0)
+    assert anew["validation_loss"] > 1.5 * parent["validation_loss"]
+
+
+def test_a_part_of_the_training_images_is_trained_on() -> None:
+    recipe = {"preset": "quick", "epochs": 1, "warmup_epochs": 0.5}
+    whole, full, fifth = (
+        complete(evaluate(request(recipe=recipe, **changes)))
+        for changes in ({}, {"train_percent": 100}, {"train_percent": 20})
+    )
+    assert without_seconds(whole) == without_seconds(full)
+    assert (whole["train_images"], fifth["train_images"]) == (1078, 219)
+    assert whole["data_checksum"] == fifth["data_checksum"]
+    assert whole["validation_loss"] < fifth["validation_loss"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

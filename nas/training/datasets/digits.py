@@ -4,7 +4,8 @@ from functools import cache
 
 import numpy as np
 
-from nas.training.datasets.images import Images, Integers, Pixels, Resolution, resize
+from nas.training.datasets.images import Images, Resolution, resize
+from nas.training.datasets.stored import Integers, Pixels
 
 
 def digits(*, resolution: Resolution = None) -> Images:
