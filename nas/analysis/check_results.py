@@ -55,6 +55,9 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
         if not (is_number(before) and (not is_number(after) or 0 <= before <= after)):
             text = f"{trial}: epochs_before: {json.dumps(before)}, expected at most its epochs"
             yield Fault(line, text)
+        if is_number(after) and result.get("epochs", 0) > after:
+            text = f"{trial}: epochs: {result['epochs']} charged, expected at most {after}"
+            yield Fault(line, text)
         yield from _latency(line, ask, metrics, part_of(question, "constraints"))
         if "fvcore" in metrics:
             yield from differing(line, f"{trial}: fvcore", metrics["fvcore"], ask["cost"])

@@ -186,7 +186,6 @@ class Runner:
         self._on_gpu = bool(gpus())  # whether the last trial that told was
         self._failed_first: Counter[str] | None = Counter()
         self.status = Status(None, objectives=campaign.config.objectives)
-        self._clock, self._started, self._elapsed_before = clock, clock(), 0.0
         if log.records:
             self._replay()
         else:
@@ -198,6 +197,7 @@ class Runner:
             )
         self._again = deque(self._history.unfinished())
         self._elapsed_before = self._history.elapsed
+        self._clock, self._started = clock, clock()
         self._estimate()
 
     def next(self) -> Trial | None:
@@ -268,6 +268,7 @@ class Runner:
         self._tell(result)
         if self._campaign.config.inherit_weights:
             inheritance.forget(self.checkpoints, self._history.results, self._parents())
+        self._estimate()
         if self.progress is not None:
             self.progress.trial(ask, result)
         self._give_up_if_nothing_works(outcome)
@@ -347,7 +348,7 @@ class Runner:
             fields += stages.finalists(self._campaign, list(self._searches.values()))
             given_out = {ask["trial"] for ask in self._history.evaluated}
             self.status.total = len(given_out | {each["trial"] for each in fields})
-            self.status.estimated, self.status.budget = False, ""
+            self.status.estimated = False
         return next((self._ask(each) for each in fields if each["trial"] not in asks), None)
 
     def _ask(self, fields: Mapping[str, Any]) -> Record:
@@ -518,24 +519,20 @@ class Runner:
             status.best = self._campaign.config.objectives[0].flipped(values[0])
             status.best_trial = best["trial"]
             status.front = len(own.front)
-        self._estimate()
 
     def _estimate(self) -> None:
         """How many trials there will be, and which limit the search under way is nearest to."""
-        elapsed, final = self._elapsed(), self._campaign.config.final
+        elapsed, status = self._elapsed(), self.status
         searches = list(self._searches.values())
         going_on = [search for search in searches if not search.is_over(elapsed)]
-        if not going_on:
-            return  # the final stage counts
-        first, *others = (search.spending.expected_trials(elapsed) for search in searches)
-        expected = [first, *(first if other is None else other for other in others)]
-        to_retrain = len(self._campaign.classics) + final.top + len(others) * final.top_random
-        status = self.status
-        status.budget = f"{going_on[0].name}: {going_on[0].spending.tightest(elapsed)}"
-        status.estimated = set(self._campaign.config.budget.limits) != {"trials"}
-        known = [count for count in expected if count is not None]
-        total = sum(known) + to_retrain * len(final.seeds)
-        status.total = max(total, status.done) if len(known) == len(expected) else None
+        status.budget = ""
+        if going_on:
+            status.budget = f"{going_on[0].name}: {going_on[0].spending.tightest(elapsed)}"
+            status.estimated = set(self._campaign.config.budget.limits) != {"trials"}
+        if going_on or status.total is None:  # after that, the final stage counts
+            status.total = stages.expected_trials(self._campaign, searches, elapsed)
+        if status.total is not None:
+            status.total = max(status.total, status.done + status.running)
 
     def _elapsed(self) -> float:
         """Seconds that runs of the campaign have taken up to now."""

@@ -216,6 +216,21 @@ def finalists(campaign: Campaign, searches: Sequence[Search]) -> Iterator[dict[s
             yield from _with_each_seed(campaign, ask["trial"], search.kind, what)
 
 
+def expected_trials(campaign: Campaign, searches: Sequence[Search], elapsed: float) -> int | None:
+    """How many trials the campaign will have given out in the end; None: nobody knows yet.
+
+    A search that has not begun is taken to be as long as the campaign's own; the final stage, to
+    find as many architectures as it may retrain.
+    """
+    first, *others = (search.spending.expected_trials(elapsed) for search in searches)
+    if first is None:
+        return None
+    final, baselines = campaign.config.final, len(others)
+    to_retrain = len(campaign.classics) + final.top + baselines * final.top_random
+    searched = first + sum(first if other is None else other for other in others)
+    return searched + to_retrain * len(final.seeds)
+
+
 def _with_each_seed(
     campaign: Campaign, label: str, kind: str, what: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:

@@ -204,3 +204,6 @@ def test_a_campaign_of_hours_alone_ends_says_what_limits_it_and_is_sound(tmp_pat
     assert "each search up to hours 0.0001; engine serial" in log
     assert "trials an hour" in log
     assert check(folder, replay=True, console=Console(quiet=True)).problems == []
+    ended = sum(r["type"] == "result" for r in read_records(folder))
+    run(folder, evaluator=f"{toy.HERE}:evaluate")
+    assert f"going on after {ended} of {ended} trials" in (folder / "run.log").read_text()
