@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from nas.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nas.architecture.graph import Architecture
     from nas.spaces.cell_graph import CellGraph
     from nas.spaces.search_space import Genotype, SearchSpace
@@ -107,10 +109,14 @@ def _parser() -> argparse.ArgumentParser:
     new.set_defaults(command=_new)
 
     table = commands.add_parser("table", help="print a campaign's table, classics beside the found")
-    table.add_argument("folder", type=Path)
-    table.add_argument("--all", action="store_true", help="add the trials that were not retrained")
-    _add_format(table)
+    table.add_argument("folders", type=Path, nargs=1, metavar="FOLDER")
+    _add_rows(table)
     table.set_defaults(command=_table)
+
+    compare = commands.add_parser("compare", help="print several campaigns' rows in one table")
+    compare.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    _add_rows(compare)
+    compare.set_defaults(command=_table)
 
     check = commands.add_parser(
         "check", help="verify a campaign's folder; exits with 1 if it fails"
@@ -122,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_check)
 
     classics = commands.add_parser("classics", help="list the classic architectures")
-    _add_format(classics)
+    _add_form(classics)
     classics.set_defaults(command=_classics)
 
     cost = commands.add_parser("cost", help="count parameters, MACs, FLOPs and activations")
@@ -200,8 +206,30 @@ def _whole(low: int) -> Callable[[str], int]:
     return parse
 
 
-def _add_format(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--format", default="text", help="text, csv, markdown or latex")
+def _add_form(command: argparse.ArgumentParser) -> None:
+    """Of a table: which rows and columns, in what order and form."""
+    command.add_argument("--where", metavar="CONDITION",
+                         help="which rows: 'macs < 1e6 and \"resnet\" in name'")  # fmt: skip
+    command.add_argument("--sort", metavar="COLUMNS", help="as macs,test_accuracy:desc")
+    command.add_argument("--columns", help="which, joined by commas, or all")
+    command.add_argument(
+        "--format",
+        help="text, csv, markdown, latex, json or parquet; default: by --out's ending, or text",
+    )
+    command.add_argument("--out", type=Path, metavar="FILE", help="default: printed")
+
+
+def _add_rows(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--all", action="store_true", help="add the trials that were not retrained"
+    )
+    command.add_argument("--per-seed", action="store_true",
+                         help="a row a network in place of an architecture")  # fmt: skip
+    command.add_argument("--by", default="validation_accuracy", metavar="ACCURACY",
+                         help="of rank and Pareto front; default: %(default)s")  # fmt: skip
+    command.add_argument("--cost", default="macs",
+                         help="of the Pareto front; default: %(default)s")  # fmt: skip
+    _add_form(command)
 
 
 def _add_architecture(command: argparse.ArgumentParser) -> None:
@@ -266,9 +294,28 @@ def _new(arguments: argparse.Namespace) -> None:
 
 
 def _table(arguments: argparse.Namespace) -> None:
-    from nas.analysis.table import campaign_table, render
+    from nas.analysis.table import campaign_table
 
-    print(render(campaign_table(arguments.folder, arguments.all), arguments.format))
+    table = campaign_table(
+        arguments.folders,
+        arguments.all,
+        per_seed=arguments.per_seed,
+        by=arguments.by,
+        cost=arguments.cost,
+    )
+    _print_table(table, arguments)
+
+
+def _print_table(table: pd.DataFrame, arguments: argparse.Namespace) -> None:
+    from nas.analysis import select
+    from nas.analysis.render import write
+
+    columns = None if arguments.columns is None else select.columns(table, arguments.columns)
+    if arguments.where is not None:
+        table = select.where(table, arguments.where)
+    if arguments.sort is not None:
+        table = select.sort(table, arguments.sort)
+    print(write(table, arguments.format, arguments.out, columns))
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -284,9 +331,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _classics(arguments: argparse.Namespace) -> None:
-    from nas.analysis.table import classics_table, render
+    from nas.analysis.catalogue import classics_table
 
-    print(render(classics_table(), arguments.format))
+    _print_table(classics_table(), arguments)
 
 
 def _cost(arguments: argparse.Namespace) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +23,25 @@ COLUMNS = {
     "number": ("Int64", "the searcher's number for it; likewise"),
     "label": ("str", "final stage: what the seeds of one architecture share, the trial that found "
                      "it or the classic's name; search stage: the trial"),
-    "seed": ("uint64", "of its training"),
+    "seed": ("UInt64", "of its training"),
     "fidelity": ("Int64", "epochs that the searcher asked for; empty: all of the recipe"),
     "status": ("str", "completed, failed, unfinished (asked, no result yet) or duplicate (its "
                       "result is that of duplicate_of; it spent no budget)"),
     "cause": ("str", "of a failure: error, out_of_memory, diverged, time_limit or worker_died"),
     "error": ("str", "of a failure: the last traceback"),
-    "attempts": ("int64", "how often it was begun, once more for each worker that died"),
+    "attempts": ("Int64", "how often it was begun, once more for each worker that died"),
     "fingerprint": ("str", "of the architecture: equal for isomorphic ones"),
-    "params": ("int64", "trainable parameters"),
-    "macs": ("int64", "multiply-accumulates, batch 1, by the analytic rule"),
-    "flops": ("int64", "what fvcore totals; where it has not counted, by the equal analytic rule"),
-    "activations": ("int64", "elements that convolution and linear layers put out"),
+    "params": ("Int64", "trainable parameters"),
+    "macs": ("Int64", "multiply-accumulates, batch 1, by the analytic rule"),
+    "flops": ("Int64", "what fvcore totals; where it has not counted, by the equal analytic rule"),
+    "activations": ("Int64", "elements that convolution and linear layers put out"),
     "latency_ms": ("float64", "where the evaluator measured it"),
-    "validation_accuracy": ("float64", "after its last epoch; of a table, in the table's unit"),
-    "test_accuracy": ("float64", "final stage alone; likewise"),
+    "validation_accuracy": ("float64", "a fraction, after its last epoch"),
+    "test_accuracy": ("float64", "a fraction; final stage alone"),
     "validation_loss": ("float64", "mean cross entropy in nats"),
     "train_loss": ("float64", "as it was minimised, of the last epoch"),
     "epochs": ("Int64", "trained in all, those of the trial that it continues included"),
+    "epochs_before": ("Int64", "of these, those of the trial that it continues"),
     "train_seconds": ("float64", "in training steps, those of the trial it continues included"),
     "seconds": ("float64", "wall time in the worker"),
     "asked_s": ("float64", "when it was given out, in seconds since the campaign's first record"),
@@ -47,11 +50,18 @@ COLUMNS = {
     "parent": ("str", "the trial that it was mutated from, where the searcher tells"),
     "recipe": ("str", "what was searched of the recipe with it, as JSON; empty: nothing"),
 }  # fmt: skip
-"""The columns of :func:`trials`: dtype and meaning. What is not known is NaN (NA in "Int64")."""
+"""The columns of :func:`trials`: dtype and meaning. What is not known, or is no
+value of its dtype in the records, is empty: NaN, or NA of "Int64"."""
+
+_METRICS = (
+    "latency_ms", "validation_accuracy", "test_accuracy", "validation_loss", "train_loss", "epochs",
+    "epochs_before", "train_seconds",
+)  # fmt: skip
+"""The columns that are the evaluator's to tell."""
 
 CURVE_COLUMNS = {
     "trial": ("str", "its id"),
-    "epoch": ("int64", "from 1; of a continued trial, those before it included"),
+    "epoch": ("Int64", "from 1; of a continued trial, those before it included"),
     "train_loss": ("float64", "as it was minimised: augmented, smoothed, in training mode"),
     "validation_loss": ("float64", "mean cross entropy in nats"),
     "validation_accuracy": ("float64", "a fraction"),
@@ -82,24 +92,34 @@ def curves(folder: Path | str) -> pd.DataFrame:
     rows = [
         {"trial": trial, **point}
         for trial, result in history.results.items()
-        for point in result["metrics"].get("curve", [])
+        for point in result["metrics"].get("curve") or []
     ]
     return _frame(rows, CURVE_COLUMNS)
 
 
 def recorded(folder: Path | str) -> tuple[list[Record], History]:
-    """The records of a campaign, and its trials.
+    """The records of a campaign, and its trials: to be read, not to be changed.
 
-    Raises :class:`InputError` where there are none or they are corrupt.
+    The same as before while the file is. Raises :class:`InputError` where there are none or they
+    are corrupt.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder")
+    path = folder / "records.jsonl"
+    state = path.stat() if path.exists() else None
+    if state is not None:
+        records, history = _read(folder, state.st_mtime_ns, state.st_size)
+        if records:
+            return records, history
+    if (folder / "row.json").exists():
+        raise InputError(f"{folder}: holds one training, no campaign; see its row.json")
+    raise InputError(f"{folder}: no records yet; run the campaign: nas run {folder}")
+
+
+@lru_cache(maxsize=2)  # ten thousand trials take seconds to read, and a report asks many times
+def _read(folder: Path, modified: int, size: int) -> tuple[list[Record], History]:
     records = read_records(folder)
-    if not records:
-        if (folder / "row.json").exists():
-            raise InputError(f"{folder}: holds one training, no campaign; see its row.json")
-        raise InputError(f"{folder}: no records yet; run the campaign: nas run {folder}")
     return records, History(folder, records)
 
 
@@ -116,11 +136,12 @@ def _row(history: History, ask: Record, start: float | None) -> dict[str, Any]:
     waiting = "duplicate" if "duplicate_of" in ask else "unfinished"
     parent = ask.get("note", {}).get("parent")
     failures = len(history.failures.get(trial, ()))
+    counted = metrics.get("fvcore")
     return {
-        **metrics,
+        **{name: metrics.get(name) for name in _METRICS},
         **ask,
         **ask["cost"],
-        "flops": metrics.get("fvcore", ask["cost"])["flops"],
+        "flops": (counted if isinstance(counted, dict) else ask["cost"]).get("flops"),
         "label": ask.get("label", trial),
         "status": result.get("status", waiting),
         "cause": result.get("cause"),
@@ -129,20 +150,34 @@ def _row(history: History, ask: Record, start: float | None) -> dict[str, Any]:
         "seconds": result.get("seconds"),
         "asked_s": _since(start, ask),
         "ended_s": _since(start, result),
-        "parent": None if parent is None else trial_name(ask["search"], parent),
+        "parent": trial_name(ask["search"], parent) if isinstance(parent, int) else None,
         "recipe": own_recipe(ask),
     }
 
 
-def _since(start: float | None, record: Record) -> float | None:
-    return None if start is None or "time" not in record else record["time"] - start
+def _since(start: Any, record: Record) -> float | None:
+    time = record.get("time")
+    known = isinstance(start, int | float) and isinstance(time, int | float)
+    return time - start if known else None
 
 
 def _frame(rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]]) -> pd.DataFrame:
-    def series(name: str, dtype: str) -> pd.Series:
-        values = [row.get(name) for row in rows]
-        if dtype == "float64":  # None, and what is no number, is not known
-            return pd.to_numeric(pd.Series(values, dtype="object"), errors="coerce").astype(dtype)
-        return pd.Series(values, dtype=dtype)
+    return pd.DataFrame(
+        {
+            name: pd.Series([_KEPT[dtype](row.get(name)) for row in rows], dtype=dtype)
+            for name, (dtype, _) in columns.items()
+        }
+    )
 
-    return pd.DataFrame({name: series(name, dtype) for name, (dtype, _) in columns.items()})
+
+def _whole(low: int, high: int) -> Callable[[Any], int | None]:
+    return lambda value: value if type(value) is int and low <= value < high else None
+
+
+_KEPT: dict[str, Callable[[Any], Any]] = {
+    "str": lambda value: value if isinstance(value, str) else None,
+    "Int64": _whole(-(2**63), 2**63),
+    "UInt64": _whole(0, 2**64),
+    "float64": lambda value: float(value) if type(value) in (int, float) else None,
+}
+"""By dtype, a value of the records, or None where it is no such."""
