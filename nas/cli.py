@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "name",
         metavar="ARCH",
         help="a classic (resnet20, or with options resnet20:width=0.5,stem=cifar), a member of a "
-        "space (SPACE:MEMBER), or a file of architecture JSON",
+        "space (SPACE:MEMBER), a file of architecture JSON, or a reference (results/NAME:best)",
     )
     train.add_argument(
         "--data", required=True, help="a data set, '{name: folder, root: pics}', or a .yaml file"
@@ -89,8 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                        help="keys of the recipe to change")  # fmt: skip
     train.add_argument("--seed", type=_whole(0), default=0, help="default: %(default)s")
-    train.add_argument("--from", dest="weights", type=Path, metavar="FILE",
-                       help="weights to start from: .safetensors, or of torch.save")  # fmt: skip
+    train.add_argument("--from", dest="weights", metavar="FILE",
+                       help="weights to start from: .safetensors, of torch.save, or a reference "
+                       "(results/NAME:best)")  # fmt: skip
     train.add_argument("--freeze", default="none",
                        help="of what --from gives: none, body or until=NODE")  # fmt: skip
     train.add_argument("--evaluate", default="single",
@@ -169,7 +170,9 @@ def _parser() -> argparse.ArgumentParser:
         "--to", required=True, help="python, onnx, torchscript, torch-export or json"
     )
     export.add_argument(
-        "--weights", type=Path, help="a state dict, .safetensors or torch's; default: random values"
+        "--weights",
+        help="a state dict, .safetensors or torch's, or a reference; default: those of the "
+        "reference NAME, or random values",
     )
     export.add_argument("--out", type=Path, help="the file; default: NAME with the form's ending")
     export.add_argument("--opset", type=_whole(1), help="of ONNX; default: torch's")
@@ -227,14 +230,15 @@ def _add_rows(command: argparse.ArgumentParser) -> None:
                          help="a row a network in place of an architecture")  # fmt: skip
     command.add_argument("--by", default="validation_accuracy", metavar="ACCURACY",
                          help="of rank and Pareto front; default: %(default)s")  # fmt: skip
-    command.add_argument("--cost", default="macs",
-                         help="of the Pareto front; default: %(default)s")  # fmt: skip
+    command.add_argument("--cost", help="of the Pareto front; default: an objective, or macs")
     _add_form(command)
 
 
 def _add_architecture(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "name", help="a classic, a member of a space (SPACE:MEMBER), or a file of architecture JSON"
+        "name",
+        help="a classic, a member of a space (SPACE:MEMBER), a file of architecture JSON, or what "
+        "a folder holds: results/NAME:best, :TRIAL, or a folder of `nas train`",
     )
     command.add_argument("--input", help="channels first, but for a file: 3,224,224")
     command.add_argument("--classes", type=_whole(1), help="but for a file")
@@ -263,7 +267,7 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from nas.campaigns import single
+    from nas.campaigns import named, single
     from nas.training.loop import Diverged
 
     job = single.prepare(
@@ -272,7 +276,7 @@ def _train(arguments: argparse.Namespace) -> int:
         arguments.recipe,
         changes=arguments.set,
         seed=arguments.seed,
-        weights=arguments.weights,
+        weights=None if arguments.weights is None else named.weights(arguments.weights),
         freeze=arguments.freeze,
         protocol=arguments.evaluate,
         device=arguments.device,
@@ -432,25 +436,30 @@ def _gradients(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> int:
     from nas.architecture.network import compile
     from nas.architecture.weights import load_weights
+    from nas.campaigns import named
     from nas.export import ExportError, export
     from nas.export.parity import draw_weights
 
+    weights = None
+    if arguments.weights is not None:
+        weights = named.weights(arguments.weights)
+    elif named.is_reference(arguments.name):
+        weights = named.reference(arguments.name).weights
     network = compile(_architecture(arguments))
-    source = Path(arguments.name)
-    if arguments.weights is None:
+    if weights is None:
         draw_weights(network)
     else:
-        load_weights(network, arguments.weights)
+        load_weights(network, weights)
     try:
         done = export(
             network,
             arguments.to,
-            source.stem if source.suffix == ".json" else arguments.name,
+            named.short(arguments.name),
             arguments.out,
-            weights=arguments.weights is not None,
+            weights=weights is not None,
             opset=arguments.opset,
             dynamic_batch=arguments.dynamic_batch,
-            keep=[path for path in (source, arguments.weights) if path is not None],
+            keep=[path for path in (Path(arguments.name), weights) if path is not None],
         )
     except ExportError as error:
         print(f"nas: {arguments.name} as {arguments.to}: {error}", file=sys.stderr)
@@ -464,7 +473,9 @@ def _export(arguments: argparse.Namespace) -> int:
         f"checked: read back, it differs by {done.difference:.1e} of the largest output at batch "
         f"{' and '.join(map(str, done.batches))}"
     )
-    if arguments.weights is None:
+    if weights is not None:
+        print(f"weights of {weights}")
+    else:
         print("without --weights: values are random" + (
             ", none are written" if arguments.to in ("python", "json") else ""
         ))  # fmt: skip
@@ -476,7 +487,7 @@ def _architecture(arguments: argparse.Namespace) -> Architecture:
     from nas.campaigns import named
 
     bound = arguments.input is not None or arguments.classes is not None
-    if bound and named.is_file(arguments.name):
+    if bound and named.is_bound(arguments.name):
         raise InputError(
             f"{arguments.name}: an architecture is bound to its input and classes; "
             "--input and --classes are for classics and spaces"
@@ -565,13 +576,23 @@ def _shown(
     from nas.spaces import spaces
 
     name = arguments.name
+    if arguments.genotype is None and named.is_reference(name):
+        found = named.reference(name)
+        if found.space is None or found.genotype is None:
+            return found.architecture, f"{found.note}\n\n", {}
+        return _of_space(found.space, found.genotype, f"{found.note}\n\n")
     of_space = arguments.genotype is not None or ":" in name or name in spaces()
     if not of_space or (arguments.genotype is None and named.is_classic(name)):
         return _architecture(arguments), "", {}
-    found, genotype = _genotype(arguments)
+    return _of_space(*_genotype(arguments))
+
+
+def _of_space(
+    space: SearchSpace, genotype: Genotype, head: str = ""
+) -> tuple[Architecture, str, Mapping[str, CellGraph]]:
     choices = "".join(f"{choice}: {json.dumps(genotype[choice])}\n" for choice in genotype)
-    choices += f"\n{found.to_string(genotype)}\n\n"
-    return found.decode(genotype), choices, found.cell_graphs(genotype)
+    head += f"{choices}\n{space.to_string(genotype)}\n\n"
+    return space.decode(genotype), head, space.cell_graphs(genotype)
 
 
 def _spaces(arguments: argparse.Namespace) -> None:

@@ -143,7 +143,9 @@ def _cell(name: str) -> Callable[[Any], str]:
             return f"{value:,.0f}"
         if name.startswith(("test_", "validation_", "search_")):
             return f"{value:.4f}"
-        if name.endswith(("_seconds", "_ms")):
+        if name.endswith("_ms"):
+            return f"{value:,.3f}"
+        if name.endswith("_seconds"):
             return f"{value:,.1f}"
         return str(value)
 

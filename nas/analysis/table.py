@@ -30,8 +30,7 @@ COLUMNS = {
     "conditions": ("str", "a letter: equal for rows of equal data, split, recipe and stage"),
     "rank": ("Int64", "1 is best, ties share; among architectures of equal conditions, by mean "
                       "validation accuracy unless the notes say otherwise"),
-    "pareto": ("bool", "on the front of the same accuracy and macs, unless the notes say "
-                       "otherwise, likewise"),
+    "pareto": ("bool", "on the front of the same accuracy and a cost that the notes name"),
     "params": ("Int64", "trainable parameters"),
     "macs": ("Int64", "multiply-accumulates of convolution and linear layers, batch 1"),
     "flops": ("Int64", "what fvcore totals; where it has not counted, by the equal analytic rule"),
@@ -63,7 +62,7 @@ def campaign_table(
     *,
     per_seed: bool = False,
     by: str = "validation_accuracy",
-    cost: str = "macs",
+    cost: str | None = None,
 ) -> pd.DataFrame:
     """The table of one or more campaigns: rows of equal conditions together, the best first.
 
@@ -75,7 +74,8 @@ def campaign_table(
             architecture's.
         by: the accuracy of rank and front, one of :data:`ACCURACIES`. Rows that were not retrained
             have only ``search_accuracy``, and are ranked by that.
-        cost: of the front, one of :data:`COSTS`.
+        cost: of the front, one of :data:`COSTS`. By default the first that is an objective of the
+            first campaign, or macs.
 
     Returns the columns of :data:`COLUMNS`; ``attrs["notes"]`` holds what a reader must know.
     Raises :class:`InputError` where there are no records, they are corrupt, or no trial has
@@ -83,7 +83,7 @@ def campaign_table(
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
     for option, given, allowed in (("by", by, ACCURACIES), ("cost", cost, COSTS)):
-        if given not in allowed:
+        if given is not None and given not in allowed:
             raise InputError(f"--{option}: {unknown('column', given, list(allowed))}")
     groups, parts = Groups(), []
     told: list[str] = []
@@ -91,11 +91,13 @@ def campaign_table(
     for label, folder in zip(_labels(folders), folders, strict=True):
         records, history = recorded(folder)
         networks = _networks(folder, every_trial)
+        cost = cost or _cost(records[0]["question"])
         letters = _letters(groups, records[0]["question"], networks)
         parts.append(networks.assign(campaign=label, conditions=letters))
         spent += [prefix(label) + note for note in budgets(folder)]
         told += [prefix(label) + note for note in notes(records, history)]
     networks = pd.concat(parts, ignore_index=True)
+    assert cost is not None
     ranked = _ranked(_aggregated(networks), by, cost)
     each = ranked[[*_KEYS, "rank", "pareto"]].merge(
         networks.assign(seeds=(networks["stage"] == "final").astype("int64")), on=_KEYS
@@ -114,6 +116,12 @@ def campaign_table(
 
 
 _KEYS = ["campaign", "name"]
+
+
+def _cost(question: dict[str, Any]) -> str:
+    """What a campaign weighs accuracy against."""
+    metrics = [objective["metric"] for objective in question.get("objectives", [])]
+    return next((metric for metric in metrics if metric in COSTS), "macs")
 
 
 def _labels(folders: Sequence[Path]) -> list[str]:

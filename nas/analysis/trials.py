@@ -25,8 +25,8 @@ COLUMNS = {
                      "it or the classic's name; search stage: the trial"),
     "seed": ("UInt64", "of its training"),
     "fidelity": ("Int64", "epochs that the searcher asked for; empty: all of the recipe"),
-    "status": ("str", "completed, failed, unfinished (asked, no result yet) or duplicate (its "
-                      "result is that of duplicate_of; it spent no budget)"),
+    "status": ("str", "completed, stopped (early), failed, unfinished (asked, no result yet) or "
+                      "duplicate (its result is that of duplicate_of; it spent no budget)"),
     "cause": ("str", "of a failure: error, out_of_memory, diverged, time_limit or worker_died"),
     "error": ("str", "of a failure: the last traceback"),
     "attempts": ("Int64", "how often it was begun, once more for each worker that died"),
@@ -44,6 +44,7 @@ COLUMNS = {
     "epochs_before": ("Int64", "of these, those of the trial that it continues"),
     "train_seconds": ("float64", "in training steps, those of the trial it continues included"),
     "seconds": ("float64", "wall time in the worker"),
+    "worker": ("str", "the process that it ran in, where the engine has several"),
     "asked_s": ("float64", "when it was given out, in seconds since the campaign's first record"),
     "ended_s": ("float64", "when its result was recorded, likewise"),
     "duplicate_of": ("str", "the trial whose architecture it repeats"),
@@ -148,6 +149,7 @@ def _row(history: History, ask: Record, start: float | None) -> dict[str, Any]:
         "error": result.get("error"),
         "attempts": failures + ("duplicate_of" not in ask),
         "seconds": result.get("seconds"),
+        "worker": result.get("worker"),
         "asked_s": _since(start, ask),
         "ended_s": _since(start, result),
         "parent": trial_name(ask["search"], parent) if isinstance(parent, int) else None,

@@ -67,7 +67,7 @@ def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
     for campaign, rows in retrained.groupby("campaign", sort=False):
         found = _best(rows[rows["kind"] == "found"])
         if found is None:
-            missing.append(f"{prefix(campaign)}no verdict: no network that was found is retrained")
+            missing.append(f"{prefix(campaign)}no verdict: no found network is retrained")
             continue
         leaders.append(found)
         for kind, what in (("classic", "classics"), ("random", "random search")):
@@ -181,7 +181,7 @@ def selection(table: pd.DataFrame) -> Iterator[str]:
 def budgets(folder: Path) -> Iterator[str]:
     """What the searches of a campaign have spent, and whether it is as much."""
     asked = trials(folder)
-    asked = asked[(asked["stage"] == "search") & asked["status"].isin(["completed", "failed"])]
+    asked = asked[(asked["stage"] == "search") & ~asked["status"].isin(["unfinished", "duplicate"])]
     trained = asked["epochs"] - asked["epochs_before"].fillna(0)
     spent = pd.DataFrame({"trials": 1, "epochs": trained}).groupby(asked["search"]).sum()
     if len(spent) < 2:

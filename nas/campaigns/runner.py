@@ -13,7 +13,7 @@ from rich.console import Console
 
 from nas.architecture.graph import Architecture
 from nas.campaigns import stages
-from nas.campaigns.checkpoints import Checkpoints
+from nas.campaigns.checkpoints import Checkpoints, write_weights
 from nas.campaigns.config import Campaign, load_campaign
 from nas.campaigns.hyperparameters import own_recipe
 from nas.campaigns.progress import Progress, Status
@@ -200,8 +200,12 @@ class Runner:
         self._running.discard(trial)
         if self._tried_again(ask, outcome):
             return
+        final = ask["stage"] == "final"
         if outcome.checkpoint is not None:
-            self.checkpoints.write(trial, outcome.checkpoint)
+            if final:
+                write_weights(self._campaign.folder, trial, outcome.checkpoint)
+            else:
+                self.checkpoints.write(trial, outcome.checkpoint)
         result = self._log.append(
             "result",
             trial=trial,
@@ -212,7 +216,7 @@ class Runner:
             seconds=round(outcome.seconds, 4),
             elapsed=round(self._elapsed_before + time.monotonic() - self._started, 3),
         )
-        if outcome.checkpoint is None:
+        if final or outcome.checkpoint is None:
             self.checkpoints.discard(trial)
         if "continues" in ask:
             self.checkpoints.discard(stages.trial_name(ask["search"], ask["continues"]))
@@ -351,8 +355,10 @@ class Runner:
         return found
 
     def _keeps(self, ask: Record) -> bool:
-        """Whether another trial may continue this one."""
+        """Whether what it has in the end is wanted: its weights, or its state to go on from."""
         recipe = self._campaign.recipe
+        if ask["stage"] == "final":
+            return recipe is not None and self._campaign.config.final.weights
         return recipe is not None and ask.get("fidelity", recipe.epochs) < recipe.epochs
 
     def _tried_again(self, ask: Record, outcome: Outcome) -> bool:

@@ -192,6 +192,9 @@ def test_rank_and_front(tmp_path: Path) -> None:
     assert set(table["name"][table["pareto"]]) == {"a", "c"}
     by_params = campaign_table(tmp_path, cost="params")
     assert set(by_params["name"][by_params["pareto"]]) == {"a", "b", "c", "d"}
+    objectives = [{"metric": "validation_accuracy"}, {"metric": "params"}]
+    write(tmp_path, rows, QUESTION | {"objectives": objectives})
+    pd.testing.assert_frame_equal(campaign_table(tmp_path), by_params)
     by_test = campaign_table(tmp_path, by="test_accuracy")
     assert by_test["name"].iloc[0] == "d"
     assert "fitted the choice to the test images" in by_test.attrs["notes"][-1]

@@ -120,7 +120,7 @@ def test_why_there_is_no_verdict() -> None:
         "mine: no verdict against random search: none is retrained",
     ]
     assert verdicts(networks(classic)).attrs["notes"] == [
-        "mine: no verdict: no network that was found is retrained"
+        "mine: no verdict: no found network is retrained"
     ]
 
 
