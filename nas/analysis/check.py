@@ -22,7 +22,8 @@ from nas.analysis.check_records import (
 )
 from nas.analysis.check_replay import rebuild_faults, replay_faults
 from nas.analysis.check_results import data_checksum, result_faults
-from nas.analysis.table import campaign_table, render
+from nas.analysis.render import render
+from nas.analysis.table import campaign_table
 from nas.campaigns.config import Campaign, load_campaign
 from nas.campaigns.provenance import environment
 from nas.campaigns.question import differences, question

@@ -130,6 +130,8 @@ class Final(Config):
     top: Annotated[int, Field(ge=0)] = 5
     top_random: Annotated[int, Field(ge=0)] = 1
     seeds: Seeds = (0,)
+    weights: bool = True
+    """Whether the weights of the networks are kept, in the folder's ``weights``."""
     classics: tuple[Named, ...] = ()
 
 

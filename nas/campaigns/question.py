@@ -62,7 +62,7 @@ def check_same(campaign: Campaign, recorded: Mapping[str, Any]) -> None:
 
 def differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """A line for each key path at which two questions differ."""
-    before, now = _flat(recorded), _flat(asked)
+    before, now = flat(recorded), flat(asked)
     return "\n".join(
         f"  {key}: recorded {_shown(before, key)}, now {_shown(now, key)}"
         for key in sorted({*before, *now})
@@ -81,13 +81,14 @@ def _with_defaults(function: Callable[..., Any], options: Mapping[str, Any]) -> 
     return complete
 
 
-def _flat(tree: Any, path: str = "") -> dict[str, Any]:
+def flat(tree: Any, path: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings by key path: ``{"data.split.seed": 0}``."""
     if not isinstance(tree, Mapping):
         return {path: tree}
     return {
         key: value
         for name, branch in tree.items()
-        for key, value in _flat(branch, f"{path}.{name}" if path else name).items()
+        for key, value in flat(branch, f"{path}.{name}" if path else name).items()
     }
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from nas.architecture.graph import Architecture
 from nas.campaigns import inheritance, stages
 from nas.campaigns.budget import epochs_trained
-from nas.campaigns.checkpoints import Checkpoints
+from nas.campaigns.checkpoints import Checkpoints, write_weights
 from nas.campaigns.config import Campaign, load_campaign
 from nas.campaigns.early_stopping import reached
 from nas.campaigns.hyperparameters import own_recipe
@@ -249,8 +249,12 @@ class Runner:
         self._running.discard(trial)
         if self._tried_again(ask, outcome):
             return
+        final = ask["stage"] == "final"
         if outcome.checkpoint is not None:
-            self.checkpoints.write(trial, outcome.checkpoint)
+            if final:
+                write_weights(self._campaign.folder, trial, outcome.checkpoint)
+            else:
+                self.checkpoints.write(trial, outcome.checkpoint)
         result = self._log.append(
             "result",
             trial=trial,
@@ -261,7 +265,7 @@ class Runner:
             **self._spent(ask, outcome),
             **({} if outcome.worker is None else {"worker": outcome.worker}),
         )
-        if outcome.checkpoint is None:
+        if final or outcome.checkpoint is None:
             self.checkpoints.discard(trial)
         if "continues" in ask:
             self.checkpoints.discard(stages.trial_name(ask["search"], ask["continues"]))
@@ -442,11 +446,15 @@ class Runner:
         return children.union(*(search.parents for search in self._searches.values()))
 
     def _keeps(self, ask: Record) -> bool:
-        """Whether another trial may continue this one, or inherit its weights."""
-        recipe, fidelities = self._campaign.recipe, self._campaign.fidelities
-        if self._campaign.config.inherit_weights:
-            return ask.get("search") == self._campaign.config.searcher.name
-        if recipe is None or not fidelities.continued:
+        """Whether what it has in the end is wanted: its weights, or its state to go on from."""
+        config, recipe = self._campaign.config, self._campaign.recipe
+        if recipe is None:
+            return False
+        if ask["stage"] == "final":
+            return config.final.weights
+        if config.inherit_weights:
+            return bool(ask["search"] == config.searcher.name)
+        if not self._campaign.fidelities.continued:
             return False
         return bool(ask.get("fidelity", recipe.epochs) < recipe.epochs)
 

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
-from safetensors.torch import save
 
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
+from nas.architecture.weights import weights_bytes
 from nas.campaigns import named
 from nas.campaigns.config import FILE_NAME
 from nas.campaigns.progress import Progress, Status
@@ -149,8 +149,7 @@ def train(
         nas.training.loop.Diverged: the loss is no longer finite.
         KeyboardInterrupt: it was stopped; how to go on has been printed.
     """
-    stem = Path(job.name).stem if named.is_file(job.name) else job.name
-    label = re.sub(r"[^\w.-]+", "_", f"{stem}-{job.data.name}-{job.seed}")
+    label = re.sub(r"[^\w.-]+", "_", f"{named.short(job.name)}-{job.data.name}-{job.seed}")
     folder = Path("results") / label if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(threads or cores())
@@ -214,9 +213,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
                 "run the same command again to go on"
             )
             raise
-        weights = {name: tensor.cpu().contiguous()
-                   for name, tensor in trainer.network.state_dict().items()}  # fmt: skip
-        _write(folder / "weights.safetensors", save(weights))
+        _write(folder / "weights.safetensors", weights_bytes(trainer.network))
         _write(folder / "architecture.json", architecture.to_json().encode() + b"\n")
         _write(end, _json(row))  # last: it says that the others are there
         return row

@@ -13,6 +13,7 @@ from pydantic import Field
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
 from nas.architecture.reference import reference_cost
+from nas.architecture.weights import weights_bytes
 from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.evaluators.work import Progress, Work
@@ -21,7 +22,7 @@ from nas.training import data, recipe
 from nas.training.data import Part, SearchData
 from nas.training.hardware import device_name
 from nas.training.latency import measure_latency
-from nas.training.loop import Trainer, measure
+from nas.training.loop import Trainer, TrainResult, measure
 from nas.training.transfer import Start
 
 SOURCE = "training request"
@@ -121,7 +122,11 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         trainer.load_state_dict(state)
     before = len(trainer.curve)
 
+    result: TrainResult | None = None
+
     def save() -> bytes:
+        if result is not None and trial.test:
+            return weights_bytes(result.network)
         file = io.BytesIO()
         torch.save(trainer.state_dict(), file)
         return file.getvalue()

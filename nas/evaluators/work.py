@@ -14,7 +14,9 @@ class Progress(NamedTuple):
     Attributes:
         metrics: of this point, plain JSON.
         save: returns where the work stands when it is called; given as the checkpoint of another
-            call with the same request, that call goes on from there.
+            call with the same request, that call goes on from there. Called after the work has
+            ended with a request for ``test``, it returns the network's weights, as safetensors:
+            there is nothing to go on with.
     """
 
     metrics: Json

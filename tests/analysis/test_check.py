@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from nas.analysis.check import check
-from nas.analysis.table import campaign_table, render
+from nas.analysis.render import render
+from nas.analysis.table import campaign_table
 from nas.campaigns.runner import run
 from nas.cli import main
 from nas.errors import InputError

@@ -10,7 +10,8 @@ from rich.console import Console
 
 import nas
 from nas.analysis.check import check
-from nas.analysis.table import campaign_table, render
+from nas.analysis.render import render
+from nas.analysis.table import campaign_table
 from nas.campaigns.as_table import campaign as campaign_as_table
 from nas.campaigns.config import load_campaign
 from nas.campaigns.records import read_records
