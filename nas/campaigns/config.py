@@ -123,7 +123,7 @@ Seeds = Annotated[
 class Final(Config):
     """What is retrained from scratch and measured on the test images, at the end.
 
-    ``top`` architectures of the search and ``top_random`` of the random baseline, by validation,
+    ``top`` architectures of the search and ``top_random`` of the random baseline, by objectives,
     and the ``classics``; each with each of ``seeds``.
     """
 

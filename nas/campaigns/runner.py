@@ -550,7 +550,7 @@ class Runner:
         """What an attempt at a trial costs, as it is recorded."""
         trial, recipe = ask["trial"], self._recipe(ask)
         before = self._continued(ask) or 0
-        before += sum(failure["epochs"] for failure in self._history.failures.get(trial, ()))
+        before += sum(failure.get("epochs", 0) for failure in self._history.failures.get(trial, ()))
         reached = self._epoch.pop(trial, 0)
         if outcome.status == "failed":
             epochs = max(0, reached - before)

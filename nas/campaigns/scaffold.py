@@ -65,7 +65,7 @@ recipe:
   epochs: 8                      # passes over the training images
 
 final:                           # retrained from scratch; each reads the test images once
-  top: 5                         # of the search, by validation accuracy
+  top: 5                         # of the search, by its objectives
   top_random: 1                  # of the random baseline
   seeds: [0, 1, 2]
   classics:                      # see `nas classics`

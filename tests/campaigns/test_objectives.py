@@ -154,7 +154,9 @@ def test_the_best_come_front_by_front_and_the_less_crowded_first(count: int) -> 
     order = list(best_first([tuple(point) for point in points]))
     ranks = non_dominated_rank(points)
     distances = crowding_distance(points, ranks)
-    assert order == sorted(range(len(points)), key=lambda i: (ranks[i], -distances[i], i))
+    expected = sorted(range(len(points)), key=lambda i: (ranks[i], -distances[i], points[i][0], i))
+    assert order == expected
+    assert points[order[0]][0] == points[:, 0].min()  # one to retrain: the best by the first
     assert max(ranks) > 2
 
 
