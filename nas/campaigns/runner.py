@@ -169,6 +169,7 @@ class Runner:
         )
         if log.records:
             self._replay()
+            log.records.clear()
         else:
             log.append(
                 "campaign",
@@ -437,7 +438,9 @@ class Runner:
         return Outcome("failed", outcome.metrics, error, outcome.seconds, "diverged")
 
     def _tell(self, result: Record) -> None:
-        self._history.add(result)
+        # Without its metrics: with learning curves they are most of what there is to remember, and
+        # whoever needs them later reads the records.
+        self._history.add({**result, "metrics": {}})
         ask, status = self._history.asks[result["trial"]], self.status
         status.done += 1
         status.failed += result["status"] == "failed"

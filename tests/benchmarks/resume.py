@@ -138,8 +138,8 @@ def main() -> None:
             (cut / "records.jsonl").write_text(text)
             seconds, before, after, top = apart("resume", cut)
             size = len(text) / 2**20
-            print(f"| {trials:,} | {size:.1f} MiB | {seconds:.2f} s | {before:.0f}, {after:.0f} MiB "
-                  f"| {top:.0f} MiB |")  # fmt: skip
+            print(f"| {trials:,} | {size:.1f} MiB | {seconds:.2f} s "
+                  f"| {before:.0f}, {after:.0f} MiB | {top:.0f} MiB |")  # fmt: skip
         print("\n| engine | driver's memory after | | peak |\n|---|---|---|---|")
         print(f"| serial | {SIZES[0]:,} trials: {grown[0]:.0f} MiB "
               f"| {SIZES[1]:,} trials: {grown[1]:.0f} MiB | {most:.0f} MiB |")  # fmt: skip

@@ -37,11 +37,11 @@ def test_a_line_is_synced_to_the_disk_when_append_returns(
     path = tmp_path / "records.jsonl"
     synced = []
     with RecordLog(tmp_path) as log:
-        log.append("campaign", schema=1, question={})
+        first = log.append("campaign", schema=1, question={})
         monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(path.read_bytes()))
-        log.append("result", trial="a-0000", **RESULT)
+        second = log.append("result", trial="a-0000", **RESULT)
         assert synced == [path.read_bytes()]
-        assert [json.loads(line) for line in synced[0].splitlines()] == log.records
+        assert [json.loads(line) for line in synced[0].splitlines()] == [first, second]
 
 
 def test_a_log_cut_at_any_byte_keeps_its_whole_lines(tmp_path: Path) -> None:
