@@ -85,7 +85,10 @@ def test_a_last_line_of_rubbish_is_set_aside(tmp_path: Path) -> None:
             b'{"type":["ask"]}',
             "unknown record type ['ask'] (did you mean 'ask'?); allowed",
         ),
-        (line("result", status="foo"), "status: Input should be 'completed' or 'failed', got 'foo"),
+        (
+            line("result", status="foo"),
+            "status: Input should be 'completed', 'failed' or 'stopped', got 'foo",
+        ),
         (line("result", metrics=None), "metrics: must be a mapping of keys to values, got None"),
         (line("result", error=3), "error: Input should be a valid string, got 3"),
         (line("ask", cost=None), "cost: must be a mapping of keys to values, got None"),
