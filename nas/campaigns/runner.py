@@ -160,6 +160,7 @@ class Runner:
         self.checkpoints = Checkpoints(campaign.folder)
         self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
         self._running: set[str] = set()
+        self._built: tuple[str, Architecture | None] = "", None  # the last one, asked for twice
         self._curves: dict[str, list[Json]] = {}  # of trials under way that may be stopped
         self._failed_first: Counter[str] | None = Counter()
         config, baselines = campaign.config, len(self._searches) - 1
@@ -423,10 +424,15 @@ class Runner:
         return None if recipe is None else own_recipe(recipe, ask.get("genotype", {}))
 
     def _architecture(self, ask: Mapping[str, Any]) -> Architecture:
-        if "genotype" in ask:
-            return self._campaign.space.decode(ask["genotype"])
-        shape, classes = self._campaign.input_shape, self._campaign.classes
-        return classic(ask["classic"], shape, classes, **ask["options"]).inference()
+        trial, built = self._built
+        if built is None or trial != ask["trial"]:
+            if "genotype" in ask:
+                built = self._campaign.space.decode(ask["genotype"])
+            else:
+                shape, classes = self._campaign.input_shape, self._campaign.classes
+                built = classic(ask["classic"], shape, classes, **ask["options"]).inference()
+            self._built = ask["trial"], built
+        return built
 
     def _judged(self, outcome: Outcome) -> Outcome:
         """A trial has only completed if it has a number for the objective."""
