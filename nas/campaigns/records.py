@@ -156,7 +156,7 @@ class RecordLog:
         folder: of the campaign.
 
     Attributes:
-        records: all records, those of earlier runs first.
+        records: those of earlier runs.
         torn: how many bytes of a torn last line were moved to ``records.torn``.
 
     Use it as a context manager. Raises :class:`InputError` where another run holds the lock or
@@ -206,7 +206,6 @@ class RecordLog:
                 f"{self._path}: cannot be written: {error.strerror or error}; "
                 "what is recorded is safe: mend that and run the campaign again"
             ) from error
-        self.records.append(record)
         return record
 
     def _repair(self) -> None:

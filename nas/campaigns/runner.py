@@ -181,6 +181,7 @@ class Runner:
         self.checkpoints = Checkpoints(campaign.folder)
         self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
         self._running: set[str] = set()
+        self._built: tuple[str, Architecture | None] = "", None  # the last one, asked for twice
         self._epoch: dict[str, int] = {}  # that trials under way have reached
         self._curves: dict[str, list[Json]] = {}  # of those that may be stopped
         self._on_gpu = bool(gpus())  # whether the last trial that told was
@@ -188,6 +189,7 @@ class Runner:
         self.status = Status(None, objectives=campaign.config.objectives)
         if log.records:
             self._replay()
+            log.records.clear()
         else:
             log.append(
                 "campaign",
@@ -493,10 +495,15 @@ class Runner:
         return None if recipe is None else own_recipe(recipe, ask.get("genotype", {}))
 
     def _architecture(self, ask: Mapping[str, Any]) -> Architecture:
-        if "genotype" in ask:
-            return self._campaign.space.decode(ask["genotype"])
-        shape, classes = self._campaign.input_shape, self._campaign.classes
-        return classic(ask["classic"], shape, classes, **ask["options"])
+        trial, built = self._built
+        if built is None or trial != ask["trial"]:
+            if "genotype" in ask:
+                built = self._campaign.space.decode(ask["genotype"])
+            else:
+                shape, classes = self._campaign.input_shape, self._campaign.classes
+                built = classic(ask["classic"], shape, classes, **ask["options"])
+            self._built = ask["trial"], built
+        return built
 
     def _judged(self, ask: Record, outcome: Outcome) -> Outcome:
         """A trial has only completed if it has a number for every objective."""
@@ -512,7 +519,9 @@ class Runner:
         return Outcome("failed", metrics, error, outcome.seconds, cause)
 
     def _tell(self, result: Record) -> None:
-        self._history.add(result)
+        # Without its metrics: with learning curves they are most of what there is to remember, and
+        # whoever needs them later reads the records.
+        self._history.add({**result, "metrics": {}})
         ask, status = self._history.asks[result["trial"]], self.status
         status.done += 1
         status.failed += result["status"] == "failed"

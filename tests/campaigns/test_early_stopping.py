@@ -145,12 +145,20 @@ def test_ray_stops_the_same_trials_as_the_serial_engine(
     stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a worker tells of every epoch; short ones it gathers, and then some come too late."""
+    from ray import cloudpickle
+
+    import tests.campaigns.test_early_stopping as module
     from nas.campaigns import tune
 
-    monkeypatch.setattr(tune._Worker, "step_seconds", 0.0)  # Ray sends the class by value
+    class Eager(tune._Worker):
+        step_seconds = 0.0
+
+    cloudpickle.register_pickle_by_value(module)
+    monkeypatch.setattr(tune, "_Worker", Eager)
     text = STOPPING.replace("name: serial", "name: ray, concurrency: 1")
     folder = write(tmp_path / "campaign", text)
     run(folder, evaluator=f"{HERE}:epochs")
+    cloudpickle.unregister_pickle_by_value(module)
     assert genotypes(folder) == genotypes(stopped)
     expected = results(stopped)
     for trial, result in results(folder).items():

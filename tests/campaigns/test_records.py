@@ -37,11 +37,11 @@ def test_a_line_is_synced_to_the_disk_when_append_returns(
     path = tmp_path / "records.jsonl"
     synced = []
     with RecordLog(tmp_path) as log:
-        log.append("campaign", schema=SCHEMA, question={})
+        first = log.append("campaign", schema=SCHEMA, question={})
         monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(path.read_bytes()))
-        log.append("result", trial="a-0000", **RESULT)
+        second = log.append("result", trial="a-0000", **RESULT)
         assert synced == [path.read_bytes()]
-        assert [json.loads(line) for line in synced[0].splitlines()] == log.records
+        assert [json.loads(line) for line in synced[0].splitlines()] == [first, second]
 
 
 def test_a_log_cut_at_any_byte_keeps_its_whole_lines(tmp_path: Path) -> None:
@@ -85,7 +85,10 @@ def test_a_last_line_of_rubbish_is_set_aside(tmp_path: Path) -> None:
             b'{"type":["ask"]}',
             "unknown record type ['ask'] (did you mean 'ask'?); allowed",
         ),
-        (line("result", status="foo"), "status: Input should be 'completed' or 'failed', got 'foo"),
+        (
+            line("result", status="foo"),
+            "status: Input should be 'completed', 'failed' or 'stopped', got 'foo",
+        ),
         (line("result", metrics=None), "metrics: must be a mapping of keys to values, got None"),
         (line("result", error=3), "error: Input should be a valid string, got 3"),
         (line("ask", cost=None), "cost: must be a mapping of keys to values, got None"),
