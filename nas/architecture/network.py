@@ -34,6 +34,10 @@ class Network(fx.GraphModule):
             self.graph = self._graphs[mode]
         return self
 
+    def in_training(self) -> fx.GraphModule:
+        """The training graph over the same modules, whatever the mode: its code stays the same."""
+        return fx.GraphModule(self, _emit(self.architecture), "Network")
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.architecture, self.state_dict(), self.training)
 

@@ -33,6 +33,7 @@ from nas.spaces.hyperparameters import joint
 from nas.spaces.python_space import definition, is_python
 from nas.spaces.search_space import Option, SearchSpace, fault
 from nas.training import data, datasets, recipe
+from nas.training.compilation import Compile
 
 FILE_NAME = "campaign.yaml"
 
@@ -112,13 +113,15 @@ class Final(Config):
     """What is retrained from scratch and measured on the test images, at the end.
 
     ``top`` architectures of the search and ``top_random`` of the random baseline, by validation,
-    and the ``classics``; each with each of ``seeds``.
+    and the ``classics``; each with each of ``seeds``. ``compile``: whether by torch.compile, as
+    search never is.
     """
 
     top: Annotated[int, Field(ge=0)] = 5
     top_random: Annotated[int, Field(ge=0)] = 1
     seeds: Seeds = (0,)
     classics: tuple[Named, ...] = ()
+    compile: Compile = "never"
 
 
 def _mapping(given: Any) -> Any:

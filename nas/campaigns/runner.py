@@ -350,6 +350,7 @@ class Runner:
             "threads": engine.cpus_per_trial,
             "test": test,
             "epochs": None,
+            "compile": self._campaign.config.final.compile if test else "never",
             **self._campaign.fidelities.request(
                 ask.get("fidelity"), ask.get("genotype", {}), self._campaign.data
             ),

@@ -17,6 +17,7 @@ from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.evaluators.work import Progress, Work
 from nas.training import data, recipe
+from nas.training.compilation import Compile
 from nas.training.loop import Trainer, measure
 from nas.training.transfer import Start
 
@@ -34,7 +35,7 @@ class Request(Config):
     are how many of the training images there are to train on, of every class. ``inherit`` says that
     the checkpoint is another network's, whose weights this one starts from where names and shapes
     agree (weight inheritance: Real et al. 2017, arXiv:1703.01041); false, that it would be, if
-    those were not gone, or if this training had not got further.
+    those were not gone, or if this training had not got further. ``compile`` is the trainer's.
     """
 
     architecture: str
@@ -47,6 +48,7 @@ class Request(Config):
     epochs: Annotated[int, Field(ge=1)] | None = None
     train_percent: Annotated[int, Field(ge=1, le=100)] = 100
     inherit: bool | None = None
+    compile: Compile = "never"
 
 
 def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
@@ -63,7 +65,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     the last epoch, ``epochs``, ``epochs_before`` (those of the checkpoint), ``train_seconds``,
     ``evaluation_seconds``, ``curve`` (an entry an epoch, from the first), ``device`` and
     ``precision`` (what "auto" became), ``data_checksum`` (the split's),
-    ``train_images`` (how many), ``pipeline`` ("resident" on the device, or "streamed").
+    ``train_images`` (how many), ``pipeline`` ("resident" on the device, or "streamed"),
+    ``compiled`` (whether it was).
     If it says whether to ``inherit``: ``inherited_params``, how many parameters came over.
     Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
     ``fvcore_uncounted`` (the operators that it does not count).
@@ -89,7 +92,9 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     if state is not None and trial.inherit:
         weights = (state["average"] or state)["network"]
         start, state = Start(weights, source="the parent", required=False), None
-    trainer = Trainer(lambda: compile(architecture), images, how, trial.seed, device, start)
+    trainer = Trainer(
+        lambda: compile(architecture), images, how, trial.seed, device, start, trial.compile
+    )
     if state is not None:
         trainer.load_state_dict(state)
     before = len(trainer.curve)
@@ -118,6 +123,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         "data_checksum": images.checksum,
         "train_images": len(images.train.labels),
         "pipeline": images.train.pipeline,
+        "compiled": trainer.compiled,
     }
     if trial.inherit is not None:
         observation["inherited_params"] = trainer.inherited_params

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from nas.architecture.modules import DropPath
+from nas.architecture.network import Network
 from nas.training.augmentation import Pipeline
 from nas.training.batches import batches
+from nas.training.compilation import Compile, compiles
 from nas.training.data import Part, SearchData
 from nas.training.initialization import initialize
 from nas.training.optimization import WeightAverage, make_optimizer
@@ -87,10 +89,13 @@ class Trainer:
         device: a torch device, as "cpu" or "cuda".
         start: what the network starts from in place of its initial weights, and what of it is
             frozen.
+        compile: whether training steps are compiled; numbers then agree within rounding. Evaluation
+            is not.
 
     Attributes:
         curve: the epochs so far.
         precision: what the recipe's became on this device.
+        compiled: whether it is.
         inherited_params: how many parameters ``start`` had for it.
 
     torch's global generators are left as they are. Between two epochs everything is in
@@ -105,6 +110,7 @@ class Trainer:
         seed: int,
         device: str = "cpu",
         start: Start | None = None,
+        compile: Compile = "never",
     ) -> None:
         self._device = torch.device(device)
         self._data = data
@@ -128,6 +134,13 @@ class Trainer:
         self._normalize = normalizer(data, self._device)
         paths = [module for module in self._network.modules() if isinstance(module, DropPath)]
         self._drop_paths = [(module, module.probability) for module in paths]
+        steps = len(batch_bounds(len(data.train.labels), recipe.batch_size))
+        self.compiled = compiles(compile, recipe, steps, len(paths))
+        self._forward = self._network
+        if self.compiled:
+            fixed = built.in_training() if isinstance(built, Network) else built
+            # A batch is of one size, and the last of an epoch perhaps of another.
+            self._forward = torch.compile(fixed, dynamic=False)
 
     @property
     def network(self) -> nn.Module:
@@ -219,7 +232,7 @@ class Trainer:
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            scores = self._network(images)
+            scores = self._forward(images)
         main, *heads = scores if isinstance(scores, tuple) else (scores,)
         smoothing, weight = self._recipe.label_smoothing, self._recipe.auxiliary_weight
         loss = cross_entropy(main.float(), targets, label_smoothing=smoothing)

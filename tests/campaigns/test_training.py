@@ -34,6 +34,7 @@ budget: {trials: 1}
 final:
   top: 1
   top_random: 0
+  compile: auto
   classics:
     - {name: inception_v3, width: 0.1, stem: cifar}
 """
@@ -78,8 +79,11 @@ def test_heads_and_drop_path_are_trained_in_a_campaign_and_not_counted(tmp_path:
     run(folder, engine=engine)
     for trial in engine.trials.values():
         assert len(Architecture.from_json(trial.payload["architecture"]).outputs) == 2
+        # A long one of the final stage would be compiled; these have two steps.
+        assert trial.payload["compile"] == ("auto" if trial.id.startswith("final") else "never")
     ended, asked = results(folder), asks(folder)
     assert [result["status"] for result in ended.values()] == ["completed"] * 3
+    assert not any(result["metrics"]["compiled"] for result in ended.values())
     # Counted as what is run: nothing of a head, and as fvcore counts the network in evaluation.
     final = asked["final-inception_v3-width0.1-stemcifar-seed0"]
     shape = (3, 20, 20)
