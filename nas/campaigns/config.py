@@ -66,6 +66,8 @@ class EngineConfig(Config):
     gpus_per_trial: Annotated[
         float | None, _auto_or(float, "a number, at least 0", lambda n: n >= 0)
     ] = None
+    cuda_graphs: bool = False
+    """Whether trials on a GPU replay CUDA graphs; not measured yet."""
     address: str | None = None
     minutes_per_trial: Annotated[float, Field(gt=0)] | None = None
     """A trial that takes longer fails."""

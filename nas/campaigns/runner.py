@@ -348,6 +348,7 @@ class Runner:
             "seed": ask["seed"],
             "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
             "threads": engine.cpus_per_trial,
+            "cuda_graphs": engine.cuda_graphs,
             "test": test,
             "epochs": None,
             "compile": self._campaign.config.final.compile if test else "never",

@@ -35,7 +35,8 @@ class Request(Config):
     are how many of the training images there are to train on, of every class. ``inherit`` says that
     the checkpoint is another network's, whose weights this one starts from where names and shapes
     agree (weight inheritance: Real et al. 2017, arXiv:1703.01041); false, that it would be, if
-    those were not gone, or if this training had not got further. ``compile`` is the trainer's.
+    those were not gone, or if this training had not got further. ``compile`` and
+    ``cuda_graphs`` are the trainer's.
     """
 
     architecture: str
@@ -49,6 +50,7 @@ class Request(Config):
     train_percent: Annotated[int, Field(ge=1, le=100)] = 100
     inherit: bool | None = None
     compile: Compile = "never"
+    cuda_graphs: bool = False
 
 
 def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
@@ -66,7 +68,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     ``evaluation_seconds``, ``curve`` (an entry an epoch, from the first), ``device`` and
     ``precision`` (what "auto" became), ``data_checksum`` (the split's),
     ``train_images`` (how many), ``pipeline`` ("resident" on the device, or "streamed"),
-    ``compiled`` (whether it was).
+    ``compiled`` and ``captured`` (whether it was).
     If it says whether to ``inherit``: ``inherited_params``, how many parameters came over.
     Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
     ``fvcore_uncounted`` (the operators that it does not count).
@@ -93,7 +95,14 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         weights = (state["average"] or state)["network"]
         start, state = Start(weights, source="the parent", required=False), None
     trainer = Trainer(
-        lambda: compile(architecture), images, how, trial.seed, device, start, trial.compile
+        lambda: compile(architecture),
+        images,
+        how,
+        trial.seed,
+        device,
+        start,
+        trial.compile,
+        trial.cuda_graphs,
     )
     if state is not None:
         trainer.load_state_dict(state)
@@ -124,6 +133,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         "train_images": len(images.train.labels),
         "pipeline": images.train.pipeline,
         "compiled": trainer.compiled,
+        "captured": trainer.captured,
     }
     if trial.inherit is not None:
         observation["inherited_params"] = trainer.inherited_params
