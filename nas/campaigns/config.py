@@ -232,8 +232,11 @@ def load_campaign(folder: Path) -> Campaign:
         with _at(path, "data"):
             input_shape, classes = _geometry(images)
 
-    def shaped(shape: tuple[int, ...]) -> tuple[SearchSpace, dict[str, Any]]:
-        made, described = read_space(config.space, path, shape, classes)
+    def variant(
+        shape: tuple[int, ...], changes: Mapping[str, int]
+    ) -> tuple[SearchSpace, dict[str, Any]]:
+        entry = config.space.model_copy(update=changes)
+        made, described = read_space(entry, path, shape, classes)
         with _at(path, "constraints"):
             made = constrained(made, config.constraints, folder)
         if training is None or not (config.hyperparameters or is_python(config.space.name)):
@@ -241,9 +244,11 @@ def load_campaign(folder: Path) -> Campaign:
         check = hyperparameters.check(training, config.hyperparameters, path)
         return joint(made, config.hyperparameters, check), described
 
-    found, described = shaped(input_shape)
+    found, described = variant(input_shape, {})
     with _at(path):
-        fidelities = Fidelities(config.fidelity, input_shape, lambda shape: shaped(shape)[0])
+        fidelities = Fidelities(
+            config.fidelity, input_shape, described.get("channels"), lambda *how: variant(*how)[0]
+        )
     contestants: dict[str, Contestant] = {}
     for position, entry in enumerate(config.final.classics):
         where = f"final.classics.{position}"

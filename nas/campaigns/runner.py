@@ -183,7 +183,7 @@ class Runner:
             self.status.running = len(self._running)
             try:
                 payload = self._payload(ask)
-            except InputError as error:  # there is no such network for so low a resolution
+            except InputError as error:  # there is no such network at so low a fidelity
                 self.done(ask["trial"], failure(str(error)))
                 continue
             own, checkpoint = self.checkpoints.find(ask["trial"]), self._checkpoint(ask)

@@ -46,6 +46,8 @@ objective: validation_accuracy   # what is maximised
 budget:
   trials: 100                    # of each search
 # duplicates: reuse              # cost no budget; or retry, evaluate
+# fidelity: epochs               # of asha and its like; or train_fraction, resolution, width
+# inherit_weights: false         # whether evolution's children start from their parents' weights
 
 data:
   name: {data}
@@ -59,6 +61,7 @@ recipe:
 final:                           # retrained from scratch; each reads the test images once
   top: 5                         # of the search, by validation accuracy
   top_random: 1                  # of the random baseline
+  # compile: auto                # long trainings, by torch.compile; or always, never
   seeds: [0, 1, 2]
   classics:                      # see `nas classics`
     - lenet5

@@ -10,6 +10,7 @@ import pytest
 from nas.analysis.check import check
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
+from nas.architecture.operations import Conv
 from nas.campaigns.config import load_campaign
 from nas.campaigns.records import read_records
 from nas.campaigns.runner import Runner, run
@@ -99,16 +100,17 @@ def test_heads_and_drop_path_are_trained_in_a_campaign_and_not_counted(tmp_path:
 # --- fidelity ---
 
 CONVS = """
-def space(choose, *, input_shape, classes):
+def space(choose, *, input_shape, classes, channels=1):
     from nas.architecture.builder import Builder
 
     g = Builder(input_shape)
-    x = g.conv(g.input, choose("channels", [2, 3, 4, 5]), kernel=choose("kernel", [3, 7]))
+    widened = channels * choose("widening", [2, 3, 4, 5])
+    x = g.conv(g.input, widened, kernel=choose("kernel", [3, 7]))
     return g.build(g.linear(g.global_pool(g.relu(x)), classes))
 """
 
 RUNGS = """
-space: convs.py:space
+space: {name: "convs.py:space", channels: 8}
 searcher: {name: asha, min_fidelity: 25, max_fidelity: 100, reduction_factor: 2}
 random_baseline: false
 budget: {trials: 10}
@@ -125,8 +127,8 @@ def with_rungs(folder: Path, axis: str, side: int = 32) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("axis", ["train_fraction", "resolution"])
-def test_rungs_are_whole_trainings_on_fewer_or_smaller_images(tmp_path: Path, axis: str) -> None:
+@pytest.mark.parametrize("axis", ["train_fraction", "resolution", "width"])
+def test_rungs_are_whole_trainings_on_less(tmp_path: Path, axis: str) -> None:
     folder = with_rungs(tmp_path / "c", axis)
     engine = Watched()
     run(folder, engine=engine)
@@ -143,7 +145,11 @@ def test_rungs_are_whole_trainings_on_fewer_or_smaller_images(tmp_path: Path, ax
         assert (trial.checkpoint, trial.keep) == (None, False)
         built = Architecture.from_json(trial.payload["architecture"])
         assert built.input_shape == (1, side, side)
-        assert (built.fingerprint == asked[name]["fingerprint"]) == (side == 32)
+        conv = next(node.operation for node in built.nodes if isinstance(node.operation, Conv))
+        widening = asked[name]["genotype"]["widening"]
+        assert conv.channels == 8 * part.get("width", 100) // 100 * widening
+        full = axis == "train_fraction" or percent == 100
+        assert (built.fingerprint == asked[name]["fingerprint"]) == full
         seen.add(percent)
         if "continues" in asked[name]:
             before = asked[f"asha-{asked[name]['continues']:04d}"]
@@ -185,11 +191,12 @@ def test_a_network_that_does_not_fit_small_images_is_a_failed_row(tmp_path: Path
     [
         ("resolution", "max_fidelity: 100", "max_fidelity: 128", "at most all, in percent, 100, g"),
         ("epochs", "", "", "at most the epochs of the recipe, 2, got 100"),
-        ("width", "", "", "fidelity: .*epochs.*train_fraction.*resolution"),
+        ("depth", "", "", "fidelity: .*epochs.*train_fraction.*resolution.*width"),
+        ("width", ", channels: 8", "", "width is of a space's option channels, which pairwise"),
         ("train_fraction", "{name: asha, min_fidelity: 25, max_fidelity: 100, reduction_factor: 2}",
          "random", "fidelity: train_fraction needs a multi-fidelity searcher"),
         ("resolution", "min_fidelity: 25", "min_fidelity: 1",
-         "min_fidelity: at 2 percent an image has a side of 1, too small for the space"),
+         "min_fidelity: 2 percent of the resolution is too little for the space"),
     ],
 )  # fmt: skip
 def test_a_fidelity_that_there_is_not_is_refused(
