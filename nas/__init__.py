@@ -8,6 +8,7 @@
 >>> space = nas.space("primitives")
 >>> genotype = space.sample(numpy.random.default_rng(0))
 >>> architecture = space.decode(genotype)
+>>> trials = nas.results("results/quickstart")          # a pandas.DataFrame: a row a trial
 
 Importing ``nas`` loads no torch, ray or optuna; each name below is imported when first used.
 """
@@ -16,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nas.analysis import trials as _trials
     from nas.architecture.builder import Builder as Builder
     from nas.architecture.cost import Cost as Cost
     from nas.architecture.cost import cost as cost
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from nas.spaces import space as space
     from nas.spaces.search_space import SearchSpace as SearchSpace
 
+    results = _trials.trials
+
 _PUBLIC = {
     "Architecture": "nas.architecture.graph",
     "Builder": "nas.architecture.builder",
@@ -43,6 +47,7 @@ _PUBLIC = {
     "convolutionalize": "nas.architecture.surgery",
     "cost": "nas.architecture.cost",
     "load_weights": "nas.architecture.weights",
+    "results": "nas.analysis.trials:trials",
     "searcher": "nas.searchers",
     "space": "nas.spaces",
     "with_classes": "nas.architecture.surgery",
@@ -54,7 +59,8 @@ __all__ = list(_PUBLIC)
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'nas' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    module, _, attribute = _PUBLIC[name].partition(":")
+    return getattr(importlib.import_module(module), attribute or name)
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from nas.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nas.architecture.graph import Architecture
     from nas.spaces.cell_graph import CellGraph
     from nas.spaces.search_space import Genotype, SearchSpace
@@ -76,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "name",
         metavar="ARCH",
         help="a classic (resnet20, or with options resnet20:width=0.5,stem=cifar), a member of a "
-        "space (SPACE:MEMBER), or a file of architecture JSON",
+        "space (SPACE:MEMBER), a file of architecture JSON, or a reference (results/NAME:best)",
     )
     train.add_argument(
         "--data", required=True, help="a data set, '{name: folder, root: pics}', or a .yaml file"
@@ -87,8 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                        help="keys of the recipe to change")  # fmt: skip
     train.add_argument("--seed", type=_whole(0), default=0, help="default: %(default)s")
-    train.add_argument("--from", dest="weights", type=Path, metavar="FILE",
-                       help="weights to start from: .safetensors, or of torch.save")  # fmt: skip
+    train.add_argument("--from", dest="weights", metavar="FILE",
+                       help="weights to start from: .safetensors, of torch.save, or a reference "
+                       "(results/NAME:best)")  # fmt: skip
     train.add_argument("--freeze", default="none",
                        help="of what --from gives: none, body or until=NODE")  # fmt: skip
     train.add_argument("--evaluate", default="single",
@@ -109,10 +112,14 @@ def _parser() -> argparse.ArgumentParser:
     new.set_defaults(command=_new)
 
     table = commands.add_parser("table", help="print a campaign's table, classics beside the found")
-    table.add_argument("folder", type=Path)
-    table.add_argument("--all", action="store_true", help="add the trials that were not retrained")
-    _add_format(table)
+    table.add_argument("folders", type=Path, nargs=1, metavar="FOLDER")
+    _add_rows(table)
     table.set_defaults(command=_table)
+
+    compare = commands.add_parser("compare", help="print several campaigns' rows in one table")
+    compare.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    _add_rows(compare)
+    compare.set_defaults(command=_table)
 
     check = commands.add_parser(
         "check", help="verify a campaign's folder; exits with 1 if it fails"
@@ -124,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_check)
 
     classics = commands.add_parser("classics", help="list the classic architectures")
-    _add_format(classics)
+    _add_form(classics)
     classics.set_defaults(command=_classics)
 
     cost = commands.add_parser("cost", help="count parameters, MACs, FLOPs and activations")
@@ -165,7 +172,9 @@ def _parser() -> argparse.ArgumentParser:
         "--to", required=True, help="python, onnx, torchscript, torch-export or json"
     )
     export.add_argument(
-        "--weights", type=Path, help="a state dict, .safetensors or torch's; default: random values"
+        "--weights",
+        help="a state dict, .safetensors or torch's, or a reference; default: those of the "
+        "reference NAME, or random values",
     )
     export.add_argument("--out", type=Path, help="the file; default: NAME with the form's ending")
     export.add_argument("--opset", type=_whole(1), help="of ONNX; default: torch's")
@@ -202,13 +211,36 @@ def _whole(low: int) -> Callable[[str], int]:
     return parse
 
 
-def _add_format(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--format", default="text", help="text, csv, markdown or latex")
+def _add_form(command: argparse.ArgumentParser) -> None:
+    """Of a table: which rows and columns, in what order and form."""
+    command.add_argument("--where", metavar="CONDITION",
+                         help="which rows: 'macs < 1e6 and \"resnet\" in name'")  # fmt: skip
+    command.add_argument("--sort", metavar="COLUMNS", help="as macs,test_accuracy:desc")
+    command.add_argument("--columns", help="which, joined by commas, or all")
+    command.add_argument(
+        "--format",
+        help="text, csv, markdown, latex, json or parquet; default: by --out's ending, or text",
+    )
+    command.add_argument("--out", type=Path, metavar="FILE", help="default: printed")
+
+
+def _add_rows(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--all", action="store_true", help="add the trials that were not retrained"
+    )
+    command.add_argument("--per-seed", action="store_true",
+                         help="a row a network in place of an architecture")  # fmt: skip
+    command.add_argument("--by", default="validation_accuracy", metavar="ACCURACY",
+                         help="of rank and Pareto front; default: %(default)s")  # fmt: skip
+    command.add_argument("--cost", help="of the Pareto front; default: an objective, or macs")
+    _add_form(command)
 
 
 def _add_architecture(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "name", help="a classic, a member of a space (SPACE:MEMBER), or a file of architecture JSON"
+        "name",
+        help="a classic, a member of a space (SPACE:MEMBER), a file of architecture JSON, or what "
+        "a folder holds: results/NAME:best, :TRIAL, or a folder of `nas train`",
     )
     command.add_argument("--input", help="channels first, but for a file: 3,224,224")
     command.add_argument("--classes", type=_whole(1), help="but for a file")
@@ -237,7 +269,7 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from nas.campaigns import single
+    from nas.campaigns import named, single
     from nas.training.loop import Diverged
 
     job = single.prepare(
@@ -246,7 +278,7 @@ def _train(arguments: argparse.Namespace) -> int:
         arguments.recipe,
         changes=arguments.set,
         seed=arguments.seed,
-        weights=arguments.weights,
+        weights=None if arguments.weights is None else named.weights(arguments.weights),
         freeze=arguments.freeze,
         protocol=arguments.evaluate,
         device=arguments.device,
@@ -269,9 +301,28 @@ def _new(arguments: argparse.Namespace) -> None:
 
 
 def _table(arguments: argparse.Namespace) -> None:
-    from nas.analysis.table import campaign_table, render
+    from nas.analysis.table import campaign_table
 
-    print(render(campaign_table(arguments.folder, arguments.all), arguments.format))
+    table = campaign_table(
+        arguments.folders,
+        arguments.all,
+        per_seed=arguments.per_seed,
+        by=arguments.by,
+        cost=arguments.cost,
+    )
+    _print_table(table, arguments)
+
+
+def _print_table(table: pd.DataFrame, arguments: argparse.Namespace) -> None:
+    from nas.analysis import select
+    from nas.analysis.render import write
+
+    columns = None if arguments.columns is None else select.columns(table, arguments.columns)
+    if arguments.where is not None:
+        table = select.where(table, arguments.where)
+    if arguments.sort is not None:
+        table = select.sort(table, arguments.sort)
+    print(write(table, arguments.format, arguments.out, columns))
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -287,9 +338,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _classics(arguments: argparse.Namespace) -> None:
-    from nas.analysis.table import classics_table, render
+    from nas.analysis.catalogue import classics_table
 
-    print(render(classics_table(), arguments.format))
+    _print_table(classics_table(), arguments)
 
 
 def _cost(arguments: argparse.Namespace) -> None:
@@ -388,25 +439,30 @@ def _gradients(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> int:
     from nas.architecture.network import compile
     from nas.architecture.weights import load_weights
+    from nas.campaigns import named
     from nas.export import ExportError, export
     from nas.export.parity import draw_weights
 
+    weights = None
+    if arguments.weights is not None:
+        weights = named.weights(arguments.weights)
+    elif named.is_reference(arguments.name):
+        weights = named.reference(arguments.name).weights
     network = compile(_architecture(arguments))
-    source = Path(arguments.name)
-    if arguments.weights is None:
+    if weights is None:
         draw_weights(network)
     else:
-        load_weights(network, arguments.weights)
+        load_weights(network, weights)
     try:
         done = export(
             network,
             arguments.to,
-            source.stem if source.suffix == ".json" else arguments.name,
+            named.short(arguments.name),
             arguments.out,
-            weights=arguments.weights is not None,
+            weights=weights is not None,
             opset=arguments.opset,
             dynamic_batch=arguments.dynamic_batch,
-            keep=[path for path in (source, arguments.weights) if path is not None],
+            keep=[path for path in (Path(arguments.name), weights) if path is not None],
         )
     except ExportError as error:
         print(f"nas: {arguments.name} as {arguments.to}: {error}", file=sys.stderr)
@@ -420,7 +476,9 @@ def _export(arguments: argparse.Namespace) -> int:
         f"checked: read back, it differs by {done.difference:.1e} of the largest output at batch "
         f"{' and '.join(map(str, done.batches))}"
     )
-    if arguments.weights is None:
+    if weights is not None:
+        print(f"weights of {weights}")
+    else:
         print("without --weights: values are random" + (
             ", none are written" if arguments.to in ("python", "json") else ""
         ))  # fmt: skip
@@ -432,7 +490,7 @@ def _architecture(arguments: argparse.Namespace) -> Architecture:
     from nas.campaigns import named
 
     bound = arguments.input is not None or arguments.classes is not None
-    if bound and named.is_file(arguments.name):
+    if bound and named.is_bound(arguments.name):
         raise InputError(
             f"{arguments.name}: an architecture is bound to its input and classes; "
             "--input and --classes are for classics and spaces"
@@ -521,13 +579,23 @@ def _shown(
     from nas.spaces import spaces
 
     name = arguments.name
+    if arguments.genotype is None and named.is_reference(name):
+        found = named.reference(name)
+        if found.space is None or found.genotype is None:
+            return found.architecture, f"{found.note}\n\n", {}
+        return _of_space(found.space, found.genotype, f"{found.note}\n\n")
     of_space = arguments.genotype is not None or ":" in name or name in spaces()
     if not of_space or (arguments.genotype is None and named.is_classic(name)):
         return _architecture(arguments), "", {}
-    found, genotype = _genotype(arguments)
+    return _of_space(*_genotype(arguments))
+
+
+def _of_space(
+    space: SearchSpace, genotype: Genotype, head: str = ""
+) -> tuple[Architecture, str, Mapping[str, CellGraph]]:
     choices = "".join(f"{choice}: {json.dumps(genotype[choice])}\n" for choice in genotype)
-    choices += f"\n{found.to_string(genotype)}\n\n"
-    return found.decode(genotype), choices, found.cell_graphs(genotype)
+    head += f"{choices}\n{space.to_string(genotype)}\n\n"
+    return space.decode(genotype), head, space.cell_graphs(genotype)
 
 
 def _spaces(arguments: argparse.Namespace) -> None:

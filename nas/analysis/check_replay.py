@@ -172,7 +172,7 @@ def _picked(
     """Whatever its search had found better was retrained before it."""
     if ask["kind"] == "classic" or asks[ask["label"]]["search"] not in searches:
         return
-    for better in searches[asks[ask["label"]]["search"]].top(len(asks)):
+    for better in searches[asks[ask["label"]]["search"]].ranked():
         if better["trial"] == ask["label"]:
             return
         if better["trial"] not in retrained:

@@ -1,247 +1,215 @@
-"""The one table: searched, random-search and classic rows, from a campaign's records alone."""
+"""The one table: searched, random-search and classic rows, from records alone.
+
+One campaign or several, an architecture a row or a trained network a row: always the same columns.
+"""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from nas.campaigns.records import History, Record, read_records
+from nas.analysis.conditions import Groups, conditions
+from nas.analysis.notes import notes
+from nas.analysis.pareto import pareto_front
+from nas.analysis.statistics import mean_interval
+from nas.analysis.trials import recorded, trials
+from nas.analysis.verdict import budgets, prefix, selection, verdicts
 from nas.errors import InputError
 from nas.registry import unknown
-from nas.spaces.search_space import recipe_choices
 
 COLUMNS = {
-    "name": "the classic's name with its options, or the trial that found the architecture",
-    "kind": "found (by the campaign's searcher), random (by its baseline) or classic",
-    "params": "trainable parameters",
-    "macs": "multiply-accumulates of convolution and linear layers, batch 1",
-    "flops": "what fvcore totals; where it has not counted, by the equal analytic rule",
-    "activations": "elements that convolution and linear layers put out",
-    "train_seconds": "wall time of training, mean over seeds; empty if the evaluator tells none",
-    "search_accuracy": "validation accuracy that the search saw: the best of many, so optimistic",
-    "validation_accuracy": "after retraining from scratch, mean over seeds",
-    "test_accuracy": "of the same networks, read once; empty for rows that were not retrained",
-    "test_std": "sample standard deviation of test_accuracy over seeds; empty for one seed",
-    "seeds": "how many networks were retrained",
-    "recipe": "what was searched of the recipe with the architecture; empty: the campaign's recipe",
-}
-"""The table's schema. Accuracies are fractions."""
+    "campaign": ("str", "the name of its folder; empty in a table of one"),
+    "name": ("str", "the classic's with its options, or the trial that found the architecture"),
+    "kind": ("str", "found (by the campaign's searcher), random (by its baseline) or classic"),
+    "conditions": ("str", "a letter: equal for rows of equal data, split, recipe and stage"),
+    "rank": ("Int64", "1 is best, ties share; among architectures of equal conditions, by mean "
+                      "validation accuracy unless the notes say otherwise"),
+    "pareto": ("bool", "on the front of the same accuracy and a cost that the notes name"),
+    "params": ("Int64", "trainable parameters"),
+    "macs": ("Int64", "multiply-accumulates of convolution and linear layers, batch 1"),
+    "flops": ("Int64", "what fvcore totals; where it has not counted, by the equal analytic rule"),
+    "activations": ("Int64", "elements that convolution and linear layers put out"),
+    "latency_ms": ("float64", "mean over seeds, where the evaluator measured it"),
+    "train_seconds": ("float64", "wall time of training, mean over seeds"),
+    "search_accuracy": ("float64", "validation accuracy that the search saw: the best of many, so "
+                                   "optimistic"),
+    "validation_accuracy": ("float64", "after retraining from scratch, mean over seeds"),
+    "validation_std": ("float64", "its sample standard deviation over seeds"),
+    "test_accuracy": ("float64", "of the same networks, read once, mean over seeds"),
+    "test_std": ("float64", "its sample standard deviation over seeds"),
+    "test_low": ("float64", "of the 95 % interval of its mean over seeds, by Student's t"),
+    "test_high": ("float64", "of the same"),
+    "seeds": ("Int64", "how many networks were retrained"),
+    "seed": ("UInt64", "of this network, where a row is one network"),
+    "recipe": ("str", "what was searched of the recipe with it; empty: the campaign's recipe"),
+    "fingerprint": ("str", "of the architecture: equal for isomorphic ones"),
+}  # fmt: skip
+"""The table's columns: dtype and meaning. Accuracies are fractions, what is not known is empty."""
 
-_NAMED = 5
-"""Rows that a note names before it only counts."""
+ACCURACIES = ("validation_accuracy", "test_accuracy", "search_accuracy")
+COSTS = ("params", "macs", "flops", "activations", "latency_ms", "train_seconds")
 
 
-def campaign_table(folder: Path, every_trial: bool = False) -> pd.DataFrame:
-    """The table of a campaign, best validation accuracy first.
+def campaign_table(
+    folders: Path | Sequence[Path],
+    every_trial: bool = False,
+    *,
+    per_seed: bool = False,
+    by: str = "validation_accuracy",
+    cost: str | None = None,
+) -> pd.DataFrame:
+    """The table of one or more campaigns: rows of equal conditions together, the best first.
 
     Args:
-        folder: of the campaign; only its ``records.jsonl`` is read.
+        folders: of the campaigns; only their ``records.jsonl`` are read.
         every_trial: add a row for each completed search trial that was not retrained. Without any
             retrained row they are shown in any case.
+        per_seed: a row for each network, in place of each architecture; rank and front stay the
+            architecture's.
+        by: the accuracy of rank and front, one of :data:`ACCURACIES`. Rows that were not retrained
+            have only ``search_accuracy``, and are ranked by that.
+        cost: of the front, one of :data:`COSTS`. By default the first that is an objective of the
+            first campaign, or macs.
 
     Returns the columns of :data:`COLUMNS`; ``attrs["notes"]`` holds what a reader must know.
-    Raises :class:`InputError` where there are no records or they are corrupt.
+    Raises :class:`InputError` where there are no records, they are corrupt, or no trial has
+    completed.
     """
-    records = read_records(folder)
-    history = History(folder, records)
-    if not history.results:
-        raise InputError(f"{folder}: no results yet; run the campaign: nas run {folder}")
-    groups: dict[str, list[tuple[Record, Record]]] = {}
-    searched: dict[str, tuple[Record, Record]] = {}
-    failed: list[Record] = []
-    for trial, result in history.results.items():
-        ask = history.asks[trial]
-        if result["status"] != "completed":
-            failed.append(ask)
-        elif ask["stage"] == "final":
-            groups.setdefault(ask["label"], []).append((ask, result))
-        else:
-            searched[trial] = (ask, result)
-    rows = [_retrained(label, runs, searched.get(label)) for label, runs in groups.items()]
-    if every_trial or not rows:
-        rows += [_searched(*pair) for trial, pair in searched.items() if trial not in groups]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    order = table["validation_accuracy"].fillna(table["search_accuracy"])
-    table = table.iloc[order.argsort(kind="stable")[::-1]].reset_index(drop=True)
-    table["seeds"] = table["seeds"].astype("Int64")
-    table["recipe"] = table["recipe"].astype("str")
+    folders = [folders] if isinstance(folders, Path) else list(folders)
+    for option, given, allowed in (("by", by, ACCURACIES), ("cost", cost, COSTS)):
+        if given is not None and given not in allowed:
+            raise InputError(f"--{option}: {unknown('column', given, list(allowed))}")
+    groups, parts = Groups(), []
+    told: list[str] = []
+    spent: list[str] = []
+    for label, folder in zip(_labels(folders), folders, strict=True):
+        records, history = recorded(folder)
+        networks = _networks(folder, every_trial)
+        cost = cost or _cost(records[0]["question"])
+        letters = _letters(groups, records[0]["question"], networks)
+        parts.append(networks.assign(campaign=label, conditions=letters))
+        spent += [prefix(label) + note for note in budgets(folder)]
+        told += [prefix(label) + note for note in notes(records, history)]
+    networks = pd.concat(parts, ignore_index=True)
+    assert cost is not None
+    ranked = _ranked(_aggregated(networks), by, cost)
+    each = ranked[[*_KEYS, "rank", "pareto"]].merge(
+        networks.assign(seeds=(networks["stage"] == "final").astype("int64")), on=_KEYS
+    )
+    each = each.sort_values(["conditions", "rank", "seed"], kind="stable", ignore_index=True)
+    table = _typed(each if per_seed else ranked)
     table.attrs["notes"] = [
-        *_notes(history, groups, failed),
-        *_question_notes(records[0], groups),
-        *_recipe_notes(table),
+        *verdicts(each).attrs["notes"],
+        *selection(ranked),
+        *spent,
+        *groups.notes(),
+        *told,
+        *_ranking_notes(ranked, by, cost),
     ]
     return table
 
 
-def _retrained(
-    label: str, runs: list[tuple[Record, Record]], found: tuple[Record, Record] | None
-) -> dict[str, Any]:
-    # What an evaluator of one's own does not tell stays empty.
-    told = ["train_seconds", "validation_accuracy", "test_accuracy"]
-    metrics = pd.DataFrame([result["metrics"] for _, result in runs]).reindex(columns=told)
-    ask, first = runs[0]
-    counted = first["metrics"].get("fvcore", ask["cost"])
-    return {
-        "name": label,
-        "kind": ask["kind"],
-        **ask["cost"],
-        "flops": counted["flops"],
-        "train_seconds": metrics["train_seconds"].mean(),
-        "search_accuracy": found[1]["metrics"]["validation_accuracy"] if found else None,
-        "validation_accuracy": metrics["validation_accuracy"].mean(),
-        "test_accuracy": metrics["test_accuracy"].mean(),
-        "test_std": metrics["test_accuracy"].std(),
-        "seeds": len(runs),
-        "recipe": _own_recipe(ask),
-    }
+_KEYS = ["campaign", "name"]
 
 
-def _searched(ask: Record, result: Record) -> dict[str, Any]:
-    return {
-        "name": ask["trial"],
-        "kind": ask["kind"],
-        **ask["cost"],
-        "train_seconds": result["metrics"].get("train_seconds"),
-        "search_accuracy": result["metrics"]["validation_accuracy"],
-        "seeds": 0,
-        "recipe": _own_recipe(ask),
-    }
+def _cost(question: dict[str, Any]) -> str:
+    """What a campaign weighs accuracy against."""
+    metrics = [objective["metric"] for objective in question.get("objectives", [])]
+    return next((metric for metric in metrics if metric in COSTS), "macs")
 
 
-def _own_recipe(ask: Record) -> str | None:
-    own = recipe_choices(ask.get("genotype", {}))
-    return ", ".join(f"{key} {json.dumps(value)}" for key, value in own.items()) or None
+def _labels(folders: Sequence[Path]) -> list[str]:
+    """Names that tell the folders apart: their last parts, or all of the path; one needs none."""
+    if len(folders) == 1:
+        return [""]
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
-def _notes(
-    history: History, groups: dict[str, list[tuple[Record, Record]]], failed: list[Record]
-) -> Iterator[str]:
-    uncounted = sorted(
-        {
-            operator
-            for runs in groups.values()
-            for _, result in runs
-            for operator in result["metrics"].get("fvcore_uncounted", [])
-        }
+def _networks(folder: Path, every_trial: bool) -> pd.DataFrame:
+    """The completed trials that are of the table, with the columns that a row needs."""
+    asked = trials(folder)
+    done = asked[asked["status"] == "completed"]
+    if done.empty:
+        raise InputError(f"{folder}: {_nothing(asked)}")
+    final, searched = done[done["stage"] == "final"], done[done["stage"] == "search"]
+    seen = dict(zip(searched["trial"], searched["validation_accuracy"], strict=True))
+    final = final.assign(search_accuracy=final["label"].map(seen).astype("float64"))
+    searched = searched[~searched["label"].isin(final["label"])].assign(
+        search_accuracy=searched["validation_accuracy"], validation_accuracy=np.nan
     )
-    if uncounted:
-        yield f"fvcore does not count: {', '.join(uncounted)}"
-    seeds = {len(runs) for runs in groups.values()}
-    if seeds == {1}:
-        yield "one seed a row: differences within the noise of retraining cannot be told apart"
-    elif len(seeds) > 1:
-        yield f"rows rest on unlike numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
-    unfinished = history.unfinished()
-    # One whose retraining is not over may yet get its row.
-    left = {ask["label"] for ask in unfinished if ask["stage"] == "final"}
-    lost = {ask["label"] for ask in failed if ask["stage"] == "final"} - groups.keys() - left
-    if lost:
-        yield f"no row, because every retraining failed: {', '.join(sorted(lost))}"
-    yield f"{len(history.results)} trials, {len(failed)} failed" + (
-        f", {len(unfinished)} unfinished" if unfinished else ""
+    taken = pd.concat([final, searched]) if every_trial or final.empty else final
+    return taken.rename(columns={"label": "name"})
+
+
+def _letters(groups: Groups, question: dict[str, Any], networks: pd.DataFrame) -> list[str]:
+    @cache
+    def letter(stage: str, recipe: str, fidelity: int) -> str:
+        return groups.letter(conditions(question, stage, recipe, int(fidelity)))
+
+    columns = (networks["stage"], networks["recipe"].fillna(""), networks["fidelity"].fillna(0))
+    return [letter(*each) for each in zip(*columns, strict=True)]
+
+
+def _nothing(asked: pd.DataFrame) -> str:
+    """Why there is no row."""
+    failed = asked[asked["status"] == "failed"]
+    if failed.empty:
+        return f"no results yet: {len(asked)} trials are asked, none has ended"
+    causes = ", ".join(
+        f"{cause} {count}" for cause, count in failed["cause"].value_counts().items()
     )
-    counts = Counter(ask["search"] for ask in history.duplicates)
-    for search, count in counts.items():
-        yield (
-            f"{search}: {count} proposals repeated an earlier trial of its own and spent no budget"
-        )
+    last = str(failed["error"].iloc[0]).rstrip().rpartition("\n")[2]
+    return f"no trial has completed: {len(failed)} failed ({causes}); the first: {last}"
 
 
-def _question_notes(
-    campaign: Record, groups: dict[str, list[tuple[Record, Record]]]
-) -> Iterator[str]:
-    question = campaign["question"]
-    if "evaluator" in question:
-        looked_up = question["evaluator"]
-        yield (
-            f"every row was looked up, nothing was trained: {', '.join(looked_up['table'])}, "
-            f"validation {looked_up['validation']}, test {looked_up['test']}"
-        )
-        return
-    recipe, data = question["recipe"], question["data"]
-    name = f"recipe {campaign['recipe']}" if "recipe" in campaign else "one recipe"
-    yield (
-        f"every row: data {data['name']}, split seed {data['split']['seed']}, {name}, "
-        f"{recipe['epochs']} epochs; selected by validation, test read once by the final stage"
+def _aggregated(networks: pd.DataFrame) -> pd.DataFrame:
+    """A row an architecture: means, deviations and intervals over its networks."""
+    same = ["kind", "conditions", "params", "macs", "flops", "activations", "search_accuracy",
+            "recipe", "fingerprint"]  # fmt: skip
+    told = ["latency_ms", "train_seconds", "validation_accuracy", "test_accuracy"]
+    groups = networks.groupby(_KEYS, sort=False)
+    table = groups[same].first().join(groups[told].mean())
+    table["seeds"] = (networks["stage"] == "final").groupby([networks[k] for k in _KEYS]).sum()
+    deviations = groups[told].std()
+    table["validation_std"] = deviations["validation_accuracy"]
+    table["test_std"] = deviations["test_accuracy"]
+    table["test_low"], table["test_high"] = mean_interval(
+        table["test_accuracy"], table["test_std"], groups["test_accuracy"].count()
     )
-    if recipe.get("initialization") == "reference":
-        own = {
-            f"{label} {ask['initialization']}"
-            for label, runs in groups.items()
-            for ask, _ in runs
-            if ask["kind"] == "classic" and "initialization" in ask
-        }
-        yield (
-            "rows differ in initialisation: each classic starts from its reference's own, every "
-            "other network from torch's default" + (f" ({', '.join(sorted(own))})" if own else "")
-        )
+    return table.reset_index()
 
 
-def _recipe_notes(table: pd.DataFrame) -> Iterator[str]:
-    own = list(table["name"][table["recipe"].notna()])
-    if own:
-        names = ", ".join(own[:_NAMED]) + (f" and {len(own) - _NAMED} more" * (len(own) > _NAMED))
-        yield (
-            f"not one recipe: {names} were trained by what their column recipe says, all others "
-            "by the campaign's; rows of unlike recipes are not to be ranked together"
-        )
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    table["recipe"] = table["recipe"].map(_in_words, na_action="ignore")
+    dtypes = {name: dtype for name, (dtype, _) in COLUMNS.items()}
+    return table.reindex(columns=list(COLUMNS)).astype(dtypes)
 
 
-def classics_table() -> pd.DataFrame:
-    """Every classic as published: name, year, cost and paper, oldest first."""
-    from nas.classics import CLASSICS, classic
-
-    rows = []
-    for name, entry in sorted(CLASSICS.items(), key=lambda item: item[1].year):
-        cost = classic(name).cost
-        rows.append(
-            {
-                "name": name,
-                "year": entry.year,
-                "input": "x".join(map(str, entry.input_shape)),
-                "classes": entry.classes,
-                **cost._asdict(),
-                "source": entry.source,
-                "paper": entry.paper,
-            }
-        )
-    return pd.DataFrame(rows)
+def _in_words(recipe: str) -> str:
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in json.loads(recipe).items())
 
 
-def render(table: pd.DataFrame, form: str) -> str:
-    """The table as "text", "csv", "markdown" or "latex", its notes below (in CSV left out)."""
-    forms: dict[str, Callable[[], str]] = {
-        "text": lambda: _shown(table).to_string(index=False) + _below("", notes),
-        "csv": lambda: table.to_csv(index=False).rstrip("\n"),
-        "markdown": lambda: _shown(table).to_markdown(index=False) + _below("\n- ", notes),
-        "latex": lambda: _shown(table).to_latex(index=False, escape=True) + _below("% ", notes),
-    }
-    notes = table.attrs.get("notes", [])
-    if form not in forms:
-        raise InputError(f"--format: {unknown('format', form, forms)}")
-    return forms[form]()
+def _ranked(table: pd.DataFrame, by: str, cost: str) -> pd.DataFrame:
+    """With rank and front among rows of equal conditions; these together, the best first."""
+    value = table[by].where(table["seeds"] > 0, table["search_accuracy"])
+    groups = table["conditions"]
+    table["rank"] = value.groupby(groups).rank(ascending=False, method="min")
+    table["pareto"] = False
+    for rows in table.groupby("conditions").groups.values():
+        points = np.column_stack([table.loc[rows, cost].astype("float64"), -value[rows]])
+        table.loc[rows, "pareto"] = pareto_front(points)
+    return table.sort_values(["conditions", "rank"], kind="stable", ignore_index=True)
 
 
-def _below(mark: str, notes: list[str]) -> str:
-    return "".join(f"\n{mark}{note}" for note in notes)
-
-
-def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as people read them: counts with separators, fractions with four places."""
-    shown = table.copy()
-    if "recipe" in shown:
-        used = shown["recipe"].notna().any()
-        shown = shown.fillna({"recipe": ""}) if used else shown.drop(columns="recipe")
-    for column in shown.columns:
-        if column in ("params", "macs", "flops", "activations"):
-            shown[column] = shown[column].map("{:,.0f}".format)
-        elif column == "train_seconds":
-            shown[column] = shown[column].map(lambda x: "" if pd.isna(x) else f"{x:.1f}")
-        elif column.endswith(("accuracy", "std")):
-            shown[column] = shown[column].map(lambda x: "" if pd.isna(x) else f"{x:.4f}")
-    return shown
+def _ranking_notes(table: pd.DataFrame, by: str, cost: str) -> Iterator[str]:
+    among = ", among rows of equal conditions" if table["conditions"].nunique() > 1 else ""
+    yield f"rank by {by}, pareto against {cost}{among}"
+    if by == "test_accuracy":
+        yield "whoever chooses by this rank has fitted the choice to the test images"

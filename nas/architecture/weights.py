@@ -48,6 +48,14 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     network.load_state_dict(found)
 
 
+def weights_bytes(network: nn.Module) -> bytes:
+    """The state dict as a safetensors file, on the CPU."""
+    from safetensors.torch import save
+
+    state = network.state_dict()
+    return save({name: tensor.cpu().contiguous() for name, tensor in state.items()})
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a state dict in a file, by name; :class:`InputError` if it is none."""
     try:

@@ -1,4 +1,4 @@
-"""The states that trials are saved in, for as long as somebody may go on from them."""
+"""The states that trials are saved in while somebody may go on from them; weights in the end."""
 
 import os
 from pathlib import Path
@@ -21,13 +21,7 @@ class Checkpoints:
 
     def write(self, trial: str, state: bytes) -> None:
         """Puts ``state`` in place of what is there."""
-        self._folder.mkdir(exist_ok=True)
-        temporary = self._path(trial).with_suffix(".part")
-        with open(temporary, "wb") as file:
-            file.write(state)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path(trial))
+        _write(self._path(trial), state)
 
     def discard(self, trial: str) -> None:
         """Forgets a trial's state."""
@@ -42,3 +36,23 @@ class Checkpoints:
 
     def _path(self, trial: str) -> Path:
         return self._folder / f"{trial}.pt"
+
+
+def weights_path(folder: Path, trial: str) -> Path:
+    """The weights that a network of the final stage has in the end, if they are kept."""
+    return folder / "weights" / f"{trial}.safetensors"
+
+
+def write_weights(folder: Path, trial: str, weights: bytes) -> None:
+    """Keeps the weights of a network of the final stage."""
+    _write(weights_path(folder, trial), weights)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(".part")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

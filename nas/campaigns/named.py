@@ -14,6 +14,7 @@ from nas.training.presets import PRESETS
 
 if TYPE_CHECKING:
     from nas.architecture.graph import Architecture
+    from nas.campaigns.references import Reference
     from nas.spaces.search_space import Genotype, SearchSpace
     from nas.training.data import DataConfig
     from nas.training.recipe import Recipe
@@ -26,8 +27,9 @@ def architecture(
 
     Args:
         name: a classic, with options after a colon (``resnet20:width=0.5,stem=cifar``); a member
-            of a space (``SPACE:MEMBER``); or a file of architecture JSON.
-        input_shape: what a classic or a member is built for; a file is bound to its own.
+            of a space (``SPACE:MEMBER``); a file of architecture JSON; or a reference
+            (``results/NAME:best``): see :mod:`nas.campaigns.references`.
+        input_shape: what a classic or a member is built for; the others are bound to their own.
         classes: likewise.
 
     Raises :class:`InputError` naming what is unknown, or what is wrong with the file.
@@ -35,8 +37,13 @@ def architecture(
     if is_classic(name):
         head, _, options = name.partition(":")
         return classic(head, input_shape, classes, **_options(name, options))
+    if is_reference(name):
+        return reference(name).architecture
     if is_file(name):
         return _read(Path(name))
+    head = name.rpartition(":")[0] or name
+    if "/" in head and not Path(head).suffix:
+        raise InputError(f"{name}: there is no folder {head}")
     if ":" in name and "=" not in name:
         found, genotype = member(name, input_shape, classes)
         return found.decode(genotype)
@@ -50,7 +57,50 @@ def is_classic(name: str) -> bool:
 
 def is_file(name: str) -> bool:
     """Whether a name is of a file of architecture JSON."""
-    return not is_classic(name) and (name.endswith(".json") or Path(name).exists())
+    return not is_classic(name) and (name.endswith(".json") or Path(name).is_file())
+
+
+def is_reference(name: str) -> bool:
+    """Whether a name is of a folder of results, or of something in one."""
+    head, colon, _ = name.rpartition(":")
+    return Path(name).is_dir() or bool(colon and Path(head).is_dir())
+
+
+def reference(name: str) -> Reference:
+    """What such a name refers to; see :mod:`nas.campaigns.references`."""
+    # It takes what a campaign is read with, which other names do not need.
+    from nas.campaigns.references import read
+
+    head, _, which = name.rpartition(":")
+    return read(Path(name), "") if Path(name).is_dir() else read(Path(head), which)
+
+
+def is_bound(name: str) -> bool:
+    """Whether a name is of a network that has its input and classes already."""
+    return is_file(name) or is_reference(name)
+
+
+def short(name: str) -> str:
+    """What is left of a name for what is made of it: without folders, and a file's ending."""
+    if is_file(name):
+        return Path(name).stem
+    return Path(name).name if is_reference(name) else name
+
+
+def weights(name: str) -> Path:
+    """The file of weights of a name: a file's, or a reference's.
+
+    Raises :class:`InputError` where a reference has none.
+    """
+    if not is_reference(name):
+        return Path(name)
+    found = reference(name)
+    if found.weights is None:
+        raise InputError(
+            f"{name}: no weights are kept of {found.trial or 'it'}: a campaign keeps those of its "
+            "final stage, unless final.weights is false"
+        )
+    return found.weights
 
 
 def initialization(name: str) -> str:

@@ -19,15 +19,16 @@ def question(campaign: Campaign) -> dict[str, Any]:
     Budget, baseline, final stage and engine are not in it: they do not touch what is recorded.
     """
     own = campaign.config.searcher
-    policy = campaign.config.duplicates
+    policy, stopping = campaign.config.duplicates, campaign.config.early_stopping
     return {
         "space": campaign.space_definition,
         "constraints": campaign.config.constraints.definition(campaign.folder),
         "hyperparameters": {k: list(v) for k, v in campaign.config.hyperparameters.items()},
         "searcher": {"name": own.name} | _with_defaults(SEARCHERS[own.name], own.options),
-        "objective": campaign.config.objective,
+        "objectives": [each.model_dump() for each in campaign.config.objectives],
         # Left out for "evaluate", which is what campaigns did before there was a choice.
         **({} if policy == "evaluate" else {"duplicates": policy}),
+        **({"early_stopping": stopping.model_dump()} if stopping else {}),
         # Likewise what is off, and epochs.
         **({"inherit_weights": True} if campaign.config.inherit_weights else {}),
         **({} if campaign.fidelities.axis == "epochs" else {"fidelity": campaign.fidelities.axis}),
@@ -61,7 +62,7 @@ def check_same(campaign: Campaign, recorded: Mapping[str, Any]) -> None:
 
 def differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """A line for each key path at which two questions differ."""
-    before, now = _flat(recorded), _flat(asked)
+    before, now = flat(recorded), flat(asked)
     return "\n".join(
         f"  {key}: recorded {_shown(before, key)}, now {_shown(now, key)}"
         for key in sorted({*before, *now})
@@ -80,13 +81,14 @@ def _with_defaults(function: Callable[..., Any], options: Mapping[str, Any]) -> 
     return complete
 
 
-def _flat(tree: Any, path: str = "") -> dict[str, Any]:
+def flat(tree: Any, path: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings by key path: ``{"data.split.seed": 0}``."""
     if not isinstance(tree, Mapping):
         return {path: tree}
     return {
         key: value
         for name, branch in tree.items()
-        for key, value in _flat(branch, f"{path}.{name}" if path else name).items()
+        for key, value in flat(branch, f"{path}.{name}" if path else name).items()
     }
 
 

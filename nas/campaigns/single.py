@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
-from safetensors.torch import save
 
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
+from nas.architecture.weights import weights_bytes
 from nas.campaigns import named
 from nas.campaigns.config import FILE_NAME
 from nas.campaigns.progress import Progress, Status
@@ -156,8 +156,7 @@ def train(
         nas.training.loop.Diverged: the loss is no longer finite.
         KeyboardInterrupt: it was stopped; how to go on has been printed.
     """
-    stem = Path(job.name).stem if named.is_file(job.name) else job.name
-    label = re.sub(r"[^\w.-]+", "_", f"{stem}-{job.data.name}-{job.seed}")
+    label = re.sub(r"[^\w.-]+", "_", f"{named.short(job.name)}-{job.data.name}-{job.seed}")
     folder = Path("results") / label if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(threads or cores())
@@ -198,7 +197,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
             return row
         progress.line(
             f"{job.name} on {job.data.name}: {architecture.cost.params:,} parameters, "
-            f"{trainer.precision} on {job.device}, up to epoch {status.total}"
+            f"{trainer.precision} on {job.device}, up to epoch {job.recipe.epochs}"
             + (f", going on after epoch {kept}" if kept else "")
         )
 
@@ -206,30 +205,28 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
             nonlocal kept, written
             status.hear(epoch)
             progress.line(
-                f"epoch {epoch.epoch}/{status.total}  train loss {epoch.train_loss:.4f}  "
+                f"epoch {epoch.epoch}/{job.recipe.epochs}  train loss {epoch.train_loss:.4f}  "
                 f"validation loss {epoch.validation_loss:.4f}  "
                 f"accuracy {epoch.validation_accuracy:.4f}  "
                 f"{epoch.train_seconds + epoch.evaluation_seconds:.1f} s  ({progress.left()})"
             )
             due = time.monotonic() - written >= CHECKPOINT_SECONDS
-            if due or epoch.epoch in (1, status.total):
+            if due or epoch.epoch in (1, job.recipe.epochs):
                 content = io.BytesIO()
                 torch.save(trainer.state_dict(), content)
                 _write(checkpoint, content.getvalue())
                 kept, written = epoch.epoch, time.monotonic()
 
         try:
-            trainer.run(status.total, tell)
+            trainer.run(job.recipe.epochs, tell)
             row = _row(job, trainer)
         except KeyboardInterrupt:
             progress.line(
-                f"stopped; {kept} of {status.total} epochs are kept: "
+                f"stopped; {kept} of {job.recipe.epochs} epochs are kept: "
                 "run the same command again to go on"
             )
             raise
-        weights = {name: tensor.cpu().contiguous()
-                   for name, tensor in trainer.network.state_dict().items()}  # fmt: skip
-        _write(folder / "weights.safetensors", save(weights))
+        _write(folder / "weights.safetensors", weights_bytes(trainer.network))
         _write(folder / "architecture.json", architecture.to_json().encode() + b"\n")
         _write(end, _json(row))  # last: it says that the others are there
         return row
@@ -237,6 +234,8 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
 
 class _Epochs(Status):
     """Where a training stands."""
+
+    unit = "epochs"
 
     def hear(self, epoch: Epoch) -> None:
         self.done = epoch.epoch

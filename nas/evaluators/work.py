@@ -14,7 +14,9 @@ class Progress(NamedTuple):
     Attributes:
         metrics: of this point, plain JSON.
         save: returns where the work stands when it is called; given as the checkpoint of another
-            call with the same request, that call goes on from there.
+            call with the same request, that call goes on from there. Called after the work has
+            ended with a request for ``test``, it returns the network's weights, as safetensors:
+            there is nothing to go on with.
     """
 
     metrics: Json
@@ -22,7 +24,11 @@ class Progress(NamedTuple):
 
 
 Work = Generator[Progress, None, Json]
-"""An evaluation under way: progress, and in the end the metrics."""
+"""An evaluation under way: progress, and in the end the metrics.
+
+What goes on from a checkpoint begins with the points up to there: progress is the whole learning
+curve whatever has happened, which early stopping judges by.
+"""
 
 
 def complete(work: Work, report: Callable[[Progress], None] = lambda progress: None) -> Json:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from nas.architecture.network import Network
 
@@ -24,8 +23,12 @@ def draw_weights(network: Network, seed: int = 0) -> None:
     """Random values under which every layer matters to the output, for a network without weights.
 
     Weights have variance 2 / fan-in (He et al. 2015, eq. 10), scales are around 1, biases around
-    0, and batch norms hold the statistics of a random batch: in a new network they would be 1 and
-    0, and an exchange of two of them would not show.
+    0. Batch norms hold means around 0 and variances around the mean square of all their input, each
+    channel its own: in a new network they would be 0 and 1, and an exchange of two would not show.
+
+    They do not hold the statistics of each channel. To subtract what a channel's values have in
+    common leaves their differences, which grow from layer to layer (Yang et al. 2019, "A Mean Field
+    Theory of Batch Normalization"), and rounding with them: in a deep cell network by 1e5.
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
@@ -36,7 +39,20 @@ def draw_weights(network: Network, seed: int = 0) -> None:
                 parameter.uniform_(0.5, 1.5)
             else:
                 nn.init.kaiming_normal_(parameter)
-        update_bn([torch.randn(2, *network.architecture.input_shape)], network)
+        norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        hooks = [norm.register_forward_pre_hook(_draw_statistics) for norm in norms]
+        training = network.training
+        network.eval()(torch.randn(2, *network.architecture.input_shape))
+        network.train(training)
+        for hook in hooks:
+            hook.remove()
+
+
+def _draw_statistics(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    scale = inputs[0].square().mean()
+    if isinstance(norm.running_mean, Tensor) and isinstance(norm.running_var, Tensor):
+        norm.running_mean.normal_(0.0, 0.1).mul_(scale.sqrt())
+        norm.running_var.uniform_(0.5, 1.5).mul_(scale)
 
 
 def difference(network: Network, run: Run, batches: Iterable[int], seed: int = 0) -> float:

@@ -9,6 +9,7 @@ from nas.errors import InputError
 from nas.registry import unknown
 from nas.searchers import SEARCHERS, searcher
 from nas.searchers.base import Observation, Proposal, Searcher
+from nas.searchers.population import one_objective
 from nas.spaces.search_space import SearchSpace
 
 
@@ -105,8 +106,7 @@ class MultiFidelity(Searcher):
         random_fraction: float = 0.0,
     ) -> None:
         super().__init__(space, seed, objectives)
-        if objectives != 1:
-            raise self._wrong(f"it minimises one objective, not {objectives}")
+        one_objective(self.name, objectives)
         if reduction_factor < 2:
             raise self._wrong(f"reduction_factor must be at least 2, got {reduction_factor}")
         if not 1 <= min_fidelity <= max_fidelity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from weakref import WeakKeyDictionary
 
@@ -50,7 +51,9 @@ def resident(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
     assert not isinstance(part.images, Stored)
     held = _RESIDENT.setdefault(part, {})
     if device not in held:
-        arrays = (part.images, part.labels)
-        images, labels = (torch.from_numpy(array).to(device) for array in arrays)
-        held[device] = images, labels
+        with warnings.catch_warnings():
+            # Images that processes share are read-only; nothing here writes into its images.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            images, labels = map(torch.from_numpy, (part.images, part.labels))
+        held[device] = images.to(device), labels.to(device)
     return held[device]

@@ -11,6 +11,8 @@ from nas.analysis.statistics import (
     critical_difference,
     friedman,
     holm,
+    mean_interval,
+    paired_t,
     signed_rank,
     verdict,
 )
@@ -232,3 +234,27 @@ def test_cliques_are_the_maximal_groups() -> None:
     assert cliques([1.0, 1.5, 2.2, 3.9, 4.0], 1.0) == [(0, 1), (1, 2), (3, 4)]
     assert cliques([1.0, 1.2, 1.4], 1.0) == [(0, 2)]
     assert cliques([1.0, 2.0, 3.0], 0.5) == []
+
+
+def test_the_paired_t_test_is_scipys() -> None:
+    sample = np.random.default_rng(0).normal(0.1, 1, (4, 6))
+    found = paired_t(sample)
+    expected = stats.ttest_1samp(sample, 0, axis=-1)
+    np.testing.assert_allclose(found.p, expected.pvalue, rtol=1e-9)
+    interval = expected.confidence_interval(0.95)
+    np.testing.assert_allclose(found.low, interval.low, rtol=1e-9)
+    np.testing.assert_allclose(found.high, interval.high, rtol=1e-9)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_differences_without_spread_tell_nothing(value: float) -> None:
+    found = paired_t([0.3 + value - 0.3, 0.2 + value - 0.2, value])
+    assert (found.low, found.high, found.p) == (pytest.approx(value), pytest.approx(value), 1)
+
+
+def test_the_interval_of_a_mean_is_scipys() -> None:
+    sample = np.random.default_rng(0).normal(5, 2, (3, 7))
+    low, high = mean_interval(sample.mean(axis=1), sample.std(axis=1, ddof=1), [7, 7, 7])
+    expected = stats.t.interval(0.95, 6, loc=sample.mean(axis=1), scale=stats.sem(sample, axis=1))
+    np.testing.assert_allclose([low, high], expected)
+    assert np.isnan(mean_interval([0.5], [np.nan], [1])).all()

@@ -1,24 +1,31 @@
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from scipy import stats
 
-from nas.analysis.table import COLUMNS, campaign_table, classics_table, render
+from nas.analysis.catalogue import classics_table
+from nas.analysis.render import FORMATS, render
+from nas.analysis.table import COLUMNS, campaign_table
 from nas.campaigns.records import SCHEMA, read_records
 from nas.campaigns.runner import run
 from nas.errors import InputError
 from tests.campaigns import toy
 
-QUESTION = {"recipe": {"epochs": 6}, "data": {"name": "digits", "split": {"seed": 0}}}
+QUESTION = {
+    "objectives": [{"metric": "validation_accuracy", "direction": "maximize"}],
+    "recipe": {"epochs": 6},
+    "data": {"name": "digits", "split": {"seed": 0}},
+}
 COST = {"params": 1000, "macs": 20000, "flops": 30000, "activations": 400}
 
 
 def ask(trial: str, stage: str, kind: str, **fields: Any) -> dict[str, Any]:
     return {
-        "type": "ask", "trial": trial, "stage": stage, "kind": kind, "seed": 0,
+        "type": "ask", "trial": trial, "stage": stage, "kind": kind,
+        "seed": int(trial[-1]) if "seed" in trial else 0,
         "fingerprint": "f", "cost": COST, "search": trial[:-5], "number": int(trial[-1]),
         "note": {}, "genotype": {}, "classic": "lenet5", "options": {}, **fields,
     }  # fmt: skip
@@ -62,8 +69,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write(folder: Path, records: list[dict[str, Any]]) -> None:
-    first = {"type": "campaign", "schema": SCHEMA, "question": QUESTION}
+def write(folder: Path, records: list[dict[str, Any]], question: Any = QUESTION) -> None:
+    first = {"type": "campaign", "schema": SCHEMA, "question": question}
     lines = [json.dumps(record) + "\n" for record in [first, *records]]
     (folder / "records.jsonl").write_text("".join(lines))
 
@@ -117,7 +124,7 @@ def test_failed_and_unfinished_trials_are_counted_not_hidden(tmp_path: Path) -> 
     ]
     write(tmp_path, SEARCHED + more)
     table = campaign_table(tmp_path)
-    assert "4 trials, 1 failed, 1 unfinished" in table.attrs["notes"]
+    assert "4 trials, 1 failed, 1 unfinished: the campaign is not over" in table.attrs["notes"]
     assert "evolution-0002" not in set(table["name"])
 
 
@@ -146,9 +153,81 @@ def campaign_notes(folder: Path, records: list[dict[str, Any]]) -> list[str]:
     return notes
 
 
-@pytest.mark.parametrize("form", ["text", "csv", "markdown", "latex"])
-def test_what_a_run_wrote_is_a_table(tmp_path: Path, form: str) -> None:
-    """With an evaluator that knows nothing of fvcore and of seconds."""
+def test_the_schema_is_fixed(folder: Path) -> None:
+    for per_seed in (False, True):
+        dtypes = {n: str(d) for n, d in campaign_table(folder, per_seed=per_seed).dtypes.items()}
+        assert dtypes == {name: dtype for name, (dtype, _) in COLUMNS.items()}
+
+
+def test_a_row_a_network_keeps_the_rank_of_its_architecture(folder: Path) -> None:
+    table = campaign_table(folder, per_seed=True)
+    assert list(table["name"]) == ["lenet5", "evolution-0001", "evolution-0001"]
+    assert list(table["rank"]) == [1, 2, 2]
+    assert list(table["seed"]) == [0, 0, 1]
+    assert list(table["test_accuracy"]) == [0.96, 0.90, 0.94]
+    assert table["test_std"].isna().all()
+
+
+def test_the_interval_is_students(folder: Path) -> None:
+    found = campaign_table(folder).set_index("name").loc["evolution-0001"]
+    low, high = stats.t.interval(0.95, 1, loc=0.92, scale=stats.sem([0.90, 0.94]))
+    assert (found["test_low"], found["test_high"]) == pytest.approx((low, high))
+
+
+def retrained(label: str, kind: str, validation: float, **cost: int) -> list[dict[str, Any]]:
+    trial = f"final-{label}-seed0"
+    own = {"cost": {**COST, **cost}}
+    return [
+        ask(trial, "final", kind, label=label, **own),
+        result(trial, validation, 1 - validation),
+    ]
+
+
+def test_rank_and_front(tmp_path: Path) -> None:
+    rows = [
+        *retrained("a", "found", 0.9, macs=5, params=9),
+        *retrained("b", "found", 0.8, macs=5, params=5),  # as dear as a, and worse
+        *retrained("c", "classic", 0.8, macs=3, params=5),
+        *retrained("d", "classic", 0.7, macs=4, params=4),
+    ]
+    write(tmp_path, rows)
+    table = campaign_table(tmp_path)
+    assert dict(zip(table["name"], table["rank"], strict=True)) == {"a": 1, "b": 2, "c": 2, "d": 4}
+    assert set(table["name"][table["pareto"]]) == {"a", "c"}
+    by_params = campaign_table(tmp_path, cost="params")
+    assert set(by_params["name"][by_params["pareto"]]) == {"a", "b", "c", "d"}
+    objectives = [{"metric": "validation_accuracy"}, {"metric": "params"}]
+    write(tmp_path, rows, QUESTION | {"objectives": objectives})
+    pd.testing.assert_frame_equal(campaign_table(tmp_path), by_params)
+    by_test = campaign_table(tmp_path, by="test_accuracy")
+    assert by_test["name"].iloc[0] == "d"
+    assert "fitted the choice to the test images" in by_test.attrs["notes"][-1]
+
+
+def test_rows_of_unlike_recipes_are_never_ranked_together(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("first", "second", "third")]
+    questions = [QUESTION, QUESTION | {"recipe": {"epochs": 8}}, QUESTION | {"space": "other"}]
+    for folder, question in zip(folders, questions, strict=True):
+        folder.mkdir()
+        write(folder, SEARCHED + RETRAINED, question)
+    table = campaign_table(folders)
+    assert list(table["campaign"]) == ["first", "third"] * 2 + ["second"] * 2
+    assert list(table["conditions"]) == ["A"] * 4 + ["B"] * 2
+    assert list(table["rank"]) == [1, 1, 3, 3, 1, 2]
+    notes = table.attrs["notes"]
+    assert "conditions B are not ranked with A: recipe.epochs 8, not 6" in notes
+    assert any("first and second: no verdict: their best found" in note for note in notes)
+    assert any("first: evolution-0001 against third:evolution-0001" in note for note in notes)
+
+
+def test_what_a_search_saw_is_not_ranked_with_what_was_retrained(folder: Path) -> None:
+    table = campaign_table(folder, every_trial=True)
+    assert list(table["conditions"]) == ["A", "A", "B", "B"]
+    assert list(table["rank"]) == [1, 2, 1, 2]  # random-0000's 0.92 is no better than 0.92
+    assert "conditions B are not ranked with A: stage search, not final" in table.attrs["notes"]
+
+
+def test_of_a_real_run_without_fvcore_and_seconds(tmp_path: Path) -> None:
     text = toy.CAMPAIGN.replace("epochs: 1", "epochs: 1, initialization: reference")
     folder = toy.write(tmp_path / "campaign", text)
     run(folder, evaluator=f"{toy.HERE}:evaluate")
@@ -164,39 +243,11 @@ def test_what_a_run_wrote_is_a_table(tmp_path: Path, form: str) -> None:
     assert f"recipe {records[0]['recipe']}, 1 epochs" in notes
     assert "each classic starts from its reference's own" in notes
     assert "(resnet20 kaiming_normal)" in notes
-    shown = render(table, form)
-    assert "resnet20" in shown
-    assert "nan" not in shown
+    for form in set(FORMATS) - {"parquet"}:
+        shown = render(table, form)
+        assert "resnet20" in shown
+        assert "nan" not in shown.lower()
     assert len(campaign_table(folder, every_trial=True)) > len(table)
-
-
-def test_csv_reads_back_equal(folder: Path) -> None:
-    table = campaign_table(folder)
-    back = pd.read_csv(io.StringIO(render(table, "csv")))
-    pd.testing.assert_frame_equal(back, table, check_dtype=False)
-
-
-@pytest.mark.parametrize(
-    ("form", "parts"),
-    [
-        ("text", ["lenet5", "31,000", "0.9700", "\nfvcore does not count"]),
-        ("markdown", ["| lenet5 ", "\n- fvcore does not count"]),
-        ("latex", [r"\begin{tabular}", r"lenet5 & classic", r"search\_accuracy", "\n% fvcore"]),
-    ],
-)
-def test_forms(folder: Path, form: str, parts: list[str]) -> None:
-    shown = render(campaign_table(folder), form)
-    for part in parts:
-        assert part in shown
-
-
-def test_bad_input(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(InputError, match="unknown format 'html'; allowed: text, csv"):
-        render(campaign_table(folder), "html")
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with pytest.raises(InputError, match="empty: no results yet; run the campaign: nas run"):
-        campaign_table(empty)
 
 
 def test_classics_are_sorted_by_year_and_named_with_source_and_paper() -> None:
@@ -206,3 +257,21 @@ def test_classics_are_sorted_by_year_and_named_with_source_and_paper() -> None:
     assert (lenet["year"], lenet["params"]) == (1998, 61706)
     assert table["paper"].str.len().min() > 5
     assert table["source"].isin(["paper", "torchvision", "timm"]).all()
+
+
+def test_bad_input(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(InputError, match=r"--by: unknown column 'accuracy' \(.*; allowed: val"):
+        campaign_table(folder, by="accuracy")
+    with pytest.raises(InputError, match=r"--cost: unknown column 'mac' \(did you mean 'macs'"):
+        campaign_table(folder, cost="mac")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(InputError, match="empty: no records yet; run the campaign: nas run"):
+        campaign_table(empty)
+    write(empty, SEARCHED[:1])
+    with pytest.raises(InputError, match="no results yet: 1 trials are asked, none has ended"):
+        campaign_table(empty)
+    failed = {"status": "failed", "metrics": {}, "error": "boom\nOSError: no", "cause": "error"}
+    write(empty, [*SEARCHED[:1], SEARCHED[1] | failed])
+    with pytest.raises(InputError, match=r"has completed: 1 failed \(error 1\); .* OSError: no"):
+        campaign_table(empty)

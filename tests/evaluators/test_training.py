@@ -10,6 +10,7 @@ from nas.architecture.graph import Architecture
 from nas.errors import InputError
 from nas.evaluators.training import evaluate
 from nas.evaluators.work import complete
+from nas.spaces.search_space import Infeasible
 from nas.training import data
 from nas.training.recipe import resolve
 
@@ -87,14 +88,19 @@ def test_a_trial_repeats_and_a_whole_recipe_serves_as_well() -> None:
     assert without_seconds(first) != without_seconds(complete(evaluate(request(seed=1))))
 
 
-def test_a_warm_worker_loads_a_data_set_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    complete(evaluate(request()))
+def test_data_that_are_loaded_already_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = request(recipe={"preset": "quick", "epochs": 1, "warmup_epochs": 0}, test=True)
+    expected = complete(evaluate(asked))
+    config = data.resolve(asked["data"], "test")
+    loaded = {"search_data": data.search_data(config), "test_data": data.held_out(config)}
 
     def refuse(config: object) -> None:
         raise AssertionError("loaded again")
 
     monkeypatch.setattr(data, "search_data", refuse)
-    complete(evaluate(request(recipe={"preset": "quick", "epochs": 1, "warmup_epochs": 0}, seed=5)))
+    monkeypatch.setattr(data, "held_out", refuse)
+    found = complete(evaluate({**asked, **loaded}))
+    assert without_seconds(found) == without_seconds(expected)
 
 
 @pytest.mark.parametrize(
@@ -205,3 +211,27 @@ def test_a_training_goes_on_from_a_checkpoint_bit_for_bit(augment: list[str]) ->
         assert without_seconds(found["curve"]) == curve
     with pytest.raises(InputError, match="epochs: the recipe has 5, got 6"):
         complete(evaluate(request(recipe=recipe, epochs=6)))
+
+
+def test_latency_is_measured_when_asked_for_and_changes_nothing_else() -> None:
+    without, measured = complete(evaluate(request())), complete(evaluate(request(latency={})))
+    latency = {name for name in measured if name.startswith("latency_")}
+    assert latency >= {"latency_ms", "latency_iqr_ms", "latency_batch", "latency_device"}
+    assert measured["latency_ms"] > 0
+    assert measured["latency_threads"] == 1
+    rest = {name: value for name, value in measured.items() if name not in latency}
+    assert without_seconds(rest) == without_seconds(without)
+    assert measured["device_name"] == measured["latency_device"]
+    assert measured["host"]
+
+
+def test_beyond_the_latency_limit_nothing_is_trained_unless_it_was_begun() -> None:
+    impossible = request(latency={"limit": 1e-6}, epochs=2)
+    heard: list[object] = []
+    with pytest.raises(Infeasible, match=r"latency_ms is .*, over the limit of 1e-06, on "):
+        complete(evaluate(impossible), heard.append)
+    assert heard == []
+    work = evaluate(request(epochs=1))
+    state = next(work).save()
+    assert complete(evaluate(impossible, state))["epochs"] == 2
+    assert complete(evaluate(request(latency={"limit": 1e6}, epochs=1)))["epochs"] == 1

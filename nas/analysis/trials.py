@@ -1,0 +1,185 @@
+"""Every trial of a campaign as a row, and every epoch, from its records alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nas.campaigns.records import History, Record, read_records
+from nas.campaigns.stages import trial_name
+from nas.errors import InputError
+from nas.spaces.search_space import recipe_choices
+
+COLUMNS = {
+    "trial": ("str", "its id"),
+    "stage": ("str", "search, or final: retrained from scratch and tested"),
+    "kind": ("str", "found (by the campaign's searcher), random (by its baseline) or classic"),
+    "search": ("str", "the searcher that asked for it; empty in the final stage"),
+    "number": ("Int64", "the searcher's number for it; likewise"),
+    "label": ("str", "final stage: what the seeds of one architecture share, the trial that found "
+                     "it or the classic's name; search stage: the trial"),
+    "seed": ("UInt64", "of its training"),
+    "fidelity": ("Int64", "epochs that the searcher asked for; empty: all of the recipe"),
+    "status": ("str", "completed, stopped (early), failed, unfinished (asked, no result yet) or "
+                      "duplicate (its result is that of duplicate_of; it spent no budget)"),
+    "cause": ("str", "of a failure: error, out_of_memory, diverged, time_limit or worker_died"),
+    "error": ("str", "of a failure: the last traceback"),
+    "attempts": ("Int64", "how often it was begun, once more for each worker that died"),
+    "fingerprint": ("str", "of the architecture: equal for isomorphic ones"),
+    "params": ("Int64", "trainable parameters"),
+    "macs": ("Int64", "multiply-accumulates, batch 1, by the analytic rule"),
+    "flops": ("Int64", "what fvcore totals; where it has not counted, by the equal analytic rule"),
+    "activations": ("Int64", "elements that convolution and linear layers put out"),
+    "latency_ms": ("float64", "where the evaluator measured it"),
+    "validation_accuracy": ("float64", "a fraction, after its last epoch"),
+    "test_accuracy": ("float64", "a fraction; final stage alone"),
+    "validation_loss": ("float64", "mean cross entropy in nats"),
+    "train_loss": ("float64", "as it was minimised, of the last epoch"),
+    "epochs": ("Int64", "trained in all, those of the trial that it continues included"),
+    "epochs_before": ("Int64", "of these, those of the trial that it continues"),
+    "train_seconds": ("float64", "in training steps, those of the trial it continues included"),
+    "seconds": ("float64", "wall time in the worker"),
+    "worker": ("str", "the process that it ran in, where the engine has several"),
+    "asked_s": ("float64", "when it was given out, in seconds since the campaign's first record"),
+    "ended_s": ("float64", "when its result was recorded, likewise"),
+    "duplicate_of": ("str", "the trial whose architecture it repeats"),
+    "parent": ("str", "the trial that it was mutated from, where the searcher tells"),
+    "recipe": ("str", "what was searched of the recipe with it, as JSON; empty: nothing"),
+}  # fmt: skip
+"""The columns of :func:`trials`: dtype and meaning. What is not known, or is no
+value of its dtype in the records, is empty: NaN, or NA of "Int64"."""
+
+_METRICS = (
+    "latency_ms", "validation_accuracy", "test_accuracy", "validation_loss", "train_loss", "epochs",
+    "epochs_before", "train_seconds",
+)  # fmt: skip
+"""The columns that are the evaluator's to tell."""
+
+CURVE_COLUMNS = {
+    "trial": ("str", "its id"),
+    "epoch": ("Int64", "from 1; of a continued trial, those before it included"),
+    "train_loss": ("float64", "as it was minimised: augmented, smoothed, in training mode"),
+    "validation_loss": ("float64", "mean cross entropy in nats"),
+    "validation_accuracy": ("float64", "a fraction"),
+    "train_seconds": ("float64", "of this epoch"),
+    "evaluation_seconds": ("float64", "of this epoch"),
+}
+"""The columns of :func:`curves`: dtype and meaning."""
+
+
+def trials(folder: Path | str) -> pd.DataFrame:
+    """One row a trial, in the order asked. Columns and dtypes: :data:`COLUMNS`, always all.
+
+    Reads ``records.jsonl`` alone, while a campaign runs, too. Raises :class:`InputError` where
+    there are no records or they are corrupt.
+    """
+    records, history = recorded(folder)
+    start = records[0].get("time")
+    rows = [_row(history, ask, start) for ask in history.asks.values()]
+    return _frame(rows, COLUMNS)
+
+
+def curves(folder: Path | str) -> pd.DataFrame:
+    """The learning curves: one row an epoch of a completed trial, as far as the evaluator tells.
+
+    Columns and dtypes: :data:`CURVE_COLUMNS`. Raises as :func:`trials`.
+    """
+    _, history = recorded(folder)
+    rows = [
+        {"trial": trial, **point}
+        for trial, result in history.results.items()
+        for point in result["metrics"].get("curve") or []
+    ]
+    return _frame(rows, CURVE_COLUMNS)
+
+
+def recorded(folder: Path | str) -> tuple[list[Record], History]:
+    """The records of a campaign, and its trials: to be read, not to be changed.
+
+    The same as before while the file is. Raises :class:`InputError` where there are none or they
+    are corrupt.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder")
+    path = folder / "records.jsonl"
+    state = path.stat() if path.exists() else None
+    if state is not None:
+        records, history = _read(folder, state.st_mtime_ns, state.st_size)
+        if records:
+            return records, history
+    if (folder / "row.json").exists():
+        raise InputError(f"{folder}: holds one training, no campaign; see its row.json")
+    raise InputError(f"{folder}: no records yet; run the campaign: nas run {folder}")
+
+
+@lru_cache(maxsize=2)  # ten thousand trials take seconds to read, and a report asks many times
+def _read(folder: Path, modified: int, size: int) -> tuple[list[Record], History]:
+    records = read_records(folder)
+    return records, History(folder, records)
+
+
+def own_recipe(ask: Record) -> str | None:
+    """What was searched of the recipe with the architecture, as JSON; None: nothing."""
+    own = recipe_choices(ask.get("genotype", {}))
+    return json.dumps(own) if own else None
+
+
+def _row(history: History, ask: Record, start: float | None) -> dict[str, Any]:
+    trial = ask["trial"]
+    result = history.results.get(trial, {})
+    metrics = result.get("metrics", {})
+    waiting = "duplicate" if "duplicate_of" in ask else "unfinished"
+    parent = ask.get("note", {}).get("parent")
+    failures = len(history.failures.get(trial, ()))
+    counted = metrics.get("fvcore")
+    return {
+        **{name: metrics.get(name) for name in _METRICS},
+        **ask,
+        **ask["cost"],
+        "flops": (counted if isinstance(counted, dict) else ask["cost"]).get("flops"),
+        "label": ask.get("label", trial),
+        "status": result.get("status", waiting),
+        "cause": result.get("cause"),
+        "error": result.get("error"),
+        "attempts": failures + ("duplicate_of" not in ask),
+        "seconds": result.get("seconds"),
+        "worker": result.get("worker"),
+        "asked_s": _since(start, ask),
+        "ended_s": _since(start, result),
+        "parent": trial_name(ask["search"], parent) if isinstance(parent, int) else None,
+        "recipe": own_recipe(ask),
+    }
+
+
+def _since(start: Any, record: Record) -> float | None:
+    time = record.get("time")
+    known = isinstance(start, int | float) and isinstance(time, int | float)
+    return time - start if known else None
+
+
+def _frame(rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            name: pd.Series([_KEPT[dtype](row.get(name)) for row in rows], dtype=dtype)
+            for name, (dtype, _) in columns.items()
+        }
+    )
+
+
+def _whole(low: int, high: int) -> Callable[[Any], int | None]:
+    return lambda value: value if type(value) is int and low <= value < high else None
+
+
+_KEPT: dict[str, Callable[[Any], Any]] = {
+    "str": lambda value: value if isinstance(value, str) else None,
+    "Int64": _whole(-(2**63), 2**63),
+    "UInt64": _whole(0, 2**64),
+    "float64": lambda value: float(value) if type(value) in (int, float) else None,
+}
+"""By dtype, a value of the records, or None where it is no such."""
