@@ -310,7 +310,7 @@ def load_campaign(folder: Path) -> Campaign:
     with _at(path):
         if config.early_stopping is not None:
             early_stopping.check(config.objectives, own)
-        fidelities.check(own, training)
+        fidelities.check(own, training, config.measures_latency)
         if config.inherit_weights:
             inheritance.check(own, config.duplicates, training is not None)
     return campaign

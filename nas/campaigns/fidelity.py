@@ -76,12 +76,13 @@ class Fidelities:
         """The fidelity of a full training."""
         return recipe.epochs if self.axis == "epochs" else FULL
 
-    def check(self, searcher: Searcher, recipe: Recipe | None) -> None:
+    def check(self, searcher: Searcher, recipe: Recipe | None, measures_latency: bool) -> None:
         """:class:`InputError` unless trainings can be as short, or small, as the searcher asks.
 
         Args:
             searcher: of the campaign.
             recipe: of a full training; None where nothing is trained.
+            measures_latency: whether trials do, of what they train.
         """
         if recipe is None:
             if self.axis != "epochs":
@@ -101,6 +102,11 @@ class Fidelities:
                 f"searcher.max_fidelity: must be at most {full}, {self.most(recipe)}, got {most}"
             )
         if self.axis in ("resolution", "width"):
+            if measures_latency:
+                raise InputError(
+                    f"fidelity: {self.axis} changes the network whose latency_ms is measured; "
+                    "allowed with it: epochs, train_fraction"
+                )
             drawn = searcher.space.sample(np.random.default_rng(0))
             try:
                 self.space(least).decode(drawn)

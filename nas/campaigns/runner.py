@@ -557,7 +557,8 @@ class Runner:
         if outcome.status == "failed":
             epochs = max(0, reached - before)
         else:
-            planned = ask.get("fidelity") or (recipe.epochs if recipe is not None else 0)
+            rung = ask.get("fidelity") if self._campaign.fidelities.continued else None
+            planned = rung or (recipe.epochs if recipe is not None else 0)
             epochs = epochs_trained(before, outcome.metrics, planned)
         engine = self._campaign.config.engine
         if "device" in outcome.metrics:

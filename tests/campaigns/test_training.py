@@ -142,7 +142,8 @@ def test_rungs_are_whole_trainings_on_less(tmp_path: Path, axis: str) -> None:
         # 16 images to train on; every trial has all epochs, from the start.
         assert metrics["train_images"] == 16 * part.get("train_fraction", 100) // 100
         assert (metrics["epochs"], metrics["epochs_before"]) == (2, 0)
-        assert (trial.checkpoint, trial.keep) == (None, False)
+        assert trial.checkpoint is None
+        assert trial.keep == name.startswith("final-")  # its weights
         built = Architecture.from_json(trial.payload["architecture"])
         assert built.input_shape == (1, side, side)
         conv = next(node.operation for node in built.nodes if isinstance(node.operation, Conv))
@@ -192,6 +193,8 @@ def test_a_network_that_does_not_fit_small_images_is_a_failed_row(tmp_path: Path
         ("resolution", "max_fidelity: 100", "max_fidelity: 128", "at most all, in percent, 100, g"),
         ("epochs", "", "", "at most the epochs of the recipe, 2, got 100"),
         ("depth", "", "", "fidelity: .*epochs.*train_fraction.*resolution.*width"),
+        ("width", "final:", "constraints: {latency_ms: 5}\nfinal:",
+         "fidelity: width changes the network whose latency_ms is measured"),
         ("width", ", channels: 8", "", "width is of a space's option channels, which pairwise"),
         ("train_fraction", "{name: asha, min_fidelity: 25, max_fidelity: 100, reduction_factor: 2}",
          "random", "fidelity: train_fraction needs a multi-fidelity searcher"),
