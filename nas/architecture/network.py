@@ -34,10 +34,6 @@ class Network(fx.GraphModule):
             self.graph = self._graphs[mode]
         return self
 
-    def in_training(self) -> fx.GraphModule:
-        """The training graph over the same modules, whatever the mode: its code stays the same."""
-        return fx.GraphModule(self, _emit(self.architecture), "Network")
-
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.architecture, self.state_dict(), self.training)
 
@@ -54,6 +50,11 @@ def compile(architecture: Architecture) -> Network:
     them.
     """
     return Network(architecture)
+
+
+def in_training(network: Network) -> fx.GraphModule:
+    """The training graph over a network's modules, whatever its mode: the code stays the same."""
+    return fx.GraphModule(network, _emit(network.architecture), "Network")
 
 
 def _rebuild(architecture: Architecture, weights: dict[str, Tensor], training: bool) -> Network:

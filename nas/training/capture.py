@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.architecture.network import Network
+from nas.architecture.network import Network, in_training
 from nas.training.data import Part
 from nas.training.recipe import Recipe
 
@@ -50,7 +50,7 @@ def capture(network: Network, images: Tensor) -> Callable[[Tensor], Any]:
     state = torch.cuda.get_rng_state(images.device)
     sample = torch.empty_like(images).copy_(images)
     graphed: Callable[[Tensor], Any] = torch.cuda.make_graphed_callables(
-        network.in_training(), (sample,)
+        in_training(network), (sample,)
     )
     torch.cuda.set_rng_state(state, images.device)
     with torch.no_grad():

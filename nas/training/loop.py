@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from nas.architecture.modules import DropPath
-from nas.architecture.network import Network
+from nas.architecture.network import Network, in_training
 from nas.training.augmentation import Pipeline
 from nas.training.batches import batches
 from nas.training.capture import capture, captures
@@ -143,7 +143,7 @@ class Trainer:
         self.compiled = compiles(compile, recipe, steps, len(paths))
         self._forward: Callable[[Tensor], Any] = self._network
         if self.compiled:
-            fixed = built.in_training() if isinstance(built, Network) else built
+            fixed = in_training(built) if isinstance(built, Network) else built
             # A batch is of one size, and the last of an epoch perhaps of another.
             self._forward = torch.compile(fixed, dynamic=False)
         asked = cuda_graphs and not self.compiled and isinstance(built, Network)

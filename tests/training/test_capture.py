@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nas.architecture.builder import Builder
-from nas.architecture.network import Network, compile
+from nas.architecture.network import Network, compile, in_training
 from nas.training import loop
 from nas.training.capture import captures
 from nas.training.data import Part, SearchData
@@ -72,7 +72,7 @@ def test_full_batches_go_through_what_was_captured_once(monkeypatch: pytest.Monk
 
     def uncaptured(network: Network, images: Tensor) -> Callable[[Tensor], Any]:
         shapes.append(tuple(images.shape))
-        fixed = network.in_training()
+        fixed = in_training(network)
 
         def replay(images: Tensor) -> Any:
             replayed.append(len(images))

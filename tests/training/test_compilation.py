@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nas.architecture.builder import Builder
-from nas.architecture.network import Network, compile
+from nas.architecture.network import Network, compile, in_training
 from nas.training.compilation import Compile, compiles
 from nas.training.data import Part, SearchData
 from nas.training.loop import Trainer
@@ -45,7 +45,7 @@ def with_head() -> Network:
 
 def test_the_training_graph_is_the_network_in_training() -> None:
     network = with_head()
-    fixed = network.in_training()
+    fixed = in_training(network)
     batch = torch.randn(4, 1, 8, 8)
     network.eval()
     code = fixed.code
