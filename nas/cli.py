@@ -99,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, metavar="FOLDER",
                        help="default: results/ARCH-DATA-SEED")  # fmt: skip
     train.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    train.add_argument("--compile", default="never", choices=["never", "auto", "always"],
+                       help="whether by torch.compile; auto: if the training is long")  # fmt: skip
     train.add_argument("--threads", type=_whole(1), help="on the CPU; default: one a core")
     train.set_defaults(command=_train)
 
@@ -280,6 +282,7 @@ def _train(arguments: argparse.Namespace) -> int:
         freeze=arguments.freeze,
         protocol=arguments.evaluate,
         device=arguments.device,
+        compile=arguments.compile,
     )
     try:
         row = single.train(job, arguments.out, threads=arguments.threads)

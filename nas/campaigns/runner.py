@@ -209,7 +209,7 @@ class Runner:
             self.status.running = len(self._running)
             try:
                 payload = self._payload(ask)
-            except InputError as error:  # there is no such network for so low a resolution
+            except InputError as error:  # there is no such network at so low a fidelity
                 self.done(ask["trial"], failure(str(error)))
                 continue
             own, checkpoint = self.checkpoints.find(ask["trial"]), self._checkpoint(ask)
@@ -399,8 +399,10 @@ class Runner:
             "seed": ask["seed"],
             "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
             "threads": engine.cpus_per_trial,
+            "cuda_graphs": engine.cuda_graphs,
             "test": test,
             "epochs": None,
+            "compile": self._campaign.config.final.compile if test else "never",
             **self._campaign.fidelities.request(
                 ask.get("fidelity"), ask.get("genotype", {}), self._campaign.data
             ),
@@ -564,7 +566,8 @@ class Runner:
         if outcome.status == "failed":
             epochs = max(0, reached - before)
         else:
-            planned = ask.get("fidelity") or (recipe.epochs if recipe is not None else 0)
+            rung = ask.get("fidelity") if self._campaign.fidelities.continued else None
+            planned = rung or (recipe.epochs if recipe is not None else 0)
             epochs = epochs_trained(before, outcome.metrics, planned)
         engine = self._campaign.config.engine
         if "device" in outcome.metrics:
