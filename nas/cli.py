@@ -164,17 +164,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.set_defaults(command=_show)
 
-    export = commands.add_parser("export", help="write a network as Python, ONNX or another form")
+    export = commands.add_parser("export", help="write a network, or a campaign, in another form")
     _add_architecture(export)
     export.add_argument(
-        "--to", required=True, help="python, onnx, torchscript, torch-export or json"
+        "--to",
+        required=True,
+        metavar="FORM",
+        help="python, onnx, torchscript, torch-export or json; of a campaign's network also card; "
+        "of a campaign, results/NAME, optuna or tensorboard",
     )
     export.add_argument(
         "--weights",
         help="a state dict, .safetensors or torch's, or a reference; default: those of the "
         "reference NAME, or random values",
     )
-    export.add_argument("--out", type=Path, help="the file; default: NAME with the form's ending")
+    export.add_argument(
+        "--out",
+        help="the file (tensorboard: folder; optuna: file or URL); default: NAME with an ending",
+    )
     export.add_argument("--opset", type=_whole(1), help="of ONNX; default: torch's")
     export.add_argument(
         "--dynamic-batch", action="store_true", help="leave the batch open (onnx, torch-export)"
@@ -434,6 +441,50 @@ def _gradients(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    if arguments.to in _BRIDGES:
+        unfit = ["--" + name.replace("_", "-")
+                 for name in ("input", "classes", "weights", "opset", "dynamic_batch")
+                 if getattr(arguments, name)]  # fmt: skip
+        if unfit:
+            raise InputError(f"{unfit[0]}: is for networks, not for --to {arguments.to}")
+        print(_BRIDGES[arguments.to](arguments.name, arguments.out))
+        return 0
+    return _export_network(arguments)
+
+
+def _to_optuna(name: str, out: str | None) -> str:
+    from nas.analysis.optuna_study import optuna_studies
+
+    out = out or f"{Path(name).name}.db"
+    return f"wrote to {out}: {', '.join(optuna_studies(Path(name), out))}"
+
+
+def _to_tensorboard(name: str, out: str | None) -> str:
+    from nas.analysis.tensorboard import write_scalars
+
+    place = Path(out or f"{Path(name).name}_tensorboard")
+    runs = write_scalars(Path(name), place)
+    return f"wrote {runs} runs; see them with: tensorboard --logdir {place}"
+
+
+def _to_card(name: str, out: str | None) -> str:
+    import re
+
+    from nas.analysis.model_card import model_card
+
+    place = Path(out or re.sub(r"\W+", "_", Path(name).name) + ".md")
+    place.write_text(model_card(name), encoding="utf-8")
+    return f"wrote {place}"
+
+
+_BRIDGES: dict[str, Callable[[str, str | None], str]] = {
+    "optuna": _to_optuna,
+    "tensorboard": _to_tensorboard,
+    "card": _to_card,
+}
+
+
+def _export_network(arguments: argparse.Namespace) -> int:
     from nas.architecture.network import compile
     from nas.architecture.weights import load_weights
     from nas.campaigns import named
@@ -455,7 +506,7 @@ def _export(arguments: argparse.Namespace) -> int:
             network,
             arguments.to,
             named.short(arguments.name),
-            arguments.out,
+            None if arguments.out is None else Path(arguments.out),
             weights=weights is not None,
             opset=arguments.opset,
             dynamic_batch=arguments.dynamic_batch,
