@@ -441,47 +441,21 @@ def _gradients(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    if arguments.to in _BRIDGES:
+    from nas.analysis.bridges import BRIDGES
+    from nas.export.formats import FORMATS
+    from nas.registry import unknown
+
+    if arguments.to not in {*FORMATS, *BRIDGES}:
+        raise InputError(f"--to: {unknown('form', arguments.to, [*FORMATS, *BRIDGES])}")
+    if arguments.to in BRIDGES:
         unfit = ["--" + name.replace("_", "-")
                  for name in ("input", "classes", "weights", "opset", "dynamic_batch")
                  if getattr(arguments, name)]  # fmt: skip
         if unfit:
             raise InputError(f"{unfit[0]}: is for networks, not for --to {arguments.to}")
-        print(_BRIDGES[arguments.to](arguments.name, arguments.out))
+        print(BRIDGES[arguments.to](arguments.name, arguments.out))
         return 0
     return _export_network(arguments)
-
-
-def _to_optuna(name: str, out: str | None) -> str:
-    from nas.analysis.optuna_study import optuna_studies
-
-    out = out or f"{Path(name).name}.db"
-    return f"wrote to {out}: {', '.join(optuna_studies(Path(name), out))}"
-
-
-def _to_tensorboard(name: str, out: str | None) -> str:
-    from nas.analysis.tensorboard import write_scalars
-
-    place = Path(out or f"{Path(name).name}_tensorboard")
-    runs = write_scalars(Path(name), place)
-    return f"wrote {runs} runs; see them with: tensorboard --logdir {place}"
-
-
-def _to_card(name: str, out: str | None) -> str:
-    import re
-
-    from nas.analysis.model_card import model_card
-
-    place = Path(out or re.sub(r"\W+", "_", Path(name).name) + ".md")
-    place.write_text(model_card(name), encoding="utf-8")
-    return f"wrote {place}"
-
-
-_BRIDGES: dict[str, Callable[[str, str | None], str]] = {
-    "optuna": _to_optuna,
-    "tensorboard": _to_tensorboard,
-    "card": _to_card,
-}
 
 
 def _export_network(arguments: argparse.Namespace) -> int:
