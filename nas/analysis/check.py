@@ -21,7 +21,7 @@ from nas.analysis.check_records import (
     sort_out,
 )
 from nas.analysis.check_replay import rebuild_faults, replay_faults
-from nas.analysis.check_results import result_faults
+from nas.analysis.check_results import data_checksum, result_faults
 from nas.analysis.render import render
 from nas.analysis.table import campaign_table
 from nas.campaigns.config import Campaign, load_campaign
@@ -95,7 +95,7 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
         with _progress(console, "proposals", len(entries)) as advance:
             faults += replay_faults(campaign, entries, advance)
         counts.append("proposals asked again")
-    others += _resolved_problems(folder, first)
+    others += _resolved_problems(folder, first, data_checksum(trials))
     notes += _version_notes(folder)
     for name, form in TABLES.items():
         if not (folder / name).exists():
@@ -162,8 +162,8 @@ def _asked(
     return campaign, changed, [f"{campaign.file}: {line.strip()}" for line in lines]
 
 
-def _resolved_problems(folder: Path, first: Record) -> list[str]:
-    """``resolved.json`` tells the recorded question."""
+def _resolved_problems(folder: Path, first: Record, checksum: str | None) -> list[str]:
+    """``resolved.json`` tells the recorded question, and the data that were trained on."""
     path = folder / "resolved.json"
     if not path.exists():
         return [f"{path}: is not there, expected what the last run resolved campaign.yaml to"]
@@ -173,6 +173,9 @@ def _resolved_problems(folder: Path, first: Record) -> list[str]:
     except (ValueError, TypeError, KeyError) as error:
         return [f"{path}: is corrupt: {error!r}"]
     recorded = {"question": first.get("question"), "recipe": first.get("recipe")} if first else told
+    if checksum is not None:
+        told["data_checksum"] = resolved.get("data_checksum")
+        recorded = {**recorded, "data_checksum": checksum}
     return [f"{path}: {line.strip()}" for line in differences(recorded, told).splitlines()]
 
 

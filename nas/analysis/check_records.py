@@ -144,6 +144,7 @@ def identity_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fau
         yield from differing(line, f"{trial}: seed", ask["seed"], seed)
         yield from _repeats(trials, line, ask)
         yield from _continues(trials, line, ask)
+        yield from _inherits(trials, line, ask, bool(question.get("inherit_weights")))
 
 
 def _labelled(trials: Trials, line: int, ask: Record) -> Iterator[Fault]:
@@ -197,3 +198,14 @@ def _continues(trials: Trials, line: int, ask: Record) -> Iterator[Fault]:
         yield Fault(line, f"{key}, expected one of the same genotype")
     elif not found.record.get("fidelity", math.inf) < ask.get("fidelity", math.inf):
         yield Fault(line, f"{key}, expected one of a lower fidelity")
+
+
+def _inherits(trials: Trials, line: int, ask: Record, inherit: bool) -> Iterator[Fault]:
+    key = f"{ask['trial']}: inherits"
+    expected = ask["note"].get("parent") if inherit else None
+    yield from differing(line, key, ask.get("inherits"), expected)
+    if "inherits" not in ask:
+        return
+    found = trials.results.get(trial_name(ask["search"], ask["inherits"]))
+    if found is None or found.line >= line or found.record["status"] != "completed":
+        yield Fault(line, f"{key}: {ask['inherits']}, expected a trial that had completed before")

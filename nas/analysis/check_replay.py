@@ -107,7 +107,7 @@ def _built(campaign: Campaign, ask: Record) -> tuple[str, dict[str, int]] | str:
                 function = CLASSICS[ask["classic"]].function
                 validate_options(function, ask["options"], ask["classic"], "options")
             shape, classes = campaign.input_shape, campaign.classes
-            built = classic(ask["classic"], shape, classes, **ask["options"]).inference()
+            built = classic(ask["classic"], shape, classes, **ask["options"])
         else:
             built = campaign.space.decode(ask["genotype"])
     except InputError as error:
@@ -172,7 +172,7 @@ def _picked(
     """Whatever its search had found better was retrained before it."""
     if ask["kind"] == "classic" or asks[ask["label"]]["search"] not in searches:
         return
-    for better in searches[asks[ask["label"]]["search"]].top(len(asks)):
+    for better in searches[asks[ask["label"]]["search"]].ranked():
         if better["trial"] == ask["label"]:
             return
         if better["trial"] not in retrained:

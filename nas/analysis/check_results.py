@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from nas.analysis.check_records import Fault, Trials, differing, is_number, part_of, usual
+from nas.campaigns.objectives import missing, recorded
 from nas.campaigns.records import Record
 from nas.campaigns.trial import Cause
 from nas.spaces.search_space import recipe_choices
@@ -15,11 +16,11 @@ from nas.spaces.search_space import recipe_choices
 
 def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault]:
     """Whether results have what their status says, are possible, and are of one data set."""
-    objective = question.get("objective")
+    objectives = recorded(question)
     completed = [(trials.asks[trial].record["stage"], entry.record["metrics"])
                  for trial, entry in trials.results.items()
                  if entry.record["status"] == "completed"]  # fmt: skip
-    checksum = usual(metrics.get("data_checksum") for _, metrics in completed)
+    checksum = data_checksum(trials)
     usually = {
         stage: usual(sorted(metrics) for each, metrics in completed if each == stage)
         for stage in ("search", "final")
@@ -36,29 +37,47 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
             continue
         for key in ("error", "cause"):
             yield from differing(line, f"{trial}: {key}", result.get(key), None)
-        if objective is not None and not is_number(metrics.get(objective)):
-            value = json.dumps(metrics.get(objective))
-            yield Fault(line, f"{trial}: {objective}: {value}, expected a number")
+        if name := missing(objectives, ask, metrics):
+            value = json.dumps(metrics.get(name))
+            yield Fault(line, f"{trial}: {name}: {value}, expected a number")
         yield from _plausible(line, trial, metrics)
         yield from _curve(line, trial, metrics)
         own = recipe_choices(ask.get("genotype", {})).get("epochs")
-        epochs = ask.get("fidelity") or own or part_of(question, "recipe").get("epochs")
+        # Where fidelity is no number of epochs, every training is of all.
+        rung = None if question.get("fidelity", "epochs") != "epochs" else ask.get("fidelity")
+        epochs = rung or own or part_of(question, "recipe").get("epochs")
+        if result["status"] == "stopped":
+            yield from _stopped(line, trial, metrics, epochs)
+            epochs = None
         if epochs is not None and "epochs" in metrics:
             yield from differing(line, f"{trial}: epochs", metrics["epochs"], epochs)
         before, after = metrics.get("epochs_before", 0), metrics.get("epochs", math.inf)
         if not (is_number(before) and (not is_number(after) or 0 <= before <= after)):
             text = f"{trial}: epochs_before: {json.dumps(before)}, expected at most its epochs"
             yield Fault(line, text)
+        if is_number(after) and result.get("epochs", 0) > after:
+            text = f"{trial}: epochs: {result['epochs']} charged, expected at most {after}"
+            yield Fault(line, text)
+        yield from _latency(line, ask, metrics, part_of(question, "constraints"))
         if "fvcore" in metrics:
             yield from differing(line, f"{trial}: fvcore", metrics["fvcore"], ask["cost"])
         if "data_checksum" in metrics:
             yield from differing(
                 line, f"{trial}: data_checksum", metrics["data_checksum"], checksum
             )
-        for name in sorted(metrics.keys() ^ usually[ask["stage"]]):
+        unusual = metrics.keys() ^ usually[ask["stage"]] if result["status"] == "completed" else ()
+        for name in sorted(unusual):
             has = "has" if name in metrics else "has no"
             text = f"{trial}: metrics: {has} {name}, unlike most of its stage"
             yield Fault(line, text, warning=True)
+
+
+def data_checksum(trials: Trials) -> str | None:
+    """That of the data that most trials were trained on, if any tells."""
+    checksum: str | None = usual(
+        entry.record["metrics"].get("data_checksum") for entry in trials.results.values()
+    )
+    return checksum
 
 
 def _test_metrics(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -83,7 +102,26 @@ def _failed(line: int, result: Record) -> Iterator[Fault]:
         yield Fault(line, f"{result['trial']}: cause: {cause}, expected one of {allowed}")
 
 
-_BOUNDS = {"accuracy": 1.0, "loss": math.inf, "seconds": math.inf}
+def _latency(
+    line: int, ask: Record, metrics: Mapping[str, Any], constraints: Mapping[str, Any]
+) -> Iterator[Fault]:
+    """A search trial that began anew keeps the limit on what was measured before."""
+    limit, latency = part_of(constraints, "latency_ms"), metrics.get("latency_ms")
+    if ask["stage"] != "search" or metrics.get("epochs_before") or "table" in limit:
+        return
+    if limit and is_number(latency) and latency > limit.get("limit", math.inf):
+        text = f"{ask['trial']}: latency_ms: {latency}, expected at most {limit['limit']}"
+        yield Fault(line, text)
+
+
+def _stopped(line: int, trial: str, metrics: Mapping[str, Any], epochs: Any) -> Iterator[Fault]:
+    had = metrics.get("epochs")
+    if not is_number(had) or (is_number(epochs) and had >= epochs):
+        most = "its epochs" if epochs is None else f"fewer than {epochs}, for it was stopped"
+        yield Fault(line, f"{trial}: epochs: {json.dumps(had)}, expected {most}")
+
+
+_BOUNDS = {"accuracy": 1.0, "loss": math.inf, "seconds": math.inf, "ms": math.inf}
 """How large a metric may be whose name ends so; none is negative."""
 
 

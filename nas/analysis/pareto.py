@@ -6,33 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nas.errors import InputError
+from nas.searchers.pareto import pareto_front
+
+__all__ = ["hypervolume", "hypervolume_over_time", "pareto_front"]
 
 Floats = NDArray[np.float64]
-
-
-def pareto_front(points: ArrayLike) -> NDArray[np.bool_]:
-    """Which points no other point dominates: no worse in every objective, better in one.
-
-    Equal points do not dominate each other, so all copies of a front's point belong to it. A point
-    with a NaN belongs to no front. For whole tables: the time is that of front times points, where
-    :func:`nas.searchers.pareto.non_dominated_rank` takes the square.
-
-    Args:
-        points: [points, objectives].
-
-    Returns a mask [points].
-    """
-    table = _points(points)
-    member = np.zeros(len(table), dtype=bool)
-    left = np.flatnonzero(~np.isnan(table).any(axis=1))
-    # In this order nobody is dominated by a later one, so the first one left is on the front.
-    left = left[np.lexsort(table[left].T[::-1])]
-    while len(left):
-        best = table[left[0]]
-        equal = (table[left] == best).all(axis=1)
-        member[left[equal]] = True
-        left = left[(table[left] < best).any(axis=1)]
-    return member
 
 
 def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:

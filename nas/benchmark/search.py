@@ -93,8 +93,9 @@ class Search:
         self.stuck = True
         return None
 
-    def update(self, trial: str, update: Update) -> None:
-        """Looked up at once: nothing is under way."""
+    def update(self, trial: str, update: Update) -> bool:
+        """Looked up at once: nothing is under way, and nothing stopped."""
+        return False
 
     def done(self, trial: str, outcome: Outcome) -> None:
         """Tells the searcher, unless the time was over before the trial was."""

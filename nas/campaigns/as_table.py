@@ -28,8 +28,9 @@ def campaign(folder: Path, *, campaigns: tuple[str, ...]) -> Table:
     the final stage's seeds, empty for what was not retrained; ``params``, ``macs``, ``flops``,
     ``activations``. Seconds are the training's.
 
-    Raises :class:`InputError` where a campaign has no completed trial, searched its recipe too, or
-    differs from the first in data or recipe: rows of unlike recipes are not to be ranked together.
+    Raises :class:`InputError` where a campaign has no completed trial, searched its recipe too, had
+    weights inherited, or differs from the first in data or recipe: rows of unlike recipes are not
+    to be ranked together.
     """
     rows: dict[str, tuple[Record, Record]] = {}
     tested: dict[str, list[float]] = {}
@@ -47,6 +48,9 @@ def campaign(folder: Path, *, campaigns: tuple[str, ...]) -> Table:
                 raise InputError(f"{path}: {key} is not that of {campaigns[0]}")
         if records[0]["question"].get("hyperparameters"):
             raise InputError(f"{path}: its recipe was searched too, so its rows do not compare")
+        if records[0]["question"].get("inherit_weights"):
+            raise InputError(f"{path}: its trials start from each other's weights, so its rows do "
+                             "not compare")  # fmt: skip
         files[f"{name}/records.jsonl"] = hashlib.sha256(path.read_bytes()).hexdigest()
         history = History(folder / name, records)
         for trial, result in history.results.items():

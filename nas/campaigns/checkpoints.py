@@ -15,6 +15,10 @@ class Checkpoints:
         path = self._path(trial)
         return path if path.exists() else None
 
+    def trials(self) -> set[str]:
+        """The trials that have a file."""
+        return {path.stem for path in self._folder.glob("*.pt")}
+
     def write(self, trial: str, state: bytes) -> None:
         """Puts ``state`` in place of what is there."""
         _write(self._path(trial), state)

@@ -17,8 +17,12 @@ from pydantic import (
 )
 
 from nas.architecture.graph import Architecture
-from nas.campaigns import hyperparameters
+from nas.campaigns import early_stopping, hyperparameters, inheritance
+from nas.campaigns.budget import Budget
 from nas.campaigns.duplicates import Policy
+from nas.campaigns.early_stopping import EarlyStopping
+from nas.campaigns.fidelity import Axis, Fidelities
+from nas.campaigns.objectives import COSTS, Objective, Objectives
 from nas.classics import CLASSICS, classic
 from nas.configuration import Config, Named, read_yaml, validate, validate_options
 from nas.errors import InputError
@@ -53,6 +57,20 @@ def _auto_or(kind: type, least: str, accepts: Callable[[Any], bool]) -> PlainVal
     return PlainValidator(check)
 
 
+def _address(given: str | None) -> str | None:
+    if given in (None, "local"):
+        return None
+    if given.startswith("ray://"):
+        raise InputError(
+            "with ray://, Ray Client, Ray Tune runs on the cluster, where the records are not; run "
+            "nas on a machine of the cluster, with auto or host:port (of ray start, 6379 as a "
+            f"rule), got {given!r}"
+        )
+    if given != "auto" and not re.fullmatch(r"[^\s/]+:\d+", given):
+        raise InputError(f"must be local, auto or host:port of a Ray cluster, got {given!r}")
+    return given
+
+
 class EngineConfig(Config):
     """Who carries the trials out, and how many at a time. "auto" is None here."""
 
@@ -64,7 +82,8 @@ class EngineConfig(Config):
     gpus_per_trial: Annotated[
         float | None, _auto_or(float, "a number, at least 0", lambda n: n >= 0)
     ] = None
-    address: str | None = None
+    address: Annotated[str | None, AfterValidator(_address)] = None
+    """``auto`` or ``host:port`` of a running Ray cluster; None, or ``local``: one is started."""
     minutes_per_trial: Annotated[float, Field(gt=0)] | None = None
     """A trial that takes longer fails."""
     retries: Annotated[int, Field(ge=0)] = 1
@@ -82,18 +101,12 @@ class EngineConfig(Config):
                 f"concurrency: the serial engine runs one trial at a time, got {self.concurrency}; "
                 "allowed: auto, 1"
             )
-        if self.address is not None and "://" in self.address:
+        if self.gpus_per_trial is not None and self.gpus_per_trial > 1 and self.gpus_per_trial % 1:
             raise InputError(
-                f"address: must be auto or host:port of a Ray cluster that this machine is part "
-                f"of, got {self.address!r}"
+                "gpus_per_trial: a trial has a share of one GPU, or whole ones, got "
+                f"{self.gpus_per_trial:g}"
             )
         return self
-
-
-class Budget(Config):
-    """What each search may spend."""
-
-    trials: Annotated[int, Field(ge=1)]
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -140,7 +153,7 @@ class CampaignFile(Config):
     space: Named
     searcher: Named
     random_baseline: bool = True
-    objective: Literal["validation_accuracy"] = "validation_accuracy"
+    objectives: Objectives = (Objective(metric="validation_accuracy", direction="maximize"),)
     constraints: Constraints = Constraints()
     budget: Budget
     evaluator: Named = Named(name="training")
@@ -148,6 +161,11 @@ class CampaignFile(Config):
     data: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
     recipe: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
     duplicates: Policy = "reuse"
+    early_stopping: EarlyStopping | None = None
+    inherit_weights: bool = False
+    """Whether a child starts from its parent's weights, where names and shapes agree."""
+    fidelity: Axis = "epochs"
+    """What a multi-fidelity searcher's ``min_fidelity`` and ``max_fidelity`` are of."""
     hyperparameters: dict[str, Annotated[tuple[Any, ...], AfterValidator(_options)]] = Field(
         default_factory=dict
     )
@@ -155,6 +173,12 @@ class CampaignFile(Config):
     final: Final = Final()
     seed: Annotated[int, Field(ge=0)] = 0
     engine: EngineConfig = EngineConfig()
+
+    @property
+    def measures_latency(self) -> bool:
+        """Whether an objective or a limit asks for it."""
+        asked = any(each.metric == "latency_ms" for each in self.objectives)
+        return asked or self.constraints.measured_latency is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,13 +198,16 @@ class Campaign:
     folder: Path
     config: CampaignFile
     data: data.DataConfig | None
-    """Of the training; None where a table is looked up instead, as ``recipe`` then."""
+    """Of the training; None where a table is looked up instead, as checksum and recipe then."""
+    data_checksum: str | None
+    """Of the split."""
     recipe: recipe.Recipe | None
     tabular: Tabular | None
     input_shape: tuple[int, ...]
     classes: int
     space: SearchSpace
     space_definition: dict[str, Any]
+    fidelities: Fidelities
     classics: tuple[Contestant, ...]
 
     @property
@@ -195,7 +222,13 @@ class Campaign:
         seed = (self.config.seed, list(self.searches).index(name))
         options = validate_options(SEARCHERS[name], self.searches[name], self.file, "searcher")
         with _at(self.file):  # the messages of searchers begin with "searcher NAME"
-            return searcher(name, space=self.space, seed=seed, **options)
+            return searcher(
+                name,
+                space=self.space,
+                seed=seed,
+                objectives=len(self.config.objectives),
+                **options,
+            )
 
     @property
     def file(self) -> Path:
@@ -217,17 +250,24 @@ def load_campaign(folder: Path) -> Campaign:
             f"{path}: searcher.name: {unknown('searcher', config.searcher.name, SEARCHERS)}"
         )
     if options is not None:
-        input_shape, classes = options.input_shape, options.classes
+        input_shape, classes, checksum = options.input_shape, options.classes, None
     else:
         assert images is not None
         with _at(path, "data"):
-            input_shape, classes = _geometry(images)
-    found, described = read_space(config.space, path, input_shape, classes)
-    with _at(path, "constraints"):
-        found = constrained(found, config.constraints, folder)
-    if training is not None and (config.hyperparameters or is_python(config.space.name)):
+            input_shape, classes, checksum = _geometry(images)
+
+    def shaped(shape: tuple[int, ...]) -> tuple[SearchSpace, dict[str, Any]]:
+        made, described = read_space(config.space, path, shape, classes)
+        with _at(path, "constraints"):
+            made = constrained(made, config.constraints.before_training, folder)
+        if training is None or not (config.hyperparameters or is_python(config.space.name)):
+            return made, described
         check = hyperparameters.check(training, config.hyperparameters, path)
-        found = joint(found, config.hyperparameters, check)
+        return joint(made, config.hyperparameters, check), described
+
+    found, described = shaped(input_shape)
+    with _at(path):
+        fidelities = Fidelities(config.fidelity, input_shape, lambda shape: shaped(shape)[0])
     contestants: dict[str, Contestant] = {}
     for position, entry in enumerate(config.final.classics):
         where = f"final.classics.{position}"
@@ -235,33 +275,34 @@ def load_campaign(folder: Path) -> Campaign:
             raise InputError(f"{path}: {where}: {unknown('classic', entry.name, CLASSICS)}")
         validate_options(CLASSICS[entry.name].function, entry.options, path, where)
         with _at(path, where):
-            made = classic(entry.name, input_shape, classes, **entry.options).inference()
+            made = classic(entry.name, input_shape, classes, **entry.options)
             contestant = Contestant(_label(entry), entry.name, entry.options, made)
             if contestant.label in contestants:
                 raise InputError(f"{contestant.label} is listed twice")
         contestants[contestant.label] = contestant
-    tabular = None if options is None else _tabular(options, found, contestants, path)
+    tabular = None if options is None else _tabular(options, config, found, contestants, path)
     campaign = Campaign(
         folder=folder,
         config=config,
         data=images,
+        data_checksum=checksum,
         recipe=training,
         tabular=tabular,
         input_shape=input_shape,
         classes=classes,
         space=found,
         space_definition=described,
+        fidelities=fidelities,
         classics=tuple(contestants.values()),
     )
     _try_space(campaign)
-    for name, given in campaign.searches.items():
-        campaign.searcher(name)
-        most = given.get("max_fidelity", 0)
-        if campaign.recipe is not None and most > campaign.recipe.epochs:
-            raise InputError(
-                f"{path}: searcher.max_fidelity: must be at most the epochs of the recipe, "
-                f"{campaign.recipe.epochs}, got {most}"
-            )
+    own, *_ = [campaign.searcher(name) for name in campaign.searches]
+    with _at(path):
+        if config.early_stopping is not None:
+            early_stopping.check(config.objectives, own)
+        fidelities.check(own, training)
+        if config.inherit_weights:
+            inheritance.check(own, config.duplicates, training is not None)
     return campaign
 
 
@@ -288,13 +329,24 @@ def _evaluator(
     if name != "tabular":
         names = ["training", "tabular"]
         raise InputError(f"{path}: evaluator.name: {unknown('evaluator', name, names)}")
-    for key in ("data", "recipe", "hyperparameters"):
+    for key in ("data", "recipe", "hyperparameters", "early_stopping"):
         if getattr(config, key):
             raise InputError(f"{path}: {key}: the tabular evaluator trains nothing; leave it out")
     if config.engine.name == "ray" and "engine" in config.model_fields_set:
         raise InputError(
             f"{path}: engine.name: what is looked up needs no cluster; allowed: serial, "
             "simulated, or no engine at all"
+        )
+    if config.constraints.measured_latency is not None:
+        raise InputError(
+            f"{path}: constraints.latency_ms: the tabular evaluator measures nothing; give a table "
+            "and its column"
+        )
+    timed = {"hours", "accelerator_hours"} & config.budget.limits.keys()
+    if timed and config.engine.name != "simulated":
+        raise InputError(
+            f"{path}: budget: to look up takes no time, except on a simulated cluster; allowed: "
+            f"trials, epochs, got {', '.join(sorted(timed))}"
         )
     if config.final.seeds != (0,):
         raise InputError(
@@ -306,6 +358,7 @@ def _evaluator(
 
 def _tabular(
     options: TabularOptions,
+    config: CampaignFile,
     space: SearchSpace,
     classics: Mapping[str, Contestant],
     path: Path,
@@ -313,6 +366,18 @@ def _tabular(
     table = read_table(options.table, path, "evaluator.table")
     with _at(path, "evaluator"):
         found = Tabular(options, Lookup(table, space))
+    told = [*COSTS, *found.metrics]
+    for position, objective in enumerate(config.objectives):
+        if objective.metric not in told:
+            raise InputError(
+                f"{path}: objectives.{position}: {unknown('metric', objective.metric, told)}; "
+                "evaluator.metrics names more of the table's"
+            )
+    if config.budget.epochs is not None and not table.epochs:
+        raise InputError(
+            f"{path}: budget.epochs: {table.source} does not tell of epochs; allowed: trials, or "
+            f"hours and accelerator_hours of a simulated cluster, got {config.budget.epochs}"
+        )
     for label, contestant in classics.items():
         if found.lookup.row_of(contestant.architecture.fingerprint) is None:
             raise InputError(
@@ -370,17 +435,20 @@ def _at(path: Path, where: str | None = None) -> Iterator[None]:
         raise InputError(": ".join(filter(None, (str(path), where, str(error))))) from None
 
 
-def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int]:
-    """The shape of an image and the number of classes.
+def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int, str]:
+    """The shape of an image, the number of classes, and the checksum of the split.
 
     Without resizing a pixel: that would take torch, which the driver has no other use for.
     """
     options = validate_options(datasets.DATASETS[config.name], config.options, config.name, "data")
-    side = options.pop("resolution", None)
+    # The folder's pictures are brought to a size one by one, by Pillow; and need not be at all.
+    streamed = config.name == "folder"
+    side = None if streamed else options.pop("resolution", None)
+    options |= {"memory_gb": 0.0} if streamed else {}
     images = datasets.DATASETS[config.name](**options)
-    data.split(images, config.split)
+    checksum = data.split(images, config.split).checksum
     channels, *sides = images.input_shape
-    return (channels, *([side] * len(sides) if side else sides)), images.classes
+    return (channels, *([side] * len(sides) if side else sides)), images.classes, checksum
 
 
 def _label(entry: Named) -> str:

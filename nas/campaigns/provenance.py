@@ -9,20 +9,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nas.training.hardware import processor
+
 PACKAGES = ("nas", "torch", "ray", "optuna", "numpy", "scikit-learn", "fvcore")
 
 
 def environment() -> dict[str, Any]:
-    """Versions, the git commit of the code (None outside a repository) and the hardware."""
+    """Versions, the git commit of the code (None outside a repository), host and hardware."""
     return {
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
         "git": _git(),
+        "host": platform.node(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "gpus": _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"),
+        "gpus": gpus(),
     }
 
 
@@ -40,21 +43,22 @@ def _git() -> dict[str, Any] | None:
     return {"commit": commit[0], "modified": bool(changes)} if commit else None
 
 
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()
-
-
 def cores() -> int:
     """CPU cores: those that this process may use, where the system tells."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """The GPUs of this machine: name and memory of each."""
+    return _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
+
+
+def gpu_use() -> list[int]:
+    """How busy the GPUs of this machine are, in percent; none where it has none, or none tells."""
+    told = _output("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
+    return [int(percent) for percent in told if percent.strip().isdigit()]
 
 
 def _output(*command: str) -> list[str]:

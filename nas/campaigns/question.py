@@ -19,15 +19,19 @@ def question(campaign: Campaign) -> dict[str, Any]:
     Budget, baseline, final stage and engine are not in it: they do not touch what is recorded.
     """
     own = campaign.config.searcher
-    policy = campaign.config.duplicates
+    policy, stopping = campaign.config.duplicates, campaign.config.early_stopping
     return {
         "space": campaign.space_definition,
         "constraints": campaign.config.constraints.definition(campaign.folder),
         "hyperparameters": {k: list(v) for k, v in campaign.config.hyperparameters.items()},
         "searcher": {"name": own.name} | _with_defaults(SEARCHERS[own.name], own.options),
-        "objective": campaign.config.objective,
+        "objectives": [each.model_dump() for each in campaign.config.objectives],
         # Left out for "evaluate", which is what campaigns did before there was a choice.
         **({} if policy == "evaluate" else {"duplicates": policy}),
+        **({"early_stopping": stopping.model_dump()} if stopping else {}),
+        # Likewise what is off, and epochs.
+        **({"inherit_weights": True} if campaign.config.inherit_weights else {}),
+        **({} if campaign.fidelities.axis == "epochs" else {"fidelity": campaign.fidelities.axis}),
         **_evaluation(campaign),
         "seed": campaign.config.seed,
     }

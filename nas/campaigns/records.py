@@ -1,6 +1,6 @@
 """The record log of a campaign: ``records.jsonl``, the truth that all else is derived from.
 
-One JSON object a line, in the order of events. Schema 1, every line with ``time`` (Unix seconds):
+One JSON object a line, in the order of events. Schema 2, every line with ``time`` (Unix seconds):
 
 - ``campaign``, the first line: ``schema``, ``question``, what the answers below depend on, and
   ``recipe``, the fingerprint of the recipe in it.
@@ -10,18 +10,28 @@ One JSON object a line, in the order of events. Schema 1, every line with ``time
   ``options``. In the search stage also ``search``, ``number`` (the searcher's trial id) and
   ``note`` (the searcher's), in the final stage ``label``, which seeds of one architecture share.
   Where the recipe says "reference": ``initialization``, the scheme that this network starts from.
-  Where the searcher says so: ``fidelity``, the epochs trained in all, and ``continues``, the number
-  of the trial that it goes on with. In the search stage, ``duplicate_of`` is the trial that this
-  one repeats: it has no result of its own, what it was told follows from that trial's.
-- ``failure``: an attempt at a trial that is tried again. ``trial``, ``cause`` and ``error`` as
-  of a result, ``seconds``.
-- ``result``: how it ended. ``trial``, ``status`` ("completed" or "failed"), ``metrics`` (the
-  evaluator's), ``error`` (null, or the last traceback), ``cause`` (null, or of which kind the
-  failure is), ``seconds`` (wall time in the worker), ``elapsed`` (seconds that runs of the
-  campaign have taken up to then).
+  In the search stage, ``elapsed`` is as of a result, when the searcher was asked.
+  Where the searcher says so: ``fidelity``, the epochs trained in all or what else the campaign
+  counts (:data:`nas.campaigns.fidelity.Axis`), and ``continues``, the number of the trial that it
+  goes on with. Where weights are inherited: ``inherits``, the number of the parent trial. In the
+  search stage, ``duplicate_of`` is the trial that this one repeats: it has no result of its own,
+  what it was told follows from that trial's.
+- ``failure``: an attempt at a trial that is tried again. ``trial``, ``cause``, ``error``,
+  ``seconds``, ``epochs``, ``accelerators`` and ``elapsed`` as of a result.
+- ``result``: how it ended. ``trial``, ``status`` ("completed", "failed" or "stopped"), ``metrics``
+  (the evaluator's; of a trial that was stopped early, what it had reached), ``error`` (null, or
+  the last traceback), ``cause`` (null, or of which kind the failure is), ``seconds`` (wall time in
+  the worker), ``elapsed`` (seconds that runs of the campaign have taken up to then; on a simulated
+  cluster, by its clock), ``epochs`` (that this attempt has trained, as far as is known),
+  ``accelerators`` (the GPUs of the trial, or, where it has none, its CPU cores); on Ray also
+  ``worker``, the process that it ran in, as ``HOST/NODE/PID``.
 
 A line is on the disk before the searcher hears of it, so a crash loses no more than the trials
 that were under way, and at worst leaves a torn last line, which is set aside.
+
+Schema 2 against 1: the question has ``objectives``, a list of ``metric`` and ``direction``, where
+it had the name of one ``objective``; asks and failures have ``elapsed``, results and failures
+``epochs`` and ``accelerators``, from which follows what is spent of a budget.
 """
 
 import json
@@ -39,11 +49,13 @@ from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.registry import unknown
 
-SCHEMA = 1
+SCHEMA = 2
 
 Record = dict[str, Any]
 
 Count = Annotated[int, Field(ge=0)]
+
+Amount = Annotated[float, Field(ge=0)]
 
 
 class _Line(Config):
@@ -81,8 +93,10 @@ class _Ask(_Line):
     note: dict[str, Any] = Field(default_factory=dict)
     label: str = ""
     initialization: str = ""
+    elapsed: Amount = 0.0
     fidelity: Annotated[int, Field(ge=1)] | None = None
     continues: Count | None = None
+    inherits: Count | None = None
     duplicate_of: str = ""
 
     @model_validator(mode="after")
@@ -97,21 +111,25 @@ class _Ask(_Line):
         return self
 
 
-class _Failure(_Line):
+class _Ended(_Line):
     trial: str
+    seconds: Amount
+    elapsed: Amount = 0.0
+    epochs: Count = 0
+    accelerators: Amount = 1.0
+
+
+class _Failure(_Ended):
     error: str
     cause: str
-    seconds: Annotated[float, Field(ge=0)]
 
 
-class _Result(_Line):
-    trial: str
-    status: Literal["completed", "failed"]
+class _Result(_Ended):
+    status: Literal["completed", "failed", "stopped"]
     metrics: dict[str, Any]
     error: str | None
     cause: str | None = None
-    seconds: Annotated[float, Field(ge=0)]
-    elapsed: Annotated[float, Field(ge=0)] = 0.0
+    worker: str = ""
 
 
 _TYPES: dict[str, type[_Line]] = {
@@ -265,7 +283,9 @@ def _checked(record: Any, where: str, first: bool) -> Record:
         raise InputError(f"{where}: the first record, and no other, must be of type campaign")
     if first and record["schema"] != SCHEMA:
         raise InputError(
-            f"{where}: schema: this program reads schema {SCHEMA}, got {record['schema']!r}"
+            f"{where}: schema: this program reads schema {SCHEMA}, got {record['schema']!r}; "
+            "finish it with the version that resolved.json names, or start a campaign in another "
+            "folder"
         )
     return record
 

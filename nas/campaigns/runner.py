@@ -3,8 +3,9 @@
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,34 @@ from typing import Any
 from rich.console import Console
 
 from nas.architecture.graph import Architecture
-from nas.campaigns import stages
+from nas.campaigns import inheritance, stages
+from nas.campaigns.budget import epochs_trained
 from nas.campaigns.checkpoints import Checkpoints, write_weights
 from nas.campaigns.config import Campaign, load_campaign
+from nas.campaigns.early_stopping import reached
 from nas.campaigns.hyperparameters import own_recipe
+from nas.campaigns.objectives import missing
 from nas.campaigns.progress import Progress, Status
-from nas.campaigns.provenance import environment
+from nas.campaigns.provenance import environment, gpus
 from nas.campaigns.question import check_same, question
 from nas.campaigns.records import SCHEMA, History, Record, RecordLog
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.simulated import SimulatedCluster, timed
-from nas.campaigns.trial import CampaignError, Engine, Json, Outcome, Trial, Update
+from nas.campaigns.trial import (
+    CampaignError,
+    Cause,
+    Engine,
+    Json,
+    Outcome,
+    Shared,
+    Trial,
+    Update,
+    failure,
+)
 from nas.classics import CLASSICS, classic
 from nas.errors import InputError
 from nas.spaces.constraints import rejections
+from nas.training.data import DataConfig, held_out, search_data
 from nas.training.recipe import Recipe
 
 EVALUATOR = "nas.evaluators.training:evaluate"
@@ -38,7 +53,7 @@ _SPOT_CHECKS = 8
 
 @dataclass(frozen=True)
 class Summary:
-    """What a campaign has come to: trials that ended, and the incumbent by validation."""
+    """What a campaign has come to: trials that ended, and the best by its first objective."""
 
     folder: Path
     completed: int
@@ -70,8 +85,10 @@ def run(
         KeyboardInterrupt: it was stopped; how to go on has been printed.
     """
     campaign = load_campaign(Path(folder))
+    engine = engine or _engine(campaign, evaluator)
+    clock = (lambda: engine.clock) if isinstance(engine, SimulatedCluster) else time.monotonic
     with RecordLog(campaign.folder) as log:
-        runner = Runner(campaign, log)
+        runner = Runner(campaign, log, clock)
         _write_resolved(campaign, evaluator)
         with Progress(campaign.folder, runner.status, console) as progress:
             runner.progress = progress
@@ -83,16 +100,19 @@ def run(
             status, engine_name = runner.status, campaign.config.engine.name
             if campaign.tabular is not None and engine_name == "ray":
                 engine_name = "serial"
+            total = "" if status.total is None else f" of {status.total}"
+            limits = ", ".join(f"{k} {v:g}" for k, v in campaign.config.budget.limits.items())
             progress.line(
-                f"going on after {status.done} of {status.total} trials, engine {engine_name}"
+                f"going on after {status.done}{total} trials, engine {engine_name}"
                 if status.done
-                else f"up to {status.total} trials, engine {engine_name}"
+                else f"each search up to {limits}; engine {engine_name}"
             )
             try:
-                (engine or _engine(campaign, evaluator)).run(runner)
+                engine.run(runner)
             except KeyboardInterrupt:
                 progress.line(f"stopped; go on with: nas run {folder}")
                 raise
+            progress.summary()
             runner.checkpoints.clear()
             for note in runner.notes:
                 progress.line(note)
@@ -128,6 +148,7 @@ def _write_resolved(campaign: Campaign, evaluator: str) -> None:
         "question": question(campaign),
         "campaign": campaign.config.model_dump(mode="json"),
         "recipe_fingerprint": campaign.recipe.fingerprint if campaign.recipe else None,
+        "data_checksum": campaign.data_checksum,
         "input_shape": campaign.input_shape,
         "classes": campaign.classes,
         "evaluator": evaluator if campaign.tabular is None else campaign.config.evaluator.name,
@@ -147,9 +168,12 @@ class Runner:
     Args:
         campaign: what to run.
         log: its records, open; what they hold is replayed.
+        clock: seconds, from anywhere on.
     """
 
-    def __init__(self, campaign: Campaign, log: RecordLog) -> None:
+    def __init__(
+        self, campaign: Campaign, log: RecordLog, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.progress: Progress | None = None
         self._campaign = campaign
         self._log = log
@@ -157,12 +181,11 @@ class Runner:
         self.checkpoints = Checkpoints(campaign.folder)
         self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
         self._running: set[str] = set()
+        self._epoch: dict[str, int] = {}  # that trials under way have reached
+        self._curves: dict[str, list[Json]] = {}  # of those that may be stopped
+        self._on_gpu = bool(gpus())  # whether the last trial that told was
         self._failed_first: Counter[str] | None = Counter()
-        config, baselines = campaign.config, len(self._searches) - 1
-        to_retrain = len(campaign.classics) + config.final.top + baselines * config.final.top_random
-        self.status = Status(
-            config.budget.trials * len(self._searches) + to_retrain * len(config.final.seeds)
-        )
+        self.status = Status(None, objectives=campaign.config.objectives)
         if log.records:
             self._replay()
         else:
@@ -174,29 +197,55 @@ class Runner:
             )
         self._again = deque(self._history.unfinished())
         self._elapsed_before = self._history.elapsed
-        self._started = time.monotonic()
+        self._clock, self._started = clock, clock()
+        self._estimate()
 
     def next(self) -> Trial | None:
         """The next trial: one that an earlier run left unfinished, of a search, or a final one."""
-        ask = self._again.popleft() if self._again else self._search() or self._final()
-        if ask is None:
-            return None
-        self._running.add(ask["trial"])
-        self.status.running = len(self._running)
-        return Trial(ask["trial"], self._payload(ask), self._checkpoint(ask), self._keeps(ask))
+        while ask := self._again.popleft() if self._again else self._search() or self._final():
+            self._running.add(ask["trial"])
+            self.status.running = len(self._running)
+            try:
+                payload = self._payload(ask)
+            except InputError as error:  # there is no such network for so low a resolution
+                self.done(ask["trial"], failure(str(error)))
+                continue
+            own, checkpoint = self.checkpoints.find(ask["trial"]), self._checkpoint(ask)
+            if "inherits" in ask:
+                payload["inherit"] = own is None and checkpoint is not None
+                if checkpoint is None and self.progress is not None:
+                    gone = f"the weights of {stages.parent(ask)} are gone"
+                    self.progress.line(f"{ask['trial']}: {gone}; it starts from new ones")
+            shared = self._shared(payload)
+            return Trial(ask["trial"], payload, checkpoint, self._keeps(ask), shared)
+        return None
 
-    def update(self, trial: str, update: Update) -> None:
-        """Keeps the state of a trial under way, so that it need not start anew after a crash."""
+    def update(self, trial: str, update: Update) -> bool:
+        """Keeps the state of a trial under way, so that it need not start anew after a crash.
+
+        Returns whether early stopping ends it: never at its last epoch, nor in the final stage.
+        """
+        self._epoch[trial] = update.metrics.get("epoch", 0)
         if update.checkpoint is not None:
             self.checkpoints.write(trial, update.checkpoint)
+        ask = self._history.asks[trial]
+        recipe = self._recipe(ask)
+        if self._campaign.config.early_stopping is None or ask["stage"] == "final" or not recipe:
+            return False
+        curve = self._curves.setdefault(trial, [])
+        curve.append(update.metrics)
+        return len(curve) < recipe.epochs and self._searches[ask["search"]].stops(curve)
 
     def done(self, trial: str, outcome: Outcome) -> None:
         """Records the outcome, and when it is on the disk, tells the searcher.
 
         Raises :class:`CampaignError` when nothing that this run tried has worked.
         """
-        outcome = self._judged(outcome)
+        curve = self._curves.pop(trial, [])
+        if outcome.status == "stopped":
+            outcome = replace(outcome, metrics=reached(curve))
         ask = self._history.asks[trial]
+        outcome = self._judged(ask, outcome)
         self._running.discard(trial)
         if self._tried_again(ask, outcome):
             return
@@ -213,14 +262,17 @@ class Runner:
             metrics=outcome.metrics,
             error=outcome.error,
             cause=outcome.cause,
-            seconds=round(outcome.seconds, 4),
-            elapsed=round(self._elapsed_before + time.monotonic() - self._started, 3),
+            **self._spent(ask, outcome),
+            **({} if outcome.worker is None else {"worker": outcome.worker}),
         )
         if final or outcome.checkpoint is None:
             self.checkpoints.discard(trial)
         if "continues" in ask:
             self.checkpoints.discard(stages.trial_name(ask["search"], ask["continues"]))
         self._tell(result)
+        if self._campaign.config.inherit_weights:
+            inheritance.forget(self.checkpoints, self._history.results, self._parents())
+        self._estimate()
         if self.progress is not None:
             self.progress.trial(ask, result)
         self._give_up_if_nothing_works(outcome)
@@ -257,16 +309,20 @@ class Runner:
                 continue
             if record["type"] == "failure":
                 self._history.add(record)
+                search = self._searches.get(self._history.asks[record["trial"]].get("search", ""))
+                if search is not None:
+                    search.spending.lost(record)
                 continue
             self._history.add(record)
             self._spot_check(record)
             if record["stage"] == "search" and record["search"] in self._searches:
                 self._searches[record["search"]].replay(record)
-        asked = max(search.evaluated for search in self._searches.values())
-        if asked > self._campaign.config.budget.trials:
+        asked = max(search.spending.trials for search in self._searches.values())
+        most = self._campaign.config.budget.trials
+        if most is not None and asked > most:
             raise InputError(
                 f"{self._campaign.file}: budget.trials: as many as {asked} are recorded already; "
-                f"allowed: at least {asked}, got {self._campaign.config.budget.trials}"
+                f"allowed: at least {asked}, got {most}"
             )
 
     def _spot_check(self, ask: Record) -> None:
@@ -282,7 +338,7 @@ class Runner:
 
     def _search(self) -> Record | None:
         for search in self._searches.values():
-            while fields := search.ask():
+            while fields := search.ask(self._elapsed()):
                 ask = self._ask(fields)
                 if "duplicate_of" not in ask:
                     return ask
@@ -296,6 +352,7 @@ class Runner:
             fields += stages.finalists(self._campaign, list(self._searches.values()))
             given_out = {ask["trial"] for ask in self._history.evaluated}
             self.status.total = len(given_out | {each["trial"] for each in fields})
+            self.status.estimated = False
         return next((self._ask(each) for each in fields if each["trial"] not in asks), None)
 
     def _ask(self, fields: Mapping[str, Any]) -> Record:
@@ -341,25 +398,65 @@ class Runner:
             "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
             "threads": engine.cpus_per_trial,
             "test": test,
-            "epochs": ask.get("fidelity"),
+            "epochs": None,
+            **self._campaign.fidelities.request(
+                ask.get("fidelity"), ask.get("genotype", {}), self._campaign.data
+            ),
+            "latency": self._latency(ask),
         }
+
+    def _latency(self, ask: Record) -> Json | None:
+        """Whether latency is measured, and the limit: the final stage retrains whatever it is."""
+        config = self._campaign.config
+        if not config.measures_latency:
+            return None
+        return {"limit": None if ask["stage"] == "final" else config.constraints.measured_latency}
 
     def _checkpoint(self, ask: Record) -> Path | None:
         """Where a trial goes on from: its own state, after a crash, or the trial it continues.
 
-        Without either it starts anew, which takes longer and comes to the same.
+        Without either it starts anew, which takes longer and comes to the same. Where weights are
+        inherited it may also be the parent's; without that it starts anew, from other weights.
         """
         found = self.checkpoints.find(ask["trial"])
-        if found is None and "continues" in ask:
+        if found is None and "continues" in ask and self._campaign.fidelities.continued:
             found = self.checkpoints.find(stages.trial_name(ask["search"], ask["continues"]))
+        if found is None and "inherits" in ask:
+            found = self.checkpoints.find(stages.parent(ask))
         return found
+
+    def _shared(self, payload: Json) -> dict[str, Shared]:
+        """What the trial is given of the data set: in a search, no image of the test part."""
+        if self._campaign.data is None:
+            return {}
+        config = DataConfig.model_validate(payload["data"])  # of the trial's own resolution
+        loaders: dict[str, Callable[[DataConfig], Any]] = {"search_data": search_data}
+        if payload["test"]:
+            loaders["test_data"] = held_out
+        described = config.model_dump_json()
+        return {
+            name: Shared(f"{name} {described}", partial(load, config))
+            for name, load in loaders.items()
+        }
+
+    def _parents(self) -> set[str]:
+        """The trials whose weights may still be asked for."""
+        waiting = [*(self._history.asks[trial] for trial in self._running), *self._again]
+        children = {stages.parent(ask) for ask in waiting if "inherits" in ask}
+        return children.union(*(search.parents for search in self._searches.values()))
 
     def _keeps(self, ask: Record) -> bool:
         """Whether what it has in the end is wanted: its weights, or its state to go on from."""
-        recipe = self._campaign.recipe
+        config, recipe = self._campaign.config, self._campaign.recipe
+        if recipe is None:
+            return False
         if ask["stage"] == "final":
-            return recipe is not None and self._campaign.config.final.weights
-        return recipe is not None and ask.get("fidelity", recipe.epochs) < recipe.epochs
+            return config.final.weights
+        if config.inherit_weights:
+            return bool(ask["search"] == config.searcher.name)
+        if not self._campaign.fidelities.continued:
+            return False
+        return bool(ask.get("fidelity", recipe.epochs) < recipe.epochs)
 
     def _tried_again(self, ask: Record, outcome: Outcome) -> bool:
         """Whether a trial that was lost with its worker is put in line once more."""
@@ -367,14 +464,16 @@ class Runner:
         tries = len(self._history.failures.get(trial, ()))
         if outcome.cause != "worker_died" or tries >= self._campaign.config.engine.retries:
             return False
-        failure = self._log.append(
+        lost = self._log.append(
             "failure",
             trial=trial,
             error=outcome.error,
             cause=outcome.cause,
-            seconds=round(outcome.seconds, 4),
+            **self._spent(ask, outcome),
         )
-        self._history.add(failure)
+        self._history.add(lost)
+        if (search := self._searches.get(ask.get("search", ""))) is not None:
+            search.spending.lost(lost)
         self._again.append(ask)
         if self.progress is not None:
             self.progress.line(f"{trial}: its worker died; it is tried again")
@@ -382,7 +481,7 @@ class Runner:
 
     def _continued(self, ask: Record) -> int | None:
         """The epochs that the trial goes on from."""
-        if "continues" not in ask:
+        if "continues" not in ask or not self._campaign.fidelities.continued:
             return None
         before = stages.trial_name(ask["search"], ask["continues"])
         epochs: int = self._history.asks[before]["fidelity"]
@@ -397,16 +496,20 @@ class Runner:
         if "genotype" in ask:
             return self._campaign.space.decode(ask["genotype"])
         shape, classes = self._campaign.input_shape, self._campaign.classes
-        return classic(ask["classic"], shape, classes, **ask["options"]).inference()
+        return classic(ask["classic"], shape, classes, **ask["options"])
 
-    def _judged(self, outcome: Outcome) -> Outcome:
-        """A trial has only completed if it has a number for the objective."""
-        objective = self._campaign.config.objective
-        value = outcome.metrics.get(objective)
-        if outcome.status == "failed" or isinstance(value, int | float):
+    def _judged(self, ask: Record, outcome: Outcome) -> Outcome:
+        """A trial has only completed if it has a number for every objective."""
+        if outcome.status != "completed":
             return outcome
-        error = f"the evaluator returned {value!r} as {objective}, which is no number"
-        return Outcome("failed", outcome.metrics, error, outcome.seconds, "diverged")
+        metrics = outcome.metrics
+        name = missing(self._campaign.config.objectives, ask, metrics)
+        if not name:
+            return outcome
+        error = f"the evaluator returned {metrics.get(name)!r} as {name}, which is no number"
+        # A loss that is not finite is null.
+        cause: Cause = "diverged" if name in metrics else "error"
+        return Outcome("failed", metrics, error, outcome.seconds, cause)
 
     def _tell(self, result: Record) -> None:
         self._history.add(result)
@@ -414,17 +517,61 @@ class Runner:
         status.done += 1
         status.failed += result["status"] == "failed"
         status.running = len(self._running)
-        status.total = max(status.total, status.done + status.running)
         # A baseline that is switched off keeps its records, and nobody to tell.
         search = self._searches.get(ask.get("search", ""))
         if search is not None:
             search.tell(ask, result)
         own = next(iter(self._searches.values()))
         if own.best is not None:
-            status.best, status.best_trial = own.best[0], own.best[1]["trial"]
+            values, best = own.best
+            status.best = self._campaign.config.objectives[0].flipped(values[0])
+            status.best_trial = best["trial"]
+            status.front = len(own.front)
+
+    def _estimate(self) -> None:
+        """How many trials there will be, and which limit the search under way is nearest to."""
+        elapsed, status = self._elapsed(), self.status
+        searches = list(self._searches.values())
+        going_on = [search for search in searches if not search.is_over(elapsed)]
+        status.budget = ""
+        if going_on:
+            status.budget = f"{going_on[0].name}: {going_on[0].spending.tightest(elapsed)}"
+            status.estimated = set(self._campaign.config.budget.limits) != {"trials"}
+        if going_on or status.total is None:  # after that, the final stage counts
+            status.total = stages.expected_trials(self._campaign, searches, elapsed)
+        if status.total is not None:
+            status.total = max(status.total, status.done + status.running)
+
+    def _elapsed(self) -> float:
+        """Seconds that runs of the campaign have taken up to now."""
+        return round(self._elapsed_before + self._clock() - self._started, 3)
+
+    def _spent(self, ask: Record, outcome: Outcome) -> Json:
+        """What an attempt at a trial costs, as it is recorded."""
+        trial, recipe = ask["trial"], self._recipe(ask)
+        before = self._continued(ask) or 0
+        before += sum(failure["epochs"] for failure in self._history.failures.get(trial, ()))
+        reached = self._epoch.pop(trial, 0)
+        if outcome.status == "failed":
+            epochs = max(0, reached - before)
+        else:
+            planned = ask.get("fidelity") or (recipe.epochs if recipe is not None else 0)
+            epochs = epochs_trained(before, outcome.metrics, planned)
+        engine = self._campaign.config.engine
+        if "device" in outcome.metrics:
+            self._on_gpu = outcome.metrics["device"] == "cuda"
+        of_trial = 1.0 if engine.gpus_per_trial is None else engine.gpus_per_trial
+        return {
+            "seconds": round(outcome.seconds, 4),
+            "elapsed": self._elapsed(),
+            "epochs": epochs,
+            "accelerators": (self._on_gpu and of_trial) or engine.cpus_per_trial,
+        }
 
     def _give_up_if_nothing_works(self, outcome: Outcome) -> None:
-        if self._failed_first is None or outcome.status == "completed":
+        if outcome.cause == "infeasible":
+            return  # as it should be
+        if self._failed_first is None or outcome.status != "failed":
             self._failed_first = None
             return
         reason = (outcome.error or "").rstrip()

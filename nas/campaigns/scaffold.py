@@ -38,13 +38,21 @@ searcher:
   name: {searcher}
 {searcher_options}
 random_baseline: true            # random search over as many trials, to compare with
-objective: validation_accuracy   # what is maximised
-# constraints:                   # hard limits, kept by whatever is tried
-#   params: 1_000_000            # and, or: macs, flops, activations, depth, latency_ms
+objectives:
+  - validation_accuracy          # or validation_loss, params, macs, flops, activations,
+                                 # latency_ms (measured), train_seconds
+  # - {{metric: train_loss, direction: minimize}}   # whatever else a trial tells
+                                 # several: random, nsga2, multi_objective_evolution, optuna
+# constraints:                   # hard limits
+#   params: 1_000_000            # and, or: macs, flops, activations, depth: drawn again
+#   latency_ms: 5                # measured: a trial beyond it fails before it is trained
 # hyperparameters:               # searched together with the architecture
 #   learning_rate: [0.001, 0.003, 0.01]
-budget:
-  trials: 100                    # of each search
+budget:                          # of each search; the first limit that is reached ends it
+  trials: 100
+  # hours: 8                     # wall clock
+  # accelerator_hours: 16        # times the GPUs, or else the CPU cores, of a trial
+  # epochs: 800
 # duplicates: reuse              # cost no budget; or retry, evaluate
 
 data:

@@ -1,8 +1,10 @@
 """The engine that needs nothing: one trial after another, in this process."""
 
 import time
+from contextlib import closing
+from typing import Any
 
-from nas.campaigns.trial import Evaluator, Outcome, Source, Trial, carry_out, failure
+from nas.campaigns.trial import Evaluator, Outcome, Source, Trial, carry_out, failure, stopped
 
 
 class SerialEngine:
@@ -22,6 +24,7 @@ class SerialEngine:
     def __init__(self, evaluator: Evaluator, time_limit: float | None = None) -> None:
         self._evaluator = evaluator
         self._time_limit = time_limit
+        self._shared: dict[str, Any] = {}
 
     def run(self, source: Source) -> None:
         """Carries out trials until the source has no more."""
@@ -30,13 +33,20 @@ class SerialEngine:
 
     def _carried_out(self, trial: Trial, source: Source) -> Outcome:
         started = time.monotonic()
-        checkpoint = trial.checkpoint and trial.checkpoint.read_bytes()
-        for event in carry_out(self._evaluator, trial.payload, checkpoint or None, trial.keep):
-            if isinstance(event, Outcome):
-                return event
-            source.update(trial.id, event)
-            seconds = time.monotonic() - started
-            if self._time_limit is not None and seconds > self._time_limit:
-                reason = f"took longer than the limit of {self._time_limit:g} s"
-                return failure(reason, seconds, "time_limit")
+        checkpoint = trial.checkpoint.read_bytes() if trial.checkpoint is not None else None
+        for key, load in trial.shared.values():
+            if key not in self._shared:
+                self._shared[key] = load()
+        given = {**trial.payload, **{n: self._shared[key] for n, (key, _) in trial.shared.items()}}
+        with closing(carry_out(self._evaluator, given, checkpoint, trial.keep)) as events:
+            for event in events:
+                if isinstance(event, Outcome):
+                    return event
+                stop = source.update(trial.id, event)
+                seconds = time.monotonic() - started
+                if stop:
+                    return stopped(seconds)
+                if self._time_limit is not None and seconds > self._time_limit:
+                    reason = f"took longer than the limit of {self._time_limit:g} s"
+                    return failure(reason, seconds, "time_limit")
         raise AssertionError("an evaluation ended without an outcome")

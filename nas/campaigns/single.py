@@ -184,7 +184,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
             return row
         progress.line(
             f"{job.name} on {job.data.name}: {architecture.cost.params:,} parameters, "
-            f"{trainer.precision} on {job.device}, up to epoch {status.total}"
+            f"{trainer.precision} on {job.device}, up to epoch {job.recipe.epochs}"
             + (f", going on after epoch {kept}" if kept else "")
         )
 
@@ -192,24 +192,24 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
             nonlocal kept, written
             status.hear(epoch)
             progress.line(
-                f"epoch {epoch.epoch}/{status.total}  train loss {epoch.train_loss:.4f}  "
+                f"epoch {epoch.epoch}/{job.recipe.epochs}  train loss {epoch.train_loss:.4f}  "
                 f"validation loss {epoch.validation_loss:.4f}  "
                 f"accuracy {epoch.validation_accuracy:.4f}  "
                 f"{epoch.train_seconds + epoch.evaluation_seconds:.1f} s  ({progress.left()})"
             )
             due = time.monotonic() - written >= CHECKPOINT_SECONDS
-            if due or epoch.epoch in (1, status.total):
+            if due or epoch.epoch in (1, job.recipe.epochs):
                 content = io.BytesIO()
                 torch.save(trainer.state_dict(), content)
                 _write(checkpoint, content.getvalue())
                 kept, written = epoch.epoch, time.monotonic()
 
         try:
-            trainer.run(status.total, tell)
+            trainer.run(job.recipe.epochs, tell)
             row = _row(job, trainer)
         except KeyboardInterrupt:
             progress.line(
-                f"stopped; {kept} of {status.total} epochs are kept: "
+                f"stopped; {kept} of {job.recipe.epochs} epochs are kept: "
                 "run the same command again to go on"
             )
             raise
@@ -221,6 +221,8 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
 
 class _Epochs(Status):
     """Where a training stands."""
+
+    unit = "epochs"
 
     def hear(self, epoch: Epoch) -> None:
         self.done = epoch.epoch
@@ -254,6 +256,7 @@ def _row(job: Job, trainer: Trainer) -> Row:
         "train_seconds": sum(epoch["train_seconds"] for epoch in curve),
         "evaluation_seconds": sum(epoch["evaluation_seconds"] for epoch in curve),
         "precision": trainer.precision,
+        "pipeline": job.images.train.pipeline,
         "device": job.device,
         "threads": torch.get_num_threads(),
         "environment": environment(),

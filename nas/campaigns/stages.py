@@ -1,15 +1,20 @@
 """What a campaign tries: the asks of each search, and of the final stage."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from nas.campaigns.budget import Spending
 from nas.campaigns.config import BASELINE, Campaign
 from nas.campaigns.duplicates import LIMIT, Duplicates
+from nas.campaigns.early_stopping import Json, MedianRule, points
+from nas.campaigns.objectives import Front, best_first, minimised
 from nas.campaigns.records import Record
 from nas.errors import InputError
 from nas.searchers import Observation, Proposal
+from nas.searchers.population import Evolution
 from nas.spaces.search_space import recipe_choices
 
 
@@ -20,34 +25,47 @@ class Search:
         name: of the searcher, and of the search.
         kind: what its architectures are called in tables: "random" or "found".
         asked: how many trials it was asked for; the next one's number.
-        evaluated: how many of them were given out: the rest are duplicates.
-        best: the best objective so far and its ask, the first of equals; None before any.
+        spending: what of its budget is spent, and how many trials were given out: the rest are
+            duplicates.
+        best: the values of the best trial so far by the first objective, to be minimised, and its
+            ask; the first of equals, None before any.
+        front: the values of the trials that no other dominates.
     """
 
     def __init__(self, campaign: Campaign, name: str) -> None:
         self.name = name
         self.kind = "random" if name == BASELINE else "found"
         self.asked = 0
-        self.evaluated = 0
-        self.best: tuple[float, Record] | None = None
+        self.spending = Spending(campaign.config.budget)
+        self.best: tuple[tuple[float, ...], Record] | None = None
+        self.front = Front()
         self._campaign = campaign
         self._seed = _training_seed(campaign)
         self._searcher = campaign.searcher(name)
-        self._completed: list[tuple[float, Record]] = []
+        self._completed: list[tuple[tuple[float, ...], Record]] = []
         self._duplicates: Duplicates[str] = Duplicates(campaign.config.duplicates)
+        stopping = campaign.config.early_stopping
+        self._rule = None
+        if stopping is not None:
+            self._rule = MedianRule(stopping.grace_epochs, stopping.min_trials)
         self._asks: dict[str, Record] = {}
         self._values: dict[str, tuple[float, ...] | None] = {}
 
-    def ask(self) -> dict[str, Any] | None:
-        """The fields of the next ask; None: nothing until more is told, or the budget is spent."""
-        config = self._campaign.config
-        if self.evaluated >= config.budget.trials or self._duplicates.stuck:
+    def is_over(self, elapsed: float) -> bool:
+        """Whether it asks for nothing more; ``elapsed`` are the campaign's seconds up to now."""
+        return self._duplicates.stuck or self.spending.is_over(elapsed)
+
+    def ask(self, elapsed: float = 0.0) -> dict[str, Any] | None:
+        """The fields of the next ask; None: nothing until more is told, or it is over."""
+        if self.is_over(elapsed):
             return None
         proposal = self._searcher.ask(self.asked)
         if proposal is None:
             return None
         self.asked += 1
         further = {"fidelity": proposal.fidelity, "continues": proposal.continues}
+        if self._campaign.config.inherit_weights:
+            further["inherits"] = proposal.note.get("parent")
         return {
             "trial": trial_name(self.name, self.asked - 1),
             "stage": "search",
@@ -56,6 +74,7 @@ class Search:
             "number": self.asked - 1,
             "genotype": proposal.genotype,
             "note": dict(proposal.note),
+            "elapsed": elapsed,
             # One seed for all, so that trials differ in nothing but the architecture.
             "seed": self._seed,
             **{key: value for key, value in further.items() if value is not None},
@@ -71,7 +90,7 @@ class Search:
         original = self._duplicates.repeats(ask["trial"], key)
         self._asks[ask["trial"]] = ask
         if original is None:
-            self.evaluated += 1
+            self.spending.asked(ask)
         return original
 
     def answer(self, ask: Record) -> None:
@@ -100,17 +119,32 @@ class Search:
 
     def tell(self, ask: Record, result: Record) -> None:
         """Takes a recorded result, for the trial and for those that waited for it."""
-        values = None
+        self.spending.ended(result)
+        told = None
         if result["status"] == "completed":
-            value = float(result["metrics"][self._campaign.config.objective])
-            self._completed.append((value, ask))
-            if self.best is None or value > self.best[0]:
-                self.best = (value, ask)
-            # Users maximise, searchers minimise: the sign changes here and nowhere else.
-            values = (-value,)
-        waiting = self._duplicates.ended(ask["trial"], values is not None)
+            told = minimised(self._campaign.config.objectives, ask, result["metrics"])
+            self._completed.append((told, ask))
+            self.front.add(told)
+            if self._rule is not None:
+                self._rule.completed(self._curve(result["metrics"].get("curve", ())))
+            if self.best is None or told[0] < self.best[0][0]:
+                self.best = (told, ask)
+        # One that was stopped has failed, as far as a searcher knows: what it had reached does not
+        # compare with what others reached in full, and answers for no duplicate.
+        waiting = self._duplicates.ended(ask["trial"], told is not None)
         for trial in (ask["trial"], *waiting):
-            self._tell(self._asks[trial], values)
+            self._tell(self._asks[trial], told)
+
+    def stops(self, curve: Sequence[Json]) -> bool:
+        """Whether a trial under way is to be stopped where its learning curve now is."""
+        return self._rule is not None and self._rule.stops(self._curve(curve))
+
+    @property
+    def parents(self) -> set[str]:
+        """The trials that a later one may inherit from."""
+        if not (self._campaign.config.inherit_weights and isinstance(self._searcher, Evolution)):
+            return set()
+        return {trial_name(self.name, alive.trial_id) for alive in self._searcher.population}
 
     @property
     def note(self) -> str | None:
@@ -118,16 +152,22 @@ class Search:
         if not self._duplicates.stuck:
             return None
         return (
-            f"{self.name}: ended after {self.evaluated} trials: {LIMIT} proposals in a row "
+            f"{self.name}: ended after {self.spending.trials} trials: {LIMIT} proposals in a row "
             "repeated earlier ones"
         )
 
-    def top(self, count: int) -> list[Record]:
-        """The asks of the best architectures, the first of equals first, each once."""
-        distinct: dict[str, Record] = {}
-        for _, ask in sorted(self._completed, key=lambda pair: (-pair[0], pair[1]["number"])):
-            distinct.setdefault(ask["fingerprint"], ask)
-        return list(distinct.values())[:count]
+    def ranked(self) -> Iterator[Record]:
+        """The asks of the architectures, each once, :func:`best_first`; of equals, the first."""
+        completed = sorted(self._completed, key=lambda pair: pair[1]["number"])
+        seen = set()
+        for position in best_first([values for values, _ in completed]):
+            ask = completed[position][1]
+            if ask["fingerprint"] not in seen:
+                seen.add(ask["fingerprint"])
+                yield ask
+
+    def _curve(self, curve: Sequence[Json]) -> list[float]:
+        return points(curve, self._campaign.config.objectives[0])
 
     def _tell(self, ask: Record, values: tuple[float, ...] | None) -> None:
         self._values[ask["trial"]] = values
@@ -139,6 +179,11 @@ class Search:
 def trial_name(search: str, number: int) -> str:
     """The id of a search's trial, from the searcher's number for it."""
     return f"{search}-{number:04d}"
+
+
+def parent(ask: Record) -> str:
+    """The trial whose weights one inherits."""
+    return trial_name(ask["search"], ask["inherits"])
 
 
 def _training_seed(campaign: Campaign) -> int:
@@ -166,9 +211,24 @@ def finalists(campaign: Campaign, searches: Sequence[Search]) -> Iterator[dict[s
     """
     final = campaign.config.final
     for position, search in enumerate(searches):
-        for ask in search.top(final.top_random if position else final.top):
+        for ask in islice(search.ranked(), final.top_random if position else final.top):
             what = {"genotype": ask["genotype"]}
             yield from _with_each_seed(campaign, ask["trial"], search.kind, what)
+
+
+def expected_trials(campaign: Campaign, searches: Sequence[Search], elapsed: float) -> int | None:
+    """How many trials the campaign will have given out in the end; None: nobody knows yet.
+
+    A search that has not begun is taken to be as long as the campaign's own; the final stage, to
+    find as many architectures as it may retrain.
+    """
+    first, *others = (search.spending.expected_trials(elapsed) for search in searches)
+    if first is None:
+        return None
+    final, baselines = campaign.config.final, len(others)
+    to_retrain = len(campaign.classics) + final.top + baselines * final.top_random
+    searched = first + sum(first if other is None else other for other in others)
+    return searched + to_retrain * len(final.seeds)
 
 
 def _with_each_seed(

@@ -4,10 +4,10 @@ import inspect
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from nas.registry import resolve
 
@@ -16,14 +16,15 @@ Json = dict[str, Any]
 Evaluator = str | Callable[..., Any]
 """From a trial's payload to its metrics, both plain JSON, or the ``"module:attribute"`` of that.
 
-A generator function is also given a checkpoint or None, and yields its progress: see
+What trials share stands beside the payload, in the same mapping (:attr:`Trial.shared`). A generator
+function is also given a checkpoint or None, and yields its progress: see
 :mod:`nas.evaluators.work`.
 """
 
 CHECKPOINT_SECONDS = 60.0
 """How often a long trial is saved; a shorter one, only where another may go on with it."""
 
-Cause = Literal["error", "out_of_memory", "diverged", "time_limit", "worker_died"]
+Cause = Literal["error", "out_of_memory", "diverged", "time_limit", "worker_died", "infeasible"]
 
 
 class CampaignError(RuntimeError):
@@ -35,6 +36,18 @@ class CampaignError(RuntimeError):
     """
 
 
+class Shared(NamedTuple):
+    """Data that trials share, too large to send with each.
+
+    Attributes:
+        key: what is the same has the same key.
+        load: gives the data; the engine calls it once a key.
+    """
+
+    key: str
+    load: Callable[[], Any]
+
+
 @dataclass(frozen=True)
 class Trial:
     """One trial to carry out.
@@ -44,12 +57,14 @@ class Trial:
         payload: what the evaluator is called with (plain JSON).
         checkpoint: the file it goes on from.
         keep: whether another trial may go on with it, so that its last state is wanted.
+        shared: what the evaluator gets beside the payload, by name; other trials do not get it.
     """
 
     id: str
     payload: Json
     checkpoint: Path | None = None
     keep: bool = False
+    shared: Mapping[str, Shared] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,25 +80,33 @@ class Outcome:
     """How a trial ended.
 
     Attributes:
-        status: whether the evaluator returned.
-        metrics: what it returned (plain JSON), empty on failure.
+        status: whether the evaluator returned, failed, or was stopped as its source wished.
+        metrics: what it returned (plain JSON), empty if it did not.
         error: on failure, the reason: a traceback, as a rule.
         seconds: wall time in the worker.
         cause: on failure, what kind it is of.
         checkpoint: its last state, where it was to be kept.
+        worker: which process carried it out, as ``HOST/NODE/PID`` (the node's id is Ray's);
+            None: this one, or one that did not live to tell.
     """
 
-    status: Literal["completed", "failed"]
+    status: Literal["completed", "failed", "stopped"]
     metrics: Json
     error: str | None
     seconds: float
     cause: Cause | None = None
     checkpoint: bytes | None = None
+    worker: str | None = None
 
 
 def failure(error: str, seconds: float = 0.0, cause: Cause = "error") -> Outcome:
     """The outcome of a trial that did not deliver."""
     return Outcome("failed", {}, error, seconds, cause)
+
+
+def stopped(seconds: float) -> Outcome:
+    """The outcome of a trial that its source wished to end; the source knows its metrics."""
+    return Outcome("stopped", {}, None, seconds)
 
 
 class Source(Protocol):
@@ -95,8 +118,8 @@ class Source(Protocol):
         None is final when no trial is under way; otherwise the outcome of one may bring more.
         """
 
-    def update(self, trial: str, update: Update) -> None:
-        """Hears how far a trial under way is."""
+    def update(self, trial: str, update: Update) -> bool:
+        """Hears how far a trial under way is; returns whether to stop it there."""
 
     def done(self, trial: str, outcome: Outcome) -> None:
         """Takes the outcome of a trial that :meth:`next` gave out."""
@@ -123,7 +146,7 @@ def carry_out(
     checkpoint: bytes | None = None,
     keep: bool = False,
     fatal: Callable[[Exception], bool] | None = None,
-) -> Iterator[Update | Outcome]:
+) -> Generator[Update | Outcome, None, None]:
     """Calls an evaluator; yields its updates and last its outcome, an exception being one too.
 
     Args:
@@ -172,9 +195,11 @@ def attempt(evaluator: Evaluator, payload: Mapping[str, Any]) -> Outcome:
 
 def _cause(error: Exception) -> Cause:
     kind = type(error).__name__
-    if kind in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in str(error):
+    signs = ("can't allocate memory", "CUDA error: out of memory")
+    if kind in ("OutOfMemoryError", "MemoryError") or any(sign in str(error) for sign in signs):
         return "out_of_memory"
-    return "diverged" if kind == "Diverged" else "error"
+    causes: dict[str, Cause] = {"Diverged": "diverged", "Infeasible": "infeasible"}
+    return causes.get(kind, "error")
 
 
 def _finite(value: Any) -> Any:

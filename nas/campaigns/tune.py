@@ -1,4 +1,4 @@
-"""The engine on Ray Tune: the only module that imports ray.
+"""The engine on Ray Tune; this module and :mod:`nas.campaigns.cluster` alone import ray.
 
 One Tune run serves searches and final stage alike: Tune's actors live as long as its run, and a
 new one costs seconds (a process, ``import torch``, a CUDA context) where a warm one costs
@@ -13,10 +13,13 @@ How Tune is used, and why:
 - Trial and outcome each pass as one JSON string: Tune flattens, merges and interprets the
   mappings that it is given (a key ``grid_search`` is a command). Checkpoints pass with them, so
   nodes need no file system in common: the driver alone writes the campaign's folder.
+- What trials share, the data set, is loaded by the driver and lies in Ray's object store, once a
+  node: its arrays are the workers' to read without a copy.
 - ``tune.run`` and not ``Tuner``, which pickles the searcher and the callbacks. Nothing is ever
   restored from Tune's own snapshots: the records of the campaign are the truth.
 - Outcomes are taken in the callbacks, which are given the trial and so the cause of a failure;
   a searcher only hears ``error=True``.
+- Progress is taken in the stopper, which Tune asks first and may end the trial.
 - No exception of ours may pass through Tune, which would book it as a failure of the trial: it
   is kept, the run is stopped, and it is raised when Tune has let go.
 """
@@ -25,45 +28,29 @@ import json
 import logging
 import os
 import shutil
-import signal
+import socket
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar
 
-os.environ.update(  # before ray is imported, which reads some of them then
-    RAY_AIR_NEW_OUTPUT="0",
-    RAY_CHDIR_TO_TRIAL_DIR="0",  # or relative paths break in workers
-    RAY_DEDUP_LOGS_SKIP_REGEX="A worker died or was killed",  # it is in the records
-    RAY_USAGE_STATS_ENABLED="0",
-    TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
-    TUNE_DISABLE_SIGINT_HANDLER="1",
-    TUNE_DISABLE_STRICT_METRIC_CHECKING="1",
-    TUNE_GLOBAL_CHECKPOINT_S="1000000000",
-    TUNE_PRINT_ALL_TRIAL_ERRORS="0",
-)
+from nas.campaigns import cluster  # isort: skip - its settings, before ray reads them
 
 import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from nas.campaigns.trial import Cause, Outcome, Source, Update, carry_out, failure
-from nas.errors import InputError
+from nas.campaigns import trial as trials
+from nas.campaigns.signals import signals
+from nas.campaigns.trial import Cause, Outcome, Source, Update, carry_out, failure, stopped
 
 T = TypeVar("T")
 
 ROUND = 1000
 """Trials of one Tune run."""
-
-STEP_SECONDS = 1.0
-"""A step of Tune's, which costs it milliseconds, is at least so long."""
 
 
 class TuneEngine:
@@ -74,7 +61,7 @@ class TuneEngine:
         concurrency: trials at a time, or None: as many as there are GPUs, or else CPU cores,
             for.
         cpus: cores of one trial.
-        gpus: GPUs of one trial, fractions allowed, or None: one if there are any.
+        gpus: GPUs of one trial, fractions below one allowed, or None: one if there are any.
         address: ``host:port`` (or "auto") of a running Ray cluster; None starts one here for
             the time of :meth:`run`.
         time_limit: seconds that a trial may take; None: any.
@@ -99,7 +86,7 @@ class TuneEngine:
         self._cpus = cpus
         self._gpus = gpus
         self._address = address
-        self._scratch = _short_temporary_folder() / f"nas-{os.getuid()}-{name}"
+        self._scratch = cluster.short_temporary_folder() / f"nas-{os.getuid()}-{name}"
         self.slots = concurrency or 1
 
     def run(self, source: Source) -> None:
@@ -107,7 +94,7 @@ class TuneEngine:
         bridge = _Bridge(source, self._evaluator, self._time_limit)
         # Not only while trials run: ray.init loses a KeyboardInterrupt that comes up inside it,
         # and installs a SIGTERM handler of its own.
-        with _signals(bridge.interrupt) as install:
+        with signals(bridge.interrupt) as install:
             ours = not ray.is_initialized()
             try:
                 shutil.rmtree(self._scratch, ignore_errors=True)
@@ -147,45 +134,41 @@ class TuneEngine:
             shutil.rmtree(self._scratch / "tune", ignore_errors=True)
 
     def _connect(self) -> None:
-        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         if self._address is not None:
-            ray.init(address=self._address, **quiet)
-            return
-        ray.init(
-            address="local",  # never the cluster that a killed driver may have left
-            num_cpus=self._concurrency and self._concurrency * self._cpus,
-            include_dashboard=False,
-            _temp_dir=str(self._scratch),
-            **quiet,
-        )
+            cluster.join(self._address, self._evaluator)
+        else:
+            cluster.start(self._concurrency and self._concurrency * self._cpus, self._scratch)
 
     def _resources(self) -> dict[str, float]:
         """The resources of one trial; sets :attr:`slots` to how many trials they suffice for."""
-        cluster = ray.cluster_resources()
-        gpus = float("GPU" in cluster) if self._gpus is None else self._gpus
-        rooms = []
-        for kind, needed in (("cpu", self._cpus), ("gpu", gpus)):
-            there = cluster.get(kind.upper(), 0)
-            if needed > there:  # Tune would wait for it for good
-                raise InputError(f"engine.{kind}s_per_trial: must be at most {there:g}, which is "
-                                 f"what there is, got {needed:g}")  # fmt: skip
-            if needed:
-                rooms.append(int(there / needed))
-        self.slots = min(rooms if self._concurrency is None else [*rooms, self._concurrency])
+        gpus = float("GPU" in ray.cluster_resources()) if self._gpus is None else self._gpus
+        rooms = cluster.rooms({"CPU": self._cpus, "GPU": gpus})
+        self.slots = rooms if self._concurrency is None else min(rooms, self._concurrency)
         return {"cpu": self._cpus, "gpu": gpus}
 
 
 class _Worker(tune.Trainable):  # type: ignore[misc]
     """A process that carries out one trial after another."""
 
+    step_seconds = 1.0
+    """A step of Tune's, which costs it milliseconds, is at least so long."""
+
     def setup(self, config: dict[str, Any]) -> None:
+        node = ray.get_runtime_context().get_node_id()
+        self._name = f"{socket.gethostname()}/{node[:8]}/{os.getpid()}"
+        self._shared: dict[ray.ObjectRef, Any] = {}
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         work = json.loads(new_config["work"])
+        # The same objects from trial to trial: what lies in a GPU's memory is theirs.
+        for held in new_config["shared"].values():
+            if held not in self._shared:
+                self._shared[held] = ray.get(held)
+        shared = {name: self._shared[held] for name, held in new_config["shared"].items()}
         self._events = carry_out(
             work["evaluator"],
-            work["payload"],
+            {**work["payload"], **shared},
             new_config["checkpoint"],
             work["keep"],
             _poisons_the_process,
@@ -196,15 +179,16 @@ class _Worker(tune.Trainable):  # type: ignore[misc]
         started = time.monotonic()
         updates: list[dict[str, Any]] = []
         checkpoint = None
+        result: dict[str, Any] = {"worker": self._name, "done": False}
         for event in self._events:
             if isinstance(event, Outcome):
                 told = json.dumps(asdict(replace(event, checkpoint=None)))
-                return {"outcome": told, "checkpoint": event.checkpoint, "done": True}
+                return {**result, "outcome": told, "checkpoint": event.checkpoint, "done": True}
             updates.append(event.metrics)
             checkpoint = event.checkpoint or checkpoint
-            if checkpoint or time.monotonic() - started >= STEP_SECONDS:
+            if checkpoint or time.monotonic() - started >= self.step_seconds:
                 break
-        return {"updates": json.dumps(updates), "checkpoint": checkpoint, "done": False}
+        return {**result, "updates": json.dumps(updates), "checkpoint": checkpoint}
 
 
 def _poisons_the_process(error: Exception) -> bool:
@@ -228,6 +212,7 @@ class _Bridge:
         self._overdue: set[str] = set()
         self._ids: dict[str, str] = {}  # Tune's id of each trial under way: ours
         self._started: dict[str, tuple[Trial, float]] = {}  # and when
+        self._shared: dict[str, ray.ObjectRef] = {}
 
     @property
     def stopping(self) -> bool:
@@ -245,7 +230,7 @@ class _Bridge:
         # Tune asks for one trial more than it can place; asked later, a searcher knows more.
         if len(self._ids) >= self.slots and not self.stopping:
             return None
-        given = None if self.stopping else self._kept(self._source.next)
+        given = None if self.stopping else self._kept(self._next)
         if given is None:
             if self._ids and not self.stopping:
                 return None
@@ -256,22 +241,39 @@ class _Bridge:
         self._ids[tune_id] = given.id
         work = {"evaluator": self._evaluator, "payload": given.payload, "keep": given.keep}
         checkpoint = given.checkpoint.read_bytes() if given.checkpoint is not None else None
-        return {"work": json.dumps(work), "checkpoint": checkpoint}
+        shared = {name: self._shared[key] for name, (key, _) in given.shared.items()}
+        return {"work": json.dumps(work), "checkpoint": checkpoint, "shared": shared}
+
+    def _next(self) -> trials.Trial | None:
+        given = self._source.next()
+        for key, load in ({} if given is None else given.shared).values():
+            if key not in self._shared:
+                self._shared[key] = ray.put(load())
+        return given
 
     def start(self, trial: Trial) -> None:
         self._started[trial.trial_id] = trial, time.monotonic()
 
-    def update(self, trial: Trial, result: dict[str, Any]) -> None:
-        ours = self._ids.get(trial.trial_id)
+    def update(self, tune_id: str, result: dict[str, Any]) -> bool:
+        """Takes the progress of a trial; whether Tune is to end it."""
+        ours = self._ids.get(tune_id)
         if ours is None or "updates" not in result or self.stopping:
-            return
+            return False
         *earlier, last = json.loads(result["updates"])
         updates = [*(Update(metrics, None) for metrics in earlier)]
         updates.append(Update(last, result["checkpoint"]))
-        for update in updates:
-            self._kept(partial(self._source.update, ours, update))
+        return any(self._kept(partial(self._source.update, ours, update)) for update in updates)
+
+    def complete(self, trial: Trial) -> None:
+        result = trial.last_result
+        if "outcome" in result:
+            told = Outcome(**json.loads(result["outcome"]))
+            self.finish(trial, replace(told, checkpoint=result["checkpoint"]))
+        else:
+            self.finish(trial, stopped(self._seconds(trial)))
 
     def finish(self, trial: Trial, outcome: Outcome) -> None:
+        outcome = replace(outcome, worker=trial.last_result.get("worker"))
         # Tune keeps both for as long as its run.
         trial.config = {}
         trial.last_result.pop("checkpoint", None)
@@ -281,12 +283,16 @@ class _Bridge:
             self._kept(lambda: self._source.done(ours, outcome))
 
     def fail(self, trial: Trial, reason: str) -> None:
-        _, since = self._started.get(trial.trial_id, (trial, time.monotonic()))
-        cause: Cause = "out_of_memory" if "OutOfMemory" in reason else "worker_died"
+        no_memory = "OutOfMemory" in reason or "CUDA error: out of memory" in reason
+        cause: Cause = "out_of_memory" if no_memory else "worker_died"
         if trial.trial_id in self._overdue:
             self._overdue.discard(trial.trial_id)
             reason, cause = f"took longer than the limit of {self._time_limit:g} s", "time_limit"
-        self.finish(trial, failure(reason, time.monotonic() - since, cause))
+        self.finish(trial, failure(reason, self._seconds(trial), cause))
+
+    def _seconds(self, trial: Trial) -> float:
+        _, since = self._started.get(trial.trial_id, (trial, time.monotonic()))
+        return time.monotonic() - since
 
     def enforce_time_limit(self) -> None:
         """Kills the workers of trials that take too long: Tune has no limit for a trial."""
@@ -354,21 +360,10 @@ class _Listener(tune.Callback):  # type: ignore[misc]
     ) -> None:
         self._bridge.start(trial)
 
-    def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[Trial],
-        trial: Trial,
-        result: dict[str, Any],
-        **info: Any,
-    ) -> None:
-        self._bridge.update(trial, result)
-
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        told = Outcome(**json.loads(trial.last_result["outcome"]))
-        self._bridge.finish(trial, replace(told, checkpoint=trial.last_result["checkpoint"]))
+        self._bridge.complete(trial)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -379,13 +374,13 @@ class _Listener(tune.Callback):  # type: ignore[misc]
 
 
 class _Stopper(tune.Stopper):  # type: ignore[misc]
-    """Tune's way to hear from us that the run is over."""
+    """Tune's way to hear from us that a trial, or the run, is over."""
 
     def __init__(self, bridge: _Bridge) -> None:
         self._bridge = bridge
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
+        return self._bridge.update(trial_id, result)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Tune pickles it into the snapshots that nobody reads.
@@ -395,35 +390,3 @@ class _Stopper(tune.Stopper):  # type: ignore[misc]
         if self._bridge.stopping:
             self._bridge.abandon()
         return self._bridge.stopping
-
-
-@contextmanager
-def _signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """SIGINT and SIGTERM call ``interrupt``; gives a function that makes sure of it again.
-
-    An exception raised from a handler could come up anywhere inside Ray, which would lose it.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None  # where Python allows no handlers
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        interrupt()
-
-    def install() -> None:
-        for each in before:
-            signal.signal(each, handle)
-
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    install()
-    try:
-        yield install
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _short_temporary_folder() -> Path:
-    """Ray puts Unix sockets below it, whose whole path must stay under 104 characters."""
-    folder = tempfile.gettempdir()
-    return Path(folder if len(folder) <= 24 else "/tmp")

@@ -209,8 +209,9 @@ class TabularOptions(Config):
     """``evaluator: {name: tabular, ...}`` of a campaign.
 
     ``table`` describes a table (:func:`nas.evaluators.tables.read_table`). Of its metrics, the
-    search is told ``validation`` alone, the final stage reads ``test``; ``scale`` makes them
-    fractions (0.01 for percents). ``input_shape`` and ``classes`` are what the architectures are
+    search is told ``validation``, the final stage reads ``test``; ``scale`` makes them fractions
+    (0.01 for percents). ``metrics`` are further ones that the search is told, as they are: the name
+    in the campaign, and the table's. ``input_shape`` and ``classes`` are what the architectures are
     built and counted for.
     """
 
@@ -218,6 +219,7 @@ class TabularOptions(Config):
     validation: str
     test: str
     scale: Annotated[float, Field(gt=0)] = 1.0
+    metrics: dict[str, str] = Field(default_factory=dict)
     input_shape: tuple[Annotated[int, Field(ge=1)], ...] = (3, 32, 32)
     classes: Annotated[int, Field(ge=1)] = 10
 
@@ -233,11 +235,23 @@ class Tabular:
     lookup: Lookup
 
     def __post_init__(self) -> None:
-        for key in ("validation", "test"):
+        options = self.options
+        further = {f"metrics.{name}": metric for name, metric in options.metrics.items()}
+        named = {"validation": options.validation, "test": options.test, **further}
+        for key, metric in named.items():
             try:
-                self.lookup.table.metric(getattr(self.options, key))
+                self.lookup.table.metric(metric)
             except InputError as error:
                 raise InputError(f"{key}: {error}") from None
+        for key, metric in further.items():
+            if metric == options.test or key.removeprefix("metrics.").startswith("test"):
+                raise InputError(f"{key}: no search may see a test metric, got {metric!r}")
+
+    @property
+    def metrics(self) -> list[str]:
+        """What a search trial is told."""
+        seconds = ["train_seconds"] if self.lookup.table.seconds is not None else []
+        return ["validation_accuracy", *seconds, *self.options.metrics]
 
     def __call__(self, trial: Mapping[str, Any]) -> dict[str, Any]:
         """Looks a trial up.
@@ -247,7 +261,8 @@ class Tabular:
                 (None: the whole training), ``since`` which of them (None: from scratch) and
                 ``test``, whether the test metric is asked for.
 
-        Returns ``validation_accuracy``; ``train_seconds`` and ``epochs`` where the table has them;
+        Returns ``validation_accuracy`` and the further ``metrics``, of which those that are no
+        curve do not change in training; ``train_seconds`` and ``epochs`` where the table has them;
         if asked for, ``test_accuracy``.
         """
         lookup, options, epochs = self.lookup, self.options, trial["epochs"]
@@ -260,6 +275,9 @@ class Tabular:
             )
         value = lookup.value(options.validation, row, epochs)
         found: dict[str, Any] = {"validation_accuracy": options.scale * value}
+        for name, metric in options.metrics.items():
+            is_curve = lookup.table.metrics[metric].ndim > 1
+            found[name] = lookup.value(metric, row, epochs if is_curve else None)
         if lookup.table.seconds is not None:
             found["train_seconds"] = lookup.seconds(row, epochs, trial["since"])
         if lookup.table.epochs:

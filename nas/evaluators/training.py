@@ -1,7 +1,7 @@
 """The evaluator that trains: a trial in, its observation out, both plain JSON."""
 
 import io
-import json
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -17,10 +17,21 @@ from nas.architecture.weights import weights_bytes
 from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.evaluators.work import Progress, Work
+from nas.spaces.search_space import Infeasible
 from nas.training import data, recipe
+from nas.training.data import Part, SearchData
+from nas.training.hardware import device_name
+from nas.training.latency import measure_latency
 from nas.training.loop import Trainer, TrainResult, measure
+from nas.training.transfer import Start
 
 SOURCE = "training request"
+
+
+class LatencyRequest(Config):
+    """That a trial's latency is measured, and the milliseconds beyond which it is not trained."""
+
+    limit: Annotated[float, Field(gt=0)] | None = None
 
 
 class Request(Config):
@@ -30,7 +41,12 @@ class Request(Config):
     with this network's own scheme where it says "reference"; ``threads`` are the CPU cores that
     the trial has; ``test`` asks for what goes into the final table too,
     the test accuracy and fvcore's counts, which only the final stage does. ``epochs`` is where to
-    stop, if before the recipe's end; its schedules stay those of all its epochs.
+    stop, if before the recipe's end; its schedules stay those of all its epochs. ``train_percent``
+    are how many of the training images there are to train on, of every class. ``latency`` asks for
+    it to be measured first. ``inherit`` says that
+    the checkpoint is another network's, whose weights this one starts from where names and shapes
+    agree (weight inheritance: Real et al. 2017, arXiv:1703.01041); false, that it would be, if
+    those were not gone, or if this training had not got further.
     """
 
     architecture: str
@@ -41,29 +57,42 @@ class Request(Config):
     threads: Annotated[int, Field(ge=1)] = 1
     test: bool = False
     epochs: Annotated[int, Field(ge=1)] | None = None
+    latency: LatencyRequest | None = None
+    train_percent: Annotated[int, Field(ge=1, le=100)] = 100
+    inherit: bool | None = None
 
 
 def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
     """Train a :class:`Request`, from scratch or from where a checkpoint is.
 
     Args:
-        request: the fields of a :class:`Request`.
-        checkpoint: of a training with the same request, ``epochs`` apart.
+        request: the fields of a :class:`Request`; beside them ``search_data`` and ``test_data``,
+            what its ``data`` describes, if that is loaded already.
+        checkpoint: of a training with the same request, ``epochs`` apart, unless it says
+            ``inherit``.
 
     Yields after every epoch the fields of :class:`nas.training.loop.Epoch`.
 
     Returns ``validation_accuracy`` (a fraction), ``validation_loss`` and ``train_loss`` (nats) of
     the last epoch, ``epochs``, ``epochs_before`` (those of the checkpoint), ``train_seconds``,
     ``evaluation_seconds``, ``curve`` (an entry an epoch, from the first), ``device`` and
-    ``precision`` (what "auto" became), ``data_checksum`` (the split's).
+    ``precision`` (what "auto" became), ``device_name`` (its model), ``host`` (the machine),
+    ``data_checksum`` (the split's), ``train_images`` (how many), ``pipeline`` ("resident" on the
+    device, or "streamed"), and if asked for, what :func:`nas.training.latency.measure_latency`
+    tells.
+    If it says whether to ``inherit``: ``inherited_params``, how many parameters came over.
     Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
     ``fvcore_uncounted`` (the operators that it does not count).
 
-    Sets torch's threads for this process, and keeps the last data sets loaded. Raises
+    Sets torch's threads for this process. Raises
     :class:`InputError` where the request, or the fit of architecture and data, is wrong, and
-    :class:`nas.training.loop.Diverged`.
+    :class:`nas.training.loop.Diverged`, and before any training :class:`Infeasible` where the
+    latency is beyond its limit; what goes on from a checkpoint was judged when it began.
     """
-    trial = validate(Request, request, SOURCE)
+    plain = dict(request)
+    loaded: SearchData | None = plain.pop("search_data", None)
+    tested: Part | None = plain.pop("test_data", None)
+    trial = validate(Request, plain, SOURCE)
     data_config = data.resolve(trial.data, SOURCE, "data")
     how = recipe.resolve(trial.recipe, SOURCE, "recipe")
     until = how.epochs if trial.epochs is None else trial.epochs
@@ -71,12 +100,25 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         raise InputError(f"{SOURCE}: epochs: the recipe has {how.epochs}, got {until}")
     device = resolve_device(trial.device, f"{SOURCE}: device")
     architecture = Architecture.from_json(trial.architecture)
-    images = _search_data(data_config.model_dump_json())
+    images = loaded or data.search_data(data_config)
+    if trial.train_percent < 100:
+        images = _part_of_training(images, trial.train_percent, data_config.split.seed)
     check_fit(architecture, images)
     torch.set_num_threads(trial.threads)
-    trainer = Trainer(lambda: compile(architecture), images, how, trial.seed, device)
+    latency = {}
+    if trial.latency is not None:
+        with torch.random.fork_rng(devices=[]):
+            latency = measure_latency(compile(architecture), images.input_shape, device)
+        if checkpoint is None or trial.inherit:
+            _check_latency(latency, trial.latency.limit)
+    state = start = None
     if checkpoint is not None:
         state = torch.load(io.BytesIO(checkpoint), map_location=device, weights_only=True)
+    if state is not None and trial.inherit:
+        weights = (state["average"] or state)["network"]
+        start, state = Start(weights, source="the parent", required=False), None
+    trainer = Trainer(lambda: compile(architecture), images, how, trial.seed, device, start)
+    if state is not None:
         trainer.load_state_dict(state)
     before = len(trainer.curve)
 
@@ -89,6 +131,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         torch.save(trainer.state_dict(), file)
         return file.getvalue()
 
+    for point in trainer.curve:
+        yield Progress(asdict(point), save)
     for epoch in range(before + 1, until + 1):
         trainer.run(epoch)
         yield Progress(asdict(trainer.curve[-1]), save)
@@ -104,27 +148,35 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         "evaluation_seconds": result.evaluation_seconds,
         "curve": [asdict(epoch) for epoch in result.curve],
         "device": device,
+        "device_name": device_name(device),
+        "host": platform.node(),
         "precision": result.precision,
         "data_checksum": images.checksum,
+        "train_images": len(images.train.labels),
+        "pipeline": images.train.pipeline,
+        **latency,
     }
+    if trial.inherit is not None:
+        observation["inherited_params"] = trainer.inherited_params
     if trial.test:
         counted = reference_cost(architecture)
         observation["fvcore"] = counted.cost._asdict()
         observation["fvcore_uncounted"] = sorted(counted.uncounted)
         _, observation["test_accuracy"] = measure(
-            result.network, _held_out(data_config.model_dump_json()), images
+            result.network, tested or data.held_out(data_config), images
         )
     return observation
 
 
-@lru_cache(maxsize=2)
-def _search_data(config: str) -> data.SearchData:
-    return data.search_data(data.resolve(json.loads(config), SOURCE, "data"))
+# Remembered, so that a device holds the images of a fidelity once.
+_part_of_training = lru_cache(maxsize=4)(data.part_of_training)
 
 
-@lru_cache(maxsize=1)
-def _held_out(config: str) -> data.Part:
-    return data.held_out(data.resolve(json.loads(config), SOURCE, "data"))
+def _check_latency(measured: Mapping[str, Any], limit: float | None) -> None:
+    value, where = measured["latency_ms"], measured["latency_device"]
+    if limit is not None and value > limit:
+        reason = f"latency_ms is {value:.4g}, over the limit of {limit:g}, on {where}"
+        raise Infeasible(reason, "latency_ms")
 
 
 def resolve_device(asked: str, where: str) -> str:
@@ -134,7 +186,7 @@ def resolve_device(asked: str, where: str) -> str:
     return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def check_fit(architecture: Architecture, images: data.SearchData) -> None:
+def check_fit(architecture: Architecture, images: SearchData) -> None:
     """:class:`InputError` unless the architecture takes these images and tells their classes."""
     if architecture.input_shape != images.input_shape:
         raise InputError(

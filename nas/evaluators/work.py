@@ -24,7 +24,11 @@ class Progress(NamedTuple):
 
 
 Work = Generator[Progress, None, Json]
-"""An evaluation under way: progress, and in the end the metrics."""
+"""An evaluation under way: progress, and in the end the metrics.
+
+What goes on from a checkpoint begins with the points up to there: progress is the whole learning
+curve whatever has happened, which early stopping judges by.
+"""
 
 
 def complete(work: Work, report: Callable[[Progress], None] = lambda progress: None) -> Json:

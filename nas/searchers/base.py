@@ -20,9 +20,10 @@ class Proposal:
     Attributes:
         genotype: of the searcher's space.
         note: what the searcher wants recorded with the trial (its parent, say), plain JSON.
-        fidelity: how many epochs it will have been trained when the trial ends; None: as many as
-            the campaign trains.
-        continues: the trial id whose training this trial goes on with, from its checkpoint.
+        fidelity: how many epochs it will have been trained when the trial ends, or percent of
+            what else the campaign saves on; None: all that the campaign trains.
+        continues: the trial id whose training this trial goes on with, from its checkpoint where
+            fidelity is epochs.
     """
 
     genotype: Genotype

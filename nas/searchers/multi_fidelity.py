@@ -9,6 +9,7 @@ from nas.errors import InputError
 from nas.registry import unknown
 from nas.searchers import SEARCHERS, searcher
 from nas.searchers.base import Observation, Proposal, Searcher
+from nas.searchers.population import one_objective
 from nas.spaces.search_space import SearchSpace
 
 
@@ -29,7 +30,7 @@ class Job(NamedTuple):
     """A training that a schedule wants: of a new configuration, or of one that goes on.
 
     Attributes:
-        fidelity: epochs trained in all when it ends.
+        fidelity: epochs trained in all when it ends, or percent of what else is saved on.
         continues: the trial that goes on; None: a new configuration.
         bracket: the run of successive halving that it belongs to, where there are several.
     """
@@ -76,9 +77,10 @@ class MultiFidelity(Searcher):
         space: where to search.
         seed: one or more non-negative integers.
         objectives: must be 1.
-        max_fidelity: epochs of a full training (R of the papers).
-        min_fidelity: the fewest epochs that a configuration is judged by (r).
-        reduction_factor: one in so many goes on to so many times the epochs (eta).
+        max_fidelity: epochs of a full training (R of the papers), or 100 where the campaign's
+            fidelity is in percent.
+        min_fidelity: the fewest that a configuration is judged by (r).
+        reduction_factor: one in so many goes on to so many times the fidelity (eta).
         searcher: the searcher within, ``{name: ..., option: ...}`` or its bare name.
         min_points: successes that a rung needs before its instance proposes. As many as the
             searcher within draws at random to start with is a good choice.
@@ -104,8 +106,7 @@ class MultiFidelity(Searcher):
         random_fraction: float = 0.0,
     ) -> None:
         super().__init__(space, seed, objectives)
-        if objectives != 1:
-            raise self._wrong(f"it minimises one objective, not {objectives}")
+        one_objective(self.name, objectives)
         if reduction_factor < 2:
             raise self._wrong(f"reduction_factor must be at least 2, got {reduction_factor}")
         if not 1 <= min_fidelity <= max_fidelity:

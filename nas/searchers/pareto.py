@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nas.errors import InputError
+
 
 def non_dominated_rank(values: ArrayLike) -> NDArray[np.int64]:
     """Which front a point is on: 0 for what no other dominates, 1 without those, and so on.
@@ -32,6 +34,33 @@ def non_dominated_rank(values: ArrayLike) -> NDArray[np.int64]:
         dominators[front] = -1
         rank += 1
     return ranks
+
+
+def pareto_front(points: ArrayLike) -> NDArray[np.bool_]:
+    """Which points no other point dominates: no worse in every objective, better in one.
+
+    Equal points do not dominate each other, so all copies of a front's point belong to it. A point
+    with a NaN belongs to no front. For whole tables: the time is that of front times points, where
+    :func:`non_dominated_rank` takes the square.
+
+    Args:
+        points: [points, objectives].
+
+    Returns a mask [points].
+    """
+    table = np.asarray(points, dtype=float)
+    if table.ndim != 2 or table.shape[1] == 0:
+        raise InputError(f"points: must be [points, objectives], got shape {table.shape}")
+    member = np.zeros(len(table), dtype=bool)
+    left = np.flatnonzero(~np.isnan(table).any(axis=1))
+    # In this order nobody is dominated by a later one, so the first one left is on the front.
+    left = left[np.lexsort(table[left].T[::-1])]
+    while len(left):
+        best = table[left[0]]
+        equal = (table[left] == best).all(axis=1)
+        member[left[equal]] = True
+        left = left[(table[left] < best).any(axis=1)]
+    return member
 
 
 def crowding_distance(values: ArrayLike, ranks: ArrayLike | None = None) -> NDArray[np.float64]:

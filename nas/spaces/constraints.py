@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from nas.architecture.graph import Architecture
 from nas.architecture.passes import depth
@@ -41,20 +41,40 @@ Whole = Annotated[int, BeforeValidator(_whole), Field(ge=1)] | None
 
 
 class Latency(Config):
-    """The largest latency, as a table has it for every architecture of the space.
+    """The largest latency in milliseconds: ``{limit: 5}``, or the bare number, is a measured one.
 
-    The table is a CSV file with the architectures in a column ``architecture``, as the space's
-    ``to_string`` writes them, or else their ``fingerprint``; ``column`` has the milliseconds. Its
-    path is relative to the file that names it.
+    It is judged on the device of a trial, before that is trained. With ``table`` and ``column`` it
+    is as a table has it for every architecture of the space, and is judged before anything is
+    built. The table is a CSV file with the architectures in a column ``architecture``, as the
+    space's ``to_string`` writes them, or else their ``fingerprint``; ``column`` has the
+    milliseconds. Its path is relative to the file that names it.
     """
 
     limit: Annotated[float, Field(gt=0)]
-    table: str
-    column: str
+    table: str | None = None
+    column: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, given: Any) -> Any:
+        if isinstance(given, int | float) and not isinstance(given, bool):
+            return {"limit": given}
+        if not isinstance(given, Mapping):
+            raise InputError("must be milliseconds, or a mapping of limit, table and column")
+        return given
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Latency:
+        if (self.table is None) != (self.column is None):
+            raise InputError("a table needs a column, and a column its table; got one of them")
+        return self
 
 
 class Constraints(Config):
-    """The largest allowed cost. What breaks one is drawn again, before anything is trained."""
+    """The largest allowed cost. What breaks one is drawn again, before anything is trained.
+
+    A measured latency is no cost of an architecture: what breaks that limit is a failed trial.
+    """
 
     params: Whole = None
     macs: Whole = None
@@ -64,10 +84,22 @@ class Constraints(Config):
     """Weighted layers on the longest path (:func:`nas.architecture.passes.depth`)."""
     latency_ms: Latency | None = None
 
+    @property
+    def measured_latency(self) -> float | None:
+        """The limit in milliseconds that only a measurement can tell of; None if there is none."""
+        latency = self.latency_ms
+        return latency.limit if latency is not None and latency.table is None else None
+
+    @property
+    def before_training(self) -> Constraints:
+        """Those that an architecture alone decides."""
+        measured = self.measured_latency is not None
+        return self.model_copy(update={"latency_ms": None}) if measured else self
+
     def definition(self, folder: Path) -> dict[str, Any]:
         """Those that are set, as plain JSON, with a checksum of the table's content."""
         given = self.model_dump(mode="json", exclude_none=True)
-        if self.latency_ms is not None:
+        if self.latency_ms is not None and self.latency_ms.table is not None:
             content = _read(folder / self.latency_ms.table)
             given["latency_ms"]["checksum"] = blake2b(content, digest_size=8).hexdigest()
         return given
@@ -90,8 +122,10 @@ def constrained(space: SearchSpace, constraints: Constraints, folder: Path) -> S
     Samplers draw again what breaks a limit, and count it in ``rejected`` by the limit's name.
     Where nothing keeps the limits, they end in :class:`InputError` with the smallest costs seen:
     after :data:`PATIENCE` draws, since each takes an architecture. Raises :class:`InputError`
-    for a table that cannot be read.
+    for a table that cannot be read, and for a latency that would have to be measured.
     """
+    if constraints.measured_latency is not None:
+        raise InputError("latency_ms: only a campaign measures it; give a table and its column")
     limits = [_limit(name, most, space, folder) for name, most in constraints if most is not None]
     if not limits:
         return space
@@ -167,17 +201,19 @@ def rejections(rejected: Mapping[str, int]) -> str:
 
 def _limit(column: str, most: Any, space: SearchSpace, folder: Path) -> _Limit:
     if isinstance(most, Latency):
-        return _Limit(column, most.limit, _latencies(most, folder / most.table, space))
+        return _Limit(column, most.limit, _latencies(most, folder, space))
     if column == "depth":
         return _Limit(column, most, lambda _, architecture: depth(architecture))
     return _Limit(column, most, lambda _, architecture: int(getattr(architecture.cost, column)))
 
 
 def _latencies(
-    latency: Latency, path: Path, space: SearchSpace
+    latency: Latency, folder: Path, space: SearchSpace
 ) -> Callable[[Genotype, Architecture], float]:
     import pandas as pd
 
+    assert latency.table is not None
+    path = folder / latency.table
     _read(path)  # for its messages
     try:
         table = pd.read_csv(path, dtype={"architecture": str, "fingerprint": str})

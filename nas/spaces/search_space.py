@@ -237,8 +237,15 @@ class SearchSpace:
         return self._count(limit) if known is None else Size(known, exact=True)
 
     def to_string(self, genotype: Genotype) -> str:
-        """The genotype in the notation that the literature has for this space, else as JSON."""
-        return self.language.to_string(genotype)
+        """The genotype in the notation that the literature has for this space, else as JSON.
+
+        :class:`InputError` where it lacks a choice that the notation names.
+        """
+        try:
+            return self.language.to_string(genotype)
+        except KeyError:
+            self.validate(genotype)  # which says what is missing; looked up only where it is
+            raise
 
     def from_string(self, text: str) -> Genotype:
         """Reads :meth:`to_string`'s form; :class:`InputError` says what is wrong with it."""

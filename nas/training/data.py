@@ -4,20 +4,26 @@ A search gets a :class:`SearchData`, which holds no test image; the test part co
 :func:`held_out` alone, which only the final stage calls.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import ConfigDict, Field, model_validator
 
 from nas.configuration import Config, validate, validate_options
 from nas.errors import InputError
 from nas.registry import unknown
-from nas.training.datasets import DATASETS, Images, Integers, Pixels
+from nas.training.datasets import DATASETS, Images, Integers, Pixels, Stored
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Floats = npt.NDArray[np.float64]
+
+_CHUNK = 256
+"""Images at a time, where all would take several times their memory."""
 
 
 class SplitConfig(Config):
@@ -133,8 +139,13 @@ def largest_remainder(total: int, fractions: list[float]) -> list[int]:
 class Part:
     """One part of a data set: ``images`` uint8 [N, C, H, W] and ``labels`` int64 [N]."""
 
-    images: Pixels
+    images: Pixels | Stored
     labels: Integers
+
+    @property
+    def pipeline(self) -> Literal["resident", "streamed"]:
+        """Whether the images lie in the device's memory or are read in every epoch."""
+        return "streamed" if isinstance(self.images, Stored) else "resident"
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,10 +173,7 @@ def search_data(config: DataConfig) -> SearchData:
     """The train and validation parts; :class:`InputError` where files or split are wrong."""
     images, parts = _load(config)
     train = _part(images, parts.train)
-    pixels = train.images.size // train.images.shape[1]
-    mean = train.images.sum((0, 2, 3), dtype=np.uint64) / pixels
-    squares = np.square(train.images, dtype=np.uint16).sum((0, 2, 3), dtype=np.uint64) / pixels
-    std = np.sqrt(squares - mean**2)
+    mean, std = _statistics(train.images)
     return SearchData(
         train=train,
         validation=_part(images, parts.validation),
@@ -174,6 +182,40 @@ def search_data(config: DataConfig) -> SearchData:
         classes=images.classes,
         checksum=parts.checksum,
     )
+
+
+def _statistics(images: Pixels | Stored) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each channel; sums are of whole numbers, so exact."""
+    count, channels, height, width = images.shape
+    lists = [range(i, min(i + _CHUNK, count)) for i in range(0, count, _CHUNK)]
+    chunks: Iterator[Pixels] = (
+        (chunk.numpy() for chunk in images.batches(lists))
+        if isinstance(images, Stored)
+        else (images[chunk.start : chunk.stop] for chunk in lists)
+    )
+    total, squares = np.zeros(channels, np.uint64), np.zeros(channels, np.uint64)
+    for chunk in chunks:
+        total += chunk.sum((0, 2, 3), dtype=np.uint64)
+        squares += np.square(chunk, dtype=np.uint16).sum((0, 2, 3), dtype=np.uint64)
+    pixels = count * height * width
+    mean = total / pixels
+    return mean, np.sqrt(squares / pixels - mean**2)
+
+
+def part_of_training(data: SearchData, percent: int, seed: int) -> SearchData:
+    """``data`` with so many percent of the training images of every class, rounded up.
+
+    The images of a smaller percentage are among those of a larger; ``seed`` decides which. Mean
+    and standard deviation stay those of all training images.
+    """
+    rng = np.random.default_rng((seed, 1))
+    labels = data.train.labels
+    chosen = []
+    for label in range(data.classes):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        chosen.append(members[: -(-len(members) * percent // 100)])
+    indices = np.sort(np.concatenate(chosen))
+    return replace(data, train=Part(data.train.images[indices], labels[indices]))
 
 
 def held_out(config: DataConfig) -> Part:

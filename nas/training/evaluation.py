@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
+from nas.training.batches import batches
 from nas.training.data import Part, SearchData
-from nas.training.loop import EVALUATION_BATCH, normalizer, on_device
+from nas.training.loop import evaluation_bounds, normalizer
 
 Protocol = Literal["single", "flip", "ten_crop", "multi_scale"]
 View = Callable[[Tensor], Tensor]
@@ -86,13 +87,11 @@ def probabilities(
     network.eval()
     device = next(network.parameters()).device
     normalize = normalizer(data, device)
-    images, _ = on_device(part, device)
-    batches = []
-    for first in range(0, len(images), EVALUATION_BATCH):
-        batch = images[first : first + EVALUATION_BATCH]
-        seen = [network(normalize(view(batch))).float().softmax(1) for view in VIEWS[protocol]]
-        batches.append(torch.stack(seen).mean(0).cpu())
-    return torch.cat(batches)
+    averages = []
+    for images, _ in batches(part, evaluation_bounds(len(part.labels)), device):
+        seen = [network(normalize(view(images))).float().softmax(1) for view in VIEWS[protocol]]
+        averages.append(torch.stack(seen).mean(0).cpu())
+    return torch.cat(averages)
 
 
 def ensemble(members: Sequence[Tensor]) -> Tensor:

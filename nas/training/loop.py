@@ -1,4 +1,4 @@
-"""The training loop: images stay on the device as uint8, a batch is augmented at once.
+"""The training loop: images are uint8 on the device, a batch is augmented at once.
 
 Nothing in a step waits for the device: losses add up there and are read once an epoch.
 """
@@ -17,12 +17,13 @@ from torch.nn.functional import cross_entropy
 
 from nas.architecture.modules import DropPath
 from nas.training.augmentation import Pipeline
+from nas.training.batches import batches
 from nas.training.data import Part, SearchData
 from nas.training.initialization import initialize
 from nas.training.optimization import WeightAverage, make_optimizer
 from nas.training.precision import Precision, resolve_precision
 from nas.training.recipe import Recipe
-from nas.training.transfer import Start
+from nas.training.transfer import Start, Started
 
 EVALUATION_BATCH = 512
 
@@ -90,6 +91,7 @@ class Trainer:
     Attributes:
         curve: the epochs so far.
         precision: what the recipe's became on this device.
+        inherited_params: how many parameters ``start`` had for it.
 
     torch's global generators are left as they are. Between two epochs everything is in
     :meth:`state_dict`: on a CPU, a trainer that loads it goes on bit for bit.
@@ -116,12 +118,12 @@ class Trainer:
             built = build()
             initialize(built, recipe.initialization)
         self._network: nn.Module = built.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._frozen = start.apply(self._network) if start is not None else ()
+        started = Started((), 0) if start is None else start.apply(self._network)
+        self._frozen, self.inherited_params = started
         self._optimizer = make_optimizer(self._network, recipe)
         decay = recipe.weight_average
         self._average = WeightAverage(self._network, decay) if decay is not None else None
         self.precision = resolve_precision(recipe.precision, self._network, self._device)
-        self._images, self._labels = on_device(data.train, self._device)
         self._augment = Pipeline(recipe.augment, data.classes)
         self._normalize = normalizer(data, self._device)
         paths = [module for module in self._network.modules() if isinstance(module, DropPath)]
@@ -158,6 +160,7 @@ class Trainer:
             "generator": self._generator.get_state(),
             "random": self._random,
             "precision": self.precision,
+            "inherited_params": self.inherited_params,
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -171,6 +174,7 @@ class Trainer:
         self._generator.set_state(state["generator"])
         self._random = state["random"]
         self.precision = state["precision"]
+        self.inherited_params = state.get("inherited_params", 0)  # older ones have none
 
     def _epoch(self, epoch: int) -> Epoch:
         with self._randomness():
@@ -188,19 +192,20 @@ class Trainer:
         )
 
     def _train_epoch(self, epoch: int) -> float:
-        recipe, network, labels = self._recipe, self._network, self._labels
+        recipe, network, part = self._recipe, self._network, self._data.train
+        count = len(part.labels)
         network.train()
         for module in self._frozen:
             module.eval()
         total = torch.zeros((), device=self._device)
-        order = torch.randperm(len(labels), generator=self._generator, device=self._device)
-        batches = batch_bounds(len(labels), recipe.batch_size)
-        for step, (first, last) in enumerate(batches, start=(epoch - 1) * len(batches)):
+        order = torch.randperm(count, generator=self._generator, device=self._device)
+        bounds = batch_bounds(count, recipe.batch_size)
+        fed = batches(part, bounds, self._device, order)
+        for step, (pixels, labels) in enumerate(fed, start=(epoch - 1) * len(bounds)):
             for group in self._optimizer.param_groups:
-                group["lr"] = recipe.learning_rate_at(step, len(batches))
-            self._schedule_drop_path(step / (recipe.epochs * len(batches)))
-            chosen = order[first:last]
-            images, targets = self._augment(self._images[chosen], labels[chosen], self._generator)
+                group["lr"] = recipe.learning_rate_at(step, len(bounds))
+            self._schedule_drop_path(step / (recipe.epochs * len(bounds)))
+            images, targets = self._augment(pixels, labels, self._generator)
             loss = self._loss(self._normalize(images), targets)
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -209,8 +214,8 @@ class Trainer:
             self._optimizer.step()
             if self._average is not None:
                 self._average.update()
-            total += loss.detach() * (last - first)
-        return _finite(total.item() / len(labels), "training", epoch)
+            total += loss.detach() * len(labels)
+        return _finite(total.item() / count, "training", epoch)
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
@@ -265,15 +270,20 @@ def measure(network: nn.Module, part: Part, data: SearchData) -> tuple[float, fl
     network.eval()
     device = next(network.parameters()).device
     normalize = normalizer(data, device)
-    images, labels = on_device(part, device)
+    count = len(part.labels)
     loss = torch.zeros((), device=device)
     correct = torch.zeros((), device=device, dtype=torch.int64)
-    for first in range(0, len(labels), EVALUATION_BATCH):
-        scores = network(normalize(images[first : first + EVALUATION_BATCH]))
-        truth = labels[first : first + EVALUATION_BATCH]
-        loss += cross_entropy(scores, truth, reduction="sum")
-        correct += (scores.argmax(1) == truth).sum()
-    return loss.item() / len(labels), correct.item() / len(labels)
+    for images, labels in batches(part, evaluation_bounds(count), device):
+        scores = network(normalize(images))
+        loss += cross_entropy(scores, labels, reduction="sum")
+        correct += (scores.argmax(1) == labels).sum()
+    return loss.item() / count, correct.item() / count
+
+
+def evaluation_bounds(images: int) -> list[tuple[int, int]]:
+    """(first, last + 1) of each batch in evaluation."""
+    starts = range(0, images, EVALUATION_BATCH)
+    return [(first, min(first + EVALUATION_BATCH, images)) for first in starts]
 
 
 def normalizer(data: SearchData, device: torch.device) -> Callable[[Tensor], Tensor]:
@@ -297,11 +307,6 @@ def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
     if len(starts) > 1 and images - starts[-1] == 1:
         starts.pop()
     return list(zip(starts, [*starts[1:], images], strict=True))
-
-
-def on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The images, uint8, and labels of a part, in the device's memory."""
-    return torch.from_numpy(part.images).to(device), torch.from_numpy(part.labels).to(device)
 
 
 def _finite(loss: float, which: str, epoch: int) -> float:

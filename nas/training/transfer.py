@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,13 @@ from nas.architecture.operations import Linear
 from nas.architecture.weights import read_weights
 from nas.errors import InputError
 from nas.registry import unknown
+
+
+class Started(NamedTuple):
+    """What became of a :class:`Start`: the frozen modules, and how many parameters were taken."""
+
+    frozen: Sequence[nn.Module]
+    params: int
 
 
 @dataclass(frozen=True)
@@ -32,11 +40,13 @@ class Start:
             layer follows; or "until=NODE", that node and all that it depends on. What is frozen
             runs as in evaluation: batch norms keep their statistics, nothing is dropped.
         source: where the weights are from, for messages.
+        required: whether it is an error that nothing of the weights fits.
     """
 
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     freeze: str = "none"
     source: str = "weights"
+    required: bool = True
 
     @classmethod
     def from_file(cls, path: Path | str, freeze: str = "none") -> Start:
@@ -44,22 +54,23 @@ class Start:
         return cls(read_weights(Path(path)), freeze, str(path))
 
     @torch.no_grad()
-    def apply(self, network: nn.Module) -> Sequence[nn.Module]:
-        """Copies the weights into the network and freezes; returns the frozen modules.
+    def apply(self, network: nn.Module) -> Started:
+        """Copies the weights into the network and freezes.
 
         :class:`InputError` where nothing of the weights fits, or a frozen layer got none.
         """
         own = network.state_dict()
         fitting = {n: t for n, t in self.weights.items() if n in own and own[n].shape == t.shape}
-        if self.weights and not fitting:
+        if self.weights and not fitting and self.required:
             raise InputError(
                 f"{self.source}: no tensor has the name and the shape of one of the network's; "
                 f"it has {', '.join(list(self.weights)[:3])}, ..., the network "
                 f"{', '.join(list(own)[:3])}, ..."
             )
         network.load_state_dict(fitting, strict=False)
+        taken = sum(p.numel() for name, p in network.named_parameters() if name in fitting)
         if self.freeze == "none":
-            return ()
+            return Started((), taken)
         assert isinstance(network, Network)
         modules = []
         for name in frozen_nodes(network.architecture, self.freeze):
@@ -75,7 +86,7 @@ class Start:
                     f"(freeze: {self.freeze})"
                 )
             modules.append(module.requires_grad_(False))
-        return modules
+        return Started(modules, taken)
 
 
 def frozen_nodes(architecture: Architecture, freeze: str) -> list[str]:

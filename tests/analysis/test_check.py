@@ -196,8 +196,8 @@ def unknown_stage(records: Records) -> tuple[int, str]:
 
 
 def another_schema(records: Records) -> tuple[int, str]:
-    records[0]["schema"] = 2
-    return 1, "schema: this program reads schema 1, got 2"
+    records[0]["schema"] = 1
+    return 1, "schema: this program reads schema 2, got 1; finish it with the version"
 
 
 def clock_of_nobody(records: Records) -> tuple[int, str]:
@@ -258,6 +258,7 @@ PLANTS: dict[str, Plant] = {
     "test_is_no_number": changed("result", CLASSIC, "metrics/test_accuracy", None),
     "epochs_before": changed("result", FIRST, "metrics/epochs_before", 3),
     "curve": changed("result", FIRST, "metrics/curve/0", {"epoch": 1}, f"{FIRST}: curve: keys: "),
+    "epochs charged": changed("result", FIRST, "epochs", 99),
     "data_checksum": changed("result", CLASSIC, "metrics/data_checksum", "0" * 16),
     "fvcore": changed("result", CLASSIC, "metrics/fvcore/flops", 1, f"{CLASSIC}: fvcore: "),
     "recipe_fingerprint": changed("campaign", None, "recipe", "0" * 16, 'recipe: "000000000000'),

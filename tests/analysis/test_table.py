@@ -14,7 +14,11 @@ from nas.campaigns.runner import run
 from nas.errors import InputError
 from tests.campaigns import toy
 
-QUESTION = {"recipe": {"epochs": 6}, "data": {"name": "digits", "split": {"seed": 0}}}
+QUESTION = {
+    "objectives": [{"metric": "validation_accuracy", "direction": "maximize"}],
+    "recipe": {"epochs": 6},
+    "data": {"name": "digits", "split": {"seed": 0}},
+}
 COST = {"params": 1000, "macs": 20000, "flops": 30000, "activations": 400}
 
 

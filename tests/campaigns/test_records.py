@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.campaigns.records import History, RecordLog, read_records
+from nas.campaigns.records import SCHEMA, History, RecordLog, read_records
 from nas.campaigns.trial import CampaignError
 from nas.errors import InputError
 
@@ -25,7 +25,7 @@ def line(record_type: str, **changes: object) -> bytes:
 
 def fill(folder: Path) -> bytes:
     with RecordLog(folder) as log:
-        log.append("campaign", schema=1, question={"name": "Größe"})
+        log.append("campaign", schema=SCHEMA, question={"name": "Größe"})
         log.append("result", trial="a-0000", **RESULT)
         log.append("result", trial="a-0001", **RESULT)
     return (folder / "records.jsonl").read_bytes()
@@ -37,7 +37,7 @@ def test_a_line_is_synced_to_the_disk_when_append_returns(
     path = tmp_path / "records.jsonl"
     synced = []
     with RecordLog(tmp_path) as log:
-        log.append("campaign", schema=1, question={})
+        log.append("campaign", schema=SCHEMA, question={})
         monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(path.read_bytes()))
         log.append("result", trial="a-0000", **RESULT)
         assert synced == [path.read_bytes()]
@@ -96,7 +96,7 @@ def test_a_last_line_of_rubbish_is_set_aside(tmp_path: Path) -> None:
         (line("ask", label=None), "label: Input should be a valid string, got None"),
         (line("ask", note=None), "note: must be a mapping of keys to values, got None"),
         (line("ask", seed=-1), "seed: Input should be greater than or equal to 0, got -1"),
-        (b'{"type":"campaign","schema":1,"question":{}}', "the first record, and no other"),
+        (b'{"type":"campaign","schema":2,"question":{}}', "the first record, and no other"),
     ],
 )
 def test_a_corrupt_line_in_the_middle_is_named(
@@ -112,28 +112,28 @@ def test_a_corrupt_line_in_the_middle_is_named(
 
 
 def test_a_question_that_is_none_is_named(tmp_path: Path) -> None:
-    (tmp_path / "records.jsonl").write_text('{"type":"campaign","schema":1,"question":null}\n')
+    (tmp_path / "records.jsonl").write_text('{"type":"campaign","schema":2,"question":null}\n')
     with pytest.raises(InputError, match=r"records\.jsonl:1: question: must be a mapping"):
         read_records(tmp_path)
 
 
 def test_keys_of_a_later_version_are_passed_over_and_kept(tmp_path: Path) -> None:
     with open(tmp_path / "records.jsonl", "wb") as file:
-        file.write(b'{"type":"campaign","schema":1,"question":{}}\n')
+        file.write(b'{"type":"campaign","schema":2,"question":{}}\n')
         file.write(line("ask", novel=1) + b"\n" + line("result", novel=2) + b"\n")
     assert [record.get("novel") for record in read_records(tmp_path)] == [None, 1, 2]
 
 
 def test_another_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
-    path.write_bytes(fill(tmp_path).replace(b'"schema":1', b'"schema":2'))
-    with pytest.raises(InputError, match="reads schema 1, got 2"):
+    path.write_bytes(fill(tmp_path).replace(b'"schema":2', b'"schema":1'))
+    with pytest.raises(InputError, match="reads schema 2, got 1; finish it with the version"):
         read_records(tmp_path)
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     with RecordLog(tmp_path) as log:
-        log.append("campaign", schema=1, question={})
+        log.append("campaign", schema=SCHEMA, question={})
         with pytest.raises(InputError, match="another run is at work"), RecordLog(tmp_path):
             pass
         assert len(read_records(tmp_path)) == 1  # reading needs no lock

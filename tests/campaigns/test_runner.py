@@ -89,12 +89,12 @@ def test_a_log_cut_at_any_byte_is_finished_as_if_nothing_had_been(
     asked = toy.genotypes(folder)
     path = folder / "records.jsonl"
     content = path.read_bytes()
-    campaign = load_campaign(folder)
+    campaign, engine = load_campaign(folder), SerialEngine(EVALUATE)
     monkeypatch.setattr("os.fsync", lambda descriptor: None)  # thousands of them
     for end in range(len(content)):
         path.write_bytes(content[:end])
         with RecordLog(folder) as log:
-            SerialEngine(EVALUATE).run(Runner(campaign, log))
+            engine.run(Runner(campaign, log))
         assert toy.genotypes(folder) == asked, end
         toy.check_complete(folder, 3)
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import nas
+from nas.analysis.check import check
 from nas.analysis.render import render
 from nas.analysis.table import campaign_table
 from nas.campaigns.as_table import campaign as campaign_as_table
@@ -219,3 +221,60 @@ def test_campaigns_that_trained_unlike_are_not_one_table(past: Path, tmp_path: P
     path.write_text(lines[0] + "\n")
     with pytest.raises(InputError, match="other: no search trial has completed"):
         campaign_as_table(tmp_path, campaigns=(other.name,))
+
+
+def test_further_metrics_of_the_table_are_objectives(tabular: Path) -> None:
+    path = tabular / "campaign.yaml"
+    text = path.read_text().replace(
+        "{name: evolution, population_size: 4, tournament_size: 2}", "{name: nsga2}"
+    )
+    text = text.replace("  scale: 0.01\n", "  scale: 0.01\n  metrics: {error: val}\n")
+    own = "{metric: error, direction: minimize}"
+    path.write_text(text + f"objectives: [validation_accuracy, {own}, macs]\n")
+    run(tabular)
+    results = [r for r in read_records(tabular) if r["type"] == "result"]
+    for result in results:
+        metrics = result["metrics"]
+        assert metrics["error"] == pytest.approx(100 * metrics["validation_accuracy"])
+    assert check(tabular, replay=True, console=Console(quiet=True)).problems == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("budget:", "objectives: [latency_ms]\nbudget:",
+         "objectives.0: unknown metric 'latency_ms'; allowed: params, macs, flops, activations, "
+         "validation_accuracy, train_seconds; evaluator.metrics names more of the table's"),
+        ("test: test", "test: test\n  metrics: {a: tes}",
+         "evaluator: metrics.a: "),
+        ("test: test", "test: test\n  metrics: {a: test}",
+         "evaluator: metrics.a: no search may see a test metric, got 'test'"),
+        ("test: test", "test: test\n  metrics: {test_a: val}",
+         "evaluator: metrics.test_a: no search may see a test metric, got 'val'"),
+        ("budget:", "constraints: {latency_ms: 5}\nbudget:",
+         "constraints.latency_ms: the tabular evaluator measures nothing"),
+        ("{trials: 20}", "{hours: 1}",
+         "budget: to look up takes no time, except on a simulated cluster; allowed: trials, "
+         "epochs, got hours"),
+        ("{trials: 20}", "{epochs: 1}", "budget.epochs: "),
+    ],
+)  # fmt: skip
+def test_what_a_table_cannot_tell_is_refused(
+    tabular: Path, old: str, new: str, message: str
+) -> None:
+    path = tabular / "campaign.yaml"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_campaign(tabular)
+
+
+def test_hours_on_a_simulated_cluster_are_those_of_its_clock(tabular: Path) -> None:
+    """A trial takes a minute: 4 workers end 40 of them in ten minutes."""
+    path = tabular / "campaign.yaml"
+    text = path.read_text().replace("{trials: 20}", "{hours: 0.16}\nduplicates: evaluate")
+    path.write_text(text + "engine: {name: simulated, concurrency: 4}\n")
+    run(tabular)
+    records = read_records(tabular)
+    searched = [r for r in records if r.get("stage") == "search"]
+    assert [r["search"] for r in searched] == ["evolution"] * 40 + ["random"] * 40
+    assert max(r.get("elapsed", 0.0) for r in records) == pytest.approx(1200 + 60)

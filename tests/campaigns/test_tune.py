@@ -12,7 +12,7 @@ import pytest
 from nas.campaigns.records import read_records
 from nas.campaigns.runner import run
 from nas.campaigns.serial import SerialEngine
-from nas.campaigns.trial import CampaignError, Outcome, Trial
+from nas.campaigns.trial import CampaignError, Outcome, Trial, Update
 from nas.errors import InputError
 from tests.campaigns import toy
 
@@ -46,6 +46,9 @@ class Trials:
         self.out.add(trial.id)
         self.most_out = max(self.most_out, len(self.out))
         return trial
+
+    def update(self, trial: str, update: Update) -> bool:
+        return False
 
     def done(self, trial: str, outcome: Outcome) -> None:
         self.out.remove(trial)

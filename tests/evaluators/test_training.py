@@ -10,6 +10,7 @@ from nas.architecture.graph import Architecture
 from nas.errors import InputError
 from nas.evaluators.training import evaluate
 from nas.evaluators.work import complete
+from nas.spaces.search_space import Infeasible
 from nas.training import data
 from nas.training.recipe import resolve
 
@@ -87,14 +88,19 @@ def test_a_trial_repeats_and_a_whole_recipe_serves_as_well() -> None:
     assert without_seconds(first) != without_seconds(complete(evaluate(request(seed=1))))
 
 
-def test_a_warm_worker_loads_a_data_set_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    complete(evaluate(request()))
+def test_data_that_are_loaded_already_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = request(recipe={"preset": "quick", "epochs": 1, "warmup_epochs": 0}, test=True)
+    expected = complete(evaluate(asked))
+    config = data.resolve(asked["data"], "test")
+    loaded = {"search_data": data.search_data(config), "test_data": data.held_out(config)}
 
     def refuse(config: object) -> None:
         raise AssertionError("loaded again")
 
     monkeypatch.setattr(data, "search_data", refuse)
-    complete(evaluate(request(recipe={"preset": "quick", "epochs": 1, "warmup_epochs": 0}, seed=5)))
+    monkeypatch.setattr(data, "held_out", refuse)
+    found = complete(evaluate({**asked, **loaded}))
+    assert without_seconds(found) == without_seconds(expected)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +116,7 @@ def test_a_warm_worker_loads_a_data_set_once(monkeypatch: pytest.MonkeyPatch) ->
         ({"recipe": {"preset": "none"}}, "training request: recipe.preset: unknown preset"),
         ({"device": "tpu"}, "training request: device: "),
         ({"threads": 0}, "training request: threads: "),
+        ({"train_percent": 0}, "training request: train_percent: "),
         ({"sead": 1}, r"unknown key 'sead' \(did you mean 'seed'\?\)"),
     ],
 )
@@ -126,6 +133,56 @@ def test_auxiliary_heads_are_trained_with_the_network() -> None:
     )
     assert with_heads["train_loss"] > alone["train_loss"]
     assert with_heads["validation_accuracy"] > 0.9
+
+
+def plain(kernel: int) -> str:
+    g = Builder((1, 8, 8))
+    x = g.relu(g.conv(g.input, 4, kernel=kernel, padding="same"))
+    architecture: Architecture = g.build(g.linear(g.flatten(x), 10))
+    return architecture.to_json()
+
+
+@pytest.mark.parametrize("average", [None, 0.9])
+def test_a_child_starts_from_the_weights_that_its_parent_was_judged_by(
+    average: float | None,
+) -> None:
+    recipe = {"preset": "quick", "epochs": 2, "augment": [], "weight_average": average}
+    still = {**recipe, "epochs": 1, "learning_rate": 1e-12, "weight_decay": 0.0}
+    states: list[bytes] = []
+    parent = complete(
+        evaluate(request(architecture=plain(3), recipe=recipe)),
+        lambda progress: states.append(progress.save()),
+    )
+    child = complete(
+        evaluate(request(architecture=plain(3), recipe=still, inherit=True), states[-1])
+    )
+    assert child["validation_loss"] == pytest.approx(parent["validation_loss"], rel=1e-5)
+    assert child["inherited_params"] == 4 * 9 + 4 + 256 * 10 + 10
+    assert (child["epochs"], child["epochs_before"]) == (1, 0)
+    unlike = complete(
+        evaluate(request(architecture=plain(5), recipe=still, inherit=True), states[-1]),
+        lambda progress: states.append(progress.save()),
+    )
+    assert unlike["inherited_params"] == 4 + 256 * 10 + 10  # all but the kernel
+    # Interrupted, it goes on from its own state, and knows what it began with.
+    further = request(architecture=plain(5), recipe=still, inherit=False)
+    resumed = complete(evaluate(further, states[-1]))
+    assert (resumed["epochs_before"], resumed["inherited_params"]) == (1, 2574)
+    anew = complete(evaluate(further))
+    assert (anew["epochs_before"], anew["inherited_params"]) == (0, 0)
+    assert anew["validation_loss"] > 1.5 * parent["validation_loss"]
+
+
+def test_a_part_of_the_training_images_is_trained_on() -> None:
+    recipe = {"preset": "quick", "epochs": 1, "warmup_epochs": 0.5}
+    whole, full, fifth = (
+        complete(evaluate(request(recipe=recipe, **changes)))
+        for changes in ({}, {"train_percent": 100}, {"train_percent": 20})
+    )
+    assert without_seconds(whole) == without_seconds(full)
+    assert (whole["train_images"], fifth["train_images"]) == (1078, 219)
+    assert whole["data_checksum"] == fifth["data_checksum"]
+    assert whole["validation_loss"] < fifth["validation_loss"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
@@ -154,3 +211,27 @@ def test_a_training_goes_on_from_a_checkpoint_bit_for_bit(augment: list[str]) ->
         assert without_seconds(found["curve"]) == curve
     with pytest.raises(InputError, match="epochs: the recipe has 5, got 6"):
         complete(evaluate(request(recipe=recipe, epochs=6)))
+
+
+def test_latency_is_measured_when_asked_for_and_changes_nothing_else() -> None:
+    without, measured = complete(evaluate(request())), complete(evaluate(request(latency={})))
+    latency = {name for name in measured if name.startswith("latency_")}
+    assert latency >= {"latency_ms", "latency_iqr_ms", "latency_batch", "latency_device"}
+    assert measured["latency_ms"] > 0
+    assert measured["latency_threads"] == 1
+    rest = {name: value for name, value in measured.items() if name not in latency}
+    assert without_seconds(rest) == without_seconds(without)
+    assert measured["device_name"] == measured["latency_device"]
+    assert measured["host"]
+
+
+def test_beyond_the_latency_limit_nothing_is_trained_unless_it_was_begun() -> None:
+    impossible = request(latency={"limit": 1e-6}, epochs=2)
+    heard: list[object] = []
+    with pytest.raises(Infeasible, match=r"latency_ms is .*, over the limit of 1e-06, on "):
+        complete(evaluate(impossible), heard.append)
+    assert heard == []
+    work = evaluate(request(epochs=1))
+    state = next(work).save()
+    assert complete(evaluate(impossible, state))["epochs"] == 2
+    assert complete(evaluate(request(latency={"limit": 1e6}, epochs=1)))["epochs"] == 1

@@ -281,3 +281,9 @@ def test_one_space_in_python_and_in_yaml() -> None:
     for one, other in pairs[::13]:
         assert list(one.values()) == list(other.values())
         assert in_python.decode(one).fingerprint == in_yaml.decode(other).fingerprint
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "darts", "natsbench_size"])
+def test_a_foreign_genotype_has_no_notation(name: str) -> None:
+    with pytest.raises(InputError, match="choice"):
+        small(name).to_string({"elsewhere": "conv_3x3"})

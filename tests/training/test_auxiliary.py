@@ -1,8 +1,11 @@
 """Classics that train with an auxiliary head and scheduled drop path, and are judged without."""
 
+import io
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +14,13 @@ from torch import Tensor
 
 from nas.architecture.graph import Architecture
 from nas.architecture.modules import DropPath
-from nas.architecture.network import Network, compile
+from nas.architecture.network import compile
 from nas.architecture.operations import DropPath as DropPathNode
 from nas.architecture.reference import reference_cost
 from nas.classics.inception_v3 import inception_v3
 from nas.classics.pairwise import pairwise
-from nas.training.data import Part, SearchData
-from nas.training.loop import Trainer
-from nas.training.recipe import resolve
+from nas.evaluators.training import evaluate
+from nas.evaluators.work import complete
 
 Build = Callable[..., Architecture]
 NARROW = {"channels": 8, "stem_channels": 8, "stem": "cifar"}
@@ -44,18 +46,17 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def images(side: int, n: int = 16) -> SearchData:
+def images(path: Path, side: int, n: int = 32) -> None:
     """Two classes that differ in brightness, which any network learns at once."""
     rng = np.random.default_rng(0)
     labels = np.arange(n) % 2
     pixels = rng.integers(0, 128, (n, 3, side, side)) + 100 * labels[:, None, None, None]
-    part = Part(pixels.astype(np.uint8), labels)
-    return SearchData(part, part, (114.0,) * 3, (62.0,) * 3, 2, "")
+    np.savez(path, images=pixels.astype(np.uint8), labels=labels)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_trains_with_head_and_drop_path_and_is_judged_without(
-    monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     build, side = NETWORKS[name]
     architecture = build((3, side, side), 2, auxiliary=True)
@@ -71,25 +72,36 @@ def test_it_trains_with_head_and_drop_path_and_is_judged_without(
         return forward(self, x)
 
     monkeypatch.setattr(DropPath, "forward", spied)
-    given = {
-        "preset": "amoebanet", "epochs": 2, "batch_size": 8, "augment": [], "precision": "fp32",
+    images(tmp_path / "images.npz", side)
+    request = {
+        "architecture": architecture.to_json(),
+        "data": {
+            "name": "arrays",
+            "path": str(tmp_path / "images.npz"),
+            "split": {"train": 0.5, "validation": 0.25, "test": 0.25},
+        },
+        "recipe": {
+            "preset": "amoebanet", "epochs": 2, "batch_size": 8, "augment": [], "precision": "fp32",
+        },
+        "seed": 0,
+        "device": "cpu",
+        "test": True,
     }  # fmt: skip
-    trainer = Trainer(
-        lambda: compile(architecture), images(side), resolve(given, "test"), seed=0
-    )  # fmt: skip
-    network = trainer.network
-    assert isinstance(network, Network)
-    before = {key: value.clone() for key, value in network.state_dict().items()}
-    curve = trainer.run(2).curve
+    states: list[dict[str, Any]] = []
+    found = complete(
+        evaluate(request),
+        lambda progress: states.append(torch.load(io.BytesIO(progress.save()), weights_only=True)),
+    )
 
     # The head's loss is part of what is minimised: 1 + 0.5 cross entropies to begin with.
-    assert all(math.isfinite(epoch.train_loss) for epoch in curve)
-    assert curve[0].train_loss > 1.2 * math.log(2)
+    assert all(math.isfinite(epoch["train_loss"]) for epoch in found["curve"])
+    assert found["curve"][0]["train_loss"] > 1.2 * math.log(2)
+    before, after = (state["network"] for state in states)
     head = [key for key in before if key.startswith(architecture.outputs[1].rpartition(".")[0])]
     head = [key for key in head if key.endswith("weight")]
     assert head
     for key in head:
-        assert not torch.equal(network.state_dict()[key], before[key])
+        assert not torch.equal(after[key], before[key])
     # Zero at first, then linear in the steps: the last of four has 3/4 of its probability.
     if drop_paths:
         assert dropped[0] == 0
@@ -99,11 +111,13 @@ def test_it_trains_with_head_and_drop_path_and_is_judged_without(
         assert not dropped
 
     # Evaluation: one output, the same each time, and no more work than without either.
-    network.eval()
+    assert 0 <= found["test_accuracy"] <= 1
+    network = compile(architecture).eval()
+    network.load_state_dict(after)
     batch = torch.randn(2, 3, side, side)
     assert network(batch).shape == (2, 2)
     assert torch.equal(network(batch), network(batch))
     calls = {node.target for node in network.graph.nodes if node.op == "call_module"}
     assert not calls & {key.rpartition(".")[0] for key in head}
     assert architecture.cost == plain.cost
-    assert reference_cost(architecture).cost == reference_cost(plain).cost
+    assert found["fvcore"] == reference_cost(plain).cost._asdict() == plain.cost._asdict()

@@ -1,4 +1,5 @@
 import gzip
+import math
 import struct
 from dataclasses import fields
 from pathlib import Path
@@ -148,6 +149,28 @@ def test_search_data_holds_train_and_validation_alone() -> None:
     assert not pixels[2] & (pixels[0] | pixels[1])
     assert found.mean == pytest.approx([found.train.images.mean(dtype=np.float64)], rel=1e-12)
     assert found.std == pytest.approx([found.train.images.std(dtype=np.float64)], rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_part_of_the_training_images_is_stratified_and_in_every_larger_part(seed: int) -> None:
+    whole = data.search_data(data.resolve(DIGITS, "c.yaml"))
+    counts = np.bincount(whole.train.labels)
+    before: set[bytes] = set()
+    for percent in (1, 10, 33, 50, 99, 100):
+        part = data.part_of_training(whole, percent, seed)
+        assert np.array_equal(
+            np.bincount(part.train.labels), [math.ceil(n * percent / 100) for n in counts]
+        )
+        pixels = {image.tobytes() for image in part.train.images}
+        assert before < pixels
+        before = pixels
+        assert part.validation is whole.validation
+        assert (part.mean, part.std, part.checksum) == (whole.mean, whole.std, whole.checksum)
+    assert np.array_equal(part.train.images, whole.train.images)  # in their order
+    pair = [data.part_of_training(whole, 10, s).train.images for s in (seed, seed)]
+    assert np.array_equal(*pair)
+    other = data.part_of_training(whole, 10, seed + 1).train.images
+    assert not np.array_equal(pair[0], other)
 
 
 def test_a_constant_channel_does_not_divide_by_zero(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,10 @@
 """Image data sets: where they are read from and what they are called."""
 
 from nas.registry import Registry
-from nas.training.datasets.images import Images, Integers, Pixels
+from nas.training.datasets.images import Images
+from nas.training.datasets.stored import Integers, Pixels, Stored
 
-__all__ = ["DATASETS", "Images", "Integers", "Pixels"]
+__all__ = ["DATASETS", "Images", "Integers", "Pixels", "Stored"]
 
 DATASETS = Registry(
     "data set",

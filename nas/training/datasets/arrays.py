@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.errors import InputError
-from nas.training.datasets.images import Images, Integers, Pixels, Resolution, with_test
+from nas.training.datasets.images import Images, Resolution, with_test
+from nas.training.datasets.stored import Integers, Pixels
 
 _KEYS = "images and labels, and, for an official test part, test_images and test_labels"
 

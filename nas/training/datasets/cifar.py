@@ -13,14 +13,8 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.training.datasets.download import official
-from nas.training.datasets.images import (
-    Images,
-    Integers,
-    Pixels,
-    Resolution,
-    check_labels,
-    with_test,
-)
+from nas.training.datasets.images import Images, Resolution, check_labels, with_test
+from nas.training.datasets.stored import Integers, Pixels
 
 _BASE = "https://www.cs.toronto.edu/~kriz/"
 _PIXELS = 3 * 32 * 32

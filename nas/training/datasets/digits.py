@@ -1,8 +1,11 @@
 """The data set that needs no download."""
 
+from functools import cache
+
 import numpy as np
 
 from nas.training.datasets.images import Images, Resolution, resize
+from nas.training.datasets.stored import Integers, Pixels
 
 
 def digits(*, resolution: Resolution = None) -> Images:
@@ -11,8 +14,16 @@ def digits(*, resolution: Resolution = None) -> Images:
     Half of the UCI set (Alpaydin & Kaynak 1998, doi:10.24432/C50P49); values 0 to 16 are scaled
     to 0 to 255.
     """
+    pixels, labels = _read()
+    return Images(resize(pixels, resolution), labels, classes=10)
+
+
+@cache  # 0.1 MB, and parsing its text takes longer than many a campaign of a test
+def _read() -> tuple[Pixels, Integers]:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
-    return Images(resize(pixels, resolution), bunch.target.astype(np.int64), classes=10)
+    labels = bunch.target.astype(np.int64)
+    pixels.flags.writeable = labels.flags.writeable = False
+    return pixels, labels

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +12,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from nas.errors import InputError
-from nas.training.datasets.images import Images, Integers, Pixels, Resolution, with_test
+from nas.training.datasets.images import Images, Resolution
+from nas.training.datasets.stored import MEMORY_GB, Gigabytes, Pixels, Stored, fits
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
@@ -19,6 +23,7 @@ def folder(
     root: str,
     resolution: Resolution = None,
     colour: Literal["rgb", "grey"] = "rgb",
+    memory_gb: Gigabytes = MEMORY_GB,
 ) -> Images:
     """Pictures in ``root/CLASS/…``, or in ``root/train/CLASS/…`` and ``root/test/CLASS/…``.
 
@@ -29,6 +34,7 @@ def folder(
         resolution: side of the images, in pixels: the shorter side is brought to it, and the
             middle is cut out. null: as they come, if they are all of one size.
         colour: three channels, or one.
+        memory_gb: what takes more, in 10^9 bytes, stays on the disk and is decoded in every epoch.
     """
     top = Path(root).expanduser()
     if not top.is_dir():
@@ -41,11 +47,17 @@ def folder(
                 f"{place}: has the classes {', '.join(_classes(place))}; {places[0]} has "
                 f"{', '.join(names)}"
             )
-    parts = [_part(place, names, resolution, colour) for place in places]
-    sizes = {images.shape[1:] for images, _ in parts}
-    if len(sizes) > 1:
-        raise InputError(f"{top}: train and test pictures differ in size; set resolution")
-    return with_test(parts, len(names), None)
+    parts = [_files(place, names) for place in places]
+    paths = [path for part in parts for path, _ in part]
+    labels = np.array([label for part in parts for _, label in part])
+    height, width = (resolution,) * 2 if resolution is not None else _size(paths)
+    shape = (3 if colour == "rgb" else 1, height, width)
+    read = partial(_picture, paths, resolution, colour)
+    if fits(len(paths), shape, memory_gb):
+        images: Pixels | Stored = np.stack([read(position) for position in range(len(paths))])
+    else:
+        images = Stored(read, np.arange(len(paths)), shape)
+    return Images(images, labels, len(names), len(parts[1]) if len(parts) > 1 else 0)
 
 
 def _classes(place: Path) -> list[str]:
@@ -59,42 +71,52 @@ def _classes(place: Path) -> list[str]:
     return names
 
 
-def _part(
-    place: Path, names: list[str], resolution: int | None, colour: str
-) -> tuple[Pixels, Integers]:
-    images: list[Pixels] = []
-    labels: list[int] = []
-    first: Path | None = None
+def _files(place: Path, names: list[str]) -> list[tuple[Path, int]]:
+    """The pictures and their labels."""
+    found: list[tuple[Path, int]] = []
     for label, name in enumerate(names):
         files = sorted(p for p in (place / name).rglob("*") if p.suffix.lower() in _ENDINGS)
         if not files:
             raise InputError(f"{place / name}: holds no pictures ({', '.join(sorted(_ENDINGS))})")
-        for path in files:
-            pixels = _picture(path, resolution, colour)
-            if first is not None and pixels.shape != images[0].shape:
-                sizes = ["x".join(map(str, p.shape[:0:-1])) for p in (pixels, images[0])]
+        found += [(path, label) for path in files]
+    return found
+
+
+def _size(paths: list[Path]) -> tuple[int, int]:
+    """Height and width, which all must share; only the heads of the files are read."""
+    width, height = 0, 0
+    for path in paths:
+        with _opened(path) as picture:
+            if path is paths[0]:
+                width, height = picture.size
+            if picture.size != (width, height):
                 raise InputError(
-                    f"{path}: is of {sizes[0]} pixels, {first} of {sizes[1]}; set resolution to "
-                    "bring all to one size"
+                    f"{path}: is of {picture.width}x{picture.height} pixels, {paths[0]} of "
+                    f"{width}x{height}; set resolution to bring all to one size"
                 )
-            first = first or path
-            images.append(pixels)
-            labels.append(label)
-    return np.stack(images), np.array(labels)
+    return height, width
 
 
-def _picture(path: Path, resolution: int | None, colour: str) -> Pixels:
-    try:
-        with Image.open(path) as picture:
-            converted = picture.convert("RGB" if colour == "rgb" else "L")
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: is not a picture that Pillow can read") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: is torn or corrupted: {error}") from None
+def _picture(paths: list[Path], resolution: int | None, colour: str, position: int) -> Pixels:
+    with _opened(paths[position]) as picture:
+        converted = picture.convert("RGB" if colour == "rgb" else "L")
     if resolution is not None:
         converted = _resized(converted, resolution)
     pixels = np.asarray(converted, np.uint8)
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: is not a picture that Pillow can read") from None
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: is torn or corrupted: {error}") from None
 
 
 def _resized(picture: Image.Image, side: int) -> Image.Image:

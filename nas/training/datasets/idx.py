@@ -8,7 +8,8 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.training.datasets.download import official
-from nas.training.datasets.images import Images, Pixels, Resolution, check_labels, with_test
+from nas.training.datasets.images import Images, Resolution, check_labels, with_test
+from nas.training.datasets.stored import Pixels
 
 _FILES = [
     f"{part}-{kind}-ubyte.gz"

@@ -1,4 +1,4 @@
-"""A data set in memory."""
+"""A data set, in memory or not."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nas.errors import InputError
+from nas.training.datasets.stored import Integers, Pixels, Stored
 
-Pixels = npt.NDArray[np.uint8]
-Integers = npt.NDArray[np.int64]
 Resolution = Annotated[int, Field(ge=1)] | None
 
 
@@ -22,13 +21,13 @@ class Images:
     """A whole data set.
 
     Args:
-        images: uint8, [N, C, H, W].
+        images: uint8, [N, C, H, W]; where they would take too much memory, not yet read.
         labels: int64, [N], 0 to ``classes`` - 1.
         classes: the number of classes.
         official_test: how many images at the end are the official test part; 0 if there is none.
     """
 
-    images: Pixels
+    images: Pixels | Stored
     labels: Integers
     classes: int
     official_test: int = 0

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from nas.errors import InputError
-from nas.training.datasets.images import Images, Integers, Pixels, Resolution, with_test
+from nas.training.datasets.images import Images, Resolution, resize
+from nas.training.datasets.stored import MEMORY_GB, Gigabytes, Pixels, Stored, fits
 from nas.user_code import load
 
 
-def python(*, function: str, resolution: Resolution = None) -> Images:
+def python(
+    *, function: str, resolution: Resolution = None, memory_gb: Gigabytes = MEMORY_GB
+) -> Images:
     """Any map-style dataset: what has a length and, at each index, an image and its label.
 
     That is what ``torch.utils.data.Dataset`` asks for. An image is a Pillow image, or a uint8 (or
@@ -21,31 +26,62 @@ def python(*, function: str, resolution: Resolution = None) -> Images:
         function: ``"file.py:name"`` or ``"module:name"`` of a function of no arguments that returns
             the dataset, or a pair: training and official test part.
         resolution: side of the images, in pixels; null: as they come.
+        memory_gb: of what takes more, in 10^9 bytes, an image is read whenever it is needed; labels
+            are in memory, so that all is read once to begin with.
     """
     _, make = load(function, function)
     made = make()
-    parts = [_read(part, function) for part in (made if isinstance(made, tuple) else (made,))]
-    if len({images.shape[1:] for images, _ in parts}) > 1:
-        raise InputError(f"{function}: train and test images differ in shape")
-    classes = max(int(labels.max(initial=0)) for _, labels in parts) + 1
-    return with_test(parts, classes, resolution)
-
-
-def _read(dataset: Any, where: str) -> tuple[Pixels, Integers]:
+    datasets = made if isinstance(made, tuple) else (made,)
     try:
-        items = [dataset[index] for index in range(len(dataset))]
-        images = [_pixels(image) for image, _ in items]
-        labels = np.array([int(label) for _, label in items], np.int64)
+        return _images(datasets, function, resolution, memory_gb)
+    except InputError:
+        raise
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{where}: must return a dataset of pairs of an image and its label: {error}"
+            f"{function}: must return a dataset of pairs of an image and its label: {error}"
         ) from error
-    shapes = {image.shape for image in images}
-    if len(shapes) != 1:
-        raise InputError(f"{where}: images differ in shape: {', '.join(map(str, sorted(shapes)))}")
-    if labels.min(initial=0) < 0:
-        raise InputError(f"{where}: holds label {labels.min()}; labels are whole numbers from 0")
-    return np.stack(images), labels
+
+
+def _images(
+    datasets: Sequence[Any], where: str, resolution: int | None, memory_gb: float
+) -> Images:
+    sizes = [len(dataset) for dataset in datasets]
+    if 0 in sizes:
+        raise InputError(f"{where}: must return a dataset of pairs of an image and its label: "
+                         "it is empty")  # fmt: skip
+    first = _pixels(datasets[0][0][0])
+    shape = first.shape if resolution is None else (len(first), resolution, resolution)
+    in_memory = fits(sum(sizes), shape, memory_gb)
+    images: list[Pixels] = []
+    labels: list[int] = []
+    for dataset, size in zip(datasets, sizes, strict=True):
+        for index in range(size):
+            image, label = dataset[index]
+            pixels = _pixels(image)
+            if pixels.shape != first.shape:
+                shapes = sorted({str(pixels.shape), str(first.shape)})
+                raise InputError(f"{where}: images differ in shape: {', '.join(shapes)}")
+            images += [pixels] if in_memory else []
+            labels.append(int(label))
+    classes, least = max(labels) + 1, min(labels)
+    if least < 0:
+        raise InputError(f"{where}: holds label {least}; labels are whole numbers from 0")
+    held = (
+        resize(np.stack(images), resolution)
+        if in_memory
+        else Stored(partial(_read, datasets, resolution), np.arange(sum(sizes)), shape)
+    )
+    return Images(held, np.array(labels, np.int64), classes, sum(sizes[1:]))
+
+
+def _read(datasets: Sequence[Any], resolution: int | None, position: int) -> Pixels:
+    index = position
+    for dataset in datasets:
+        if index < len(dataset):
+            pixels: Pixels = resize(_pixels(dataset[index][0])[None], resolution)[0]
+            return pixels
+        index -= len(dataset)
+    raise IndexError(position)
 
 
 def _pixels(image: Any) -> Pixels:

@@ -8,14 +8,8 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.training.datasets.download import official
-from nas.training.datasets.images import (
-    Images,
-    Integers,
-    Pixels,
-    Resolution,
-    check_labels,
-    with_test,
-)
+from nas.training.datasets.images import Images, Resolution, check_labels, with_test
+from nas.training.datasets.stored import Integers, Pixels
 
 _BASES = ["http://ufldl.stanford.edu/housenumbers/"]
 _TRAIN = {"train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373"}

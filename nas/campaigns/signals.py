@@ -1,0 +1,33 @@
+"""What SIGINT and SIGTERM do while an engine runs that a KeyboardInterrupt would upset."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """SIGINT and SIGTERM call ``interrupt``; gives a function that makes sure of it again.
+
+    An exception raised from a handler could come up anywhere inside Ray, which would lose it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None  # where Python allows no handlers
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        interrupt()
+
+    def install() -> None:
+        for each in before:
+            signal.signal(each, handle)
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    install()
+    try:
+        yield install
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,64 @@
+"""How long a network takes for a batch, measured."""
+
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from nas.training.hardware import device_name
+
+WARM_UP = 10
+"""Runs before the first that counts: kernels are chosen and memory is taken in them."""
+
+REPETITIONS = 50
+
+
+def measure_latency(
+    network: nn.Module, input_shape: tuple[int, ...], device: str, batch: int = 1
+) -> dict[str, Any]:
+    """The latency of a network in eval mode, without gradients, in float32, channels last.
+
+    Each of :data:`REPETITIONS` runs is timed from the call to the end of its work, on a GPU too,
+    so what it takes to launch kernels is in it. The median and the spread withstand what else the
+    machine does now and then, but not a machine that is busy all the time: on one that trains
+    other networks beside, they are those of a network that shares it.
+
+    Args:
+        network: is moved to the device and left in eval mode.
+        input_shape: (channels, height, width).
+        device: a torch device, as "cpu" or "cuda".
+        batch: images at a time.
+
+    Returns ``latency_ms`` (the median), ``latency_iqr_ms`` (between the quartiles), and what they
+    are of: ``latency_batch``, ``latency_dtype``, ``latency_threads`` (of torch on the CPU),
+    ``latency_device`` (its model), ``latency_repetitions``.
+    """
+    network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = torch.zeros(batch, *input_shape, device=device)
+    if images.dim() == 4:
+        images = images.contiguous(memory_format=torch.channels_last)
+    milliseconds = []
+    with torch.inference_mode():
+        for _ in range(WARM_UP + REPETITIONS):
+            _wait(device)
+            started = perf_counter()
+            network(images)
+            _wait(device)
+            milliseconds.append(1000 * (perf_counter() - started))
+    first, median, third = np.percentile(milliseconds[WARM_UP:], [25, 50, 75])
+    return {
+        "latency_ms": float(median),
+        "latency_iqr_ms": float(third - first),
+        "latency_batch": batch,
+        "latency_dtype": "float32",
+        "latency_threads": torch.get_num_threads(),
+        "latency_device": device_name(device),
+        "latency_repetitions": REPETITIONS,
+    }
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
