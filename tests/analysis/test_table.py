@@ -264,6 +264,8 @@ def test_bad_input(tmp_path: Path, folder: Path) -> None:
         campaign_table(folder, by="accuracy")
     with pytest.raises(InputError, match=r"--cost: unknown column 'mac' \(did you mean 'macs'"):
         campaign_table(folder, cost="mac")
+    with pytest.raises(InputError, match="a campaign is given twice"):
+        campaign_table([folder, folder / ".." / folder.name])
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(InputError, match="empty: no records yet; run the campaign: nas run"):
@@ -275,3 +277,10 @@ def test_bad_input(tmp_path: Path, folder: Path) -> None:
     write(empty, [*SEARCHED[:1], SEARCHED[1] | failed])
     with pytest.raises(InputError, match=r"has completed: 1 failed \(error 1\); .* OSError: no"):
         campaign_table(empty)
+
+
+def test_the_documentation_has_every_column() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    named = {name.strip("` ") for cell in cells for name in cell.split(",")}
+    assert set(COLUMNS) <= named

@@ -48,8 +48,8 @@ RECORDS = [
 ]  # fmt: skip
 
 
-def write(folder: Path, records: list[dict[str, Any]]) -> Path:
-    first = {"type": "campaign", "time": 100.0, "schema": SCHEMA, "question": {}}
+def write(folder: Path, records: list[dict[str, Any]], question: Any = None) -> Path:
+    first = {"type": "campaign", "time": 100.0, "schema": SCHEMA, "question": question or {}}
     lines = [json.dumps(record) + "\n" for record in [first, *records]]
     (folder / "records.jsonl").write_text("".join(lines))
     return folder
