@@ -227,6 +227,21 @@ def test_what_a_search_saw_is_not_ranked_with_what_was_retrained(folder: Path) -
     assert "conditions B are not ranked with A: stage search, not final" in table.attrs["notes"]
 
 
+def test_lower_fidelities_are_other_conditions_and_the_full_one_is_none(tmp_path: Path) -> None:
+    rungs = [3, 6, None]  # of a recipe of 6 epochs
+    rows = []
+    for number, fidelity in enumerate(rungs):
+        asked = {} if fidelity is None else {"fidelity": fidelity}
+        trial = f"hyperband-000{number}"
+        rows += [ask(trial, "search", "found", **asked), result(trial, 0.9 - number / 10)]
+    write(tmp_path, rows)
+    table = campaign_table(tmp_path)
+    letters = dict(zip(table["name"], table["conditions"], strict=True))
+    assert letters == {"hyperband-0000": "A", "hyperband-0001": "B", "hyperband-0002": "B"}
+    note = "conditions B are not ranked with A: fidelity.epochs null, not 3"
+    assert note in table.attrs["notes"]
+
+
 def test_of_a_real_run_without_fvcore_and_seconds(tmp_path: Path) -> None:
     text = toy.CAMPAIGN.replace("epochs: 1", "epochs: 1, initialization: reference")
     folder = toy.write(tmp_path / "campaign", text)

@@ -111,5 +111,7 @@ def test_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds one training, no campaign"):
         trials(tmp_path)
     (tmp_path / "records.jsonl").write_text('{"type": "campaign", "schema": 0, "question": {}}\n')
-    with pytest.raises(InputError, match=r"jsonl:1: schema: this program reads schema 2, got 0"):
+    with pytest.raises(
+        InputError, match=rf"jsonl:1: schema: this program reads schema {SCHEMA}, got 0"
+    ):
         trials(tmp_path)
