@@ -254,7 +254,7 @@ def _add_architecture(command: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from nas.campaigns.runner import run
+    from nas.campaigns.run import run
     from nas.campaigns.trial import CampaignError
 
     try:

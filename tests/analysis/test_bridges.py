@@ -15,7 +15,7 @@ from nas.analysis.model_card import model_card
 from nas.analysis.optuna_study import optuna_studies
 from nas.analysis.tensorboard import write_scalars
 from nas.campaigns.records import read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.cli import main
 from nas.errors import InputError
 from tests.analysis.test_trials import CURVE, RECORDS, ask, write

@@ -13,7 +13,7 @@ import pytest
 from nas.analysis.check import check
 from nas.analysis.render import render
 from nas.analysis.table import campaign_table
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.cli import main
 from nas.errors import InputError
 from tests.campaigns import toy

@@ -10,7 +10,7 @@ from nas.analysis.catalogue import classics_table
 from nas.analysis.render import FORMATS, render
 from nas.analysis.table import COLUMNS, campaign_table
 from nas.campaigns.records import SCHEMA, read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.errors import InputError
 from tests.campaigns import toy
 

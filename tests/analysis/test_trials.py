@@ -8,7 +8,7 @@ import pytest
 import nas
 from nas.analysis.trials import COLUMNS, CURVE_COLUMNS, curves, trials
 from nas.campaigns.records import SCHEMA, read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.errors import InputError
 from tests.campaigns import toy
 

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from nas.campaigns.records import Record, read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 
 CAMPAIGN = """
 space: primitives

@@ -167,7 +167,7 @@ def test_a_node_that_dies_costs_an_attempt_and_the_other_goes_on(
         "{name: serial}", f"{{name: ray, address: '{there.address}', gpus_per_trial: 0}}"
     ).replace("trials: 4", "trials: 12")
     folder = toy.write(tmp_path / "campaign", text)
-    program = f"from nas.campaigns.runner import run; run({str(folder)!r}, evaluator='{HERE}')"
+    program = f"from nas.campaigns.run import run; run({str(folder)!r}, evaluator='{HERE}')"
     log = (tmp_path / "log").open("w+")
     driver = subprocess.Popen(
         [sys.executable, "-c", program], stdout=log, stderr=subprocess.STDOUT, env=there.environment

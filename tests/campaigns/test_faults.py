@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nas.campaigns.records import RecordLog, read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from tests.campaigns import toy
 
 TRIALS = 11

@@ -15,7 +15,7 @@ from nas.analysis.table import campaign_table
 from nas.campaigns.config import load_campaign
 from nas.campaigns.objectives import Front, Objective, best_first, minimised, missing
 from nas.campaigns.records import read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.searchers.pareto import crowding_distance, non_dominated_rank
 from tests.campaigns import toy
 

@@ -6,7 +6,8 @@ import pytest
 
 from nas.campaigns.config import load_campaign
 from nas.campaigns.records import RecordLog, read_records
-from nas.campaigns.runner import PATIENCE, Runner, run
+from nas.campaigns.run import run
+from nas.campaigns.runner import PATIENCE, Runner
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import CampaignError, Outcome
 from nas.errors import InputError

@@ -13,7 +13,7 @@ import pytest
 
 import nas
 from nas.campaigns.records import read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.simulated import Faults, SimulatedCluster
 from nas.campaigns.trial import Engine, Outcome, Trial, failure

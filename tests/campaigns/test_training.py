@@ -13,7 +13,8 @@ from nas.architecture.network import compile
 from nas.architecture.operations import Conv
 from nas.campaigns.config import load_campaign
 from nas.campaigns.records import read_records
-from nas.campaigns.runner import Runner, run
+from nas.campaigns.run import run
+from nas.campaigns.runner import Runner
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import Trial
 from nas.classics import classic
