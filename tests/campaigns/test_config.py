@@ -71,7 +71,7 @@ ROOT = Path(__file__).parents[2]
         ("name: serial", "name: serial, concurrency: 2",
          "engine: concurrency: the serial engine runs one trial at a time, got 2"),
         ("name: serial", "address: 'ray://there:10001'",
-         "engine: address: must be auto or host:port"),
+         "engine.address: with ray://, Ray Client, Ray Tune runs on the cluster"),
         ("budget:", "objective: test_accuracy\nbudget:",
          "objective: Input should be 'validation_accuracy', got 'test_accuracy'"),
         ("budget:", "constraints: {params: 0}\nbudget:",
