@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,10 @@ class Runner:
         self._on_gpu = bool(gpus())  # whether the last trial that told was
         self._failed_first: Counter[str] | None = Counter()
         self.status = Status(None, objectives=campaign.config.objectives)
-        if log.records:
-            self._replay()
-            log.records.clear()
+        earlier = log.earlier()
+        first = next(earlier, None)
+        if first is not None:
+            self._replay(first, earlier)
         else:
             log.append(
                 "campaign",
@@ -195,8 +196,7 @@ class Runner:
         ends = [search.note for search in self._searches.values()]
         return [*([counted] if duplicates else []), *filter(None, ends)]
 
-    def _replay(self) -> None:
-        first, *rest = self._log.records
+    def _replay(self, first: Record, rest: Iterator[Record]) -> None:
         check_same(self._campaign, first["question"])
         for record in rest:
             if record["type"] == "result":

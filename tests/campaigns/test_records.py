@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_a_log_cut_at_any_byte_keeps_its_whole_lines(tmp_path: Path) -> None:
         complete = len(lines) - 1 + (content[end : end + 1] == b"\n")
         assert read_records(tmp_path) == whole[:complete]
         with RecordLog(tmp_path) as log:
-            assert log.records == whole[:complete]
+            assert list(log.earlier()) == whole[:complete]
         assert path.read_bytes() == content[: starts[complete]]
         rest = lines[-1] if complete < len(lines) else b""
         assert log.torn == len(rest)
@@ -68,9 +69,14 @@ def test_a_last_line_of_rubbish_is_set_aside(tmp_path: Path) -> None:
     content = fill(tmp_path)
     (tmp_path / "records.jsonl").write_bytes(content + b"\0" * 100 + b"\n")
     with RecordLog(tmp_path) as log:
-        assert len(log.records) == 3
+        assert len(list(log.earlier())) == 3
         log.append("result", trial="a-0002", **RESULT)
     assert len(read_records(tmp_path)) == 4
+
+
+def earlier(folder: Path) -> list[dict[str, Any]]:
+    with RecordLog(folder) as log:
+        return list(log.earlier())
 
 
 @pytest.mark.parametrize(
@@ -108,7 +114,7 @@ def test_a_corrupt_line_in_the_middle_is_named(
     lines = fill(tmp_path).split(b"\n")
     lines[1] = content
     (tmp_path / "records.jsonl").write_bytes(b"\n".join(lines))
-    for read in (read_records, lambda folder: RecordLog(folder).__enter__()):
+    for read in (read_records, earlier):
         with pytest.raises(InputError, match=re.escape(message)) as caught:
             read(tmp_path)
         assert f"{tmp_path / 'records.jsonl'}:2:" in str(caught.value)
@@ -141,7 +147,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
             pass
         assert len(read_records(tmp_path)) == 1  # reading needs no lock
     with RecordLog(tmp_path) as log:
-        assert len(log.records) == 1
+        assert len(list(log.earlier())) == 1
 
 
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
@@ -151,7 +157,7 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
     with RecordLog(tmp_path) as log:
-        assert log.records == []
+        assert list(log.earlier()) == []
 
 
 def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
@@ -171,7 +177,7 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
     )
     with RecordLog(tmp_path) as log:
         assert log.torn == 20
-        assert len(log.records) == 3
+        assert len(list(log.earlier())) == 3
 
 
 def test_a_history_has_one_ask_and_one_result_a_trial() -> None:
