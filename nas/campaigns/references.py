@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from nas.architecture.graph import Architecture
 from nas.campaigns.checkpoints import weights_path
-from nas.campaigns.config import CampaignFile, read_space
+from nas.campaigns.config import read_space
+from nas.campaigns.keys import CampaignFile
 from nas.campaigns.records import History, Record, read_records
 from nas.classics import classic
 from nas.configuration import read_yaml, validate

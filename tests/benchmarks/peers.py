@@ -28,7 +28,7 @@ from nas.analysis.bench_report import report
 from nas.benchmark.config import Benchmark, load_benchmark
 from nas.benchmark.run import Result, Run, as_frame
 from nas.benchmark.search import Search
-from nas.campaigns.config import Named
+from nas.configuration import Named
 from nas.searchers import Observation, Proposal, Searcher
 from nas.spaces.search_space import Genotype, SearchSpace
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from nas.campaigns.config import EngineConfig
+from nas.campaigns.keys import EngineConfig
 from nas.campaigns.records import read_records
 from nas.configuration import validate
 from nas.errors import InputError
