@@ -1,10 +1,8 @@
-"""Figures of a benchmark. Colours are Okabe and Ito's, told apart by the colour-blind."""
+"""Figures of a benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,35 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from nas.analysis.comparison import budgets, quantile
 from nas.analysis.pareto import pareto_front
+from nas.analysis.plots.style import COLOURS, STYLE
 from nas.analysis.regret import Curves
 from nas.analysis.statistics import cliques
 
 Floats = NDArray[np.float64]
-
-COLOURS = [
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31",
-    "#7F7F7F", "#882255",
-]  # fmt: skip
-STYLE: Any = {  # its type is every key of matplotlib
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "svg.hashsalt": "nas",  # one input, one file
-    "svg.fonttype": "none",  # text stays text
-}
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as its suffix says; the same figure gives the same bytes."""
-    dated = {".svg": "Date", ".pdf": "CreationDate"}
-    metadata = {dated[path.suffix]: None} if path.suffix in dated else None
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(path, metadata=metadata, dpi=150)
 
 
 def _colours(curves: Curves) -> dict[str, str]:
