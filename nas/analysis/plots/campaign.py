@@ -29,6 +29,7 @@ class Campaign(NamedTuple):
             ``value0``, ``value1``, ... for the objectives; NaN where a trial has not completed, or
             at less than the largest fidelity.
         objectives: what the columns ``value0``, ``value1``, ... are.
+        fidelity: what the column ``fidelity`` counts.
         history: asks and results, to be read only.
     """
 
@@ -37,6 +38,7 @@ class Campaign(NamedTuple):
     curves: pd.DataFrame
     searched: pd.DataFrame
     objectives: Objectives
+    fidelity: str
     history: History
 
     @property
@@ -47,6 +49,19 @@ class Campaign(NamedTuple):
             return None
         highest = self.objectives[0].direction == "maximize"
         return str(self.searched["trial"][own.idxmax() if highest else own.idxmin()])
+
+    def values(self) -> dict[str, float]:
+        """The first objective of each search trial that completed, at whatever fidelity.
+
+        A duplicate has the value of what it repeats.
+        """
+        first, found = self.objectives[:1], {}
+        for trial, ask in self.history.asks.items():
+            result = self.history.results.get(ask.get("duplicate_of", trial), {})
+            if ask["stage"] == "search" and result.get("status") == "completed":
+                value = _values(first, ask, result)["value0"]
+                found[trial] = value
+        return found
 
 
 def read(folder: Path) -> Campaign:
@@ -72,7 +87,8 @@ def read(folder: Path) -> Campaign:
     full = searched["fidelity"].isna() | (searched["fidelity"] == searched["fidelity"].max())
     values = [f"value{index}" for index in range(len(objectives))]
     searched[values] = searched[values].where(full.astype(bool))
-    return Campaign(folder, table, curves(folder), searched, objectives, history)
+    axis = str(question.get("fidelity", "epochs"))
+    return Campaign(folder, table, curves(folder), searched, objectives, axis, history)
 
 
 def _ended(

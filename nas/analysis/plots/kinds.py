@@ -9,6 +9,10 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from nas.analysis.plots.campaign import Campaign, read
+from nas.analysis.plots.choices import importance, operations
+from nas.analysis.plots.course import fidelities, workers
+from nas.analysis.plots.lineage import lineage
+from nas.analysis.plots.networks import curves, ranks, tradeoff
 from nas.analysis.plots.progress import hypervolume, incumbent
 from nas.analysis.plots.style import STYLE, save
 from nas.errors import InputError
@@ -16,7 +20,15 @@ from nas.registry import unknown
 
 KINDS: dict[str, Callable[[Campaign], Figure | str]] = {
     "incumbent": incumbent,
+    "tradeoff": tradeoff,
+    "curves": curves,
     "hypervolume": hypervolume,
+    "operations": operations,
+    "importance": importance,
+    "fidelities": fidelities,
+    "lineage": lineage,
+    "workers": workers,
+    "ranks": ranks,
 }
 """By name, what draws it: from a campaign a figure, or why it has none."""
 

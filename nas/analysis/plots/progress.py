@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from nas.analysis.pareto import hypervolume_over_time
 from nas.analysis.plots import names
@@ -62,9 +63,11 @@ def hypervolume(campaign: Campaign) -> Figure | str:
     if campaign.searched["value0"].isna().all():
         return "no search trial has completed"
     told = ", ".join(names.plain(objective.metric) for objective in campaign.objectives)
-    figure = _over_time(volume_so_far(campaign), "hypervolume (share of the box)")
-    figure.suptitle(f"objectives: {told}; box from the best to the worst of each", fontsize=9)
-    return figure
+    return _over_time(
+        volume_so_far(campaign),
+        "hypervolume (share of the box)",
+        f"objectives: {told}; the box runs from the best to the worst of each",
+    )
 
 
 def _reached(rows: pd.DataFrame, reached: np.ndarray) -> pd.DataFrame:
@@ -83,14 +86,17 @@ def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _over_time(table: pd.DataFrame, ylabel: str) -> Figure:
+def _over_time(table: pd.DataFrame, ylabel: str, title: str = "") -> Figure:
     """A panel by trials, and one by hours where they are known."""
     timed = table["hours"].max() > 0
     minutes = timed and table["hours"].max() < 1
     figure = Figure(figsize=(8.4 if timed else 4.8, 3.2), layout="constrained")
+    if title:
+        figure.suptitle(title, fontsize=9)
     panels = figure.subplots(1, 2 if timed else 1, squeeze=False, sharey=True)[0]
     _draw(panels[0], table, table["trials"])
     panels[0].set(xlabel="trials of the search", ylabel=ylabel, xlim=(0, None))
+    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     if timed:
         _draw(panels[1], table, table["hours"] * (60 if minutes else 1))
         unit = "minutes" if minutes else "hours"

@@ -93,10 +93,11 @@ def label_ends(axes: Axes, labels: Sequence[Label], gap: float = 11.0) -> None:
     heights = (heights - axes.bbox.y0) * 72 / figure.dpi
     least = gap * np.arange(len(ordered))
     placed = isotonic_regression(heights - least).x + least
-    for label, height in zip(ordered, placed, strict=True):
+    for label, moved in zip(ordered, placed - heights, strict=True):
         axes.annotate(
-            label.text, (1, 0), (5, height), xycoords="axes fraction", textcoords="offset points",
-            color=label.colour, va="center", fontsize=8, annotation_clip=False,
+            label.text, (1, label.y), (5, moved), xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points", color=label.colour, va="center", fontsize=8,
+            annotation_clip=False,
         )  # fmt: skip
 
 
