@@ -40,11 +40,18 @@ def operations(campaign: Campaign) -> Figure | str:
     size = (7.4, 0.19 * sum(heights) + 0.85 * len(heights) + 0.3)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(len(tables), 1, squeeze=False, height_ratios=heights)[:, 0]
+    highest = max(table.to_numpy().max() for table in tables.values())
     for panel, (role, table) in zip(panels, tables.items(), strict=True):
         shares = table.to_numpy(float).T
         edges = np.append(table.index - 0.5, table.index[-1] + 0.5)
         mesh = panel.pcolormesh(
-            edges, np.arange(len(shares) + 1), shares, cmap="cividis_r", vmin=0, rasterized=True
+            edges,
+            np.arange(len(shares) + 1),
+            shares,
+            cmap="Blues",
+            vmin=0,
+            vmax=highest,
+            rasterized=True,
         )
         panel.grid(False)
         panel.set_yticks(np.arange(len(shares)) + 0.5, table.columns)
@@ -55,7 +62,7 @@ def operations(campaign: Campaign) -> Figure | str:
                 xycoords=panel.get_yaxis_transform(), textcoords="offset points",
             )  # fmt: skip
         panel.set_title(f"{role}: {len(asked[role])} choices", loc="left")
-        figure.colorbar(mesh, ax=panel, label="share", format="{x:.0%}", pad=0.1)
+    figure.colorbar(mesh, ax=panels, label="share", format="{x:.0%}", aspect=30)
     window = len(proposed) - len(tables[next(iter(tables))]) + 1
     panels[-1].set_xlabel(f"trial at the end of a window of {window}")
     return figure
@@ -133,16 +140,17 @@ def importances(campaign: Campaign) -> tuple[dict[str, float], str]:
     alike = len({frozenset(ask["genotype"]) for ask in asks}) == 1
     evaluator: FanovaImportanceEvaluator | PedAnovaImportanceEvaluator
     if alike and len(asks) <= _SLOW:
-        evaluator, how = FanovaImportanceEvaluator(seed=0), "share of variance, fANOVA"
+        evaluator = FanovaImportanceEvaluator(seed=0)
+        how = f"fANOVA: its share of the variance over {len(asks)} trials"
     else:
         best = min(max(0.1, 5 / len(asks)), 0.5)
         evaluator = PedAnovaImportanceEvaluator(target_quantile=best)
-        how = f"what the best {best:.0%} have, PED-ANOVA"
+        how = f"PED-ANOVA: what tells the best {best:.0%} of {len(asks)} trials from all"
     with quiet():
         study = optuna.create_study(direction=objective.direction)
         study.add_trials(list(frozen_trials(asks, campaign.history, [objective.metric])))
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return found, f"importance for {names.plain(objective.metric)} ({how}, {len(asks)} trials)"
+    return found, f"importance of choices for {names.plain(objective.metric)}\n{how}"
 
 
 def importance(campaign: Campaign) -> Figure | str:
@@ -151,7 +159,7 @@ def importance(campaign: Campaign) -> Figure | str:
     if not found:
         return told
     shown = dict(list(found.items())[:_BARS])
-    figure = Figure(figsize=(6.4, 0.22 * len(shown) + 0.8), layout="constrained")
+    figure = Figure(figsize=(6.4, 0.22 * len(shown) + 0.9), layout="constrained")
     panel = figure.subplots()
     bars = panel.barh(list(shown), list(shown.values()), color=COLOURS[0], height=0.7)
     panel.bar_label(bars, fmt="{:.0%}", padding=3, fontsize=8)
@@ -159,8 +167,10 @@ def importance(campaign: Campaign) -> Figure | str:
     panel.grid(False)
     panel.spines["left"].set_visible(False)
     panel.tick_params(axis="y", length=0)
-    panel.xaxis.set_major_formatter("{x:.0%}")
+    panel.spines["bottom"].set_visible(False)
+    panel.set_xticks([])
     panel.margins(x=0.12)
-    rest = len(found) - len(shown)
-    panel.set_xlabel(told if not rest else f"{told};\n{rest} further choices matter less")
+    figure.suptitle(told, fontsize=9, x=0.01, ha="left")
+    if rest := len(found) - len(shown):
+        panel.set_xlabel(f"{rest} further choices matter less")
     return figure

@@ -91,7 +91,7 @@ def workers(campaign: Campaign) -> Figure | str:
     panel.invert_yaxis()
     panel.grid(axis="y", visible=False)
     panel.set(xlabel=f"time since the campaign began ({unit})", ylabel="worker")
-    panel.margins(x=0.01)
+    panel.set_xlim(0, 1.01 * ran["end"].max() / scale)
     return figure
 
 
@@ -111,9 +111,9 @@ def correlations(campaign: Campaign) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def fidelities(campaign: Campaign) -> Figure | str:
     """Whether a lower fidelity ranks architectures as a higher one does."""
-    rho, count = correlations(campaign)
-    if len(rho) < 2:
+    if campaign.searched["fidelity"].nunique() < 2:
         return "one fidelity: every search trial was trained alike"
+    rho, count = correlations(campaign)
     size = 0.75 * len(rho) + 1.6
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     panel = figure.subplots()

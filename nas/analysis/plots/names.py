@@ -26,9 +26,14 @@ def plain(metric: str) -> str:
 
 
 def short(trial: str) -> str:
-    """A trial of a search as a mark's label: ``evolution-0012`` is 12."""
+    """A trial of a search by its number: ``evolution-0012`` is 12."""
     number = trial.rpartition("-")[2]
     return str(int(number)) if number.isdecimal() else trial
+
+
+def network(name: str, kind: str) -> str:
+    """An architecture of a table: a classic by its name, another as ``found 12``."""
+    return name if kind == "classic" else f"{kind} {short(name)}"
 
 
 def search(name: str) -> str:

@@ -64,12 +64,13 @@ def tradeoff(campaign: Campaign) -> Figure | str:
     figure.legend(handles, told, loc="outside lower center", ncols=3)
     for panel, cost in zip(panels, costs, strict=True):
         shown = rows[rows[cost].notna()]
-        label_points(panel, _named(shown, cost), shown[[cost, "accuracy"]])
+        label_points(panel, _named(shown, cost), shown[[cost, "accuracy"]].to_numpy(float))
     return figure
 
 
 def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str) -> None:
     panel.set_xscale("log")
+    panel.margins(x=0.14, y=0.08)
     panel.set_xlabel(names.axis(cost))
     for kind, mark in KINDS.items():
         for retrained in (False, True):
@@ -92,7 +93,10 @@ def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str) -> None:
     what = "front of the retrained" if rows["retrained"].any() else "front"
     for _, best in front(judged, cost).groupby("conditions", sort=False):
         x, y = best[cost].to_numpy(float), best["accuracy"].to_numpy(float)
-        panel.step(x, y, where="post", color="#333333", lw=1, zorder=1, label=what)
+        # What a front attains between two of its points is the lower accuracy.
+        panel.plot(
+            np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1], color="#333333", lw=1, zorder=1, label=what
+        )
         what = "_nolegend_"  # once
 
 
@@ -101,7 +105,12 @@ def _named(rows: pd.DataFrame, cost: str) -> list[Label]:
     order = {"classic": 0, "found": 1, "random": 2}
     named = rows[rows["retrained"]].sort_values("kind", key=lambda kind: kind.map(order))
     return [
-        Label(row[cost], row["accuracy"], names.short(row["name"]), KINDS[row["kind"]].colour)
+        Label(
+            row[cost],
+            row["accuracy"],
+            names.network(row["name"], row["kind"]),
+            KINDS[row["kind"]].colour,
+        )
         for _, row in named.iterrows()
     ]
 
@@ -122,6 +131,9 @@ def curves(campaign: Campaign) -> Figure | str:
         panel.set_xlabel("epoch")
         draw[stage](panel, points[points["stage"] == stage])
     panels[0].set_ylabel(names.axis("validation_accuracy"))
+    handles, told = panels[0].get_legend_handles_labels()
+    if stages[0] == "search":
+        figure.legend(handles, told, loc="outside lower left", ncols=len(told))
     return figure
 
 
@@ -142,7 +154,6 @@ def _draw_searched(panel: Axes, points: pd.DataFrame) -> None:
     panel.autoscale_view()
     some = f"{len(chosen)} of " if len(chosen) < len(lines) else ""
     panel.set_title(f"search: {some}{len(lines)} trials")
-    panel.legend(loc="lower right")
 
 
 def _draw_retrained(panel: Axes, points: pd.DataFrame) -> None:
@@ -150,11 +161,12 @@ def _draw_retrained(panel: Axes, points: pd.DataFrame) -> None:
     for label, rows in points.groupby("label", sort=False):
         by_epoch = rows.groupby("epoch")["validation_accuracy"]
         x, mean = by_epoch.mean().index.to_numpy(float), by_epoch.mean().to_numpy(float)
-        mark = KINDS[rows["kind"].iloc[0]]
+        kind = rows["kind"].iloc[0]
+        mark = KINDS[kind]
         low, high = by_epoch.min().to_numpy(float), by_epoch.max().to_numpy(float)
         panel.fill_between(x, low, high, color=mark.colour, alpha=0.1, lw=0)
         panel.plot(x, mean, color=mark.colour, lw=1.3, marker=mark.shape, ms=3, label=label)
-        ends.append(Label(x[-1], mean[-1], names.short(str(label)), mark.colour))
+        ends.append(Label(x[-1], mean[-1], names.network(str(label), kind), mark.colour))
     panel.set_title("retrained: mean and range over seeds")
     panel.margins(x=0.02)
     ends.sort(key=lambda end: -end.y)
@@ -168,6 +180,8 @@ def mean_ranks(campaign: Campaign) -> tuple[pd.DataFrame, str]:
     where there is nothing to rank, the frame is empty and the line says why.
     """
     final = campaign.trials[(campaign.trials["stage"] == "final")].dropna(subset="test_accuracy")
+    network = [names.network(*each) for each in zip(final["label"], final["kind"], strict=True)]
+    final = final.assign(label=network)
     table = final.pivot_table(index="seed", columns="label", values="test_accuracy").dropna()
     seeds, networks = table.shape
     if networks < 3 or seeds < 2:

@@ -6,6 +6,7 @@ Colours are Okabe and Ito's, told apart by the colour-blind.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,18 +106,23 @@ _AROUND = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)]
 
 
 def label_points(axes: Axes, labels: Sequence[Label], marks: ArrayLike) -> None:
-    """Names points beside them, clear of each other and of the marks as far as there is room.
+    """Names points beside them, clear of each other, of marks and lines as far as there is room.
 
     Args:
-        axes: with its limits set for good.
+        axes: with its limits set for good; its lines run along the axes or are short.
         labels: of the points that get one, those that matter most first.
-        marks: [points, 2], all that is drawn.
+        marks: [points, 2], all of them.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()
     centers = axes.transData.transform(np.asarray(marks, dtype=float).reshape(-1, 2))
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in centers]
+    for line in axes.lines:
+        corners = axes.transData.transform(line.get_xydata())
+        taken += [
+            Bbox([np.minimum(*ends) - 1, np.maximum(*ends) + 1]) for ends in pairwise(corners)
+        ]
     for label in labels:
         best: tuple[float, Annotation] | None = None
         for distance in (7, 16, 28):
