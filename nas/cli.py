@@ -121,6 +121,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_rows(compare)
     compare.set_defaults(command=_table)
 
+    plot = commands.add_parser("plot", help="draw a campaign: as SVG, PNG or PDF")
+    plot.add_argument("folder", type=Path)
+    plot.add_argument("--kind", nargs="+", action="extend", default=[], metavar="KIND",
+                      help="incumbent, tradeoff, curves, hypervolume, operations, importance, "
+                      "fidelities, lineage, workers, ranks; default: all")  # fmt: skip
+    plot.add_argument("--format", default="svg", help="svg (default), png or pdf")
+    plot.add_argument("--out", type=Path, metavar="FOLDER", help="default: FOLDER/plots")
+    plot.set_defaults(command=_plot)
+
     check = commands.add_parser(
         "check", help="verify a campaign's folder; exits with 1 if it fails"
     )
@@ -330,6 +339,13 @@ def _print_table(table: pd.DataFrame, arguments: argparse.Namespace) -> None:
     if arguments.sort is not None:
         table = select.sort(table, arguments.sort)
     print(write(table, arguments.format, arguments.out, columns))
+
+
+def _plot(arguments: argparse.Namespace) -> None:
+    from nas.analysis.plots.kinds import plot
+
+    for line in plot(arguments.folder, arguments.kind, arguments.format, arguments.out):
+        print(line)
 
 
 def _check(arguments: argparse.Namespace) -> int:
