@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--live", action="store_true",
                       help="serve it on this machine and follow the campaign")  # fmt: skip
     report.add_argument("--port", type=_whole(0), default=8000,
-                        help="with --live; 0 takes any that is free; default: %(default)s")  # fmt: skip
+                        help="of --live; 0 takes any that is free; default: 8000")  # fmt: skip
     report.set_defaults(command=_report)
 
     check = commands.add_parser(

@@ -13,9 +13,9 @@ from nas.campaigns.objectives import recorded
 from nas.campaigns.records import History, Record
 
 _ROWS = (
-    "rank", "name", "kind", "pareto", "test_accuracy", "test_std", "test_low", "test_high",
-    "validation_accuracy", "search_accuracy", "params", "macs", "flops", "activations",
-    "latency_ms", "train_seconds", "seeds", "conditions", "recipe",
+    "name", "kind", "test_accuracy", "test_std", "seeds", "validation_accuracy", "search_accuracy",
+    "rank", "pareto", "params", "macs", "latency_ms", "train_seconds", "test_low", "test_high",
+    "flops", "activations", "conditions", "recipe",
 )  # fmt: skip
 _TRIALS = (
     "trial", "kind", "stage", "status", "validation_accuracy", "test_accuracy", "params", "macs",

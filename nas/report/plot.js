@@ -136,13 +136,14 @@ class Plot {
   axes(pen, { muted, line }, width, height) {
     const { x, y } = this.shown;
     Object.assign(pen, { strokeStyle: line, fillStyle: muted, lineWidth: 1, textAlign: "right", textBaseline: "middle" });
-    for (const value of ticks(...this.ys, false)) {
+    const marks = ticks(...this.ys, false), places = Math.max(0, Math.ceil(-Math.log10(marks[1] - marks[0] || 1) - 1e-9));
+    for (const value of marks) {
       const at = Math.round(this.py(value)) + 0.5;
       pen.beginPath();
       pen.moveTo(MARGIN.left, at);
       pen.lineTo(width - MARGIN.right, at);
       pen.stroke();
-      pen.fillText(plain.format(value), MARGIN.left - 8, at);
+      pen.fillText(value.toFixed(Math.min(places, 9)), MARGIN.left - 8, at);
     }
     Object.assign(pen, { textAlign: "center", textBaseline: "top" });
     let last = -Infinity;

@@ -11,15 +11,17 @@ function facts(columns, key, name) {
     .map((column) => [column.title, written(column.form, column.values[at])]);
 }
 
-const told = (pairs) => pairs.map(([title, text]) => `${title} ${text}`).join("\n");
+const told = (pairs) => pairs
+  .filter(([title]) => !["kind", "stage", "status", "recipe"].includes(title))
+  .slice(0, 12).map(([title, text]) => `${title} ${text}`).join("\n");
 
 /** Of a trial, the row of the results that it belongs to. */
 const rowOf = (trial) => data.labels[trial] ?? trial;
 
 function openRow(name) {
   const row = rowOf(name);
-  const pairs = facts(data.trials, "trial", name);
-  const shown = pairs.length ? pairs : facts(data.rows, "name", name);
+  const known = facts(data.rows, "name", name);
+  const shown = known.length ? known : facts(data.trials, "trial", name);
   document.getElementById("row-title").textContent = name;
   const list = element("div", { class: "facts" });
   for (const [title, text] of shown) list.append(element("div", {}, element("span", { class: "sure" }, title), element("span", {}, text)));
@@ -71,12 +73,11 @@ const tradeoff = new Plot(figures.tradeoff, {
     const points = [];
     names.forEach((name, i) => {
       if (xs[i] == null || ys[i] == null || (searched && stages[i] !== "search")) return;
-      const pairs = facts(table, key, name).filter(([title]) => !["kind", "stage", "status"].includes(title)).slice(0, 12);
       const interval = seeds?.[i] > 2 && lows?.[i] != null ? { low: lows[i], high: Math.min(highs[i], 1) } : {};
       points.push({
         x: xs[i], y: ys[i], kind: kinds[i], size: names.length > 60 ? 3 : 6, opens: name,
         label: kinds[i] === "classic" || names.length <= 12 ? name : "", ...interval,
-        get text() { return `${name}, ${KINDS[kinds[i]]}\n${told(pairs)}`; },
+        get text() { return `${name}, ${KINDS[kinds[i]]}\n${told(facts(table, key, name))}`; },
       });
     });
     return {

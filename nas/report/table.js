@@ -62,7 +62,7 @@ class Grid {
     let longest = title.length + 2;
     if (form === "text") {
       for (const value of values) if (value && value.length > longest) longest = value.length;
-      return longest + 4;
+      return longest + 3;
     }
     let low = Infinity, high = -Infinity;
     for (const value of values) {
