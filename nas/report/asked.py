@@ -92,7 +92,7 @@ def unfinished(trials: pd.DataFrame, told: dict[str, Any]) -> Iterator[str]:
     classics = int((retrained["kind"] == "classic").sum())
     if classics < wanted:
         yield f"{classics} of {wanted} trainings of classics are given out"
-    if final.get("top") and not (retrained["kind"] == "found").any():
+    if final.get("top", 1) and not (retrained["kind"] == "found").any():
         yield "no found network is retrained yet: accuracies are what the search saw"
 
 
