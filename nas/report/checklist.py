@@ -54,9 +54,9 @@ def _code(question: dict[str, Any], told: dict[str, Any]) -> Iterator[Item]:
     elif modified:
         code = (NO, f"commit {commit[:12]} had uncommitted changes")
     else:
-        code = (YES, f"commit {commit[:12]}, unmodified; that it is public is for you to see to")
+        code = (YES, f"commit {commit[:12]}, unmodified; whether it is public is not known here")
     for what in ("training pipeline of the final architectures", "search space", "NAS method"):
-        yield Item(f"Code of the {what}", *code)
+        yield Item(f"The code of the {what}, by its commit", *code)
     has_recipe = isinstance(question.get("recipe"), dict)
     yield Item(
         "Hyperparameters and seeds of the final evaluation",
@@ -88,7 +88,7 @@ def _comparing(
         "Confounders controlled: hardware, library versions, run time",
         NO if workers > 1 else YES if told.get("environment") else UNKNOWN,
         f"trials ran on {workers} hosts; whether these are alike is not recorded" if workers > 1
-        else "one host and one set of versions for all trials of a run" if told.get("environment")
+        else "one host and one set of versions, those of the last run" if told.get("environment")
         else "no environment is recorded",
     )  # fmt: skip
     yield Item("Ablation studies", UNKNOWN, "one campaign holds one setting: compare several")
@@ -122,7 +122,7 @@ def _comparing(
         "Tabular or surrogate benchmarks for in-depth evaluation",
         YES if tabular else NO,
         "results were looked up in a table" if tabular
-        else "every trial was trained; `nas bench` compares searchers on tables",
+        else "every trial was trained; nas bench compares searchers on tables",
     )  # fmt: skip
 
 

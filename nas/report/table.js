@@ -47,7 +47,7 @@ class Grid {
     this.length = columns.length ? columns[0].values.length : 0;
     this.texts = null;
     this.root.hidden = this.length === 0;
-    const widths = columns.map((column) => Math.min(this.width(column), 34));
+    const widths = columns.map((column) => Math.min(this.width(column), 26));
     this.table.replaceChildren(
       element("colgroup", {}, ...widths.map((w) => element("col", { style: `width:${w}ch` }))),
       this.head(), element("tbody"),

@@ -121,7 +121,9 @@ def test_the_checklist_says_what_was_recorded_and_no_more(tmp_path: Path) -> Non
     }
     assert len(answers) == 16
     assert answers["Comparison with random search"] == "yes"
-    assert answers["Code of the NAS method"] == "not recorded"  # there is no resolved.json
+    assert (
+        answers["The code of the NAS method, by its commit"] == "not recorded"
+    )  # there is no resolved.json
     assert answers["Ablation studies"] == "not recorded"
     environment = {"git": {"commit": "a" * 40, "modified": True}}
     (tmp_path / "resolved.json").write_text(json.dumps({"environment": environment}))
