@@ -11,9 +11,10 @@ from nas.analysis.table import campaign_table
 from nas.analysis.trials import recorded, trials
 from nas.analysis.verdict import budgets
 from nas.campaigns.records import History
+from nas.errors import InputError
 from nas.report import asked, data, outcome
 from nas.report.checklist import checklist
-from nas.report.drawings import drawing
+from nas.report.drawings import Drawing, drawing
 
 _DRAWN = 40
 """Rows of the table whose networks are drawn, the best first."""
@@ -81,7 +82,7 @@ def context(folder: Path) -> dict[str, Any]:
             "incumbents": data.incumbents(campaign, history),
             "curves": data.curves(history),
             "labels": dict(_labels(every)),
-            "drawings": pictures,
+            "drawings": {name: each._asdict() for name, each in pictures.items()},
             "genotypes": _genotypes(history, pictures),
         },
     }
@@ -106,24 +107,22 @@ def _accelerators(history: History) -> dict[str, float]:
 
 def _drawings(
     folder: Path, history: History, table: pd.DataFrame | None
-) -> tuple[dict[str, str], str]:
-    """By row of the table, its network; and why those that have none have not."""
-    if table is None:
-        return {}, ""
+) -> tuple[dict[str, Drawing], str]:
+    """By row of the table, its network; and why the first that has none has none."""
+    pictures: dict[str, Drawing] = {}
+    fault = ""
     asks = dict(history.asks)
     for ask in history.asks.values():
         asks.setdefault(ask.get("label", ""), ask)
-    pictures, faults = {}, []
-    for name in table["name"].head(_DRAWN):
-        picture, fault = drawing(folder, asks[name], name)
-        if picture:
-            pictures[name] = picture
-        else:
-            faults.append(f"{name}: {fault}")
-    return pictures, faults[0] if faults else ""
+    for name in [] if table is None else table["name"].head(_DRAWN):
+        try:
+            pictures[name] = drawing(folder, asks[name], name)
+        except (InputError, OSError) as error:
+            fault = fault or f"{name}: {error}"
+    return pictures, fault
 
 
-def _genotypes(history: History, pictures: dict[str, str]) -> dict[str, Any]:
+def _genotypes(history: History, pictures: dict[str, Drawing]) -> dict[str, Any]:
     return {
         name: history.asks[name]["genotype"]
         for name in pictures

@@ -17,6 +17,8 @@ _HERE = Path(__file__).parent
 
 FILE_NAME = "report.html"
 
+_SCRIPTS = ("table.js", "axes.js", "plot.js", "script.js")
+
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
     """Writes the report of a campaign, by default as ``report.html`` into its folder.
@@ -48,7 +50,7 @@ def render(shown: Mapping[str, Any], live: bool = False) -> str:
         "data": Markup(_as_json(shown["data"])),
         "style": Markup(_read("style.css") + _drawing_style()),
         "theme": Markup(_read("theme.js")),
-        "script": Markup("".join(map(_read, ("table.js", "plot.js", "script.js")))),
+        "script": Markup("".join(map(_read, _SCRIPTS))),
     }
     template = environment.get_template("template.html.j2")
     return template.render({**shown, **inlined, "live": live})

@@ -1,40 +1,14 @@
 // Points and lines on a canvas, that a pointer and the arrow keys can ask.
 const MARGIN = { left: 64, right: 16, top: 12, bottom: 44 };
-const probe = document.body.appendChild(element("i", { hidden: "" }));
-
-function ink(name) {
-  probe.style.color = `var(--${name})`;
-  return getComputedStyle(probe).color;
-}
-
-function ticks(low, high, log) {
-  if (log) {
-    const found = [], factors = Math.log10(high / low) > 2 ? [1] : [1, 2, 5];
-    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
-      for (const factor of factors) {
-        const value = factor * 10 ** power;
-        if (value >= low && value <= high) found.push(value);
-      }
-    }
-    if (found.length > 1) return found;
-  }
-  const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= rough);
-  const found = [];
-  for (let i = Math.ceil(low / step); i * step <= high * (1 + 1e-9); i++) found.push(i * step);
-  return found;
-}
-
-const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
-const plain = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 
 class Plot {
   /**
    * describe(): {x: {title, log, compact}, y: {title}, points, lines}. A point has x, y, kind, size, text and
    * what to open; where it has low and high, they are an interval of y. A line has xs, ys, kind, steps, dash.
+   * picture(what to open): elements that the tip shows below the text.
    */
-  constructor(figure, { label, describe, open }) {
-    Object.assign(this, { describe, open, at: -1 });
+  constructor(figure, { label, describe, open, picture }) {
+    Object.assign(this, { describe, open, picture, at: -1 });
     this.canvas = element("canvas", { tabindex: "0", role: "img", "aria-label": label });
     this.canvas.setAttribute("aria-roledescription", "interactive plot");
     figure.append(this.canvas);
@@ -240,7 +214,7 @@ class Plot {
     this.tip.hidden = !chosen;
     this.canvas.style.cursor = chosen?.opens ? "pointer" : "default";
     if (!chosen) return;
-    this.tip.textContent = chosen.text;
+    this.tip.replaceChildren(chosen.text, ...(this.picture?.(chosen.opens) ?? []));
     const box = this.canvas.getBoundingClientRect(), { offsetWidth, offsetHeight } = this.tip;
     const x = box.left + this.px(chosen.x), y = box.top + this.py(chosen.y);
     const left = x + 14 + offsetWidth > innerWidth ? Math.max(4, x - 14 - offsetWidth) : x + 14;

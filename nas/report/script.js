@@ -3,20 +3,54 @@ let data = JSON.parse(document.getElementById("data").textContent);
 
 const values = (columns, name) => columns.find((column) => column.name === name)?.values;
 
+/** What is known of a row: title and text by column. */
 function facts(columns, key, name) {
   const at = values(columns, key)?.indexOf(name) ?? -1;
   if (at < 0) return [];
   return columns
-    .filter((column) => column.values[at] !== null && column.name !== key)
-    .map((column) => [column.title, written(column.form, column.values[at])]);
+    .map((column) => ({ name: column.name, title: column.title, text: written(column.form, column.values[at]) }))
+    .filter((fact) => fact.text && fact.name !== key);
 }
 
-const told = (pairs) => pairs
-  .filter(([title]) => !["kind", "stage", "status", "recipe"].includes(title))
-  .slice(0, 12).map(([title, text]) => `${title} ${text}`).join("\n");
+const IN_SHORT = ["test_accuracy", "validation_accuracy", "search_accuracy", "seeds", "epochs", "params", "macs", "latency_ms"];
+
+const told = (known) => known.filter(({ name }) => IN_SHORT.includes(name)).map(({ title, text }) => `${title} ${text}`).join("\n");
 
 /** Of a trial, the row of the results that it belongs to. */
 const rowOf = (trial) => data.labels[trial] ?? trial;
+
+/** SVG of a row's cells and network, made by the program itself. */
+function pictures(row) {
+  const { cells, network } = data.drawings[row] ?? {};
+  return [cells, network].filter(Boolean);
+}
+
+/** What a tip shows of a network: its cells, or else the whole of it, small. */
+function thumbnail(name) {
+  const [picture] = pictures(rowOf(name));
+  if (!picture) return [];
+  const thumb = element("div", { class: "thumb" });
+  thumb.innerHTML = picture;
+  return [thumb];
+}
+
+function curveOf(trials) {
+  const figure = element("figure", {}, element("figcaption", {}, trials.length > 1 ? "Learning curves, one a seed" : "Learning curve"));
+  const plot = new Plot(figure, { label: "Validation accuracy by epoch", describe: () => curvesOf(trials), open() {} });
+  plot.refresh();
+  return figure;
+}
+
+/** Validation accuracy by epoch of some trials. */
+function curvesOf(trials) {
+  const names = values(data.trials, "trial"), kinds = values(data.trials, "kind");
+  const lines = trials.map((name) => {
+    const [xs, ys] = data.curves[name], kind = kinds[names.indexOf(name)];
+    const texts = xs.map((epoch, at) => `${name}\nepoch ${epoch}: ${written("fraction", ys[at])}`);
+    return { xs, ys, kind, faint: true, texts, opens: xs.map(() => name), dash: kind === "random" ? [6, 3] : [] };
+  });
+  return { x: { title: "epoch", whole: true }, y: { title: "validation accuracy" }, points: [], lines, names: KINDS };
+}
 
 function openRow(name) {
   const row = rowOf(name);
@@ -24,14 +58,17 @@ function openRow(name) {
   const shown = known.length ? known : facts(data.trials, "trial", name);
   document.getElementById("row-title").textContent = name;
   const list = element("div", { class: "facts" });
-  for (const [title, text] of shown) list.append(element("div", {}, element("span", { class: "sure" }, title), element("span", {}, text)));
+  for (const { title, text } of shown) list.append(element("div", {}, element("span", { class: "sure" }, title), element("span", {}, text)));
   const body = document.getElementById("row-body");
   body.replaceChildren(list);
-  if (data.drawings[row]) {
+  const trials = Object.keys(data.curves).filter((trial) => trial === name || (trial !== row && rowOf(trial) === name));
+  if (trials.length) body.append(curveOf(trials));
+  for (const picture of pictures(row)) {
     const drawing = element("div", { class: "drawing", tabindex: "0", role: "group", "aria-label": `Drawing of ${row}` });
-    drawing.innerHTML = data.drawings[row];
+    drawing.innerHTML = picture;
     body.append(drawing);
-  } else body.append(element("p", { class: "lead" }, "The report draws the networks of the results table alone; of any other: "), element("pre", {}, `nas show ${data.folder}:${name}`));
+  }
+  if (!pictures(row).length) body.append(element("p", { class: "lead" }, "The network is not drawn here:"), element("pre", {}, `nas show ${data.folder}:${name}`));
   if (data.genotypes[row]) {
     body.append(element("details", {}, element("summary", {}, "Genotype"), element("pre", {}, JSON.stringify(data.genotypes[row], null, 1))));
   }
@@ -63,6 +100,7 @@ const KINDS = { found: "found", random: "random search", classic: "classic", fro
 const tradeoff = new Plot(figures.tradeoff, {
   label: "Accuracy against cost of every network; arrow keys go from one to the next",
   open: openRow,
+  picture: thumbnail,
   describe() {
     const searched = score.value === "search_accuracy";
     const [table, key] = searched ? [data.trials, "trial"] : [data.rows, "name"];
@@ -122,18 +160,8 @@ const learning = new Plot(figures.curves, {
   label: "Validation accuracy by epoch of the retrained networks",
   open: openRow,
   describe() {
-    const names = values(data.trials, "trial") ?? [], kinds = values(data.trials, "kind");
-    const stages = values(data.trials, "stage");
-    const final = names.some((name, i) => stages[i] === "final" && data.curves[name]);
-    const lines = [];
-    names.forEach((name, i) => {
-      const curve = data.curves[name];
-      if (!curve || (final && stages[i] !== "final")) return;
-      const [xs, ys] = curve;
-      const texts = xs.map((epoch, at) => `${name}\nepoch ${epoch}: ${written("fraction", ys[at])}`);
-      lines.push({ xs, ys, kind: kinds[i], faint: true, texts, opens: xs.map(() => name), dash: kinds[i] === "random" ? [6, 3] : [] });
-    });
-    return { x: { title: "epoch", whole: true }, y: { title: "validation accuracy" }, points: [], lines, names: KINDS };
+    const kept = Object.keys(data.curves), final = kept.filter((trial) => trial in data.labels);
+    return curvesOf(final.length ? final : kept);
   },
 });
 
@@ -185,13 +213,18 @@ async function news() {
   fill();
 }
 
+function said(text) {
+  const status = document.getElementById("live");
+  if (status.textContent !== text) status.textContent = text;
+}
+
 async function follow() {
   const began = performance.now();
   try {
     await news();
-    document.body.dataset.live = "on";
+    said("Live: follows the campaign.");
   } catch {
-    document.body.dataset.live = "lost";  // the server has ended; what is shown stays
+    said("The server has ended: this is what it last told.");
   }
   // A long page takes longer to make: leave the server most of its time.
   setTimeout(follow, Math.max(2000, 4 * (performance.now() - began)));
