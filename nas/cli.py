@@ -130,6 +130,16 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("--out", type=Path, metavar="FOLDER", help="default: FOLDER/plots")
     plot.set_defaults(command=_plot)
 
+    report = commands.add_parser("report", help="write a campaign's report.html, or serve it live")
+    report.add_argument("folder", type=Path)
+    form = report.add_mutually_exclusive_group()
+    form.add_argument("--out", type=Path, metavar="FILE", help="default: FOLDER/report.html")
+    form.add_argument("--live", action="store_true",
+                      help="serve it on this machine and follow the campaign")  # fmt: skip
+    report.add_argument("--port", type=_whole(0), default=8000,
+                        help="of --live; 0 takes any that is free; default: 8000")  # fmt: skip
+    report.set_defaults(command=_report)
+
     check = commands.add_parser(
         "check", help="verify a campaign's folder; exits with 1 if it fails"
     )
@@ -346,6 +356,19 @@ def _plot(arguments: argparse.Namespace) -> None:
 
     for line in plot(arguments.folder, arguments.kind, arguments.format, arguments.out):
         print(line)
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    if not arguments.live:
+        from nas.report.page import write_report
+
+        print(f"wrote {write_report(arguments.folder, arguments.out)}")
+        return
+    from nas.report.live import Server
+
+    with Server(arguments.folder, arguments.port) as server:
+        print(f"{server.url} follows {arguments.folder}; Ctrl-C ends it", flush=True)
+        server.serve_forever()
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -80,10 +80,8 @@ def trials(folder: Path | str) -> pd.DataFrame:
     Reads ``records.jsonl`` alone, while a campaign runs, too. Raises :class:`InputError` where
     there are no records or they are corrupt.
     """
-    records, history = recorded(folder)
-    start = records[0].get("time")
-    rows = [_row(history, ask, start) for ask in history.asks.values()]
-    return _frame(rows, COLUMNS)
+    recorded(folder)
+    return _table(*_state(Path(folder))).copy()
 
 
 def curves(folder: Path | str) -> pd.DataFrame:
@@ -109,15 +107,26 @@ def recorded(folder: Path | str) -> tuple[list[Record], History]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder")
-    path = folder / "records.jsonl"
-    state = path.stat() if path.exists() else None
-    if state is not None:
-        records, history = _read(folder, state.st_mtime_ns, state.st_size)
-        if records:
-            return records, history
+    records, history = _read(*_state(folder))
+    if records:
+        return records, history
     if (folder / "row.json").exists():
         raise InputError(f"{folder}: holds one training, no campaign; see its row.json")
     raise InputError(f"{folder}: no records yet; run the campaign: nas run {folder}")
+
+
+def _state(folder: Path) -> tuple[Path, int, int]:
+    """The folder and what changes when its records do."""
+    path = folder / "records.jsonl"
+    state = path.stat() if path.exists() else None
+    return folder, *((state.st_mtime_ns, state.st_size) if state else (0, 0))
+
+
+@lru_cache(maxsize=2)  # likewise
+def _table(folder: Path, modified: int, size: int) -> pd.DataFrame:
+    records, history = _read(folder, modified, size)
+    start = records[0].get("time")
+    return _frame([_row(history, ask, start) for ask in history.asks.values()], COLUMNS)
 
 
 @lru_cache(maxsize=2)  # ten thousand trials take seconds to read, and a report asks many times

@@ -91,11 +91,11 @@ def _of_campaign(folder: Path, which: str) -> Reference:
     if not history.asks:
         raise InputError(f"{folder}: no records yet; run the campaign: nas run {folder}")
     ask = _best(folder, history) if which == BEST else _named(folder, history, which)
-    built, space = _built(folder, ask)
+    architecture, space = built(folder, ask)
     weights = weights_path(folder, ask["trial"])
     metrics = history.results.get(ask["trial"], {}).get("metrics", {})
     return Reference(
-        built,
+        architecture,
         ask["trial"],
         weights if weights.exists() else None,
         {name: metrics[name] for name in ("validation_accuracy", "test_accuracy")
@@ -145,10 +145,11 @@ def _score(history: History, trial: str) -> float | None:
     return score if isinstance(score, int | float) else None
 
 
-def _built(folder: Path, ask: Record) -> tuple[Architecture, SearchSpace | None]:
-    """The network of a record; the data need not be there.
+def built(folder: Path, ask: Record) -> tuple[Architecture, SearchSpace | None]:
+    """The network of an ask, and its space unless it is a classic; the data need not be there.
 
     What they decide, the shape of an image and the number of classes, the last run has resolved.
+    Raises :class:`InputError` where ``campaign.yaml`` or the program now make another one of it.
     """
     path = folder / "campaign.yaml"
     config = validate(CampaignFile, read_yaml(path), path)
@@ -158,18 +159,18 @@ def _built(folder: Path, ask: Record) -> tuple[Architecture, SearchSpace | None]
         if config.hyperparameters:
             space = joint(space, config.hyperparameters, lambda asked: None)
         try:
-            built = space.decode(ask["genotype"])
+            architecture = space.decode(ask["genotype"])
         except InputError as error:
             raise InputError(f"{folder}: {ask['trial']}: {error}") from None
     else:
         space = None
-        built = classic(ask["classic"], shape, classes, **ask["options"]).inference()
-    if built.fingerprint != ask["fingerprint"]:
+        architecture = classic(ask["classic"], shape, classes, **ask["options"]).inference()
+    if architecture.fingerprint != ask["fingerprint"]:
         raise InputError(
             f"{folder}: {ask['trial']}: campaign.yaml and the program now make another network of "
             "it than was recorded: they have changed since"
         )
-    return built, space
+    return architecture, space
 
 
 def _resolved(path: Path) -> tuple[tuple[int, ...], int]:

@@ -90,24 +90,26 @@ def svg(diagram: Diagram, title: str, description: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _style() -> str:
-    def rules(dark: bool) -> str:
-        text, muted, page = (pair[dark] for pair in (TEXT, MUTED, PAGE))
-        found = [
-            f".nas .page{{fill:{page}}}.nas text{{fill:{text}}}.nas .small{{fill:{muted}}}",
-            f".nas .link{{stroke:{muted}}}.nas .head{{fill:{muted}}}",
-        ]
-        for name, colour in COLOURS.items():
-            fill, line = colour[2:] if dark else colour[:2]
-            found.append(f".nas .{name}{{fill:{fill};stroke:{line}}}")
-        for sign, pair in SIGNS.items():
-            name = _SIGN_NAMES[sign]
-            found.append(
-                f".nas rect.{name},.nas path.{name}.link{{stroke:{pair[dark]}}}"
-                f".nas text.{name},.nas path.{name}.head{{fill:{pair[dark]}}}"
-            )
-        return "".join(found)
+def colours(dark: bool) -> str:
+    """The rules of style by which a drawing is coloured, on a light page or a dark one."""
+    text, muted, page = (pair[dark] for pair in (TEXT, MUTED, PAGE))
+    found = [
+        f".nas .page{{fill:{page}}}.nas text{{fill:{text}}}.nas .small{{fill:{muted}}}",
+        f".nas .link{{stroke:{muted}}}.nas .head{{fill:{muted}}}",
+    ]
+    for name, colour in COLOURS.items():
+        fill, line = colour[2:] if dark else colour[:2]
+        found.append(f".nas .{name}{{fill:{fill};stroke:{line}}}")
+    for sign, pair in SIGNS.items():
+        name = _SIGN_NAMES[sign]
+        found.append(
+            f".nas rect.{name},.nas path.{name}.link{{stroke:{pair[dark]}}}"
+            f".nas text.{name},.nas path.{name}.head{{fill:{pair[dark]}}}"
+        )
+    return "".join(found)
 
+
+def _style() -> str:
     return (
         f".nas text{{font:12px {_FONT}}}"
         ".nas .strong{font-weight:600}.nas .small{font-size:11px}"
@@ -115,7 +117,7 @@ def _style() -> str:
         ".nas .added,.nas .changed{stroke-width:2.4}.nas .head{stroke:none}"
         ".nas .idle{stroke-dasharray:2 3}.nas .removed{stroke-width:2;stroke-dasharray:7 4}"
         ".nas .port{fill:none;stroke:none}"
-        f"{rules(False)}@media(prefers-color-scheme:dark){{{rules(True)}}}"
+        f"{colours(False)}@media(prefers-color-scheme:dark){{{colours(True)}}}"
     )
 
 

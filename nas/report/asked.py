@@ -1,0 +1,156 @@
+"""What a report says of the question: what was asked, what is left to do, and where it ran."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nas.campaigns.question import flat
+from nas.campaigns.records import Record
+
+Facts = list[tuple[str, str]]
+"""What and how much, in words."""
+
+
+def resolved(folder: Path) -> dict[str, Any]:
+    """What ``resolved.json`` tells; empty where it is missing or cannot be read."""
+    try:
+        told = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def asked(campaign: Record, told: dict[str, Any]) -> Facts:
+    """The question in a few lines: data, space, searcher, objectives, budget and recipe."""
+    question, config = campaign["question"], told.get("campaign") or {}
+    facts: Facts = []
+    if isinstance(data := question.get("data"), dict):
+        shape = told.get("input_shape")
+        form = "x".join(map(str, shape)) if shape else ""
+        classes = f"{told['classes']} classes" if told.get("classes") else ""
+        split = data.get("split") or {}
+        parts = ", ".join(
+            f"{part} {split[part]}" for part in ("train", "validation", "test") if split.get(part)
+        )
+        seed = f"split seed {split['seed']}" if "seed" in split else ""
+        facts.append(("Data", _joined(data.get("name"), form, classes, parts, seed)))
+    if isinstance(table := question.get("evaluator"), dict):
+        facts.append(("Table", _joined("looked up, nothing trained", *_files(table))))
+    space = question.get("space") or {}
+    name = (config.get("space") or {}).get("name")
+    facts.append(("Space", _joined(name, f"family {space['family']}" if "family" in space else "")))
+    searcher = dict(question.get("searcher") or {})
+    options = {key: value for key, value in searcher.items() if key != "name" and value != []}
+    baseline = "random search beside it" if config.get("random_baseline") else ""
+    facts.append(("Searcher", _joined(searcher.get("name"), _options(options), baseline)))
+    objectives = question.get("objectives") or []
+    facts.append(("Objectives", ", ".join(_objective(each) for each in objectives)))
+    limits = {key: value for key, value in (question.get("constraints") or {}).items() if value}
+    if limits:
+        facts.append(("Constraints", ", ".join(f"{k} ≤ {_amount(v)}" for k, v in limits.items())))
+    if budget := {key: value for key, value in (config.get("budget") or {}).items() if value}:
+        words = ", ".join(f"{_amount(v)} {k.replace('_', ' ')}" for k, v in budget.items())
+        facts.append(("Budget", f"{words}, for each search"))
+    if isinstance(recipe := question.get("recipe"), dict):
+        epochs = f"{recipe.get('epochs')} epochs"
+        rate = f"learning rate {recipe['learning_rate']}" if "learning_rate" in recipe else ""
+        preset = (config.get("recipe") or {}).get("preset")
+        facts.append(("Recipe", _joined(preset, epochs, recipe.get("optimizer"), rate)))
+    if final := config.get("final"):
+        seeds = final.get("seeds") or []
+        facts.append(("Final stage", f"{_final(final)}, seeds {', '.join(map(str, seeds))}"))
+    return [(what, words) for what, words in facts if words]
+
+
+def _final(final: dict[str, Any]) -> str:
+    counts = [(final.get("top"), "found"), (final.get("top_random"), "of random search"),
+              (len(final.get("classics") or []), "classics")]  # fmt: skip
+    return ", ".join(f"{count} {what}" for count, what in counts if count)
+
+
+def unfinished(trials: pd.DataFrame, told: dict[str, Any]) -> Iterator[str]:
+    """Why the campaign is not over, as far as the records and ``resolved.json`` tell."""
+    waiting = int((trials["status"] == "unfinished").sum())
+    if waiting:
+        yield f"{waiting} trials are under way or were cut off"
+    config = told.get("campaign") or {}
+    searched = trials[(trials["stage"] == "search") & (trials["status"] != "duplicate")]
+    budget = {key: value for key, value in (config.get("budget") or {}).items() if value}
+    if set(budget) == {"trials"}:
+        for search, spent in searched.groupby("search").size().items():
+            if spent < budget["trials"]:
+                yield f"{search}: {spent} of {budget['trials']} trials are given out"
+    final = config.get("final") or {}
+    retrained = trials[trials["stage"] == "final"]
+    seeds = len(final.get("seeds") or [])
+    wanted = len(final.get("classics") or []) * seeds
+    classics = int((retrained["kind"] == "classic").sum())
+    if classics < wanted:
+        yield f"{classics} of {wanted} trainings of classics are given out"
+    if final.get("top", 1) and not (retrained["kind"] == "found").any():
+        yield "no found network is retrained yet: accuracies are what the search saw"
+
+
+def provenance(campaign: Record, told: dict[str, Any], trials: pd.DataFrame) -> Facts:
+    """Versions, commit, hardware, seeds, checksums."""
+    place = told.get("environment") or {}
+    versions = {"python": place.get("python"), **(place.get("versions") or {})}
+    git = place.get("git") or {}
+    modified = " with uncommitted changes" if git.get("modified") else ""
+    final = trials[trials["stage"] == "final"]["seed"].dropna().unique()
+    known = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    cores = f"{place['cores']} cores" if place.get("cores") else ""
+    memory = f"{place['memory_gib']} GiB" if place.get("memory_gib") else ""
+    gpus = place.get("gpus") or ["no GPU"] * bool(place)
+    facts = [
+        ("Versions", known),
+        ("Commit", f"{git['commit']}{modified}" if git.get("commit") else ""),
+        ("Hardware", _joined(place.get("processor"), cores, memory, *gpus)),
+        ("System", _joined(place.get("platform"), place.get("host"))),
+        ("Search seed", _text(campaign["question"].get("seed"))),
+        ("Final seeds", ", ".join(str(seed) for seed in sorted(final))),
+        ("Data checksum", _text(told.get("data_checksum"))),
+        ("Recipe hash", _text(campaign.get("recipe") or told.get("recipe_fingerprint"))),
+        ("Evaluator", _text(told.get("evaluator"))),
+        ("Record schema", _text(campaign.get("schema"))),
+    ]  # fmt: skip
+    return [(what, words or "not recorded") for what, words in facts]
+
+
+def complete(campaign: Record) -> Facts:
+    """The whole question by key path, every default written out."""
+    return [(key, json.dumps(value)) for key, value in flat(campaign["question"]).items()]
+
+
+def _joined(*parts: Any) -> str:
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _options(options: dict[str, Any]) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {_amount(value)}" for key, value in options.items())
+
+
+def _amount(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _objective(objective: Any) -> str:
+    if not isinstance(objective, dict):
+        return str(objective)
+    return f"{objective.get('direction')} {str(objective.get('metric')).replace('_', ' ')}"
+
+
+def _files(table: dict[str, Any]) -> Iterator[str]:
+    yield from table.get("table") or {}
+    yield from (f"{part} {table[part]}" for part in ("validation", "test") if table.get(part))

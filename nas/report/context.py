@@ -1,0 +1,130 @@
+"""All that a report shows, as plain values, from a campaign's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nas.analysis.table import campaign_table
+from nas.analysis.trials import recorded, trials
+from nas.analysis.verdict import budgets
+from nas.campaigns.records import History
+from nas.errors import InputError
+from nas.report import asked, data, outcome
+from nas.report.checklist import checklist
+from nas.report.drawings import Drawing, drawing
+
+_DRAWN = 40
+"""Rows of the table whose networks are drawn, the best first."""
+
+
+def state(folder: Path) -> str:
+    """Changes when the records do."""
+    try:
+        found = (folder / "records.jsonl").stat()
+    except OSError:
+        return ""
+    return f"{found.st_mtime_ns}-{found.st_size}"
+
+
+def context(folder: Path) -> dict[str, Any]:
+    """What the page's template names, and under ``data`` what its script reads.
+
+    Raises :class:`nas.errors.InputError` where there are no records, or they are corrupt or of
+    another schema. A campaign that is not over, or without a completed trial, says so under
+    ``partial``.
+    """
+    now = state(folder)
+    records, history = recorded(folder)
+    campaign, every, told = records[0], trials(folder), asked.resolved(folder)
+    partial = list(asked.unfinished(every, told))
+    notes: list[str] = []
+    verdicts: list[dict[str, str]] = []
+    missing: list[str] = []
+    table = None
+    if (every["status"] == "completed").any():
+        table = campaign_table(folder)
+        notes = table.attrs["notes"]
+        verdicts, missing = outcome.judged(campaign_table(folder, per_seed=True))
+    else:
+        failed = int((every["status"] == "failed").sum())
+        partial.insert(0, f"no trial has completed: {failed} failed, so there are no results")
+    pictures, undrawn = _drawings(folder, history, table)
+    leaders = [] if table is None else outcome.leaders(table)
+    spent = list(budgets(folder))
+    return {
+        "name": folder.resolve().name,
+        "folder": str(folder),
+        "partial": partial,
+        "counts": _counts(every),
+        "asked": asked.asked(campaign, told),
+        "leaders": leaders,
+        "verdicts": verdicts,
+        "missing": missing,
+        "notes": [note for note in notes if note not in missing][len(verdicts) :],
+        "best": next((each["name"] for each in leaders if each["kind"] == "found"), None),
+        "drawings": pictures,
+        "undrawn": undrawn,
+        "failures": outcome.failures(every),
+        "costs": outcome.costs(every, _accelerators(history)),
+        "on_gpu": bool((told.get("environment") or {}).get("gpus")),
+        "provenance": asked.provenance(campaign, told, every),
+        "settings": asked.complete(campaign),
+        "checklist": checklist(campaign, told, every, spent),
+        "hints": list(outcome.hint(folder, table)),
+        "data": {
+            "state": now,
+            "folder": str(folder),
+            "rows": [] if table is None else data.rows(table),
+            "trials": data.trials(every),
+            "incumbents": data.incumbents(campaign, history),
+            "curves": data.curves(history),
+            "labels": dict(_labels(every)),
+            "drawings": {name: each._asdict() for name, each in pictures.items()},
+            "genotypes": _genotypes(history, pictures),
+        },
+    }
+
+
+def _counts(every: pd.DataFrame) -> str:
+    counts = every["status"].value_counts()
+    order = ("completed", "stopped", "failed", "unfinished", "duplicate")
+    told = ", ".join(f"{counts[status]:,} {status}" for status in order if status in counts)
+    return f"{len(every):,} trials: {told}"
+
+
+def _labels(every: pd.DataFrame) -> list[tuple[str, str]]:
+    """Of each retrained network, the row of the table that it belongs to."""
+    final = every[every["stage"] == "final"]
+    return list(zip(final["trial"], final["label"], strict=True))
+
+
+def _accelerators(history: History) -> dict[str, float]:
+    return {trial: result.get("accelerators", 1.0) for trial, result in history.results.items()}
+
+
+def _drawings(
+    folder: Path, history: History, table: pd.DataFrame | None
+) -> tuple[dict[str, Drawing], str]:
+    """By row of the table, its network; and why the first that has none has none."""
+    pictures: dict[str, Drawing] = {}
+    fault = ""
+    asks = dict(history.asks)
+    for ask in history.asks.values():
+        asks.setdefault(ask.get("label", ""), ask)
+    for name in [] if table is None else table["name"].head(_DRAWN):
+        try:
+            pictures[name] = drawing(folder, asks[name], name)
+        except (InputError, OSError) as error:
+            fault = fault or f"{name}: {error}"
+    return pictures, fault
+
+
+def _genotypes(history: History, pictures: dict[str, Drawing]) -> dict[str, Any]:
+    return {
+        name: history.asks[name]["genotype"]
+        for name in pictures
+        if name in history.asks and "genotype" in history.asks[name]
+    }

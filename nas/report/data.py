@@ -1,0 +1,176 @@
+"""What the page's script draws and lists: columns of plain values, ready for JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from nas.analysis import table as network_table
+from nas.analysis import trials as trial_table
+from nas.campaigns.objectives import recorded
+from nas.campaigns.records import History, Record
+
+_ROWS = (
+    "name", "kind", "test_accuracy", "test_std", "seeds", "validation_accuracy", "search_accuracy",
+    "rank", "pareto", "params", "macs", "latency_ms", "train_seconds", "test_low", "test_high",
+    "flops", "activations", "conditions", "recipe",
+)  # fmt: skip
+_TRIALS = (
+    "trial", "kind", "stage", "status", "validation_accuracy", "test_accuracy", "params", "macs",
+    "flops", "activations", "latency_ms", "epochs", "train_seconds", "seconds", "seed", "fidelity",
+    "cause", "parent", "duplicate_of",
+)  # fmt: skip
+
+_KINDS = {"str": "text", "bool": "flag", "Int64": "count", "UInt64": "id", "float64": "number"}
+_ID = {"rank", "seeds", "epochs", "fidelity"}
+
+_POINTS = 400
+"""Epochs of a learning curve that are drawn."""
+_SEARCHED = 300
+"""Learning curves of the search stage that are kept: of the best trials."""
+
+
+def columns(table: pd.DataFrame, module: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The columns that hold anything: name, title, how it is written, its meaning and values."""
+    found = []
+    for name in names:
+        dtype, meaning = module.COLUMNS[name]
+        if not table[name].notna().any() or (name == "conditions" and table[name].nunique() < 2):
+            continue
+        found.append(
+            {
+                "name": name,
+                "title": _title(name),
+                "form": _form(name, dtype),
+                "meaning": meaning,
+                "values": _plain(table[name], _form(name, dtype)),
+            }
+        )
+    return found
+
+
+def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The columns of the results table."""
+    return columns(table, network_table, _ROWS)
+
+
+def trials(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The columns of the table of all trials."""
+    return columns(table, trial_table, _TRIALS)
+
+
+def _title(name: str) -> str:
+    units = {"latency_ms": "latency, ms", "train_seconds": "training, s", "seconds": "worker, s",
+             "macs": "MACs", "flops": "FLOPs", "test_low": "95 % low", "test_high": "95 % high",
+             "pareto": "front", "test_std": "test std", "duplicate_of": "repeats"}  # fmt: skip
+    return units.get(name, name.replace("_accuracy", "").replace("_", " "))
+
+
+def _form(name: str, dtype: str) -> str:
+    if name.startswith(("test_", "validation_acc", "search_acc")):
+        return "fraction"
+    if name.endswith("_ms"):
+        return "milliseconds"
+    if name.endswith("seconds"):
+        return "seconds"
+    return "id" if name in _ID else _KINDS[dtype]
+
+
+_PLACES = {"fraction": 6, "milliseconds": 4, "seconds": 2}
+
+
+def _plain(values: pd.Series, form: str) -> list[Any]:
+    places = _PLACES.get(form)
+    plain = values.astype("object").where(values.notna(), None).tolist()
+    return plain if places is None else [v if v is None else round(v, places) for v in plain]
+
+
+def incumbents(campaign: Record, history: History) -> dict[str, Any]:
+    """The best so far of the first objective, of each search: at each trial that improves on it.
+
+    Duplicates are not counted. Where trials have unlike fidelities, those of the highest alone
+    can be the best. Returns ``metric``, ``minimize`` and, by search, ``trial``, ``hours`` (that
+    runs of the campaign had taken), ``epochs`` (trained by then), ``value`` and ``by``, the
+    trial's id; the last point is that of the last trial.
+    """
+    objectives = recorded(campaign["question"])
+    if not objectives:
+        return {}
+    first = objectives[0]
+    full = max((ask.get("fidelity") or 0 for ask in history.asks.values()), default=0)
+    searches: dict[str, dict[str, list[Any]]] = {}
+    spent: dict[str, list[float]] = {}
+    best: dict[str, tuple[float, str]] = {}
+    for trial, result in history.results.items():
+        ask = history.asks[trial]
+        if ask["stage"] != "search":
+            continue
+        search = ask["search"]
+        counts = spent.setdefault(search, [0, 0.0, 0.0])
+        counts[0] += 1
+        counts[1] = result.get("elapsed", 0.0) / 3600
+        counts[2] += result.get("epochs", 0)
+        value = first.of(ask, result["metrics"])
+        low = (ask.get("fidelity") or full) < full
+        if result["status"] != "completed" or low or not _finite(value):
+            continue
+        if search in best and first.flipped(value) >= first.flipped(best[search][0]):
+            continue
+        best[search] = (value, trial)
+        _add(searches, search, counts, best[search])
+    for search, counts in spent.items():
+        if search in best:
+            _add(searches, search, counts, best[search])
+    return {
+        "metric": first.metric.replace("_", " "),
+        "minimize": first.direction == "minimize",
+        "searches": searches,
+    }
+
+
+def _add(
+    searches: dict[str, dict[str, list[Any]]],
+    search: str,
+    counts: list[float],
+    best: tuple[float, str],
+) -> None:
+    names = ("trial", "hours", "epochs", "value", "by")
+    curve = searches.setdefault(search, {name: [] for name in names})
+    for name, value in zip(names, (*counts, *best), strict=True):
+        curve[name].append(round(value, 6) if isinstance(value, float) else value)
+
+
+def curves(history: History) -> dict[str, list[list[Any]]]:
+    """Epochs and validation accuracies of every retrained network, and of the best of the search.
+
+    Long ones are thinned to 400 epochs; of the search stage the best 300 trials are kept.
+    """
+    kept: dict[str, list[list[Any]]] = {}
+    searched: list[tuple[float, str]] = []
+    for trial, result in history.results.items():
+        if not result["metrics"].get("curve"):
+            continue
+        if history.asks[trial]["stage"] == "final":
+            kept[trial] = _curve(result)
+        elif _finite(accuracy := result["metrics"].get("validation_accuracy")):
+            searched.append((-accuracy, trial))
+    for _, trial in sorted(searched)[:_SEARCHED]:
+        kept[trial] = _curve(history.results[trial])
+    return kept
+
+
+def _curve(result: Record) -> list[list[Any]]:
+    points = [
+        (point["epoch"], point["validation_accuracy"])
+        for point in result["metrics"]["curve"]
+        if _finite(point.get("validation_accuracy")) and _finite(point.get("epoch"))
+    ]
+    step = max(1, math.ceil(len(points) / _POINTS))
+    thinned = points[::-step][::-1]  # with the last
+    return [[epoch for epoch, _ in thinned], [round(value, 5) for _, value in thinned]]
+
+
+def _finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

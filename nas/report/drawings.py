@@ -1,0 +1,35 @@
+"""The pictures of a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from nas.campaigns.records import Record
+from nas.campaigns.references import built
+from nas.drawing.cells import cell_diagram
+from nas.drawing.diagram import in_a_row
+from nas.drawing.networks import in_short, network_diagram
+from nas.drawing.svg import svg
+
+
+class Drawing(NamedTuple):
+    """SVG of a network, and of its cells where its space has such; empty: not drawn."""
+
+    network: str
+    cells: str = ""
+
+
+def drawing(folder: Path, ask: Record, name: str) -> Drawing:
+    """The drawing of what was asked for.
+
+    Raises :class:`nas.errors.InputError` where the network cannot be built again, as when
+    ``campaign.yaml`` is missing.
+    """
+    architecture, space = built(folder, ask)
+    network = svg(network_diagram(architecture), name, in_short(architecture))
+    cells = {} if space is None else space.cell_graphs(ask["genotype"])
+    if not cells:
+        return Drawing(network)
+    diagram = in_a_row({label: cell_diagram(cell) for label, cell in cells.items()})
+    return Drawing(network, svg(diagram, f"{name}, cells"))

@@ -1,0 +1,161 @@
+"""What a report says of the answer: the best of each kind, the verdicts, failures and costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nas.analysis.verdict import SEEDS, verdicts
+
+KINDS = {"found": "Best found", "classic": "Best classic", "random": "Best of random search"}
+
+_LAST = 12
+"""Lines of a traceback that a failure shows."""
+
+
+def leaders(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The best row of each kind, by validation accuracy: as a figure and what stands below it."""
+    found = []
+    for kind, title in KINDS.items():
+        rows = table[table["kind"] == kind]
+        retrained = rows[rows["seeds"] > 0]
+        by = "search_accuracy" if retrained.empty else "validation_accuracy"
+        rows = rows if retrained.empty else retrained
+        if rows[by].isna().all():
+            continue
+        best = rows.loc[rows[by].idxmax()]
+        shown = "test_accuracy" if pd.notna(best["test_accuracy"]) else by
+        found.append(
+            {
+                "title": title,
+                "name": best["name"],
+                "kind": kind,
+                "value": f"{best[shown]:.4f}",
+                "of": _of(shown, best),
+                "cost": f"{best['params']:,} params, {best['macs']:,} MACs",
+            }
+        )
+    return found
+
+
+def _of(shown: str, best: pd.Series) -> str:
+    if shown == "search_accuracy":
+        return "validation accuracy in the search, which is optimistic"
+    words = shown.replace("_", " ")
+    seeds = int(best["seeds"])
+    if shown == "test_accuracy" and seeds >= SEEDS and pd.notna(best["test_low"]):
+        high = min(best["test_high"], 1.0)
+        return f"{words}, 95 % [{best['test_low']:.4f}, {high:.4f}], {seeds} seeds"
+    return f"{words}, {seeds} seed{'s' * (seeds != 1)}"
+
+
+def judged(networks: pd.DataFrame) -> tuple[list[dict[str, str]], list[str]]:
+    """The verdicts as sentences with how sure they are; and why others are missing.
+
+    Args:
+        networks: a table with a row a network.
+    """
+    table = verdicts(networks)
+    sentences = [
+        {
+            "verdict": row["verdict"],
+            "words": _sentence(row),
+            "sure": _how_sure(row),
+        }
+        for row in table.to_dict("records")
+    ]
+    return sentences, table.attrs["notes"][len(table) :]
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    what = {"classic": "the best classic, ", "random": "the best of random search, "}
+    other = f"{what.get(row['kind'], '')}{row['against']}"
+    words = {
+        "better": f"{row['found']} is better than {other}.",
+        "worse": f"{row['found']} is worse than {other}.",
+        "not distinguishable": f"{row['found']} is not distinguishable from {other}.",
+    }
+    return words.get(row["verdict"], f"Too few seeds to tell {row['found']} from {other}.")
+
+
+def _how_sure(row: dict[str, Any]) -> str:
+    apart = f"difference in test accuracy {row['difference']:+.4f}"
+    if not row["seeds"]:
+        return "no seed in common"
+    if math.isnan(row["low"]) or math.isnan(row["corrected_p"]):
+        return f"{apart}, {row['seeds']} paired seeds; an interval and a test need at least three"
+    return (
+        f"{apart}, 95 % interval [{row['low']:+.4f}, {row['high']:+.4f}], {row['seeds']} paired "
+        f"seeds, p {row['corrected_p']:.2g} by a paired t test with Holm's correction"
+    )
+
+
+def failures(trials: pd.DataFrame) -> list[dict[str, Any]]:
+    """Failed trials by cause and last line, the most frequent first."""
+    failed = trials[trials["status"] == "failed"].copy()
+    errors = failed["error"].fillna("").str.rstrip()
+    failed["last"] = errors.map(lambda error: error.rpartition("\n")[2])
+    groups = failed.fillna({"cause": "not recorded"}).groupby(["cause", "last"], sort=False)
+    found = [
+        {
+            "cause": cause.replace("_", " "),
+            "last": last or "no message",
+            "count": len(rows),
+            "trials": ", ".join(rows["trial"].head(5)) + (" …" if len(rows) > 5 else ""),
+            "lines": "\n".join(str(rows["error"].iloc[0] or "").splitlines()[-_LAST:]),
+        }
+        for (cause, last), rows in groups
+    ]
+    return sorted(found, key=lambda group: -group["count"])
+
+
+def costs(trials: pd.DataFrame, accelerators: dict[str, float]) -> list[dict[str, str]]:
+    """What each search and the final stage took.
+
+    Args:
+        trials: of :func:`nas.analysis.trials.trials`.
+        accelerators: of each trial with a result, how many it had.
+    """
+    rows = []
+    stage = trials["search"].where(trials["stage"] == "search", "final stage")
+    for name, group in trials.groupby(stage, sort=False):
+        rows.append(_spent(str(name), group, accelerators))
+    if len(rows) > 1:
+        rows.append(_spent("all", trials, accelerators))
+    return rows
+
+
+def _spent(name: str, group: pd.DataFrame, accelerators: dict[str, float]) -> dict[str, str]:
+    own = group["trial"].map(accelerators).fillna(0.0)
+    epochs = (group["epochs"] - group["epochs_before"].fillna(0)).sum()
+    return {
+        "name": name,
+        "trials": f"{(group['status'] != 'duplicate').sum():,}",
+        "failed": f"{(group['status'] == 'failed').sum():,}",
+        "epochs": f"{int(epochs):,}",
+        "training": duration(group["train_seconds"].sum()),
+        "worker": duration(group["seconds"].sum()),
+        "accelerator": f"{(group['seconds'] * own).sum() / 3600:,.3f}",
+    }
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``42.0 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if seconds < 3600:
+        return f"{int(seconds) // 60} min {int(seconds) % 60:02} s"
+    return f"{minutes // 60:,} h {minutes % 60:02} min"
+
+
+def hint(folder: Path, table: pd.DataFrame | None) -> Iterator[str]:
+    """What to type next."""
+    if table is not None and (table["kind"] == "found").any():
+        yield f"nas show {folder}:best"
+        yield f"nas export {folder}:best --to onnx"
+    yield f"nas check {folder}"

@@ -1,0 +1,74 @@
+"""Writes the page of a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from nas.drawing.svg import colours
+from nas.report.context import context
+
+_HERE = Path(__file__).parent
+
+FILE_NAME = "report.html"
+
+_SCRIPTS = ("table.js", "axes.js", "plot.js", "script.js")
+
+
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Writes the report of a campaign, by default as ``report.html`` into its folder.
+
+    Raises :class:`nas.errors.InputError` where there are no records, or they are corrupt or of
+    another schema.
+    """
+    path = folder / FILE_NAME if out is None else out
+    page = render(context(folder))
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def render(shown: Mapping[str, Any], live: bool = False) -> str:
+    """The page as one text that needs no other file.
+
+    Args:
+        shown: of :func:`nas.report.context.context`.
+        live: whether the page is served, and asks for news.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=select_autoescape(["j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    inlined = {
+        "data": Markup(_as_json(shown["data"])),
+        "style": Markup(_read("style.css") + _drawing_style()),
+        "theme": Markup(_read("theme.js")),
+        "script": Markup("".join(map(_read, _SCRIPTS))),
+    }
+    template = environment.get_template("template.html.j2")
+    return template.render({**shown, **inlined, "live": live})
+
+
+def _as_json(values: Any) -> str:
+    """JSON that may stand in a script element: nothing in it can end that."""
+    text = json.dumps(values, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _read(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def _drawing_style() -> str:
+    """The drawings follow the page's switch, which goes before what the system prefers."""
+    return "".join(
+        f':root[data-theme="{theme}"]{{{colours(dark)}}}\n'
+        for theme, dark in (("light", False), ("dark", True))
+    )

@@ -1,0 +1,235 @@
+// Fills the page from its data.
+let data = JSON.parse(document.getElementById("data").textContent);
+
+const values = (columns, name) => columns.find((column) => column.name === name)?.values;
+
+/** What is known of a row: title and text by column. */
+function facts(columns, key, name) {
+  const at = values(columns, key)?.indexOf(name) ?? -1;
+  if (at < 0) return [];
+  return columns
+    .map((column) => ({ name: column.name, title: column.title, text: written(column.form, column.values[at]) }))
+    .filter((fact) => fact.text && fact.name !== key);
+}
+
+const IN_SHORT = ["test_accuracy", "validation_accuracy", "search_accuracy", "seeds", "epochs", "params", "macs", "latency_ms"];
+
+const told = (known) => known.filter(({ name }) => IN_SHORT.includes(name)).map(({ title, text }) => `${title} ${text}`).join("\n");
+
+/** Of a trial, the row of the results that it belongs to. */
+const rowOf = (trial) => data.labels[trial] ?? trial;
+
+/** SVG of a row's cells and network, made by the program itself. */
+function pictures(row) {
+  const { cells, network } = data.drawings[row] ?? {};
+  return [cells, network].filter(Boolean);
+}
+
+/** What a tip shows of a network: its cells, or else the whole of it, small. */
+function thumbnail(name) {
+  const [picture] = pictures(rowOf(name));
+  if (!picture) return [];
+  const thumb = element("div", { class: "thumb" });
+  thumb.innerHTML = picture;
+  return [thumb];
+}
+
+function curveOf(trials) {
+  const figure = element("figure", {}, element("figcaption", {}, trials.length > 1 ? "Learning curves, one a seed" : "Learning curve"));
+  const plot = new Plot(figure, { label: "Validation accuracy by epoch", describe: () => curvesOf(trials), open() {} });
+  plot.refresh();
+  return figure;
+}
+
+/** Validation accuracy by epoch of some trials. */
+function curvesOf(trials) {
+  const names = values(data.trials, "trial"), kinds = values(data.trials, "kind");
+  const lines = trials.map((name) => {
+    const [xs, ys] = data.curves[name], kind = kinds[names.indexOf(name)];
+    const texts = xs.map((epoch, at) => `${name}\nepoch ${epoch}: ${written("fraction", ys[at])}`);
+    return { xs, ys, kind, faint: true, texts, opens: xs.map(() => name), dash: kind === "random" ? [6, 3] : [] };
+  });
+  return { x: { title: "epoch", whole: true }, y: { title: "validation accuracy" }, points: [], lines, names: KINDS };
+}
+
+function openRow(name) {
+  const row = rowOf(name);
+  const known = facts(data.rows, "name", name);
+  const shown = known.length ? known : facts(data.trials, "trial", name);
+  document.getElementById("row-title").textContent = name;
+  const list = element("div", { class: "facts" });
+  for (const { title, text } of shown) list.append(element("div", {}, element("span", { class: "sure" }, title), element("span", {}, text)));
+  const body = document.getElementById("row-body");
+  body.replaceChildren(list);
+  const trials = Object.keys(data.curves).filter((trial) => trial === name || (trial !== row && rowOf(trial) === name));
+  if (trials.length) body.append(curveOf(trials));
+  for (const picture of pictures(row)) {
+    const drawing = element("div", { class: "drawing", tabindex: "0", role: "group", "aria-label": `Drawing of ${row}` });
+    drawing.innerHTML = picture;
+    body.append(drawing);
+  }
+  if (!pictures(row).length) body.append(element("p", { class: "lead" }, "The network is not drawn here:"), element("pre", {}, `nas show ${data.folder}:${name}`));
+  if (data.genotypes[row]) {
+    body.append(element("details", {}, element("summary", {}, "Genotype"), element("pre", {}, JSON.stringify(data.genotypes[row], null, 1))));
+  }
+  document.getElementById("row").showModal();
+}
+
+const COSTS = { macs: "MACs", params: "parameters", flops: "FLOPs", activations: "activations", latency_ms: "latency, ms", train_seconds: "training, s" };
+const SCORES = { test_accuracy: "test accuracy, retrained", validation_accuracy: "validation accuracy, retrained", search_accuracy: "validation accuracy, in the search" };
+
+function chooser(figure, label, options, refresh) {
+  const select = element("select");
+  figure.append(element("label", {}, label, select));
+  select.addEventListener("change", refresh);
+  return {
+    get value() { return select.value; },
+    offer(names) {
+      const before = select.value;
+      select.replaceChildren(...names.map((name) => element("option", { value: name }, options[name])));
+      if (names.includes(before)) select.value = before;
+    },
+  };
+}
+
+const figures = Object.fromEntries([...document.querySelectorAll("[data-plot]")].map((each) => [each.dataset.plot, each]));
+const cost = chooser(figures.tradeoff, "Cost", COSTS, () => tradeoff.refresh());
+const score = chooser(figures.tradeoff, " Accuracy", SCORES, () => tradeoff.refresh());
+const KINDS = { found: "found", random: "random search", classic: "classic", front: "Pareto front" };
+
+const tradeoff = new Plot(figures.tradeoff, {
+  label: "Accuracy against cost of every network; arrow keys go from one to the next",
+  open: openRow,
+  picture: thumbnail,
+  describe() {
+    const searched = score.value === "search_accuracy";
+    const [table, key] = searched ? [data.trials, "trial"] : [data.rows, "name"];
+    const [names, kinds, stages] = [key, "kind", "stage"].map((name) => values(table, name) ?? []);
+    const xs = values(table, cost.value) ?? [], ys = values(table, searched ? "validation_accuracy" : score.value) ?? [];
+    const test = score.value === "test_accuracy", seeds = values(table, "seeds");
+    const [lows, highs] = test ? [values(table, "test_low"), values(table, "test_high")] : [];
+    const points = [];
+    names.forEach((name, i) => {
+      if (xs[i] == null || ys[i] == null || (searched && stages[i] !== "search")) return;
+      const interval = seeds?.[i] > 2 && lows?.[i] != null ? { low: lows[i], high: Math.min(highs[i], 1) } : {};
+      points.push({
+        x: xs[i], y: ys[i], kind: kinds[i], size: names.length > 60 ? 3 : 6, opens: name,
+        label: kinds[i] === "classic" || names.length <= 12 ? name : "", ...interval,
+        get text() { return `${name}, ${KINDS[kinds[i]]}\n${told(facts(table, key, name))}`; },
+      });
+    });
+    return {
+      x: { title: COSTS[cost.value] ?? "", log: true, compact: true }, y: { title: SCORES[score.value] ?? "" },
+      points, lines: front(points), names: KINDS,
+    };
+  },
+});
+
+/** What no other point beats in both, as a line of steps. */
+function front(points) {
+  const xs = [], ys = [];
+  for (const { x, y } of points.slice().sort((a, b) => a.x - b.x || b.y - a.y)) {
+    if (ys.length && y <= ys.at(-1)) continue;
+    xs.push(x);
+    ys.push(y);
+  }
+  return xs.length > 1 ? [{ xs, ys, kind: "front", steps: true, faint: true, dash: [5, 4] }] : [];
+}
+
+const UNITS = { trial: "trials", hours: "hours of the campaign", epochs: "epochs trained" };
+const unit = chooser(figures.incumbents, "Against", UNITS, () => incumbents.refresh());
+unit.offer(Object.keys(UNITS));
+
+const incumbents = new Plot(figures.incumbents, {
+  label: "The best so far of each search; arrow keys go from one improvement to the next",
+  open: openRow,
+  describe() {
+    const { searches = {}, metric = "" } = data.incumbents;
+    const names = {};
+    const lines = Object.entries(searches).map(([search, curve]) => {
+      const kind = search === "random" ? "random" : "found", xs = curve[unit.value];
+      names[kind] = names[kind] ? `${names[kind]}, ${search}` : search;
+      const texts = curve.by.map((trial, i) => `${search}: ${metric} ${written("number", curve.value[i])}\n${trial}\nafter ${written("number", xs[i])} ${UNITS[unit.value]}`);
+      return { xs, ys: curve.value, kind, steps: true, dash: kind === "random" ? [6, 3] : [], texts, opens: curve.by };
+    });
+    return { x: { title: UNITS[unit.value], zero: true, whole: unit.value !== "hours" }, y: { title: `best ${metric}` }, points: [], lines, names };
+  },
+});
+
+const learning = new Plot(figures.curves, {
+  label: "Validation accuracy by epoch of the retrained networks",
+  open: openRow,
+  describe() {
+    const kept = Object.keys(data.curves), final = kept.filter((trial) => trial in data.labels);
+    return curvesOf(final.length ? final : kept);
+  },
+});
+
+const grids = {
+  rows: new Grid(document.querySelector('[data-table="rows"]'), { key: "name", label: "results", open: openRow }),
+  trials: new Grid(document.querySelector('[data-table="trials"]'), { key: "trial", label: "all trials", open: openRow }),
+};
+const plots = [tradeoff, incumbents, learning];
+
+function fill() {
+  for (const [name, grid] of Object.entries(grids)) grid.fill(data[name]);
+  cost.offer(Object.keys(COSTS).filter((name) => values(data.rows.length ? data.rows : data.trials, name)));
+  const searched = values(data.trials, "validation_accuracy") ? ["search_accuracy"] : [];
+  const retrained = ["test_accuracy", "validation_accuracy"].filter((name) => values(data.rows, name));
+  score.offer([...retrained, ...searched]);
+  for (const plot of plots) plot.refresh();
+}
+
+const button = document.getElementById("theme");
+function themed() {
+  button.textContent = theme.current === "dark" ? "Light" : "Dark";
+  for (const plot of plots) plot.draw();
+}
+button.addEventListener("click", () => { theme.flip(); themed(); });
+theme.system.addEventListener("change", () => { theme.start(); themed(); });
+
+let before = null;
+addEventListener("beforeprint", () => {
+  before = theme.current;
+  theme.show("light");
+  themed();
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  grids.rows.draw(grids.rows.order?.length <= 1000);
+});
+addEventListener("afterprint", () => { theme.show(before); themed(); });
+
+/** Takes what changed from the served page; where one has scrolled, sorted and filtered stays. */
+async function news() {
+  const { state } = await (await fetch("state")).json();
+  if (state === data.state) return;
+  const page = new DOMParser().parseFromString(await (await fetch("./")).text(), "text/html");
+  const open = new Set([...document.querySelectorAll("details[open]")].map((each) => each.dataset.key));
+  for (const part of page.querySelectorAll("[data-part]")) {
+    const here = document.querySelector(`[data-part="${part.dataset.part}"]`);
+    if (here.innerHTML !== part.innerHTML) here.innerHTML = part.innerHTML;
+  }
+  for (const details of document.querySelectorAll("details[data-key]")) details.open = open.has(details.dataset.key);
+  data = JSON.parse(page.getElementById("data").textContent);
+  fill();
+}
+
+function said(text) {
+  const status = document.getElementById("live");
+  if (status.textContent !== text) status.textContent = text;
+}
+
+async function follow() {
+  const began = performance.now();
+  try {
+    await news();
+    said("Live: follows the campaign.");
+  } catch {
+    said("The server has ended: this is what it last told.");
+  }
+  // A long page takes longer to make: leave the server most of its time.
+  setTimeout(follow, Math.max(2000, 4 * (performance.now() - began)));
+}
+
+fill();
+themed();
+if ("live" in document.body.dataset) follow();

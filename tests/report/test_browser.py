@@ -1,0 +1,167 @@
+"""The report as its reader has it: in a browser, by pointer and by keyboard."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.report.live import Server
+from nas.report.page import write_report
+from tests.report import browser as browsers
+from tests.report.campaigns import synthetic, write
+
+TRIALS = 400
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    started = browsers.start(tmp_path_factory.mktemp("profile"))
+    yield started
+    started.quit()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = write(tmp_path_factory.mktemp("campaign"), synthetic(TRIALS))
+    return write_report(folder).as_uri()
+
+
+@pytest.fixture
+def opened(browser: Any, page: str) -> Any:
+    browser.get(page)
+    return browser
+
+
+def cells(browser: Any, table: str, column: str) -> list[str]:
+    """What the rows that are in the page have in a column."""
+    found: list[str] = browser.execute_script(
+        """
+        const grid = document.querySelector(`[data-table=${arguments[0]}]`);
+        const index = grid.querySelector(`th[data-column=${arguments[1]}]`).cellIndex;
+        return [...grid.querySelectorAll("tbody tr:not(.space)")].map((row) => row.cells[index].textContent);
+        """,  # noqa: E501
+        table,
+        column,
+    )
+    return found
+
+
+def find(browser: Any, selector: str) -> Any:
+    return browser.find_element("css selector", selector)
+
+
+def test_it_asks_for_nothing_and_has_no_errors(opened: Any, page: str) -> None:
+    assert set(browsers.requests(opened)) == {page}
+    assert opened.get_log("browser") == []
+
+
+def test_a_click_on_a_head_sorts_and_another_turns_the_order(opened: Any) -> None:
+    head = find(opened, "[data-table=rows] th[data-column=macs]")
+    for order in ("ascending", "descending"):
+        head.find_element("tag name", "button").click()
+        macs = [int(text.replace(",", "")) for text in cells(opened, "rows", "macs")]
+        assert len(macs) == 5
+        assert macs == sorted(macs, reverse=order == "descending")
+        assert head.get_attribute("aria-sort") == order
+
+
+def test_the_long_table_holds_the_rows_in_view_and_finds_all(opened: Any) -> None:
+    shown = cells(opened, "trials", "trial")
+    assert 0 < len(shown) < TRIALS / 2
+    opened.execute_script(
+        "const s = document.querySelector('[data-table=trials] .scroll'); s.scrollTop = 1e6;"
+    )
+    browsers.wait(opened, lambda: cells(opened, "trials", "trial")[-1] == "final-lenet5-seed2")
+    box = find(opened, "[data-table=trials] input")
+    box.send_keys("evolution-0123 completed")
+    assert cells(opened, "trials", "trial") == ["evolution-0123"]
+    box.clear()
+    box.send_keys("macs<2e5 random search")
+    found = [int(text.replace(",", "")) for text in cells(opened, "trials", "macs")]
+    assert found
+    assert max(found) < 2e5
+    assert set(cells(opened, "trials", "kind")) == {"random"}
+    assert f"of {TRIALS + 15} rows" in find(opened, "[data-table=trials] output").text
+
+
+def test_the_keyboard_reaches_a_row_and_opens_it(opened: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    first, second = cells(opened, "rows", "name")[:2]
+    find(opened, "[data-table=rows] tbody button").send_keys(Keys.ARROW_DOWN)
+    focused = opened.switch_to.active_element
+    assert focused.text == second != first
+    focused.send_keys(Keys.ENTER)
+    assert find(opened, "#row").get_attribute("open") is not None
+    assert find(opened, "#row-title").text == second
+    opened.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert find(opened, "#row").get_attribute("open") is None
+
+
+def test_pointer_and_arrow_keys_ask_the_plot(opened: Any) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    canvas = find(opened, "[data-plot=tradeoff] canvas")
+    opened.execute_script(
+        "arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", canvas
+    )
+    tip, names = find(opened, "#tip"), set(cells(opened, "rows", "name"))
+    told = set()
+    for _ in names:
+        canvas.send_keys(Keys.ARROW_RIGHT)
+        told.add(tip.text.partition(",")[0])
+    assert told == names  # each is reached
+    canvas.send_keys(Keys.ESCAPE)
+    assert not tip.is_displayed()
+    x, y = opened.execute_script(
+        "const p = tradeoff.shown.points.find((p) => p.opens === 'lenet5');"
+        "const box = tradeoff.canvas.getBoundingClientRect();"
+        "return [tradeoff.px(p.x) - box.width / 2, tradeoff.py(p.y) - box.height / 2]"
+    )
+    ActionChains(opened).move_to_element_with_offset(canvas, round(x), round(y)).perform()
+    assert tip.is_displayed()
+    assert tip.text.startswith("lenet5, classic")
+    ActionChains(opened).click().perform()
+    assert find(opened, "#row-title").text == "lenet5"
+
+
+def test_the_theme_is_switched_and_remembered(opened: Any, page: str) -> None:
+    def background() -> str:
+        return str(find(opened, "body").value_of_css_property("background-color"))
+
+    before = background()
+    find(opened, "#theme").click()
+    after = background()
+    assert after != before
+    opened.get(page)
+    assert background() == after
+    find(opened, "#theme").click()
+
+
+def test_the_live_page_takes_news_and_keeps_what_one_has_set(browser: Any, tmp_path: Path) -> None:
+    write(tmp_path, synthetic(20, finals=0))
+    browser.get("about:blank")
+    browsers.requests(browser)
+    with Server(tmp_path, 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            browser.get(server.url)
+            assert "Partial report" in find(browser, "[data-part=partial]").text
+            assert len(cells(browser, "trials", "trial")) == 20
+            find(browser, "[data-table=trials] input").send_keys("random")
+            find(browser, "[data-table=trials] th[data-column=macs] button").click()
+            write(tmp_path, synthetic(40))
+            count = find(browser, "[data-table=trials] output")
+            browsers.wait(browser, lambda: count.text == "23 of 55 rows")
+            macs = [int(text.replace(",", "")) for text in cells(browser, "trials", "macs")]
+            assert macs == sorted(macs)
+            assert len(cells(browser, "rows", "name")) == 5
+            assert "Partial report" not in find(browser, "[data-part=partial]").text
+            assert set(browsers.requests(browser)) == {server.url, f"{server.url}state"}
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,170 @@
+"""What a report tells of records that are whole, half or none."""
+
+import json
+import re
+from html.parser import HTMLParser
+from http.client import HTTPConnection
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from nas import cli
+from nas.errors import InputError
+from nas.report.context import context
+from nas.report.live import Server
+from nas.report.page import write_report
+from tests.report.campaigns import synthetic, write
+
+
+class Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attributes if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def data_of(page: str) -> Any:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+    assert found
+    return json.loads(found[1])
+
+
+def test_a_report_needs_nothing_but_itself(tmp_path: Path) -> None:
+    page = write_report(write(tmp_path, synthetic(10))).read_text()
+    links = Links()
+    links.feed(page)
+    assert links.found
+    assert all(link.startswith(("#", "data:")) for link in links.found)
+    assert not re.search(r"@import|url\(", page)
+
+
+def test_its_data_are_the_records(tmp_path: Path) -> None:
+    records = synthetic(30)
+    data = data_of(write_report(write(tmp_path, records)).read_text())
+    trials = {column["name"]: column["values"] for column in data["trials"]}
+    asks = [record for record in records if record["type"] == "ask"]
+    assert trials["trial"] == [ask["trial"] for ask in asks]
+    assert trials["macs"] == [ask["cost"]["macs"] for ask in asks]
+    best, expected = {"evolution": 0.0, "random": 0.0}, []
+    results = [record for record in records if record["type"] == "result"]
+    for ask, result in zip(asks, results, strict=True):
+        accuracy = result["metrics"].get("validation_accuracy", 0.0)
+        if ask["stage"] == "search" and accuracy > best[ask["search"]]:
+            best[ask["search"]] = accuracy
+            expected.append((ask["search"], ask["number"] + 1, round(accuracy, 6)))
+    drawn = [
+        (search, trial, value)
+        for search, curve in data["incumbents"]["searches"].items()
+        for trial, value in zip(curve["trial"][:-1], curve["value"][:-1], strict=True)
+    ]
+    assert sorted(drawn) == sorted(expected)
+
+
+def test_what_records_say_is_text_and_never_markup(tmp_path: Path) -> None:
+    evil = "</script><script>alert(1)</script>"
+    records = synthetic(6, failed=1.0, finals=0)
+    for record in records:
+        if record["type"] == "result":
+            record["error"] = evil
+    page = write_report(write(tmp_path, records)).read_text()
+    assert evil not in page
+    links = Links()
+    links.feed(page)
+    assert evil in links.text  # the failure is told
+
+
+def test_failed_trials_alone_give_a_partial_report(tmp_path: Path) -> None:
+    shown = context(write(tmp_path, synthetic(8, finals=0, failed=1.0)))
+    assert shown["partial"][0] == "no trial has completed: 8 failed, so there are no results"
+    assert [(f["cause"], f["count"]) for f in shown["failures"]] == [("out of memory", 8)]
+    assert shown["failures"][0]["last"] == "RuntimeError: <b>out of memory</b>"
+    page = write_report(tmp_path).read_text()
+    assert "Partial report" in page
+
+
+def test_a_half_finished_campaign_says_what_is_left(tmp_path: Path) -> None:
+    write(tmp_path, synthetic(8, finals=0)[:-1])
+    budget = {"budget": {"trials": 6}, "final": {"top": 1, "seeds": [0, 1], "classics": ["lenet5"]}}
+    (tmp_path / "resolved.json").write_text(json.dumps({"campaign": budget}))
+    assert context(tmp_path)["partial"] == [
+        "1 trials are under way or were cut off",
+        "evolution: 4 of 6 trials are given out",
+        "random: 4 of 6 trials are given out",
+        "0 of 2 trainings of classics are given out",
+        "no found network is retrained yet: accuracies are what the search saw",
+    ]
+
+
+def test_a_finished_campaign_is_not_partial(tmp_path: Path) -> None:
+    write(tmp_path, synthetic(8))
+    budget = {"budget": {"trials": 4}, "final": {"top": 3, "seeds": [0, 1, 2], "classics": ["l"]}}
+    (tmp_path / "resolved.json").write_text(json.dumps({"campaign": budget}))
+    shown = context(tmp_path)
+    assert shown["partial"] == []
+    assert [leader["kind"] for leader in shown["leaders"]] == ["found", "classic", "random"]
+
+
+def test_the_checklist_says_what_was_recorded_and_no_more(tmp_path: Path) -> None:
+    write(tmp_path, synthetic(8))
+    answers = {
+        item.practice: item.answer
+        for items in context(tmp_path)["checklist"].values()
+        for item in items
+    }
+    assert len(answers) == 16
+    assert answers["Comparison with random search"] == "yes"
+    assert (
+        answers["The code of the NAS method, by its commit"] == "not recorded"
+    )  # there is no resolved.json
+    assert answers["Ablation studies"] == "not recorded"
+    environment = {"git": {"commit": "a" * 40, "modified": True}}
+    (tmp_path / "resolved.json").write_text(json.dumps({"environment": environment}))
+    items = context(tmp_path)["checklist"]["Releasing code"]
+    assert items[0].answer == "no"
+    assert "uncommitted" in items[0].reason
+
+
+def test_no_records_and_an_older_schema_are_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert "no records yet" in capsys.readouterr().err
+    write(tmp_path, synthetic(2, finals=0), schema=1)
+    for arguments in (["report", str(tmp_path)], ["report", "--live", str(tmp_path)]):
+        assert cli.main(arguments) == 2
+        assert "this program reads schema 2, got 1" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_the_server_reads_only_here_and_only_these_two(tmp_path: Path) -> None:
+    folder = write(tmp_path, synthetic(4, finals=0))
+    with Server(folder, 0) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+
+        def asked(path: str, method: str = "GET", host: str = "") -> int:
+            connection = HTTPConnection("127.0.0.1", server.server_port)
+            headers = {"Host": host} if host else {}
+            connection.request(method, path, headers=headers)
+            return connection.getresponse().status
+
+        try:
+            assert server.server_address[0] == "127.0.0.1"
+            assert (asked("/"), asked("/state")) == (200, 200)
+            assert asked("/records.jsonl") == asked("/../etc/passwd") == 404
+            assert asked("/", "POST") == asked("/", "DELETE") == 501
+            assert asked("/", host="evil.example:80") == 403
+            with pytest.raises(InputError, match="--port"):
+                Server(folder, server.server_port)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert {path.name for path in folder.iterdir()} == {"records.jsonl"}
