@@ -99,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, metavar="FOLDER",
                        help="default: results/ARCH-DATA-SEED")  # fmt: skip
     train.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    train.add_argument("--compile", default="never", choices=["never", "auto", "always"],
+                       help="whether by torch.compile; auto: if the training is long")  # fmt: skip
     train.add_argument("--threads", type=_whole(1), help="on the CPU; default: one a core")
     train.set_defaults(command=_train)
 
@@ -174,17 +176,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.set_defaults(command=_show)
 
-    export = commands.add_parser("export", help="write a network as Python, ONNX or another form")
+    export = commands.add_parser("export", help="write a network, or a campaign, in another form")
     _add_architecture(export)
     export.add_argument(
-        "--to", required=True, help="python, onnx, torchscript, torch-export or json"
+        "--to",
+        required=True,
+        metavar="FORM",
+        help="python, onnx, torchscript, torch-export or json; of a campaign's network also card; "
+        "of a campaign, results/NAME, optuna or tensorboard",
     )
     export.add_argument(
         "--weights",
         help="a state dict, .safetensors or torch's, or a reference; default: those of the "
         "reference NAME, or random values",
     )
-    export.add_argument("--out", type=Path, help="the file; default: NAME with the form's ending")
+    export.add_argument(
+        "--out",
+        help="the file (tensorboard: folder; optuna: file or URL); default: NAME with an ending",
+    )
     export.add_argument("--opset", type=_whole(1), help="of ONNX; default: torch's")
     export.add_argument(
         "--dynamic-batch", action="store_true", help="leave the batch open (onnx, torch-export)"
@@ -255,7 +264,7 @@ def _add_architecture(command: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from nas.campaigns.runner import run
+    from nas.campaigns.run import run
     from nas.campaigns.trial import CampaignError
 
     try:
@@ -290,6 +299,7 @@ def _train(arguments: argparse.Namespace) -> int:
         freeze=arguments.freeze,
         protocol=arguments.evaluate,
         device=arguments.device,
+        compile=arguments.compile,
     )
     try:
         row = single.train(job, arguments.out, threads=arguments.threads)
@@ -457,6 +467,24 @@ def _gradients(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from nas.analysis.bridges import BRIDGES
+    from nas.export.formats import FORMATS
+    from nas.registry import unknown
+
+    if arguments.to not in {*FORMATS, *BRIDGES}:
+        raise InputError(f"--to: {unknown('form', arguments.to, [*FORMATS, *BRIDGES])}")
+    if arguments.to in BRIDGES:
+        unfit = ["--" + name.replace("_", "-")
+                 for name in ("input", "classes", "weights", "opset", "dynamic_batch")
+                 if getattr(arguments, name)]  # fmt: skip
+        if unfit:
+            raise InputError(f"{unfit[0]}: is for networks, not for --to {arguments.to}")
+        print(BRIDGES[arguments.to](arguments.name, arguments.out))
+        return 0
+    return _export_network(arguments)
+
+
+def _export_network(arguments: argparse.Namespace) -> int:
     from nas.architecture.network import compile
     from nas.architecture.weights import load_weights
     from nas.campaigns import named
@@ -478,7 +506,7 @@ def _export(arguments: argparse.Namespace) -> int:
             network,
             arguments.to,
             named.short(arguments.name),
-            arguments.out,
+            None if arguments.out is None else Path(arguments.out),
             weights=weights is not None,
             opset=arguments.opset,
             dynamic_batch=arguments.dynamic_batch,

@@ -188,7 +188,15 @@ def test_sample_tells_of_rejected_draws(capsys: pytest.CaptureFixture[str], tmp_
         (["cost", "lenet5", "--input", "1,8,8"], ["node 'conv2'", "does not fit into size 4"]),
         (["cost", "none.json"], ["none.json", "cannot be read"]),
         (["sample", "primitivs"], ["unknown space 'primitivs'", "'primitives'"]),
-        (["table", "no/such"], ["no/such", "no results yet"]),
+        (["table", "no/such"], ["no/such: there is no such folder"]),
+        (["compare", "no/such", "nor/this"], ["no/such: there is no such folder"]),
+        (["cost", "no/such:best"], ["no/such:best: there is no folder no/such"]),
+        (["classics", "--where", "yaer < 2000"], ["unknown column 'yaer' (did you mean 'year'?)"]),
+        (["classics", "--sort", "size"], ["--sort: unknown column 'size'; allowed: name, year"]),
+        (["classics", "--columns", "size"], ["--columns: unknown column 'size'"]),
+        (["classics", "--format", "html"], ["unknown format 'html'", "text, csv, markdown, lat"]),
+        (["classics", "--out", "x.xyz"], ["--out: x.xyz: the ending is none of .txt, .csv"]),
+        (["export", "no/such", "--to", "optuna"], ["no/such: there is no such folder"]),
         (["run", "no/such"], ["no/such/campaign.yaml", "cannot be read"]),
     ],
 )
@@ -271,6 +279,15 @@ def test_the_committed_table_of_classics_is_the_one_made_now(
     committed = Path(__file__).parents[1] / "results" / "classics.csv"
     _, out, _ = run(capsys, "classics", "--format", "csv")
     assert committed.read_text() == out
+
+
+def test_rows_columns_and_order_of_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(
+        capsys, "classics", "--where", 'year < 2015 and "alexnet" in name',
+        "--sort", "params:desc", "--columns", "name,params", "--format", "csv",
+    )  # fmt: skip
+    assert code == 0
+    assert out.splitlines() == ["name,params", "alexnet,61100840", "alexnet_2012,60965224"]
 
 
 def test_cost_by_node(capsys: pytest.CaptureFixture[str]) -> None:

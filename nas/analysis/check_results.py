@@ -56,7 +56,7 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
             text = f"{trial}: epochs_before: {json.dumps(before)}, expected at most its epochs"
             yield Fault(line, text)
         if is_number(after) and result.get("epochs", 0) > after:
-            text = f"{trial}: epochs: {result['epochs']} charged, expected at most {after}"
+            text = f"{trial}: epochs: {result['epochs']}, expected at most {after}, what it has had"
             yield Fault(line, text)
         yield from _latency(line, ask, metrics, part_of(question, "constraints"))
         if "fvcore" in metrics:

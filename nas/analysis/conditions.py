@@ -8,6 +8,7 @@ from itertools import count, product
 from string import ascii_uppercase
 from typing import Any
 
+from nas.campaigns.fidelity import FULL
 from nas.campaigns.question import flat
 
 Conditions = dict[str, Any]
@@ -21,18 +22,25 @@ def conditions(question: Mapping[str, Any], stage: str, recipe: str, fidelity: i
     """What must be alike for two results to be ranked together.
 
     That is the data, their split and the recipe (or the table that was looked up), and the stage:
-    a search's best score was selected for, and may rest on fewer epochs.
+    a search's best score was selected for, and may rest on a lower fidelity or on its parent's
+    weights.
 
     Args:
         question: the campaign's recorded one.
         stage: of the trial, as the following: see :data:`nas.analysis.trials.COLUMNS`.
         recipe: "" for the campaign's own.
-        fidelity: 0 for all epochs.
+        fidelity: 0 where the searcher asked for none.
     """
     found = flat({key: question[key] for key in ("data", "recipe", "evaluator") if key in question})
     if recipe:
         found |= flat({"recipe": json.loads(recipe)})
-    return found | {"stage": stage} | ({"fidelity": fidelity} if fidelity else {})
+    found["stage"] = stage
+    axis = question.get("fidelity", "epochs")
+    if fidelity not in (0, FULL if axis != "epochs" else found.get("recipe.epochs")):
+        found[f"fidelity.{axis}"] = fidelity
+    if stage == "search" and question.get("inherit_weights"):
+        found["inherit_weights"] = True
+    return found
 
 
 class Groups:

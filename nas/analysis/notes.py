@@ -16,7 +16,7 @@ def notes(records: list[Record], history: History) -> Iterator[str]:
     failed = []
     for trial, result in history.results.items():
         ask = history.asks[trial]
-        if result["status"] != "completed":
+        if result["status"] == "failed":
             failed.append(ask)
         elif ask["stage"] == "final":
             groups.setdefault(ask["label"], []).append((ask, result))
@@ -46,8 +46,11 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Record]) -> Ite
     lost = {ask["label"] for ask in failed if ask["stage"] == "final"} - groups.keys() - left
     if lost:
         yield f"no row, because every retraining failed: {', '.join(sorted(lost))}"
-    yield f"{len(history.results)} trials, {len(failed)} failed" + (
-        f", {len(unfinished)} unfinished: the campaign is not over" if unfinished else ""
+    stopped = sum(result["status"] == "stopped" for result in history.results.values())
+    yield (
+        f"{len(history.results)} trials, {len(failed)} failed"
+        + (f", {stopped} stopped early" if stopped else "")
+        + (f", {len(unfinished)} unfinished: the campaign is not over" if unfinished else "")
     )
     if not groups:
         yield "nothing is retrained yet: accuracies are what the search saw, each of one training"

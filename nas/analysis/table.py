@@ -128,6 +128,8 @@ def _labels(folders: Sequence[Path]) -> list[str]:
     """Names that tell the folders apart: their last parts, or all of the path; one needs none."""
     if len(folders) == 1:
         return [""]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InputError(f"a campaign is given twice: {', '.join(map(str, folders))}")
     names = [folder.resolve().name for folder in folders]
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 

@@ -24,10 +24,12 @@ COLUMNS = {
     "label": ("str", "final stage: what the seeds of one architecture share, the trial that found "
                      "it or the classic's name; search stage: the trial"),
     "seed": ("UInt64", "of its training"),
-    "fidelity": ("Int64", "epochs that the searcher asked for; empty: all of the recipe"),
+    "fidelity": ("Int64", "that the searcher asked for: epochs, or what else the campaign counts; "
+                          "empty: the full one"),
     "status": ("str", "completed, stopped (early), failed, unfinished (asked, no result yet) or "
                       "duplicate (its result is that of duplicate_of; it spent no budget)"),
-    "cause": ("str", "of a failure: error, out_of_memory, diverged, time_limit or worker_died"),
+    "cause": ("str", "of a failure: error, out_of_memory, diverged, time_limit, worker_died or "
+                     "infeasible"),
     "error": ("str", "of a failure: the last traceback"),
     "attempts": ("Int64", "how often it was begun, once more for each worker that died"),
     "fingerprint": ("str", "of the architecture: equal for isomorphic ones"),

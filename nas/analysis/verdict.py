@@ -190,4 +190,4 @@ def budgets(folder: Path) -> Iterator[str]:
     unit = "epochs" if (spent["epochs"] > 0).all() else "trials"
     equal = spent[unit].nunique() == 1
     shares = ", ".join(f"{search} {count:,}" for search, count in spent[unit].items())
-    yield f"budgets are {'equal' * equal or 'unlike'}: {shares} {unit}"
+    yield f"the searches have spent {'equally' if equal else 'unequally'}: {shares} {unit}"

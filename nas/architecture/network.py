@@ -52,6 +52,11 @@ def compile(architecture: Architecture) -> Network:
     return Network(architecture)
 
 
+def in_training(network: Network) -> fx.GraphModule:
+    """The training graph over a network's modules, whatever its mode: the code stays the same."""
+    return fx.GraphModule(network, _emit(network.architecture), "Network")
+
+
 def _rebuild(architecture: Architecture, weights: dict[str, Tensor], training: bool) -> Network:
     with torch.device("meta"):  # draws nothing from the global generator
         network = Network(architecture)

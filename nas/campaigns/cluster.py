@@ -22,6 +22,7 @@ os.environ.update(  # before ray is imported, which reads some of them then
 )
 
 import ray
+from ray.exceptions import AuthenticationError
 
 from nas.errors import InputError
 
@@ -59,7 +60,7 @@ def join(address: str, evaluator: str) -> None:
     code = {_code("nas"), _code(evaluator.partition(":")[0].partition(".")[0])}
     try:
         ray.init(address=address, runtime_env={"py_modules": sorted(code)}, **_QUIET)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
         raise InputError(
             f"engine.address: no Ray cluster answers at {address!r}; allowed: auto or host:port of "
             f"a running one that this machine is part of ({str(error).strip().splitlines()[0]})"

@@ -36,6 +36,7 @@ from nas.spaces.hyperparameters import joint
 from nas.spaces.python_space import definition, is_python
 from nas.spaces.search_space import Option, SearchSpace, fault
 from nas.training import data, datasets, recipe
+from nas.training.compilation import Compile
 
 FILE_NAME = "campaign.yaml"
 
@@ -82,6 +83,8 @@ class EngineConfig(Config):
     gpus_per_trial: Annotated[
         float | None, _auto_or(float, "a number, at least 0", lambda n: n >= 0)
     ] = None
+    cuda_graphs: bool = False
+    """Whether trials on a GPU replay CUDA graphs; not measured yet."""
     address: Annotated[str | None, AfterValidator(_address)] = None
     """``auto`` or ``host:port`` of a running Ray cluster; None, or ``local``: one is started."""
     minutes_per_trial: Annotated[float, Field(gt=0)] | None = None
@@ -123,8 +126,9 @@ Seeds = Annotated[
 class Final(Config):
     """What is retrained from scratch and measured on the test images, at the end.
 
-    ``top`` architectures of the search and ``top_random`` of the random baseline, by validation,
-    and the ``classics``; each with each of ``seeds``.
+    ``top`` architectures of the search and ``top_random`` of the random baseline, by objectives,
+    and the ``classics``; each with each of ``seeds``. ``compile``: whether by torch.compile, as
+    search never is.
     """
 
     top: Annotated[int, Field(ge=0)] = 5
@@ -133,6 +137,7 @@ class Final(Config):
     weights: bool = True
     """Whether the weights of the networks are kept, in the folder's ``weights``."""
     classics: tuple[Named, ...] = ()
+    compile: Compile = "never"
 
 
 def _mapping(given: Any) -> Any:
@@ -256,8 +261,11 @@ def load_campaign(folder: Path) -> Campaign:
         with _at(path, "data"):
             input_shape, classes, checksum = _geometry(images)
 
-    def shaped(shape: tuple[int, ...]) -> tuple[SearchSpace, dict[str, Any]]:
-        made, described = read_space(config.space, path, shape, classes)
+    def variant(
+        shape: tuple[int, ...], changes: Mapping[str, int]
+    ) -> tuple[SearchSpace, dict[str, Any]]:
+        entry = config.space.model_copy(update=changes)
+        made, described = read_space(entry, path, shape, classes)
         with _at(path, "constraints"):
             made = constrained(made, config.constraints.before_training, folder)
         if training is None or not (config.hyperparameters or is_python(config.space.name)):
@@ -265,9 +273,11 @@ def load_campaign(folder: Path) -> Campaign:
         check = hyperparameters.check(training, config.hyperparameters, path)
         return joint(made, config.hyperparameters, check), described
 
-    found, described = shaped(input_shape)
+    found, described = variant(input_shape, {})
     with _at(path):
-        fidelities = Fidelities(config.fidelity, input_shape, lambda shape: shaped(shape)[0])
+        fidelities = Fidelities(
+            config.fidelity, input_shape, described.get("channels"), lambda *how: variant(*how)[0]
+        )
     contestants: dict[str, Contestant] = {}
     for position, entry in enumerate(config.final.classics):
         where = f"final.classics.{position}"
@@ -300,7 +310,7 @@ def load_campaign(folder: Path) -> Campaign:
     with _at(path):
         if config.early_stopping is not None:
             early_stopping.check(config.objectives, own)
-        fidelities.check(own, training)
+        fidelities.check(own, training, config.measures_latency)
         if config.inherit_weights:
             inheritance.check(own, config.duplicates, training is not None)
     return campaign

@@ -1,4 +1,4 @@
-"""What a multi-fidelity search saves on: epochs, images, or their resolution."""
+"""What a multi-fidelity search saves on: epochs, images, their resolution, or channels."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from nas.spaces.search_space import SearchSpace
 from nas.training.data import DataConfig
 from nas.training.recipe import Recipe
 
-Axis = Literal["epochs", "train_fraction", "resolution"]
+Axis = Literal["epochs", "train_fraction", "resolution", "width"]
 """What the fidelity of a trial counts.
 
 - ``epochs``: those trained in all; a trial that is promoted goes on from its checkpoint.
 - ``train_fraction``: percent of the training images of every class (as Klein et al. 2017,
   arXiv:1605.07079). The images of a lower fidelity are among those of a higher.
-- ``resolution``: percent of the side of an image. The genotype is built for the smaller image;
-  what is recorded of it, and constrained, is the architecture for the full one.
+- ``resolution``: percent of the side of an image, for which the genotype is built.
+- ``width``: percent of the space's option ``channels``.
 
-Of the last two every trial is a whole training of its own, of all the recipe's epochs.
+Of the last three every trial is a whole training of its own, of all the recipe's epochs. What is
+recorded of it, and constrained, is the full architecture.
 """
 
 FULL = 100
@@ -39,20 +40,31 @@ class Fidelities:
     Args:
         axis: what fidelity is.
         input_shape: of the full images.
-        shaped: the campaign's space for images of another shape.
+        channels: the option of the space that says how wide its networks are, if it has it.
+        variant: the campaign's space for images of another shape, with changed options.
     """
 
     def __init__(
-        self, axis: Axis, input_shape: Shape, shaped: Callable[[Shape], SearchSpace]
+        self,
+        axis: Axis,
+        input_shape: Shape,
+        channels: object,
+        variant: Callable[[Shape, Mapping[str, int]], SearchSpace],
     ) -> None:
         self.axis = axis
         self._shape = input_shape
-        self._shaped = shaped
+        self._channels = channels if isinstance(channels, int) else 0
+        self._variant = variant
         self._spaces: dict[int, SearchSpace] = {}
         if axis == "resolution" and (len(input_shape) != 3 or len(set(input_shape[1:])) != 1):
             raise InputError(
                 f"fidelity: resolution needs square images, the data set's are {input_shape} "
                 "(channels, height, width); set data.resolution"
+            )
+        if axis == "width" and not self._channels:
+            raise InputError(
+                "fidelity: width is of a space's option channels, which pairwise, edge and "
+                "hierarchical cells have; a space in Python has it where space.channels is set"
             )
 
     @property
@@ -64,12 +76,13 @@ class Fidelities:
         """The fidelity of a full training."""
         return recipe.epochs if self.axis == "epochs" else FULL
 
-    def check(self, searcher: Searcher, recipe: Recipe | None) -> None:
+    def check(self, searcher: Searcher, recipe: Recipe | None, measures_latency: bool) -> None:
         """:class:`InputError` unless trainings can be as short, or small, as the searcher asks.
 
         Args:
             searcher: of the campaign.
             recipe: of a full training; None where nothing is trained.
+            measures_latency: whether trials do, of what they train.
         """
         if recipe is None:
             if self.axis != "epochs":
@@ -88,14 +101,19 @@ class Fidelities:
             raise InputError(
                 f"searcher.max_fidelity: must be at most {full}, {self.most(recipe)}, got {most}"
             )
-        if self.axis == "resolution":
+        if self.axis in ("resolution", "width"):
+            if measures_latency:
+                raise InputError(
+                    f"fidelity: {self.axis} changes the network whose latency_ms is measured; "
+                    "allowed with it: epochs, train_fraction"
+                )
             drawn = searcher.space.sample(np.random.default_rng(0))
             try:
                 self.space(least).decode(drawn)
             except InputError as error:
                 raise InputError(
-                    f"searcher.min_fidelity: at {least} percent an image has a side of "
-                    f"{self.side(least)}, too small for the space: {error}"
+                    f"searcher.min_fidelity: {least} percent of the {self.axis} is too little for "
+                    f"the space: {error}"
                 ) from None
 
     def request(
@@ -103,7 +121,7 @@ class Fidelities:
     ) -> dict[str, Any]:
         """The fields of a request that a fidelity changes (None: the full one).
 
-        Raises :class:`InputError` where there is no such architecture for so small an image.
+        Raises :class:`InputError` where there is no such architecture.
         """
         if fidelity is None:
             return {}
@@ -111,21 +129,27 @@ class Fidelities:
             return {"epochs": fidelity}
         if self.axis == "train_fraction":
             return {"train_percent": fidelity}
-        side = self.side(fidelity)
-        smaller = data.model_copy(update={"resolution": side})
-        architecture = self.space(fidelity).decode(dict(genotype))
-        return {"architecture": architecture.to_json(), "data": smaller.model_dump(mode="json")}
-
-    def side(self, percent: int) -> int:
-        """Of an image at so many percent of the full resolution, in pixels, rounded up."""
-        return -(-self._shape[1] * percent // FULL)
+        space = self.space(fidelity)
+        built = {"architecture": space.decode(dict(genotype)).to_json()}
+        if self.axis == "width":
+            return built
+        smaller = data.model_copy(update={"resolution": _part(self._shape[1], fidelity)})
+        return {**built, "data": smaller.model_dump(mode="json")}
 
     def space(self, percent: int) -> SearchSpace:
-        """The space for images of so many percent; without limits, which are the full one's."""
-        side = self.side(percent)
-        if side not in self._spaces:
-            found = self._shaped((self._shape[0], side, side))
-            self._spaces[side] = (
-                found.unconstrained if isinstance(found, ConstrainedSpace) else found
-            )
-        return self._spaces[side]
+        """The space at so many percent; without limits, which are the full one's."""
+        if percent not in self._spaces:
+            if self.axis == "width":
+                found = self._variant(self._shape, {"channels": _part(self._channels, percent)})
+            else:
+                side = _part(self._shape[1], percent)
+                found = self._variant((self._shape[0], side, side), {})
+            if isinstance(found, ConstrainedSpace):
+                found = found.unconstrained
+            self._spaces[percent] = found
+        return self._spaces[percent]
+
+
+def _part(whole: int, percent: int) -> int:
+    """So many percent, rounded up."""
+    return -(-whole * percent // FULL)

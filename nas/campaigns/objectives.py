@@ -106,8 +106,9 @@ def best_first(values: Sequence[tuple[float, ...]]) -> Iterator[int]:
     """The positions of trials, the best first; of equals, the first.
 
     One objective: by its value. Several: front by front, and within a front the less crowded
-    first (Deb et al. 2002, section III-B), so that few of them span it, from its ends. The first
-    of equals stands for all in its front; the others follow that front, as one of their own.
+    first (Deb et al. 2002, section III-B), so that few of them span it: its ends, that of the first
+    objective foremost. The first of equals stands for all in its front; the others follow that
+    front, as one of their own.
 
     Args:
         values: of each trial, all to be minimised.
@@ -121,7 +122,8 @@ def best_first(values: Sequence[tuple[float, ...]]) -> Iterator[int]:
         front = left[pareto_front(table[left])]
         _, first = np.unique(table[front], axis=0, return_index=True)
         front = front[np.sort(first)]
-        yield from front[np.argsort(-crowding_distance(table[front]), kind="stable")].tolist()
+        order = np.lexsort((table[front, 0], -crowding_distance(table[front])))
+        yield from front[order].tolist()
         left = np.setdiff1d(left, front, assume_unique=True)
 
 

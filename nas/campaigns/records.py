@@ -146,7 +146,7 @@ def read_records(folder: Path) -> list[Record]:
     Raises :class:`InputError` naming file and line where the log is corrupt.
     """
     path = folder / "records.jsonl"
-    return _parse(path)[0] if path.exists() else []
+    return list(_records(path)) if path.exists() else []
 
 
 class RecordLog:
@@ -156,15 +156,12 @@ class RecordLog:
         folder: of the campaign.
 
     Attributes:
-        records: all records, those of earlier runs first.
         torn: how many bytes of a torn last line were moved to ``records.torn``.
 
-    Use it as a context manager. Raises :class:`InputError` where another run holds the lock or
-    the log is corrupt.
+    Use it as a context manager. Raises :class:`InputError` where another run holds the lock.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.records: list[Record] = []
         self.torn = 0
         self._path = folder / "records.jsonl"
         self._lock = FileLock(folder / "records.lock", timeout=0)
@@ -206,19 +203,29 @@ class RecordLog:
                 f"{self._path}: cannot be written: {error.strerror or error}; "
                 "what is recorded is safe: mend that and run the campaign again"
             ) from error
-        self.records.append(record)
         return record
 
+    def earlier(self) -> Iterator[Record]:
+        """The records of earlier runs, in their order, one at a time.
+
+        Raises :class:`InputError` naming file and line where the log is corrupt.
+        """
+        return _records(self._path)
+
     def _repair(self) -> None:
-        self.records, end = _parse(self._path)
-        content = self._path.read_bytes()
-        if torn := content[end:]:
+        start, last, end = 0, b"", 0
+        for start, last in _split(self._path):
+            end = start + len(last)
+        if last and _is_torn(last):
+            with open(self._path, "rb") as file:
+                file.seek(start)
+                torn = file.read()
             with open(self._path.with_suffix(".torn"), "ab") as aside:
                 aside.write(torn.rstrip(b"\n") + b"\n")
                 os.fsync(aside.fileno())
-            self._file.truncate(end)
+            self._file.truncate(start)
             self.torn = len(torn)
-        elif content and not content.endswith(b"\n"):
+        elif last and end == self._path.stat().st_size:
             self._file.write(b"\n")
         os.fsync(self._file.fileno())
 
@@ -243,33 +250,55 @@ class Line(NamedTuple):
 
 def read_lines(path: Path) -> Iterator[Line]:
     """Every line of a log, each checked by itself."""
-    lines = path.read_bytes().split(b"\n")
-    while lines and not lines[-1]:
-        lines.pop()
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}:{number}"
-        record, fault, torn = None, "", False
+    corrupt: Line | None = None  # torn, if no other follows
+    for number, (_, line) in enumerate(_split(path), start=1):
+        if corrupt is not None:
+            yield corrupt
+            corrupt = None
+        where, size = f"{path}:{number}", len(line) + 1
         try:
             record = _checked(json.loads(line), where, first=number == 1)
         except InputError as error:
-            fault = str(error)
+            yield Line(number, size, None, str(error), torn=False)
         except ValueError as error:  # not JSON, or not UTF-8
-            fault, torn = f"{where}: is corrupt: {error}", number == len(lines)
-        yield Line(number, len(line) + 1, record, fault, torn)
+            corrupt = Line(number, size, None, f"{where}: is corrupt: {error}", torn=False)
+        else:
+            yield Line(number, size, record, "", torn=False)
+    if corrupt is not None:
+        yield corrupt._replace(torn=True)
 
 
-def _parse(path: Path) -> tuple[list[Record], int]:
-    """The records, and where the torn last line begins (the file's end, if there is none)."""
-    records: list[Record] = []
-    end = 0
+def _split(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Where each line begins, and the line; empty ones at the end are left out."""
+    empty: list[tuple[int, bytes]] = []
+    start = 0
+    with open(path, "rb") as file:
+        for line in file:
+            here = start, line.rstrip(b"\n")
+            start += len(line)
+            if here[1]:
+                yield from empty
+                yield here
+                empty.clear()
+            else:
+                empty.append(here)
+
+
+def _is_torn(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return True
+    return False
+
+
+def _records(path: Path) -> Iterator[Record]:
+    """The records, a torn last line left out."""
     for line in read_lines(path):
-        if line.torn:
-            return records, end
-        if line.record is None:
+        if line.record is not None:
+            yield line.record
+        elif not line.torn:
             raise InputError(line.fault)
-        records.append(line.record)
-        end += line.size
-    return records, path.stat().st_size
 
 
 def _checked(record: Any, where: str, first: bool) -> Record:

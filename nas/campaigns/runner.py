@@ -1,49 +1,34 @@
-"""Runs a campaign: its searches, then the final stage, from wherever its records leave off."""
+"""A campaign under way: its searches, then the final stage, from where its records leave off."""
 
-import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from nas.architecture.graph import Architecture
 from nas.campaigns import inheritance, stages
 from nas.campaigns.budget import epochs_trained
 from nas.campaigns.checkpoints import Checkpoints, write_weights
-from nas.campaigns.config import Campaign, load_campaign
+from nas.campaigns.config import Campaign
 from nas.campaigns.early_stopping import reached
-from nas.campaigns.hyperparameters import own_recipe
 from nas.campaigns.objectives import missing
 from nas.campaigns.progress import Progress, Status
-from nas.campaigns.provenance import environment, gpus
+from nas.campaigns.provenance import gpus
 from nas.campaigns.question import check_same, question
 from nas.campaigns.records import SCHEMA, History, Record, RecordLog
-from nas.campaigns.serial import SerialEngine
-from nas.campaigns.simulated import SimulatedCluster, timed
+from nas.campaigns.requests import Requests
 from nas.campaigns.trial import (
     CampaignError,
     Cause,
-    Engine,
     Json,
     Outcome,
-    Shared,
     Trial,
     Update,
     failure,
 )
-from nas.classics import CLASSICS, classic
+from nas.classics import CLASSICS
 from nas.errors import InputError
-from nas.spaces.constraints import rejections
-from nas.training.data import DataConfig, held_out, search_data
-from nas.training.recipe import Recipe
-
-EVALUATOR = "nas.evaluators.training:evaluate"
 
 PATIENCE = 5
 """A run in which nothing works is stopped when so many trials have failed in one way."""
@@ -60,102 +45,6 @@ class Summary:
     failed: int
     best: float | None
     best_trial: str | None
-
-
-def run(
-    folder: Path | str,
-    *,
-    evaluator: str = EVALUATOR,
-    engine: Engine | None = None,
-    console: Console | None = None,
-) -> Summary:
-    """Runs the campaign in ``folder`` to its end; goes on where an earlier run has stopped.
-
-    Args:
-        folder: holds ``campaign.yaml``; :mod:`nas.campaigns.records` says what is written.
-        evaluator: ``"module:attribute"`` of a function from a trial to its metrics, both plain
-            JSON; the trial has the fields of :class:`nas.evaluators.training.Request`.
-        engine: carries the trials out; by default as ``campaign.yaml`` says.
-        console: where progress is shown; by default the standard output.
-
-    Raises:
-        InputError: the campaign is not valid, its records are corrupt, or they answer another
-            question than ``campaign.yaml`` now asks.
-        CampaignError: it cannot go on; the message says why.
-        KeyboardInterrupt: it was stopped; how to go on has been printed.
-    """
-    campaign = load_campaign(Path(folder))
-    engine = engine or _engine(campaign, evaluator)
-    clock = (lambda: engine.clock) if isinstance(engine, SimulatedCluster) else time.monotonic
-    with RecordLog(campaign.folder) as log:
-        runner = Runner(campaign, log, clock)
-        _write_resolved(campaign, evaluator)
-        with Progress(campaign.folder, runner.status, console) as progress:
-            runner.progress = progress
-            if log.torn:
-                progress.line(
-                    f"warning: records.jsonl ended in a torn line, as after a crash: its {log.torn}"
-                    " bytes were moved to records.torn"
-                )
-            status, engine_name = runner.status, campaign.config.engine.name
-            if campaign.tabular is not None and engine_name == "ray":
-                engine_name = "serial"
-            total = "" if status.total is None else f" of {status.total}"
-            limits = ", ".join(f"{k} {v:g}" for k, v in campaign.config.budget.limits.items())
-            progress.line(
-                f"going on after {status.done}{total} trials, engine {engine_name}"
-                if status.done
-                else f"each search up to {limits}; engine {engine_name}"
-            )
-            try:
-                engine.run(runner)
-            except KeyboardInterrupt:
-                progress.line(f"stopped; go on with: nas run {folder}")
-                raise
-            progress.summary()
-            runner.checkpoints.clear()
-            for note in runner.notes:
-                progress.line(note)
-            if rejected := rejections(campaign.space.rejected):
-                progress.line(rejected)
-        runner.check_complete()
-        return runner.summary
-
-
-def _engine(campaign: Campaign, evaluator: str) -> Engine:
-    config = campaign.config.engine
-    if campaign.tabular is not None:
-        if config.name == "simulated":
-            return SimulatedCluster(timed(campaign.tabular), config.concurrency or 1)
-        return SerialEngine(campaign.tabular)
-    if config.name == "serial":
-        return SerialEngine(evaluator, config.time_limit)
-    from nas.campaigns.tune import TuneEngine
-
-    return TuneEngine(
-        evaluator,
-        concurrency=config.concurrency,
-        cpus=config.cpus_per_trial,
-        gpus=config.gpus_per_trial,
-        address=config.address,
-        time_limit=config.time_limit,
-        name=blake2b(str(campaign.folder.resolve()).encode(), digest_size=5).hexdigest(),
-    )
-
-
-def _write_resolved(campaign: Campaign, evaluator: str) -> None:
-    resolved = {
-        "question": question(campaign),
-        "campaign": campaign.config.model_dump(mode="json"),
-        "recipe_fingerprint": campaign.recipe.fingerprint if campaign.recipe else None,
-        "data_checksum": campaign.data_checksum,
-        "input_shape": campaign.input_shape,
-        "classes": campaign.classes,
-        "evaluator": evaluator if campaign.tabular is None else campaign.config.evaluator.name,
-        "environment": environment(),
-    }
-    path = campaign.folder / "resolved.json"
-    path.write_text(json.dumps(resolved, indent=2) + "\n", encoding="utf-8")
 
 
 class Runner:
@@ -178,6 +67,7 @@ class Runner:
         self._campaign = campaign
         self._log = log
         self._history = History(campaign.folder)
+        self._requests = Requests(campaign)
         self.checkpoints = Checkpoints(campaign.folder)
         self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
         self._running: set[str] = set()
@@ -186,8 +76,10 @@ class Runner:
         self._on_gpu = bool(gpus())  # whether the last trial that told was
         self._failed_first: Counter[str] | None = Counter()
         self.status = Status(None, objectives=campaign.config.objectives)
-        if log.records:
-            self._replay()
+        earlier = log.earlier()
+        first = next(earlier, None)
+        if first is not None:
+            self._replay(first, earlier)
         else:
             log.append(
                 "campaign",
@@ -206,8 +98,8 @@ class Runner:
             self._running.add(ask["trial"])
             self.status.running = len(self._running)
             try:
-                payload = self._payload(ask)
-            except InputError as error:  # there is no such network for so low a resolution
+                payload = self._requests.payload(ask, self._continued(ask))
+            except InputError as error:  # there is no such network at so low a fidelity
                 self.done(ask["trial"], failure(str(error)))
                 continue
             own, checkpoint = self.checkpoints.find(ask["trial"]), self._checkpoint(ask)
@@ -216,25 +108,29 @@ class Runner:
                 if checkpoint is None and self.progress is not None:
                     gone = f"the weights of {stages.parent(ask)} are gone"
                     self.progress.line(f"{ask['trial']}: {gone}; it starts from new ones")
-            shared = self._shared(payload)
-            return Trial(ask["trial"], payload, checkpoint, self._keeps(ask), shared)
+            shared = self._requests.shared(payload)
+            return Trial(ask["trial"], payload, checkpoint, self._requests.keeps(ask), shared)
         return None
 
     def update(self, trial: str, update: Update) -> bool:
         """Keeps the state of a trial under way, so that it need not start anew after a crash.
 
-        Returns whether early stopping ends it: never at its last epoch, nor in the final stage.
+        Returns whether early stopping ends it: never at its last epoch, nor in the final stage,
+        nor where it goes on from a checkpoint, whose curve is not known here.
         """
         self._epoch[trial] = update.metrics.get("epoch", 0)
         if update.checkpoint is not None:
             self.checkpoints.write(trial, update.checkpoint)
         ask = self._history.asks[trial]
-        recipe = self._recipe(ask)
+        recipe = self._requests.recipe(ask)
         if self._campaign.config.early_stopping is None or ask["stage"] == "final" or not recipe:
             return False
         curve = self._curves.setdefault(trial, [])
+        if update.metrics.get("epoch") == 1:
+            curve.clear()  # of an attempt whose worker died
         curve.append(update.metrics)
-        return len(curve) < recipe.epochs and self._searches[ask["search"]].stops(curve)
+        whole = [point.get("epoch") for point in curve] == list(range(1, len(curve) + 1))
+        return whole and len(curve) < recipe.epochs and self._searches[ask["search"]].stops(curve)
 
     def done(self, trial: str, outcome: Outcome) -> None:
         """Records the outcome, and when it is on the disk, tells the searcher.
@@ -300,8 +196,7 @@ class Runner:
         ends = [search.note for search in self._searches.values()]
         return [*([counted] if duplicates else []), *filter(None, ends)]
 
-    def _replay(self) -> None:
-        first, *rest = self._log.records
+    def _replay(self, first: Record, rest: Iterator[Record]) -> None:
         check_same(self._campaign, first["question"])
         for record in rest:
             if record["type"] == "result":
@@ -329,7 +224,7 @@ class Runner:
         """The code that builds architectures is part of the question, too."""
         if len(self._history.asks) > _SPOT_CHECKS:
             return
-        if self._architecture(ask).fingerprint != ask["fingerprint"]:
+        if self._requests.architecture(ask).fingerprint != ask["fingerprint"]:
             raise InputError(
                 f"{self._campaign.folder}: records.jsonl: what {ask['trial']} was asked as now "
                 "builds another architecture: the program has changed since. Go on with the "
@@ -356,13 +251,13 @@ class Runner:
         return next((self._ask(each) for each in fields if each["trial"] not in asks), None)
 
     def _ask(self, fields: Mapping[str, Any]) -> Record:
-        architecture = self._architecture(fields)
+        architecture = self._requests.architecture(fields)
         recorded = {
             **fields,
             "fingerprint": architecture.fingerprint,
             "cost": architecture.cost._asdict(),
         }
-        recipe = self._recipe(fields)
+        recipe = self._requests.recipe(fields)
         if recipe is not None and recipe.initialization == "reference":
             # Recorded, so that a later catalogue does not change what this trial was.
             own = CLASSICS[fields["classic"]].initialization if "classic" in fields else "default"
@@ -374,43 +269,6 @@ class Runner:
         ask = self._log.append("ask", **recorded)
         self._history.add(ask)
         return ask
-
-    def _payload(self, ask: Record) -> Json:
-        """What the evaluator is called with."""
-        test, recipe = ask["stage"] == "final", self._recipe(ask)
-        if recipe is None or self._campaign.data is None:
-            what = {"genotype": ask["genotype"]} if "genotype" in ask else {}
-            return {
-                **what,
-                "fingerprint": ask["fingerprint"],
-                "epochs": ask.get("fidelity"),
-                "since": self._continued(ask),
-                "test": test,
-            }
-        if "initialization" in ask:
-            recipe = recipe.with_reference(ask["initialization"])
-        engine = self._campaign.config.engine
-        return {
-            "architecture": self._architecture(ask).to_json(),
-            "data": self._campaign.data.model_dump(mode="json"),
-            "recipe": recipe.model_dump(mode="json"),
-            "seed": ask["seed"],
-            "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
-            "threads": engine.cpus_per_trial,
-            "test": test,
-            "epochs": None,
-            **self._campaign.fidelities.request(
-                ask.get("fidelity"), ask.get("genotype", {}), self._campaign.data
-            ),
-            "latency": self._latency(ask),
-        }
-
-    def _latency(self, ask: Record) -> Json | None:
-        """Whether latency is measured, and the limit: the final stage retrains whatever it is."""
-        config = self._campaign.config
-        if not config.measures_latency:
-            return None
-        return {"limit": None if ask["stage"] == "final" else config.constraints.measured_latency}
 
     def _checkpoint(self, ask: Record) -> Path | None:
         """Where a trial goes on from: its own state, after a crash, or the trial it continues.
@@ -425,38 +283,11 @@ class Runner:
             found = self.checkpoints.find(stages.parent(ask))
         return found
 
-    def _shared(self, payload: Json) -> dict[str, Shared]:
-        """What the trial is given of the data set: in a search, no image of the test part."""
-        if self._campaign.data is None:
-            return {}
-        config = DataConfig.model_validate(payload["data"])  # of the trial's own resolution
-        loaders: dict[str, Callable[[DataConfig], Any]] = {"search_data": search_data}
-        if payload["test"]:
-            loaders["test_data"] = held_out
-        described = config.model_dump_json()
-        return {
-            name: Shared(f"{name} {described}", partial(load, config))
-            for name, load in loaders.items()
-        }
-
     def _parents(self) -> set[str]:
         """The trials whose weights may still be asked for."""
         waiting = [*(self._history.asks[trial] for trial in self._running), *self._again]
         children = {stages.parent(ask) for ask in waiting if "inherits" in ask}
         return children.union(*(search.parents for search in self._searches.values()))
-
-    def _keeps(self, ask: Record) -> bool:
-        """Whether what it has in the end is wanted: its weights, or its state to go on from."""
-        config, recipe = self._campaign.config, self._campaign.recipe
-        if recipe is None:
-            return False
-        if ask["stage"] == "final":
-            return config.final.weights
-        if config.inherit_weights:
-            return bool(ask["search"] == config.searcher.name)
-        if not self._campaign.fidelities.continued:
-            return False
-        return bool(ask.get("fidelity", recipe.epochs) < recipe.epochs)
 
     def _tried_again(self, ask: Record, outcome: Outcome) -> bool:
         """Whether a trial that was lost with its worker is put in line once more."""
@@ -487,17 +318,6 @@ class Runner:
         epochs: int = self._history.asks[before]["fidelity"]
         return epochs
 
-    def _recipe(self, ask: Mapping[str, Any]) -> Recipe | None:
-        """What the trial is trained by; None where nothing is trained."""
-        recipe = self._campaign.recipe
-        return None if recipe is None else own_recipe(recipe, ask.get("genotype", {}))
-
-    def _architecture(self, ask: Mapping[str, Any]) -> Architecture:
-        if "genotype" in ask:
-            return self._campaign.space.decode(ask["genotype"])
-        shape, classes = self._campaign.input_shape, self._campaign.classes
-        return classic(ask["classic"], shape, classes, **ask["options"])
-
     def _judged(self, ask: Record, outcome: Outcome) -> Outcome:
         """A trial has only completed if it has a number for every objective."""
         if outcome.status != "completed":
@@ -512,7 +332,9 @@ class Runner:
         return Outcome("failed", metrics, error, outcome.seconds, cause)
 
     def _tell(self, result: Record) -> None:
-        self._history.add(result)
+        # Without its metrics: with learning curves they are most of what there is to remember, and
+        # whoever needs them later reads the records.
+        self._history.add({**result, "metrics": {}})
         ask, status = self._history.asks[result["trial"]], self.status
         status.done += 1
         status.failed += result["status"] == "failed"
@@ -548,14 +370,15 @@ class Runner:
 
     def _spent(self, ask: Record, outcome: Outcome) -> Json:
         """What an attempt at a trial costs, as it is recorded."""
-        trial, recipe = ask["trial"], self._recipe(ask)
+        trial, recipe = ask["trial"], self._requests.recipe(ask)
         before = self._continued(ask) or 0
-        before += sum(failure["epochs"] for failure in self._history.failures.get(trial, ()))
+        before += sum(failure.get("epochs", 0) for failure in self._history.failures.get(trial, ()))
         reached = self._epoch.pop(trial, 0)
         if outcome.status == "failed":
             epochs = max(0, reached - before)
         else:
-            planned = ask.get("fidelity") or (recipe.epochs if recipe is not None else 0)
+            rung = ask.get("fidelity") if self._campaign.fidelities.continued else None
+            planned = rung or (recipe.epochs if recipe is not None else 0)
             epochs = epochs_trained(before, outcome.metrics, planned)
         engine = self._campaign.config.engine
         if "device" in outcome.metrics:

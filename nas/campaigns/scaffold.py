@@ -54,6 +54,8 @@ budget:                          # of each search; the first limit that is reach
   # accelerator_hours: 16        # times the GPUs, or else the CPU cores, of a trial
   # epochs: 800
 # duplicates: reuse              # cost no budget; or retry, evaluate
+# fidelity: epochs               # of asha and its like; or train_fraction, resolution, width
+# inherit_weights: false         # whether evolution's children start from their parents' weights
 
 data:
   name: {data}
@@ -65,8 +67,9 @@ recipe:
   epochs: 8                      # passes over the training images
 
 final:                           # retrained from scratch; each reads the test images once
-  top: 5                         # of the search, by validation accuracy
+  top: 5                         # of the search, by its objectives
   top_random: 1                  # of the random baseline
+  # compile: auto                # long trainings, by torch.compile; or always, never
   seeds: [0, 1, 2]
   classics:                      # see `nas classics`
     - lenet5

@@ -29,6 +29,7 @@ from nas.campaigns.question import data_definition, differences
 from nas.errors import InputError
 from nas.evaluators.training import check_fit, resolve_device
 from nas.registry import unknown
+from nas.training.compilation import Compile
 from nas.training.data import DataConfig, Part, SearchData, held_out, search_data
 from nas.training.evaluation import VIEWS, Metrics, Protocol, metrics, probabilities
 from nas.training.loop import Epoch, Trainer
@@ -55,6 +56,7 @@ class Job:
     weights: Path | None
     protocol: Protocol
     device: str
+    compile: Compile
 
     def question(self) -> dict[str, Any]:
         """What the answer depends on, as plain JSON."""
@@ -74,6 +76,7 @@ class Job:
             "start": started,
             "protocol": self.protocol,
             "device": self.device,
+            **({} if self.compile == "never" else {"compile": self.compile}),
         }
 
 
@@ -88,6 +91,7 @@ def prepare(
     freeze: str = "none",
     protocol: str = "single",
     device: str = "auto",
+    compile: Compile = "never",
 ) -> Job:
     """What to train, as users write it.
 
@@ -102,6 +106,7 @@ def prepare(
         protocol: what the trained network sees of an image: see
             :func:`nas.training.evaluation.probabilities`.
         device: "cpu", "cuda" or "auto".
+        compile: whether training steps are compiled: "never", "auto" or "always".
 
     Raises :class:`InputError` naming the option of ``nas train`` where something does not fit.
     """
@@ -120,7 +125,9 @@ def prepare(
         raise InputError(f"{architecture}: {error}") from None
     frozen_nodes(built, freeze)
     start = None if weights is None else Start.from_file(weights, freeze)
-    return Job(architecture, built, config, images, how, seed, start, weights, protocol, device)
+    return Job(
+        architecture, built, config, images, how, seed, start, weights, protocol, device, compile
+    )
 
 
 def train(
@@ -166,7 +173,13 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
     _check_same(folder, asked, begun=checkpoint.exists() or end.exists())
     architecture = job.architecture
     trainer = Trainer(
-        lambda: compile(architecture), job.images, job.recipe, job.seed, job.device, job.start
+        lambda: compile(architecture),
+        job.images,
+        job.recipe,
+        job.seed,
+        job.device,
+        job.start,
+        job.compile,
     )
     if checkpoint.exists():
         trainer.load_state_dict(_read_checkpoint(checkpoint))
@@ -257,6 +270,7 @@ def _row(job: Job, trainer: Trainer) -> Row:
         "evaluation_seconds": sum(epoch["evaluation_seconds"] for epoch in curve),
         "precision": trainer.precision,
         "pipeline": job.images.train.pipeline,
+        "compiled": trainer.compiled,
         "device": job.device,
         "threads": torch.get_num_threads(),
         "environment": environment(),

@@ -180,10 +180,11 @@ def carry_out(
         if fatal is not None and fatal(error):
             raise
         seconds = time.perf_counter() - started
-        yield failure(traceback.format_exc(), seconds, _cause(error))
+        outcome = failure(traceback.format_exc(), seconds, _cause(error))
     else:
         seconds = time.perf_counter() - started
-        yield Outcome("completed", _finite(metrics), None, seconds, checkpoint=state)
+        outcome = Outcome("completed", _finite(metrics), None, seconds, checkpoint=state)
+    yield outcome  # when the exception, and the network that it holds, are forgotten
 
 
 def attempt(evaluator: Evaluator, payload: Mapping[str, Any]) -> Outcome:

@@ -24,6 +24,7 @@ How Tune is used, and why:
   is kept, the run is stopped, and it is raised when Tune has let go.
 """
 
+import gc
 import json
 import logging
 import os
@@ -182,6 +183,8 @@ class _Worker(tune.Trainable):  # type: ignore[misc]
         result: dict[str, Any] = {"worker": self._name, "done": False}
         for event in self._events:
             if isinstance(event, Outcome):
+                self._events.close()  # lets go of the network
+                _free_gpu_memory()
                 told = json.dumps(asdict(replace(event, checkpoint=None)))
                 return {**result, "outcome": told, "checkpoint": event.checkpoint, "done": True}
             updates.append(event.metrics)
@@ -189,6 +192,14 @@ class _Worker(tune.Trainable):  # type: ignore[misc]
             if checkpoint or time.monotonic() - started >= self.step_seconds:
                 break
         return {**result, "updates": json.dumps(updates), "checkpoint": checkpoint}
+
+
+def _free_gpu_memory() -> None:
+    """Gives back what torch keeps for the next trial: others may share the GPU."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gc.collect()  # a graph module is a cycle
+        torch.cuda.empty_cache()
 
 
 def _poisons_the_process(error: Exception) -> bool:

@@ -19,6 +19,7 @@ from nas.errors import InputError
 from nas.evaluators.work import Progress, Work
 from nas.spaces.search_space import Infeasible
 from nas.training import data, recipe
+from nas.training.compilation import Compile
 from nas.training.data import Part, SearchData
 from nas.training.hardware import device_name
 from nas.training.latency import measure_latency
@@ -43,10 +44,10 @@ class Request(Config):
     the test accuracy and fvcore's counts, which only the final stage does. ``epochs`` is where to
     stop, if before the recipe's end; its schedules stay those of all its epochs. ``train_percent``
     are how many of the training images there are to train on, of every class. ``latency`` asks for
-    it to be measured first. ``inherit`` says that
-    the checkpoint is another network's, whose weights this one starts from where names and shapes
-    agree (weight inheritance: Real et al. 2017, arXiv:1703.01041); false, that it would be, if
-    those were not gone, or if this training had not got further.
+    it to be measured first. ``inherit`` says that the checkpoint is another network's, whose
+    weights this one starts from where names and shapes agree (weight inheritance: Real et al.
+    2017, arXiv:1703.01041); false, that it would be, if those were not gone, or if this training
+    had not got further. ``compile`` and ``cuda_graphs`` are the trainer's.
     """
 
     architecture: str
@@ -60,6 +61,8 @@ class Request(Config):
     latency: LatencyRequest | None = None
     train_percent: Annotated[int, Field(ge=1, le=100)] = 100
     inherit: bool | None = None
+    compile: Compile = "never"
+    cuda_graphs: bool = False
 
 
 def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
@@ -78,8 +81,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     ``evaluation_seconds``, ``curve`` (an entry an epoch, from the first), ``device`` and
     ``precision`` (what "auto" became), ``device_name`` (its model), ``host`` (the machine),
     ``data_checksum`` (the split's), ``train_images`` (how many), ``pipeline`` ("resident" on the
-    device, or "streamed"), and if asked for, what :func:`nas.training.latency.measure_latency`
-    tells.
+    device, or "streamed"), ``compiled`` and ``captured`` (whether it was), and if asked for, what
+    :func:`nas.training.latency.measure_latency` tells.
     If it says whether to ``inherit``: ``inherited_params``, how many parameters came over.
     Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
     ``fvcore_uncounted`` (the operators that it does not count).
@@ -117,7 +120,16 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     if state is not None and trial.inherit:
         weights = (state["average"] or state)["network"]
         start, state = Start(weights, source="the parent", required=False), None
-    trainer = Trainer(lambda: compile(architecture), images, how, trial.seed, device, start)
+    trainer = Trainer(
+        lambda: compile(architecture),
+        images,
+        how,
+        trial.seed,
+        device,
+        start,
+        trial.compile,
+        trial.cuda_graphs,
+    )
     if state is not None:
         trainer.load_state_dict(state)
     before = len(trainer.curve)
@@ -154,6 +166,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         "data_checksum": images.checksum,
         "train_images": len(images.train.labels),
         "pipeline": images.train.pipeline,
+        "compiled": trainer.compiled,
+        "captured": trainer.captured,
         **latency,
     }
     if trial.inherit is not None:

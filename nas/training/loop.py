@@ -16,8 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from nas.architecture.modules import DropPath
+from nas.architecture.network import Network, in_training
 from nas.training.augmentation import Pipeline
 from nas.training.batches import batches
+from nas.training.capture import capture, captures
+from nas.training.compilation import Compile, compiles
 from nas.training.data import Part, SearchData
 from nas.training.initialization import initialize
 from nas.training.optimization import WeightAverage, make_optimizer
@@ -87,10 +90,16 @@ class Trainer:
         device: a torch device, as "cpu" or "cuda".
         start: what the network starts from in place of its initial weights, and what of it is
             frozen.
+        compile: whether training steps are compiled; numbers then agree within rounding. Evaluation
+            is not.
+        cuda_graphs: whether full batches replay a CUDA graph of the network's passes: see
+            :mod:`nas.training.capture`.
 
     Attributes:
         curve: the epochs so far.
         precision: what the recipe's became on this device.
+        compiled: whether it is.
+        captured: whether a CUDA graph is replayed.
         inherited_params: how many parameters ``start`` had for it.
 
     torch's global generators are left as they are. Between two epochs everything is in
@@ -105,6 +114,8 @@ class Trainer:
         seed: int,
         device: str = "cpu",
         start: Start | None = None,
+        compile: Compile = "never",
+        cuda_graphs: bool = False,
     ) -> None:
         self._device = torch.device(device)
         self._data = data
@@ -128,6 +139,16 @@ class Trainer:
         self._normalize = normalizer(data, self._device)
         paths = [module for module in self._network.modules() if isinstance(module, DropPath)]
         self._drop_paths = [(module, module.probability) for module in paths]
+        steps = len(batch_bounds(len(data.train.labels), recipe.batch_size))
+        self.compiled = compiles(compile, recipe, steps, len(paths))
+        self._forward: Callable[[Tensor], Any] = self._network
+        if self.compiled:
+            fixed = in_training(built) if isinstance(built, Network) else built
+            # A batch is of one size, and the last of an epoch perhaps of another.
+            self._forward = torch.compile(fixed, dynamic=False)
+        asked = cuda_graphs and not self.compiled and isinstance(built, Network)
+        self.captured = asked and captures(self._device, recipe, len(paths), data.train)
+        self._replay: Callable[[Tensor], Any] | None = None
 
     @property
     def network(self) -> nn.Module:
@@ -219,13 +240,25 @@ class Trainer:
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            scores = self._network(images)
+            scores = self._passes(images)(images)
         main, *heads = scores if isinstance(scores, tuple) else (scores,)
         smoothing, weight = self._recipe.label_smoothing, self._recipe.auxiliary_weight
         loss = cross_entropy(main.float(), targets, label_smoothing=smoothing)
         for head in heads:
             loss = loss + weight * cross_entropy(head.float(), targets, label_smoothing=smoothing)
         return loss
+
+    def _passes(self, images: Tensor) -> Callable[[Tensor], Any]:
+        """What a batch goes through: the captured network if it is a full one."""
+        if not self.captured or len(images) != self._recipe.batch_size:
+            return self._forward
+        if self._replay is None:
+            # Casts are part of the graph: a cache of them would be stale at the next step.
+            kind, enabled = self._device.type, self.precision == "bf16"
+            with torch.autocast(kind, torch.bfloat16, enabled=enabled, cache_enabled=False):
+                assert isinstance(self._network, Network)
+                self._replay = capture(self._network, images)
+        return self._replay
 
     def _schedule_drop_path(self, progress: float) -> None:
         if self._recipe.drop_path_schedule == "linear":

@@ -13,7 +13,7 @@ import pytest
 from nas.analysis.check import check
 from nas.analysis.render import render
 from nas.analysis.table import campaign_table
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.cli import main
 from nas.errors import InputError
 from tests.campaigns import toy
@@ -57,7 +57,7 @@ def write(folder: Path, records: Records) -> None:
 def test_a_sound_campaign_passes_and_is_left_as_it_is(
     clean: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = {path: path.read_bytes() for path in clean.iterdir()}
+    before = files(clean)
     assert main(["check", str(clean), "--replay"]) == 0
     asks = sum(record["type"] == "ask" for record in read(clean))
     assert capsys.readouterr().out == (
@@ -65,7 +65,11 @@ def test_a_sound_campaign_passes_and_is_left_as_it_is(
         "again, proposals asked again, table.csv compared, table.md compared\n"
     )
     assert asks > 15, "the case is not tried: there is no duplicate"
-    assert {path: path.read_bytes() for path in clean.iterdir()} == before
+    assert files(clean) == before
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # What is planted: an edit of the records, and of which line of which trial what is said.

@@ -10,7 +10,7 @@ from nas.analysis.catalogue import classics_table
 from nas.analysis.render import FORMATS, render
 from nas.analysis.table import COLUMNS, campaign_table
 from nas.campaigns.records import SCHEMA, read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.errors import InputError
 from tests.campaigns import toy
 
@@ -227,6 +227,21 @@ def test_what_a_search_saw_is_not_ranked_with_what_was_retrained(folder: Path) -
     assert "conditions B are not ranked with A: stage search, not final" in table.attrs["notes"]
 
 
+def test_lower_fidelities_are_other_conditions_and_the_full_one_is_none(tmp_path: Path) -> None:
+    rungs = [3, 6, None]  # of a recipe of 6 epochs
+    rows = []
+    for number, fidelity in enumerate(rungs):
+        asked = {} if fidelity is None else {"fidelity": fidelity}
+        trial = f"hyperband-000{number}"
+        rows += [ask(trial, "search", "found", **asked), result(trial, 0.9 - number / 10)]
+    write(tmp_path, rows)
+    table = campaign_table(tmp_path)
+    letters = dict(zip(table["name"], table["conditions"], strict=True))
+    assert letters == {"hyperband-0000": "A", "hyperband-0001": "B", "hyperband-0002": "B"}
+    note = "conditions B are not ranked with A: fidelity.epochs null, not 3"
+    assert note in table.attrs["notes"]
+
+
 def test_of_a_real_run_without_fvcore_and_seconds(tmp_path: Path) -> None:
     text = toy.CAMPAIGN.replace("epochs: 1", "epochs: 1, initialization: reference")
     folder = toy.write(tmp_path / "campaign", text)
@@ -264,6 +279,8 @@ def test_bad_input(tmp_path: Path, folder: Path) -> None:
         campaign_table(folder, by="accuracy")
     with pytest.raises(InputError, match=r"--cost: unknown column 'mac' \(did you mean 'macs'"):
         campaign_table(folder, cost="mac")
+    with pytest.raises(InputError, match="a campaign is given twice"):
+        campaign_table([folder, folder / ".." / folder.name])
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(InputError, match="empty: no records yet; run the campaign: nas run"):
@@ -275,3 +292,10 @@ def test_bad_input(tmp_path: Path, folder: Path) -> None:
     write(empty, [*SEARCHED[:1], SEARCHED[1] | failed])
     with pytest.raises(InputError, match=r"has completed: 1 failed \(error 1\); .* OSError: no"):
         campaign_table(empty)
+
+
+def test_the_documentation_has_every_column() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    named = {name.strip("` ") for cell in cells for name in cell.split(",")}
+    assert set(COLUMNS) <= named

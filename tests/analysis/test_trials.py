@@ -8,7 +8,7 @@ import pytest
 import nas
 from nas.analysis.trials import COLUMNS, CURVE_COLUMNS, curves, trials
 from nas.campaigns.records import SCHEMA, read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.errors import InputError
 from tests.campaigns import toy
 
@@ -48,8 +48,8 @@ RECORDS = [
 ]  # fmt: skip
 
 
-def write(folder: Path, records: list[dict[str, Any]]) -> Path:
-    first = {"type": "campaign", "time": 100.0, "schema": SCHEMA, "question": {}}
+def write(folder: Path, records: list[dict[str, Any]], question: Any = None) -> Path:
+    first = {"type": "campaign", "time": 100.0, "schema": SCHEMA, "question": question or {}}
     lines = [json.dumps(record) + "\n" for record in [first, *records]]
     (folder / "records.jsonl").write_text("".join(lines))
     return folder
@@ -111,5 +111,7 @@ def test_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds one training, no campaign"):
         trials(tmp_path)
     (tmp_path / "records.jsonl").write_text('{"type": "campaign", "schema": 0, "question": {}}\n')
-    with pytest.raises(InputError, match=r"jsonl:1: schema: this program reads schema 1, got 0"):
+    with pytest.raises(
+        InputError, match=rf"jsonl:1: schema: this program reads schema {SCHEMA}, got 0"
+    ):
         trials(tmp_path)

@@ -1,5 +1,6 @@
 """Verdicts on simulated retrainings of which the truth is known."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ import pandas as pd
 import pytest
 
 from nas.analysis.statistics import holm, paired_t, verdict
-from nas.analysis.verdict import COLUMNS, selection, verdicts
+from nas.analysis.verdict import COLUMNS, budgets, selection, verdicts
+from tests.analysis.test_trials import ask, write
 
 SIMULATIONS = 1000
 
@@ -150,3 +152,17 @@ def test_selection_bias_is_named() -> None:
     assert "retrained, validation accuracy is 0.9300: 0.0400 less" in first
     assert "the random search saw 0.9000 of its pick e" in second
     assert second.endswith("0.0200 more")
+
+
+def test_equal_budgets_are_said_in_what_was_trained(tmp_path: Path) -> None:
+    def trial(search: str, number: int, **metrics: int) -> list[dict[str, Any]]:
+        name = f"{search}-000{number}"
+        end = {"type": "result", "trial": name, "status": "completed", "error": None, "seconds": 1,
+               "metrics": {"validation_accuracy": 0.5, **metrics}}  # fmt: skip
+        return [ask(name, search=search), end]
+
+    rows = [*trial("asha", 0, epochs=3), *trial("asha", 1, epochs=9, epochs_before=3)]
+    write(tmp_path, rows + trial("random", 0, epochs=9))
+    assert list(budgets(tmp_path)) == ["the searches have spent equally: asha 9, random 9 epochs"]
+    write(tmp_path, trial("asha", 0) + trial("random", 0) + trial("random", 1))
+    assert list(budgets(tmp_path)) == ["the searches have spent unequally: asha 1, random 2 trials"]

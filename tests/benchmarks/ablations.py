@@ -1,8 +1,8 @@
 """What augmentation and the parts of a recipe are worth: ``python -m tests.benchmarks.ablations``.
 
-VGG-8 at a quarter of its width on the sample of CIFAR-10 (4,500 images to train on), 24 epochs;
+VGG-8 at a quarter of its width on the sample of CIFAR-10 (4,500 images to train on), 16 epochs;
 accuracy on the 2,000 test images, which nothing is chosen by. Each row changes one thing of the
-first, or as it says, and has the same three seeds.
+first, or as it says, and has the same two seeds.
 """
 
 import time
@@ -17,10 +17,10 @@ from nas.training.loop import measure, train
 from nas.training.recipe import resolve
 from tests.benchmarks.images import cifar10, classes
 
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 SHIFT = {"name": "shift", "pixels": 4}
 BASE = {
-    "epochs": 24,
+    "epochs": 16,
     "batch_size": 64,
     "optimizer": "sgd",
     "learning_rate": 0.05,
@@ -32,16 +32,10 @@ BASE = {
 VARIANTS: dict[str, tuple[dict[str, Any], str]] = {
     "shift by 4 and flip, cosine": ({}, ""),
     "no augmentation": ({"augment": []}, "worse"),
-    "shift alone": ({"augment": [SHIFT]}, "worse"),
     "and cutout of 8": (
         {"augment": [SHIFT, "flip", {"name": "cutout", "size": 8}]},
         "no worse, better if trained for long",
     ),
-    "and mixup": (
-        {"augment": [SHIFT, "flip", {"name": "mixup", "alpha": 0.2}]},
-        "no worse, better if trained for long",
-    ),
-    "label smoothing 0.1": ({"label_smoothing": 0.1}, "no worse"),
     "no weight decay": ({"weight_decay": 0.0}, "worse"),
     "constant learning rate": ({"schedule": "constant"}, "worse"),
     "constant, weights averaged (0.99)": (

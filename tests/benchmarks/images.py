@@ -8,6 +8,7 @@ import numpy as np
 
 from nas.training import data
 from nas.training.data import Part, SearchData
+from nas.training.datasets import DATASETS
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -18,6 +19,17 @@ def fashion_mnist() -> tuple[SearchData, Part]:
     root = str(SHARED / "fashion-mnist")
     config = data.resolve({"name": "fashion_mnist", "root": root, "split": split}, "benchmark")
     return data.search_data(config), data.held_out(config)
+
+
+def fashion_mnist_sample() -> Any:
+    """4,000 training images, 400 a class, and all test images, for the data set ``python``."""
+    images = DATASETS["fashion_mnist"](root=str(SHARED / "fashion-mnist"))
+    free = len(images.labels) - images.official_test
+    some = classes(Part(images.images[:free], images.labels[:free]), 0, images.classes, 400)
+    return (
+        list(zip(some.images, some.labels, strict=True)),
+        list(zip(images.images[free:], images.labels[free:], strict=True)),
+    )
 
 
 def cifar10_sample() -> Any:

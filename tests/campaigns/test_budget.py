@@ -11,7 +11,8 @@ from nas.analysis.check import check
 from nas.campaigns.budget import Budget, Spending, epochs_trained
 from nas.campaigns.config import load_campaign
 from nas.campaigns.records import RecordLog, read_records
-from nas.campaigns.runner import Runner, run
+from nas.campaigns.run import run
+from nas.campaigns.runner import Runner
 from nas.campaigns.trial import Outcome, Source, Trial, Update, failure
 from nas.configuration import validate
 from nas.errors import InputError

@@ -12,7 +12,7 @@ import pytest
 from nas.campaigns import trial as trials
 from nas.campaigns.checkpoints import Checkpoints
 from nas.campaigns.records import read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import Outcome, Trial, carry_out
 from nas.errors import InputError
@@ -120,7 +120,7 @@ def test_a_killed_trial_goes_on_where_it_was_saved(tmp_path: Path) -> None:
     folder = write(tmp_path / "c", CAMPAIGN.replace("epochs: 1", "epochs: 12"))
     program = (
         "import nas.campaigns.trial as t; t.CHECKPOINT_SECONDS = 0.0; "
-        f"from nas.campaigns.runner import run; run({str(folder)!r}, "
+        f"from nas.campaigns.run import run; run({str(folder)!r}, "
         f"evaluator='{HERE}:slow_epochs')"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL)

@@ -10,7 +10,8 @@ from nas.analysis.table import campaign_table
 from nas.campaigns.config import load_campaign
 from nas.campaigns.duplicates import LIMIT, TRIES, Duplicates
 from nas.campaigns.records import RecordLog, read_records
-from nas.campaigns.runner import Runner, run
+from nas.campaigns.run import run
+from nas.campaigns.runner import Runner
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import Outcome
 from nas.errors import InputError

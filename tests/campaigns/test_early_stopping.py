@@ -10,10 +10,13 @@ import pytest
 
 from nas.analysis.check import check
 from nas.analysis.table import campaign_table
+from nas.campaigns.config import load_campaign
 from nas.campaigns.early_stopping import MedianRule, points, reached
 from nas.campaigns.objectives import Objective
-from nas.campaigns.records import read_records
-from nas.campaigns.runner import run
+from nas.campaigns.records import RecordLog, read_records
+from nas.campaigns.run import run
+from nas.campaigns.runner import Runner
+from nas.campaigns.trial import Update
 from nas.errors import InputError
 from tests.campaigns.toy import CAMPAIGN, HERE, check_complete, genotypes, write
 
@@ -127,6 +130,27 @@ def test_a_search_cut_anywhere_stops_the_same_trials(stopped: Path, tmp_path: Pa
         }
 
 
+def test_a_curve_is_judged_from_its_first_epoch_or_not_at_all(
+    stopped: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "c"
+    shutil.copytree(stopped, folder)
+    path = folder / "campaign.yaml"
+    path.write_text(path.read_text().replace("trials: 12", "trials: 13"))
+    with RecordLog(folder) as log:
+        runner = Runner(load_campaign(folder), log)
+        trial = runner.next()
+        assert trial is not None
+
+        def verdicts(*epochs: int) -> list[bool]:
+            points = ({"epoch": epoch, "validation_accuracy": -1.0} for epoch in epochs)
+            return [runner.update(trial.id, Update(point, None)) for point in points]
+
+        assert verdicts(3, 4, 5) == [False] * 3  # it goes on from a checkpoint
+        assert verdicts(1, 2, 3) == [False, True, True]
+        assert verdicts(1, 2, 3, 4, 5, 6) == [False, *[True] * 4, False]  # its worker had died
+
+
 def test_a_stopped_trial_answers_for_no_duplicate(tmp_path: Path) -> None:
     folder = write(tmp_path / "c", STOPPING.replace("duplicates: evaluate", "duplicates: reuse"))
     path = folder / "campaign.yaml"
@@ -145,12 +169,20 @@ def test_ray_stops_the_same_trials_as_the_serial_engine(
     stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a worker tells of every epoch; short ones it gathers, and then some come too late."""
+    from ray import cloudpickle
+
+    import tests.campaigns.test_early_stopping as module
     from nas.campaigns import tune
 
-    monkeypatch.setattr(tune._Worker, "step_seconds", 0.0)  # Ray sends the class by value
+    class Eager(tune._Worker):
+        step_seconds = 0.0
+
+    cloudpickle.register_pickle_by_value(module)
+    monkeypatch.setattr(tune, "_Worker", Eager)
     text = STOPPING.replace("name: serial", "name: ray, concurrency: 1")
     folder = write(tmp_path / "campaign", text)
     run(folder, evaluator=f"{HERE}:epochs")
+    cloudpickle.unregister_pickle_by_value(module)
     assert genotypes(folder) == genotypes(stopped)
     expected = results(stopped)
     for trial, result in results(folder).items():

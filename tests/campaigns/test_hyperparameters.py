@@ -12,7 +12,8 @@ from nas.analysis.table import campaign_table
 from nas.campaigns.config import load_campaign
 from nas.campaigns.hyperparameters import own_recipe
 from nas.campaigns.records import RecordLog, read_records
-from nas.campaigns.runner import Runner, run
+from nas.campaigns.run import run
+from nas.campaigns.runner import Runner
 from nas.campaigns.trial import Outcome
 from nas.errors import InputError
 from nas.spaces.search_space import recipe_choices

@@ -6,7 +6,7 @@ import pytest
 
 from nas.campaigns.config import load_campaign
 from nas.campaigns.question import question
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.errors import InputError
 from tests.campaigns import toy
 from tests.campaigns.test_hyperparameters import PYTHON, with_python_space

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,11 +38,11 @@ def test_a_line_is_synced_to_the_disk_when_append_returns(
     path = tmp_path / "records.jsonl"
     synced = []
     with RecordLog(tmp_path) as log:
-        log.append("campaign", schema=SCHEMA, question={})
+        first = log.append("campaign", schema=SCHEMA, question={})
         monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(path.read_bytes()))
-        log.append("result", trial="a-0000", **RESULT)
+        second = log.append("result", trial="a-0000", **RESULT)
         assert synced == [path.read_bytes()]
-        assert [json.loads(line) for line in synced[0].splitlines()] == log.records
+        assert [json.loads(line) for line in synced[0].splitlines()] == [first, second]
 
 
 def test_a_log_cut_at_any_byte_keeps_its_whole_lines(tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_a_log_cut_at_any_byte_keeps_its_whole_lines(tmp_path: Path) -> None:
         complete = len(lines) - 1 + (content[end : end + 1] == b"\n")
         assert read_records(tmp_path) == whole[:complete]
         with RecordLog(tmp_path) as log:
-            assert log.records == whole[:complete]
+            assert list(log.earlier()) == whole[:complete]
         assert path.read_bytes() == content[: starts[complete]]
         rest = lines[-1] if complete < len(lines) else b""
         assert log.torn == len(rest)
@@ -68,9 +69,14 @@ def test_a_last_line_of_rubbish_is_set_aside(tmp_path: Path) -> None:
     content = fill(tmp_path)
     (tmp_path / "records.jsonl").write_bytes(content + b"\0" * 100 + b"\n")
     with RecordLog(tmp_path) as log:
-        assert len(log.records) == 3
+        assert len(list(log.earlier())) == 3
         log.append("result", trial="a-0002", **RESULT)
     assert len(read_records(tmp_path)) == 4
+
+
+def earlier(folder: Path) -> list[dict[str, Any]]:
+    with RecordLog(folder) as log:
+        return list(log.earlier())
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,10 @@ def test_a_last_line_of_rubbish_is_set_aside(tmp_path: Path) -> None:
             b'{"type":["ask"]}',
             "unknown record type ['ask'] (did you mean 'ask'?); allowed",
         ),
-        (line("result", status="foo"), "status: Input should be 'completed' or 'failed', got 'foo"),
+        (
+            line("result", status="foo"),
+            "status: Input should be 'completed', 'failed' or 'stopped', got 'foo",
+        ),
         (line("result", metrics=None), "metrics: must be a mapping of keys to values, got None"),
         (line("result", error=3), "error: Input should be a valid string, got 3"),
         (line("ask", cost=None), "cost: must be a mapping of keys to values, got None"),
@@ -105,7 +114,7 @@ def test_a_corrupt_line_in_the_middle_is_named(
     lines = fill(tmp_path).split(b"\n")
     lines[1] = content
     (tmp_path / "records.jsonl").write_bytes(b"\n".join(lines))
-    for read in (read_records, lambda folder: RecordLog(folder).__enter__()):
+    for read in (read_records, earlier):
         with pytest.raises(InputError, match=re.escape(message)) as caught:
             read(tmp_path)
         assert f"{tmp_path / 'records.jsonl'}:2:" in str(caught.value)
@@ -138,7 +147,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
             pass
         assert len(read_records(tmp_path)) == 1  # reading needs no lock
     with RecordLog(tmp_path) as log:
-        assert len(log.records) == 1
+        assert len(list(log.earlier())) == 1
 
 
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
@@ -148,7 +157,7 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
     with RecordLog(tmp_path) as log:
-        assert log.records == []
+        assert list(log.earlier()) == []
 
 
 def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
@@ -168,7 +177,7 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
     )
     with RecordLog(tmp_path) as log:
         assert log.torn == 20
-        assert len(log.records) == 3
+        assert len(list(log.earlier())) == 3
 
 
 def test_a_history_has_one_ask_and_one_result_a_trial() -> None:

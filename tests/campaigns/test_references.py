@@ -11,7 +11,7 @@ import nas
 from nas.campaigns import named
 from nas.campaigns.config import load_campaign
 from nas.campaigns.records import read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.cli import main
 from nas.errors import InputError
 from nas.training.data import held_out, search_data

@@ -6,7 +6,8 @@ import pytest
 
 from nas.campaigns.config import load_campaign
 from nas.campaigns.records import RecordLog, read_records
-from nas.campaigns.runner import PATIENCE, Runner, run
+from nas.campaigns.run import run
+from nas.campaigns.runner import PATIENCE, Runner
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import CampaignError, Outcome
 from nas.errors import InputError
@@ -298,8 +299,9 @@ def test_reference_initialisation_is_each_networks_own(folder: Path, asked: str)
             schemes[trial.id] = trial.payload["recipe"]["initialization"]
             outcome = Outcome("completed", {"validation_accuracy": 0.5}, None, 0.0)
             runner.done(trial.id, outcome)
-        assert log.records[0]["question"]["recipe"]["initialization"] == asked
-        recorded = {r["trial"]: r.get("initialization") for r in log.records if r["type"] == "ask"}
+    first, *rest = read_records(folder)
+    assert first["question"]["recipe"]["initialization"] == asked
+    recorded = {r["trial"]: r.get("initialization") for r in rest if r["type"] == "ask"}
     own = {"final-resnet20-seed0": "kaiming_normal", "final-vgg8-seed0": "vgg"}
     expected = {trial: own.get(trial, "default") for trial in schemes}
     assert len(schemes) == 13

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nas.campaigns.records import read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import Engine, Outcome, Shared, Trial, Update
 from nas.training.batches import resident

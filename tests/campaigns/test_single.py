@@ -248,3 +248,8 @@ def test_reference_is_the_classics_own_scheme() -> None:
     how = "{preset: quick, initialization: reference}"
     assert job("resnet20", how).recipe.initialization == "kaiming_normal"
     assert job("lenet5", how).recipe.initialization == "default"
+
+
+def test_compiling_is_part_of_the_question() -> None:
+    assert job(compile="auto").question()["compile"] == "auto"
+    assert "compile" not in job().question()  # as before there was the choice

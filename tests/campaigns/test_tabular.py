@@ -15,7 +15,7 @@ from nas.analysis.table import campaign_table
 from nas.campaigns.as_table import campaign as campaign_as_table
 from nas.campaigns.config import load_campaign
 from nas.campaigns.records import read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.errors import InputError
 from tests.campaigns import toy
 

@@ -10,9 +10,11 @@ import pytest
 from nas.analysis.check import check
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
+from nas.architecture.operations import Conv
 from nas.campaigns.config import load_campaign
 from nas.campaigns.records import read_records
-from nas.campaigns.runner import Runner, run
+from nas.campaigns.run import run
+from nas.campaigns.runner import Runner
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import Trial
 from nas.classics import classic
@@ -34,6 +36,7 @@ budget: {trials: 1}
 final:
   top: 1
   top_random: 0
+  compile: auto
   classics:
     - {name: inception_v3, width: 0.1, stem: cifar}
 """
@@ -78,8 +81,11 @@ def test_heads_and_drop_path_are_trained_in_a_campaign_and_not_counted(tmp_path:
     run(folder, engine=engine)
     for trial in engine.trials.values():
         assert len(Architecture.from_json(trial.payload["architecture"]).outputs) == 2
+        # A long one of the final stage would be compiled; these have two steps.
+        assert trial.payload["compile"] == ("auto" if trial.id.startswith("final") else "never")
     ended, asked = results(folder), asks(folder)
     assert [result["status"] for result in ended.values()] == ["completed"] * 3
+    assert not any(result["metrics"]["compiled"] for result in ended.values())
     # Counted as what is run: nothing of a head, and as fvcore counts the network in evaluation.
     final = asked["final-inception_v3-width0.1-stemcifar-seed0"]
     shape = (3, 20, 20)
@@ -95,16 +101,17 @@ def test_heads_and_drop_path_are_trained_in_a_campaign_and_not_counted(tmp_path:
 # --- fidelity ---
 
 CONVS = """
-def space(choose, *, input_shape, classes):
+def space(choose, *, input_shape, classes, channels=1):
     from nas.architecture.builder import Builder
 
     g = Builder(input_shape)
-    x = g.conv(g.input, choose("channels", [2, 3, 4, 5]), kernel=choose("kernel", [3, 7]))
+    widened = channels * choose("widening", [2, 3, 4, 5])
+    x = g.conv(g.input, widened, kernel=choose("kernel", [3, 7]))
     return g.build(g.linear(g.global_pool(g.relu(x)), classes))
 """
 
 RUNGS = """
-space: convs.py:space
+space: {name: "convs.py:space", channels: 8}
 searcher: {name: asha, min_fidelity: 25, max_fidelity: 100, reduction_factor: 2}
 random_baseline: false
 budget: {trials: 10}
@@ -121,8 +128,8 @@ def with_rungs(folder: Path, axis: str, side: int = 32) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("axis", ["train_fraction", "resolution"])
-def test_rungs_are_whole_trainings_on_fewer_or_smaller_images(tmp_path: Path, axis: str) -> None:
+@pytest.mark.parametrize("axis", ["train_fraction", "resolution", "width"])
+def test_rungs_are_whole_trainings_on_less(tmp_path: Path, axis: str) -> None:
     folder = with_rungs(tmp_path / "c", axis)
     engine = Watched()
     run(folder, engine=engine)
@@ -136,10 +143,15 @@ def test_rungs_are_whole_trainings_on_fewer_or_smaller_images(tmp_path: Path, ax
         # 16 images to train on; every trial has all epochs, from the start.
         assert metrics["train_images"] == 16 * part.get("train_fraction", 100) // 100
         assert (metrics["epochs"], metrics["epochs_before"]) == (2, 0)
-        assert (trial.checkpoint, trial.keep) == (None, False)
+        assert trial.checkpoint is None
+        assert trial.keep == name.startswith("final-")  # its weights
         built = Architecture.from_json(trial.payload["architecture"])
         assert built.input_shape == (1, side, side)
-        assert (built.fingerprint == asked[name]["fingerprint"]) == (side == 32)
+        conv = next(node.operation for node in built.nodes if isinstance(node.operation, Conv))
+        widening = asked[name]["genotype"]["widening"]
+        assert conv.channels == 8 * part.get("width", 100) // 100 * widening
+        full = axis == "train_fraction" or percent == 100
+        assert (built.fingerprint == asked[name]["fingerprint"]) == full
         seen.add(percent)
         if "continues" in asked[name]:
             before = asked[f"asha-{asked[name]['continues']:04d}"]
@@ -181,11 +193,14 @@ def test_a_network_that_does_not_fit_small_images_is_a_failed_row(tmp_path: Path
     [
         ("resolution", "max_fidelity: 100", "max_fidelity: 128", "at most all, in percent, 100, g"),
         ("epochs", "", "", "at most the epochs of the recipe, 2, got 100"),
-        ("width", "", "", "fidelity: .*epochs.*train_fraction.*resolution"),
+        ("depth", "", "", "fidelity: .*epochs.*train_fraction.*resolution.*width"),
+        ("width", "final:", "constraints: {latency_ms: 5}\nfinal:",
+         "fidelity: width changes the network whose latency_ms is measured"),
+        ("width", ", channels: 8", "", "width is of a space's option channels, which pairwise"),
         ("train_fraction", "{name: asha, min_fidelity: 25, max_fidelity: 100, reduction_factor: 2}",
          "random", "fidelity: train_fraction needs a multi-fidelity searcher"),
         ("resolution", "min_fidelity: 25", "min_fidelity: 1",
-         "min_fidelity: at 2 percent an image has a side of 1, too small for the space"),
+         "min_fidelity: 2 percent of the resolution is too little for the space"),
     ],
 )  # fmt: skip
 def test_a_fidelity_that_there_is_not_is_refused(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nas.campaigns.records import read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import CampaignError, Outcome, Trial, Update
 from nas.errors import InputError

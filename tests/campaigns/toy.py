@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.campaigns.records import read_records
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.evaluators.work import Progress, Work
 
 SPACE = """

@@ -214,7 +214,9 @@ def test_a_training_goes_on_from_a_checkpoint_bit_for_bit(augment: list[str]) ->
 
 
 def test_latency_is_measured_when_asked_for_and_changes_nothing_else() -> None:
-    without, measured = complete(evaluate(request())), complete(evaluate(request(latency={})))
+    without, state = complete(evaluate(request())), torch.get_rng_state()
+    measured = complete(evaluate(request(latency={})))
+    assert torch.equal(torch.get_rng_state(), state)
     latency = {name for name in measured if name.startswith("latency_")}
     assert latency >= {"latency_ms", "latency_iqr_ms", "latency_batch", "latency_device"}
     assert measured["latency_ms"] > 0

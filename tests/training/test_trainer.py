@@ -50,10 +50,16 @@ def same_weights(a: nn.Module, b: nn.Module) -> bool:
 # --- checkpoints ---
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
-def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(optimizer: str) -> None:
+@pytest.mark.parametrize(
+    ("optimizer", "asked"),
+    [("sgd", "fp32"), ("adamw", "fp32"), ("rmsprop", "fp32"), ("sgd", "bf16")],
+)
+def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(
+    optimizer: str, asked: str
+) -> None:
     """Through a file, with dropout, augmentation, averaged weights and a schedule."""
-    how = recipe(optimizer=optimizer, weight_average=0.9, augment=["shift", "flip"])
+    augment = ["shift", "flip"]
+    how = recipe(optimizer=optimizer, precision=asked, weight_average=0.9, augment=augment)
     images = digits()
     whole = train(small, images, how, seed=5)
     first = Trainer(small, images, how, seed=5)
