@@ -178,9 +178,9 @@ class Plot {
   }
 
   /** The names of points that have one, where nothing else is written. */
-  labels(pen, { ink: colour }, width) {
+  labels(pen, { ink: colour, page }, width) {
     const taken = [];
-    Object.assign(pen, { fillStyle: colour, textBaseline: "middle" });
+    Object.assign(pen, { fillStyle: colour, strokeStyle: page, lineWidth: 4, lineJoin: "round", textBaseline: "middle" });
     for (const { x, y, label } of this.shown.points) {
       if (!label) continue;
       const size = pen.measureText(label).width, right = this.px(x) + 12 + size < width;
@@ -190,6 +190,7 @@ class Plot {
       if (free === undefined) continue;
       taken.push({ y: at + free, left, right: left + size });
       pen.textAlign = "left";
+      pen.strokeText(label, left, at + free);  // a line behind it does not strike it out
       pen.fillText(label, left, at + free);
     }
   }

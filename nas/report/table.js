@@ -43,6 +43,8 @@ class Grid {
 
   /** Takes columns, as at first or when the campaign went on. */
   fill(columns) {
+    const { scrollTop, scrollLeft } = this.scroll;
+    const focused = this.focused();
     this.columns = columns;
     this.length = columns.length ? columns[0].values.length : 0;
     this.texts = null;
@@ -56,6 +58,10 @@ class Grid {
     this.table.setAttribute("aria-rowcount", this.length + 1);
     this.body = this.table.tBodies[0];
     this.filter();
+    // While the table was empty the page forgot where it stood.
+    this.scroll.scrollTo(scrollLeft, scrollTop);
+    this.draw();
+    if (focused) this.button(focused)?.focus({ preventScroll: true });
   }
 
   width({ title, form, values }) {
@@ -169,15 +175,14 @@ class Grid {
       if (this.from >= 0 && near && from > 0 && to < all) return;
     }
     if (from === this.from && to === this.to) return;
-    const focused = this.body.contains(document.activeElement)
-      ? document.activeElement.closest("tr").dataset.position : null;
+    const focused = this.focused();
     const rows = [];
     if (from) rows.push(this.space(from));
     for (let position = from; position < to; position++) rows.push(this.row(position));
     if (to < all) rows.push(this.space(all - to));
     this.body.replaceChildren(...rows);
     Object.assign(this, { from, to });
-    if (focused !== null) this.button(focused)?.focus({ preventScroll: true });
+    if (focused) this.button(focused)?.focus({ preventScroll: true });
   }
 
   space(rows) {
@@ -204,6 +209,12 @@ class Grid {
       return cell;
     });
     return element("tr", { "data-position": position, "aria-rowindex": position + 2 }, ...cells);
+  }
+
+  /** The position of the row that has the keyboard; undefined: none has. */
+  focused() {
+    return this.body?.contains(document.activeElement)
+      ? document.activeElement.closest("tr").dataset.position : undefined;
   }
 
   button(position) {

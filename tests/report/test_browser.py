@@ -142,7 +142,7 @@ def test_the_theme_is_switched_and_remembered(opened: Any, page: str) -> None:
 
 
 def test_the_live_page_takes_news_and_keeps_what_one_has_set(browser: Any, tmp_path: Path) -> None:
-    write(tmp_path, synthetic(20, finals=0))
+    write(tmp_path, synthetic(300, finals=0))
     browser.get("about:blank")
     browsers.requests(browser)
     with Server(tmp_path, 0) as server:
@@ -151,12 +151,15 @@ def test_the_live_page_takes_news_and_keeps_what_one_has_set(browser: Any, tmp_p
         try:
             browser.get(server.url)
             assert "Partial report" in find(browser, "[data-part=partial]").text
-            assert len(cells(browser, "trials", "trial")) == 20
+            count = find(browser, "[data-table=trials] output")
+            assert count.text == "300 rows"
             find(browser, "[data-table=trials] input").send_keys("random")
             find(browser, "[data-table=trials] th[data-column=macs] button").click()
-            write(tmp_path, synthetic(40))
-            count = find(browser, "[data-table=trials] output")
-            browsers.wait(browser, lambda: count.text == "23 of 55 rows")
+            scroll = find(browser, "[data-table=trials] .scroll")
+            browser.execute_script("arguments[0].scrollTop = 900", scroll)
+            write(tmp_path, synthetic(320))
+            browsers.wait(browser, lambda: count.text == "163 of 335 rows")
+            assert scroll.get_property("scrollTop") == 900
             macs = [int(text.replace(",", "")) for text in cells(browser, "trials", "macs")]
             assert macs == sorted(macs)
             assert len(cells(browser, "rows", "name")) == 5
