@@ -13,7 +13,7 @@ from nas.campaigns.records import History, Record, read_records
 from nas.errors import InputError
 
 RESULTS = Path(__file__).parents[2] / "results"
-DATA = {"digits": "digits", "fashion": "Fashion-MNIST, 4,000 images"}
+DATA = {"digits": "digits", "fashion": "Fashion-MNIST, 2,000 images"}
 
 
 def read(name: str) -> History:
@@ -80,7 +80,7 @@ def main() -> None:
     print(
         "\nEvery promotion continued a checkpoint: `epochs_before` of the promoted trial is "
         "`epochs` of the paused one, and its curve begins with that one's, number for number. "
-        "The best by validation is retrained from scratch, with three seeds."
+        "The best by validation is retrained from scratch."
     )
 
 
