@@ -1,0 +1,139 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nas.architecture.graph import Architecture
+    from nas.spaces.search_space import Genotype, SearchSpace
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+SPACE = "a space of `nas spaces`, a .yaml file, or a function: file.py:function"
+
+
+def whole(low: int) -> Callable[[str], int]:
+    """An argument's type: a whole number of at least ``low`` that fits into 64 bits."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value < 2**64:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {low} and below 2**64, got {text!r}"
+            )
+        return value
+
+    return parse
+
+
+def add_form(command: argparse.ArgumentParser) -> None:
+    """Of a table: which rows and columns, in what order and form."""
+    command.add_argument("--where", metavar="CONDITION",
+                         help="which rows: 'macs < 1e6 and \"resnet\" in name'")  # fmt: skip
+    command.add_argument("--sort", metavar="COLUMNS", help="as macs,test_accuracy:desc")
+    command.add_argument("--columns", help="which, joined by commas, or all")
+    command.add_argument(
+        "--format",
+        help="text, csv, markdown, latex, json or parquet; default: by --out's ending, or text",
+    )
+    command.add_argument("--out", type=Path, metavar="FILE", help="default: printed")
+
+
+def add_rows(command: argparse.ArgumentParser) -> None:
+    """Of a campaign's table, or several'."""
+    command.add_argument(
+        "--all", action="store_true", help="add the trials that were not retrained"
+    )
+    command.add_argument("--per-seed", action="store_true",
+                         help="a row a network in place of an architecture")  # fmt: skip
+    command.add_argument("--by", default="validation_accuracy", metavar="ACCURACY",
+                         help="of rank and Pareto front; default: %(default)s")  # fmt: skip
+    command.add_argument("--cost", help="of the Pareto front; default: an objective, or macs")
+    add_form(command)
+
+
+def add_architecture(command: argparse.ArgumentParser) -> None:
+    """NAME, and what it is built for."""
+    command.add_argument(
+        "name",
+        help="a classic, a member of a space (SPACE:MEMBER), a file of architecture JSON, or what "
+        "a folder holds: results/NAME:best, :TRIAL, or a folder of `nas train`",
+    )
+    command.add_argument("--input", help="channels first, but for a file: 3,224,224")
+    command.add_argument("--classes", type=whole(1), help="but for a file")
+
+
+def named_architecture(arguments: argparse.Namespace) -> Architecture:
+    """What a command's NAME stands for."""
+    from nas.campaigns import named
+
+    bound = arguments.input is not None or arguments.classes is not None
+    if bound and named.is_bound(arguments.name):
+        raise InputError(
+            f"{arguments.name}: an architecture is bound to its input and classes; "
+            "--input and --classes are for classics and spaces"
+        )
+    return named.architecture(arguments.name, input_shape(arguments), arguments.classes)
+
+
+def input_shape(arguments: argparse.Namespace) -> tuple[int, ...] | None:
+    """Of --input; None without it."""
+    if arguments.input is None:
+        return None
+    try:
+        return tuple(int(size) for size in arguments.input.split(","))
+    except ValueError:
+        raise InputError(
+            f"--input: must be whole numbers joined by commas, as 3,224,224; "
+            f"got {arguments.input!r}"
+        ) from None
+
+
+def genotype(arguments: argparse.Namespace) -> tuple[SearchSpace, Genotype]:
+    """The space and the genotype of SPACE:MEMBER, or of SPACE and what is written after it."""
+    from nas.campaigns import named
+    from nas.spaces import space
+
+    if arguments.genotype is None:
+        return named.member(arguments.name, input_shape(arguments), arguments.classes)
+    given = {"input_shape": input_shape(arguments), "classes": arguments.classes}
+    found = space(arguments.name, **{k: v for k, v in given.items() if v is not None})
+    if (answers := _answers(arguments.genotype)) is not None:
+        found.validate(answers)
+        return found, answers
+    return found, found.from_string(arguments.genotype)
+
+
+def _answers(text: str) -> Genotype | None:
+    """A genotype that is written as JSON; None for a notation, which may be JSON itself."""
+    try:
+        read = json.loads(text)
+    except ValueError:
+        return None
+    plain = isinstance(read, dict) and not any(isinstance(v, list | dict) for v in read.values())
+    return read if plain else None
+
+
+def print_table(table: pd.DataFrame, arguments: argparse.Namespace) -> None:
+    """The rows and columns that were asked for, in the form that was."""
+    from nas.analysis import select
+    from nas.analysis.render import write
+
+    columns = None if arguments.columns is None else select.columns(table, arguments.columns)
+    if arguments.where is not None:
+        table = select.where(table, arguments.where)
+    if arguments.sort is not None:
+        table = select.sort(table, arguments.sort)
+    print(write(table, arguments.format, arguments.out, columns))

@@ -1,0 +1,143 @@
+"""Commands that run: campaigns, benchmarks, single trainings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.cli.arguments import whole
+
+if TYPE_CHECKING:
+    from nas.cli.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Adds the commands of this module."""
+    run = commands.add_parser("run", help="run a campaign, or go on where it stopped")
+    run.add_argument("folder", type=Path, help="holds campaign.yaml; results are written beside it")
+    run.set_defaults(command=_run)
+
+    bench = commands.add_parser("bench", help="compare searchers on a table of results")
+    bench.add_argument(
+        "folder", type=Path, help="holds benchmark.yaml; the report is written there"
+    )
+    bench.add_argument("--data", type=Path, help="the folder of the table's files")
+    bench.add_argument(
+        "--processes", type=whole(1), help="runs at a time; default: one a core, results the same"
+    )
+    bench.set_defaults(command=_bench)
+
+    train = commands.add_parser("train", help="train one architecture, or go on where it stopped")
+    train.add_argument(
+        "name",
+        metavar="ARCH",
+        help="a classic (resnet20, or with options resnet20:width=0.5,stem=cifar), a member of a "
+        "space (SPACE:MEMBER), a file of architecture JSON, or a reference (results/NAME:best)",
+    )
+    train.add_argument(
+        "--data", required=True, help="a data set, '{name: folder, root: pics}', or a .yaml file"
+    )
+    train.add_argument(
+        "--recipe", required=True, help="a preset, '{preset: cifar, epochs: 9}', or a .yaml file"
+    )
+    train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+                       help="keys of the recipe to change")  # fmt: skip
+    train.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
+    train.add_argument("--from", dest="weights", metavar="FILE",
+                       help="weights to start from: .safetensors, of torch.save, or a reference "
+                       "(results/NAME:best)")  # fmt: skip
+    train.add_argument("--freeze", default="none",
+                       help="of what --from gives: none, body or until=NODE")  # fmt: skip
+    train.add_argument("--evaluate", default="single",
+                       help="single (default), flip, ten_crop or multi_scale")  # fmt: skip
+    train.add_argument("--out", type=Path, metavar="FOLDER",
+                       help="default: results/ARCH-DATA-SEED")  # fmt: skip
+    train.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    train.add_argument("--compile", default="never", choices=["never", "auto", "always"],
+                       help="whether by torch.compile; auto: if the training is long")  # fmt: skip
+    train.add_argument("--threads", type=whole(1), help="on the CPU; default: one a core")
+    train.set_defaults(command=_train)
+
+    new = commands.add_parser("new", help="write a commented campaign.yaml")
+    new.add_argument("folder", type=Path, help="is made: results/NAME")
+    new.add_argument("--space", default="primitives", help="default: %(default)s")
+    new.add_argument("--searcher", default="evolution", help="default: %(default)s")
+    new.add_argument("--data", default="digits", help="default: %(default)s")
+    new.set_defaults(command=_new)
+
+    check = commands.add_parser(
+        "check", help="verify a campaign's folder; exits with 1 if it fails"
+    )
+    check.add_argument("folder", type=Path)
+    check.add_argument(
+        "--replay", action="store_true", help="ask the searchers again for all that they proposed"
+    )
+    check.set_defaults(command=_check)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from nas.campaigns.run import run
+    from nas.campaigns.trial import CampaignError
+
+    try:
+        summary = run(arguments.folder)
+    except CampaignError as error:
+        print(f"nas: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"{summary.completed} trials completed, {summary.failed} failed; "
+        f"see the table: nas table {arguments.folder}"
+    )
+    return 0
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from nas.benchmark.run import bench
+
+    print(bench(arguments.folder, data=arguments.data, processes=arguments.processes), end="")
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from nas.campaigns import named, single
+    from nas.training.loop import Diverged
+
+    job = single.prepare(
+        arguments.name,
+        arguments.data,
+        arguments.recipe,
+        changes=arguments.set,
+        seed=arguments.seed,
+        weights=None if arguments.weights is None else named.weights(arguments.weights),
+        freeze=arguments.freeze,
+        protocol=arguments.evaluate,
+        device=arguments.device,
+        compile=arguments.compile,
+    )
+    try:
+        row = single.train(job, arguments.out, threads=arguments.threads)
+    except Diverged as error:
+        print(f"nas: {error}", file=sys.stderr)
+        return 1
+    print(single.summary(row))
+    return 0
+
+
+def _new(arguments: argparse.Namespace) -> None:
+    from nas.campaigns.scaffold import write_campaign
+
+    path = write_campaign(arguments.folder, arguments.space, arguments.searcher, arguments.data)
+    print(f"wrote {path}\nnext: nas run {arguments.folder}")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from nas.analysis.check import check
+
+    report = check(arguments.folder, replay=arguments.replay)
+    for problem in report.problems:
+        print(problem)
+    for warning in report.warnings:
+        print(f"warning: {warning}")
+    print(report.summary)
+    return 1 if report.problems else 0
