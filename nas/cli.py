@@ -131,6 +131,15 @@ def _parser() -> argparse.ArgumentParser:
                         help="of --live; 0 takes any that is free; default: 8000")  # fmt: skip
     report.set_defaults(command=_report)
 
+    plot = commands.add_parser("plot", help="draw a campaign: as SVG, PNG or PDF")
+    plot.add_argument("folder", type=Path)
+    plot.add_argument("--kind", nargs="+", action="extend", default=[], metavar="KIND",
+                      help="incumbent, tradeoff, curves, hypervolume, operations, importance, "
+                      "fidelities, lineage, workers, ranks; default: all")  # fmt: skip
+    plot.add_argument("--format", default="svg", help="svg (default), png or pdf")
+    plot.add_argument("--out", type=Path, metavar="FOLDER", help="default: FOLDER/plots")
+    plot.set_defaults(command=_plot)
+
     check = commands.add_parser(
         "check", help="verify a campaign's folder; exits with 1 if it fails"
     )
@@ -353,6 +362,13 @@ def _report(arguments: argparse.Namespace) -> None:
     with Server(arguments.folder, arguments.port) as server:
         print(f"{server.url} follows {arguments.folder}; Ctrl-C ends it", flush=True)
         server.serve_forever()
+
+
+def _plot(arguments: argparse.Namespace) -> None:
+    from nas.analysis.plots.kinds import plot
+
+    for line in plot(arguments.folder, arguments.kind, arguments.format, arguments.out):
+        print(line)
 
 
 def _check(arguments: argparse.Namespace) -> int:

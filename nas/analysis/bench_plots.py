@@ -1,10 +1,8 @@
-"""Figures of a benchmark. Colours are Okabe and Ito's, told apart by the colour-blind."""
+"""Figures of a benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,35 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from nas.analysis.comparison import budgets, quantile
 from nas.analysis.pareto import pareto_front
+from nas.analysis.plots.style import COLOURS, STYLE
 from nas.analysis.regret import Curves
 from nas.analysis.statistics import cliques
 
 Floats = NDArray[np.float64]
-
-COLOURS = [
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31",
-    "#7F7F7F", "#882255",
-]  # fmt: skip
-STYLE: Any = {  # its type is every key of matplotlib
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "svg.hashsalt": "nas",  # one input, one file
-    "svg.fonttype": "none",  # text stays text
-}
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as its suffix says; the same figure gives the same bytes."""
-    dated = {".svg": "Date", ".pdf": "CreationDate"}
-    metadata = {dated[path.suffix]: None} if path.suffix in dated else None
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(path, metadata=metadata, dpi=150)
 
 
 def _colours(curves: Curves) -> dict[str, str]:
@@ -123,21 +97,26 @@ def critical_difference_figure(
     right = (len(names) + 1) // 2  # the better half is labelled at the right
     rows = max(right, len(names) - right)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.0, 1.5 + 0.24 * rows + 0.12 * len(bars)), layout="constrained")
+        # The axis, and beside it, in its units, the longest label: 5.2 points a letter.
+        inches, longest = 3.125, (5.2 * max(map(len, names)) + 40) / 72
+        margin = max(0.62, 0.1 + longest / inches)
+        size = (inches * (1 + 2 * margin), 1.5 + 0.24 * rows + 0.12 * len(bars))
+        figure = Figure(figsize=size, layout="constrained")
         panel = figure.subplots()
         panel.set_axis_off()
         worst = len(names)
-        panel.set_xlim(worst + 0.62 * (worst - 1), 1 - 0.62 * (worst - 1))
+        panel.set_xlim(worst + margin * (worst - 1), 1 - margin * (worst - 1))
         first = 0.5 + 0.5 * len(bars)  # below the axis: bars, then labels
-        panel.set_ylim(first + rows + 0.2, -2.4)
+        length = min(difference, worst - 1)
+        above = -1.65 if length < 0.5 * (worst - 1) else -2.7  # the bar leaves it no room beside
+        panel.set_ylim(first + rows + 0.2, above - 0.75)
         panel.plot([1, worst], [0, 0], color="black", lw=1)
         for rank in range(1, worst + 1):
             panel.plot([rank, rank], [0, -0.25], color="black", lw=1)
             panel.text(rank, -0.4, str(rank), ha="center", va="bottom")
-        length = min(difference, worst - 1)
         panel.plot([worst, worst - length], [-1.5, -1.5], color="black", lw=1, marker="|")
         panel.text(worst - length / 2, -1.65, f"CD = {difference:.2g}", ha="center", va="bottom")
-        panel.text(1, -1.65, caption, ha="right", va="bottom")
+        panel.text(1, above, caption, ha="right", va="bottom")
         for level, (best, last) in enumerate(bars, start=1):
             ends = np.array([ranks[best], ranks[last]]) + np.array([-1, 1]) * 0.008 * (worst - 1)
             panel.plot(ends, [0.5 * level] * 2, color="#D55E00", lw=3, solid_capstyle="butt")

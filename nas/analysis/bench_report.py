@@ -20,6 +20,7 @@ from nas.analysis.comparison import (
     seed_ranks,
     summary,
 )
+from nas.analysis.plots.style import save
 from nas.analysis.regret import Curves, curves
 from nas.analysis.statistics import critical_difference, friedman
 
@@ -67,7 +68,7 @@ def report(
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
     for name, figure in figures.items():
-        bench_plots.save(figure, folder / f"{name}.svg")
+        save(figure, folder / f"{name}.svg")
     below = ["\n".join(f"- {line}" for line in origin)] if origin else []
     text = "\n\n".join([*_text(title, followed, tables, figures, notes), *below]) + "\n"
     (folder / "summary.md").write_text(text, encoding="utf-8")

@@ -52,7 +52,7 @@ def optuna_studies(folder: Path, storage: str) -> list[str]:
         if ask["stage"] == "search":
             searches.setdefault(ask["search"], []).append(ask)
     names = {search: f"{folder.resolve().name}-{search}" for search in searches}
-    with _quiet():
+    with quiet():
         opened = _opened(url, storage)
         if taken := set(optuna.get_all_study_names(opened)) & set(names.values()):
             raise InputError(f"--out: {storage}: holds a study {min(taken)} already")
@@ -64,12 +64,12 @@ def optuna_studies(folder: Path, storage: str) -> list[str]:
             )
             metrics = [objective["metric"] for objective in objectives]
             study.set_metric_names(metrics)
-            study.add_trials(list(_trials(asks, history, metrics)))
+            study.add_trials(list(frozen_trials(asks, history, metrics)))
     return list(names.values())
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without a line a study, and warnings of what Optuna calls experimental."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -91,7 +91,16 @@ def _opened(url: str, storage: str) -> Any:
         raise InputError(f"--out: {storage}: cannot be opened by Optuna: {reason}") from None
 
 
-def _trials(asks: list[Record], history: History, metrics: list[str]) -> Iterator[FrozenTrial]:
+def frozen_trials(
+    asks: list[Record], history: History, metrics: list[str]
+) -> Iterator[FrozenTrial]:
+    """Trials of a study, as :func:`optuna_studies` describes them.
+
+    Args:
+        asks: of the trials.
+        history: that their results are in.
+        metrics: the objectives.
+    """
     choices: dict[str, dict[str, Any]] = {}  # of each parameter, by their JSON
     for ask in asks:
         for name, option in ask["genotype"].items():

@@ -9,8 +9,8 @@ from nas.analysis.bench_plots import (
     critical_difference_figure,
     fronts_figure,
     regret_figure,
-    save,
 )
+from nas.analysis.plots.style import save
 from nas.analysis.regret import curves
 from tests.analysis.runs import MAX, drawn
 

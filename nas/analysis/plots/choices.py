@@ -1,0 +1,176 @@
+"""What the search chose: how often each operation, and which choices decide."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import optuna
+import pandas as pd
+from matplotlib.figure import Figure
+from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+
+from nas.analysis.optuna_study import frozen_trials, quiet
+from nas.analysis.plots import names
+from nas.analysis.plots.campaign import Campaign
+from nas.analysis.plots.style import COLOURS
+from nas.campaigns.records import Record
+
+_SHARED = 3
+"""Choices that take the same options before these count as operations, not as one decision."""
+
+_PANELS = 3
+_BARS = 15
+_SLOW = 1000
+"""Trials: of more, fANOVA's forest takes minutes."""
+
+
+def operations(campaign: Campaign) -> Figure | str:
+    """How often the searcher proposed each operation, in a window that moves over its trials."""
+    proposed = [
+        ask["genotype"]
+        for ask in campaign.history.asks.values()
+        if ask["stage"] == "search" and ask["kind"] == "found"
+    ]
+    asked = roles(proposed)
+    if not asked:
+        return "no operations are chosen: no three choices share options that are words"
+    tables = {role: frequencies(proposed, chosen) for role, chosen in asked.items()}
+    heights = [len(table.columns) for table in tables.values()]
+    size = (7.4, 0.19 * sum(heights) + 0.85 * len(heights) + 0.3)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(len(tables), 1, squeeze=False, height_ratios=heights)[:, 0]
+    highest = max(table.to_numpy().max() for table in tables.values())
+    for panel, (role, table) in zip(panels, tables.items(), strict=True):
+        shares = table.to_numpy(float).T
+        edges = np.append(table.index - 0.5, table.index[-1] + 0.5)
+        mesh = panel.pcolormesh(
+            edges,
+            np.arange(len(shares) + 1),
+            shares,
+            cmap="Blues",
+            vmin=0,
+            vmax=highest,
+            rasterized=True,
+        )
+        panel.grid(False)
+        panel.set_yticks(np.arange(len(shares)) + 0.5, table.columns)
+        panel.tick_params(axis="y", length=0)
+        for row, (first, last) in enumerate(zip(shares[:, 0], shares[:, -1], strict=True)):
+            panel.annotate(
+                f"{first:.0%} → {last:.0%}", (1, row + 0.5), (5, 0), fontsize=8, va="center",
+                xycoords=panel.get_yaxis_transform(), textcoords="offset points",
+            )  # fmt: skip
+        panel.set_title(f"{role}: {len(asked[role])} choices", loc="left")
+    figure.colorbar(mesh, ax=panels, label="share", format="{x:.0%}", aspect=30)
+    window = len(proposed) - len(tables[next(iter(tables))]) + 1
+    panels[-1].set_xlabel(f"trial at the end of a window of {window}")
+    return figure
+
+
+def roles(genotypes: list[Record]) -> dict[str, list[str]]:
+    """The choices that share options which are words, by what they are: ``operation``, ``merge``.
+
+    What a choice is, is the last part of its name without its numbers. Left out are choices that
+    name other parts of the network, as inputs do. The role of the most choices comes first.
+    """
+    options: dict[str, set[object]] = {}
+    for genotype in genotypes:
+        for name, option in genotype.items():
+            options.setdefault(name, set()).add(option)
+    parts = {part for name in options for part in name.split(".")}
+    found: dict[str, list[str]] = {}
+    for name in options:
+        role = re.sub(r"[\d-]+", "", name.rpartition(".")[2])
+        found.setdefault(role, []).append(name)
+    shared = {
+        role: chosen
+        for role, chosen in found.items()
+        if len(chosen) >= _SHARED and _are_words(set().union(*(options[n] for n in chosen)), parts)
+    }
+    return dict(sorted(shared.items(), key=lambda item: -len(item[1]))[:_PANELS])
+
+
+def _are_words(options: set[object], parts: set[str]) -> bool:
+    if len(options) < 2 or not all(isinstance(option, str) for option in options):
+        return False
+    return not any(parts & set(str(option).split("+")) for option in options)
+
+
+def frequencies(
+    genotypes: list[Record], chosen: list[str], window: int | None = None
+) -> pd.DataFrame:
+    """The share of each option among the answers to some choices, in a moving window.
+
+    Args:
+        genotypes: in the order asked.
+        chosen: the choices.
+        window: trials; by default a fifth of them, at least ten, at most all.
+
+    Returns a row for each end of a window, numbered from 1; a column an option, the one that has
+    risen the most last.
+    """
+    counts = pd.DataFrame(
+        [pd.Series([g[name] for name in chosen if name in g]).value_counts() for g in genotypes]
+    ).fillna(0)
+    counts.index = pd.RangeIndex(1, len(counts) + 1)
+    width = window or min(len(counts), max(10, len(counts) // 5))
+    sums = counts.rolling(width).sum().iloc[width - 1 :]
+    shares = sums.div(sums.sum(axis=1).replace(0, np.nan), axis=0)
+    return shares[shares.iloc[-1].sort_values(kind="stable").index]
+
+
+def importances(campaign: Campaign) -> tuple[dict[str, float], str]:
+    """How much each choice of the space tells of the first objective, the most first; and how.
+
+    fANOVA (Hutter et al., "An Efficient Approach for Assessing Hyperparameter Importance", 2014)
+    where every trial has answered the same choices: shares of the variance. Else, and for more
+    trials than its forest takes quickly, PED-ANOVA (Watanabe et al., 2023), which says what tells
+    the best from the rest: of the best tenth, at least five. Both are Optuna's. Search trials of
+    full fidelity are taken, random ones too; importances sum to 1. Empty where there are too few
+    trials, or nothing to tell apart; then the second is why.
+    """
+    rows = campaign.searched.dropna(subset="value0")
+    if len(rows) < 10:
+        return {}, f"{len(rows)} completed trials: importance needs ten"
+    if rows["value0"].nunique() == 1:
+        return {}, "all trials have the same value: nothing to explain"
+    asks = [campaign.history.asks[trial] for trial in rows["trial"]]
+    objective = campaign.objectives[0]
+    alike = len({frozenset(ask["genotype"]) for ask in asks}) == 1
+    evaluator: FanovaImportanceEvaluator | PedAnovaImportanceEvaluator
+    if alike and len(asks) <= _SLOW:
+        evaluator = FanovaImportanceEvaluator(seed=0)
+        how = f"fANOVA: its share of the variance over {len(asks)} trials"
+    else:
+        best = min(max(0.1, 5 / len(asks)), 0.5)
+        evaluator = PedAnovaImportanceEvaluator(target_quantile=best)
+        how = f"PED-ANOVA: what tells the best {best:.0%} of {len(asks)} trials from all"
+    with quiet():
+        study = optuna.create_study(direction=objective.direction)
+        study.add_trials(list(frozen_trials(asks, campaign.history, [objective.metric])))
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return found, f"importance of choices for {names.plain(objective.metric)}\n{how}"
+
+
+def importance(campaign: Campaign) -> Figure | str:
+    """Bars of the choices that matter most."""
+    found, told = importances(campaign)
+    if not found:
+        return told
+    shown = dict(list(found.items())[:_BARS])
+    figure = Figure(figsize=(6.4, 0.22 * len(shown) + 0.9), layout="constrained")
+    panel = figure.subplots()
+    bars = panel.barh(list(shown), list(shown.values()), color=COLOURS[0], height=0.7)
+    panel.bar_label(bars, fmt="{:.0%}", padding=3, fontsize=8)
+    panel.invert_yaxis()
+    panel.grid(False)
+    panel.spines["left"].set_visible(False)
+    panel.tick_params(axis="y", length=0)
+    panel.spines["bottom"].set_visible(False)
+    panel.set_xticks([])
+    panel.margins(x=0.12)
+    figure.suptitle(told, fontsize=9, x=0.01, ha="left")
+    if rest := len(found) - len(shown):
+        panel.set_xlabel(f"{rest} further choices matter less")
+    return figure

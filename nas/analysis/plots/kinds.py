@@ -1,0 +1,84 @@
+"""The plots of a campaign by name, and how they come to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from nas.analysis.plots.campaign import Campaign, read
+from nas.analysis.plots.choices import importance, operations
+from nas.analysis.plots.course import fidelities, workers
+from nas.analysis.plots.lineage import lineage
+from nas.analysis.plots.networks import curves, ranks, tradeoff
+from nas.analysis.plots.progress import hypervolume, incumbent
+from nas.analysis.plots.style import STYLE, save
+from nas.errors import InputError
+from nas.registry import unknown
+
+KINDS: dict[str, Callable[[Campaign], Figure | str]] = {
+    "incumbent": incumbent,
+    "tradeoff": tradeoff,
+    "curves": curves,
+    "hypervolume": hypervolume,
+    "operations": operations,
+    "importance": importance,
+    "fidelities": fidelities,
+    "lineage": lineage,
+    "workers": workers,
+    "ranks": ranks,
+}
+"""By name, what draws it: from a campaign a figure, or why it has none."""
+
+FORMATS = ["svg", "png", "pdf"]
+
+
+def figure(kind: str, campaign: Campaign | Path) -> Figure | str:
+    """A plot of a campaign; where it cannot show that, one line that says why.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        campaign: its folder, or what :func:`nas.analysis.plots.campaign.read` made of it.
+
+    Raises :class:`InputError` for an unknown kind, and as :func:`read` does.
+    """
+    if kind not in KINDS:
+        raise InputError(f"--kind: {unknown('plot', kind, KINDS)}")
+    frames = read(campaign) if isinstance(campaign, Path) else campaign
+    with matplotlib.rc_context(STYLE):
+        return KINDS[kind](frames)
+
+
+def plot(
+    folder: Path, kinds: Sequence[str] = (), form: str = "svg", out: Path | None = None
+) -> list[str]:
+    """Writes plots of a campaign as ``KIND.FORM``; returns a line for each: its path, or why not.
+
+    Args:
+        folder: of the campaign.
+        kinds: of :data:`KINDS`; none: all.
+        form: one of :data:`FORMATS`.
+        out: a folder, made where it is missing; default: ``plots`` in the campaign's.
+
+    Raises :class:`InputError` for unknown kinds and formats, and where there are no records.
+    """
+    if form not in FORMATS:
+        raise InputError(f"--format: {unknown('format', form, FORMATS)}")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InputError(f"--kind: {unknown('plot', kind, KINDS)}")
+    campaign = read(folder)
+    target = folder / "plots" if out is None else out
+    lines = []
+    for kind in kinds or KINDS:
+        drawn = figure(kind, campaign)
+        if isinstance(drawn, str):
+            lines.append(f"{kind}: left out: {drawn}")
+            continue
+        target.mkdir(parents=True, exist_ok=True)
+        path = target / f"{kind}.{form}"
+        save(drawn, path)
+        lines.append(f"wrote {path}")
+    return lines

@@ -1,0 +1,41 @@
+"""What is written on axes and beside marks."""
+
+from __future__ import annotations
+
+_AXES = {
+    "validation_accuracy": "validation accuracy (fraction)",
+    "validation_loss": "validation loss (nats)",
+    "train_loss": "training loss (nats)",
+    "params": "trainable parameters",
+    "macs": "multiply-accumulates, batch 1",
+    "flops": "floating-point operations, batch 1",
+    "activations": "activations (elements)",
+    "latency_ms": "latency, batch 1 (ms)",
+    "train_seconds": "training time (s)",
+}
+
+
+def axis(metric: str) -> str:
+    """A metric with its unit."""
+    return _AXES.get(metric, metric.replace("_", " "))
+
+
+def plain(metric: str) -> str:
+    """A metric without."""
+    return metric.replace("_", " ")
+
+
+def short(trial: str) -> str:
+    """A trial of a search by its number: ``evolution-0012`` is 12."""
+    number = trial.rpartition("-")[2]
+    return str(int(number)) if number.isdecimal() else trial
+
+
+def network(name: str, kind: str) -> str:
+    """An architecture of a table: a classic by its name, another as ``found 12``."""
+    return name if kind == "classic" else f"{kind} {short(name)}"
+
+
+def search(name: str) -> str:
+    """A search in words."""
+    return "random search" if name == "random" else name.replace("_", " ")

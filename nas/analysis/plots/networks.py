@@ -1,0 +1,202 @@
+"""The networks themselves: accuracy against cost, learning curves, ranks over seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from nas.analysis.bench_plots import critical_difference_figure
+from nas.analysis.pareto import pareto_front
+from nas.analysis.plots import names
+from nas.analysis.plots.campaign import Campaign
+from nas.analysis.plots.style import KINDS, MANY, Label, label_ends, label_points
+from nas.analysis.statistics import average_ranks, critical_difference, friedman
+from nas.analysis.table import campaign_table
+
+_COSTS = ("macs", "params", "latency_ms")
+
+_DRAWN = 200
+"""Learning curves of search trials; of more, these are spread evenly over the search."""
+
+_LABELLED = 15
+
+
+def points(campaign: Campaign) -> pd.DataFrame:
+    """A row an architecture, from the campaign's table.
+
+    Columns: name, kind, conditions, retrained, accuracy (on validation images; of a retrained one
+    the mean over seeds), deviation (over seeds) and the costs. Raises as :func:`campaign_table`.
+    """
+    table = campaign_table(campaign.folder, every_trial=True)
+    retrained = table["seeds"] > 0
+    return table[["name", "kind", "conditions", *_COSTS]].assign(
+        retrained=retrained,
+        accuracy=table["validation_accuracy"].where(retrained, table["search_accuracy"]),
+        deviation=table["validation_std"],
+    )
+
+
+def front(rows: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """The rows that no other of equal conditions beats in accuracy and cost, by cost."""
+    member = pd.Series(False, index=rows.index)
+    for group in rows.groupby("conditions").groups.values():
+        values = rows.loc[group, [cost, "accuracy"]].to_numpy(dtype=float, na_value=np.nan)
+        member[group] = pareto_front(values * (1, -1))
+    return rows[member].sort_values([cost, "accuracy"], kind="stable")
+
+
+def tradeoff(campaign: Campaign) -> Figure | str:
+    """Accuracy against each cost that is known; the front is of what was retrained, if any was."""
+    if not (campaign.trials["status"] == "completed").any():
+        return "no trial has completed"
+    rows = points(campaign)
+    costs = [cost for cost in _COSTS if rows[cost].notna().any()]
+    figure = Figure(figsize=(3.7 * len(costs) + 0.5, 3.9), layout="constrained")
+    panels = figure.subplots(1, len(costs), squeeze=False, sharey=True)[0]
+    for panel, cost in zip(panels, costs, strict=True):
+        _draw_tradeoff(panel, rows[rows[cost].notna()], cost)
+    panels[0].set_ylabel(names.axis("validation_accuracy"))
+    handles, told = panels[0].get_legend_handles_labels()
+    figure.legend(handles, told, loc="outside lower center", ncols=3)
+    for panel, cost in zip(panels, costs, strict=True):
+        shown = rows[rows[cost].notna()]
+        label_points(panel, _named(shown, cost), shown[[cost, "accuracy"]].to_numpy(float))
+    return figure
+
+
+def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str) -> None:
+    panel.set_xscale("log")
+    panel.margins(x=0.14, y=0.08)
+    panel.set_xlabel(names.axis(cost))
+    for kind, mark in KINDS.items():
+        for retrained in (False, True):
+            mine = rows[(rows["kind"] == kind) & (rows["retrained"] == retrained)]
+            if mine.empty:
+                continue
+            x, y = mine[cost].to_numpy(float), mine["accuracy"].to_numpy(float)
+            panel.scatter(
+                x, y, s=34 if retrained else 14, marker=mark.shape, linewidths=0.8,
+                facecolors=mark.colour if retrained else "none", edgecolors=mark.colour,
+                alpha=1 if retrained else 0.45, rasterized=len(mine) > MANY,
+                zorder=3 if retrained else 2,
+                label=kind if kind == "classic" else
+                f"{kind}, {'retrained' if retrained else 'as the search saw it'}",
+            )  # fmt: skip
+            if retrained:
+                error = mine["deviation"].fillna(0).to_numpy(float)
+                panel.errorbar(x, y, error, fmt="none", ecolor=mark.colour, elinewidth=0.8)
+    judged = rows[rows["retrained"]] if rows["retrained"].any() else rows
+    what = "front of the retrained" if rows["retrained"].any() else "front"
+    for _, best in front(judged, cost).groupby("conditions", sort=False):
+        x, y = best[cost].to_numpy(float), best["accuracy"].to_numpy(float)
+        # What a front attains between two of its points is the lower accuracy.
+        panel.plot(
+            np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1], color="#333333", lw=1, zorder=1, label=what
+        )
+        what = "_nolegend_"  # once
+
+
+def _named(rows: pd.DataFrame, cost: str) -> list[Label]:
+    """Labels of the classics, and of the others that were retrained."""
+    order = {"classic": 0, "found": 1, "random": 2}
+    named = rows[rows["retrained"]].sort_values("kind", key=lambda kind: kind.map(order))
+    return [
+        Label(
+            row[cost],
+            row["accuracy"],
+            names.network(row["name"], row["kind"]),
+            KINDS[row["kind"]].colour,
+        )
+        for _, row in named.iterrows()
+    ]
+
+
+def curves(campaign: Campaign) -> Figure | str:
+    """Learning curves: every search trial's, and of what was retrained the mean over seeds."""
+    of_trials = campaign.trials[["trial", "stage", "kind", "label"]]
+    points = campaign.curves.dropna(subset=["epoch", "validation_accuracy"])
+    points = points.merge(of_trials, on="trial")
+    if points.empty:
+        return "no trial has told a learning curve"
+    stages = [stage for stage in ("search", "final") if (points["stage"] == stage).any()]
+    figure = Figure(figsize=(4.2 * len(stages) + 1, 3.4), layout="constrained")
+    panels = figure.subplots(1, len(stages), squeeze=False, sharey=True)[0]
+    draw = {"search": _draw_searched, "final": _draw_retrained}
+    for panel, stage in zip(panels, stages, strict=True):
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.set_xlabel("epoch")
+        draw[stage](panel, points[points["stage"] == stage])
+    panels[0].set_ylabel(names.axis("validation_accuracy"))
+    handles, told = panels[0].get_legend_handles_labels()
+    if stages[0] == "search":
+        figure.legend(handles, told, loc="outside lower left", ncols=len(told))
+    return figure
+
+
+def _draw_searched(panel: Axes, points: pd.DataFrame) -> None:
+    lines = [
+        (rows["kind"].iloc[0], rows[["epoch", "validation_accuracy"]].to_numpy(float))
+        for _, rows in points.groupby("trial", sort=False)
+    ]
+    chosen = np.unique(np.linspace(0, len(lines) - 1, min(len(lines), _DRAWN)).astype(int))
+    for kind, mark in KINDS.items():
+        mine = [lines[i][1] for i in chosen if lines[i][0] == kind]
+        if mine:
+            dots = "o" if max(map(len, mine)) == 1 else ""
+            panel.plot([], [], color=mark.colour, lw=1, marker=dots, ms=3, label=kind)
+            panel.add_collection(LineCollection(mine, colors=mark.colour, lw=0.7, alpha=0.5))
+            if dots:
+                panel.plot(*np.concatenate(mine).T, "o", ms=3, color=mark.colour, alpha=0.5)
+    panel.autoscale_view()
+    some = f"{len(chosen)} of " if len(chosen) < len(lines) else ""
+    panel.set_title(f"search: {some}{len(lines)} trials")
+
+
+def _draw_retrained(panel: Axes, points: pd.DataFrame) -> None:
+    ends = []
+    for label, rows in points.groupby("label", sort=False):
+        by_epoch = rows.groupby("epoch")["validation_accuracy"]
+        x, mean = by_epoch.mean().index.to_numpy(float), by_epoch.mean().to_numpy(float)
+        kind = rows["kind"].iloc[0]
+        mark = KINDS[kind]
+        low, high = by_epoch.min().to_numpy(float), by_epoch.max().to_numpy(float)
+        panel.fill_between(x, low, high, color=mark.colour, alpha=0.1, lw=0)
+        panel.plot(x, mean, color=mark.colour, lw=1.3, marker=mark.shape, ms=3, label=label)
+        ends.append(Label(x[-1], mean[-1], names.network(str(label), kind), mark.colour))
+    panel.set_title("retrained: mean and range over seeds")
+    panel.margins(x=0.02)
+    ends.sort(key=lambda end: -end.y)
+    label_ends(panel, ends[:_LABELLED])
+
+
+def mean_ranks(campaign: Campaign) -> tuple[pd.DataFrame, str]:
+    """Ranks of the retrained architectures by test accuracy, a row a seed that all have.
+
+    Columns: the architectures; 1 is the best, ties share. With it, a line that says what it is of;
+    where there is nothing to rank, the frame is empty and the line says why.
+    """
+    final = campaign.trials[(campaign.trials["stage"] == "final")].dropna(subset="test_accuracy")
+    network = [names.network(*each) for each in zip(final["label"], final["kind"], strict=True)]
+    final = final.assign(label=network)
+    table = final.pivot_table(index="seed", columns="label", values="test_accuracy").dropna()
+    seeds, networks = table.shape
+    if networks < 3 or seeds < 2:
+        return pd.DataFrame(), (
+            f"{networks} retrained architectures with {seeds} seeds in common: "
+            "ranks need three and two"
+        )
+    ranks = pd.DataFrame(average_ranks(-table.to_numpy()), table.index, table.columns)
+    return ranks, f"test accuracy, {seeds} seeds: Friedman p = {friedman(ranks):.2g}"
+
+
+def ranks(campaign: Campaign) -> Figure | str:
+    """The critical-difference diagram of the retrained architectures, seeds as the blocks."""
+    table, told = mean_ranks(campaign)
+    if table.empty:
+        return told
+    difference = critical_difference(table.shape[1], table.shape[0])
+    return critical_difference_figure(table.mean().to_dict(), difference, told)

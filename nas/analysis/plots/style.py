@@ -1,0 +1,167 @@
+"""The one look of all figures: colours, lines, and labels that do not lie on each other.
+
+Colours are Okabe and Ito's, told apart by the colour-blind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
+from numpy.typing import ArrayLike
+from scipy.optimize import isotonic_regression
+
+COLOURS = [
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31",
+    "#7F7F7F", "#882255",
+]  # fmt: skip
+FAINT = "#b4b4b4"
+"""Of what stands behind."""
+
+STYLE: Any = {  # its type is every key of matplotlib
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "svg.hashsalt": "nas",  # one input, one file
+    "svg.fonttype": "none",  # text stays text
+}
+
+
+class Mark(NamedTuple):
+    """How a kind of trial is told from the others, by shape as by colour."""
+
+    colour: str
+    shape: str
+
+
+KINDS = {
+    "found": Mark(COLOURS[0], "o"),
+    "random": Mark(COLOURS[1], "^"),
+    "classic": Mark(COLOURS[2], "s"),
+}
+"""Of the column ``kind`` of :func:`nas.analysis.trials.trials`."""
+
+MANY = 1000
+"""More marks than that are an image within a vector file: it opens as fast, and is as small."""
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as its suffix says; the same figure gives the same bytes."""
+    dated = {".svg": "Date", ".pdf": "CreationDate"}
+    metadata = {dated[path.suffix]: None} if path.suffix in dated else None
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(path, metadata=metadata, dpi=150)
+
+
+class Label(NamedTuple):
+    """A text and where it belongs, in the units of the data."""
+
+    x: float
+    y: float
+    text: str
+    colour: str = "#333333"
+
+
+def label_ends(axes: Axes, labels: Sequence[Label], gap: float = 11.0) -> None:
+    """Names lines right of the axes, each as near its height as the others allow.
+
+    Args:
+        axes: with its limits set for good.
+        labels: the last points of the lines.
+        gap: between lines of text, in points.
+    """
+    if not labels:
+        return
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # now the layout knows how high the axes are
+    ordered = sorted(labels, key=lambda label: label.y)
+    heights = axes.transData.transform([(label.x, label.y) for label in ordered])[:, 1]
+    heights = (heights - axes.bbox.y0) * 72 / figure.dpi
+    least = gap * np.arange(len(ordered))
+    placed = isotonic_regression(heights - least).x + least
+    for label, moved in zip(ordered, placed - heights, strict=True):
+        axes.annotate(
+            label.text, (1, label.y), (5, moved), xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points", color=label.colour, va="center", fontsize=8,
+            annotation_clip=False,
+        )  # fmt: skip
+
+
+_AROUND = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)]
+
+
+def label_points(axes: Axes, labels: Sequence[Label], marks: ArrayLike) -> None:
+    """Names points beside them, clear of each other, of marks and lines as far as there is room.
+
+    Args:
+        axes: with its limits set for good; its lines run along the axes or are short.
+        labels: of the points that get one, those that matter most first.
+        marks: [points, 2], all of them.
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    centers = axes.transData.transform(np.asarray(marks, dtype=float).reshape(-1, 2))
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in centers]
+    for line in axes.lines:
+        corners = axes.transData.transform(line.get_xydata())
+        taken += [
+            Bbox([np.minimum(*ends) - 1, np.maximum(*ends) + 1]) for ends in pairwise(corners)
+        ]
+    for label in labels:
+        best: tuple[float, Annotation] | None = None
+        for distance in (7, 16, 28):
+            for right, up in _AROUND:
+                text = _beside(axes, label, right * distance, up * distance)
+                box = text.get_window_extent()
+                trouble = sum(_shared(box, other) for other in taken)
+                trouble += box.width * box.height - _shared(box, axes.bbox)
+                if best is None or trouble < best[0]:
+                    if best is not None:
+                        best[1].remove()
+                    best = trouble, text
+                else:
+                    text.remove()
+                if best[0] == 0:
+                    break
+            if best is not None and best[0] == 0:
+                break
+        if best is not None:
+            taken.append(best[1].get_window_extent())
+
+
+def _beside(axes: Axes, label: Label, right: float, up: float) -> Annotation:
+    far = max(abs(right), abs(up)) > 10
+    line = {"arrowstyle": "-", "color": FAINT, "lw": 0.6, "shrinkA": 0, "shrinkB": 3}
+    return axes.annotate(
+        label.text,
+        (label.x, label.y),
+        (right, up),
+        textcoords="offset points",
+        color=label.colour,
+        fontsize=8,
+        ha="left" if right > 0 else "right" if right < 0 else "center",
+        va="bottom" if up > 0 else "top" if up < 0 else "center",
+        arrowprops=line if far else None,
+    )
+
+
+def _shared(one: Bbox, other: Any) -> float:
+    """The area that two boxes share."""
+    both = Bbox.intersection(one, other)
+    return 0.0 if both is None else both.width * both.height
