@@ -64,7 +64,9 @@ def operations(campaign: Campaign) -> Figure | str:
         panel.set_title(f"{role}: {len(asked[role])} choices", loc="left")
     figure.colorbar(mesh, ax=panels, label="share", format="{x:.0%}", aspect=30)
     window = len(proposed) - len(tables[next(iter(tables))]) + 1
-    panels[-1].set_xlabel(f"trial at the end of a window of {window}")
+    panels[-1].set_xlabel(
+        f"last trial of a window of {window}; at the right its first and its last place"
+    )
     return figure
 
 
@@ -169,7 +171,7 @@ def importance(campaign: Campaign) -> Figure | str:
     panel.tick_params(axis="y", length=0)
     panel.spines["bottom"].set_visible(False)
     panel.set_xticks([])
-    panel.margins(x=0.12)
+    panel.margins(x=0.12, y=0.02)
     figure.suptitle(told, fontsize=9, x=0.01, ha="left")
     if rest := len(found) - len(shown):
         panel.set_xlabel(f"{rest} further choices matter less")

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy.stats import spearmanr
 
+from nas.analysis.plots import names
 from nas.analysis.plots.campaign import Campaign
 from nas.analysis.plots.style import KINDS, MANY
 
@@ -56,7 +57,7 @@ def workers(campaign: Campaign) -> Figure | str:
     if ran.empty:
         return "no trial has ended, or the records tell no times"
     whole = ran["end"].max() - ran["start"].min()
-    unit, scale = ("h", 3600) if whole > 7200 else ("min", 60) if whole > 120 else ("s", 1)
+    unit, scale = names.time(whole)
     order = sorted(ran["lane"].unique(), key=lambda lane: (len(lane), lane))
     figure = Figure(figsize=(8.4, 0.3 * min(len(order), 40) + 1.2), layout="constrained")
     panel = figure.subplots()
@@ -65,7 +66,7 @@ def workers(campaign: Campaign) -> Figure | str:
         starts, ends = rows["start"].to_numpy() / scale, rows["end"].to_numpy() / scale
         panel.barh(
             rows_of, ends - starts, left=starts, height=0.72, color=KINDS[kind].colour,
-            alpha=1 if stage == "final" else 0.5, edgecolor="white", lw=0.4,
+            alpha=1 if stage == "final" else 0.5, edgecolor="white", lw=0.4 if len(ran) < 200 else 0,
             rasterized=len(ran) > MANY,
         )  # fmt: skip
     failed = ran[ran["status"] == "failed"]

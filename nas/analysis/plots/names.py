@@ -39,3 +39,8 @@ def network(name: str, kind: str) -> str:
 def search(name: str) -> str:
     """A search in words."""
     return "random search" if name == "random" else name.replace("_", " ")
+
+
+def time(seconds: float) -> tuple[str, float]:
+    """The unit that so long a time is read in, and how many seconds that is."""
+    return ("h", 3600.0) if seconds > 7200 else ("min", 60.0) if seconds > 120 else ("s", 1.0)

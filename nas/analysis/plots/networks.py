@@ -101,18 +101,19 @@ def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str) -> None:
 
 
 def _named(rows: pd.DataFrame, cost: str) -> list[Label]:
-    """Labels of the classics, and of the others that were retrained."""
-    order = {"classic": 0, "found": 1, "random": 2}
-    named = rows[rows["retrained"]].sort_values("kind", key=lambda kind: kind.map(order))
+    """Labels of the classics, of the best of each other kind, and of the front."""
+    rows = rows[rows["retrained"]]
+    best = rows.groupby("kind")["accuracy"].idxmax()
+    named = rows[
+        (rows["kind"] == "classic")
+        | rows.index.isin(best)
+        | rows.index.isin(front(rows, cost).index)
+    ].sort_values("kind", kind="stable")
     return [
-        Label(
-            row[cost],
-            row["accuracy"],
-            names.network(row["name"], row["kind"]),
-            KINDS[row["kind"]].colour,
-        )
+        Label(row[cost], row["accuracy"], names.network(row["name"], row["kind"]),
+              KINDS[row["kind"]].colour)
         for _, row in named.iterrows()
-    ]
+    ]  # fmt: skip
 
 
 def curves(campaign: Campaign) -> Figure | str:
@@ -125,15 +126,20 @@ def curves(campaign: Campaign) -> Figure | str:
     stages = [stage for stage in ("search", "final") if (points["stage"] == stage).any()]
     figure = Figure(figsize=(4.2 * len(stages) + 1, 3.4), layout="constrained")
     panels = figure.subplots(1, len(stages), squeeze=False, sharey=True)[0]
-    draw = {"search": _draw_searched, "final": _draw_retrained}
+    ends: list[Label] = []
     for panel, stage in zip(panels, stages, strict=True):
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.set_xlabel("epoch")
-        draw[stage](panel, points[points["stage"] == stage])
+        shown = points[points["stage"] == stage]
+        if stage == "search":
+            _draw_searched(panel, shown)
+        else:
+            ends = _draw_retrained(panel, shown)
     panels[0].set_ylabel(names.axis("validation_accuracy"))
     handles, told = panels[0].get_legend_handles_labels()
     if stages[0] == "search":
         figure.legend(handles, told, loc="outside lower left", ncols=len(told))
+    label_ends(panels[-1], sorted(ends, key=lambda end: -end.y)[:_LABELLED])
     return figure
 
 
@@ -143,7 +149,7 @@ def _draw_searched(panel: Axes, points: pd.DataFrame) -> None:
         for _, rows in points.groupby("trial", sort=False)
     ]
     chosen = np.unique(np.linspace(0, len(lines) - 1, min(len(lines), _DRAWN)).astype(int))
-    for kind, mark in KINDS.items():
+    for kind, mark in reversed(KINDS.items()):  # random ones behind
         mine = [lines[i][1] for i in chosen if lines[i][0] == kind]
         if mine:
             dots = "o" if max(map(len, mine)) == 1 else ""
@@ -156,7 +162,7 @@ def _draw_searched(panel: Axes, points: pd.DataFrame) -> None:
     panel.set_title(f"search: {some}{len(lines)} trials")
 
 
-def _draw_retrained(panel: Axes, points: pd.DataFrame) -> None:
+def _draw_retrained(panel: Axes, points: pd.DataFrame) -> list[Label]:
     ends = []
     for label, rows in points.groupby("label", sort=False):
         by_epoch = rows.groupby("epoch")["validation_accuracy"]
@@ -169,8 +175,7 @@ def _draw_retrained(panel: Axes, points: pd.DataFrame) -> None:
         ends.append(Label(x[-1], mean[-1], names.network(str(label), kind), mark.colour))
     panel.set_title("retrained: mean and range over seeds")
     panel.margins(x=0.02)
-    ends.sort(key=lambda end: -end.y)
-    label_ends(panel, ends[:_LABELLED])
+    return ends
 
 
 def mean_ranks(campaign: Campaign) -> tuple[pd.DataFrame, str]:

@@ -89,7 +89,6 @@ def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
 def _over_time(table: pd.DataFrame, ylabel: str, title: str = "") -> Figure:
     """A panel by trials, and one by hours where they are known."""
     timed = table["hours"].max() > 0
-    minutes = timed and table["hours"].max() < 1
     figure = Figure(figsize=(8.4 if timed else 4.8, 3.2), layout="constrained")
     if title:
         figure.suptitle(title, fontsize=9)
@@ -98,9 +97,9 @@ def _over_time(table: pd.DataFrame, ylabel: str, title: str = "") -> Figure:
     panels[0].set(xlabel="trials of the search", ylabel=ylabel, xlim=(0, None))
     panels[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     if timed:
-        _draw(panels[1], table, table["hours"] * (60 if minutes else 1))
-        unit = "minutes" if minutes else "hours"
-        panels[1].set(xlabel=f"{unit} that the search was at work", xlim=(0, None))
+        unit, scale = names.time(table["hours"].max() * 3600)
+        _draw(panels[1], table, table["hours"] * 3600 / scale)
+        panels[1].set(xlabel=f"time that the search was at work ({unit})", xlim=(0, None))
     labels = [
         Label(0, rows["reached"].iloc[-1], names.search(search), KINDS[rows["kind"].iloc[0]].colour)
         for search, rows in table.dropna(subset="reached").groupby("search", sort=False)

@@ -6,7 +6,7 @@ Colours are Okabe and Ito's, told apart by the colour-blind.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,10 +77,10 @@ class Label(NamedTuple):
 
 
 def label_ends(axes: Axes, labels: Sequence[Label], gap: float = 11.0) -> None:
-    """Names lines right of the axes, each as near its height as the others allow.
+    """Names lines right of the axes, each as near its height as the others and the axes allow.
 
     Args:
-        axes: with its limits set for good.
+        axes: with its limits set for good, in a figure where nothing else is to come.
         labels: the last points of the lines.
         gap: between lines of text, in points.
     """
@@ -93,7 +93,8 @@ def label_ends(axes: Axes, labels: Sequence[Label], gap: float = 11.0) -> None:
     heights = axes.transData.transform([(label.x, label.y) for label in ordered])[:, 1]
     heights = (heights - axes.bbox.y0) * 72 / figure.dpi
     least = gap * np.arange(len(ordered))
-    placed = isotonic_regression(heights - least).x + least
+    room = max(axes.bbox.height * 72 / figure.dpi - least[-1], 0.0)
+    placed = np.clip(isotonic_regression(heights - least).x, 0, room) + least
     for label, moved in zip(ordered, placed - heights, strict=True):
         axes.annotate(
             label.text, (1, label.y), (5, moved), xycoords=axes.get_yaxis_transform(),
@@ -117,32 +118,31 @@ def label_points(axes: Axes, labels: Sequence[Label], marks: ArrayLike) -> None:
     assert figure is not None
     figure.draw_without_rendering()
     centers = axes.transData.transform(np.asarray(marks, dtype=float).reshape(-1, 2))
-    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in centers]
+    drawn = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in centers]
     for line in axes.lines:
         corners = axes.transData.transform(line.get_xydata())
-        taken += [
+        drawn += [
             Bbox([np.minimum(*ends) - 1, np.maximum(*ends) + 1]) for ends in pairwise(corners)
         ]
+    written: list[Bbox] = []
     for label in labels:
         best: tuple[float, Annotation] | None = None
-        for distance in (7, 16, 28):
-            for right, up in _AROUND:
-                text = _beside(axes, label, right * distance, up * distance)
-                box = text.get_window_extent()
-                trouble = sum(_shared(box, other) for other in taken)
-                trouble += box.width * box.height - _shared(box, axes.bbox)
-                if best is None or trouble < best[0]:
-                    if best is not None:
-                        best[1].remove()
-                    best = trouble, text
-                else:
-                    text.remove()
-                if best[0] == 0:
-                    break
-            if best is not None and best[0] == 0:
+        for distance, (right, up) in product((7, 16, 28), _AROUND):
+            text = _beside(axes, label, right * distance, up * distance)
+            box = text.get_window_extent()
+            outside = box.width * box.height - _shared(box, axes.bbox)
+            trouble = sum(_shared(box, other) for other in drawn)
+            trouble += 4 * (outside + sum(_shared(box, other) for other in written))
+            if best is None or trouble < best[0]:
+                if best is not None:
+                    best[1].remove()
+                best = trouble, text
+            else:
+                text.remove()
+            if trouble == 0:
                 break
-        if best is not None:
-            taken.append(best[1].get_window_extent())
+        assert best is not None
+        written.append(best[1].get_window_extent())
 
 
 def _beside(axes: Axes, label: Label, right: float, up: float) -> Annotation:
@@ -158,6 +158,7 @@ def _beside(axes: Axes, label: Label, right: float, up: float) -> Annotation:
         ha="left" if right > 0 else "right" if right < 0 else "center",
         va="bottom" if up > 0 else "top" if up < 0 else "center",
         arrowprops=line if far else None,
+        bbox={"facecolor": "white", "alpha": 0.6, "pad": 0.4, "edgecolor": "none"},
     )
 
 
