@@ -7,14 +7,17 @@ from http.client import HTTPConnection
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from nas import cli
+from nas.campaigns.runner import run
 from nas.errors import InputError
 from nas.report.context import context
 from nas.report.live import Server
 from nas.report.page import write_report
+from tests.campaigns import toy
 from tests.report.campaigns import synthetic, write
 
 
@@ -73,7 +76,7 @@ def test_what_records_say_is_text_and_never_markup(tmp_path: Path) -> None:
     records = synthetic(6, failed=1.0, finals=0)
     for record in records:
         if record["type"] == "result":
-            record["error"] = evil
+            record["error"] = record["cause"] = evil
     page = write_report(write(tmp_path, records)).read_text()
     assert evil not in page
     links = Links()
@@ -130,6 +133,28 @@ def test_the_checklist_says_what_was_recorded_and_no_more(tmp_path: Path) -> Non
     items = context(tmp_path)["checklist"]["Releasing code"]
     assert items[0].answer == "no"
     assert "uncommitted" in items[0].reason
+
+
+def test_the_networks_of_the_table_are_drawn(tmp_path: Path) -> None:
+    folder = toy.write(tmp_path / "campaign")
+    run(folder, evaluator=f"{toy.HERE}:evaluate")
+    shown = context(folder)
+    assert shown["partial"] == []
+    assert shown["undrawn"] == ""
+    rows = {column["name"]: column["values"] for column in shown["data"]["rows"]}
+    assert set(shown["drawings"]) == set(rows["name"])
+    costs = dict(zip(rows["name"], rows["params"], strict=True))
+    for name, drawn in shown["drawings"].items():
+        described = ElementTree.fromstring(drawn.network).findtext("{*}desc")
+        assert described is not None
+        assert word_of(costs[name]) in described
+    (folder / "campaign.yaml").unlink()
+    assert "campaign.yaml" in context(folder)["undrawn"]
+
+
+def word_of(params: int) -> str:
+    """A count as drawings write it, of fewer than a million."""
+    return f"{params} params" if params < 1000 else f"{params / 1000:.3g}K params"
 
 
 def test_no_records_and_an_older_schema_are_bad_input(
