@@ -97,11 +97,14 @@ def label_ends(axes: Axes, labels: Sequence[Label], gap: float = 11.0) -> None:
     placed = np.clip(isotonic_regression(heights - least).x, 0, room) + least
     for label, moved in zip(ordered, placed - heights, strict=True):
         axes.annotate(
-            label.text, (1, label.y), (5, moved), xycoords=axes.get_yaxis_transform(),
+            label.text, (1, label.y), (16, moved), xycoords=axes.get_yaxis_transform(),
             textcoords="offset points", color=label.colour, va="center", fontsize=8,
-            annotation_clip=False,
+            annotation_clip=False, arrowprops=_LEADER,
         )  # fmt: skip
 
+
+_LEADER = {"arrowstyle": "-", "color": FAINT, "lw": 0.6, "shrinkA": 0, "shrinkB": 3}
+"""From a text to what it names."""
 
 _AROUND = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)]
 
@@ -147,7 +150,6 @@ def label_points(axes: Axes, labels: Sequence[Label], marks: ArrayLike) -> None:
 
 def _beside(axes: Axes, label: Label, right: float, up: float) -> Annotation:
     far = max(abs(right), abs(up)) > 10
-    line = {"arrowstyle": "-", "color": FAINT, "lw": 0.6, "shrinkA": 0, "shrinkB": 3}
     return axes.annotate(
         label.text,
         (label.x, label.y),
@@ -157,7 +159,7 @@ def _beside(axes: Axes, label: Label, right: float, up: float) -> Annotation:
         fontsize=8,
         ha="left" if right > 0 else "right" if right < 0 else "center",
         va="bottom" if up > 0 else "top" if up < 0 else "center",
-        arrowprops=line if far else None,
+        arrowprops=_LEADER if far else None,
         bbox={"facecolor": "white", "alpha": 0.6, "pad": 0.4, "edgecolor": "none"},
     )
 
