@@ -14,7 +14,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
@@ -132,7 +132,7 @@ def label_points(axes: Axes, labels: Sequence[Label], marks: ArrayLike) -> None:
         best: tuple[float, Annotation] | None = None
         for distance, (right, up) in product((7, 16, 28), _AROUND):
             text = _beside(axes, label, right * distance, up * distance)
-            box = text.get_window_extent()
+            box = extent(text)
             outside = box.width * box.height - _shared(box, axes.bbox)
             trouble = sum(_shared(box, other) for other in drawn)
             trouble += 4 * (outside + sum(_shared(box, other) for other in written))
@@ -145,7 +145,7 @@ def label_points(axes: Axes, labels: Sequence[Label], marks: ArrayLike) -> None:
             if trouble == 0:
                 break
         assert best is not None
-        written.append(best[1].get_window_extent())
+        written.append(extent(best[1]))
 
 
 def _beside(axes: Axes, label: Label, right: float, up: float) -> Annotation:
@@ -162,6 +162,12 @@ def _beside(axes: Axes, label: Label, right: float, up: float) -> Annotation:
         arrowprops=_LEADER if far else None,
         bbox={"facecolor": "white", "alpha": 0.6, "pad": 0.4, "edgecolor": "none"},
     )
+
+
+def extent(text: Annotation) -> Bbox:
+    """The box of a text alone, without the line to what it names."""
+    text.get_window_extent()  # puts it in its place
+    return Text.get_window_extent(text)
 
 
 def _shared(one: Bbox, other: Any) -> float:
