@@ -61,12 +61,13 @@ def workers(campaign: Campaign) -> Figure | str:
     order = sorted(ran["lane"].unique(), key=lambda lane: (len(lane), lane))
     figure = Figure(figsize=(8.4, 0.3 * min(len(order), 40) + 1.2), layout="constrained")
     panel = figure.subplots()
+    edge = 0.4 if len(ran) < 200 else 0  # between bars that are not thinner than that
     for (kind, stage), rows in ran.groupby(["kind", "stage"], sort=False):
         rows_of = rows["lane"].map(order.index).to_numpy(float)
         starts, ends = rows["start"].to_numpy() / scale, rows["end"].to_numpy() / scale
         panel.barh(
             rows_of, ends - starts, left=starts, height=0.72, color=KINDS[kind].colour,
-            alpha=1 if stage == "final" else 0.5, edgecolor="white", lw=0.4 if len(ran) < 200 else 0,
+            alpha=1 if stage == "final" else 0.5, edgecolor="white", lw=edge,
             rasterized=len(ran) > MANY,
         )  # fmt: skip
     failed = ran[ran["status"] == "failed"]

@@ -124,7 +124,7 @@ def curves(campaign: Campaign) -> Figure | str:
     if points.empty:
         return "no trial has told a learning curve"
     stages = [stage for stage in ("search", "final") if (points["stage"] == stage).any()]
-    figure = Figure(figsize=(4.2 * len(stages) + 1, 3.4), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(stages) + 1, 3.9), layout="constrained")
     panels = figure.subplots(1, len(stages), squeeze=False, sharey=True)[0]
     ends: list[Label] = []
     for panel, stage in zip(panels, stages, strict=True):
@@ -138,7 +138,7 @@ def curves(campaign: Campaign) -> Figure | str:
     panels[0].set_ylabel(names.axis("validation_accuracy"))
     handles, told = panels[0].get_legend_handles_labels()
     if stages[0] == "search":
-        figure.legend(handles, told, loc="outside lower left", ncols=len(told))
+        figure.legend(handles[::-1], told[::-1], loc="outside lower left", ncols=len(told))
     label_ends(panels[-1], sorted(ends, key=lambda end: -end.y)[:_LABELLED])
     return figure
 

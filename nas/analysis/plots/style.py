@@ -14,7 +14,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
@@ -97,11 +97,14 @@ def label_ends(axes: Axes, labels: Sequence[Label], gap: float = 11.0) -> None:
     placed = np.clip(isotonic_regression(heights - least).x, 0, room) + least
     for label, moved in zip(ordered, placed - heights, strict=True):
         axes.annotate(
-            label.text, (1, label.y), (5, moved), xycoords=axes.get_yaxis_transform(),
+            label.text, (1, label.y), (16, moved), xycoords=axes.get_yaxis_transform(),
             textcoords="offset points", color=label.colour, va="center", fontsize=8,
-            annotation_clip=False,
+            annotation_clip=False, arrowprops=_LEADER,
         )  # fmt: skip
 
+
+_LEADER = {"arrowstyle": "-", "color": FAINT, "lw": 0.6, "shrinkA": 0, "shrinkB": 3}
+"""From a text to what it names."""
 
 _AROUND = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)]
 
@@ -129,7 +132,7 @@ def label_points(axes: Axes, labels: Sequence[Label], marks: ArrayLike) -> None:
         best: tuple[float, Annotation] | None = None
         for distance, (right, up) in product((7, 16, 28), _AROUND):
             text = _beside(axes, label, right * distance, up * distance)
-            box = text.get_window_extent()
+            box = extent(text)
             outside = box.width * box.height - _shared(box, axes.bbox)
             trouble = sum(_shared(box, other) for other in drawn)
             trouble += 4 * (outside + sum(_shared(box, other) for other in written))
@@ -142,12 +145,11 @@ def label_points(axes: Axes, labels: Sequence[Label], marks: ArrayLike) -> None:
             if trouble == 0:
                 break
         assert best is not None
-        written.append(best[1].get_window_extent())
+        written.append(extent(best[1]))
 
 
 def _beside(axes: Axes, label: Label, right: float, up: float) -> Annotation:
     far = max(abs(right), abs(up)) > 10
-    line = {"arrowstyle": "-", "color": FAINT, "lw": 0.6, "shrinkA": 0, "shrinkB": 3}
     return axes.annotate(
         label.text,
         (label.x, label.y),
@@ -157,9 +159,15 @@ def _beside(axes: Axes, label: Label, right: float, up: float) -> Annotation:
         fontsize=8,
         ha="left" if right > 0 else "right" if right < 0 else "center",
         va="bottom" if up > 0 else "top" if up < 0 else "center",
-        arrowprops=line if far else None,
+        arrowprops=_LEADER if far else None,
         bbox={"facecolor": "white", "alpha": 0.6, "pad": 0.4, "edgecolor": "none"},
     )
+
+
+def extent(text: Annotation) -> Bbox:
+    """The box of a text alone, without the line to what it names."""
+    text.get_window_extent()  # puts it in its place
+    return Text.get_window_extent(text)
 
 
 def _shared(one: Bbox, other: Any) -> float:

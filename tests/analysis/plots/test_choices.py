@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.analysis.plots.campaign import read
+from nas.analysis.plots.choices import frequencies, importances, roles
+from tests.analysis.plots.campaigns import ask, result, write
+
+
+def test_operations_are_words_that_many_choices_share() -> None:
+    genotypes = [
+        {"width": 8, "stem": "a", **{f"cell.node{n}.operation": op for n, op in enumerate(ops)},
+         **{f"cell.node{n}.input": source for n, source in enumerate(("input", "node0", "node1"))},
+         **{f"cell.node{n}.inputs": f"input+node{n}" for n in range(3)},
+         **{f"stage{n}.depth": n for n in range(4)}}
+        for ops in (("conv", "pool", "conv"), ("conv", "conv", "pool"))
+    ]  # fmt: skip
+    operations = [f"cell.node{n}.operation" for n in range(3)]
+    assert roles(genotypes) == {"operation": operations}
+    edges = {f"edge{i}-{j}": "none" if i else "conv" for i in range(3) for j in range(i)}
+    assert roles([edges, {**edges, "edge1-0": "conv"}]) == {"edge": list(edges)}
+
+
+def test_frequencies_are_shares_of_the_answers_in_the_window() -> None:
+    genotypes = [
+        {"a": "conv", "b": "conv"},
+        {"a": "conv", "b": "pool"},
+        {"a": "pool"},  # b was not asked
+        {"a": "pool", "b": "pool"},
+    ]
+    table = frequencies(genotypes, ["a", "b"], window=2)
+    assert list(table.columns) == ["conv", "pool"]
+    assert list(table.index) == [2, 3, 4]
+    assert table["conv"].to_numpy() == pytest.approx([3 / 4, 1 / 3, 0])
+    assert table.sum(axis=1).to_numpy() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_importance_finds_the_choice_that_alone_decides(conditional: bool, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(80):
+        genotype = {name: int(rng.integers(3)) for name in ("first", "decides", "last")}
+        if conditional and genotype["first"]:
+            genotype["inner"] = int(rng.integers(3))
+        trial = f"random-{number:04d}"
+        records.append(ask(trial, genotype=genotype))
+        records.append(result(trial, validation_accuracy=genotype["decides"] / 4 + 0.1))
+    found, told = importances(read(write(tmp_path, records)))
+    assert next(iter(found)) == "decides"
+    assert found["decides"] > 0.8
+    assert sum(found.values()) == pytest.approx(1)
+    assert ("PED-ANOVA" in told, "fANOVA" in told) == (conditional, not conditional)
+    assert set(found) == {"first", "decides", "last"} | ({"inner"} if conditional else set())

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+from nas.analysis.plots.campaign import read
+from nas.analysis.plots.lineage import ancestors, change
+from tests.analysis.plots.campaigns import ask, result, write
+
+# number: parent, width, accuracy
+FAMILY = {0: (None, 1, 0.3), 1: (None, 2, 0.5), 2: (1, 3, 0.6), 3: (1, 4, 0.4), 4: (2, 5, 0.9),
+          5: (0, 6, 0.2), 6: (2, 7, None)}  # fmt: skip
+
+
+def test_the_line_of_the_best_with_its_siblings(tmp_path: Path) -> None:
+    records = []
+    for number, (parent, width, accuracy) in FAMILY.items():
+        trial = f"evolution-{number:04d}"
+        note = {} if parent is None else {"parent": parent}
+        records.append(ask(trial, note=note, genotype={"width": width}))
+        told = {} if accuracy is None else {"validation_accuracy": accuracy}
+        records.append(result(trial, **told))
+    line = ancestors(read(write(tmp_path, records)))
+    assert list(line["trial"]) == [f"evolution-{number:04d}" for number in (1, 2, 4)]
+    assert list(line["value"]) == [0.5, 0.6, 0.9]
+    assert list(line["change"]) == ["drawn at random", "width: 2 → 3", "width: 3 → 5"]
+    assert list(line["siblings"]) == [[], [0.4], []]  # trial 6 failed: it has no value
+
+
+def test_a_change_is_told_by_the_first_choice_that_differs() -> None:
+    parent = {"depth": 1, "node0": "conv", "node1": None}
+    assert change(parent, parent) == "nothing changed"
+    assert change(parent, {**parent, "node1": "pool"}) == "node1: null → pool"
+    assert change(parent, {"depth": 2, "node0": "conv"}) == "depth: 1 → 2 and 1 more"
+    assert change({"depth": 1}, {"depth": 1, "node0": "conv"}) == "node0: not asked → conv"
