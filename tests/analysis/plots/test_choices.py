@@ -67,3 +67,11 @@ def test_importance_is_for_the_best_not_for_the_worst(tmp_path: Path) -> None:
     found, told = importances(read(write(tmp_path, records)))
     assert "PED-ANOVA" in told
     assert found["best"] > 0.8 > found["worst"]
+
+
+def test_without_choices_nothing_is_important(tmp_path: Path) -> None:
+    records = []
+    for number in range(10):
+        trial = f"random-{number:04d}"
+        records += [ask(trial), result(trial, validation_accuracy=number / 10)]
+    assert importances(read(write(tmp_path, records))) == ({}, "the space has no choices")
