@@ -138,6 +138,8 @@ def importances(campaign: Campaign) -> tuple[dict[str, float], str]:
     if rows["value0"].nunique() == 1:
         return {}, "all trials have the same value: nothing to explain"
     asks = [campaign.history.asks[trial] for trial in rows["trial"]]
+    if not any(ask["genotype"] for ask in asks):
+        return {}, "the space has no choices"
     objective = campaign.objectives[0]
     alike = len({frozenset(ask["genotype"]) for ask in asks}) == 1
     evaluator: FanovaImportanceEvaluator | PedAnovaImportanceEvaluator

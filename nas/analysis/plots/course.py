@@ -62,13 +62,12 @@ def workers(campaign: Campaign) -> Figure | str:
     figure = Figure(figsize=(8.4, 0.3 * min(len(order), 40) + 1.2), layout="constrained")
     panel = figure.subplots()
     edge = 0.4 if len(ran) < 200 else 0  # between bars that are not thinner than that
-    for (kind, stage), rows in ran.groupby(["kind", "stage"], sort=False):
-        rows_of = rows["lane"].map(order.index).to_numpy(float)
+    for (kind, stage, lane), rows in ran.groupby(["kind", "stage", "lane"], sort=False):
         starts, ends = rows["start"].to_numpy() / scale, rows["end"].to_numpy() / scale
-        panel.barh(
-            rows_of, ends - starts, left=starts, height=0.72, color=KINDS[kind].colour,
-            alpha=1 if stage == "final" else 0.5, edgecolor="white", lw=edge,
-            rasterized=len(ran) > MANY,
+        panel.broken_barh(
+            np.column_stack([starts, ends - starts]).tolist(), (order.index(lane) - 0.36, 0.72),
+            facecolor=KINDS[kind].colour, alpha=1 if stage == "final" else 0.5,
+            edgecolor="white", lw=edge, rasterized=len(ran) > MANY,
         )  # fmt: skip
     failed = ran[ran["status"] == "failed"]
     panel.plot(
@@ -90,7 +89,7 @@ def workers(campaign: Campaign) -> Figure | str:
     busy = (ran["end"] - ran["start"]).sum() / (whole * len(order)) if whole else 1.0
     panel.set_title(f"{len(order)} worker{'s' if len(order) > 1 else ''}, busy {busy:.0%}")
     panel.set_yticks(range(len(order)), order)
-    panel.invert_yaxis()
+    panel.set_ylim(len(order) - 0.4, -0.6)
     panel.grid(axis="y", visible=False)
     panel.set(xlabel=f"time since the campaign began ({unit})", ylabel="worker")
     panel.set_xlim(0, 1.01 * ran["end"].max() / scale)

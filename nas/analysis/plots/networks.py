@@ -144,13 +144,14 @@ def curves(campaign: Campaign) -> Figure | str:
 
 
 def _draw_searched(panel: Axes, points: pd.DataFrame) -> None:
-    lines = [
-        (rows["kind"].iloc[0], rows[["epoch", "validation_accuracy"]].to_numpy(float))
-        for _, rows in points.groupby("trial", sort=False)
-    ]
-    chosen = np.unique(np.linspace(0, len(lines) - 1, min(len(lines), _DRAWN)).astype(int))
+    trials = points["trial"].unique()
+    spread = np.linspace(0, len(trials) - 1, min(len(trials), _DRAWN)).astype(int)
+    chosen = points[points["trial"].isin(trials[spread])]
     for kind, mark in reversed(KINDS.items()):  # random ones behind
-        mine = [lines[i][1] for i in chosen if lines[i][0] == kind]
+        mine = [
+            rows[["epoch", "validation_accuracy"]].to_numpy(float)
+            for _, rows in chosen[chosen["kind"] == kind].groupby("trial", sort=False)
+        ]
         if mine:
             dots = "o" if max(map(len, mine)) == 1 else ""
             panel.plot([], [], color=mark.colour, lw=1, marker=dots, ms=3, label=kind)
@@ -158,8 +159,8 @@ def _draw_searched(panel: Axes, points: pd.DataFrame) -> None:
             if dots:
                 panel.plot(*np.concatenate(mine).T, "o", ms=3, color=mark.colour, alpha=0.5)
     panel.autoscale_view()
-    some = f"{len(chosen)} of " if len(chosen) < len(lines) else ""
-    panel.set_title(f"search: {some}{len(lines)} trials")
+    some = f"{len(spread)} of " if len(spread) < len(trials) else ""
+    panel.set_title(f"search: {some}{len(trials)} trials")
 
 
 def _draw_retrained(panel: Axes, points: pd.DataFrame) -> list[Label]:

@@ -98,6 +98,7 @@ def rich(folder: Path) -> Path:
             clock += 2
             records.append(retrained(label, kind, seed, cost=cost, time=clock, elapsed=clock))
             accuracy, trial = float(rng.random()), records[-1]["trial"]
+            curve = [{"epoch": e, "validation_accuracy": float(rng.random())} for e in (1, 2)]
             records.append(
                 result(trial, validation_accuracy=accuracy, test_accuracy=accuracy - 0.01,
                        curve=curve, time=clock + 1, elapsed=clock + 1)

@@ -53,3 +53,25 @@ def test_importance_finds_the_choice_that_alone_decides(conditional: bool, tmp_p
     assert sum(found.values()) == pytest.approx(1)
     assert ("PED-ANOVA" in told, "fANOVA" in told) == (conditional, not conditional)
     assert set(found) == {"first", "decides", "last"} | ({"inner"} if conditional else set())
+
+
+def test_importance_is_for_the_best_not_for_the_worst(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(120):
+        best, worst = (int(each) for each in rng.integers(3, size=2))
+        genotype = {"best": best, "worst": worst} | ({"inner": 0} if rng.random() < 0.5 else {})
+        value = 0.8 if best == 2 else 0.5 if worst < 2 else 0.2
+        trial = f"random-{number:04d}"
+        records += [ask(trial, genotype=genotype), result(trial, validation_accuracy=value)]
+    found, told = importances(read(write(tmp_path, records)))
+    assert "PED-ANOVA" in told
+    assert found["best"] > 0.8 > found["worst"]
+
+
+def test_without_choices_nothing_is_important(tmp_path: Path) -> None:
+    records = []
+    for number in range(10):
+        trial = f"random-{number:04d}"
+        records += [ask(trial), result(trial, validation_accuracy=number / 10)]
+    assert importances(read(write(tmp_path, records))) == ({}, "the space has no choices")

@@ -54,15 +54,20 @@ def test_searches_stand_beside_each_other_whatever_their_order(tmp_path: Path) -
 
 
 def test_duplicates_and_lower_fidelities_are_not_the_best(tmp_path: Path) -> None:
+    first, second = "evolution-0000", "evolution-0001"
     records = [
-        ask("evolution-0000", fidelity=2), result("evolution-0000", validation_accuracy=0.9),
-        ask("evolution-0001", fidelity=4), result("evolution-0001", validation_accuracy=0.7),
-        ask("evolution-0002", duplicate_of="evolution-0001", fidelity=4),
-    ]  # fmt: skip
+        ask(first, fidelity=2, elapsed=0),
+        result(first, validation_accuracy=0.9, elapsed=3),
+        ask("evolution-0002", duplicate_of=first, fidelity=2, elapsed=3),
+        ask(second, fidelity=4, elapsed=5),
+        result(second, validation_accuracy=0.7, elapsed=9),
+    ]
     campaign = read(write(tmp_path, records))
-    assert best_so_far(campaign)["reached"].to_numpy() == pytest.approx([np.nan, 0.7], nan_ok=True)
-    assert campaign.best == "evolution-0001"
-    assert campaign.values()["evolution-0002"] == 0.7
+    table = best_so_far(campaign)
+    assert table["reached"].to_numpy() == pytest.approx([np.nan, 0.7], nan_ok=True)
+    assert table["hours"].to_numpy() * 3600 == pytest.approx([3, 7])
+    assert campaign.best == second
+    assert campaign.values() == {first: 0.9, "evolution-0002": 0.9, second: 0.7}
 
 
 def test_the_volume_is_what_the_points_dominate_of_the_box(tmp_path: Path) -> None:
