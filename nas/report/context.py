@@ -15,9 +15,13 @@ from nas.errors import InputError
 from nas.report import asked, data, outcome
 from nas.report.checklist import checklist
 from nas.report.drawings import Drawing, drawing
+from nas.report.figures import figures
 
 _DRAWN = 40
 """Rows of the table whose networks are drawn, the best first."""
+
+_FIGURED = 1000
+"""Trials up to which figures are drawn."""
 
 
 def state(folder: Path) -> str:
@@ -29,12 +33,13 @@ def state(folder: Path) -> str:
     return f"{found.st_mtime_ns}-{found.st_size}"
 
 
-def context(folder: Path) -> dict[str, Any]:
+def context(folder: Path, live: bool = False) -> dict[str, Any]:
     """What the page's template names, and under ``data`` what its script reads.
 
     Raises :class:`nas.errors.InputError` where there are no records, or they are corrupt or of
     another schema. A campaign that is not over, or without a completed trial, says so under
-    ``partial``.
+    ``partial``. The figures are left out where it has many trials, and where the page is ``live``:
+    drawing them takes seconds.
     """
     now = state(folder)
     records, history = recorded(folder)
@@ -52,6 +57,8 @@ def context(folder: Path) -> dict[str, Any]:
         failed = int((every["status"] == "failed").sum())
         partial.insert(0, f"no trial has completed: {failed} failed, so there are no results")
     pictures, undrawn = _drawings(folder, history, table)
+    figured = not live and table is not None and len(every) <= _FIGURED
+    shown, unshown = figures(folder) if figured else ([], [])
     leaders = [] if table is None else outcome.leaders(table)
     spent = list(budgets(folder))
     return {
@@ -67,6 +74,8 @@ def context(folder: Path) -> dict[str, Any]:
         "best": next((each["name"] for each in leaders if each["kind"] == "found"), None),
         "drawings": pictures,
         "undrawn": undrawn,
+        "figures": shown,
+        "unshown": unshown,
         "failures": outcome.failures(every),
         "costs": outcome.costs(every, _accelerators(history)),
         "on_gpu": bool((told.get("environment") or {}).get("gpus")),
@@ -79,7 +88,7 @@ def context(folder: Path) -> dict[str, Any]:
             "folder": str(folder),
             "rows": [] if table is None else data.rows(table),
             "trials": data.trials(every),
-            "incumbents": data.incumbents(campaign, history),
+            "incumbents": data.incumbents(folder),
             "curves": data.curves(history),
             "labels": dict(_labels(every)),
             "drawings": {name: each._asdict() for name, each in pictures.items()},

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nas.analysis import table as network_table
 from nas.analysis import trials as trial_table
-from nas.campaigns.objectives import recorded
+from nas.analysis.plots.campaign import read
 from nas.campaigns.records import History, Record
 
 _ROWS = (
@@ -87,59 +89,34 @@ def _plain(values: pd.Series, form: str) -> list[Any]:
     return plain if places is None else [v if v is None else round(v, places) for v in plain]
 
 
-def incumbents(campaign: Record, history: History) -> dict[str, Any]:
+def incumbents(folder: Path) -> dict[str, Any]:
     """The best so far of the first objective, of each search: at each trial that improves on it.
 
     Duplicates are not counted. Where trials have unlike fidelities, those of the highest alone
-    can be the best. Returns ``metric``, ``minimize`` and, by search, ``trial``, ``hours`` (that
-    runs of the campaign had taken), ``epochs`` (trained by then), ``value`` and ``by``, the
-    trial's id; the last point is that of the last trial.
+    can be the best. Returns ``metric`` and, by search, ``trial``, ``hours`` and ``epochs`` (that
+    the search had spent by then), ``value`` and ``by``, the trial's id; the last point is that of
+    the last trial.
     """
-    objectives = recorded(campaign["question"])
-    if not objectives:
-        return {}
-    first = objectives[0]
-    full = max((ask.get("fidelity") or 0 for ask in history.asks.values()), default=0)
-    searches: dict[str, dict[str, list[Any]]] = {}
-    spent: dict[str, list[float]] = {}
-    best: dict[str, tuple[float, str]] = {}
-    for trial, result in history.results.items():
-        ask = history.asks[trial]
-        if ask["stage"] != "search":
+    campaign = read(folder)
+    first = campaign.objectives[0]
+    searches = {}
+    for search, rows in campaign.searched.groupby("search", sort=False):
+        flipped = first.flipped(1.0) * rows["value0"].to_numpy(dtype=float)
+        best = np.fmin.accumulate(flipped)
+        improves = np.flatnonzero(flipped < np.nan_to_num(np.r_[np.inf, best[:-1]], nan=np.inf))
+        if not len(improves):
             continue
-        search = ask["search"]
-        counts = spent.setdefault(search, [0, 0.0, 0.0])
-        counts[0] += 1
-        counts[1] = result.get("elapsed", 0.0) / 3600
-        counts[2] += result.get("epochs", 0)
-        value = first.of(ask, result["metrics"])
-        low = (ask.get("fidelity") or full) < full
-        if result["status"] != "completed" or low or not _finite(value):
-            continue
-        if search in best and first.flipped(value) >= first.flipped(best[search][0]):
-            continue
-        best[search] = (value, trial)
-        _add(searches, search, counts, best[search])
-    for search, counts in spent.items():
-        if search in best:
-            _add(searches, search, counts, best[search])
-    return {
-        "metric": first.metric.replace("_", " "),
-        "minimize": first.direction == "minimize",
-        "searches": searches,
-    }
-
-
-def _add(
-    searches: dict[str, dict[str, list[Any]]],
-    search: str,
-    counts: list[float],
-    best: tuple[float, str],
-) -> None:
-    names = ("trial", "hours", "epochs", "value", "by")
-    curve = searches.setdefault(search, {name: [] for name in names})
-    for name, value in zip(names, (*counts, *best), strict=True):
-        curve[name].append(round(value, 6) if isinstance(value, float) else value)
+        epochs = [campaign.history.results[trial].get("epochs", 0) for trial in rows["trial"]]
+        shown = np.r_[improves, len(rows) - 1]
+        by = np.r_[improves, improves[-1]]
+        searches[str(search)] = {
+            "trial": (shown + 1).tolist(),
+            "hours": np.round(rows["hours"].to_numpy(dtype=float)[shown], 6).tolist(),
+            "epochs": np.cumsum(epochs)[shown].tolist(),
+            "value": [round(value, 6) for value in rows["value0"].iloc[by].tolist()],
+            "by": rows["trial"].iloc[by].tolist(),
+        }
+    return {"metric": first.metric.replace("_", " "), "searches": searches}
 
 
 def curves(history: History) -> dict[str, list[list[Any]]]:

@@ -52,7 +52,7 @@ class Server(ThreadingHTTPServer):
 
 
 def _page(folder: Path, now: str) -> bytes:
-    return render(context(folder), live=True).encode()
+    return render(context(folder, live=True), live=True).encode()
 
 
 class _Handler(BaseHTTPRequestHandler):

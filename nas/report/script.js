@@ -136,7 +136,7 @@ function front(points) {
   return xs.length > 1 ? [{ xs, ys, kind: "front", steps: true, faint: true, dash: [5, 4] }] : [];
 }
 
-const UNITS = { trial: "trials", hours: "hours of the campaign", epochs: "epochs trained" };
+const UNITS = { trial: "trials", hours: "hours of the search", epochs: "epochs trained" };
 const unit = chooser(figures.incumbents, "Against", UNITS, () => incumbents.refresh());
 unit.offer(Object.keys(UNITS));
 

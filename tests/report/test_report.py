@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from nas import cli
-from nas.campaigns.runner import run
+from nas.campaigns.run import run
 from nas.errors import InputError
 from nas.report.context import context
 from nas.report.live import Server
