@@ -43,7 +43,8 @@ COLUMNS = {
     "validation_std": ("float64", "its sample standard deviation over seeds"),
     "test_accuracy": ("float64", "of the same networks, read once, mean over seeds"),
     "test_std": ("float64", "its sample standard deviation over seeds"),
-    "test_low": ("float64", "of the 95 % interval of its mean over seeds, by Student's t"),
+    "test_low": ("float64", "of the 95 % interval of its mean over seeds, by Student's t, "
+                            "cut at 0 and 1"),
     "test_high": ("float64", "of the same"),
     "seeds": ("Int64", "how many networks were retrained"),
     "seed": ("UInt64", "of this network, where a row is one network"),
@@ -182,9 +183,11 @@ def _aggregated(networks: pd.DataFrame) -> pd.DataFrame:
     deviations = groups[told].std()
     table["validation_std"] = deviations["validation_accuracy"]
     table["test_std"] = deviations["test_accuracy"]
-    table["test_low"], table["test_high"] = mean_interval(
+    low, high = mean_interval(
         table["test_accuracy"], table["test_std"], groups["test_accuracy"].count()
     )
+    # With few seeds the interval is wider than what an accuracy can be.
+    table["test_low"], table["test_high"] = np.maximum(low, 0), np.minimum(high, 1)
     return table.reset_index()
 
 

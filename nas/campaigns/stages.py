@@ -1,5 +1,6 @@
 """What a campaign tries: the asks of each search, and of the final stage."""
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -157,14 +158,21 @@ class Search:
         )
 
     def ranked(self) -> Iterator[Record]:
-        """The asks of the architectures, each once, :func:`best_first`; of equals, the first."""
-        completed = sorted(self._completed, key=lambda pair: pair[1]["number"])
+        """The asks of the architectures, each once, :func:`best_first`; of equals, the first.
+
+        Those of the highest fidelity come first: results of unlike fidelity do not compare, and
+        among many short trainings the best is a lucky one.
+        """
+        rungs: dict[float, list[tuple[tuple[float, ...], Record]]] = {}
+        for values, ask in sorted(self._completed, key=lambda pair: pair[1]["number"]):
+            rungs.setdefault(ask.get("fidelity", math.inf), []).append((values, ask))
         seen = set()
-        for position in best_first([values for values, _ in completed]):
-            ask = completed[position][1]
-            if ask["fingerprint"] not in seen:
-                seen.add(ask["fingerprint"])
-                yield ask
+        for _, completed in sorted(rungs.items(), reverse=True):
+            for position in best_first([values for values, _ in completed]):
+                ask = completed[position][1]
+                if ask["fingerprint"] not in seen:
+                    seen.add(ask["fingerprint"])
+                    yield ask
 
     def _curve(self, curve: Sequence[Json]) -> list[float]:
         return points(curve, self._campaign.config.objectives[0])

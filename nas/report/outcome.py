@@ -48,8 +48,8 @@ def _of(shown: str, best: pd.Series) -> str:
     words = shown.replace("_", " ")
     seeds = int(best["seeds"])
     if shown == "test_accuracy" and seeds >= SEEDS and pd.notna(best["test_low"]):
-        high = min(best["test_high"], 1.0)
-        return f"{words}, 95 % [{best['test_low']:.4f}, {high:.4f}], {seeds} seeds"
+        low, high = best["test_low"], best["test_high"]
+        return f"{words}, 95 % [{low:.4f}, {high:.4f}], {seeds} seeds"
     return f"{words}, {seeds} seed{'s' * (seeds != 1)}"
 
 

@@ -171,7 +171,8 @@ def test_a_row_a_network_keeps_the_rank_of_its_architecture(folder: Path) -> Non
 def test_the_interval_is_students(folder: Path) -> None:
     found = campaign_table(folder).set_index("name").loc["evolution-0001"]
     low, high = stats.t.interval(0.95, 1, loc=0.92, scale=stats.sem([0.90, 0.94]))
-    assert (found["test_low"], found["test_high"]) == pytest.approx((low, high))
+    assert high > 1, "the case is not tried: no accuracy is above 1"
+    assert (found["test_low"], found["test_high"]) == pytest.approx((low, 1))
 
 
 def retrained(label: str, kind: str, validation: float, **cost: int) -> list[dict[str, Any]]:
