@@ -21,8 +21,8 @@ KINDS = {
     "ranks": "Ranks over seeds",
     "workers": "When workers were busy",
 }
-"""Titles of the kinds of :data:`nas.analysis.plots.kinds.KINDS` that are shown: those
-that are drawn in a second or two, whatever the space. fANOVA of choices with many options is not."""
+"""Titles of the kinds of :data:`nas.analysis.plots.kinds.KINDS` that are shown: not importance,
+whose fANOVA takes minutes where a choice has many options."""
 
 
 class Figure(NamedTuple):
