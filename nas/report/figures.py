@@ -15,14 +15,14 @@ from nas.analysis.plots.style import STYLE
 
 KINDS = {
     "operations": "Operations over the course of the search",
-    "importance": "Which choices matter",
     "lineage": "Ancestors of the best",
     "hypervolume": "Hypervolume over time",
     "fidelities": "Rank correlation between fidelities",
     "ranks": "Ranks over seeds",
     "workers": "When workers were busy",
 }
-"""Titles of the kinds of :data:`nas.analysis.plots.kinds.KINDS` that are shown."""
+"""Titles of the kinds of :data:`nas.analysis.plots.kinds.KINDS` that are shown: not importance,
+whose fANOVA takes minutes where a choice has many options."""
 
 
 class Figure(NamedTuple):
