@@ -23,6 +23,8 @@ _PANELS = 3
 _BARS = 15
 _SLOW = 1000
 """Trials: of more, fANOVA's forest takes minutes."""
+_WIDE = 8
+"""Options of a choice: each further one doubles fANOVA's time, which goes through their subsets."""
 
 
 def operations(campaign: Campaign) -> Figure | str:
@@ -127,7 +129,7 @@ def importances(campaign: Campaign) -> tuple[dict[str, float], str]:
 
     fANOVA (Hutter et al., "An Efficient Approach for Assessing Hyperparameter Importance", 2014)
     where every trial has answered the same choices: shares of the variance. Else, and for more
-    trials than its forest takes quickly, PED-ANOVA (Watanabe et al., 2023), which says what tells
+    trials or options than it takes quickly, PED-ANOVA (Watanabe et al., 2023), which says what tells
     the best from the rest: of the best tenth, at least five. Both are Optuna's. Search trials of
     full fidelity are taken, random ones too; importances sum to 1. Empty where there are too few
     trials, or nothing to tell apart; then the second is why.
@@ -142,8 +144,9 @@ def importances(campaign: Campaign) -> tuple[dict[str, float], str]:
         return {}, "the space has no choices"
     objective = campaign.objectives[0]
     alike = len({frozenset(ask["genotype"]) for ask in asks}) == 1
+    tried = [{ask["genotype"].get(name) for ask in asks} for name in asks[0]["genotype"]]
     evaluator: FanovaImportanceEvaluator | PedAnovaImportanceEvaluator
-    if alike and len(asks) <= _SLOW:
+    if alike and len(asks) <= _SLOW and max(map(len, tried)) <= _WIDE:
         evaluator = FanovaImportanceEvaluator(seed=0)
         how = f"fANOVA: its share of the variance over {len(asks)} trials"
     else:

@@ -75,3 +75,17 @@ def test_without_choices_nothing_is_important(tmp_path: Path) -> None:
         trial = f"random-{number:04d}"
         records += [ask(trial), result(trial, validation_accuracy=number / 10)]
     assert importances(read(write(tmp_path, records))) == ({}, "the space has no choices")
+
+
+def test_a_choice_of_many_options_is_not_fanovas(tmp_path: Path) -> None:
+    """Its time doubles with each option: thirty would take forever."""
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(120):
+        genotype = {"wide": int(rng.integers(30)), "decides": int(rng.integers(3))}
+        trial = f"random-{number:04d}"
+        records.append(ask(trial, genotype=genotype))
+        records.append(result(trial, validation_accuracy=genotype["decides"] / 4 + 0.1))
+    found, told = importances(read(write(tmp_path, records)))
+    assert "PED-ANOVA" in told
+    assert next(iter(found)) == "decides"
