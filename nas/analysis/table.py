@@ -25,7 +25,8 @@ from nas.registry import unknown
 
 COLUMNS = {
     "campaign": ("str", "the name of its folder; empty in a table of one"),
-    "name": ("str", "the classic's with its options, or the trial that found the architecture"),
+    "name": ("str", "the classic's with its options, the trial that found the architecture, or the "
+                    "ensemble's with its members' numbers"),
     "kind": ("str", "found (by the campaign's searcher), random (by its baseline), classic or "
                     "ensemble (of the best found ones, once retrained)"),
     "conditions": ("str", "a letter: equal for rows of equal data, split, recipe and stage"),

@@ -15,9 +15,13 @@ from nas.analysis.check import check
 from nas.analysis.table import campaign_table
 from nas.architecture.network import compile
 from nas.campaigns.config import load_campaign
+from nas.campaigns.objectives import Objective, missing
+from nas.campaigns.records import History, read_records
 from nas.campaigns.references import read
+from nas.campaigns.requests import Requests
 from nas.campaigns.run import run
 from nas.errors import InputError
+from nas.evaluators.ensemble import evaluate
 from nas.training.data import held_out, search_data
 from nas.training.loop import normalizer
 from tests.campaigns import toy
@@ -175,6 +179,24 @@ def test_without_a_members_weights_an_ensemble_fails(copy: Path) -> None:
     failed = {t: r for t, r in results(copy).items() if r["status"] == "failed"}
     assert set(failed) == {t for t, a in ensembles(copy).items() if member in a["members"]}
     assert all(f"{member}.safetensors: is not there" in r["error"] for r in failed.values())
+
+
+def test_what_only_training_tells_is_not_asked_of_an_ensemble() -> None:
+    objectives = (Objective.model_validate("train_seconds"),)
+    cost = dict.fromkeys(("params", "macs", "flops", "activations"), 1)
+    told = {"validation_accuracy": 0.5}
+    assert missing(objectives, {"members": ["a", "b"], "cost": cost}, told) == ""
+    assert missing(objectives, {"members": ["a", "b"], "cost": cost}, {}) == "validation_accuracy"
+    assert missing(objectives, {"cost": cost}, told) == "train_seconds"
+
+
+def test_latency_is_that_of_all_members(done: Path) -> None:
+    requests = Requests(load_campaign(done), History(done, read_records(done)))
+    payload = requests.payload(next(iter(ensembles(done).values())), None)
+    weights = requests.shared(payload)["weights"].load()
+    told = evaluate({**payload, "weights": weights, "test": False, "latency": True})
+    assert told["latency_ms"] > 0
+    assert not {"test_accuracy"} & told.keys()
 
 
 def test_an_ensemble_is_no_network_to_show(done: Path) -> None:
