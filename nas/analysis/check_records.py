@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeGuard
 
+from nas.campaigns import ensembles
 from nas.campaigns.config import BASELINE
 from nas.campaigns.records import Record
 from nas.campaigns.stages import trial_name
@@ -123,6 +124,9 @@ def identity_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fau
     numbers: dict[str, int] = {}
     seed = usual(ask["seed"] for _, ask in trials.asks.values() if ask["stage"] == "search")
     for trial, (line, ask) in trials.asks.items():
+        if ask["kind"] == "ensemble":
+            yield from _averages(trials, line, ask)
+            continue
         choices = recipe_choices(ask.get("genotype", {}))
         if ("initialization" in ask) != (choices.get("initialization", scheme) == "reference"):
             expected = "none" if "initialization" in ask else "that of its reference"
@@ -165,6 +169,33 @@ def _labelled(trials: Trials, line: int, ask: Record) -> Iterator[Fault]:
     result = trials.results.get(ask["label"])
     if result is None or result.line > line or result.record["status"] != "completed":
         yield Fault(line, f"{key}: {json.dumps(ask['label'])}, expected one that has completed")
+
+
+def _averages(trials: Trials, line: int, ask: Record) -> Iterator[Fault]:
+    """An ensemble is of networks retrained before it with its seed, and is called so."""
+    trial, seed = ask["trial"], ask["seed"]
+    yield from differing(line, f"{trial}: stage", ask["stage"], "final")
+    members = []
+    for member in ask["members"]:
+        found, result = trials.asks.get(member), trials.results.get(member)
+        if (
+            found is None
+            or result is None
+            or result.line > line
+            or result.record["status"] != "completed"
+            or found.record["kind"] == "ensemble"
+            or (found.record["stage"], found.record["seed"]) != ("final", seed)
+        ):
+            yield Fault(line, f"{trial}: members: {json.dumps(member)}, expected a trial of the "
+                        f"final stage with seed {seed} that had completed before")  # fmt: skip
+            return
+        members.append(found.record)
+    label = ensembles.label_of(members)
+    yield from differing(line, f"{trial}: label", ask["label"], label)
+    yield from differing(line, "trial", trial, f"final-{label}-seed{seed}")
+    fingerprint, cost = ensembles.identity(members)
+    yield from differing(line, f"{trial}: fingerprint", ask["fingerprint"], fingerprint)
+    yield from differing(line, f"{trial}: cost", ask["cost"], cost)
 
 
 def _repeats(trials: Trials, line: int, ask: Record) -> Iterator[Fault]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from nas.analysis.check_records import Entry, Fault, Trials, differing
 from nas.campaigns.config import Campaign
+from nas.campaigns.ensembles import best_retrained
 from nas.campaigns.question import differences
-from nas.campaigns.records import Record
+from nas.campaigns.records import History, Record
 from nas.campaigns.stages import Search
 from nas.classics import CLASSICS, classic
 from nas.configuration import validate_options
@@ -81,6 +82,9 @@ def rebuild_faults(
     known: dict[str, tuple[str, dict[str, int]] | str] = {}
     options = {each.label: each.options for each in campaign.classics}
     for trial, (line, ask) in trials.asks.items():
+        if ask["kind"] == "ensemble":  # of networks that are built here themselves
+            advance()
+            continue
         what = "classic" if "classic" in ask else "genotype"
         key = json.dumps([ask[what], ask.get("options")])
         if key not in known:
@@ -123,7 +127,7 @@ def replay_faults(
     What a searcher asks is a function of its seed and of the asks and tells before, so the
     recorded order decides, with workers in parallel too. Of each search the first difference is a
     fault; what follows from it is none. What was retrained must have been the best of its search
-    when it was picked.
+    when it was picked, and the members of an ensemble the best that had been retrained.
 
     Args:
         campaign: asks the question that is recorded.
@@ -133,18 +137,21 @@ def replay_faults(
     audited = _Audited(**vars(campaign))
     searches = {name: Search(audited, name) for name in audited.searches}
     first = Search(campaign, next(iter(searches))).ask()
-    asks: dict[str, Record] = {}
+    history = History(campaign.folder)
     retrained: set[str] = set()
     for line, record in entries:
         advance()
-        if record["type"] == "ask":
-            asks[record["trial"]] = record
-            if record["stage"] == "final":
-                retrained.add(record["label"])
-                yield from _picked(line, record, asks, searches, retrained)
+        history.add(record)
+        if record["type"] == "ask" and record["kind"] == "ensemble":
+            ranked = best_retrained(history, campaign.config.searcher.name)
+            expected = [each.get(record["seed"]) for each in ranked[: len(record["members"])]]
+            yield from differing(line, f"{record['trial']}: members", record["members"], expected)
+        elif record["type"] == "ask" and record["stage"] == "final":
+            retrained.add(record["label"])
+            yield from _picked(line, record, history.asks, searches, retrained)
         if record["type"] not in ("ask", "result"):
             continue
-        ask = asks[record["trial"]]
+        ask = history.asks[record["trial"]]
         search = searches.get(ask.get("search", ""))
         if search is None:
             continue

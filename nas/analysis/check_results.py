@@ -17,13 +17,13 @@ from nas.spaces.search_space import recipe_choices
 def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault]:
     """Whether results have what their status says, are possible, and are of one data set."""
     objectives = recorded(question)
-    completed = [(trials.asks[trial].record["stage"], entry.record["metrics"])
+    completed = [(_group(trials.asks[trial].record), entry.record["metrics"])
                  for trial, entry in trials.results.items()
                  if entry.record["status"] == "completed"]  # fmt: skip
     checksum = data_checksum(trials)
     usually = {
-        stage: usual(sorted(metrics) for each, metrics in completed if each == stage)
-        for stage in ("search", "final")
+        group: usual(sorted(metrics) for each, metrics in completed if each == group)
+        for group in ("search", "final", "ensemble")
     }
     for trial, (line, result) in trials.results.items():
         ask, metrics = trials.asks[trial].record, result["metrics"]
@@ -65,11 +65,16 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
             yield from differing(
                 line, f"{trial}: data_checksum", metrics["data_checksum"], checksum
             )
-        unusual = metrics.keys() ^ usually[ask["stage"]] if result["status"] == "completed" else ()
+        unusual = metrics.keys() ^ usually[_group(ask)] if result["status"] == "completed" else ()
         for name in sorted(unusual):
             has = "has" if name in metrics else "has no"
             text = f"{trial}: metrics: {has} {name}, unlike most of its stage"
             yield Fault(line, text, warning=True)
+
+
+def _group(ask: Record) -> str:
+    """Trials of which group report the same metrics."""
+    return "ensemble" if ask["kind"] == "ensemble" else str(ask["stage"])
 
 
 def data_checksum(trials: Trials) -> str | None:

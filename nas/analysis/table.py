@@ -1,4 +1,4 @@
-"""The one table: searched, random-search and classic rows, from records alone.
+"""The one table: searched, random-search, classic and ensemble rows, from records alone.
 
 One campaign or several, an architecture a row or a trained network a row: always the same columns.
 """
@@ -25,8 +25,10 @@ from nas.registry import unknown
 
 COLUMNS = {
     "campaign": ("str", "the name of its folder; empty in a table of one"),
-    "name": ("str", "the classic's with its options, or the trial that found the architecture"),
-    "kind": ("str", "found (by the campaign's searcher), random (by its baseline) or classic"),
+    "name": ("str", "the classic's with its options, the trial that found the architecture, or the "
+                    "ensemble's with its members' numbers"),
+    "kind": ("str", "found (by the campaign's searcher), random (by its baseline), classic or "
+                    "ensemble (of the best found ones, once retrained)"),
     "conditions": ("str", "a letter: equal for rows of equal data, split, recipe and stage"),
     "rank": ("Int64", "1 is best, ties share; among architectures of equal conditions, by mean "
                       "validation accuracy unless the notes say otherwise"),

@@ -18,7 +18,8 @@ from nas.spaces.search_space import recipe_choices
 COLUMNS = {
     "trial": ("str", "its id"),
     "stage": ("str", "search, or final: retrained from scratch and tested"),
-    "kind": ("str", "found (by the campaign's searcher), random (by its baseline) or classic"),
+    "kind": ("str", "found (by the campaign's searcher), random (by its baseline), classic or "
+                    "ensemble (of the best found ones, once retrained)"),
     "search": ("str", "the searcher that asked for it; empty in the final stage"),
     "number": ("Int64", "the searcher's number for it; likewise"),
     "label": ("str", "final stage: what the seeds of one architecture share, the trial that found "

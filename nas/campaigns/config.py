@@ -209,6 +209,11 @@ def _evaluator(
             f"{path}: budget: to look up takes no time, except on a simulated cluster; allowed: "
             f"trials, epochs, got {', '.join(sorted(timed))}"
         )
+    if config.final.ensembles:
+        raise InputError(
+            f"{path}: final.ensembles: the tabular evaluator trains nothing, so there are no "
+            f"probabilities to average; leave it out, got {list(config.final.ensembles)}"
+        )
     if config.final.seeds != (0,):
         raise InputError(
             f"{path}: final.seeds: a table has one result of an architecture, whatever the seed; "

@@ -100,12 +100,16 @@ Seeds = Annotated[
 ]
 
 
+MEMBERS = 20
+"""The most of an ensemble, whose label names each."""
+
+
 class Final(Config):
     """What is retrained from scratch and measured on the test images, at the end.
 
     ``top`` architectures of the search and ``top_random`` of the random baseline, by objectives,
     and the ``classics``; each with each of ``seeds``. ``compile``: whether by torch.compile, as
-    search never is.
+    search never is. ``ensembles``: of how many of the best of ``top``, each is one.
     """
 
     top: Annotated[int, Field(ge=0)] = 5
@@ -115,6 +119,24 @@ class Final(Config):
     """Whether the weights of the networks are kept, in the folder's ``weights``."""
     classics: tuple[Named, ...] = ()
     compile: Compile = "never"
+    ensembles: tuple[Annotated[int, Field(ge=2, le=MEMBERS)], ...] = ()
+
+    @model_validator(mode="after")
+    def _has_members(self) -> "Final":
+        given = list(self.ensembles)
+        if len(set(given)) < len(given):
+            raise InputError(f"ensembles: each size must be given once, got {given}")
+        if given and max(given) > self.top:
+            raise InputError(
+                f"ensembles: their members are retrained first, so allowed: at most top, "
+                f"{self.top}, got {max(given)}"
+            )
+        if given and not self.weights:
+            raise InputError(
+                "ensembles: their members' weights have to be kept; allowed with weights: true, "
+                f"got {given}"
+            )
+        return self
 
 
 def _mapping(given: Any) -> Any:

@@ -86,7 +86,13 @@ def recorded(question: Mapping[str, Any]) -> Objectives:
 
 
 def missing(objectives: Objectives, ask: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """The first metric that is no finite number; "" where all are."""
+    """The first metric that is no finite number; "" where all are.
+
+    An ensemble needs its validation accuracy alone: it is told to no searcher, and as nothing is
+    trained, it has no training time or loss.
+    """
+    if "members" in ask:
+        objectives = (Objective(metric="validation_accuracy", direction="maximize"),)
     for objective in objectives:
         value = objective.of(ask, metrics)
         number = isinstance(value, int | float) and not isinstance(value, bool)

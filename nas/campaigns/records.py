@@ -5,11 +5,13 @@ One JSON object a line, in the order of events. Schema 2, every line with ``time
 - ``campaign``, the first line: ``schema``, ``question``, what the answers below depend on, and
   ``recipe``, the fingerprint of the recipe in it.
 - ``ask``: a trial is given out. ``trial`` (its id), ``stage`` ("search" or "final"), ``kind``
-  ("found", "random" or "classic"), ``seed`` (of its training), ``fingerprint`` and ``cost`` of
-  its architecture, and what to rebuild that from: ``genotype``, or the ``classic``'s name and
-  ``options``. In the search stage also ``search``, ``number`` (the searcher's trial id) and
-  ``note`` (the searcher's), in the final stage ``label``, which seeds of one architecture share.
-  Where the recipe says "reference": ``initialization``, the scheme that this network starts from.
+  ("found", "random", "classic" or "ensemble"), ``seed`` (of its training), ``fingerprint`` and
+  ``cost`` of its architecture, and what to rebuild that from: ``genotype``, or the ``classic``'s
+  name and ``options``; or an ensemble's ``members``, the trials of the final stage whose
+  probabilities it averages. In the search stage also ``search``, ``number`` (the searcher's trial
+  id) and ``note`` (the searcher's), in the final stage ``label``, which seeds of one architecture
+  share. Where the recipe says "reference": ``initialization``, the scheme that this network starts
+  from.
   In the search stage, ``elapsed`` is as of a result, when the searcher was asked.
   Where the searcher says so: ``fidelity``, the epochs trained in all or what else the campaign
   counts (:data:`nas.campaigns.fidelity.Axis`), and ``continues``, the number of the trial that it
@@ -80,7 +82,7 @@ class _Cost(_Line):
 class _Ask(_Line):
     trial: str
     stage: Literal["search", "final"]
-    kind: Literal["found", "random", "classic"]
+    kind: Literal["found", "random", "classic", "ensemble"]
     seed: Count
     fingerprint: str
     cost: _Cost
@@ -88,6 +90,7 @@ class _Ask(_Line):
     genotype: dict[str, Any] = Field(default_factory=dict)
     classic: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
+    members: Annotated[list[str], Field(min_length=2)] = Field(default_factory=list)
     search: str = ""
     number: Count = 0
     note: dict[str, Any] = Field(default_factory=dict)
@@ -102,7 +105,9 @@ class _Ask(_Line):
     @model_validator(mode="after")
     def _is_complete(self) -> "_Ask":
         stage = ["search", "number", "note"] if self.stage == "search" else ["label"]
-        what = ["classic", "options"] if self.kind == "classic" else ["genotype"]
+        what = {"classic": ["classic", "options"], "ensemble": ["members"]}.get(
+            self.kind, ["genotype"]
+        )
         if missing := [key for key in stage + what if key not in self.model_fields_set]:
             raise InputError(
                 f"{', '.join(missing)} missing, which an ask of stage {self.stage} and kind "
@@ -367,6 +372,9 @@ class History:
         original = record.get("duplicate_of")
         if original is not None and original not in self.asks:
             raise InputError(f"{self._path}: trial {trial}: repeats {original}, never asked before")
+        for member in record.get("members", ()):
+            if member not in self.asks:
+                raise InputError(f"{self._path}: trial {trial}: of {member}, never asked before")
         if taken is self.results and "duplicate_of" in self.asks[trial]:
             raise InputError(f"{self._path}: trial {trial}: a result, but it is a duplicate")
         taken[trial] = record

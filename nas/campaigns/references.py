@@ -151,6 +151,11 @@ def built(folder: Path, ask: Record) -> tuple[Architecture, SearchSpace | None]:
     What they decide, the shape of an image and the number of classes, the last run has resolved.
     Raises :class:`InputError` where ``campaign.yaml`` or the program now make another one of it.
     """
+    if "members" in ask:
+        raise InputError(
+            f"{folder}: {ask['trial']}: is an ensemble, no network of its own; its members are "
+            f"{', '.join(ask['members'])}"
+        )
     path = folder / "campaign.yaml"
     config = validate(CampaignFile, read_yaml(path), path)
     shape, classes = _resolved(folder / "resolved.json")

@@ -5,20 +5,24 @@ from functools import partial
 from typing import Any
 
 from nas.architecture.graph import Architecture
+from nas.campaigns import ensembles
+from nas.campaigns.checkpoints import weights_path
 from nas.campaigns.config import Campaign
 from nas.campaigns.hyperparameters import own_recipe
-from nas.campaigns.records import Record
+from nas.campaigns.records import History, Record
 from nas.campaigns.trial import Json, Shared
 from nas.classics import classic
+from nas.errors import InputError
 from nas.training.data import DataConfig, held_out, search_data
 from nas.training.recipe import Recipe
 
 
 class Requests:
-    """Makes requests of asks: a function of the campaign and the ask alone."""
+    """Makes requests of asks: a function of the campaign and the ask, and of its members' asks."""
 
-    def __init__(self, campaign: Campaign) -> None:
+    def __init__(self, campaign: Campaign, history: History) -> None:
         self._campaign = campaign
+        self._history = history
         self._built: tuple[str, Architecture | None] = "", None  # the last one, asked for twice
 
     def payload(self, ask: Record, continued: int | None) -> Json:
@@ -28,8 +32,11 @@ class Requests:
             ask: of the trial.
             continued: the epochs that it goes on from.
 
-        Raises :class:`InputError` where there is no such network at the trial's fidelity.
+        Raises :class:`InputError` where there is no such network at the trial's fidelity, or the
+        weights of an ensemble's member are gone.
         """
+        if "members" in ask:
+            return self._ensemble(ask)
         test, recipe = ask["stage"] == "final", self.recipe(ask)
         if recipe is None or self._campaign.data is None:
             what = {"genotype": ask["genotype"]} if "genotype" in ask else {}
@@ -42,16 +49,13 @@ class Requests:
             }
         if "initialization" in ask:
             recipe = recipe.with_reference(ask["initialization"])
-        engine = self._campaign.config.engine
         return {
             "architecture": self.architecture(ask).to_json(),
-            "data": self._campaign.data.model_dump(mode="json"),
             "recipe": recipe.model_dump(mode="json"),
             "seed": ask["seed"],
-            "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
-            "threads": engine.cpus_per_trial,
-            "cuda_graphs": engine.cuda_graphs,
+            "cuda_graphs": self._campaign.config.engine.cuda_graphs,
             "test": test,
+            **self._surroundings(self._campaign.data),
             "epochs": None,
             "compile": self._campaign.config.final.compile if test else "never",
             **self._campaign.fidelities.request(
@@ -69,14 +73,18 @@ class Requests:
         if payload["test"]:
             loaders["test_data"] = held_out
         described = config.model_dump_json()
-        return {
+        shared = {
             name: Shared(f"{name} {described}", partial(load, config))
             for name, load in loaders.items()
         }
+        if "members" in payload:
+            members = [member["trial"] for member in payload["members"]]
+            shared["weights"] = Shared(f"weights {members}", partial(self._weights, members))
+        return shared
 
     def keeps(self, ask: Record) -> bool:
         """Whether what it has in the end is wanted: its weights, or its state to go on from."""
-        config, recipe = self._campaign.config, self._campaign.recipe
+        config, recipe = self._campaign.config, self.recipe(ask)
         if recipe is None:
             return False
         if ask["stage"] == "final":
@@ -90,7 +98,16 @@ class Requests:
     def recipe(self, ask: Mapping[str, Any]) -> Recipe | None:
         """What the trial is trained by; None where nothing is trained."""
         recipe = self._campaign.recipe
-        return None if recipe is None else own_recipe(recipe, ask.get("genotype", {}))
+        if recipe is None or "members" in ask:
+            return None
+        return own_recipe(recipe, ask.get("genotype", {}))
+
+    def identity(self, ask: Mapping[str, Any]) -> tuple[str, dict[str, int]]:
+        """Fingerprint and cost of the network, or the networks, that the trial is of."""
+        if "members" in ask:
+            return ensembles.identity([self._history.asks[name] for name in ask["members"]])
+        built = self.architecture(ask)
+        return built.fingerprint, built.cost._asdict()
 
     def architecture(self, ask: Mapping[str, Any]) -> Architecture:
         """What the trial trains, or has looked up."""
@@ -103,6 +120,32 @@ class Requests:
                 built = classic(ask["classic"], shape, classes, **ask["options"])
             self._built = ask["trial"], built
         return built
+
+    def _ensemble(self, ask: Record) -> Json:
+        assert self._campaign.data is not None
+        members = []
+        for name in ask["members"]:
+            if not (path := weights_path(self._campaign.folder, name)).exists():
+                raise InputError(f"{path}: is not there, the weights of a member of the ensemble")
+            architecture = self.architecture(self._history.asks[name])
+            members.append({"trial": name, "architecture": architecture.to_json()})
+        return {
+            "members": members,
+            "test": True,
+            **self._surroundings(self._campaign.data),
+            "latency": self._campaign.config.measures_latency,
+        }
+
+    def _weights(self, members: list[str]) -> list[bytes]:
+        return [weights_path(self._campaign.folder, name).read_bytes() for name in members]
+
+    def _surroundings(self, config: DataConfig) -> Json:
+        engine = self._campaign.config.engine
+        return {
+            "data": config.model_dump(mode="json"),
+            "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
+            "threads": engine.cpus_per_trial,
+        }
 
     def _latency(self, ask: Record) -> Json | None:
         """Whether latency is measured, and the limit: the final stage retrains whatever it is."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.campaigns import inheritance, stages
+from nas.campaigns import ensembles, inheritance, stages
 from nas.campaigns.budget import epochs_trained
 from nas.campaigns.checkpoints import Checkpoints, write_weights
 from nas.campaigns.config import Campaign
@@ -67,7 +67,7 @@ class Runner:
         self._campaign = campaign
         self._log = log
         self._history = History(campaign.folder)
-        self._requests = Requests(campaign)
+        self._requests = Requests(campaign, self._history)
         self.checkpoints = Checkpoints(campaign.folder)
         self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
         self._running: set[str] = set()
@@ -224,7 +224,7 @@ class Runner:
         """The code that builds architectures is part of the question, too."""
         if len(self._history.asks) > _SPOT_CHECKS:
             return
-        if self._requests.architecture(ask).fingerprint != ask["fingerprint"]:
+        if self._requests.identity(ask)[0] != ask["fingerprint"]:
             raise InputError(
                 f"{self._campaign.folder}: records.jsonl: what {ask['trial']} was asked as now "
                 "builds another architecture: the program has changed since. Go on with the "
@@ -245,18 +245,20 @@ class Runner:
         fields = list(stages.classics(self._campaign))
         if not any(asks[trial]["stage"] == "search" for trial in self._running):
             fields += stages.finalists(self._campaign, list(self._searches.values()))
+            unknown = 0
+            if all(each["trial"] in asks for each in fields) and ensembles.over(self._history):
+                fields += ensembles.ensembles(self._campaign, self._history)
+            else:
+                final = self._campaign.config.final
+                unknown = len(final.ensembles) * len(final.seeds)
             given_out = {ask["trial"] for ask in self._history.evaluated}
-            self.status.total = len(given_out | {each["trial"] for each in fields})
+            self.status.total = len(given_out | {each["trial"] for each in fields}) + unknown
             self.status.estimated = False
         return next((self._ask(each) for each in fields if each["trial"] not in asks), None)
 
     def _ask(self, fields: Mapping[str, Any]) -> Record:
-        architecture = self._requests.architecture(fields)
-        recorded = {
-            **fields,
-            "fingerprint": architecture.fingerprint,
-            "cost": architecture.cost._asdict(),
-        }
+        fingerprint, cost = self._requests.identity(fields)
+        recorded = {**fields, "fingerprint": fingerprint, "cost": cost}
         recipe = self._requests.recipe(fields)
         if recipe is not None and recipe.initialization == "reference":
             # Recorded, so that a later catalogue does not change what this trial was.
@@ -332,10 +334,11 @@ class Runner:
         return Outcome("failed", metrics, error, outcome.seconds, cause)
 
     def _tell(self, result: Record) -> None:
-        # Without its metrics: with learning curves they are most of what there is to remember, and
-        # whoever needs them later reads the records.
-        self._history.add({**result, "metrics": {}})
         ask, status = self._history.asks[result["trial"]], self.status
+        # Without its metrics: with learning curves they are most of what there is to remember, and
+        # whoever needs them later reads the records. By the one that is kept, ensembles are made.
+        kept = {k: v for k, v in result["metrics"].items() if k == "validation_accuracy"}
+        self._history.add({**result, "metrics": kept if ask["stage"] == "final" else {}})
         status.done += 1
         status.failed += result["status"] == "failed"
         status.running = len(self._running)

@@ -27,11 +27,12 @@ from nas.campaigns.progress import Progress, Status
 from nas.campaigns.provenance import cores, environment
 from nas.campaigns.question import data_definition, differences
 from nas.errors import InputError
-from nas.evaluators.training import check_fit, resolve_device
+from nas.evaluators.training import check_fit
 from nas.registry import unknown
 from nas.training.compilation import Compile
 from nas.training.data import DataConfig, Part, SearchData, held_out, search_data
 from nas.training.evaluation import VIEWS, Metrics, Protocol, metrics, probabilities
+from nas.training.hardware import resolve_device
 from nas.training.loop import Epoch, Trainer
 from nas.training.recipe import Recipe
 from nas.training.transfer import Start, frozen_nodes

@@ -236,7 +236,7 @@ def expected_trials(campaign: Campaign, searches: Sequence[Search], elapsed: flo
     final, baselines = campaign.config.final, len(others)
     to_retrain = len(campaign.classics) + final.top + baselines * final.top_random
     searched = first + sum(first if other is None else other for other in others)
-    return searched + to_retrain * len(final.seeds)
+    return searched + (to_retrain + len(final.ensembles)) * len(final.seeds)
 
 
 def _with_each_seed(

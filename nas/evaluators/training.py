@@ -16,12 +16,13 @@ from nas.architecture.reference import reference_cost
 from nas.architecture.weights import weights_bytes
 from nas.configuration import Config, validate
 from nas.errors import InputError
+from nas.evaluators import ensemble
 from nas.evaluators.work import Progress, Work
 from nas.spaces.search_space import Infeasible
 from nas.training import data, recipe
 from nas.training.compilation import Compile
 from nas.training.data import Part, SearchData
-from nas.training.hardware import device_name
+from nas.training.hardware import device_name, resolve_device
 from nas.training.latency import measure_latency
 from nas.training.loop import Trainer, TrainResult, measure
 from nas.training.transfer import Start
@@ -70,7 +71,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
 
     Args:
         request: the fields of a :class:`Request`; beside them ``search_data`` and ``test_data``,
-            what its ``data`` describes, if that is loaded already.
+            what its ``data`` describes, if that is loaded already. With ``members`` it is an
+            ensemble: see :func:`nas.evaluators.ensemble.evaluate`.
         checkpoint: of a training with the same request, ``epochs`` apart, unless it says
             ``inherit``.
 
@@ -92,6 +94,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     :class:`nas.training.loop.Diverged`, and before any training :class:`Infeasible` where the
     latency is beyond its limit; what goes on from a checkpoint was judged when it began.
     """
+    if "members" in request:
+        return ensemble.evaluate(request)
     plain = dict(request)
     loaded: SearchData | None = plain.pop("search_data", None)
     tested: Part | None = plain.pop("test_data", None)
@@ -191,13 +195,6 @@ def _check_latency(measured: Mapping[str, Any], limit: float | None) -> None:
     if limit is not None and value > limit:
         reason = f"latency_ms is {value:.4g}, over the limit of {limit:g}, on {where}"
         raise Infeasible(reason, "latency_ms")
-
-
-def resolve_device(asked: str, where: str) -> str:
-    """What "auto" becomes: cuda where there is one. :class:`InputError` begins with ``where``."""
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"{where}: cuda is not available here; allowed: cpu, auto")
-    return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def check_fit(architecture: Architecture, images: SearchData) -> None:

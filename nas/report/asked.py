@@ -69,7 +69,8 @@ def asked(campaign: Record, told: dict[str, Any]) -> Facts:
 
 def _final(final: dict[str, Any]) -> str:
     counts = [(final.get("top"), "found"), (final.get("top_random"), "of random search"),
-              (len(final.get("classics") or []), "classics")]  # fmt: skip
+              (len(final.get("classics") or []), "classics"),
+              (len(final.get("ensembles") or []), "ensembles")]  # fmt: skip
     return ", ".join(f"{count} {what}" for count, what in counts if count)
 
 

@@ -123,7 +123,8 @@ def _drawings(
     asks = dict(history.asks)
     for ask in history.asks.values():
         asks.setdefault(ask.get("label", ""), ask)
-    for name in [] if table is None else table["name"].head(_DRAWN):
+    single = [] if table is None else table[table["kind"] != "ensemble"]["name"].head(_DRAWN)
+    for name in single:
         try:
             pictures[name] = drawing(folder, asks[name], name)
         except (InputError, OSError) as error:

@@ -11,7 +11,12 @@ import pandas as pd
 
 from nas.analysis.verdict import SEEDS, verdicts
 
-KINDS = {"found": "Best found", "classic": "Best classic", "random": "Best of random search"}
+KINDS = {
+    "found": "Best found",
+    "ensemble": "Best ensemble",
+    "classic": "Best classic",
+    "random": "Best of random search",
+}
 
 _LAST = 12
 """Lines of a traceback that a failure shows."""

@@ -4,6 +4,8 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from nas.errors import InputError
+
 
 @cache
 def processor() -> str:
@@ -22,3 +24,12 @@ def device_name(device: str) -> str:
     import torch
 
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
+
+
+def resolve_device(asked: str, where: str) -> str:
+    """What "auto" becomes: cuda where there is one. :class:`InputError` begins with ``where``."""
+    import torch
+
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"{where}: cuda is not available here; allowed: cpu, auto")
+    return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"

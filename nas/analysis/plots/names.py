@@ -32,8 +32,8 @@ def short(trial: str) -> str:
 
 
 def network(name: str, kind: str) -> str:
-    """An architecture of a table: a classic by its name, another as ``found 12``."""
-    return name if kind == "classic" else f"{kind} {short(name)}"
+    """An architecture of a table: classics and ensembles by name, another as ``found 12``."""
+    return name if kind in ("classic", "ensemble") else f"{kind} {short(name)}"
 
 
 def search(name: str) -> str:

@@ -83,7 +83,7 @@ def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str) -> None:
                 facecolors=mark.colour if retrained else "none", edgecolors=mark.colour,
                 alpha=1 if retrained else 0.45, rasterized=len(mine) > MANY,
                 zorder=3 if retrained else 2,
-                label=kind if kind == "classic" else
+                label=kind if kind in ("classic", "ensemble") else
                 f"{kind}, {'retrained' if retrained else 'as the search saw it'}",
             )  # fmt: skip
             if retrained:

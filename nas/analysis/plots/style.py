@@ -52,6 +52,7 @@ KINDS = {
     "found": Mark(COLOURS[0], "o"),
     "random": Mark(COLOURS[1], "^"),
     "classic": Mark(COLOURS[2], "s"),
+    "ensemble": Mark(COLOURS[3], "D"),
 }
 """Of the column ``kind`` of :func:`nas.analysis.trials.trials`."""
 

@@ -1,0 +1,102 @@
+"""Ensembles of trained networks: the average of their probabilities, measured like a network's."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from nas.architecture.graph import Architecture
+from nas.architecture.network import compile
+from nas.configuration import Config, validate
+from nas.training import data
+from nas.training.data import Part, SearchData
+from nas.training.evaluation import Metrics, ensemble, metrics, probabilities
+from nas.training.hardware import device_name, resolve_device
+from nas.training.latency import measure_latency
+
+SOURCE = "ensemble request"
+
+
+class Member(Config):
+    """A trained network: the ``trial`` that trained it, and its ``architecture`` as JSON."""
+
+    trial: str
+    architecture: str
+
+
+class Request(Config):
+    """One ensemble; the other fields are those of :class:`nas.evaluators.training.Request`."""
+
+    members: Annotated[tuple[Member, ...], Field(min_length=2)]
+    data: dict[str, Any]
+    device: Literal["cpu", "cuda", "auto"] = "auto"
+    threads: Annotated[int, Field(ge=1)] = 1
+    test: bool = False
+    latency: bool = False
+
+
+def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure the average of the members' softmax probabilities; nothing is trained.
+
+    Args:
+        request: the fields of a :class:`Request`; beside them ``weights``, the safetensors of each
+            member, and ``search_data`` and ``test_data``, if they are loaded already.
+
+    Returns ``validation_accuracy`` (a fraction), ``validation_loss`` (nats) and
+    ``validation_calibration_error``, ``device``, ``device_name``, ``host``, ``data_checksum``, and
+    if asked for what :func:`nas.training.latency.measure_latency` tells of the networks one after
+    the other. Only if the request says ``test``: ``test_accuracy``.
+
+    Networks are evaluated in float32, whatever precision trained them. Sets torch's threads for
+    this process.
+    """
+    plain = dict(request)
+    weights: list[bytes] = plain.pop("weights")
+    loaded: SearchData | None = plain.pop("search_data", None)
+    tested: Part | None = plain.pop("test_data", None)
+    asked = validate(Request, plain, SOURCE)
+    config = data.resolve(asked.data, SOURCE, "data")
+    device = resolve_device(asked.device, f"{SOURCE}: device")
+    images = loaded or data.search_data(config)
+    torch.set_num_threads(asked.threads)
+    networks = []
+    for member, state in zip(asked.members, weights, strict=True):
+        network = compile(Architecture.from_json(member.architecture))
+        network.load_state_dict(load(state))
+        networks.append(network.to(device))
+
+    def measured(part: Part) -> Metrics:
+        averaged = ensemble([probabilities(network, part, images) for network in networks])
+        return metrics(averaged, torch.from_numpy(part.labels))
+
+    validation = measured(images.validation)
+    observation = {
+        "validation_accuracy": validation.accuracy,
+        "validation_loss": validation.loss,
+        "validation_calibration_error": validation.calibration_error,
+        "device": device,
+        "device_name": device_name(device),
+        "host": platform.node(),
+        "data_checksum": images.checksum,
+    }
+    if asked.test:
+        observation["test_accuracy"] = measured(tested or data.held_out(config)).accuracy
+    if asked.latency:
+        observation |= measure_latency(_Together(networks), images.input_shape, device)
+    return observation
+
+
+class _Together(nn.Module):
+    """The networks one after the other."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, classes], the average of probabilities."""
+        return ensemble([network(images).softmax(1) for network in self.networks])
