@@ -130,9 +130,9 @@ def importances(campaign: Campaign) -> tuple[dict[str, float], str]:
     fANOVA (Hutter et al., "An Efficient Approach for Assessing Hyperparameter Importance", 2014)
     where every trial has answered the same choices: shares of the variance. Else, and for more
     trials or options than it takes quickly, PED-ANOVA (Watanabe et al., 2023), which says what
-    tells the best from the rest: of the best tenth, at least five. Both are Optuna's. Search trials of
-    full fidelity are taken, random ones too; importances sum to 1. Empty where there are too few
-    trials, or nothing to tell apart; then the second is why.
+    tells the best from the rest: of the best tenth, at least five. Both are Optuna's. Search
+    trials of full fidelity are taken, random ones too; importances sum to 1. Empty where there are
+    too few trials, or nothing to tell apart; then the second is why.
     """
     rows = campaign.searched.dropna(subset="value0")
     if len(rows) < 10:
