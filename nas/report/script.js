@@ -95,7 +95,7 @@ function chooser(figure, label, options, refresh) {
 const figures = Object.fromEntries([...document.querySelectorAll("[data-plot]")].map((each) => [each.dataset.plot, each]));
 const cost = chooser(figures.tradeoff, "Cost", COSTS, () => tradeoff.refresh());
 const score = chooser(figures.tradeoff, " Accuracy", SCORES, () => tradeoff.refresh());
-const KINDS = { found: "found", random: "random search", classic: "classic", front: "Pareto front" };
+const KINDS = { found: "found", random: "random search", classic: "classic", ensemble: "ensemble", front: "Pareto front" };
 
 const tradeoff = new Plot(figures.tradeoff, {
   label: "Accuracy against cost of every network; arrow keys go from one to the next",

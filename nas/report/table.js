@@ -64,11 +64,11 @@ class Grid {
     if (focused) this.button(focused)?.focus({ preventScroll: true });
   }
 
-  width({ title, form, values }) {
+  width({ name, title, form, values }) {
     let longest = title.length + 2;
     if (form === "text") {
       for (const value of values) if (value && value.length > longest) longest = value.length;
-      return longest + 3;
+      return longest + (name === "kind" ? 6 : 3); // its mark stands before it
     }
     let low = Infinity, high = -Infinity;
     for (const value of values) {

@@ -58,7 +58,8 @@ def operations(campaign: Campaign) -> Figure | str:
         panel.grid(False)
         panel.set_yticks(np.arange(len(shares)) + 0.5, table.columns)
         panel.tick_params(axis="y", length=0)
-        for row, (first, last) in enumerate(zip(shares[:, 0], shares[:, -1], strict=True)):
+        for row, values in enumerate(shares):
+            first, last = values[~np.isnan(values)][[0, -1]]  # of windows in which it was asked
             panel.annotate(
                 f"{first:.0%} → {last:.0%}", (1, row + 0.5), (5, 0), fontsize=8, va="center",
                 xycoords=panel.get_yaxis_transform(), textcoords="offset points",
