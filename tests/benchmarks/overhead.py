@@ -29,9 +29,9 @@ engine: {name: ray, concurrency: 2}
 """
 
 HERE = "tests.benchmarks.overhead"
-SLEEPING, SECONDS = 24, 10.0
+SLEEPING, SECONDS = 60, 10.0
 TRIVIAL, WARMED = 300, 20
-PLAIN = 12
+PLAIN = 8
 
 
 def sleep(trial: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from nas.training.data import Part, SearchData
 from nas.training.loop import Trainer
 from nas.training.recipe import Recipe, resolve
 
-IMAGES, BATCH, ROUNDS = 640, 64, 3
+IMAGES, BATCH, ROUNDS = 256, 64, 3
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
 SHAPE = (3, 32, 32)
 
