@@ -171,6 +171,7 @@ def train(
 def _train(job: Job, folder: Path, console: Console | None) -> Row:
     checkpoint, end = folder / "checkpoint.pt", folder / "row.json"
     asked = job.question()
+    here = environment()  # before it takes long: the checkout may change under a training
     _check_same(folder, asked, begun=checkpoint.exists() or end.exists())
     architecture = job.architecture
     trainer = Trainer(
@@ -185,7 +186,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
     if checkpoint.exists():
         trainer.load_state_dict(_read_checkpoint(checkpoint))
     else:
-        _write(folder / "resolved.json", _json({"question": asked, "environment": environment()}))
+        _write(folder / "resolved.json", _json({"question": asked, "environment": here}))
     kept, written = len(trainer.curve), time.monotonic()
     status = _Epochs(job.recipe.epochs)
     for epoch in trainer.curve:
@@ -220,7 +221,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
 
         try:
             trainer.run(job.recipe.epochs, tell)
-            row = _row(job, trainer)
+            row = _row(job, trainer, here)
         except KeyboardInterrupt:
             progress.line(
                 f"stopped; {kept} of {job.recipe.epochs} epochs are kept: "
@@ -249,7 +250,7 @@ class _Epochs(Status):
         return [f"{self.done}/{self.total} epochs", *best]
 
 
-def _row(job: Job, trainer: Trainer) -> Row:
+def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
     def worth(part: Part) -> Metrics:
         found = probabilities(trainer.network, part, job.images, job.protocol)
         return metrics(found, torch.from_numpy(part.labels))
@@ -274,7 +275,7 @@ def _row(job: Job, trainer: Trainer) -> Row:
         "compiled": trainer.compiled,
         "device": job.device,
         "threads": torch.get_num_threads(),
-        "environment": environment(),
+        "environment": here,
         "curve": curve,
     }
 
