@@ -100,11 +100,9 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
 def _counts(every: pd.DataFrame) -> str:
     counts = every["status"].value_counts()
     order = ("completed", "stopped", "failed", "unfinished", "duplicate")
-    told = ", ".join(
-        f"{counts[status]:,} {status}" + "s" * (status == "duplicate" and counts[status] > 1)
-        for status in order
-        if status in counts
-    )
+    told = ", ".join(f"{counts[status]:,} {status}" for status in order if status in counts)
+    if counts.get("duplicate", 0) > 1:
+        told += "s"
     return f"{len(every):,} trials: {told}"
 
 

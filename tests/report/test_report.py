@@ -9,12 +9,13 @@ from threading import Thread
 from typing import Any
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
 from nas import cli
 from nas.campaigns.run import run
 from nas.errors import InputError
-from nas.report.context import context
+from nas.report.context import _counts, context
 from nas.report.live import Server
 from nas.report.page import write_report
 from tests.campaigns import toy
@@ -193,3 +194,9 @@ def test_the_server_reads_only_here_and_only_these_two(tmp_path: Path) -> None:
             server.shutdown()
             thread.join()
     assert {path.name for path in folder.iterdir()} == {"records.jsonl"}
+
+
+def test_the_first_line_counts_trials_by_what_became_of_them() -> None:
+    every = pd.DataFrame({"status": ["completed"] * 1200 + ["duplicate"] * 2 + ["failed"]})
+    assert _counts(every) == "1,203 trials: 1,200 completed, 1 failed, 2 duplicates"
+    assert _counts(every.tail(2)) == "2 trials: 1 failed, 1 duplicate"
