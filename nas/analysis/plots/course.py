@@ -85,7 +85,7 @@ def workers(campaign: Campaign) -> Figure | str:
     ]
     if len(failed):
         handles.append(Line2D([], [], ls="", marker="x", color="k", label="failed"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=6)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
     busy = (ran["end"] - ran["start"]).sum() / (whole * len(order)) if whole else 1.0
     panel.set_title(f"{len(order)} worker{'s' if len(order) > 1 else ''}, busy {busy:.0%}")
     panel.set_yticks(range(len(order)), order)
