@@ -36,7 +36,7 @@ engine: {name: serial}
 
 HERE = "tests.benchmarks.resume"
 SIZES = (1_000, 10_000)
-ON_RAY = (1_000, 3_000)
+ON_RAY = (500, 1_500)
 
 
 def evaluate(trial: Mapping[str, Any]) -> dict[str, Any]:
