@@ -102,7 +102,7 @@ def record(folder: Path, engine: str) -> None:
         else:
             from nas.campaigns.tune import TuneEngine
 
-            TuneEngine(f"{HERE}:evaluate", concurrency=2).run(source)
+            TuneEngine(f"{HERE}:evaluate", concurrency=2, name="resume").run(source)
     seconds = time.perf_counter() - before
     print(*(f"{source.found[mark]:.1f}" for mark in marks), f"{peak():.1f} {seconds:.1f}")
 

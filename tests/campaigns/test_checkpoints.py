@@ -86,8 +86,15 @@ def test_a_long_trial_is_saved_now_and_then(monkeypatch: pytest.MonkeyPatch) -> 
 # --- multi-fidelity ---
 
 
-@pytest.mark.parametrize("engine", ["serial", pytest.param("ray", marks=pytest.mark.slow)])
-def test_rungs_of_asha_continue_each_other(tmp_path: Path, engine: str) -> None:
+@pytest.mark.parametrize(
+    "engine",
+    ["serial", pytest.param("ray", marks=[pytest.mark.slow, pytest.mark.xdist_group("ray")])],
+)
+def test_rungs_of_asha_continue_each_other(
+    tmp_path: Path, engine: str, request: pytest.FixtureRequest
+) -> None:
+    if engine == "ray":
+        request.getfixturevalue("cluster")
     folder = write(tmp_path / "c", ASHA.replace("name: serial", f"name: {engine}"))
     run(folder, evaluator=f"{HERE}:epochs")
     asked, ended = asks(folder), results(folder)

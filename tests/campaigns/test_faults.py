@@ -163,6 +163,8 @@ def test_workers_that_are_killed_cost_an_attempt(
 ) -> None:
     monkeypatch.setenv("NAS_TEST_MARKS", str(tmp_path))
     monkeypatch.setenv("PYTHONHASHSEED", "0")
+    path = on_ray / "campaign.yaml"  # each worker that dies takes seconds to replace
+    path.write_text(path.read_text().replace("trials: 4", "trials: 2"))
     run(on_ray, evaluator=f"{__name__}:killed_once")
     kinds = [record["type"] for record in read_records(on_ray)]
     assert kinds.count("failure") > 3

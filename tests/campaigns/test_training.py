@@ -258,8 +258,15 @@ class Stopped(Watched):
             self.kept.append({path.stem for path in (self.folder / "checkpoints").glob("*")})
 
 
-@pytest.mark.parametrize("name", ["serial", pytest.param("ray", marks=pytest.mark.slow)])
-def test_a_child_starts_from_its_parents_weights(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["serial", pytest.param("ray", marks=[pytest.mark.slow, pytest.mark.xdist_group("ray")])],
+)
+def test_a_child_starts_from_its_parents_weights(
+    tmp_path: Path, name: str, request: pytest.FixtureRequest
+) -> None:
+    if name == "ray":
+        request.getfixturevalue("cluster")
     folder = with_parents(tmp_path / "c", name)
     engine = Stopped(folder)
     run(folder, engine=engine if name == "serial" else None)
