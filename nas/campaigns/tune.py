@@ -67,7 +67,7 @@ class TuneEngine:
             the time of :meth:`run`.
         time_limit: seconds that a trial may take; None: any.
         name: tells this campaign's scratch folder from those of others; what a killed run has
-            left there is removed.
+            left there is removed. None: this process's.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class TuneEngine:
         gpus: float | None = None,
         address: str | None = None,
         time_limit: float | None = None,
-        name: str = "campaign",
+        name: str | None = None,
     ) -> None:
         self._evaluator = evaluator
         self._time_limit = time_limit
@@ -87,7 +87,8 @@ class TuneEngine:
         self._cpus = cpus
         self._gpus = gpus
         self._address = address
-        self._scratch = cluster.short_temporary_folder() / f"nas-{os.getuid()}-{name}"
+        scratch = f"nas-{os.getuid()}-{name or os.getpid()}"
+        self._scratch = cluster.short_temporary_folder() / scratch
         self.slots = concurrency or 1
 
     def run(self, source: Source) -> None:
