@@ -5,17 +5,17 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 IN_PARALLEL := --numprocesses auto --dist loadgroup
 
-.PHONY: quickstart test test-fast lint install clean
+.PHONY: quickstart test test-slow lint install clean
 
 quickstart: install  ## run a real search campaign and print its table beside the classics
 	$(BIN)/nas run results/quickstart
 	$(BIN)/nas table results/quickstart
 
-test: lint  ## everything: style, types, all tests
-	$(BIN)/python -m pytest $(IN_PARALLEL)
-
-test-fast: install  ## the tests without the slow ones
+test: lint  ## style, types, and all tests but the slow ones
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
+
+test-slow: install  ## the slow ones: exhaustive counts, clusters, faults on Ray
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m slow
 
 lint: install  ## style and types
 	$(BIN)/ruff check .
