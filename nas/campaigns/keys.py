@@ -60,8 +60,8 @@ class EngineConfig(Config):
     gpus_per_trial: Annotated[
         float | None, _auto_or(float, "a number, at least 0", lambda n: n >= 0)
     ] = None
-    cuda_graphs: bool = False
-    """Whether trials on a GPU replay CUDA graphs; not measured yet."""
+    cuda_graphs: bool = True
+    """Whether trials on a GPU replay CUDA graphs where they can."""
     address: Annotated[str | None, AfterValidator(_address)] = None
     """``auto`` or ``host:port`` of a running Ray cluster; None, or ``local``: one is started."""
     minutes_per_trial: Annotated[float, Field(gt=0)] | None = None

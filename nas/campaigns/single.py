@@ -58,6 +58,7 @@ class Job:
     protocol: Protocol
     device: str
     compile: Compile
+    cuda_graphs: bool
 
     def question(self) -> dict[str, Any]:
         """What the answer depends on, as plain JSON."""
@@ -78,6 +79,7 @@ class Job:
             "protocol": self.protocol,
             "device": self.device,
             **({} if self.compile == "never" else {"compile": self.compile}),
+            **({} if self.cuda_graphs else {"cuda_graphs": False}),
         }
 
 
@@ -93,6 +95,7 @@ def prepare(
     protocol: str = "single",
     device: str = "auto",
     compile: Compile = "never",
+    cuda_graphs: bool = True,
 ) -> Job:
     """What to train, as users write it.
 
@@ -108,6 +111,7 @@ def prepare(
             :func:`nas.training.evaluation.probabilities`.
         device: "cpu", "cuda" or "auto".
         compile: whether training steps are compiled: "never", "auto" or "always".
+        cuda_graphs: whether they replay a CUDA graph, on a GPU.
 
     Raises :class:`InputError` naming the option of ``nas train`` where something does not fit.
     """
@@ -127,8 +131,9 @@ def prepare(
     frozen_nodes(built, freeze)
     start = None if weights is None else Start.from_file(weights, freeze)
     return Job(
-        architecture, built, config, images, how, seed, start, weights, protocol, device, compile
-    )
+        architecture, built, config, images, how, seed, start, weights, protocol, device, compile,
+        cuda_graphs,
+    )  # fmt: skip
 
 
 def train(
@@ -182,6 +187,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
         job.device,
         job.start,
         job.compile,
+        job.cuda_graphs,
     )
     if checkpoint.exists():
         trainer.load_state_dict(_read_checkpoint(checkpoint))
@@ -273,6 +279,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "precision": trainer.precision,
         "pipeline": job.images.train.pipeline,
         "compiled": trainer.compiled,
+        "captured": trainer.captured,
         "device": job.device,
         "threads": torch.get_num_threads(),
         "environment": here,

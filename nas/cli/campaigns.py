@@ -57,6 +57,8 @@ def add(commands: Commands) -> None:
     train.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     train.add_argument("--compile", default="never", choices=["never", "auto", "always"],
                        help="whether by torch.compile; auto: if the training is long")  # fmt: skip
+    train.add_argument("--no-cuda-graphs", dest="cuda_graphs", action="store_false",
+                       help="on a GPU: launch every kernel by itself")  # fmt: skip
     train.add_argument("--threads", type=whole(1), help="on the CPU; default: one a core")
     train.set_defaults(command=_train)
 
@@ -114,6 +116,7 @@ def _train(arguments: argparse.Namespace) -> int:
         protocol=arguments.evaluate,
         device=arguments.device,
         compile=arguments.compile,
+        cuda_graphs=arguments.cuda_graphs,
     )
     try:
         row = single.train(job, arguments.out, threads=arguments.threads)

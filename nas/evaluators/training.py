@@ -63,7 +63,7 @@ class Request(Config):
     train_percent: Annotated[int, Field(ge=1, le=100)] = 100
     inherit: bool | None = None
     compile: Compile = "never"
-    cuda_graphs: bool = False
+    cuda_graphs: bool = True
 
 
 def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:

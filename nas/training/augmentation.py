@@ -12,8 +12,8 @@ image at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Annotated, Literal
+from functools import cache, partial
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -155,7 +155,7 @@ def elastic(
     coarse = (n, 2, height // spacing + 2, width // spacing + 2)
     vectors = torch.randn(coarse, generator=generator, device=images.device) * strength
     field = interpolate(vectors, (height, width), mode="bicubic", align_corners=True)
-    scale = torch.tensor([2 / width, 2 / height], device=images.device)
+    scale = _constant((2 / width, 2 / height), images.device)
     identity = torch.eye(2, 3, device=images.device).expand(n, 2, 3)
     grid = affine_grid(identity, [n, 1, height, width], align_corners=False)
     moved = grid + field.permute(0, 2, 3, 1) * scale
@@ -232,10 +232,10 @@ def lighting(images: Tensor, generator: Generator, *, deviation: NotNegative = 0
     """
     if images.shape[1] != 3:
         raise InputError(f"lighting: needs colour images, got {images.shape[1]} channel(s)")
-    values = torch.tensor([0.2175, 0.0188, 0.0045], device=images.device)
-    vectors = torch.tensor(
-        [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]],
-        device=images.device,
+    values = _constant((0.2175, 0.0188, 0.0045), images.device)
+    vectors = _constant(
+        ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203)),
+        images.device,
     )
     drawn = torch.randn(len(images), 3, generator=generator, device=images.device) * deviation
     change = (drawn * values) @ vectors.T * 255
@@ -246,7 +246,7 @@ def grey(images: Tensor) -> Tensor:
     """[N, 1, H, W]: the luma of colour images, the mean of the channels of others."""
     if images.shape[1] != 3:
         return images.float().mean(1, keepdim=True)
-    weights = torch.tensor(_LUMA, device=images.device).view(1, 3, 1, 1)
+    weights = _constant(_LUMA, images.device).view(1, 3, 1, 1)
     return (images * weights).sum(1, keepdim=True)
 
 
@@ -302,12 +302,20 @@ def _box(images: Tensor, generator: Generator, height: Tensor | int, width: Tens
     """[N, 1, H, W], true in a box about a random pixel of each image."""
     masks = []
     for side, length in zip(images.shape[2:], (height, width), strict=True):
-        lengths = torch.as_tensor(length, device=images.device).view(-1, 1)
+        if isinstance(length, int):
+            length = torch.full((1,), length, device=images.device)  # a copy would wait for it
+        lengths = length.view(-1, 1)
         centre = torch.randint(side, (len(images), 1), generator=generator, device=images.device)
         first = centre - (lengths / 2).floor()
         places = torch.arange(side, device=images.device)
         masks.append((places >= first) & (places < first + lengths.floor()))
     return (masks[0][:, :, None] & masks[1][:, None, :])[:, None]
+
+
+@cache
+def _constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
+    """Copied to the device once: a copy makes it wait for all that it was given before."""
+    return torch.tensor(values, device=device)
 
 
 # --- draws ---

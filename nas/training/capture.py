@@ -3,12 +3,11 @@
 Small search networks are bound by launches: a GPU waits for Python between kernels that take
 microseconds. The passes are captured once (:func:`torch.cuda.make_graphed_callables`) and replayed
 for each batch; augmentation, loss and the fused optimizer, few launches, stay as they are.
-
-This module has not been run on a GPU yet: its tests wait for one. It is off unless asked for.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -46,11 +45,15 @@ def capture(network: Network, images: Tensor) -> Callable[[Tensor], Any]:
         network: in training mode; left as it is, for batches of other shapes.
         images: a normalised batch, of the shape of those to come.
     """
+    # The nodes that add up gradients stay on the stream of the capture: torch waits for it where
+    # it must, and warns.
+    warnings.filterwarnings("ignore", message="The AccumulateGrad node's stream does not match")
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     state = torch.cuda.get_rng_state(images.device)
     sample = torch.empty_like(images).copy_(images)
+    # Where a cell's operation is "zero", what is before it has no gradient.
     graphed: Callable[[Tensor], Any] = torch.cuda.make_graphed_callables(
-        in_training(network), (sample,)
+        in_training(network), (sample,), allow_unused_input=True
     )
     torch.cuda.set_rng_state(state, images.device)
     with torch.no_grad():

@@ -92,8 +92,8 @@ class Trainer:
             frozen.
         compile: whether training steps are compiled; numbers then agree within rounding. Evaluation
             is not.
-        cuda_graphs: whether full batches replay a CUDA graph of the network's passes: see
-            :mod:`nas.training.capture`.
+        cuda_graphs: whether full batches replay a CUDA graph of the network's passes, where they
+            can: see :mod:`nas.training.capture`.
 
     Attributes:
         curve: the epochs so far.
@@ -115,7 +115,7 @@ class Trainer:
         device: str = "cpu",
         start: Start | None = None,
         compile: Compile = "never",
-        cuda_graphs: bool = False,
+        cuda_graphs: bool = True,
     ) -> None:
         self._device = torch.device(device)
         self._data = data
@@ -192,8 +192,9 @@ class Trainer:
         if self._average is not None:
             self._average.network.load_state_dict(state["average"]["network"])
             self._average.updates = state["average"]["updates"]
-        self._generator.set_state(state["generator"])
-        self._random = state["random"]
+        # Generators take their states from the CPU, wherever the rest was loaded to.
+        self._generator.set_state(state["generator"].cpu())
+        self._random = state["random"] and [each.cpu() for each in state["random"]]
         self.precision = state["precision"]
         self.inherited_params = state.get("inherited_params", 0)  # older ones have none
 

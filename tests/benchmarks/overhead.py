@@ -29,7 +29,7 @@ engine: {name: ray, concurrency: 2}
 """
 
 HERE = "tests.benchmarks.overhead"
-SLEEPING, SECONDS = 60, 10.0
+SLEEPING, SECONDS = 120, 10.0
 TRIVIAL, WARMED = 300, 20
 PLAIN = 8
 

@@ -1,14 +1,17 @@
 """Training images a second, side by side in one run: ``python -m tests.benchmarks.training_speed``.
 
-Three networks on CIFAR-size images, by one epoch of our loop as it chooses precision, against
+On a GPU where there is one, or else on one CPU thread. Three networks on CIFAR-size images, by one
+epoch of our loop as it chooses precision, against
 
 - plain: fp32, as the PyTorch tutorial has it: a DataLoader of single images with per-image
   transforms (pad and crop, flip, normalise), SGD, ``loss.item()`` at every step;
 - tuned: channels_last and bf16 autocast where we choose it, fused SGD, the same uint8 tensors in
-  memory, batched crops and flips, nothing read back before the end of the epoch.
+  the device's memory, batched crops and flips, nothing read back before the end of the epoch;
+- on a GPU, our loop with CUDA graphs.
 
-Epochs of the three take turns; the fastest of each counts. Then two trials at a time with a
-thread each against one with two, as processes of their own.
+Epochs take turns; the fastest of each counts. On a CPU, then two trials at a time with a thread
+each against one with two, as processes of their own; for trials that share a GPU see
+``trials_per_gpu``.
 """
 
 import subprocess
@@ -24,10 +27,13 @@ from torch.utils.data import DataLoader, Dataset
 
 import nas
 from nas.training.data import Part, SearchData
+from nas.training.hardware import device_name
 from nas.training.loop import Trainer
 from nas.training.recipe import Recipe, resolve
 
-IMAGES, BATCH, ROUNDS = 256, 64, 3
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+IMAGES, BATCH = (8192, 128) if DEVICE == "cuda" else (256, 64)
+ROUNDS = 3
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
 SHAPE = (3, 32, 32)
 
@@ -58,8 +64,12 @@ def recipe() -> Recipe:
     return resolve(given, "benchmark")
 
 
-def ours(architecture: nas.Architecture, images: SearchData) -> tuple[Callable[[], float], str]:
-    trainer = Trainer(lambda: nas.compile(architecture), images, recipe(), seed=0)
+def ours(
+    architecture: nas.Architecture, images: SearchData, graphs: bool
+) -> tuple[Callable[[], float], str]:
+    trainer = Trainer(
+        lambda: nas.compile(architecture), images, recipe(), 0, DEVICE, cuda_graphs=graphs
+    )
 
     def epoch() -> float:
         return trainer.run(len(trainer.curve) + 1).curve[-1].train_seconds
@@ -87,7 +97,7 @@ class Single(Dataset[tuple[Tensor, int]]):
 
 
 def plain(architecture: nas.Architecture, images: SearchData) -> Callable[[], float]:
-    network = nas.compile(architecture).train()
+    network = nas.compile(architecture).train().to(DEVICE)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=5e-4)
     loader = DataLoader(Single(images.train), BATCH, shuffle=True)
 
@@ -95,7 +105,7 @@ def plain(architecture: nas.Architecture, images: SearchData) -> Callable[[], fl
         started, total = time.perf_counter(), 0.0
         for batch, labels in loader:
             optimizer.zero_grad()
-            loss = cross_entropy(network(batch), labels)
+            loss = cross_entropy(network(batch.to(DEVICE)), labels.to(DEVICE))
             loss.backward()
             optimizer.step()
             total += loss.item()
@@ -107,23 +117,27 @@ def plain(architecture: nas.Architecture, images: SearchData) -> Callable[[], fl
 def tuned(
     architecture: nas.Architecture, images: SearchData, precision: str
 ) -> Callable[[], float]:
-    network: nn.Module = nas.compile(architecture).train().to(memory_format=torch.channels_last)
+    network: nn.Module = nas.compile(architecture).train()
+    network = network.to(DEVICE, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
         network.parameters(), 0.1, momentum=0.9, weight_decay=5e-4, nesterov=True, fused=True
     )
-    pixels, labels = torch.from_numpy(images.train.images), torch.from_numpy(images.train.labels)
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
-    every = torch.arange(BATCH)
+    pixels = torch.from_numpy(images.train.images).to(DEVICE)
+    labels = torch.from_numpy(images.train.labels).to(DEVICE)
+    mean, std = (torch.tensor(v, device=DEVICE).view(1, 3, 1, 1) for v in (MEAN, STD))
+    every = torch.arange(BATCH, device=DEVICE)
 
     def epoch() -> float:
-        started, total = time.perf_counter(), torch.zeros(())
-        for chosen in torch.randperm(IMAGES).split(BATCH):
+        started, total = time.perf_counter(), torch.zeros((), device=DEVICE)
+        for chosen in torch.randperm(IMAGES, device=DEVICE).split(BATCH):
+            n = len(chosen)
             windows = pad(pixels[chosen], [4] * 4).unfold(2, 32, 1).unfold(3, 32, 1)
-            offsets = torch.randint(9, (2, len(chosen)))
-            batch = windows[every[: len(chosen)], :, offsets[0], offsets[1]]
-            batch = torch.where(torch.rand(len(chosen), 1, 1, 1) < 0.5, batch.flip(3), batch)
+            offsets = torch.randint(9, (2, n), device=DEVICE)
+            batch = windows[every[:n], :, offsets[0], offsets[1]]
+            flipped = torch.rand(n, 1, 1, 1, device=DEVICE) < 0.5
+            batch = torch.where(flipped, batch.flip(3), batch)
             batch = batch.to(torch.float32, memory_format=torch.channels_last).sub_(mean).div_(std)
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "bf16"):
                 scores = network(batch)
             loss = cross_entropy(scores.float(), labels[chosen])
             optimizer.zero_grad()
@@ -139,7 +153,7 @@ def tuned(
 def trial(threads: int) -> None:
     """Three epochs of ResNet-18 with so many threads, after one to warm up."""
     torch.set_num_threads(threads)
-    epoch, _ = ours(networks()["ResNet-18, CIFAR stem"], data())
+    epoch, _ = ours(networks()["ResNet-18, CIFAR stem"], data(), graphs=False)
     epoch()
     print(sum(epoch() for _ in range(3)))
 
@@ -158,27 +172,36 @@ def together(count: int, threads: int) -> float:
 def main() -> None:
     torch.set_num_threads(1)
     images = data()
-    print(f"One thread, batch {BATCH}; images a second, the best of {ROUNDS} epochs.\n")
-    print("| network | precision | ours | plain | tuned | ours / plain | ours / tuned |")
-    print("|---|---|---|---|---|---|---|")
-    for name, architecture in networks().items():
-        epoch, precision = ours(architecture, images)
+    where = device_name(DEVICE) + ("" if DEVICE == "cuda" else ", one thread")
+    print(f"{where}, batch {BATCH}; images a second, the best of {ROUNDS} epochs.\n")
+    for row, (name, architecture) in enumerate(networks().items()):
+        epoch, precision = ours(architecture, images, graphs=False)
         loops = {
             "ours": epoch,
             "plain": plain(architecture, images),
             "tuned": tuned(architecture, images, precision),
         }
+        if DEVICE == "cuda":
+            loops["CUDA graphs"], _ = ours(architecture, images, graphs=True)
         seconds: dict[str, list[float]] = {loop: [] for loop in loops}
         for _ in range(ROUNDS + 1):  # the first warms up
             for loop, run in loops.items():
                 seconds[loop].append(run())
         speed = {loop: IMAGES / min(times[1:]) for loop, times in seconds.items()}
-        shown = " | ".join(f"{speed[loop]:,.0f}" for loop in loops)
-        ratios = " | ".join(f"{speed['ours'] / speed[loop]:.2f}" for loop in ("plain", "tuned"))
-        print(f"| {name} | {precision} | {shown} | {ratios} |", flush=True)
-    two, one = together(2, 1), together(1, 2)
-    print(f"\nResNet-18, two trials with a thread each: {two:,.0f} images a second together;")
-    print(f"one trial with two threads: {one:,.0f}. Ratio {two / one:.2f}.")
+        ratios = {f"ours / {loop}": speed["ours"] / speed[loop] for loop in ("plain", "tuned")}
+        if DEVICE == "cuda":
+            ratios["CUDA graphs / ours"] = speed["CUDA graphs"] / speed["ours"]
+        if row == 0:
+            columns = ["network", "precision", *speed, *ratios]
+            print("| " + " | ".join(columns) + " |")
+            print("|---" * len(columns) + "|")
+        shown = [f"{value:,.0f}" for value in speed.values()]
+        shown += [f"{value:.2f}" for value in ratios.values()]
+        print("| " + " | ".join([name, precision, *shown]) + " |", flush=True)
+    if DEVICE == "cpu":
+        two, one = together(2, 1), together(1, 2)
+        print(f"\nResNet-18, two trials with a thread each: {two:,.0f} images a second together;")
+        print(f"one trial with two threads: {one:,.0f}. Ratio {two / one:.2f}.")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import nas
 from nas.architecture.builder import Builder
 from nas.architecture.network import Network, compile, in_training
 from nas.training import loop
@@ -108,6 +109,31 @@ def test_captured_and_eager_training_agree(optimizer: str, precision: str) -> No
     states = [result.network.state_dict() for result in (eager, captured)]
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, rtol=tolerance, atol=tolerance)
+
+
+def zeroed() -> Network:
+    """A NAS-Bench-201 network whose first convolution leads nowhere."""
+    space = nas.space("nasbench201", (1, 8, 8), 2)
+    text = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
+    return compile(space.decode(space.from_string(text)))
+
+
+def test_some_parameters_have_no_gradient() -> None:
+    """So a capture must not ask for all."""
+    network = zeroed().train()
+    network(torch.randn(4, 1, 8, 8)).sum().backward()  # type: ignore[no-untyped-call]
+    assert any(parameter.grad is None for parameter in network.parameters())
+
+
+@needs_cuda
+def test_parameters_without_gradient_are_captured() -> None:
+    how = recipe(precision="fp32", learning_rate=1e-3)
+    eager, captured = (
+        Trainer(zeroed, images(), how, 0, "cuda", cuda_graphs=graphs).run(2)
+        for graphs in (False, True)
+    )
+    for one, other in zip(eager.curve, captured.curve, strict=True):
+        assert other.train_loss == pytest.approx(one.train_loss, rel=1e-3)
 
 
 @needs_cuda
