@@ -128,7 +128,10 @@ class Trainer:
             torch.manual_seed(weights)
             built = build()
             initialize(built, recipe.initialization)
-        self._network: nn.Module = built.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Not blocking: each tensor by itself would wait for its turn on a GPU that trials share.
+        self._network: nn.Module = built.to(  # type: ignore[call-overload]
+            self._device, memory_format=torch.channels_last, non_blocking=True
+        )
         started = Started((), 0) if start is None else start.apply(self._network)
         self._frozen, self.inherited_params = started
         self._optimizer = make_optimizer(self._network, recipe)

@@ -13,7 +13,7 @@ from nas.campaigns.records import History, Record, read_records
 from nas.errors import InputError
 
 RESULTS = Path(__file__).parents[2] / "results"
-DATA = {"digits": "digits", "fashion": "Fashion-MNIST, 2,000 images"}
+DATA = {"digits": "digits", "fashion": "Fashion-MNIST, 10,000 images"}
 
 
 def read(name: str) -> History:

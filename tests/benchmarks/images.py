@@ -22,10 +22,10 @@ def fashion_mnist() -> tuple[SearchData, Part]:
 
 
 def fashion_mnist_sample() -> Any:
-    """2,000 training images, 200 a class, and all test images, for the data set ``python``."""
+    """10,000 training images, 1,000 a class, and all test images, for the data set ``python``."""
     images = DATASETS["fashion_mnist"](root=str(SHARED / "fashion-mnist"))
     free = len(images.labels) - images.official_test
-    some = classes(Part(images.images[:free], images.labels[:free]), 0, images.classes, 200)
+    some = classes(Part(images.images[:free], images.labels[:free]), 0, images.classes, 1_000)
     return (
         list(zip(some.images, some.labels, strict=True)),
         list(zip(images.images[free:], images.labels[free:], strict=True)),

@@ -36,7 +36,6 @@ engine: {name: serial}
 
 HERE = "tests.benchmarks.resume"
 SIZES = (1_000, 10_000)
-ON_RAY = (500, 1_500)
 
 
 def evaluate(trial: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,10 +92,9 @@ def campaign(folder: Path, trials: int) -> Path:
 
 def record(folder: Path, engine: str) -> None:
     """Runs the campaign, and prints the driver's memory as it goes."""
-    marks = SIZES if engine == "serial" else ON_RAY
     before = time.perf_counter()
     with RecordLog(folder) as log:
-        source = Watched(Runner(load_campaign(folder), log), marks)
+        source = Watched(Runner(load_campaign(folder), log), SIZES)
         if engine == "serial":
             SerialEngine(evaluate).run(source)
         else:
@@ -104,7 +102,7 @@ def record(folder: Path, engine: str) -> None:
 
             TuneEngine(f"{HERE}:evaluate", concurrency=2, name="resume").run(source)
     seconds = time.perf_counter() - before
-    print(*(f"{source.found[mark]:.1f}" for mark in marks), f"{peak():.1f} {seconds:.1f}")
+    print(*(f"{source.found[mark]:.1f}" for mark in SIZES), f"{peak():.1f} {seconds:.1f}")
 
 
 def resume(folder: Path) -> None:
@@ -143,11 +141,11 @@ def main() -> None:
         print("\n| engine | driver's memory after | | peak |\n|---|---|---|---|")
         print(f"| serial | {SIZES[0]:,} trials: {grown[0]:.0f} MiB "
               f"| {SIZES[1]:,} trials: {grown[1]:.0f} MiB | {most:.0f} MiB |")  # fmt: skip
-        folder = campaign(Path(name) / "ray", ON_RAY[-1])
+        folder = campaign(Path(name) / "ray", SIZES[-1])
         *grown, most, seconds = apart("record", folder, "ray")
-        print(f"| Ray, 2 workers ({seconds / ON_RAY[-1] * 1000:.0f} ms a trial) "
-              f"| {ON_RAY[0]:,} trials: {grown[0]:.0f} MiB "
-              f"| {ON_RAY[1]:,} trials: {grown[1]:.0f} MiB | {most:.0f} MiB |")  # fmt: skip
+        print(f"| Ray, 2 workers ({seconds / SIZES[-1] * 1000:.0f} ms a trial) "
+              f"| {SIZES[0]:,} trials: {grown[0]:.0f} MiB "
+              f"| {SIZES[1]:,} trials: {grown[1]:.0f} MiB | {most:.0f} MiB |")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -15,11 +15,9 @@ from nas.training.data import Part, SearchData
 from nas.training.latency import measure_latency
 from nas.training.loop import Trainer
 from nas.training.recipe import Recipe, resolve
+from tests.training.test_augmentation import NEEDED
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-
-NEEDED = {"cutout": {"size": 4}}
-"""Options that have no default."""
 
 
 def recipe(**changes: Any) -> Recipe:
