@@ -14,7 +14,7 @@ quickstart: install  ## run a real search campaign and print its table beside th
 test: lint  ## style, types, and all tests but the slow ones
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
 
-test-slow: install  ## the slow ones: exhaustive counts, clusters, faults on Ray
+test-slow: install  ## the slow ones: exhaustive counts, clusters of two nodes, the largest networks
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m slow
 
 lint: install  ## style and types

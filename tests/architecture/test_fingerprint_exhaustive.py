@@ -4,6 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import groupby, permutations, product
 
+import pytest
+
 from nas.architecture.graph import INPUT, Architecture, Node
 from nas.architecture.operations import Activation, Add, BatchNorm, Multiply, Operation
 
@@ -126,5 +128,6 @@ def pair_graphs() -> Family:
         yield architecture, tuple(labels[vertex] for vertex in sorted(needed)), edges
 
 
+@pytest.mark.slow
 def test_all_pair_graphs() -> None:
     assert_same_partition(pair_graphs())

@@ -156,7 +156,6 @@ def on_ray(tmp_path: Path) -> Path:
     return toy.write(tmp_path / "campaign", text)
 
 
-@pytest.mark.slow
 @pytest.mark.xdist_group("ray")
 def test_workers_that_are_killed_cost_an_attempt(
     on_ray: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -172,7 +171,6 @@ def test_workers_that_are_killed_cost_an_attempt(
     toy.check_complete(on_ray, len(results(on_ray)))
 
 
-@pytest.mark.slow
 @pytest.mark.xdist_group("ray")
 @pytest.mark.usefixtures("cluster")
 def test_no_memory_and_no_end_are_failed_rows(on_ray: Path) -> None:

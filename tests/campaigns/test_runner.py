@@ -80,8 +80,9 @@ def test_retraining_with_the_campaigns_seed_does_not_repeat_the_search(
     assert searched["train_loss"] != final["train_loss"]
 
 
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_log_cut_at_any_byte_is_finished_as_if_nothing_had_been(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     edit(folder, "trials: 4", "trials: 2")
     edit(folder, ", classics: [resnet20]", "")
@@ -92,7 +93,7 @@ def test_a_log_cut_at_any_byte_is_finished_as_if_nothing_had_been(
     content = path.read_bytes()
     campaign, engine = load_campaign(folder), SerialEngine(EVALUATE)
     monkeypatch.setattr("os.fsync", lambda descriptor: None)  # thousands of them
-    for end in range(len(content)):
+    for end in range(0, len(content), step):
         path.write_bytes(content[:end])
         with RecordLog(folder) as log:
             engine.run(Runner(campaign, log))

@@ -155,6 +155,9 @@ SLOW = {
 }
 """The largest of their families."""
 
+ALIKE = {f"amoebanet_{cell}_cifar" for cell in "bcd"} | {"amoebanet_b_large", "amoebanet_d_large"}
+"""Of the same operations as others that are counted."""
+
 
 def each(names: Iterable[str], slow: Collection[str] = SLOW) -> list[Any]:
     return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in names]
@@ -217,7 +220,7 @@ def test_no_two_classics_are_one_graph() -> None:
     assert len(fingerprints) == len(CLASSICS)
 
 
-@pytest.mark.parametrize("name", each(CLASSICS))
+@pytest.mark.parametrize("name", each(CLASSICS, SLOW | ALIKE))
 def test_the_analytic_cost_is_fvcores(name: str) -> None:
     for shape in (None, second_shape(name)):
         architecture = classic(name, shape)
@@ -325,7 +328,9 @@ def test_it_does_so_at_its_own_size(name: str) -> None:
     assert_it_computes_what_the_reference_does(name, CLASSICS[name].input_shape)
 
 
-@pytest.mark.parametrize("name", each(GRADIENTS, SLOW | {"alexnet", "vgg11_bn"}))
+@pytest.mark.parametrize(
+    "name", each(GRADIENTS, SLOW | {"alexnet", "vgg11_bn", "inception_resnet_v2"})
+)
 def test_its_gradients_are_the_references(name: str) -> None:
     shape = small_shape(name, GRADIENTS[name])
     images = torch.randn(2, *shape)

@@ -241,6 +241,7 @@ def test_nobody_waits_for_nothing(name: str, workers: int) -> None:
     assert len(asked) == trials(name)
 
 
+@pytest.mark.slow
 def test_learners_beat_random_search_at_the_same_budget() -> None:
     budget = 60
     sizes = {"population_size": 15, "tournament_size": 5}
