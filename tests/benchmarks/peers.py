@@ -15,6 +15,7 @@ import argparse
 import multiprocessing
 import time
 import warnings
+from abc import abstractmethod
 from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -46,14 +47,14 @@ class Peer(Searcher):
         super().__init__(space, seed)
         self.start(options, seed)
 
-    def start(self, options: dict[str, list[str]], seed: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def start(self, options: dict[str, list[str]], seed: int) -> None: ...
 
-    def suggest(self, trial_id: int) -> Genotype:
-        raise NotImplementedError
+    @abstractmethod
+    def suggest(self, trial_id: int) -> Genotype: ...
 
-    def hear(self, trial_id: int, genotype: Genotype, value: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def hear(self, trial_id: int, genotype: Genotype, value: float) -> None: ...
 
     def ask(self, trial_id: int) -> Proposal:
         return Proposal({name: str(option) for name, option in self.suggest(trial_id).items()})
@@ -66,8 +67,8 @@ class Peer(Searcher):
 class OptunaSampler(Peer):
     package = "optuna"
 
-    def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
-        raise NotImplementedError
+    @abstractmethod
+    def sampler(self, seed: int) -> optuna.samplers.BaseSampler: ...
 
     def start(self, options: dict[str, list[str]], seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)

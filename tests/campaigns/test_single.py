@@ -253,3 +253,8 @@ def test_reference_is_the_classics_own_scheme() -> None:
 def test_compiling_is_part_of_the_question() -> None:
     assert job(compile="auto").question()["compile"] == "auto"
     assert "compile" not in job().question()  # as before there was the choice
+
+
+def test_cuda_graphs_are_part_of_the_question_where_they_are_switched_off() -> None:
+    assert job(cuda_graphs=False).question()["cuda_graphs"] is False
+    assert "cuda_graphs" not in job().question()
