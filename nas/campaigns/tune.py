@@ -10,9 +10,10 @@ How Tune is used, and why:
 - The worker is a *class* trainable, whose steps are epochs (several, if they are short). A
   function trainable runs in a thread that must unwind within two seconds when its actor is
   reused, or the next trial vanishes; a class has no thread.
-- Trial and outcome each pass as one JSON string: Tune flattens, merges and interprets the
-  mappings that it is given (a key ``grid_search`` is a command). Checkpoints pass with them, so
-  nodes need no file system in common: the driver alone writes the campaign's folder.
+- Trial and outcome each pass as one value that Tune does not look into (an :class:`_Errand`, a
+  JSON string): it flattens, merges and interprets the mappings that it is given (a key
+  ``grid_search`` is a command). Checkpoints pass with them, so nodes need no file system in
+  common: the driver alone writes the campaign's folder.
 - What trials share, the data set, is loaded by the driver and lies in Ray's object store, once a
   node: its arrays are the workers' to read without a copy.
 - ``tune.run`` and not ``Tuner``, which pickles the searcher and the callbacks. Nothing is ever
@@ -32,8 +33,8 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -149,6 +150,31 @@ class TuneEngine:
         return {"cpu": self._cpus, "gpu": gpus}
 
 
+@dataclass
+class _Errand:
+    """What a worker is to do: the one entry of a Tune trial's configuration.
+
+    Tune copies a configuration several times, spells it out in the trial's tag and in its
+    snapshot, and keeps all of that until its run ends: megabytes a trial that goes on from a
+    checkpoint. Its copies of this are this, and it is emptied when the trial has ended.
+    """
+
+    evaluator: str
+    payload: Mapping[str, Any]
+    keep: bool
+    checkpoint: bytes | None
+    shared: Mapping[str, ray.ObjectRef]
+
+    def __deepcopy__(self, memo: object) -> "_Errand":
+        return self
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+    def empty(self) -> None:
+        self.payload, self.checkpoint, self.shared = {}, None, {}
+
+
 class _Worker(tune.Trainable):  # type: ignore[misc]
     """A process that carries out one trial after another."""
 
@@ -162,19 +188,20 @@ class _Worker(tune.Trainable):  # type: ignore[misc]
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        work = json.loads(new_config["work"])
+        errand: _Errand = new_config["errand"]
         # The same objects from trial to trial: what lies in a GPU's memory is theirs.
-        for held in new_config["shared"].values():
+        for held in errand.shared.values():
             if held not in self._shared:
                 self._shared[held] = ray.get(held)
-        shared = {name: self._shared[held] for name, held in new_config["shared"].items()}
+        shared = {name: self._shared[held] for name, held in errand.shared.items()}
         self._events = carry_out(
-            work["evaluator"],
-            {**work["payload"], **shared},
-            new_config["checkpoint"],
-            work["keep"],
+            errand.evaluator,
+            {**errand.payload, **shared},
+            errand.checkpoint,
+            errand.keep,
             _poisons_the_process,
         )
+        errand.empty()  # a worker sends its configuration back with every result
         return True
 
     def step(self) -> dict[str, Any]:
@@ -251,10 +278,10 @@ class _Bridge:
             finished: str = tune.search.Searcher.FINISHED
             return finished
         self._ids[tune_id] = given.id
-        work = {"evaluator": self._evaluator, "payload": given.payload, "keep": given.keep}
         checkpoint = given.checkpoint.read_bytes() if given.checkpoint is not None else None
         shared = {name: self._shared[key] for name, (key, _) in given.shared.items()}
-        return {"work": json.dumps(work), "checkpoint": checkpoint, "shared": shared}
+        errand = _Errand(self._evaluator, given.payload, given.keep, checkpoint, shared)
+        return {"errand": errand}
 
     def _next(self) -> trials.Trial | None:
         given = self._source.next()
@@ -286,9 +313,12 @@ class _Bridge:
 
     def finish(self, trial: Trial, outcome: Outcome) -> None:
         outcome = replace(outcome, worker=trial.last_result.get("worker"))
-        # Tune keeps both for as long as its run.
-        trial.config = {}
-        trial.last_result.pop("checkpoint", None)
+        # Tune keeps all of this for as long as its run.
+        trial.config["errand"].empty()
+        trial.metric_analysis.clear()
+        trial.metric_n_steps.clear()
+        for part in ("outcome", "updates", "checkpoint"):
+            trial.last_result.pop(part, None)
         self._started.pop(trial.trial_id, None)
         ours = self._ids.pop(trial.trial_id, None)
         if ours is not None and not self.stopping:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from nas.campaigns.run import run
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import CampaignError, Outcome, Trial, Update
 from nas.errors import InputError
+from nas.evaluators.work import Progress, Work
 from tests.campaigns import toy
 
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all of them
@@ -100,6 +102,42 @@ def test_a_long_campaign_takes_several_runs_of_tune(monkeypatch: pytest.MonkeyPa
     assert {t: o.metrics["payload"] for t, o in source.outcomes.items()} == {
         f"trial-{n}": {"n": n} for n in range(3)
     }
+
+
+def goes_on(payload: dict[str, object], checkpoint: bytes | None) -> Work:
+    """An evaluator whose state is as large as the one that it starts from."""
+    assert checkpoint is not None
+    yield Progress({"epoch": 1}, lambda: checkpoint)
+    return {"payload": payload}
+
+
+@pytest.mark.usefixtures("cluster")
+def test_tune_keeps_neither_payload_nor_checkpoint_of_what_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray import cloudpickle
+    from ray import tune as ray_tune
+
+    from nas.campaigns.tune import TuneEngine
+
+    kept = []
+    tune_run = ray_tune.run
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        analysis = tune_run(*arguments, **options)
+        kept.extend(analysis.trials)
+        return analysis
+
+    monkeypatch.setattr(ray_tune, "run", noted)
+    state = bytes(1_000_000)
+    (tmp_path / "state").write_bytes(state)
+    source = Trials([])
+    payload = {"words": "x" * 1_000_000}
+    source.left = [Trial(f"trial-{n}", payload, tmp_path / "state", True) for n in range(3)]
+    TuneEngine(f"{__name__}:goes_on").run(source)
+    outcomes = [source.outcomes[f"trial-{n}"] for n in range(3)]
+    assert [(o.metrics["payload"], o.checkpoint) for o in outcomes] == [(payload, state)] * 3
+    assert [len(cloudpickle.dumps(trial)) < 10_000 for trial in kept] == [True] * 3
 
 
 @pytest.mark.usefixtures("cluster")
