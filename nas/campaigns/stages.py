@@ -1,7 +1,7 @@
 """What a campaign tries: the asks of each search, and of the final stage."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,7 @@ from nas.campaigns.objectives import Front, best_first, minimised
 from nas.campaigns.records import Record
 from nas.errors import InputError
 from nas.searchers import Observation, Proposal
+from nas.searchers.multi_fidelity import MultiFidelity
 from nas.searchers.population import Evolution
 from nas.spaces.search_space import recipe_choices
 
@@ -141,11 +142,14 @@ class Search:
         return self._rule is not None and self._rule.stops(self._curve(curve))
 
     @property
-    def parents(self) -> set[str]:
-        """The trials that a later one may inherit from."""
-        if not (self._campaign.config.inherit_weights and isinstance(self._searcher, Evolution)):
-            return set()
-        return {trial_name(self.name, alive.trial_id) for alive in self._searcher.population}
+    def starts(self) -> set[str]:
+        """The trials that have ended and whose state a later one may start from."""
+        numbers: Iterable[int] = ()
+        if isinstance(self._searcher, MultiFidelity):
+            numbers = self._searcher.waiting
+        elif self._campaign.config.inherit_weights and isinstance(self._searcher, Evolution):
+            numbers = (alive.trial_id for alive in self._searcher.population)
+        return {trained(self._asks[trial_name(self.name, number)]) for number in numbers}
 
     @property
     def note(self) -> str | None:
@@ -187,6 +191,11 @@ class Search:
 def trial_name(search: str, number: int) -> str:
     """The id of a search's trial, from the searcher's number for it."""
     return f"{search}-{number:04d}"
+
+
+def trained(ask: Record) -> str:
+    """The trial that was trained for an ask: its own, or that which it repeats."""
+    return str(ask.get("duplicate_of", ask["trial"]))
 
 
 def parent(ask: Record) -> str:

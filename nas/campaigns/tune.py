@@ -47,7 +47,16 @@ from ray.tune.experiment import Trial
 
 from nas.campaigns import trial as trials
 from nas.campaigns.signals import signals
-from nas.campaigns.trial import Cause, Outcome, Source, Update, carry_out, failure, stopped
+from nas.campaigns.trial import (
+    Cause,
+    Outcome,
+    Source,
+    Update,
+    carry_out,
+    failure,
+    poisons_the_process,
+    stopped,
+)
 
 T = TypeVar("T")
 
@@ -199,7 +208,7 @@ class _Worker(tune.Trainable):  # type: ignore[misc]
             {**errand.payload, **shared},
             errand.checkpoint,
             errand.keep,
-            _poisons_the_process,
+            fatal=poisons_the_process,
         )
         errand.empty()  # a worker sends its configuration back with every result
         return True
@@ -228,14 +237,6 @@ def _free_gpu_memory() -> None:
     if torch is not None and torch.cuda.is_initialized():
         gc.collect()  # a graph module is a cycle
         torch.cuda.empty_cache()
-
-
-def _poisons_the_process(error: Exception) -> bool:
-    """Whether every later CUDA call of the process fails too: Ray must replace it."""
-    if type(error).__name__ == "OutOfMemoryError":
-        return False
-    signs = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "device-side assert")
-    return type(error).__name__ == "AcceleratorError" or any(s in str(error) for s in signs)
 
 
 class _Bridge:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from nas.campaigns.config import load_campaign
+from nas.campaigns.patience import FIRST
 from nas.campaigns.records import RecordLog, read_records
 from nas.campaigns.run import run
-from nas.campaigns.runner import PATIENCE, Runner
+from nas.campaigns.runner import Runner
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import CampaignError, Outcome
 from nas.errors import InputError
@@ -214,7 +215,7 @@ def test_a_run_in_which_nothing_works_is_stopped(folder: Path) -> None:
         with pytest.raises(CampaignError, match=r"(?s)all failed.*RuntimeError: no such luck"):
             run(folder, evaluator=f"{toy.HERE}:broken")
         results = [r for r in read_records(folder) if r["type"] == "result"]
-        assert len(results) == rounds * PATIENCE  # all recorded; run again, it tries the next
+        assert len(results) == rounds * FIRST  # all recorded; run again, it tries the next
     run(folder, evaluator=EVALUATE)
     toy.check_complete(folder, 14)  # and one of the baseline alone is left to find
 

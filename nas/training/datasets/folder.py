@@ -56,7 +56,8 @@ def folder(
     if fits(len(paths), shape, memory_gb):
         images: Pixels | Stored = np.stack([read(position) for position in range(len(paths))])
     else:
-        images = Stored(read, np.arange(len(paths)), shape)
+        files = [f"{path.relative_to(top)} {path.stat().st_size}" for path in paths]
+        images = Stored(read, np.arange(len(paths)), shape, "\n".join(files).encode())
     return Images(images, labels, len(names), len(parts[1]) if len(parts) > 1 else 0)
 
 
