@@ -13,6 +13,9 @@ class Checkpoints:
         self._folder = folder / "checkpoints"
         self._trials = {path.stem for path in self._folder.glob("*.pt")}
 
+    def __len__(self) -> int:
+        return len(self._trials)
+
     def find(self, trial: str) -> Path | None:
         """A trial's file, if it has one."""
         return self._path(trial) if trial in self._trials else None

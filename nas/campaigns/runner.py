@@ -176,7 +176,8 @@ class Runner:
         if final or outcome.checkpoint is None:
             self.checkpoints.discard(trial)
         self._tell(result)
-        self.checkpoints.discard_ended(self._history.results, self._starts())
+        if self.checkpoints:
+            self.checkpoints.discard_ended(self._history.results, self._starts())
         self._estimate()
         if self.progress is not None:
             self.progress.trial(ask, result)

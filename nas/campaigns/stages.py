@@ -52,6 +52,7 @@ class Search:
             self._rule = MedianRule(stopping.grace_epochs, stopping.min_trials)
         self._asks: dict[str, Record] = {}
         self._values: dict[str, tuple[float, ...] | None] = {}
+        self._continued: set[str] = set()
 
     def is_over(self, elapsed: float) -> bool:
         """Whether it asks for nothing more; ``elapsed`` are the campaign's seconds up to now."""
@@ -91,6 +92,9 @@ class Search:
         key = (ask["fingerprint"], recipe, ask.get("fidelity"))
         original = self._duplicates.repeats(ask["trial"], key)
         self._asks[ask["trial"]] = ask
+        if "continues" in ask:
+            before = self._asks[trial_name(self.name, ask["continues"])]
+            self._continued.add(trained(before))
         if original is None:
             self.spending.asked(ask)
         return original
@@ -146,6 +150,8 @@ class Search:
         """The trials that have ended and whose state a later one may start from."""
         numbers: Iterable[int] = ()
         if isinstance(self._searcher, MultiFidelity):
+            if self._duplicates.policy == "reuse":  # whoever repeats one may go on with it
+                return self._values.keys() - self._continued
             numbers = self._searcher.waiting
         elif self._campaign.config.inherit_weights and isinstance(self._searcher, Evolution):
             numbers = (alive.trial_id for alive in self._searcher.population)

@@ -14,7 +14,7 @@ from nas.registry import resolve
 Json = dict[str, Any]
 
 Evaluator = str | Callable[..., Any]
-"""From a trial's payload to its metrics, both plain JSON, or the ``"module:attribute"`` of that.
+"""From a trial's payload to its metrics, plain JSON, or the ``"module:attribute"`` of that.
 
 What trials share stands beside the payload, in the same mapping (:attr:`Trial.shared`). A generator
 function is also given a checkpoint or None, and yields its progress: see
@@ -54,7 +54,7 @@ class Trial:
 
     Attributes:
         id: of the campaign.
-        payload: what the evaluator is called with (plain JSON).
+        payload: what the evaluator is called with.
         checkpoint: the file it goes on from.
         keep: whether another trial may go on with it, so that its last state is wanted.
         shared: what the evaluator gets beside the payload, by name; other trials do not get it.

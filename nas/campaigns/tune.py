@@ -2,8 +2,8 @@
 
 One Tune run serves searches and final stage alike: Tune's actors live as long as its run, and a
 new one costs seconds (a process, ``import torch``, a CUDA context) where a warm one costs
-milliseconds. Tune keeps every trial of a run in memory and in its snapshots, so after
-:data:`ROUND` trials the next run takes over.
+milliseconds. Tune keeps every trial of a run in memory and looks through all of them, so after
+:data:`ROUND` trials, when the last of them has ended, the next run takes over.
 
 How Tune is used, and why:
 
@@ -45,7 +45,6 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from nas.campaigns import trial as trials
 from nas.campaigns.signals import signals
 from nas.campaigns.trial import (
     Cause,
@@ -60,7 +59,7 @@ from nas.campaigns.trial import (
 
 T = TypeVar("T")
 
-ROUND = 1000
+ROUND = 5000
 """Trials of one Tune run."""
 
 
@@ -278,18 +277,19 @@ class _Bridge:
             self.exhausted = True
             finished: str = tune.search.Searcher.FINISHED
             return finished
-        self._ids[tune_id] = given.id
-        checkpoint = given.checkpoint.read_bytes() if given.checkpoint is not None else None
-        shared = {name: self._shared[key] for name, (key, _) in given.shared.items()}
-        errand = _Errand(self._evaluator, given.payload, given.keep, checkpoint, shared)
+        self._ids[tune_id], errand = given
         return {"errand": errand}
 
-    def _next(self) -> trials.Trial | None:
+    def _next(self) -> tuple[str, _Errand] | None:
         given = self._source.next()
-        for key, load in ({} if given is None else given.shared).values():
+        if given is None:
+            return None
+        for key, load in given.shared.values():
             if key not in self._shared:
                 self._shared[key] = ray.put(load())
-        return given
+        checkpoint = given.checkpoint.read_bytes() if given.checkpoint is not None else None
+        shared = {name: self._shared[key] for name, (key, _) in given.shared.items()}
+        return given.id, _Errand(self._evaluator, given.payload, given.keep, checkpoint, shared)
 
     def start(self, trial: Trial) -> None:
         self._started[trial.trial_id] = trial, time.monotonic()
