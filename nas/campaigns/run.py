@@ -147,12 +147,13 @@ def _write_resolved(campaign: Campaign, evaluator: str, done: int) -> None:
         "environment": environment(),
     }
     try:
-        before = json.loads(path.read_text(encoding="utf-8")) if done else {}
-    except (OSError, ValueError):
-        before = {}
-    earlier = list(before.get("earlier_runs", ()))
-    how = {key: before.get(key) for key in ("evaluator", "environment")}
-    if before and how != {key: resolved[key] for key in how}:
-        earlier.append({"until_trial": done, **how})
-    resolved |= {"earlier_runs": earlier} if earlier else {}
+        before = json.loads(path.read_text(encoding="utf-8"))
+        how = {key: before[key] for key in ("evaluator", "environment")}
+        earlier = [*before.get("earlier_runs", ())]
+        if how != {key: resolved[key] for key in how}:
+            earlier.append({"until_trial": done, **how})
+    except (OSError, ValueError, TypeError, LookupError):  # there is none, or none of ours
+        earlier = []
+    if done and earlier:
+        resolved["earlier_runs"] = earlier
     write_whole(path, (json.dumps(resolved, indent=2) + "\n").encode())
