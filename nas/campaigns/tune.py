@@ -59,7 +59,7 @@ from nas.campaigns.trial import (
 
 T = TypeVar("T")
 
-ROUND = 5000
+ROUND = 2000
 """Trials of one Tune run."""
 
 
