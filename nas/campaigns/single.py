@@ -40,6 +40,9 @@ from nas.training.transfer import Start, frozen_nodes
 CHECKPOINT_SECONDS = 30.0
 """Epochs shorter than this share a checkpoint."""
 
+_NAMED = 6
+"""Parameters that a line names before it only counts."""
+
 Row = dict[str, Any]
 
 
@@ -208,6 +211,8 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
             f"{trainer.precision} on {job.device}, up to epoch {job.recipe.epochs}"
             + (f", going on after epoch {kept}" if kept else "")
         )
+        if job.start is not None:
+            progress.line(_taken(job, trainer))
 
         def tell(epoch: Epoch) -> None:
             nonlocal kept, written
@@ -262,6 +267,8 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         return metrics(found, torch.from_numpy(part.labels))
 
     asked, curve = job.question(), [asdict(epoch) for epoch in trainer.curve]
+    started = {"file": str(job.weights), "inherited_params": trainer.inherited_params,
+               "drawn": list(trainer.drawn)}  # fmt: skip
     return {
         "name": job.name,
         "fingerprint": job.architecture.fingerprint,
@@ -270,7 +277,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "recipe": asked["recipe"],
         "recipe_fingerprint": job.recipe.fingerprint,
         "seed": job.seed,
-        "start": asked["start"] and {**asked["start"], "file": str(job.weights)},
+        "start": asked["start"] and asked["start"] | started,
         "protocol": job.protocol,
         "validation": asdict(worth(job.images.validation)),
         "test": asdict(worth(held_out(job.data))),
@@ -285,6 +292,18 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "environment": here,
         "curve": curve,
     }
+
+
+def _taken(job: Job, trainer: Trainer) -> str:
+    """What the training starts from, in words."""
+    params = sum(parameter.numel() for parameter in trainer.network.parameters())
+    said = f"{job.weights}: {trainer.inherited_params:,} of {params:,} parameters taken"
+    if not trainer.drawn:
+        return said
+    more = len(trainer.drawn) - _NAMED
+    return f"{said}; left as drawn: {', '.join(trainer.drawn[:_NAMED])}" + (
+        f" and {more} more" if more > 0 else ""
+    )
 
 
 def summary(row: Row) -> str:

@@ -19,10 +19,15 @@ from nas.registry import unknown
 
 
 class Started(NamedTuple):
-    """What became of a :class:`Start`: the frozen modules, and how many parameters were taken."""
+    """What became of a :class:`Start`.
 
-    frozen: Sequence[nn.Module]
-    params: int
+    That is the frozen modules, how many parameters were taken, and which tensors of the network's
+    parameters stay as they were drawn.
+    """
+
+    frozen: Sequence[nn.Module] = ()
+    params: int = 0
+    drawn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Start:
             layer follows; or "until=NODE", that node and all that it depends on. What is frozen
             runs as in evaluation: batch norms keep their statistics, nothing is dropped.
         source: where the weights are from, for messages.
-        required: whether it is an error that nothing of the weights fits.
+        required: whether it is an error that the weights fit no parameter.
     """
 
     weights: Mapping[str, Tensor] = field(default_factory=dict)
@@ -57,20 +62,21 @@ class Start:
     def apply(self, network: nn.Module) -> Started:
         """Copies the weights into the network and freezes.
 
-        :class:`InputError` where nothing of the weights fits, or a frozen layer got none.
+        :class:`InputError` where the weights fit no parameter, or a frozen layer got none.
         """
-        own = network.state_dict()
+        own, parameters = network.state_dict(), dict(network.named_parameters())
         fitting = {n: t for n, t in self.weights.items() if n in own and own[n].shape == t.shape}
-        if self.weights and not fitting and self.required:
+        # The counter of a batch norm, a scalar, fits any network that has one of that name.
+        taken = sum(p.numel() for name, p in parameters.items() if name in fitting)
+        if self.weights and not taken and self.required:
             raise InputError(
-                f"{self.source}: no tensor has the name and the shape of one of the network's; "
-                f"it has {', '.join(list(self.weights)[:3])}, ..., the network "
-                f"{', '.join(list(own)[:3])}, ..."
+                f"{self.source}: no tensor has the name and the shape of one of the network's "
+                f"parameters; it has {_first(self.weights)}, the network {_first(parameters)}"
             )
         network.load_state_dict(fitting, strict=False)
-        taken = sum(p.numel() for name, p in network.named_parameters() if name in fitting)
+        drawn = tuple(name for name in parameters if name not in fitting)
         if self.freeze == "none":
-            return Started((), taken)
+            return Started((), taken, drawn)
         assert isinstance(network, Network)
         modules = []
         for name in frozen_nodes(network.architecture, self.freeze):
@@ -86,7 +92,12 @@ class Start:
                     f"(freeze: {self.freeze})"
                 )
             modules.append(module.requires_grad_(False))
-        return Started(modules, taken)
+        return Started(modules, taken, drawn)
+
+
+def _first(tensors: Mapping[str, Tensor]) -> str:
+    shown = [f"{name} {'x'.join(map(str, t.shape))}" for name, t in list(tensors.items())[:3]]
+    return ", ".join([*shown, "..."])
 
 
 def frozen_nodes(architecture: Architecture, freeze: str) -> list[str]:

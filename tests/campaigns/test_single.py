@@ -177,6 +177,21 @@ def test_starting_from_weights_that_are_frozen(trained: Path, tmp_path: Path) ->
         train(tmp_path, job(weights=weights, seed=7, changes=["weight_average=null"]))
 
 
+def test_what_the_weights_do_not_hold_is_told_and_recorded(trained: Path, tmp_path: Path) -> None:
+    state = load_file(trained / "weights.safetensors")
+    torch.save({name: t for name, t in state.items() if "fc1" not in name}, tmp_path / "w.pt")
+    said = train(tmp_path / "out", job(weights=tmp_path / "w.pt", changes=["epochs=1"]))
+    drawn = sum(t.numel() for name, t in state.items() if "fc1" in name)
+    assert said.splitlines()[1].endswith(
+        f"w.pt: {21386 - drawn:,} of 21,386 parameters taken; left as drawn: fc1.weight, fc1.bias"
+    )
+    started = row(tmp_path / "out")["start"]
+    assert (started["inherited_params"], started["drawn"]) == (
+        21386 - drawn,
+        ["fc1.weight", "fc1.bias"],
+    )
+
+
 def test_weights_that_do_not_fit_leave_no_trace(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "w.pt")
     with pytest.raises(InputError, match=r"w.pt: no tensor has the name and the shape"):

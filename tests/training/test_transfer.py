@@ -81,6 +81,21 @@ def test_what_fits_is_taken_and_the_rest_is_drawn(tmp_path: Path) -> None:
         start.apply(compile(classic("nin")))
 
 
+def test_counters_of_batch_norms_are_nothing_to_start_from() -> None:
+    weights = compile(classic("resnet20", (3, 32, 32), 100, width=0.25)).state_dict()
+    start = Start(weights, source="narrow.pt")
+    with pytest.raises(InputError, match=r"narrow.pt: no tensor has .* conv1.weight 4x3x3x3, .* "):
+        start.apply(compile(classic("resnet20", (3, 32, 32), 10, width=0.5)))
+
+
+def test_what_is_left_as_drawn_is_told() -> None:
+    weights = compile(classic("resnet20", (3, 32, 32), 100, width=0.25)).state_dict()
+    made = compile(classic("resnet20", (3, 32, 32), 10, width=0.25))
+    started = Start(weights).apply(made)
+    assert started.drawn == ("fc.weight", "fc.bias")
+    assert started.params == made.architecture.cost.params - (16 * 10 + 10)
+
+
 @pytest.mark.parametrize(
     ("freeze", "trained_modules"),
     [
