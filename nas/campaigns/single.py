@@ -55,6 +55,8 @@ class Job:
     data: DataConfig
     images: SearchData
     recipe: Recipe
+    initialization: str
+    """What "reference" is for this architecture."""
     seed: int
     start: Start | None
     weights: Path | None
@@ -77,6 +79,11 @@ class Job:
             },
             "data": {**data_definition(self.data), "checksum": self.images.checksum},
             "recipe": self.recipe.model_dump(mode="json"),
+            **(
+                {"initialization": self.initialization}
+                if self.recipe.initialization == "reference"
+                else {}
+            ),
             "seed": self.seed,
             "start": started,
             "protocol": self.protocol,
@@ -124,7 +131,7 @@ def prepare(
     if freeze != "none" and weights is None:
         raise InputError("--freeze: what is frozen needs weights: give them with --from")
     config = named.data(data)
-    how = named.recipe(recipe, changes).with_reference(named.initialization(architecture))
+    how = named.recipe(recipe, changes)
     images = search_data(config)
     built = named.architecture(architecture, images.input_shape, images.classes)
     try:
@@ -134,8 +141,8 @@ def prepare(
     frozen_nodes(built, freeze)
     start = None if weights is None else Start.from_file(weights, freeze)
     return Job(
-        architecture, built, config, images, how, seed, start, weights, protocol, device, compile,
-        cuda_graphs,
+        architecture, built, config, images, how, named.initialization(architecture), seed, start,
+        weights, protocol, device, compile, cuda_graphs,
     )  # fmt: skip
 
 
@@ -185,7 +192,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
     trainer = Trainer(
         lambda: compile(architecture),
         job.images,
-        job.recipe,
+        job.recipe.with_reference(job.initialization),
         job.seed,
         job.device,
         job.start,
@@ -276,6 +283,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "data": asked["data"],
         "recipe": asked["recipe"],
         "recipe_fingerprint": job.recipe.fingerprint,
+        "reference_initialization": job.initialization,
         "seed": job.seed,
         "start": asked["start"] and asked["start"] | started,
         "protocol": job.protocol,

@@ -17,6 +17,7 @@ from torch import nn
 import nas
 from nas.campaigns import named, single
 from nas.errors import InputError
+from nas.training import loop
 from nas.training.data import held_out, search_data
 from nas.training.loop import measure
 
@@ -259,10 +260,28 @@ def test_an_architecture_must_fit_the_data(tmp_path: Path) -> None:
         job(str(path))
 
 
-def test_reference_is_the_classics_own_scheme() -> None:
+def test_reference_is_the_classics_own_scheme(trained: Path, tmp_path: Path) -> None:
     how = "{preset: quick, initialization: reference}"
-    assert job("resnet20", how).recipe.initialization == "kaiming_normal"
-    assert job("lenet5", how).recipe.initialization == "default"
+    asked = job("resnet20", how).question()
+    assert (asked["recipe"]["initialization"], asked["initialization"]) == (
+        ("reference", "kaiming_normal")
+    )
+    assert "initialization" not in job("resnet20").question()  # the recipe says which
+    assert row(trained)["reference_initialization"] == "default"
+    folder = shutil.copytree(trained, tmp_path / "copy")
+    told = row(folder) | {"reference_initialization": "vgg"}
+    (folder / "row.json").write_text(json.dumps(told))
+    assert job(str(folder), how).initialization == "vgg"
+
+
+def test_reference_is_what_the_network_starts_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(loop, "initialize", lambda network, scheme: seen.append(scheme))
+    asked = job("resnet20", "{preset: quick, initialization: reference}")
+    train(tmp_path, asked, stop="epoch 1")
+    assert seen == ["kaiming_normal"]
 
 
 def test_compiling_is_part_of_the_question() -> None:
