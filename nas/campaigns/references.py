@@ -33,7 +33,7 @@ class Reference:
     """What a name refers to.
 
     Attributes:
-        architecture: for inference.
+        architecture: as it was trained, auxiliary heads included.
         trial: of the campaign that it is; of several seeds that were retrained, the one with the
             best validation accuracy. "" for a folder of `nas train`.
         weights: the file of them, where they are kept.
@@ -201,7 +201,7 @@ def built(folder: Path, ask: Record) -> tuple[Architecture, SearchSpace | None]:
             raise InputError(f"{folder}: {ask['trial']}: {error}") from None
     else:
         space = None
-        architecture = classic(ask["classic"], shape, classes, **ask["options"]).inference()
+        architecture = classic(ask["classic"], shape, classes, **ask["options"])
     if architecture.fingerprint != ask["fingerprint"]:
         raise InputError(
             f"{folder}: {ask['trial']}: campaign.yaml and the program now make another network of "
