@@ -78,21 +78,23 @@ class Start:
         if self.freeze == "none":
             return Started((), taken, drawn)
         assert isinstance(network, Network)
-        modules = []
+        modules, frozen = dict(network.named_modules()), []
         for name in frozen_nodes(network.architecture, self.freeze):
-            if name not in dict(network.named_modules()):
-                continue
-            module = network.get_submodule(name)
-            missing = [
-                f"{name}.{key}" for key in module.state_dict() if f"{name}.{key}" not in fitting
-            ]
-            if missing and not missing[0].endswith("num_batches_tracked"):
-                raise InputError(
-                    f"{self.source}: has no fitting {missing[0]}, which is to be frozen "
-                    f"(freeze: {self.freeze})"
-                )
-            modules.append(module.requires_grad_(False))
-        return Started(modules, taken, drawn)
+            # A node is a module or, as a layer scale, a parameter; or a function and no tensor.
+            module = modules.get(name)
+            tensors = [name] if module is None else [f"{name}.{t}" for t in module.state_dict()]
+            for tensor in tensors:
+                counter = tensor.endswith("num_batches_tracked")
+                if tensor in own and tensor not in fitting and not counter:
+                    raise InputError(
+                        f"{self.source}: has no fitting {tensor}, which is to be frozen "
+                        f"(freeze: {self.freeze})"
+                    )
+            if module is not None:
+                frozen.append(module.requires_grad_(False))
+            elif name in parameters:
+                parameters[name].requires_grad_(False)
+        return Started(frozen, taken, drawn)
 
 
 def _first(tensors: Mapping[str, Tensor]) -> str:

@@ -142,6 +142,18 @@ def test_what_cannot_be_frozen_is_named(freeze: str, message: str) -> None:
         frozen_nodes(network(), freeze)
 
 
+def test_a_parameter_that_is_a_node_by_itself_is_frozen() -> None:
+    architecture = classic("convnext_tiny", (3, 32, 32), 10, width=0.125)
+    weights = compile(architecture).state_dict()
+    made = compile(architecture)
+    Start(weights, "body").apply(made)
+    trained = {name for name, p in made.named_parameters() if p.requires_grad}
+    assert trained == {"classifier.2.weight", "classifier.2.bias"}
+    scale = "features.1.0.layer_scale"
+    with pytest.raises(InputError, match=f"has no fitting {scale}, which is to be frozen"):
+        Start({n: t for n, t in weights.items() if n != scale}, "body").apply(compile(architecture))
+
+
 def test_a_frozen_layer_needs_weights() -> None:
     made = compile(network())
     weights = {n: t for n, t in made.state_dict().items() if not n.startswith("conv2")}
