@@ -62,7 +62,8 @@ class Start:
     def apply(self, network: nn.Module) -> Started:
         """Copies the weights into the network and freezes.
 
-        :class:`InputError` where the weights fit no parameter, or a frozen layer got none.
+        :class:`InputError` where the weights fit no parameter, a frozen layer got none, or
+        nothing is left to train.
         """
         own, parameters = network.state_dict(), dict(network.named_parameters())
         fitting = {n: t for n, t in self.weights.items() if n in own and own[n].shape == t.shape}
@@ -94,6 +95,8 @@ class Start:
                 frozen.append(module.requires_grad_(False))
             elif name in parameters:
                 parameters[name].requires_grad_(False)
+        if not any(parameter.requires_grad for parameter in parameters.values()):
+            raise InputError(f"freeze: {self.freeze}: leaves no parameter to train")
         return Started(frozen, taken, drawn)
 
 

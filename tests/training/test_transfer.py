@@ -154,6 +154,12 @@ def test_a_parameter_that_is_a_node_by_itself_is_frozen() -> None:
         Start({n: t for n, t in weights.items() if n != scale}, "body").apply(compile(architecture))
 
 
+def test_something_must_be_left_to_train() -> None:
+    weights = compile(network()).state_dict()
+    with pytest.raises(InputError, match="freeze: until=head: leaves no parameter to train"):
+        Start(weights, "until=head").apply(compile(network()))
+
+
 def test_a_frozen_layer_needs_weights() -> None:
     made = compile(network())
     weights = {n: t for n, t in made.state_dict().items() if not n.startswith("conv2")}
