@@ -126,18 +126,16 @@ def _classifier(architecture: Architecture) -> set[str]:
     """The last linear layer before each output, and what follows it."""
     by_name = {node.name: node for node in architecture.nodes}
     found: set[str] = set()
-    for name in architecture.outputs:
-        while name in by_name:
-            found.add(name)
-            node = by_name[name]
-            if isinstance(node.operation, Linear):
-                break
-            if len(node.inputs) != 1:
+    for output in architecture.outputs:
+        name, linear = output, False
+        while not linear:
+            node = by_name.get(name)  # None: the input
+            linear = node is not None and isinstance(node.operation, Linear)
+            if node is None or not (linear or len(node.inputs) == 1):
                 raise InputError(
-                    f"freeze: body: output {architecture.outputs[0]!r} has no linear classifier; "
-                    "name the last node to freeze: until=NODE"
+                    f"freeze: body: output {output!r} has no linear classifier; name the last node "
+                    "to freeze: until=NODE"
                 )
+            found.add(name)
             name = node.inputs[0]
-        else:
-            raise InputError("freeze: body: the architecture has no linear classifier")
     return found

@@ -154,6 +154,11 @@ def test_a_parameter_that_is_a_node_by_itself_is_frozen() -> None:
         Start({n: t for n, t in weights.items() if n != scale}, "body").apply(compile(architecture))
 
 
+def test_a_network_without_a_linear_classifier_is_told_what_to_name() -> None:
+    with pytest.raises(InputError, match="no linear classifier; name the last node to freeze"):
+        frozen_nodes(classic("nin", (3, 32, 32), 10), "body")
+
+
 def test_something_must_be_left_to_train() -> None:
     weights = compile(network()).state_dict()
     with pytest.raises(InputError, match="freeze: until=head: leaves no parameter to train"):
