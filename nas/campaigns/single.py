@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from nas.architecture.graph import Architecture
-from nas.architecture.network import compile
+from nas.architecture.network import Network, compile
 from nas.architecture.weights import weights_bytes
 from nas.campaigns import named
 from nas.campaigns.config import FILE_NAME
@@ -35,7 +35,7 @@ from nas.training.evaluation import VIEWS, Metrics, Protocol, metrics, probabili
 from nas.training.hardware import resolve_device
 from nas.training.loop import Epoch, Trainer
 from nas.training.recipe import Recipe
-from nas.training.transfer import Start, frozen_nodes
+from nas.training.transfer import Start
 
 CHECKPOINT_SECONDS = 30.0
 """Epochs shorter than this share a checkpoint."""
@@ -138,8 +138,10 @@ def prepare(
         check_fit(built, images)
     except InputError as error:
         raise InputError(f"{architecture}: {error}") from None
-    frozen_nodes(built, freeze)
     start = None if weights is None else Start.from_file(weights, freeze)
+    if start is not None:
+        with torch.random.fork_rng(devices=[]):
+            start.apply(Network(built))  # for what it refuses, before a folder is begun
     return Job(
         architecture, built, config, images, how, named.initialization(architecture), seed, start,
         weights, protocol, device, compile, cuda_graphs,

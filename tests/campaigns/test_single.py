@@ -193,11 +193,21 @@ def test_what_the_weights_do_not_hold_is_told_and_recorded(trained: Path, tmp_pa
     )
 
 
-def test_weights_that_do_not_fit_leave_no_trace(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("freeze", "said"),
+    [("until=fc9", "unknown node 'fc9'"), ("until=fc3", "leaves no parameter to train")],
+)
+def test_what_cannot_be_frozen_is_said_before_a_folder_is_begun(
+    trained: Path, freeze: str, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        job(weights=trained / "weights.safetensors", freeze=freeze)
+
+
+def test_weights_that_do_not_fit_are_refused_likewise(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "w.pt")
     with pytest.raises(InputError, match=r"w.pt: no tensor has the name and the shape"):
-        train(tmp_path / "out", job(weights=tmp_path / "w.pt"))
-    assert not (tmp_path / "out" / "resolved.json").exists()
+        job(weights=tmp_path / "w.pt")
 
 
 def test_short_epochs_share_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
