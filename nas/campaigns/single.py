@@ -202,7 +202,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
         job.cuda_graphs,
     )
     if checkpoint.exists():
-        trainer.load_state_dict(_read_checkpoint(checkpoint))
+        _resume(trainer, checkpoint)
     else:
         _write(folder / "resolved.json", _json({"question": asked, "environment": here}))
     kept, written = len(trainer.curve), time.monotonic()
@@ -353,14 +353,21 @@ def _check_same(folder: Path, asked: Mapping[str, Any], begun: bool) -> None:
         )
 
 
-def _read_checkpoint(path: Path) -> dict[str, Any]:
+def _resume(trainer: Trainer, path: Path) -> None:
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises anything at a file that is torn
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
             f"{path}: is no readable checkpoint: {reason}; delete it to begin anew"
+        ) from None
+    try:
+        trainer.load_state_dict(state)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{path}: is no checkpoint of this training ({type(error).__name__}: {reason}); "
+            "delete it to begin anew"
         ) from None
 
 

@@ -255,6 +255,15 @@ def test_a_torn_checkpoint_is_named(trained: Path, tmp_path: Path) -> None:
         train(folder)
 
 
+@pytest.mark.parametrize("held", [{"a": 1}, [1, 2], {"curve": [{"epoch": 1}]}])
+def test_a_checkpoint_of_something_else_is_named(trained: Path, tmp_path: Path, held: Any) -> None:
+    folder = shutil.copytree(trained, tmp_path / "copy")
+    (folder / "row.json").unlink()
+    torch.save(held, folder / "checkpoint.pt")
+    with pytest.raises(InputError, match=r"checkpoint.pt: is no checkpoint of this .*; delete it"):
+        train(folder)
+
+
 def test_a_folder_that_is_taken(tmp_path: Path) -> None:
     with FileLock(tmp_path / "train.lock"), pytest.raises(InputError, match="another run is at"):
         train(tmp_path)
