@@ -105,6 +105,8 @@ def weights(name: str) -> Path:
 
 def initialization(name: str) -> str:
     """What the initialisation "reference" is for this architecture."""
+    if not is_classic(name) and is_reference(name):
+        return reference(name).initialization
     entry = CLASSICS.get(name.partition(":")[0])
     return entry.initialization if entry else "default"
 

@@ -16,7 +16,7 @@ from nas.campaigns.checkpoints import weights_path
 from nas.campaigns.config import read_space
 from nas.campaigns.keys import CampaignFile
 from nas.campaigns.records import History, Record, read_records
-from nas.classics import classic
+from nas.classics import CLASSICS, classic
 from nas.configuration import read_yaml, validate
 from nas.errors import InputError
 from nas.registry import unknown
@@ -33,13 +33,14 @@ class Reference:
     """What a name refers to.
 
     Attributes:
-        architecture: for inference.
+        architecture: as it was trained, auxiliary heads included.
         trial: of the campaign that it is; of several seeds that were retrained, the one with the
             best validation accuracy. "" for a folder of `nas train`.
         weights: the file of them, where they are kept.
         accuracies: what the records tell of it: validation and, of a retrained network, test.
         space: where it was found; None for a classic and a folder of `nas train`.
         genotype: likewise.
+        initialization: what the initialisation "reference" is for it.
     """
 
     architecture: Architecture
@@ -48,6 +49,7 @@ class Reference:
     accuracies: dict[str, float]
     space: SearchSpace | None = None
     genotype: Genotype | None = None
+    initialization: str = "default"
 
     @property
     def note(self) -> str:
@@ -73,17 +75,41 @@ def read(folder: Path, which: str) -> Reference:
 
 
 def _of_training(folder: Path) -> Reference:
-    path, weights = folder / "architecture.json", folder / "weights.safetensors"
-    if not path.exists():
+    row = read_row(folder)
+    if row is None:
         raise InputError(
-            f"{folder}: holds neither the records of a campaign nor the architecture.json of a "
-            "training that has ended"
+            f"{folder}: holds neither the records of a campaign nor the row.json of a training "
+            "that has ended"
         )
+    path, weights = folder / "architecture.json", folder / "weights.safetensors"
     try:
         architecture = Architecture.from_json(path.read_text(encoding="utf-8"))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return Reference(architecture, "", weights if weights.exists() else None, {})
+    return Reference(
+        architecture,
+        "",
+        weights if weights.exists() else None,
+        {},
+        initialization=row.get("reference_initialization", "default"),  # older rows have none
+    )
+
+
+def read_row(folder: Path) -> dict[str, Any] | None:
+    """What `nas train` has written of a training in this folder; None before it has ended.
+
+    Raises :class:`InputError` where that is no JSON object.
+    """
+    path = folder / "row.json"
+    if not path.exists():
+        return None
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: is no JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise InputError(f"{path}: must hold a JSON object, holds a {type(row).__name__}")
+    return row
 
 
 def _of_campaign(folder: Path, which: str) -> Reference:
@@ -102,7 +128,13 @@ def _of_campaign(folder: Path, which: str) -> Reference:
          if isinstance(metrics.get(name), float)},
         space,
         ask["genotype"] if space is not None else None,
+        ask.get("initialization") or _own_initialization(ask),
     )  # fmt: skip
+
+
+def _own_initialization(ask: Record) -> str:
+    """Where the recipe did not ask for it, so that it is not recorded."""
+    return CLASSICS[ask["classic"]].initialization if "classic" in ask else "default"
 
 
 def _best(folder: Path, history: History) -> Record:
@@ -169,7 +201,7 @@ def built(folder: Path, ask: Record) -> tuple[Architecture, SearchSpace | None]:
             raise InputError(f"{folder}: {ask['trial']}: {error}") from None
     else:
         space = None
-        architecture = classic(ask["classic"], shape, classes, **ask["options"]).inference()
+        architecture = classic(ask["classic"], shape, classes, **ask["options"])
     if architecture.fingerprint != ask["fingerprint"]:
         raise InputError(
             f"{folder}: {ask['trial']}: campaign.yaml and the program now make another network of "

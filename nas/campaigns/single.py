@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from nas.architecture.graph import Architecture
-from nas.architecture.network import compile
+from nas.architecture.network import Network, compile
 from nas.architecture.weights import weights_bytes
 from nas.campaigns import named
 from nas.campaigns.config import FILE_NAME
@@ -35,10 +35,13 @@ from nas.training.evaluation import VIEWS, Metrics, Protocol, metrics, probabili
 from nas.training.hardware import resolve_device
 from nas.training.loop import Epoch, Trainer
 from nas.training.recipe import Recipe
-from nas.training.transfer import Start, frozen_nodes
+from nas.training.transfer import Start
 
 CHECKPOINT_SECONDS = 30.0
 """Epochs shorter than this share a checkpoint."""
+
+_NAMED = 6
+"""Parameters that a line names before it only counts."""
 
 Row = dict[str, Any]
 
@@ -52,6 +55,8 @@ class Job:
     data: DataConfig
     images: SearchData
     recipe: Recipe
+    initialization: str
+    """What "reference" is for this architecture."""
     seed: int
     start: Start | None
     weights: Path | None
@@ -74,6 +79,11 @@ class Job:
             },
             "data": {**data_definition(self.data), "checksum": self.images.checksum},
             "recipe": self.recipe.model_dump(mode="json"),
+            **(
+                {"initialization": self.initialization}
+                if self.recipe.initialization == "reference"
+                else {}
+            ),
             "seed": self.seed,
             "start": started,
             "protocol": self.protocol,
@@ -121,18 +131,20 @@ def prepare(
     if freeze != "none" and weights is None:
         raise InputError("--freeze: what is frozen needs weights: give them with --from")
     config = named.data(data)
-    how = named.recipe(recipe, changes).with_reference(named.initialization(architecture))
+    how = named.recipe(recipe, changes)
     images = search_data(config)
     built = named.architecture(architecture, images.input_shape, images.classes)
     try:
         check_fit(built, images)
     except InputError as error:
         raise InputError(f"{architecture}: {error}") from None
-    frozen_nodes(built, freeze)
     start = None if weights is None else Start.from_file(weights, freeze)
+    if start is not None:
+        with torch.random.fork_rng(devices=[]):
+            start.apply(Network(built))  # for what it refuses, before a folder is begun
     return Job(
-        architecture, built, config, images, how, seed, start, weights, protocol, device, compile,
-        cuda_graphs,
+        architecture, built, config, images, how, named.initialization(architecture), seed, start,
+        weights, protocol, device, compile, cuda_graphs,
     )  # fmt: skip
 
 
@@ -182,7 +194,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
     trainer = Trainer(
         lambda: compile(architecture),
         job.images,
-        job.recipe,
+        job.recipe.with_reference(job.initialization),
         job.seed,
         job.device,
         job.start,
@@ -190,7 +202,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
         job.cuda_graphs,
     )
     if checkpoint.exists():
-        trainer.load_state_dict(_read_checkpoint(checkpoint))
+        _resume(trainer, checkpoint)
     else:
         _write(folder / "resolved.json", _json({"question": asked, "environment": here}))
     kept, written = len(trainer.curve), time.monotonic()
@@ -208,6 +220,8 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
             f"{trainer.precision} on {job.device}, up to epoch {job.recipe.epochs}"
             + (f", going on after epoch {kept}" if kept else "")
         )
+        if job.start is not None:
+            progress.line(_taken(job, trainer))
 
         def tell(epoch: Epoch) -> None:
             nonlocal kept, written
@@ -262,6 +276,8 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         return metrics(found, torch.from_numpy(part.labels))
 
     asked, curve = job.question(), [asdict(epoch) for epoch in trainer.curve]
+    started = {"file": str(job.weights), "inherited_params": trainer.inherited_params,
+               "drawn": list(trainer.drawn)}  # fmt: skip
     return {
         "name": job.name,
         "fingerprint": job.architecture.fingerprint,
@@ -269,8 +285,9 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "data": asked["data"],
         "recipe": asked["recipe"],
         "recipe_fingerprint": job.recipe.fingerprint,
+        "reference_initialization": job.initialization,
         "seed": job.seed,
-        "start": asked["start"] and {**asked["start"], "file": str(job.weights)},
+        "start": asked["start"] and asked["start"] | started,
         "protocol": job.protocol,
         "validation": asdict(worth(job.images.validation)),
         "test": asdict(worth(held_out(job.data))),
@@ -285,6 +302,18 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "environment": here,
         "curve": curve,
     }
+
+
+def _taken(job: Job, trainer: Trainer) -> str:
+    """What the training starts from, in words."""
+    params = sum(parameter.numel() for parameter in trainer.network.parameters())
+    said = f"{job.weights}: {trainer.inherited_params:,} of {params:,} parameters taken"
+    if not trainer.drawn:
+        return said
+    more = len(trainer.drawn) - _NAMED
+    return f"{said}; left as drawn: {', '.join(trainer.drawn[:_NAMED])}" + (
+        f" and {more} more" if more > 0 else ""
+    )
 
 
 def summary(row: Row) -> str:
@@ -324,14 +353,21 @@ def _check_same(folder: Path, asked: Mapping[str, Any], begun: bool) -> None:
         )
 
 
-def _read_checkpoint(path: Path) -> dict[str, Any]:
+def _resume(trainer: Trainer, path: Path) -> None:
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises anything at a file that is torn
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
             f"{path}: is no readable checkpoint: {reason}; delete it to begin anew"
+        ) from None
+    try:
+        trainer.load_state_dict(state)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{path}: is no checkpoint of this training ({type(error).__name__}: {reason}); "
+            "delete it to begin anew"
         ) from None
 
 

@@ -101,6 +101,7 @@ class Trainer:
         compiled: whether it is.
         captured: whether a CUDA graph is replayed.
         inherited_params: how many parameters ``start`` had for it.
+        drawn: the names of those that it had not.
 
     torch's global generators are left as they are. Between two epochs everything is in
     :meth:`state_dict`: on a CPU, a trainer that loads it goes on bit for bit.
@@ -132,8 +133,8 @@ class Trainer:
         self._network: nn.Module = built.to(  # type: ignore[call-overload]
             self._device, memory_format=torch.channels_last, non_blocking=True
         )
-        started = Started((), 0) if start is None else start.apply(self._network)
-        self._frozen, self.inherited_params = started
+        started = Started() if start is None else start.apply(self._network)
+        self._frozen, self.inherited_params, self.drawn = started
         self._optimizer = make_optimizer(self._network, recipe)
         decay = recipe.weight_average
         self._average = WeightAverage(self._network, decay) if decay is not None else None

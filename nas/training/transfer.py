@@ -19,10 +19,15 @@ from nas.registry import unknown
 
 
 class Started(NamedTuple):
-    """What became of a :class:`Start`: the frozen modules, and how many parameters were taken."""
+    """What became of a :class:`Start`.
 
-    frozen: Sequence[nn.Module]
-    params: int
+    That is the frozen modules, how many parameters were taken, and which tensors of the network's
+    parameters stay as they were drawn.
+    """
+
+    frozen: Sequence[nn.Module] = ()
+    params: int = 0
+    drawn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Start:
             layer follows; or "until=NODE", that node and all that it depends on. What is frozen
             runs as in evaluation: batch norms keep their statistics, nothing is dropped.
         source: where the weights are from, for messages.
-        required: whether it is an error that nothing of the weights fits.
+        required: whether it is an error that the weights fit no parameter.
     """
 
     weights: Mapping[str, Tensor] = field(default_factory=dict)
@@ -57,36 +62,47 @@ class Start:
     def apply(self, network: nn.Module) -> Started:
         """Copies the weights into the network and freezes.
 
-        :class:`InputError` where nothing of the weights fits, or a frozen layer got none.
+        :class:`InputError` where the weights fit no parameter, a frozen layer got none, or
+        nothing is left to train.
         """
-        own = network.state_dict()
+        own, parameters = network.state_dict(), dict(network.named_parameters())
         fitting = {n: t for n, t in self.weights.items() if n in own and own[n].shape == t.shape}
-        if self.weights and not fitting and self.required:
+        # The counter of a batch norm, a scalar, fits any network that has one of that name.
+        taken = sum(p.numel() for name, p in parameters.items() if name in fitting)
+        if self.weights and not taken and self.required:
             raise InputError(
-                f"{self.source}: no tensor has the name and the shape of one of the network's; "
-                f"it has {', '.join(list(self.weights)[:3])}, ..., the network "
-                f"{', '.join(list(own)[:3])}, ..."
+                f"{self.source}: no tensor has the name and the shape of one of the network's "
+                f"parameters; it has {_first(self.weights)}, the network {_first(parameters)}"
             )
         network.load_state_dict(fitting, strict=False)
-        taken = sum(p.numel() for name, p in network.named_parameters() if name in fitting)
+        drawn = tuple(name for name in parameters if name not in fitting)
         if self.freeze == "none":
-            return Started((), taken)
+            return Started((), taken, drawn)
         assert isinstance(network, Network)
-        modules = []
+        modules, frozen = dict(network.named_modules()), []
         for name in frozen_nodes(network.architecture, self.freeze):
-            if name not in dict(network.named_modules()):
-                continue
-            module = network.get_submodule(name)
-            missing = [
-                f"{name}.{key}" for key in module.state_dict() if f"{name}.{key}" not in fitting
-            ]
-            if missing and not missing[0].endswith("num_batches_tracked"):
-                raise InputError(
-                    f"{self.source}: has no fitting {missing[0]}, which is to be frozen "
-                    f"(freeze: {self.freeze})"
-                )
-            modules.append(module.requires_grad_(False))
-        return Started(modules, taken)
+            # A node is a module or, as a layer scale, a parameter; or a function and no tensor.
+            module = modules.get(name)
+            tensors = [name] if module is None else [f"{name}.{t}" for t in module.state_dict()]
+            for tensor in tensors:
+                counter = tensor.endswith("num_batches_tracked")
+                if tensor in own and tensor not in fitting and not counter:
+                    raise InputError(
+                        f"{self.source}: has no fitting {tensor}, which is to be frozen "
+                        f"(freeze: {self.freeze})"
+                    )
+            if module is not None:
+                frozen.append(module.requires_grad_(False))
+            elif name in parameters:
+                parameters[name].requires_grad_(False)
+        if not any(parameter.requires_grad for parameter in parameters.values()):
+            raise InputError(f"freeze: {self.freeze}: leaves no parameter to train")
+        return Started(frozen, taken, drawn)
+
+
+def _first(tensors: Mapping[str, Tensor]) -> str:
+    shown = [f"{name} {'x'.join(map(str, t.shape))}" for name, t in list(tensors.items())[:3]]
+    return ", ".join([*shown, "..."])
 
 
 def frozen_nodes(architecture: Architecture, freeze: str) -> list[str]:
@@ -110,18 +126,16 @@ def _classifier(architecture: Architecture) -> set[str]:
     """The last linear layer before each output, and what follows it."""
     by_name = {node.name: node for node in architecture.nodes}
     found: set[str] = set()
-    for name in architecture.outputs:
-        while name in by_name:
-            found.add(name)
-            node = by_name[name]
-            if isinstance(node.operation, Linear):
-                break
-            if len(node.inputs) != 1:
+    for output in architecture.outputs:
+        name, linear = output, False
+        while not linear:
+            node = by_name.get(name)  # None: the input
+            linear = node is not None and isinstance(node.operation, Linear)
+            if node is None or not (linear or len(node.inputs) == 1):
                 raise InputError(
-                    f"freeze: body: output {architecture.outputs[0]!r} has no linear classifier; "
-                    "name the last node to freeze: until=NODE"
+                    f"freeze: body: output {output!r} has no linear classifier; name the last node "
+                    "to freeze: until=NODE"
                 )
+            found.add(name)
             name = node.inputs[0]
-        else:
-            raise InputError("freeze: body: the architecture has no linear classifier")
     return found

@@ -111,6 +111,26 @@ def test_what_was_trained_alone_is_a_reference_too(
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("scheme", ["default", "reference"])
+def test_a_classic_keeps_its_own_initialization(tmp_path: Path, scheme: str) -> None:
+    text = toy.CAMPAIGN.replace("epochs: 1", f"epochs: 1, initialization: {scheme}")
+    folder = toy.write(tmp_path / "mine", text)
+    run(folder, evaluator=f"{toy.HERE}:evaluate")
+    assert named.initialization(f"{folder}:resnet20") == "kaiming_normal"
+    assert named.initialization(f"{folder}:best") == "default"
+
+
+def test_a_classic_keeps_its_auxiliary_heads(tmp_path: Path) -> None:
+    entry = "{name: googlenet, auxiliary: true, width: 0.0625, stem: cifar}"
+    text = toy.CAMPAIGN.replace("digits", "digits, resolution: 32").replace("resnet20", entry)
+    folder = toy.write(tmp_path / "mine", text)
+    run(folder, evaluator=f"{toy.HERE}:evaluate")
+    (trained,) = load_campaign(folder).classics
+    found = named.reference(f"{folder}:{trained.label}")
+    assert len(found.architecture.outputs) == 3
+    assert found.architecture == trained.architecture  # and so of the weights that are kept
+
+
 def test_the_data_need_not_be_there(folder: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
     path = copy / "campaign.yaml"

@@ -17,6 +17,7 @@ from torch import nn
 import nas
 from nas.campaigns import named, single
 from nas.errors import InputError
+from nas.training import loop
 from nas.training.data import held_out, search_data
 from nas.training.loop import measure
 
@@ -177,11 +178,36 @@ def test_starting_from_weights_that_are_frozen(trained: Path, tmp_path: Path) ->
         train(tmp_path, job(weights=weights, seed=7, changes=["weight_average=null"]))
 
 
-def test_weights_that_do_not_fit_leave_no_trace(tmp_path: Path) -> None:
+def test_what_the_weights_do_not_hold_is_told_and_recorded(trained: Path, tmp_path: Path) -> None:
+    state = load_file(trained / "weights.safetensors")
+    torch.save({name: t for name, t in state.items() if "fc1" not in name}, tmp_path / "w.pt")
+    said = train(tmp_path / "out", job(weights=tmp_path / "w.pt", changes=["epochs=1"]))
+    drawn = sum(t.numel() for name, t in state.items() if "fc1" in name)
+    assert said.splitlines()[1].endswith(
+        f"w.pt: {21386 - drawn:,} of 21,386 parameters taken; left as drawn: fc1.weight, fc1.bias"
+    )
+    started = row(tmp_path / "out")["start"]
+    assert (started["inherited_params"], started["drawn"]) == (
+        21386 - drawn,
+        ["fc1.weight", "fc1.bias"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("freeze", "said"),
+    [("until=fc9", "unknown node 'fc9'"), ("until=fc3", "leaves no parameter to train")],
+)
+def test_what_cannot_be_frozen_is_said_before_a_folder_is_begun(
+    trained: Path, freeze: str, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        job(weights=trained / "weights.safetensors", freeze=freeze)
+
+
+def test_weights_that_do_not_fit_are_refused_likewise(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "w.pt")
     with pytest.raises(InputError, match=r"w.pt: no tensor has the name and the shape"):
-        train(tmp_path / "out", job(weights=tmp_path / "w.pt"))
-    assert not (tmp_path / "out" / "resolved.json").exists()
+        job(weights=tmp_path / "w.pt")
 
 
 def test_short_epochs_share_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,6 +255,15 @@ def test_a_torn_checkpoint_is_named(trained: Path, tmp_path: Path) -> None:
         train(folder)
 
 
+@pytest.mark.parametrize("held", [{"a": 1}, [1, 2], {"curve": [{"epoch": 1}]}])
+def test_a_checkpoint_of_something_else_is_named(trained: Path, tmp_path: Path, held: Any) -> None:
+    folder = shutil.copytree(trained, tmp_path / "copy")
+    (folder / "row.json").unlink()
+    torch.save(held, folder / "checkpoint.pt")
+    with pytest.raises(InputError, match=r"checkpoint.pt: is no checkpoint of this .*; delete it"):
+        train(folder)
+
+
 def test_a_folder_that_is_taken(tmp_path: Path) -> None:
     with FileLock(tmp_path / "train.lock"), pytest.raises(InputError, match="another run is at"):
         train(tmp_path)
@@ -244,10 +279,28 @@ def test_an_architecture_must_fit_the_data(tmp_path: Path) -> None:
         job(str(path))
 
 
-def test_reference_is_the_classics_own_scheme() -> None:
+def test_reference_is_the_classics_own_scheme(trained: Path, tmp_path: Path) -> None:
     how = "{preset: quick, initialization: reference}"
-    assert job("resnet20", how).recipe.initialization == "kaiming_normal"
-    assert job("lenet5", how).recipe.initialization == "default"
+    asked = job("resnet20", how).question()
+    assert (asked["recipe"]["initialization"], asked["initialization"]) == (
+        ("reference", "kaiming_normal")
+    )
+    assert "initialization" not in job("resnet20").question()  # the recipe says which
+    assert row(trained)["reference_initialization"] == "default"
+    folder = shutil.copytree(trained, tmp_path / "copy")
+    told = row(folder) | {"reference_initialization": "vgg"}
+    (folder / "row.json").write_text(json.dumps(told))
+    assert job(str(folder), how).initialization == "vgg"
+
+
+def test_reference_is_what_the_network_starts_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(loop, "initialize", lambda network, scheme: seen.append(scheme))
+    asked = job("resnet20", "{preset: quick, initialization: reference}")
+    train(tmp_path, asked, stop="epoch 1")
+    assert seen == ["kaiming_normal"]
 
 
 def test_compiling_is_part_of_the_question() -> None:

@@ -81,6 +81,21 @@ def test_what_fits_is_taken_and_the_rest_is_drawn(tmp_path: Path) -> None:
         start.apply(compile(classic("nin")))
 
 
+def test_counters_of_batch_norms_are_nothing_to_start_from() -> None:
+    weights = compile(classic("resnet20", (3, 32, 32), 100, width=0.25)).state_dict()
+    start = Start(weights, source="narrow.pt")
+    with pytest.raises(InputError, match=r"narrow.pt: no tensor has .* conv1.weight 4x3x3x3, .* "):
+        start.apply(compile(classic("resnet20", (3, 32, 32), 10, width=0.5)))
+
+
+def test_what_is_left_as_drawn_is_told() -> None:
+    weights = compile(classic("resnet20", (3, 32, 32), 100, width=0.25)).state_dict()
+    made = compile(classic("resnet20", (3, 32, 32), 10, width=0.25))
+    started = Start(weights).apply(made)
+    assert started.drawn == ("fc.weight", "fc.bias")
+    assert started.params == made.architecture.cost.params - (16 * 10 + 10)
+
+
 @pytest.mark.parametrize(
     ("freeze", "trained_modules"),
     [
@@ -125,6 +140,29 @@ def test_the_body_of_a_classic_is_all_but_its_classifier() -> None:
 def test_what_cannot_be_frozen_is_named(freeze: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         frozen_nodes(network(), freeze)
+
+
+def test_a_parameter_that_is_a_node_by_itself_is_frozen() -> None:
+    architecture = classic("convnext_tiny", (3, 32, 32), 10, width=0.125)
+    weights = compile(architecture).state_dict()
+    made = compile(architecture)
+    Start(weights, "body").apply(made)
+    trained = {name for name, p in made.named_parameters() if p.requires_grad}
+    assert trained == {"classifier.2.weight", "classifier.2.bias"}
+    scale = "features.1.0.layer_scale"
+    with pytest.raises(InputError, match=f"has no fitting {scale}, which is to be frozen"):
+        Start({n: t for n, t in weights.items() if n != scale}, "body").apply(compile(architecture))
+
+
+def test_a_network_without_a_linear_classifier_is_told_what_to_name() -> None:
+    with pytest.raises(InputError, match="no linear classifier; name the last node to freeze"):
+        frozen_nodes(classic("nin", (3, 32, 32), 10), "body")
+
+
+def test_something_must_be_left_to_train() -> None:
+    weights = compile(network()).state_dict()
+    with pytest.raises(InputError, match="freeze: until=head: leaves no parameter to train"):
+        Start(weights, "until=head").apply(compile(network()))
 
 
 def test_a_frozen_layer_needs_weights() -> None:
