@@ -15,7 +15,7 @@ import yaml
 
 from nas.analysis.render import render
 from nas.analysis.table import campaign_table
-from nas.analysis.trials import recorded
+from nas.analysis.trials import EVALUATED, recorded
 from nas.campaigns import named
 from nas.campaigns.references import Reference
 from nas.errors import InputError
@@ -41,6 +41,7 @@ def model_card(name: str) -> str:
     label = ask.get("label", ask["trial"])
     row = table[table["name"] == label].copy()
     row.attrs = {}  # the notes come below
+    known = [name for name in EVALUATED if row[name].notna().any()]
     head = {"library_name": "pytorch", "pipeline_tag": "image-classification", "tags": ["nas"]}
     lines = [
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n",
@@ -52,7 +53,7 @@ def model_card(name: str) -> str:
         *_training(ask, question),
         "## Evaluation\n",
         "Accuracies are fractions; means and 95 % intervals are over seeds of retraining.\n",
-        render(row, "markdown", _COLUMNS) + "\n",
+        render(row, "markdown", [*_COLUMNS, *known]) + "\n",
         *(f"- {note}" for note in table.attrs["notes"]),
         "\n## Intended use, limits, ethical considerations\n",
         _OPEN + " Measured is accuracy on images like those of training, and nothing else.\n",

@@ -40,6 +40,7 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Record]) -> Ite
         yield "one seed a row: differences within the noise of retraining cannot be told apart"
     elif len(seeds) > 1:
         yield f"rows rest on unlike numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
+    yield from _evaluation_notes(groups)
     unfinished = history.unfinished()
     # One whose retraining is not over may yet get its row.
     left = {ask["label"] for ask in unfinished if ask["stage"] == "final"}
@@ -58,6 +59,21 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Record]) -> Ite
     for search, count in counts.items():
         yield (
             f"{search}: {count} proposals repeated an earlier trial of its own and spent no budget"
+        )
+
+
+def _evaluation_notes(groups: _Groups) -> Iterator[str]:
+    """Of which protocols a mean is over fewer networks than its row has."""
+    told = [result["metrics"].get("evaluations") for runs in groups.values() for _, result in runs]
+    told = [each if isinstance(each, dict) else {} for each in told]
+    lacking = {
+        protocol: sum(protocol not in each for each in told)
+        for protocol in dict.fromkeys(protocol for each in told for protocol in each)
+    }
+    if gaps := [f"{protocol} {count}" for protocol, count in lacking.items() if count]:
+        yield (
+            f"of {len(told)} retrained networks some had ended before evaluations were asked for "
+            f"({', '.join(gaps)}): means by these are over the others"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from nas.analysis.trials import EVALUATED
 from nas.errors import InputError
 from nas.registry import unknown
 
@@ -18,7 +19,10 @@ FORMATS = {
 }  # fmt: skip
 """The forms of a table, and the ending of their files."""
 
-_FOR_PROGRAMS = {"fingerprint", "flops", "activations", "validation_std"}
+_FOR_PROGRAMS = {
+    "fingerprint", "flops", "activations", "validation_std", "test_loss", "test_top5",
+    "test_calibration_error", "validation_flip", "validation_ten_crop", "validation_multi_scale",
+}  # fmt: skip
 """Columns that people see on demand alone."""
 
 
@@ -28,8 +32,9 @@ def render(table: pd.DataFrame, form: str, columns: Sequence[str] | None = None)
     Args:
         table: ``attrs["notes"]`` are its notes.
         form: one of :data:`FORMATS` but parquet, which is no text.
-        columns: which, in this order. By default all in csv and json; in the others, those with
-            values that tell rows apart and that people read.
+        columns: which, in this order. By default all in csv and json, but those of
+            :data:`nas.analysis.trials.EVALUATED` only where they hold something; in the others,
+            those with values that tell rows apart and that people read.
 
     JSON is ``{"rows": [...], "notes": [...]}``, what is not known is null there.
     """
@@ -76,7 +81,10 @@ def write(
 
 
 def _taken(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
-    return table if columns is None else table[list(columns)]
+    if columns is None:
+        # So that a table of records from before there were these columns stays as it was written.
+        columns = [c for c in table.columns if c not in EVALUATED or table[c].notna().any()]
+    return table[list(columns)]
 
 
 def _below(mark: str, notes: Sequence[str]) -> str:

@@ -18,7 +18,8 @@ from nas.analysis.conditions import Groups, conditions
 from nas.analysis.notes import notes
 from nas.analysis.pareto import pareto_front
 from nas.analysis.statistics import mean_interval
-from nas.analysis.trials import recorded, trials
+from nas.analysis.trials import COLUMNS as TRIAL_COLUMNS
+from nas.analysis.trials import EVALUATED, recorded, trials
 from nas.analysis.verdict import budgets, prefix, selection, verdicts
 from nas.errors import InputError
 from nas.registry import unknown
@@ -48,6 +49,7 @@ COLUMNS = {
     "test_low": ("float64", "of the 95 % interval of its mean over seeds, by Student's t, "
                             "cut at 0 and 1"),
     "test_high": ("float64", "of the same"),
+    **{name: TRIAL_COLUMNS[name] for name in EVALUATED},
     "seeds": ("Int64", "how many networks were retrained"),
     "seed": ("UInt64", "of this network, where a row is one network"),
     "recipe": ("str", "what was searched of the recipe with it; empty: the campaign's recipe"),
@@ -178,7 +180,7 @@ def _aggregated(networks: pd.DataFrame) -> pd.DataFrame:
     """A row an architecture: means, deviations and intervals over its networks."""
     same = ["kind", "conditions", "params", "macs", "flops", "activations", "search_accuracy",
             "recipe", "fingerprint"]  # fmt: skip
-    told = ["latency_ms", "train_seconds", "validation_accuracy", "test_accuracy"]
+    told = ["latency_ms", "train_seconds", "validation_accuracy", "test_accuracy", *EVALUATED]
     groups = networks.groupby(_KEYS, sort=False)
     table = groups[same].first().join(groups[told].mean())
     table["seeds"] = (networks["stage"] == "final").groupby([networks[k] for k in _KEYS]).sum()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
@@ -14,6 +14,17 @@ from nas.campaigns.records import History, Record, read_records
 from nas.campaigns.stages import trial_name
 from nas.errors import InputError
 from nas.spaces.search_space import recipe_choices
+from nas.training.protocols import Protocol
+
+EVALUATED = {
+    "test_loss": ("single", "test", "loss"),
+    "test_top5": ("single", "test", "top5"),
+    "test_calibration_error": ("single", "test", "calibration_error"),
+    **{f"{part}_{protocol}": (protocol, part, "accuracy")
+       for protocol in get_args(Protocol)[1:] for part in ("validation", "test")},
+}  # fmt: skip
+"""The columns that the final stage's ``evaluations`` fill, and where in them each stands: under
+which protocol, part and metric."""
 
 COLUMNS = {
     "trial": ("str", "its id"),
@@ -41,6 +52,18 @@ COLUMNS = {
     "latency_ms": ("float64", "where the evaluator measured it"),
     "validation_accuracy": ("float64", "a fraction, after its last epoch"),
     "test_accuracy": ("float64", "a fraction; final stage alone"),
+    "test_loss": ("float64", "of the same, mean cross entropy in nats"),
+    "test_top5": ("float64", "the fraction with the truth among the five most probable; empty for "
+                             "up to five classes"),
+    "test_calibration_error": ("float64", "expected, in 15 bins (Guo et al. 2017)"),
+    "validation_flip": ("float64", "validation accuracy with mirror images (final.protocol: flip)"),
+    "test_flip": ("float64", "test accuracy likewise"),
+    "validation_ten_crop": ("float64", "validation accuracy of ten crops (final.protocol: "
+                                       "ten_crop)"),
+    "test_ten_crop": ("float64", "test accuracy likewise"),
+    "validation_multi_scale": ("float64", "validation accuracy of several sizes (final.protocol: "
+                                          "multi_scale)"),
+    "test_multi_scale": ("float64", "test accuracy likewise"),
     "validation_loss": ("float64", "mean cross entropy in nats"),
     "train_loss": ("float64", "as it was minimised, of the last epoch"),
     "epochs": ("Int64", "trained in all, those of the trial that it continues included"),
@@ -152,6 +175,7 @@ def _row(history: History, ask: Record, start: float | None) -> dict[str, Any]:
     counted = metrics.get("fvcore")
     return {
         **{name: metrics.get(name) for name in _METRICS},
+        **{name: _within(metrics.get("evaluations"), path) for name, path in EVALUATED.items()},
         **ask,
         **ask["cost"],
         "flops": (counted if isinstance(counted, dict) else ask["cost"]).get("flops"),
@@ -167,6 +191,12 @@ def _row(history: History, ask: Record, start: float | None) -> dict[str, Any]:
         "parent": trial_name(ask["search"], parent) if isinstance(parent, int) else None,
         "recipe": own_recipe(ask),
     }
+
+
+def _within(tree: Any, path: Iterable[str]) -> Any:
+    for key in path:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
 
 
 def _since(start: Any, record: Record) -> float | None:

@@ -218,6 +218,11 @@ def _evaluator(
             f"{path}: final.ensembles: the tabular evaluator trains nothing, so there are no "
             f"probabilities to average; leave it out, got {list(config.final.ensembles)}"
         )
+    if config.final.protocol != "single":
+        raise InputError(
+            f"{path}: final.protocol: the tabular evaluator trains nothing that could look at "
+            f"images; leave it out, got {config.final.protocol}"
+        )
     if config.final.seeds != (0,):
         raise InputError(
             f"{path}: final.seeds: a table has one result of an architecture, whatever the seed; "

@@ -22,6 +22,7 @@ from nas.errors import InputError
 from nas.spaces.constraints import Constraints
 from nas.spaces.search_space import Option, fault
 from nas.training.compilation import Compile
+from nas.training.protocols import Protocol
 
 
 def _auto_or(kind: type, least: str, accepts: Callable[[Any], bool]) -> PlainValidator:
@@ -109,7 +110,9 @@ class Final(Config):
 
     ``top`` architectures of the search and ``top_random`` of the random baseline, by objectives,
     and the ``classics``; each with each of ``seeds``. ``compile``: whether by torch.compile, as
-    search never is. ``ensembles``: of how many of the best of ``top``, each is one.
+    search never is. ``ensembles``: of how many of the best of ``top``, each is one. ``protocol``:
+    what networks see of an image, beside the image as it is: see
+    :func:`nas.training.evaluation.probabilities`.
     """
 
     top: Annotated[int, Field(ge=0)] = 5
@@ -119,6 +122,7 @@ class Final(Config):
     """Whether the weights of the networks are kept, in the folder's ``weights``."""
     classics: tuple[Named, ...] = ()
     compile: Compile = "never"
+    protocol: Protocol = "single"
     ensembles: tuple[Annotated[int, Field(ge=2, le=MEMBERS)], ...] = ()
 
     @model_validator(mode="after")

@@ -58,6 +58,7 @@ class Requests:
             **self._surroundings(self._campaign.data),
             "epochs": None,
             "compile": self._campaign.config.final.compile if test else "never",
+            **({"protocol": self._campaign.config.final.protocol} if test else {}),
             **self._campaign.fidelities.request(
                 ask.get("fidelity"), ask.get("genotype", {}), self._campaign.data
             ),
@@ -130,6 +131,7 @@ class Requests:
             "members": members,
             "weights": weights,
             "test": True,
+            "protocol": self._campaign.config.final.protocol,
             **self._surroundings(self._campaign.data),
             "latency": self._campaign.config.measures_latency,
         }

@@ -70,6 +70,7 @@ final:                           # retrained from scratch; each reads the test i
   top: 5                         # of the search, by its objectives
   top_random: 1                  # of the random baseline
   # compile: auto                # long trainings, by torch.compile; or always, never
+  # protocol: ten_crop           # what networks see of an image besides; or flip, multi_scale
   seeds: [0, 1, 2]
   classics:                      # see `nas classics`
     - lenet5

@@ -30,10 +30,11 @@ from nas.errors import InputError
 from nas.evaluators.training import check_fit
 from nas.registry import unknown
 from nas.training.compilation import Compile
-from nas.training.data import DataConfig, Part, SearchData, held_out, search_data
-from nas.training.evaluation import VIEWS, Metrics, Protocol, metrics, probabilities
+from nas.training.data import DataConfig, SearchData, held_out, search_data
+from nas.training.evaluation import VIEWS, evaluate
 from nas.training.hardware import resolve_device
 from nas.training.loop import Epoch, Trainer
+from nas.training.protocols import Protocol
 from nas.training.recipe import Recipe
 from nas.training.transfer import Start
 
@@ -271,10 +272,8 @@ class _Epochs(Status):
 
 
 def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
-    def worth(part: Part) -> Metrics:
-        found = probabilities(trainer.network, part, job.images, job.protocol)
-        return metrics(found, torch.from_numpy(part.labels))
-
+    parts = {"validation": job.images.validation, "test": held_out(job.data)}
+    worth = evaluate([trainer.network], parts, job.images, job.protocol)
     asked, curve = job.question(), [asdict(epoch) for epoch in trainer.curve]
     started = {"file": str(job.weights), "inherited_params": trainer.inherited_params,
                "drawn": list(trainer.drawn)}  # fmt: skip
@@ -289,8 +288,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "seed": job.seed,
         "start": asked["start"] and asked["start"] | started,
         "protocol": job.protocol,
-        "validation": asdict(worth(job.images.validation)),
-        "test": asdict(worth(held_out(job.data))),
+        **{name: asdict(found) for name, found in worth.items()},
         "train_seconds": sum(epoch["train_seconds"] for epoch in curve),
         "evaluation_seconds": sum(epoch["evaluation_seconds"] for epoch in curve),
         "precision": trainer.precision,

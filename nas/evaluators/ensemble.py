@@ -14,9 +14,10 @@ from nas.architecture.network import compile
 from nas.configuration import Config, validate
 from nas.training import data
 from nas.training.data import Part, SearchData
-from nas.training.evaluation import Metrics, ensemble, metrics, probabilities
+from nas.training.evaluation import ensemble, evaluations
 from nas.training.hardware import device_name, resolve_device
 from nas.training.latency import measure_latency
+from nas.training.protocols import Protocol
 
 SOURCE = "ensemble request"
 
@@ -36,6 +37,7 @@ class Request(Config):
     device: Literal["cpu", "cuda", "auto"] = "auto"
     threads: Annotated[int, Field(ge=1)] = 1
     test: bool = False
+    protocol: Protocol = "single"
     latency: bool = False
 
 
@@ -49,7 +51,8 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
     Returns ``validation_accuracy`` (a fraction), ``validation_loss`` (nats) and
     ``validation_calibration_error``, ``device``, ``device_name``, ``host``, ``data_checksum``, and
     if asked for what :func:`nas.training.latency.measure_latency` tells of the networks one after
-    the other. Only if the request says ``test``: ``test_accuracy``.
+    the other. Only if the request says ``test``: ``test_accuracy`` and ``evaluations``, as of
+    :func:`nas.evaluators.training.evaluate`.
 
     Networks are evaluated in float32, whatever precision trained them. Sets torch's threads for
     this process.
@@ -69,22 +72,23 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
         network.load_state_dict(load(state))
         networks.append(network.to(device))
 
-    def measured(part: Part) -> Metrics:
-        averaged = ensemble([probabilities(network, part, images) for network in networks])
-        return metrics(averaged, torch.from_numpy(part.labels))
-
-    validation = measured(images.validation)
+    parts = {"validation": images.validation}
+    if asked.test:
+        parts["test"] = tested or data.held_out(config)
+    found = evaluations(networks, parts, images, asked.protocol)
+    validation = found["single"]["validation"]
     observation = {
-        "validation_accuracy": validation.accuracy,
-        "validation_loss": validation.loss,
-        "validation_calibration_error": validation.calibration_error,
+        "validation_accuracy": validation["accuracy"],
+        "validation_loss": validation["loss"],
+        "validation_calibration_error": validation["calibration_error"],
         "device": device,
         "device_name": device_name(device),
         "host": platform.node(),
         "data_checksum": images.checksum,
     }
     if asked.test:
-        observation["test_accuracy"] = measured(tested or data.held_out(config)).accuracy
+        observation["test_accuracy"] = found["single"]["test"]["accuracy"]
+        observation["evaluations"] = found
     if asked.latency:
         observation |= measure_latency(_Together(networks), images.input_shape, device)
     return observation

@@ -22,9 +22,11 @@ from nas.spaces.search_space import Infeasible
 from nas.training import data, recipe
 from nas.training.compilation import Compile
 from nas.training.data import Part, SearchData
+from nas.training.evaluation import evaluations
 from nas.training.hardware import device_name, resolve_device
 from nas.training.latency import measure_latency
-from nas.training.loop import Trainer, TrainResult, measure
+from nas.training.loop import Trainer, TrainResult
+from nas.training.protocols import Protocol
 from nas.training.transfer import Start
 
 SOURCE = "training request"
@@ -41,14 +43,15 @@ class Request(Config):
 
     ``architecture`` is its JSON; ``data`` and ``recipe`` are sections of a campaign, the latter
     with this network's own scheme where it says "reference"; ``threads`` are the CPU cores that
-    the trial has; ``test`` asks for what goes into the final table too,
-    the test accuracy and fvcore's counts, which only the final stage does. ``epochs`` is where to
-    stop, if before the recipe's end; its schedules stay those of all its epochs. ``train_percent``
-    are how many of the training images there are to train on, of every class. ``latency`` asks for
-    it to be measured first. ``inherit`` says that the checkpoint is another network's, whose
-    weights this one starts from where names and shapes agree (weight inheritance: Real et al.
-    2017, arXiv:1703.01041); false, that it would be, if those were not gone, or if this training
-    had not got further. ``compile`` and ``cuda_graphs`` are the trainer's.
+    the trial has; ``test`` asks for what goes into the final table too, metrics on the test images
+    and fvcore's counts, which only the final stage does, and ``protocol`` is another that those
+    metrics are taken by too. ``epochs`` is where to stop, if before the recipe's end; its
+    schedules stay those of all its epochs. ``train_percent`` are how many of the training images
+    there are to train on, of every class. ``latency`` asks for it to be measured first.
+    ``inherit`` says that the checkpoint is another network's, whose weights this one starts from
+    where names and shapes agree (weight inheritance: Real et al. 2017, arXiv:1703.01041); false,
+    that it would be, if those were not gone, or if this training had not got further. ``compile``
+    and ``cuda_graphs`` are the trainer's.
     """
 
     architecture: str
@@ -58,6 +61,7 @@ class Request(Config):
     device: Literal["cpu", "cuda", "auto"] = "auto"
     threads: Annotated[int, Field(ge=1)] = 1
     test: bool = False
+    protocol: Protocol = "single"
     epochs: Annotated[int, Field(ge=1)] | None = None
     latency: LatencyRequest | None = None
     train_percent: Annotated[int, Field(ge=1, le=100)] = 100
@@ -86,8 +90,10 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     device, or "streamed"), ``compiled`` and ``captured`` (whether it was), and if asked for, what
     :func:`nas.training.latency.measure_latency` tells.
     If it says whether to ``inherit``: ``inherited_params``, how many parameters came over.
-    Only if the request says ``test``: ``test_accuracy``, ``fvcore`` (its counts) and
-    ``fvcore_uncounted`` (the operators that it does not count).
+    Only if the request says ``test``: ``test_accuracy``, ``evaluations`` (metrics on validation and
+    test images: see :func:`nas.training.evaluation.evaluations`; accuracies beside them are of
+    single views), ``fvcore`` (its counts) and ``fvcore_uncounted`` (the operators that it does not
+    count).
 
     Sets torch's threads for this process. Raises
     :class:`InputError` where the request, or the fit of architecture and data, is wrong, and
@@ -180,9 +186,10 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         counted = reference_cost(architecture)
         observation["fvcore"] = counted.cost._asdict()
         observation["fvcore_uncounted"] = sorted(counted.uncounted)
-        _, observation["test_accuracy"] = measure(
-            result.network, tested or data.held_out(data_config), images
-        )
+        parts = {"validation": images.validation, "test": tested or data.held_out(data_config)}
+        found = evaluations([result.network], parts, images, trial.protocol)
+        observation["test_accuracy"] = found["single"]["test"]["accuracy"]
+        observation["evaluations"] = found
     return observation
 
 

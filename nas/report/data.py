@@ -12,12 +12,13 @@ import pandas as pd
 from nas.analysis import table as network_table
 from nas.analysis import trials as trial_table
 from nas.analysis.plots.campaign import read
+from nas.analysis.trials import EVALUATED
 from nas.campaigns.records import History, Record
 
 _ROWS = (
     "name", "kind", "test_accuracy", "test_std", "seeds", "validation_accuracy", "search_accuracy",
     "rank", "pareto", "params", "macs", "latency_ms", "train_seconds", "test_low", "test_high",
-    "flops", "activations", "conditions", "recipe",
+    *EVALUATED, "flops", "activations", "conditions", "recipe",
 )  # fmt: skip
 _TRIALS = (
     "trial", "kind", "stage", "status", "validation_accuracy", "test_accuracy", "params", "macs",
@@ -71,7 +72,9 @@ def _title(name: str) -> str:
 
 
 def _form(name: str, dtype: str) -> str:
-    if name.startswith(("test_", "validation_acc", "search_acc")):
+    if name.endswith("_loss"):
+        return "number"
+    if name.startswith(("test_", "validation_", "search_acc")):
         return "fraction"
     if name.endswith("_ms"):
         return "milliseconds"

@@ -9,6 +9,7 @@ from scipy import stats
 from nas.analysis.catalogue import classics_table
 from nas.analysis.render import FORMATS, render
 from nas.analysis.table import COLUMNS, campaign_table
+from nas.analysis.trials import EVALUATED
 from nas.campaigns.records import SCHEMA, read_records
 from nas.campaigns.run import run
 from nas.errors import InputError
@@ -293,6 +294,31 @@ def test_bad_input(tmp_path: Path, folder: Path) -> None:
     write(empty, [*SEARCHED[:1], SEARCHED[1] | failed])
     with pytest.raises(InputError, match=r"has completed: 1 failed \(error 1\); .* OSError: no"):
         campaign_table(empty)
+
+
+def test_tables_of_records_without_evaluations_are_what_they_were(folder: Path) -> None:
+    columns = render(campaign_table(folder), "csv").splitlines()[0].split(",")
+    assert columns == [name for name in COLUMNS if name not in EVALUATED]
+
+
+def test_evaluations_are_columns_and_gaps_are_noted(tmp_path: Path) -> None:
+    records = json.loads(json.dumps(SEARCHED + RETRAINED))
+    for record, loss, crops in ((records[7], 0.5, 0.92), (records[11], 0.25, 0.97)):
+        record["metrics"]["evaluations"] = {
+            "single": {"test": {"loss": loss, "calibration_error": 0.1}},
+            "ten_crop": {"test": {"accuracy": crops}, "validation": {"accuracy": 0.5}},
+        }
+    write(tmp_path, records)
+    table = campaign_table(tmp_path).set_index("name")
+    assert table["test_loss"].to_dict() == {"evolution-0001": 0.5, "lenet5": 0.25}
+    assert table["test_ten_crop"].to_dict() == {"evolution-0001": 0.92, "lenet5": 0.97}
+    assert table["validation_ten_crop"].tolist() == [0.5, 0.5]
+    assert table["test_top5"].isna().all()
+    gaps = [note for note in table.attrs["notes"] if "(single 1, ten_crop 1)" in note]
+    assert [note.partition(" some")[0] for note in gaps] == ["of 3 retrained networks"]
+    shown = render(campaign_table(tmp_path), "text").splitlines()[0].split()
+    assert "test_ten_crop" in shown
+    assert not {"test_flip", "test_loss"} & set(shown)
 
 
 def test_the_documentation_has_every_column() -> None:

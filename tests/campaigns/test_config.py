@@ -59,6 +59,7 @@ ROOT = Path(__file__).parents[2]
         ("[resnet20]", "[resnet20, resnet20]", "final.classics.1: resnet20 is listed twice"),
         ("top: 1,", "top: 1, seeds: [1, 0, 1],",
          "final.seeds: each seed must be given once, got [1, 0, 1]"),
+        ("top: 1,", "top: 1, protocol: tencrop,", "final.protocol: Input should be 'single', "),
         ("top: 1,", "top: 1, seeds: [],", "final.seeds: Tuple should have at least 1 item"),
         ("name: serial", "name: slurm", "engine.name: Input should be 'ray', "
          "'serial' or 'simulated', got 'slurm'"),

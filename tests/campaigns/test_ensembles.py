@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
 from torch.nn.functional import cross_entropy
 
 from nas.analysis.check import check
@@ -27,7 +28,7 @@ from nas.training.loop import normalizer
 from tests.campaigns import toy
 from tests.campaigns.test_training import asks, results
 
-FINAL = "{top: 3, top_random: 1, seeds: [0, 1], ensembles: [2, 3]}"
+FINAL = "{top: 3, top_random: 1, seeds: [0, 1], ensembles: [2, 3], protocol: flip}"
 CAMPAIGN = toy.CAMPAIGN.replace("{top: 1, top_random: 1, classics: [resnet20]}", FINAL)
 
 
@@ -58,14 +59,25 @@ def test_an_ensemble_is_the_average_of_the_probabilities_of_the_kept_weights(don
         metrics = told[trial]["metrics"]
         for name, part in parts.items():
             together = np.zeros((len(part.labels), 10))
+            mirrored = np.zeros((len(part.labels), 10))
             for member in ask["members"]:
                 network = compile(campaign.space.decode(asked[member]["genotype"]))
                 network.load_state_dict(load_file(done / "weights" / f"{member}.safetensors"))
-                with torch.no_grad():
-                    pixels = normalizer(images, torch.device("cpu"))(torch.from_numpy(part.images))
-                    scores = network.eval()(pixels).double().numpy()
-                powers = np.exp(scores - scores.max(1, keepdims=True))
-                together += powers / powers.sum(1, keepdims=True) / len(ask["members"])
+                pixels = normalizer(images, torch.device("cpu"))(torch.from_numpy(part.images))
+                for seen, sums in ((pixels, together), (pixels.flip(3), mirrored)):
+                    with torch.no_grad():
+                        scores = network.eval()(seen).double().numpy()
+                    powers = np.exp(scores - scores.max(1, keepdims=True))
+                    sums += powers / powers.sum(1, keepdims=True) / len(ask["members"])
+            for protocol, averaged in (("single", together), ("flip", (together + mirrored) / 2)):
+                found = metrics["evaluations"][protocol][name]
+                right = averaged.argmax(1) == part.labels
+                assert found["accuracy"] == pytest.approx(right.mean(), abs=1e-9)
+                assert found["loss"] == pytest.approx(log_loss(part.labels, averaged), rel=1e-4)
+                top5 = top_k_accuracy_score(part.labels, averaged, k=5)
+                assert found["top5"] == pytest.approx(top5, abs=1e-9)
+                confused = confusion_matrix(part.labels, averaged.argmax(1))
+                assert found["confusion"] == confused.tolist()
             accuracy = (together.argmax(1) == part.labels).mean()
             assert metrics[f"{name}_accuracy"] == pytest.approx(accuracy, abs=1e-9)
             if name == "validation":
@@ -94,6 +106,8 @@ def test_validation_alone_picks_the_members(done: Path) -> None:
 
 def test_the_table_ranks_ensembles_and_the_check_follows_them(done: Path) -> None:
     table = campaign_table(done)
+    assert table[["test_flip", "validation_flip", "test_loss"]].notna().all(axis=None)
+    assert table["test_ten_crop"].isna().all()
     rows = table[table["kind"] == "ensemble"].set_index("name")
     assert sorted(rows["seeds"]) == [2, 2]
     assert set(table["conditions"]) == {"A"}
@@ -101,6 +115,8 @@ def test_the_table_ranks_ensembles_and_the_check_follows_them(done: Path) -> Non
         trials = [t for t, ask in ensembles(done).items() if ask["label"] == label]
         accuracies = [results(done)[t]["metrics"]["test_accuracy"] for t in trials]
         assert row["test_accuracy"] == pytest.approx(np.mean(accuracies))
+        views = [results(done)[t]["metrics"]["evaluations"]["flip"]["test"] for t in trials]
+        assert row["test_flip"] == pytest.approx(np.mean([each["accuracy"] for each in views]))
         assert row["rank"] == 1 + (table["validation_accuracy"] > row["validation_accuracy"]).sum()
     report = check(done, replay=True)
     assert (report.problems, report.warnings) == ([], [])

@@ -17,6 +17,8 @@ from torch import nn
 import nas
 from nas.campaigns import named, single
 from nas.errors import InputError
+from nas.evaluators.training import evaluate
+from nas.evaluators.work import complete
 from nas.training import loop
 from nas.training.data import held_out, search_data
 from nas.training.loop import measure
@@ -96,6 +98,23 @@ def test_the_row_is_of_the_weights_that_are_written(trained: Path) -> None:
     assert table[3].split()[:3] == (
         ["test", f"{told['test']['loss']:.4f}", f"{told['test']['accuracy']:.4f}"]
     )
+
+
+def test_a_campaign_evaluates_as_this_does(trained: Path) -> None:
+    told = row(trained)
+    request = {
+        "architecture": (trained / "architecture.json").read_text(),
+        "data": named.data(DATA).model_dump(mode="json"),
+        "recipe": told["recipe"],
+        "seed": 0,
+        "device": "cpu",
+        "test": True,
+        "protocol": "ten_crop",
+    }
+    found = complete(evaluate(request))["evaluations"]
+    assert found["single"] == {part: told[part] for part in ("validation", "test")}
+    assert found["ten_crop"].keys() == found["single"].keys()
+    assert found["ten_crop"] != found["single"]
 
 
 def test_an_interrupted_training_goes_on_bit_for_bit(trained: Path, tmp_path: Path) -> None:

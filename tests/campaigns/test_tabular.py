@@ -116,6 +116,7 @@ def test_a_missing_row_fails_the_trial_by_name(tabular: Path) -> None:
         ("final:", "hyperparameters: {epochs: [1]}\nfinal:", "hyperparameters: the tabular"),
         ("final:", "engine: {name: ray}\nfinal:", "engine.name: what is looked up needs no"),
         ("top: 2,", "top: 2, ensembles: [2],", "final.ensembles: the tabular evaluator trains"),
+        ("top: 2,", "top: 2, protocol: ten_crop,", "final.protocol: the tabular evaluator trains"),
         ("top: 2,", "top: 2, seeds: [0, 1],", "final.seeds: a table has one result of an"),
         ("top: 2,", "top: 2, classics: [resnet20],", "final.classics: "),
         ("top: 2,", "top: 2, classics: [resnet20],", "has no row for resnet20"),

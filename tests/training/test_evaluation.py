@@ -1,5 +1,8 @@
 """Metrics against their definitions, protocols against views made by hand."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +45,15 @@ def test_per_class_accuracy_is_the_diagonal() -> None:
     probability = torch.eye(3)[[0, 1, 1, 1]]
     found = metrics(probability, torch.tensor([0, 0, 1, 1]))
     assert found.per_class == (0.5, 1.0, None)
+
+
+def test_a_record_holds_what_tells_something_and_is_short() -> None:
+    long = {"per_class", "confusion"}
+    for classes, left_out in ((5, {"top5"}), (6, set()), (20, set()), (21, long)):
+        whole = metrics(*drawn(30, classes, seed=1))
+        kept = whole.concise()
+        assert asdict(whole).keys() - kept.keys() == left_out
+        assert kept == json.loads(json.dumps({name: asdict(whole)[name] for name in kept}))
 
 
 def test_calibration_error_by_the_definition() -> None:
