@@ -356,6 +356,21 @@ def unlike() -> Any:
     return [(np.zeros((4, 4), np.uint8), 0), (np.zeros((5, 4), np.uint8), 1)]
 
 
+def as_float() -> Any:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return list(zip(digits.images, digits.target, strict=True))  # from 0 to 16
+
+
+def normalized() -> Any:
+    return [((image.astype(np.float32) / 255 - 0.5) / 0.25, n) for n, image in enumerate(pixels(3))]
+
+
+def undefined() -> Any:
+    return [(np.full((4, 4), np.nan), 0)]
+
+
 HERE = "tests.training.test_datasets"
 
 
@@ -369,6 +384,9 @@ def test_any_map_style_dataset() -> None:
     assert found.images[:5, 0, 0, 0].tolist() == [0, 64, 128, 191, 255]
     for name, fault in {
         f"{HERE}:unlike": "images differ in shape",
+        f"{HERE}:as_float": "as_float: .*: an image holds floats from 0 to 1[56]; they must be",
+        f"{HERE}:normalized": r"floats from -\S+ to (2|1\.\d+); .* leave normalisation out",
+        f"{HERE}:undefined": "floats from nan to nan; they must be from 0 to 1",
         f"{HERE}:nothing": "unknown function 'nothing'; allowed: add, ",
         "nowhere:x": "no module 'nowhere'; a file is written file.py:function",
         "nowhere": "must be module:function or file.py:function",
