@@ -269,6 +269,26 @@ def test_a_resolution_keeps_the_middle(tmp_path: Path) -> None:
     assert np.all(found.images[:, [0, 2], 2:-2, 2:-2] == 0)
 
 
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path, ending: str) -> None:
+    ramp = np.linspace(0, 65535, 36).astype(np.uint16).reshape(6, 6)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.fromarray(ramp).save(tmp_path / name / f"0.{ending}")
+    for colour, channels in (("grey", 1), ("rgb", 3)):
+        found = folder(root=str(tmp_path), colour=colour)  # type: ignore[arg-type]
+        assert found.images.shape == (2, channels, 6, 6)
+        assert np.abs(found.images[0] - ramp / 65535 * 255).max() <= 0.5
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(np.int32, "I"), (np.float32, "F")])
+def test_pixels_whose_range_is_unknown_are_refused(tmp_path: Path, kind: Any, mode: str) -> None:
+    write_pictures(tmp_path, {"a": (6, 6), "b": (6, 6)}, "tif")
+    Image.fromarray(np.full((6, 6), 300, kind)).save(tmp_path / "b" / "1.tif")
+    with pytest.raises(InputError, match=rf"b/1.tif: has pixels of 32 bits \(Pillow's mode {mode}"):
+        folder(root=str(tmp_path))
+
+
 def test_a_bad_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: is no folder"):
         folder(root=str(tmp_path / "nowhere"))

@@ -28,6 +28,7 @@ def folder(
     """Pictures in ``root/CLASS/…``, or in ``root/train/CLASS/…`` and ``root/test/CLASS/…``.
 
     The second form has an official test part. Classes are numbered in the order of their names.
+    Grey pictures of 16 bits are scaled to 8.
 
     Args:
         root: the folder.
@@ -99,11 +100,23 @@ def _size(paths: list[Path]) -> tuple[int, int]:
 
 def _picture(paths: list[Path], resolution: int | None, colour: str, position: int) -> Pixels:
     with _opened(paths[position]) as picture:
-        converted = picture.convert("RGB" if colour == "rgb" else "L")
+        converted = _eight_bits(picture, paths[position]).convert("RGB" if colour == "rgb" else "L")
     if resolution is not None:
         converted = _resized(converted, resolution)
     pixels = np.asarray(converted, np.uint8)
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:
+    """Pillow's own conversion of more bits cuts off what is above 255."""
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise InputError(
+            f"{path}: has pixels of 32 bits (Pillow's mode {picture.mode}), which say nothing of "
+            "their range; save it with 8 or 16 bits a channel"
+        )
+    return picture
 
 
 @contextmanager
