@@ -150,6 +150,22 @@ def test_the_real_cifar10_in_the_binary_form(tmp_path: Path, shared_data: Path) 
     assert np.allclose([search.mean, search.std], published, rtol=0.02)
 
 
+def test_every_flipped_bit_of_a_cifar_archive_is_noticed(
+    tmp_path: Path, batches: dict[str, tuple[Any, list[int]]]
+) -> None:
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, pair in batches.items():
+            add(tar, f"cifar-10-batches-py/{name}", python_batch(*pair))
+    whole = archive.read_bytes()
+    for place in np.linspace(40, len(whole) - 1, 20).astype(int):  # behind the name in its head
+        torn = bytearray(whole)
+        torn[place] ^= 1 << int(place) % 8
+        archive.write_bytes(torn)
+        with pytest.raises(InputError, match=r"python.tar.gz: is torn or corrupted: "):
+            cifar10(root=str(tmp_path))
+
+
 def test_a_bad_cifar_is_named(tmp_path: Path, batches: dict[str, tuple[Any, list[int]]]) -> None:
     def fault(name: str, content: bytes | None) -> str:
         for batch, pair in batches.items():
