@@ -152,9 +152,13 @@ def elastic(
     noise that is blurred. ``strength`` is their standard deviation in pixels.
     """
     n, _, height, width = images.shape
-    coarse = (n, 2, height // spacing + 2, width // spacing + 2)
+    rows, columns = (-(-(side - 1) // spacing) for side in (height, width))
+    coarse = (n, 2, rows + 1, columns + 1)
     vectors = torch.randn(coarse, generator=generator, device=images.device) * strength
-    field = interpolate(vectors, (height, width), mode="bicubic", align_corners=True)
+    # From the first vector to the last, which may lie beyond the image.
+    whole = (rows * spacing + 1, columns * spacing + 1)
+    field = interpolate(vectors, whole, mode="bicubic", align_corners=True)
+    field = field[:, :, :height, :width]
     scale = _constant((2 / width, 2 / height), images.device)
     identity = torch.eye(2, 3, device=images.device).expand(n, 2, 3)
     grid = affine_grid(identity, [n, 1, height, width], align_corners=False)
