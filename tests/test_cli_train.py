@@ -110,6 +110,11 @@ def test_a_loss_that_is_no_number_ends_with_code_1(
         ([*LENET[1:], "--recipe", "quik"], "unknown preset 'quik'"),
         ([*LENET[1:], "--set", "epochs=many"], "--recipe: recipe.epochs: "),
         ([*LENET[1:], "--set", "epochs"], "--set: must be key=value"),
+        ([*LENET[1:], "--set", "augment=[flip, lighting]"],
+         "--recipe: recipe.augment.1: lighting: needs colour images, got 1 channel(s)"),
+        ([*LENET[1:], "--set", "augment=[{name: shift, pixels: 16, fill: reflect}]"],
+         "recipe.augment.0: shift: by reflection, pixels must be below the sides of an image, "
+         "16x16, got 16"),
         ([*LENET[1:], "--seed", "-1"], "--seed"),
         ([*LENET[1:], "--threads", "0"], "--threads"),
         ([*LENET[1:], "--device", "tpu"], "--device"),
@@ -123,7 +128,7 @@ def test_a_loss_that_is_no_number_ends_with_code_1(
             "node 'conv2'",
         ),
     ],
-)
+)  # fmt: skip
 def test_bad_input_is_one_message_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,

@@ -111,6 +111,8 @@ def load_campaign(folder: Path) -> Campaign:
         assert images is not None
         with _at(path, "data"):
             input_shape, classes, checksum = _geometry(images)
+        assert training is not None
+        recipe.check_augment(training, input_shape, path)
 
     def variant(
         shape: tuple[int, ...], changes: Mapping[str, int]

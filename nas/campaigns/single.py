@@ -34,7 +34,7 @@ from nas.training.data import DataConfig, Part, SearchData, held_out, search_dat
 from nas.training.evaluation import VIEWS, Metrics, Protocol, metrics, probabilities
 from nas.training.hardware import resolve_device
 from nas.training.loop import Epoch, Trainer
-from nas.training.recipe import Recipe
+from nas.training.recipe import Recipe, check_augment
 from nas.training.transfer import Start, frozen_nodes
 
 CHECKPOINT_SECONDS = 30.0
@@ -123,6 +123,7 @@ def prepare(
     config = named.data(data)
     how = named.recipe(recipe, changes).with_reference(named.initialization(architecture))
     images = search_data(config)
+    check_augment(how, images.input_shape, "--recipe")
     built = named.architecture(architecture, images.input_shape, images.classes)
     try:
         check_fit(built, images)

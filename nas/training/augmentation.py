@@ -89,7 +89,12 @@ def shift(
     fill: Literal["black", "reflect"] = "black",
 ) -> Tensor:
     """Move by up to so many pixels on each axis: the padded crop of He et al. 2016, section 4.2."""
-    n = len(images)
+    n, _, height, width = images.shape
+    if fill == "reflect" and pixels >= min(height, width):
+        raise InputError(
+            f"shift: by reflection, pixels must be below the sides of an image, {height}x{width}, "
+            f"got {pixels}"
+        )
     offsets = torch.randint(2 * pixels + 1, (2, n), generator=generator, device=images.device)
     if fill == "black":
         padded = pad(images, [pixels] * 4)

@@ -180,6 +180,27 @@ def resolve(data: Any, source: str | Path, where: str = "recipe") -> Recipe:
     return recipe.model_copy(update={"augment": steps})
 
 
+def check_augment(
+    recipe: Recipe, input_shape: tuple[int, ...], source: str | Path, where: str = "recipe"
+) -> None:
+    """Tries each transformation on images of a shape (C, H, W).
+
+    Raises :class:`InputError` naming the file ``source``, the key path under ``where``, and what
+    keeps the transformation from such images.
+    """
+    for position, step in enumerate(recipe.augment):
+        import torch
+
+        from nas.training.augmentation import Pipeline
+
+        images = torch.zeros(2, *input_shape, dtype=torch.uint8)
+        labels = torch.zeros(2, dtype=torch.int64)
+        try:
+            Pipeline([step], classes=1)(images, labels, torch.Generator())
+        except InputError as error:
+            raise InputError(f"{source}: {where}.augment.{position}: {error}") from None
+
+
 def _complete(steps: tuple[Named, ...], source: str | Path, where: str) -> tuple[Named, ...]:
     """The steps, checked, with every default written out: so a default is no other recipe."""
     from nas.training.augmentation import MIXTURES, TRANSFORMATIONS  # brings torch
