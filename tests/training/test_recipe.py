@@ -111,6 +111,13 @@ def test_the_cifar_preset_is_the_published_one() -> None:
     assert rates == pytest.approx([0.1, 0.1, 0.02, 0.02, 0.004, 0.004, 0.0008, 0.0008])
 
 
+def test_the_amoebanet_preset_takes_as_many_steps_as_nasnets_code() -> None:
+    # cifar_config in tensorflow/models, research/slim/nets/nasnet/nasnet.py: total_training_steps
+    # is 937500, of CIFAR-10's 50,000 images.
+    amoebanet = resolve({"preset": "amoebanet"}, "c.yaml")
+    assert amoebanet.epochs * 50_000 / amoebanet.batch_size == 937_500
+
+
 def test_only_reference_gives_way_to_a_scheme_of_ones_own() -> None:
     own = recipe(initialization="reference", epochs=9).with_reference("vgg")
     assert own == recipe(initialization="vgg", epochs=9)
