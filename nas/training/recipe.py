@@ -44,7 +44,9 @@ class Recipe(Config):
     momentum: BelowOne = Field(0.9, description="SGD's and RMSProp's momentum, AdamW's beta 1.")
     rmsprop_decay: BelowOne = Field(0.9, description="Of RMSProp's mean of squared gradients.")
     rmsprop_epsilon: Positive = Field(
-        1.0, description="Added to the root of that mean; 1 as Inception (Szegedy et al. 2016)."
+        1.0,
+        description="Added to the root of that mean; 1 as Inception (Szegedy et al. 2016), though "
+        "TensorFlow's is inside the root, and its mean begins at 1: see `make_optimizer`.",
     )
     weight_decay: NotNegative = Field(
         0.0,
