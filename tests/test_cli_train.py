@@ -85,6 +85,15 @@ def test_a_folder_of_pictures_then_other_classes_from_its_weights(
     assert (code, err) == (0, "")
     told = json.loads((tmp_path / "b" / "row.json").read_text())
     assert told["start"]["freeze"] == "body"
+    assert told["classes"] is None
+    told = json.loads((tmp_path / "a" / "row.json").read_text())
+    assert told["classes"] == ["dark", "light"]  # of per_class and confusion, in this order
+    (tmp_path / "pics" / "new").mkdir()
+    pictures = list((tmp_path / "pics" / "dark").iterdir())
+    pictures[0].rename(tmp_path / "pics" / "new" / "one.png")
+    code, _, err = run(capsys, *base, "--data", data, "--out", str(tmp_path / "c"))
+    assert code == 2
+    assert "split: class 2 (new) has 1 images, too few for fractions [0.6, 0.2, 0.2]" in err
 
 
 def test_a_loss_that_is_no_number_ends_with_code_1(

@@ -273,6 +273,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "seed": job.seed,
         "start": asked["start"] and {**asked["start"], "file": str(job.weights)},
         "protocol": job.protocol,
+        "classes": job.images.names,
         "validation": asdict(worth(job.images.validation)),
         "test": asdict(worth(held_out(job.data))),
         "train_seconds": sum(epoch["train_seconds"] for epoch in curve),

@@ -110,8 +110,10 @@ def split(images: Images, config: SplitConfig) -> Split:
         members = rng.permutation(np.flatnonzero(images.labels[:free] == label))
         sizes = largest_remainder(len(members), fractions)
         if 0 in sizes:
+            name = f" ({images.names[label]})" if images.names else ""
             raise InputError(
-                f"split: class {label} has {len(members)} images, too few for fractions {fractions}"
+                f"split: class {label}{name} has {len(members)} images, too few for fractions "
+                f"{fractions}"
             )
         for part, chosen in zip(drawn, np.split(members, np.cumsum(sizes)[:-1]), strict=True):
             part.append(chosen)
@@ -153,7 +155,7 @@ class SearchData:
     """What a search may see of a data set.
 
     ``mean`` and ``std`` are of the training pixels, a channel each, in units of a pixel (0 to 255).
-    ``checksum`` is the split's.
+    ``checksum`` is the split's; ``names`` are the classes', where the data set has them.
     """
 
     train: Part
@@ -162,6 +164,7 @@ class SearchData:
     std: tuple[float, ...]
     classes: int
     checksum: str
+    names: tuple[str, ...] | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -181,6 +184,7 @@ def search_data(config: DataConfig) -> SearchData:
         std=tuple(np.where(std > 0, std, 1.0).tolist()),
         classes=images.classes,
         checksum=parts.checksum,
+        names=images.names,
     )
 
 

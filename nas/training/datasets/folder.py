@@ -58,7 +58,8 @@ def folder(
         images: Pixels | Stored = np.stack([read(position) for position in range(len(paths))])
     else:
         images = Stored(read, np.arange(len(paths)), shape)
-    return Images(images, labels, len(names), len(parts[1]) if len(parts) > 1 else 0)
+    test = len(parts[1]) if len(parts) > 1 else 0
+    return Images(images, labels, len(names), test, tuple(names))
 
 
 def _classes(place: Path) -> list[str]:

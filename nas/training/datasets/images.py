@@ -25,12 +25,14 @@ class Images:
         labels: int64, [N], 0 to ``classes`` - 1.
         classes: the number of classes.
         official_test: how many images at the end are the official test part; 0 if there is none.
+        names: of the classes, in their order, where the data set has them.
     """
 
     images: Pixels | Stored
     labels: Integers
     classes: int
     official_test: int = 0
+    names: tuple[str, ...] | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
