@@ -268,6 +268,16 @@ def test_a_folder_with_an_official_test_part(tmp_path: Path) -> None:
         folder(root=str(tmp_path))
 
 
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    write_pictures(tmp_path, {"car": (6, 6), "train": (6, 6), "plane": (6, 6)}, "png")
+    found = folder(root=str(tmp_path))
+    assert found.names == ("car", "plane", "train")
+    assert (len(found.labels), found.official_test) == (9, 0)
+    write_pictures(tmp_path / "parts", {"train": (6, 6), "test": (6, 6)}, "png")
+    with pytest.raises(InputError, match=r"parts/train: has 0 sub-folder\(s\); expected one for e"):
+        folder(root=str(tmp_path / "parts"))
+
+
 def test_a_resolution_keeps_the_middle(tmp_path: Path) -> None:
     """The left third is red, the right third blue, the middle green: that is what is kept."""
     stripes = np.zeros((20, 60, 3), np.uint8)

@@ -40,7 +40,7 @@ def folder(
     top = Path(root).expanduser()
     if not top.is_dir():
         raise InputError(f"{top}: is no folder; expected one with a sub-folder for each class")
-    places = [top / "train", top / "test"] if (top / "train").is_dir() else [top]
+    places = [top / "train", top / "test"] if _has_parts(top) else [top]
     names = _classes(places[0])
     for place in places[1:]:
         if _classes(place) != names:
@@ -62,10 +62,20 @@ def folder(
     return Images(images, labels, len(names), test, tuple(names))
 
 
+def _has_parts(top: Path) -> bool:
+    """Whether ``train`` is a part, and no class of that name: it has sub-folders, or no sisters."""
+    names = _folders(top)
+    return "train" in names and (bool(_folders(top / "train")) or set(names) <= {"train", "test"})
+
+
+def _folders(place: Path) -> list[str]:
+    return sorted(path.name for path in place.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
 def _classes(place: Path) -> list[str]:
     if not place.is_dir():
         raise InputError(f"{place}: is missing: where there is train, there must be test")
-    names = sorted(path.name for path in place.iterdir() if path.is_dir() and path.name[0] != ".")
+    names = _folders(place)
     if len(names) < 2:
         raise InputError(
             f"{place}: has {len(names)} sub-folder(s); expected one for each class, two or more"
