@@ -177,6 +177,9 @@ def search_data(config: DataConfig) -> SearchData:
     images, parts = _load(config)
     train = _part(images, parts.train)
     mean, std = _statistics(train.images)
+    if isinstance(images.images, Stored):  # what is torn is found now, not when all is trained
+        for _ in _chunks(images.images[np.concatenate([parts.validation, parts.test])]):
+            pass
     return SearchData(
         train=train,
         validation=_part(images, parts.validation),
@@ -191,19 +194,22 @@ def search_data(config: DataConfig) -> SearchData:
 def _statistics(images: Pixels | Stored) -> tuple[Floats, Floats]:
     """Mean and standard deviation of each channel; sums are of whole numbers, so exact."""
     count, channels, height, width = images.shape
-    lists = [range(i, min(i + _CHUNK, count)) for i in range(0, count, _CHUNK)]
-    chunks: Iterator[Pixels] = (
-        (chunk.numpy() for chunk in images.batches(lists))
-        if isinstance(images, Stored)
-        else (images[chunk.start : chunk.stop] for chunk in lists)
-    )
     total, squares = np.zeros(channels, np.uint64), np.zeros(channels, np.uint64)
-    for chunk in chunks:
+    for chunk in _chunks(images):
         total += chunk.sum((0, 2, 3), dtype=np.uint64)
         squares += np.square(chunk, dtype=np.uint16).sum((0, 2, 3), dtype=np.uint64)
     pixels = count * height * width
     mean = total / pixels
     return mean, np.sqrt(squares / pixels - mean**2)
+
+
+def _chunks(images: Pixels | Stored) -> Iterator[Pixels]:
+    """The images, some at a time, in order; what is stored is read."""
+    lists = [range(i, min(i + _CHUNK, len(images))) for i in range(0, len(images), _CHUNK)]
+    if isinstance(images, Stored):
+        yield from (chunk.numpy() for chunk in images.batches(lists))
+    else:
+        yield from (images[chunk.start : chunk.stop] for chunk in lists)
 
 
 def part_of_training(data: SearchData, percent: int, seed: int) -> SearchData:
