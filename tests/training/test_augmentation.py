@@ -202,6 +202,11 @@ def test_a_crop_has_the_drawn_area_and_ratio() -> None:
     assert made.min() >= 0
 
 
+def test_a_crop_at_the_edge_is_not_darkened() -> None:
+    white = torch.full((2000, 1, 8, 8), 255, dtype=torch.uint8)
+    assert applied("resized_crop", white).min() == pytest.approx(255)
+
+
 @pytest.mark.parametrize("side", [64, 60])
 def test_elastic_vectors_are_as_strong_and_as_far_apart_as_told(side: int) -> None:
     """On a ramp, the change of a pixel is twice its displacement."""

@@ -182,6 +182,18 @@ def test_the_fingerprint_is_of_the_values() -> None:
             {"augment": [{"name": "shift", "fill": "white"}]},
             "c.yaml: recipe.augment.0.fill: Input should be 'black' or 'reflect', got 'white'",
         ),
+        (
+            {"augment": [{"name": "resized_crop", "area": [1, 0.5]}]},
+            "recipe.augment.0.area: must be from the least to the most, got [1.0, 0.5]",
+        ),
+        (
+            {"augment": [{"name": "resized_crop", "ratio": [1.5, 0.5]}]},
+            "recipe.augment.0.ratio: must be from the least to the most, got [1.5, 0.5]",
+        ),
+        (
+            {"augment": [{"name": "resized_crop", "area": [0.5, 9]}]},
+            "recipe.augment.0.area.1: Input should be less than or equal to 1, got 9",
+        ),
         ({"augment": ["mixup", "flip"]}, "recipe.augment.1: flip stands behind a mixture"),
         ({"steps": [0.5, 1.5]}, "c.yaml: recipe.steps.1: "),
         ({"warmup_epochs": 9.0}, "warmup_epochs must be at most epochs (8), got 9.0"),
