@@ -329,8 +329,16 @@ def test_a_bad_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "a" / "9.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"9.png: is torn or corrupted"):
         folder(root=str(tmp_path))
-    (tmp_path / "c").mkdir()
     (tmp_path / "a" / "9.png").unlink()
+    bomb = tmp_path / "a" / "9.bmp"
+    Image.new("1", (30, 20)).save(bomb)
+    head = bytearray(bomb.read_bytes())
+    head[18:26] = struct.pack("<ii", 30_000, 20_000)
+    bomb.write_bytes(head)
+    with pytest.raises(InputError, match=r"9.bmp: Image size \(600000000 pixels\) exceeds limit"):
+        folder(root=str(tmp_path))
+    bomb.unlink()
+    (tmp_path / "c").mkdir()
     with pytest.raises(InputError, match=r"c: holds no pictures"):
         folder(root=str(tmp_path))
 
@@ -381,6 +389,9 @@ def test_files_that_are_no_arrays_are_named(tmp_path: Path) -> None:
             arrays(path=str(path))
     with pytest.raises(InputError, match="No such file"):
         arrays(path=str(tmp_path / "b.npz"))
+    np.save(tmp_path / "c.npy", pixels(3))
+    with pytest.raises(InputError, match=r"c.npy: is a single array; expected .npz, or a folder"):
+        arrays(path=str(tmp_path / "c.npy"))
 
 
 # --- one's own ---

@@ -28,7 +28,8 @@ def folder(
     """Pictures in ``root/CLASS/…``, or in ``root/train/CLASS/…`` and ``root/test/CLASS/…``.
 
     The second form has an official test part. Classes are numbered in the order of their names.
-    Grey pictures of 16 bits are scaled to 8.
+    Grey pictures of 16 bits are scaled to 8. What a camera notes of its orientation (EXIF) is not
+    heeded, as torchvision's ``ImageFolder`` does not.
 
     Args:
         root: the folder.
@@ -139,6 +140,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: is not a picture that Pillow can read") from None
     except InputError:
         raise
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: {error}") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: is torn or corrupted: {error}") from None
 
