@@ -95,6 +95,8 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
         with _progress(console, "proposals", len(entries)) as advance:
             faults += replay_faults(campaign, entries, advance)
         counts.append("proposals asked again")
+    if campaign is not None and "data" in first and "data" not in changed:
+        faults += differing(1, "data", first["data"], campaign.data_fingerprint)
     others += _resolved_problems(folder, first, data_checksum(trials))
     notes += _version_notes(folder)
     for name, form in TABLES.items():
@@ -180,18 +182,20 @@ def _resolved_problems(folder: Path, first: Record, checksum: str | None) -> lis
 
 
 def _version_notes(folder: Path) -> list[str]:
-    """Packages that are not those of the last run, which may explain problems."""
+    """Packages that are not those of its runs, which may explain problems."""
     try:
         resolved = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
-        then = dict(resolved["environment"]["versions"])
+        runs = [*resolved.get("earlier_runs", ()), resolved]
+        versions = [dict(run["environment"]["versions"]) for run in runs]
     except (OSError, ValueError, TypeError, KeyError):
         return []
     now = environment()["versions"]
-    unlike = [
-        f"{name} {then[name]}, here {now[name]}"
+    unlike = {
+        f"{name} {then[name]}, here {now[name]}": None
+        for then in versions
         for name in now
         if name in then and then[name] != now[name]
-    ]
+    }
     return [f"it ran with other versions: {'; '.join(unlike)}"] if unlike else []
 
 

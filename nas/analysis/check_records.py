@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -121,6 +122,7 @@ def identity_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fau
     """Ids, numbers, seeds, and what trials say of one another."""
     own = part_of(question, "searcher").get("name")
     scheme = part_of(question, "recipe").get("initialization")
+    yield from _unfinished_then(trials)
     numbers: dict[str, int] = {}
     seed = usual(ask["seed"] for _, ask in trials.asks.values() if ask["stage"] == "search")
     for trial, (line, ask) in trials.asks.items():
@@ -149,6 +151,20 @@ def identity_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fau
         yield from _repeats(trials, line, ask)
         yield from _continues(trials, line, ask)
         yield from _inherits(trials, line, ask, bool(question.get("inherit_weights")))
+
+
+def _unfinished_then(trials: Trials) -> Iterator[Fault]:
+    """What a search has found is retrained when none of its trials is under way."""
+    final = [(line, ask) for line, ask in trials.asks.values() if ask["stage"] == "final"]
+    retrained = [line for line, ask in final if ask["kind"] != "classic"]
+    for trial, (line, ask) in trials.asks.items():
+        if ask["stage"] != "search" or "duplicate_of" in ask:
+            continue
+        after = bisect_right(retrained, line)
+        ended = trials.results[trial].line if trial in trials.results else math.inf
+        if after < len(retrained) and retrained[after] < ended:
+            text = f"{trial}: no result, expected one before line {retrained[after]}, which "
+            yield Fault(line, text + "retrains what the search had found")
 
 
 def _labelled(trials: Trials, line: int, ask: Record) -> Iterator[Fault]:

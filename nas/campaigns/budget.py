@@ -1,7 +1,7 @@
 """What each search of a campaign may spend, and what it has spent: from its records alone."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -119,16 +119,3 @@ class Spending:
                 yield limit
             elif spent > 0:
                 yield max(self.trials, self.trials * limit / spent)
-
-
-def epochs_trained(before: int, metrics: dict[str, Any], planned: int) -> int:
-    """The epochs of a completed training.
-
-    Args:
-        before: those that other trials or attempts were charged for.
-        metrics: the evaluator's.
-        planned: epochs in all, for an evaluator that does not tell.
-    """
-    reached: int = metrics.get("epochs", planned)
-    known: int = metrics.get("epochs_before", before)
-    return max(0, reached - min(before, known))

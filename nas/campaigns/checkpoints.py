@@ -1,7 +1,9 @@
 """The states that trials are saved in while somebody may go on from them; weights in the end."""
 
-import os
+from collections.abc import Container
 from pathlib import Path
+
+from nas.campaigns.files import write_whole
 
 
 class Checkpoints:
@@ -9,28 +11,35 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "checkpoints"
+        self._trials = {path.stem for path in self._folder.glob("*.pt")}
+
+    def __len__(self) -> int:
+        return len(self._trials)
 
     def find(self, trial: str) -> Path | None:
         """A trial's file, if it has one."""
-        path = self._path(trial)
-        return path if path.exists() else None
-
-    def trials(self) -> set[str]:
-        """The trials that have a file."""
-        return {path.stem for path in self._folder.glob("*.pt")}
+        return self._path(trial) if trial in self._trials else None
 
     def write(self, trial: str, state: bytes) -> None:
         """Puts ``state`` in place of what is there."""
-        _write(self._path(trial), state)
+        write_whole(self._path(trial), state)
+        self._trials.add(trial)
 
     def discard(self, trial: str) -> None:
         """Forgets a trial's state."""
         self._path(trial).unlink(missing_ok=True)
+        self._trials.discard(trial)
+
+    def discard_ended(self, ended: Container[str], wanted: Container[str]) -> None:
+        """Forgets those of trials that have ended, but for what is wanted."""
+        for trial in [each for each in self._trials if each in ended and each not in wanted]:
+            self.discard(trial)
 
     def clear(self) -> None:
         """Forgets all, once nothing is left to do."""
         for path in self._folder.glob("*"):
             path.unlink()
+        self._trials.clear()
         if self._folder.exists():
             self._folder.rmdir()
 
@@ -45,14 +54,4 @@ def weights_path(folder: Path, trial: str) -> Path:
 
 def write_weights(folder: Path, trial: str, weights: bytes) -> None:
     """Keeps the weights of a network of the final stage."""
-    _write(weights_path(folder, trial), weights)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".part")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(weights_path(folder, trial), weights)

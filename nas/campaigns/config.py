@@ -57,6 +57,8 @@ class Campaign:
     """Of the training; None where a table is looked up instead, as checksum and recipe then."""
     data_checksum: str | None
     """Of the split."""
+    data_fingerprint: str | None
+    """Of what is split: images and labels."""
     recipe: recipe.Recipe | None
     tabular: Tabular | None
     input_shape: tuple[int, ...]
@@ -107,10 +109,11 @@ def load_campaign(folder: Path) -> Campaign:
         )
     if options is not None:
         input_shape, classes, checksum = options.input_shape, options.classes, None
+        fingerprint = None
     else:
         assert images is not None
         with _at(path, "data"):
-            input_shape, classes, checksum = _geometry(images)
+            input_shape, classes, checksum, fingerprint = _geometry(images)
         assert training is not None
         recipe.check_augment(training, input_shape, path)
 
@@ -149,6 +152,7 @@ def load_campaign(folder: Path) -> Campaign:
         config=config,
         data=images,
         data_checksum=checksum,
+        data_fingerprint=fingerprint,
         recipe=training,
         tabular=tabular,
         input_shape=input_shape,
@@ -303,8 +307,8 @@ def _at(path: Path, where: str | None = None) -> Iterator[None]:
         raise InputError(": ".join(filter(None, (str(path), where, str(error))))) from None
 
 
-def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int, str]:
-    """The shape of an image, the number of classes, and the checksum of the split.
+def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int, str, str]:
+    """The shape of an image, the classes, the split's checksum and the images' fingerprint.
 
     Without resizing a pixel: that would take torch, which the driver has no other use for.
     """
@@ -316,7 +320,8 @@ def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int, str]:
     images = datasets.DATASETS[config.name](**options)
     checksum = data.split(images, config.split).checksum
     channels, *sides = images.input_shape
-    return (channels, *([side] * len(sides) if side else sides)), images.classes, checksum
+    shape = (channels, *([side] * len(sides) if side else sides))
+    return shape, images.classes, checksum, images.fingerprint
 
 
 def _label(entry: Named) -> str:

@@ -1,17 +1,9 @@
-"""Children that start from their parents' weights, and how long those are kept."""
-
-from __future__ import annotations
-
-from collections.abc import Container
-from typing import TYPE_CHECKING
+"""Which campaigns' children can start from their parents' weights."""
 
 from nas.campaigns.duplicates import Policy
 from nas.errors import InputError
 from nas.searchers import Searcher
 from nas.searchers.population import Evolution
-
-if TYPE_CHECKING:
-    from nas.campaigns.checkpoints import Checkpoints
 
 
 def check(searcher: Searcher, policy: Policy, trains: bool) -> None:
@@ -34,10 +26,3 @@ def check(searcher: Searcher, policy: Policy, trains: bool) -> None:
             f"inherit_weights: trials of one architecture start from unlike weights, so none "
             f"answers for another: needs duplicates: evaluate, got {policy}"
         )
-
-
-def forget(kept: Checkpoints, ended: Container[str], wanted: Container[str]) -> None:
-    """Discards the weights of ended trials that nobody will start from any more."""
-    for trial in kept.trials():
-        if trial in ended and trial not in wanted:
-            kept.discard(trial)

@@ -1,7 +1,9 @@
 """What a person sees of a running campaign: a live display, or a line a trial, and ``run.log``."""
 
+import math
 import textwrap
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -85,7 +87,8 @@ class Progress:
         self._status = status
         self._console = console or Console()
         self._started = self._summed_up = time.monotonic()
-        self._gpus: tuple[int, list[int]] = (-1, [])
+        self._gpus: list[int] = []
+        self._gpus_due: float = 0
         self._done_before = status.done
         self._live = Live(
             get_renderable=self._render, console=self._console, refresh_per_second=2, transient=True
@@ -104,7 +107,8 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self._live.stop()
-        self._log.close()
+        with suppress(OSError):
+            self._log.close()
 
     def line(self, text: str) -> None:
         """Prints a line, above the live display where there is one, and logs it."""
@@ -152,10 +156,11 @@ class Progress:
     def _parts(self) -> list[str]:
         elapsed = time.monotonic() - self._started
         hourly = (self._status.done - self._done_before) * 3600 / max(elapsed, 1e-9)
-        now = int(elapsed / _GPU_SECONDS)
-        if now != self._gpus[0]:
-            self._gpus = now, gpu_use()
-        gpus = [f"GPU {' '.join(f'{use} %' for use in self._gpus[1])}"] if self._gpus[1] else []
+        if elapsed >= self._gpus_due:
+            self._gpus = gpu_use()
+            # Who does not tell is not asked again: that may take its time.
+            self._gpus_due = elapsed + _GPU_SECONDS if self._gpus else math.inf
+        gpus = [f"GPU {' '.join(f'{use} %' for use in self._gpus)}"] if self._gpus else []
         ends = [
             f"{hourly:,.0f} {self._status.unit} an hour",
             f"{_clock(elapsed)} elapsed",
@@ -171,7 +176,8 @@ class Progress:
         return Group(bar, Text(" · ".join(parts), style="dim"))
 
     def _write(self, text: str) -> None:
-        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+        with suppress(OSError):  # the disk is full: the records will say so, and this log can wait
+            self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
 
 
 def shown(value: float) -> str:

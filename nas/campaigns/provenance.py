@@ -11,6 +11,9 @@ from typing import Any
 
 from nas.training.hardware import processor
 
+_SECONDS = 10.0
+"""What a command that is asked may take."""
+
 PACKAGES = ("nas", "torch", "ray", "optuna", "numpy", "scikit-learn", "fvcore")
 
 
@@ -62,8 +65,13 @@ def gpu_use() -> list[int]:
 
 
 def _output(*command: str) -> list[str]:
-    """The lines that a command prints; none where it is missing or fails."""
+    """The lines that a command prints; none where it is missing, fails or hangs."""
     if shutil.which(command[0]) is None:
         return []
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):  # as nvidia-smi does where a GPU is sick
+        return []
     return done.stdout.splitlines() if done.returncode == 0 else []

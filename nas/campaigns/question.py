@@ -50,9 +50,19 @@ def _evaluation(campaign: Campaign) -> dict[str, Any]:
     return {"evaluator": {"name": "tabular", **options, "table": files}}
 
 
-def check_same(campaign: Campaign, recorded: Mapping[str, Any]) -> None:
-    """:class:`InputError` with every difference, unless the campaign still asks ``recorded``."""
-    if lines := differences(recorded, question(campaign)):
+def check_same(campaign: Campaign, first: Mapping[str, Any]) -> None:
+    """:class:`InputError` unless the campaign still asks what the first record says, of the same.
+
+    Every difference is in the message.
+    """
+    before, now = first.get("data", campaign.data_fingerprint), campaign.data_fingerprint
+    if before != now and not differences(first["question"], question(campaign)):
+        raise InputError(
+            f"{campaign.file}: data: its images or labels are others than those that records.jsonl "
+            f"was made with (fingerprint {now}, recorded {before}). Put the files back, or start a "
+            "campaign in another folder."
+        )
+    if lines := differences(first["question"], question(campaign)):
         raise InputError(
             f"{campaign.file}: asks another question than the one that records.jsonl answers:\n"
             + lines

@@ -3,7 +3,8 @@
 One JSON object a line, in the order of events. Schema 2, every line with ``time`` (Unix seconds):
 
 - ``campaign``, the first line: ``schema``, ``question``, what the answers below depend on, and
-  ``recipe``, the fingerprint of the recipe in it.
+  ``recipe``, the fingerprint of the recipe in it, and ``data``, that of the images and labels;
+  ``evaluator``, ``"module:attribute"``, what the first run's trials were evaluated by.
 - ``ask``: a trial is given out. ``trial`` (its id), ``stage`` ("search" or "final"), ``kind``
   ("found", "random", "classic" or "ensemble"), ``seed`` (of its training), ``fingerprint`` and
   ``cost`` of its architecture, and what to rebuild that from: ``genotype``, or the ``classic``'s
@@ -46,7 +47,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from filelock import FileLock, Timeout
 from pydantic import ConfigDict, Field, model_validator
 
-from nas.campaigns.trial import CampaignError
+from nas.campaigns.files import writing
 from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.registry import unknown
@@ -70,6 +71,8 @@ class _Campaign(_Line):
     schema_version: Any = Field(alias="schema")
     question: dict[str, Any]
     recipe: str = ""
+    data: str = ""
+    evaluator: str = ""
 
 
 class _Cost(_Line):
@@ -185,7 +188,8 @@ class RecordLog:
             self._file = open(self._path, "ab", buffering=0)
             if new:
                 _sync_folder(self._path.parent)
-            self._repair()
+            with writing(self._path):
+                self._repair()
         except BaseException:
             self._lock.release()
             raise
@@ -199,15 +203,10 @@ class RecordLog:
         """Writes one record; when this returns, it is on the disk."""
         record = {"type": record_type, "time": round(time.time(), 3), **fields}
         line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
-        try:
+        with writing(self._path):
             if self._file.write(line) != len(line):
                 raise OSError("the line could not be written whole")
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise CampaignError(
-                f"{self._path}: cannot be written: {error.strerror or error}; "
-                "what is recorded is safe: mend that and run the campaign again"
-            ) from error
         return record
 
     def earlier(self) -> Iterator[Record]:

@@ -26,7 +26,7 @@ class Requests:
         self._built: tuple[str, Architecture | None] = "", None  # the last one, asked for twice
 
     def payload(self, ask: Record, continued: int | None) -> Json:
-        """What the evaluator is called with, plain JSON.
+        """What the evaluator is called with: plain JSON, and the weights of an ensemble's members.
 
         Args:
             ask: of the trial.
@@ -73,14 +73,10 @@ class Requests:
         if payload["test"]:
             loaders["test_data"] = held_out
         described = config.model_dump_json()
-        shared = {
+        return {
             name: Shared(f"{name} {described}", partial(load, config))
             for name, load in loaders.items()
         }
-        if "members" in payload:
-            members = [member["trial"] for member in payload["members"]]
-            shared["weights"] = Shared(f"weights {members}", partial(self._weights, members))
-        return shared
 
     def keeps(self, ask: Record) -> bool:
         """Whether what it has in the end is wanted: its weights, or its state to go on from."""
@@ -123,21 +119,20 @@ class Requests:
 
     def _ensemble(self, ask: Record) -> Json:
         assert self._campaign.data is not None
-        members = []
+        members, weights = [], []
         for name in ask["members"]:
             if not (path := weights_path(self._campaign.folder, name)).exists():
                 raise InputError(f"{path}: is not there, the weights of a member of the ensemble")
             architecture = self.architecture(self._history.asks[name])
             members.append({"trial": name, "architecture": architecture.to_json()})
+            weights.append(path.read_bytes())
         return {
             "members": members,
+            "weights": weights,
             "test": True,
             **self._surroundings(self._campaign.data),
             "latency": self._campaign.config.measures_latency,
         }
-
-    def _weights(self, members: list[str]) -> list[bytes]:
-        return [weights_path(self._campaign.folder, name).read_bytes() for name in members]
 
     def _surroundings(self, config: DataConfig) -> Json:
         engine = self._campaign.config.engine

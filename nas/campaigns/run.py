@@ -4,10 +4,12 @@ import json
 import time
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from nas.campaigns.config import Campaign, load_campaign
+from nas.campaigns.files import write_whole
 from nas.campaigns.progress import Progress
 from nas.campaigns.provenance import environment
 from nas.campaigns.question import question
@@ -16,6 +18,8 @@ from nas.campaigns.runner import Runner, Summary
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.simulated import SimulatedCluster, timed
 from nas.campaigns.trial import Engine
+from nas.errors import InputError
+from nas.registry import resolve
 from nas.spaces.constraints import rejections
 
 EVALUATOR = "nas.evaluators.training:evaluate"
@@ -24,7 +28,7 @@ EVALUATOR = "nas.evaluators.training:evaluate"
 def run(
     folder: Path | str,
     *,
-    evaluator: str = EVALUATOR,
+    evaluator: str | None = None,
     engine: Engine | None = None,
     console: Console | None = None,
 ) -> Summary:
@@ -33,7 +37,8 @@ def run(
     Args:
         folder: holds ``campaign.yaml``; :mod:`nas.campaigns.records` says what is written.
         evaluator: ``"module:attribute"`` of a function from a trial to its metrics, both plain
-            JSON; the trial has the fields of :class:`nas.evaluators.training.Request`.
+            JSON; the trial has the fields of :class:`nas.evaluators.training.Request`. By default
+            the one that the campaign was begun with, or training.
         engine: carries the trials out; by default as ``campaign.yaml`` says.
         console: where progress is shown; by default the standard output.
 
@@ -44,17 +49,26 @@ def run(
         KeyboardInterrupt: it was stopped; how to go on has been printed.
     """
     campaign = load_campaign(Path(folder))
-    engine = engine or _engine(campaign, evaluator)
-    clock = (lambda: engine.clock) if isinstance(engine, SimulatedCluster) else time.monotonic
     with RecordLog(campaign.folder) as log:
-        runner = Runner(campaign, log, clock)
-        _write_resolved(campaign, evaluator)
+        begun_with = next(log.earlier(), {}).get("evaluator", EVALUATOR)
+        evaluator = evaluator or begun_with
+        if evaluator != EVALUATOR:
+            _find(evaluator)
+        engine = engine or _engine(campaign, evaluator)
+        clock = (lambda: engine.clock) if isinstance(engine, SimulatedCluster) else time.monotonic
+        runner = Runner(campaign, log, clock, evaluator=evaluator)
+        _write_resolved(campaign, evaluator, runner.status.done)
         with Progress(campaign.folder, runner.status, console) as progress:
             runner.progress = progress
             if log.torn:
                 progress.line(
                     f"warning: records.jsonl ended in a torn line, as after a crash: its {log.torn}"
                     " bytes were moved to records.torn"
+                )
+            if evaluator != begun_with and runner.status.done:
+                progress.line(
+                    f"warning: the campaign was begun with the evaluator {begun_with}, and goes on "
+                    f"with {evaluator}"
                 )
             status, engine_name = runner.status, campaign.config.engine.name
             if campaign.tabular is not None and engine_name == "ray":
@@ -72,13 +86,23 @@ def run(
                 progress.line(f"stopped; go on with: nas run {folder}")
                 raise
             progress.summary()
+            runner.check_complete()
             runner.checkpoints.clear()
             for note in runner.notes:
                 progress.line(note)
             if rejected := rejections(campaign.space.rejected):
                 progress.line(rejected)
-        runner.check_complete()
         return runner.summary
+
+
+def _find(evaluator: str) -> None:
+    """:class:`InputError` where there is no such function."""
+    try:
+        resolve(evaluator)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f'evaluator: must be "module:attribute" of a function, got {evaluator!r}: {error}'
+        ) from error
 
 
 def _engine(campaign: Campaign, evaluator: str) -> Engine:
@@ -102,16 +126,34 @@ def _engine(campaign: Campaign, evaluator: str) -> Engine:
     )
 
 
-def _write_resolved(campaign: Campaign, evaluator: str) -> None:
-    resolved = {
+def _write_resolved(campaign: Campaign, evaluator: str, done: int) -> None:
+    """Writes ``resolved.json``, and keeps in it what earlier runs were made with.
+
+    Args:
+        campaign: what is run.
+        evaluator: what its trials are evaluated by.
+        done: the trials that have ended in earlier runs.
+    """
+    path = campaign.folder / "resolved.json"
+    resolved: dict[str, Any] = {
         "question": question(campaign),
         "campaign": campaign.config.model_dump(mode="json"),
         "recipe_fingerprint": campaign.recipe.fingerprint if campaign.recipe else None,
         "data_checksum": campaign.data_checksum,
+        "data_fingerprint": campaign.data_fingerprint,
         "input_shape": campaign.input_shape,
         "classes": campaign.classes,
         "evaluator": evaluator if campaign.tabular is None else campaign.config.evaluator.name,
         "environment": environment(),
     }
-    path = campaign.folder / "resolved.json"
-    path.write_text(json.dumps(resolved, indent=2) + "\n", encoding="utf-8")
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        how = {key: before[key] for key in ("evaluator", "environment")}
+        earlier = [*before.get("earlier_runs", ())]
+        if how != {key: resolved[key] for key in how}:
+            earlier.append({"until_trial": done, **how})
+    except (OSError, ValueError, TypeError, LookupError):  # there is none, or none of ours
+        earlier = []
+    if done and earlier:
+        resolved["earlier_runs"] = earlier
+    write_whole(path, (json.dumps(resolved, indent=2) + "\n").encode())

@@ -1,18 +1,19 @@
 """A campaign under way: its searches, then the final stage, from where its records leave off."""
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.campaigns import ensembles, inheritance, stages
-from nas.campaigns.budget import epochs_trained
+from nas.campaigns import ensembles, stages
 from nas.campaigns.checkpoints import Checkpoints, write_weights
 from nas.campaigns.config import Campaign
 from nas.campaigns.early_stopping import reached
+from nas.campaigns.epochs import Epochs
 from nas.campaigns.objectives import missing
+from nas.campaigns.patience import Patience
 from nas.campaigns.progress import Progress, Status
 from nas.campaigns.provenance import gpus
 from nas.campaigns.question import check_same, question
@@ -29,9 +30,6 @@ from nas.campaigns.trial import (
 )
 from nas.classics import CLASSICS
 from nas.errors import InputError
-
-PATIENCE = 5
-"""A run in which nothing works is stopped when so many trials have failed in one way."""
 
 _SPOT_CHECKS = 8
 
@@ -58,10 +56,16 @@ class Runner:
         campaign: what to run.
         log: its records, open; what they hold is replayed.
         clock: seconds, from anywhere on.
+        evaluator: what the trials are evaluated by, for the record.
     """
 
     def __init__(
-        self, campaign: Campaign, log: RecordLog, clock: Callable[[], float] = time.monotonic
+        self,
+        campaign: Campaign,
+        log: RecordLog,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        evaluator: str = "",
     ) -> None:
         self.progress: Progress | None = None
         self._campaign = campaign
@@ -71,10 +75,10 @@ class Runner:
         self.checkpoints = Checkpoints(campaign.folder)
         self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
         self._running: set[str] = set()
-        self._epoch: dict[str, int] = {}  # that trials under way have reached
+        self._epochs = Epochs()
         self._curves: dict[str, list[Json]] = {}  # of those that may be stopped
         self._on_gpu = bool(gpus())  # whether the last trial that told was
-        self._failed_first: Counter[str] | None = Counter()
+        self._patience = Patience(campaign.folder)
         self.status = Status(None, objectives=campaign.config.objectives)
         earlier = log.earlier()
         first = next(earlier, None)
@@ -86,6 +90,8 @@ class Runner:
                 schema=SCHEMA,
                 question=question(campaign),
                 **({"recipe": campaign.recipe.fingerprint} if campaign.recipe else {}),
+                **({"data": campaign.data_fingerprint} if campaign.data else {}),
+                **({"evaluator": evaluator} if campaign.data and evaluator else {}),
             )
         self._again = deque(self._history.unfinished())
         self._elapsed_before = self._history.elapsed
@@ -103,6 +109,10 @@ class Runner:
                 self.done(ask["trial"], failure(str(error)))
                 continue
             own, checkpoint = self.checkpoints.find(ask["trial"]), self._checkpoint(ask)
+            lost = self._history.failures.get(ask["trial"], ())
+            recorded = sum(failure.get("epochs", 0) for failure in lost)
+            before = self._continued(ask) or 0
+            self._epochs.begin(ask["trial"], before, recorded, saved=own is not None)
             if "inherits" in ask:
                 payload["inherit"] = own is None and checkpoint is not None
                 if checkpoint is None and self.progress is not None:
@@ -116,9 +126,9 @@ class Runner:
         """Keeps the state of a trial under way, so that it need not start anew after a crash.
 
         Returns whether early stopping ends it: never at its last epoch, nor in the final stage,
-        nor where it goes on from a checkpoint, whose curve is not known here.
+        nor where not all of its curve is known here.
         """
-        self._epoch[trial] = update.metrics.get("epoch", 0)
+        self._epochs.update(trial, update)
         if update.checkpoint is not None:
             self.checkpoints.write(trial, update.checkpoint)
         ask = self._history.asks[trial]
@@ -130,7 +140,8 @@ class Runner:
             curve.clear()  # of an attempt whose worker died
         curve.append(update.metrics)
         whole = [point.get("epoch") for point in curve] == list(range(1, len(curve) + 1))
-        return whole and len(curve) < recipe.epochs and self._searches[ask["search"]].stops(curve)
+        search = self._searches.get(ask["search"])  # None: a baseline that is off by now
+        return whole and len(curve) < recipe.epochs and search is not None and search.stops(curve)
 
     def done(self, trial: str, outcome: Outcome) -> None:
         """Records the outcome, and when it is on the disk, tells the searcher.
@@ -145,6 +156,7 @@ class Runner:
         self._running.discard(trial)
         if self._tried_again(ask, outcome):
             return
+        self._epochs.forget(trial)
         final = ask["stage"] == "final"
         if outcome.checkpoint is not None:
             if final:
@@ -163,15 +175,13 @@ class Runner:
         )
         if final or outcome.checkpoint is None:
             self.checkpoints.discard(trial)
-        if "continues" in ask:
-            self.checkpoints.discard(stages.trial_name(ask["search"], ask["continues"]))
         self._tell(result)
-        if self._campaign.config.inherit_weights:
-            inheritance.forget(self.checkpoints, self._history.results, self._parents())
+        if self.checkpoints:
+            self.checkpoints.discard_ended(self._history.results, self._starts())
         self._estimate()
         if self.progress is not None:
             self.progress.trial(ask, result)
-        self._give_up_if_nothing_works(outcome)
+        self._patience.hear(outcome)
 
     def check_complete(self) -> None:
         """:class:`CampaignError` if a trial was given out and never came back."""
@@ -197,9 +207,10 @@ class Runner:
         return [*([counted] if duplicates else []), *filter(None, ends)]
 
     def _replay(self, first: Record, rest: Iterator[Record]) -> None:
-        check_same(self._campaign, first["question"])
+        check_same(self._campaign, first)
         for record in rest:
             if record["type"] == "result":
+                self._check(record)
                 self._tell(record)
                 continue
             if record["type"] == "failure":
@@ -219,6 +230,19 @@ class Runner:
                 f"{self._campaign.file}: budget.trials: as many as {asked} are recorded already; "
                 f"allowed: at least {asked}, got {most}"
             )
+
+    def _check(self, result: Record) -> None:
+        """What a searcher cannot be told is no record of ours."""
+        trial = result["trial"]
+        where = f"{self._campaign.folder}: records.jsonl: trial {trial}"
+        ask = self._history.asks.get(trial)
+        if ask is None:
+            raise InputError(f"{where}: a result, but it was never asked")
+        if result["status"] != "completed":
+            return
+        if name := missing(self._campaign.config.objectives, ask, result["metrics"]):
+            found = result["metrics"].get(name)
+            raise InputError(f"{where}: metrics.{name}: must be a number, got {found!r}")
 
     def _spot_check(self, ask: Record) -> None:
         """The code that builds architectures is part of the question, too."""
@@ -280,16 +304,22 @@ class Runner:
         """
         found = self.checkpoints.find(ask["trial"])
         if found is None and "continues" in ask and self._campaign.fidelities.continued:
-            found = self.checkpoints.find(stages.trial_name(ask["search"], ask["continues"]))
+            found = self.checkpoints.find(self._continues(ask))
         if found is None and "inherits" in ask:
             found = self.checkpoints.find(stages.parent(ask))
         return found
 
-    def _parents(self) -> set[str]:
-        """The trials whose weights may still be asked for."""
+    def _starts(self) -> set[str]:
+        """The trials whose state may still be asked for."""
         waiting = [*(self._history.asks[trial] for trial in self._running), *self._again]
-        children = {stages.parent(ask) for ask in waiting if "inherits" in ask}
-        return children.union(*(search.parents for search in self._searches.values()))
+        parents = {stages.parent(ask) for ask in waiting if "inherits" in ask}
+        before = {self._continues(ask) for ask in waiting if "continues" in ask}
+        return parents.union(before, *(search.starts for search in self._searches.values()))
+
+    def _continues(self, ask: Record) -> str:
+        """The trial whose state one goes on from."""
+        before = stages.trial_name(ask["search"], ask["continues"])
+        return stages.trained(self._history.asks[before])
 
     def _tried_again(self, ask: Record, outcome: Outcome) -> bool:
         """Whether a trial that was lost with its worker is put in line once more."""
@@ -374,15 +404,8 @@ class Runner:
     def _spent(self, ask: Record, outcome: Outcome) -> Json:
         """What an attempt at a trial costs, as it is recorded."""
         trial, recipe = ask["trial"], self._requests.recipe(ask)
-        before = self._continued(ask) or 0
-        before += sum(failure.get("epochs", 0) for failure in self._history.failures.get(trial, ()))
-        reached = self._epoch.pop(trial, 0)
-        if outcome.status == "failed":
-            epochs = max(0, reached - before)
-        else:
-            rung = ask.get("fidelity") if self._campaign.fidelities.continued else None
-            planned = rung or (recipe.epochs if recipe is not None else 0)
-            epochs = epochs_trained(before, outcome.metrics, planned)
+        rung = ask.get("fidelity") if self._campaign.fidelities.continued else None
+        epochs = self._epochs.end(trial, outcome, rung or (recipe.epochs if recipe else 0))
         engine = self._campaign.config.engine
         if "device" in outcome.metrics:
             self._on_gpu = outcome.metrics["device"] == "cuda"
@@ -393,21 +416,3 @@ class Runner:
             "epochs": epochs,
             "accelerators": (self._on_gpu and of_trial) or engine.cpus_per_trial,
         }
-
-    def _give_up_if_nothing_works(self, outcome: Outcome) -> None:
-        if outcome.cause == "infeasible":
-            return  # as it should be
-        if self._failed_first is None or outcome.status != "failed":
-            self._failed_first = None
-            return
-        reason = (outcome.error or "").rstrip()
-        way = reason.rpartition("\n")[2]
-        self._failed_first[way] += 1
-        if self._failed_first[way] == PATIENCE:
-            failed = self._failed_first.total()
-            raise CampaignError(
-                f"{self._campaign.folder}: the first {failed} trials of this run all failed, "
-                f"{PATIENCE} of them in one way:\n{reason}\nThey are recorded as failed. Run the "
-                "campaign again to go on with the trials after them, or start anew in another "
-                "folder."
-            )

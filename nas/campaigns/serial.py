@@ -1,10 +1,21 @@
 """The engine that needs nothing: one trial after another, in this process."""
 
 import time
+import traceback
 from contextlib import closing
 from typing import Any
 
-from nas.campaigns.trial import Evaluator, Outcome, Source, Trial, carry_out, failure, stopped
+from nas.campaigns.trial import (
+    CampaignError,
+    Evaluator,
+    Outcome,
+    Source,
+    Trial,
+    carry_out,
+    failure,
+    poisons_the_process,
+    stopped,
+)
 
 
 class SerialEngine:
@@ -27,9 +38,24 @@ class SerialEngine:
         self._shared: dict[str, Any] = {}
 
     def run(self, source: Source) -> None:
-        """Carries out trials until the source has no more."""
+        """Carries out trials until the source has no more.
+
+        Raises :class:`CampaignError` when one has left the GPU of no more use to this process.
+        """
         while (trial := source.next()) is not None:
-            source.done(trial.id, self._carried_out(trial, source))
+            started = time.monotonic()
+            try:
+                outcome = self._carried_out(trial, source)
+            except Exception as error:
+                if not poisons_the_process(error):
+                    raise
+                seconds = time.monotonic() - started
+                source.done(trial.id, failure(traceback.format_exc(), seconds))
+                raise CampaignError(
+                    f"{trial.id} has failed and left the GPU of no more use to this process "
+                    f"({str(error).strip().splitlines()[0]}): run the campaign again to go on"
+                ) from error
+            source.done(trial.id, outcome)
 
     def _carried_out(self, trial: Trial, source: Source) -> Outcome:
         started = time.monotonic()
@@ -38,7 +64,10 @@ class SerialEngine:
             if key not in self._shared:
                 self._shared[key] = load()
         given = {**trial.payload, **{n: self._shared[key] for n, (key, _) in trial.shared.items()}}
-        with closing(carry_out(self._evaluator, given, checkpoint, trial.keep)) as events:
+        events = carry_out(
+            self._evaluator, given, checkpoint, trial.keep, fatal=poisons_the_process
+        )
+        with closing(events):
             for event in events:
                 if isinstance(event, Outcome):
                     return event

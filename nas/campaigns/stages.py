@@ -1,7 +1,7 @@
 """What a campaign tries: the asks of each search, and of the final stage."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,7 @@ from nas.campaigns.objectives import Front, best_first, minimised
 from nas.campaigns.records import Record
 from nas.errors import InputError
 from nas.searchers import Observation, Proposal
+from nas.searchers.multi_fidelity import MultiFidelity
 from nas.searchers.population import Evolution
 from nas.spaces.search_space import recipe_choices
 
@@ -51,6 +52,7 @@ class Search:
             self._rule = MedianRule(stopping.grace_epochs, stopping.min_trials)
         self._asks: dict[str, Record] = {}
         self._values: dict[str, tuple[float, ...] | None] = {}
+        self._continued: set[str] = set()
 
     def is_over(self, elapsed: float) -> bool:
         """Whether it asks for nothing more; ``elapsed`` are the campaign's seconds up to now."""
@@ -90,6 +92,9 @@ class Search:
         key = (ask["fingerprint"], recipe, ask.get("fidelity"))
         original = self._duplicates.repeats(ask["trial"], key)
         self._asks[ask["trial"]] = ask
+        if "continues" in ask:
+            before = self._asks[trial_name(self.name, ask["continues"])]
+            self._continued.add(trained(before))
         if original is None:
             self.spending.asked(ask)
         return original
@@ -141,11 +146,16 @@ class Search:
         return self._rule is not None and self._rule.stops(self._curve(curve))
 
     @property
-    def parents(self) -> set[str]:
-        """The trials that a later one may inherit from."""
-        if not (self._campaign.config.inherit_weights and isinstance(self._searcher, Evolution)):
-            return set()
-        return {trial_name(self.name, alive.trial_id) for alive in self._searcher.population}
+    def starts(self) -> set[str]:
+        """The trials that have ended and whose state a later one may start from."""
+        numbers: Iterable[int] = ()
+        if isinstance(self._searcher, MultiFidelity):
+            if self._duplicates.policy == "reuse":  # whoever repeats one may go on with it
+                return self._values.keys() - self._continued
+            numbers = self._searcher.waiting
+        elif self._campaign.config.inherit_weights and isinstance(self._searcher, Evolution):
+            numbers = (alive.trial_id for alive in self._searcher.population)
+        return {trained(self._asks[trial_name(self.name, number)]) for number in numbers}
 
     @property
     def note(self) -> str | None:
@@ -187,6 +197,11 @@ class Search:
 def trial_name(search: str, number: int) -> str:
     """The id of a search's trial, from the searcher's number for it."""
     return f"{search}-{number:04d}"
+
+
+def trained(ask: Record) -> str:
+    """The trial that was trained for an ask: its own, or that which it repeats."""
+    return str(ask.get("duplicate_of", ask["trial"]))
 
 
 def parent(ask: Record) -> str:

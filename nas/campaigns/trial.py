@@ -14,7 +14,7 @@ from nas.registry import resolve
 Json = dict[str, Any]
 
 Evaluator = str | Callable[..., Any]
-"""From a trial's payload to its metrics, both plain JSON, or the ``"module:attribute"`` of that.
+"""From a trial's payload to its metrics, plain JSON, or the ``"module:attribute"`` of that.
 
 What trials share stands beside the payload, in the same mapping (:attr:`Trial.shared`). A generator
 function is also given a checkpoint or None, and yields its progress: see
@@ -54,7 +54,7 @@ class Trial:
 
     Attributes:
         id: of the campaign.
-        payload: what the evaluator is called with (plain JSON).
+        payload: what the evaluator is called with.
         checkpoint: the file it goes on from.
         keep: whether another trial may go on with it, so that its last state is wanted.
         shared: what the evaluator gets beside the payload, by name; other trials do not get it.
@@ -172,10 +172,13 @@ def carry_out(
                     metrics = end.value
                     break
                 due = time.perf_counter() - saved >= CHECKPOINT_SECONDS
-                yield Update(_finite(progress.metrics), progress.save() if due else None)
+                yield Update(_plain(progress.metrics), progress.save() if due else None)
                 saved = time.perf_counter() if due else saved
             if keep and progress is not None:
                 state = progress.save()
+        if not isinstance(metrics, Mapping):
+            raise TypeError(f"the evaluator returned {metrics!r}, expected a mapping of metrics")
+        metrics = _plain(metrics)
     except Exception as error:
         if fatal is not None and fatal(error):
             raise
@@ -183,7 +186,7 @@ def carry_out(
         outcome = failure(traceback.format_exc(), seconds, _cause(error))
     else:
         seconds = time.perf_counter() - started
-        outcome = Outcome("completed", _finite(metrics), None, seconds, checkpoint=state)
+        outcome = Outcome("completed", metrics, None, seconds, checkpoint=state)
     yield outcome  # when the exception, and the network that it holds, are forgotten
 
 
@@ -203,10 +206,28 @@ def _cause(error: Exception) -> Cause:
     return causes.get(kind, "error")
 
 
-def _finite(value: Any) -> Any:
-    """Plain JSON has no NaN and no infinity (a diverged loss): they become null."""
+def poisons_the_process(error: Exception) -> bool:
+    """Whether every later CUDA call of the process fails too: it must be replaced."""
+    if type(error).__name__ == "OutOfMemoryError":
+        return False
+    signs = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "device-side assert")
+    return type(error).__name__ == "AcceleratorError" or any(s in str(error) for s in signs)
+
+
+def _plain(value: Any, where: str = "metrics") -> Any:
+    """Metrics as plain JSON: numbers of numpy and torch become Python's.
+
+    JSON has no NaN and no infinity (a diverged loss): they become null. Raises TypeError for what
+    else it does not have.
+    """
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [_plain(item, f"{where}.{i}") for i, item in enumerate(value)]
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    raise TypeError(f"the evaluator returned {value!r} as {where}, which is no plain JSON")

@@ -2,8 +2,8 @@
 
 One Tune run serves searches and final stage alike: Tune's actors live as long as its run, and a
 new one costs seconds (a process, ``import torch``, a CUDA context) where a warm one costs
-milliseconds. Tune keeps every trial of a run in memory and in its snapshots, so after
-:data:`ROUND` trials the next run takes over.
+milliseconds. Tune keeps every trial of a run in memory and looks through all of them, so after
+:data:`ROUND` trials, when the last of them has ended, the next run takes over.
 
 How Tune is used, and why:
 
@@ -45,13 +45,21 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from nas.campaigns import trial as trials
 from nas.campaigns.signals import signals
-from nas.campaigns.trial import Cause, Outcome, Source, Update, carry_out, failure, stopped
+from nas.campaigns.trial import (
+    Cause,
+    Outcome,
+    Source,
+    Update,
+    carry_out,
+    failure,
+    poisons_the_process,
+    stopped,
+)
 
 T = TypeVar("T")
 
-ROUND = 1000
+ROUND = 5000
 """Trials of one Tune run."""
 
 
@@ -199,7 +207,7 @@ class _Worker(tune.Trainable):  # type: ignore[misc]
             {**errand.payload, **shared},
             errand.checkpoint,
             errand.keep,
-            _poisons_the_process,
+            fatal=poisons_the_process,
         )
         errand.empty()  # a worker sends its configuration back with every result
         return True
@@ -228,14 +236,6 @@ def _free_gpu_memory() -> None:
     if torch is not None and torch.cuda.is_initialized():
         gc.collect()  # a graph module is a cycle
         torch.cuda.empty_cache()
-
-
-def _poisons_the_process(error: Exception) -> bool:
-    """Whether every later CUDA call of the process fails too: Ray must replace it."""
-    if type(error).__name__ == "OutOfMemoryError":
-        return False
-    signs = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "device-side assert")
-    return type(error).__name__ == "AcceleratorError" or any(s in str(error) for s in signs)
 
 
 class _Bridge:
@@ -277,18 +277,19 @@ class _Bridge:
             self.exhausted = True
             finished: str = tune.search.Searcher.FINISHED
             return finished
-        self._ids[tune_id] = given.id
-        checkpoint = given.checkpoint.read_bytes() if given.checkpoint is not None else None
-        shared = {name: self._shared[key] for name, (key, _) in given.shared.items()}
-        errand = _Errand(self._evaluator, given.payload, given.keep, checkpoint, shared)
+        self._ids[tune_id], errand = given
         return {"errand": errand}
 
-    def _next(self) -> trials.Trial | None:
+    def _next(self) -> tuple[str, _Errand] | None:
         given = self._source.next()
-        for key, load in ({} if given is None else given.shared).values():
+        if given is None:
+            return None
+        for key, load in given.shared.values():
             if key not in self._shared:
                 self._shared[key] = ray.put(load())
-        return given
+        checkpoint = given.checkpoint.read_bytes() if given.checkpoint is not None else None
+        shared = {name: self._shared[key] for name, (key, _) in given.shared.items()}
+        return given.id, _Errand(self._evaluator, given.payload, given.keep, checkpoint, shared)
 
     def start(self, trial: Trial) -> None:
         self._started[trial.trial_id] = trial, time.monotonic()

@@ -76,3 +76,8 @@ class _Asynchronous(Schedule):
         rung.ended += 1
         if value is not None:
             insort(rung.waiting, (value, trial_id))
+
+    @property
+    def waiting(self) -> set[int]:
+        below = (self._rungs[fidelity] for fidelity in self._fidelities[:-1])
+        return {trial_id for rung in below for _, trial_id in rung.waiting}

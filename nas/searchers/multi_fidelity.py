@@ -55,6 +55,11 @@ class Schedule(ABC):
     def end(self, trial_id: int, value: float | None) -> None:
         """Takes note of what a trial reached, the smaller the better; None: it failed."""
 
+    @property
+    @abstractmethod
+    def waiting(self) -> set[int]:
+        """The trials that have ended and may yet go on."""
+
 
 class MultiFidelity(Searcher):
     """A schedule that stops bad configurations early, over a searcher that proposes new ones.
@@ -166,6 +171,11 @@ class MultiFidelity(Searcher):
         if fidelity in self._models:
             self._models[fidelity].tell(Observation(trial_id, observation.genotype, values, note))
             self._points[fidelity] += values is not None
+
+    @property
+    def waiting(self) -> set[int]:
+        """The trials that have ended and may yet go on."""
+        return self._schedule.waiting
 
     def _proposal(self, trial_id: int, job: Job) -> Proposal | None:
         note = {} if job.bracket is None else {"bracket": job.bracket}

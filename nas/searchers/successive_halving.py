@@ -121,6 +121,11 @@ class Brackets(Schedule):
         if self._open[number].over:
             del self._open[number]
 
+    @property
+    def waiting(self) -> set[int]:
+        """Those of open brackets' rungs, and those that these have chosen."""
+        return set().union(*(bracket.waiting for bracket in self._open.values()))
+
 
 class _Bracket:
     """One run of successive halving, rung by rung."""
@@ -137,6 +142,12 @@ class _Bracket:
     @property
     def over(self) -> bool:
         return self._to_end == 0
+
+    @property
+    def waiting(self) -> set[int]:
+        last = self._rung + 1 == len(self._sizes)
+        ended = () if last else (trial_id for _, trial_id in self._results)
+        return {*self._survivors, *ended}
 
     def next(self) -> Job | None:
         if not self._to_start:

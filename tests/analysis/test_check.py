@@ -189,6 +189,12 @@ def failed(records: Records) -> tuple[int, str]:
     return 3, "evolution-0000: error: null, expected why it failed"
 
 
+def result_lost_before_the_final_stage(records: Records) -> tuple[int, str]:
+    line = line_of(records, "ask", "evolution-0001")
+    del records[line_of(records, "result", "evolution-0001") - 1]
+    return line, "evolution-0001: no result, expected one before line "
+
+
 def another_question(records: Records) -> tuple[int, str]:
     records[0]["question"]["recipe"]["learning_rate"] *= 2
     return 1, f"recipe: {json.dumps(records[0]['recipe'])}, expected"
@@ -243,6 +249,8 @@ PLANTS: dict[str, Plant] = {
     "doubled_ask": doubled_ask,
     "doubled_result": doubled_result,
     "result_before_ask": result_before_ask,
+    "lost_result": result_lost_before_the_final_stage,
+    "data": changed("campaign", None, "data", "0" * 16, 'data: "0000000000000000", expected '),
     "result_of_a_duplicate": result_of_a_duplicate,
     "duplicate_of_another": of_another,
     "duplicate_of_nothing": of_an_architecture_that_was_never_searched,
@@ -292,7 +300,7 @@ def test_a_truncated_line_is_found(copy: Path) -> None:
     lines[4] = lines[4][:-9]
     path.write_text("\n".join(lines) + "\n")
     problems = check(copy).problems
-    assert problems[0].startswith(f"{path}:5: is corrupt: ")
+    assert any(problem.startswith(f"{path}:5: is corrupt: ") for problem in problems)
 
 
 def test_a_torn_last_line_is_no_problem(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:

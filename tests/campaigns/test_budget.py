@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from nas.analysis.check import check
-from nas.campaigns.budget import Budget, Spending, epochs_trained
+from nas.campaigns.budget import Budget, Spending
 from nas.campaigns.config import load_campaign
+from nas.campaigns.epochs import epochs_trained
 from nas.campaigns.records import RecordLog, read_records
 from nas.campaigns.run import run
 from nas.campaigns.runner import Runner
@@ -134,19 +135,19 @@ def test_failures_and_lost_attempts_are_charged(
     go(folder, Unlucky())
     records = [r for r in read_records(folder) if r["type"] in ("result", "failure")]
     own = [r for r in records if r["trial"].startswith("evolution")]
-    # 8, then 5 of a failure, 5 of a lost attempt and the 3 that it lacked.
+    # 8, then 5 of a failure, 5 of a lost attempt, which had saved nothing, and all of the next.
     assert [(r["trial"], r["epochs"]) for r in own] == [
-        ("evolution-0000", 8), ("evolution-0001", 5), ("evolution-0002", 5), ("evolution-0002", 3),
+        ("evolution-0000", 8), ("evolution-0001", 5), ("evolution-0002", 5), ("evolution-0002", 8),
     ]  # fmt: skip
     assert {r["accelerators"] for r in own} == {1.0}  # the GPU
-    spending = Spending(Budget(accelerator_hours=3.0, hours=1.0, epochs=21, trials=9))
+    spending = Spending(Budget(accelerator_hours=3.0, hours=1.0, epochs=26, trials=9))
     for record in read_records(folder):
         if record.get("search") == "evolution":
             spending.asked(record)
         elif record.get("trial", "").startswith("evolution"):
             (spending.lost if record["type"] == "failure" else spending.ended)(record)
     assert spending.shares(HOUR) == {
-        "trials": (3, 9), "hours": (1.0, 1.0), "accelerator_hours": (3.0, 3.0), "epochs": (21, 21),
+        "trials": (3, 9), "hours": (1.0, 1.0), "accelerator_hours": (3.0, 3.0), "epochs": (26, 26),
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from nas.campaigns import trial as trials
 from nas.campaigns.checkpoints import Checkpoints
 from nas.campaigns.records import read_records
 from nas.campaigns.run import run
+from nas.campaigns.runner import Runner
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import Outcome, Trial, carry_out
 from nas.errors import InputError
@@ -117,6 +118,36 @@ def test_rungs_of_asha_continue_each_other(
     assert picked
     assert len(picked & set(top)) == min(len(picked), len({asked[n]["fingerprint"] for n in top}))
     assert not (folder / "checkpoints").exists()
+
+
+def test_a_promoted_duplicate_continues_what_was_trained_for_it(tmp_path: Path) -> None:
+    text = ASHA.replace("asha", "successive_halving").replace("evaluate", "reuse")
+    folder = write(tmp_path / "c", text)
+    run(folder, evaluator=f"{HERE}:epochs")
+    asked, ended = asks(folder), results(folder)
+    continued = {name: ask for name, ask in asked.items() if "continues" in ask and name in ended}
+    before = {n: asked[f"successive_halving-{a['continues']:04d}"] for n, a in continued.items()}
+    assert any("duplicate_of" in ask for ask in before.values()), "the case is not tried"
+    for name, ask in before.items():
+        assert ended[name]["metrics"]["epochs_before"] == ask["fidelity"]
+
+
+def test_no_state_is_kept_that_no_trial_can_go_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bracket of nine: the losers of a rung are of no more use when it has ended."""
+    kept = []
+    done = Runner.done
+
+    def noted(self: Runner, trial: str, outcome: Outcome) -> None:
+        done(self, trial, outcome)
+        kept.append(len(list((tmp_path / "c" / "checkpoints").glob("*.pt"))))
+
+    monkeypatch.setattr(Runner, "done", noted)
+    text = ASHA.replace("asha", "successive_halving").replace("trials: 40", "trials: 39")
+    run(write(tmp_path / "c", text + "random_baseline: false\n"), evaluator=f"{HERE}:epochs")
+    bracket = [*range(1, 9), 3, 3, 3, 1, 0]  # 9 of one epoch, 3 of three, 1 of nine
+    assert kept[:39] == bracket * 3
 
 
 def test_a_schedule_beyond_the_recipe_is_refused(tmp_path: Path) -> None:

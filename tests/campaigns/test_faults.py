@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nas.campaigns.checkpoints import Checkpoints
 from nas.campaigns.records import RecordLog, read_records
 from nas.campaigns.run import run
+from nas.campaigns.trial import CampaignError
 from tests.campaigns import toy
 
 TRIALS = 11
@@ -62,6 +64,8 @@ def start(folder: Path, evaluator: str, prepare: Callable[[], object] = lambda: 
             run(folder, evaluator=evaluator)
         except KeyboardInterrupt:
             os._exit(130)
+        except CampaignError as error:
+            os._exit(3 if "cannot be written" in str(error) else 1)
         os._exit(0)
 
     process = get_context("fork").Process(target=child)
@@ -138,7 +142,7 @@ def test_a_driver_that_dies_in_the_middle_of_a_record(
 
 
 def test_a_disk_that_is_full(folder: Path, undisturbed: list[tuple[str, Any]]) -> None:
-    """The record file may not grow beyond a limit, which moves on from run to run."""
+    """No file may grow beyond a limit, which moves on from run to run."""
     for limit in range(2_000, 8_000, 1_000):
 
         def small(limit: int = limit) -> None:
@@ -147,10 +151,23 @@ def test_a_disk_that_is_full(folder: Path, undisturbed: list[tuple[str, Any]]) -
 
         process = start(folder, QUICK, small)
         process.join()
-        assert process.exitcode == 1
+        assert process.exitcode == 3
     before = results(folder)
     assert before
     check(folder, before, undisturbed)
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(folder: Path) -> None:
+    (folder / "run.log").symlink_to("/dev/full")
+    run(folder, evaluator=QUICK)
+    toy.check_complete(folder, TRIALS)
+
+
+def test_a_state_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path)
+    (tmp_path / "checkpoints").write_text("where the folder should be")
+    with pytest.raises(CampaignError, match=r"checkpoints/a\.pt: cannot be written: .*run the"):
+        kept.write("a", b"state")
 
 
 # --- on Ray: rows, not the end ---

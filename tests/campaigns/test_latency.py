@@ -9,9 +9,10 @@ from nas.analysis.check import check
 from nas.analysis.render import render
 from nas.analysis.table import campaign_table
 from nas.campaigns.config import load_campaign
+from nas.campaigns.patience import FIRST
 from nas.campaigns.records import RecordLog, read_records
 from nas.campaigns.run import run
-from nas.campaigns.runner import PATIENCE, Runner
+from nas.campaigns.runner import Runner
 from nas.campaigns.trial import Outcome
 from nas.errors import InputError
 from tests.campaigns import toy
@@ -29,12 +30,12 @@ def problems(folder: Path) -> list[str]:
 
 
 def test_what_is_too_slow_is_a_failed_row_that_costs_no_training(folder: Path) -> None:
-    text = FAST.replace("trials: 4", f"trials: {PATIENCE + 1}")
+    text = FAST.replace("trials: 4", f"trials: {FIRST + 1}")
     toy.write(folder, text.replace("budget:", BEYOND))
     summary = run(folder)
     found = results(folder)
     searched = [found[trial] for trial in found if trial.startswith("evolution")]
-    assert len(searched) == PATIENCE + 1  # a limit that is kept is no reason to give up
+    assert len(searched) == FIRST + 1  # a limit that is kept is no reason to give up
     assert {(r["status"], r["cause"], r["epochs"]) for r in searched} == {
         ("failed", "infeasible", 0)
     }

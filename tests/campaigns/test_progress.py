@@ -1,3 +1,4 @@
+import os
 import re
 from io import StringIO
 from pathlib import Path
@@ -7,6 +8,7 @@ from rich.console import Console
 
 from nas.campaigns.objectives import Objective
 from nas.campaigns.progress import Progress, Status
+from nas.campaigns.provenance import gpus
 
 ASK = {"trial": "a-0000", "cost": {"params": 1234, "macs": 5678}}
 RESULT = {"status": "completed", "metrics": {"validation_accuracy": 0.5}, "seconds": 2.0}
@@ -55,6 +57,22 @@ def test_a_line_now_and_then_says_where_the_campaign_stands(
         assert re.search(expected + "$", line)
     status.total, status.estimated = 40, True
     assert status.count == "10/~40"
+
+
+def test_a_program_that_hangs_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = tmp_path / "asked"
+    hanging = tmp_path / "nvidia-smi"
+    hanging.write_text(f"#!/bin/sh\necho >> {asked}\nexec sleep 60\n")
+    hanging.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("nas.campaigns.provenance._SECONDS", 0.2)
+    assert gpus() == []
+    with Progress(tmp_path, Status(total=9), Console(file=StringIO())) as progress:
+        for _ in range(3):
+            progress.summary()
+    assert len(asked.read_text()) == 2  # who does not tell once is not asked again
 
 
 def test_in_a_terminal_the_display_is_alive(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nas.campaigns.config import load_campaign
@@ -23,6 +24,24 @@ def test_a_space_in_python_is_asked_by_its_content(folder: Path) -> None:
     (folder / "mine.py").write_text(PYTHON.replace("[1, 2, 3, 4]", "[1, 2, 3, 5]"))
     with pytest.raises(InputError, match=rf'space.source: recorded "{asked["source"]}", now "'):
         run(folder, evaluator=EVALUATE)
+
+
+def test_other_images_or_labels_are_refused(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(256, size=(30, 8, 8, 1), dtype=np.uint8)
+    labels = np.arange(30) % 3
+    np.savez(folder / "images.npz", images=images, labels=labels)
+    toy.write(folder, toy.CAMPAIGN.replace("digits", f"arrays, path: {folder}/images.npz"))
+    run(folder, evaluator=EVALUATE)
+    toy.write(folder, (folder / "campaign.yaml").read_text().replace("trials: 4", "trials: 5"))
+    images[7, 3, 3] += 1
+    for changed in ({"labels": labels}, {"labels": np.roll(labels, 3 * 4 + 1)}):
+        np.savez(folder / "images.npz", images=images, **changed)
+        with pytest.raises(InputError, match=r"data: its images or labels are others than those"):
+            run(folder, evaluator=EVALUATE)
+    images[7, 3, 3] -= 1
+    np.savez(folder / "images.npz", images=images, labels=labels)
+    run(folder, evaluator=EVALUATE)
 
 
 def test_options_of_a_space_are_part_of_the_question(folder: Path) -> None:

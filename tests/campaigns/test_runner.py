@@ -1,13 +1,17 @@
 import json
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from nas.campaigns.config import load_campaign
+from nas.campaigns.patience import FIRST
 from nas.campaigns.records import RecordLog, read_records
 from nas.campaigns.run import run
-from nas.campaigns.runner import PATIENCE, Runner
+from nas.campaigns.runner import Runner
 from nas.campaigns.serial import SerialEngine
 from nas.campaigns.trial import CampaignError, Outcome
 from nas.errors import InputError
@@ -214,9 +218,123 @@ def test_a_run_in_which_nothing_works_is_stopped(folder: Path) -> None:
         with pytest.raises(CampaignError, match=r"(?s)all failed.*RuntimeError: no such luck"):
             run(folder, evaluator=f"{toy.HERE}:broken")
         results = [r for r in read_records(folder) if r["type"] == "result"]
-        assert len(results) == rounds * PATIENCE  # all recorded; run again, it tries the next
+        assert len(results) == rounds * FIRST  # all recorded; run again, it tries the next
     run(folder, evaluator=EVALUATE)
     toy.check_complete(folder, 14)  # and one of the baseline alone is left to find
+
+
+def no_json(trial: Mapping[str, Any]) -> Any:
+    """Returns numbers of numpy's, nothing, or what is no JSON, by the width of the stem."""
+    match toy.width(trial):
+        case 1:
+            return None
+        case 2:
+            return {**toy.evaluate(trial), "seen": {1, 2}}
+    half = {"validation_accuracy": np.float32(0.5), "test_accuracy": np.float64(0.5)}
+    return {**half, "n": np.int64(3)}
+
+
+def test_what_is_no_json_fails_the_trial_and_not_the_campaign(folder: Path) -> None:
+    run(edit(folder, "trials: 4", "trials: 8"), evaluator=f"{__name__}:no_json")
+    results = [r for r in read_records(folder) if r["type"] == "result"]
+    last_lines = {r["error"].strip().splitlines()[-1] for r in results if r["status"] == "failed"}
+    assert last_lines == {
+        "TypeError: the evaluator returned None, expected a mapping of metrics",
+        "TypeError: the evaluator returned {1, 2} as metrics.seen, which is no plain JSON",
+    }
+    told = [r["metrics"] for r in results if r["status"] == "completed"]
+    assert told
+    assert all(metrics["n"] == 3 for metrics in told)
+
+
+def cuda_breaks(trial: Mapping[str, Any]) -> Any:
+    """As a fault on a GPU: whatever this process computes there later fails too."""
+    if toy.width(trial) == 1:
+        raise RuntimeError("CUDA error: device-side assert triggered\nmore of it")
+    return toy.evaluate(trial)
+
+
+def test_a_gpu_that_is_of_no_more_use_ends_a_serial_run_and_not_the_campaign(folder: Path) -> None:
+    edit(folder, "trials: 4", "trials: 8")
+    told: list[str] = []
+    for _ in range(20):
+        try:
+            run(folder, evaluator=f"{__name__}:cuda_breaks")
+            break
+        except CampaignError as error:
+            told.append(str(error))
+    assert told
+    assert all("the GPU of no more use to this process (CUDA error: dev" in text for text in told)
+    toy.check_complete(folder, 19)
+    failed = [r for r in read_records(folder) if r["type"] == "result" and r["status"] == "failed"]
+    assert len(failed) == len(told)
+
+
+def test_an_evaluator_is_remembered(folder: Path) -> None:
+    run(folder, evaluator=EVALUATE)
+    run(edit(folder, "trials: 4", "trials: 5"))  # trains nothing
+    records = read_records(folder)
+    assert records[0]["evaluator"] == EVALUATE
+    assert not any("train_loss" in r["metrics"] for r in records if r["type"] == "result")
+    assert "warning" not in (folder / "run.log").read_text()
+    run(edit(folder, "trials: 5", "trials: 6"), evaluator=f"{__name__}:no_json")
+    assert f"begun with the evaluator {EVALUATE}, and goes" in (folder / "run.log").read_text()
+    with pytest.raises(InputError, match=r"evaluator: must be .* got 'nowhere:at_all'"):
+        run(folder, evaluator="nowhere:at_all")
+
+
+def test_what_earlier_runs_were_made_with_is_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for trials, commit in ((4, "a"), (5, "b"), (6, "b"), (7, "c")):
+        monkeypatch.setattr("nas.campaigns.run.environment", lambda commit=commit: {"git": commit})
+        toy.write(folder, toy.CAMPAIGN.replace("trials: 4", f"trials: {trials}"))
+        run(folder, evaluator=EVALUATE)
+    told = json.loads((folder / "resolved.json").read_text())
+    assert told["environment"] == {"git": "c"}
+    earlier = [(run["environment"]["git"], run["until_trial"]) for run in told["earlier_runs"]]
+    ended = [r["trial"] for r in read_records(folder) if r["type"] == "result"]
+    assert [commit for commit, _ in earlier] == ["a", "b"]
+    # The fifth of each search is the first of its run.
+    assert ended[earlier[0][1]] == "evolution-0004"
+    assert ended[earlier[1][1]] == "evolution-0006"
+
+
+def without(folder: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
+    """Leaves the wanted records out."""
+    path = folder / "records.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not wanted(json.loads(line))))
+
+
+def test_records_that_contradict_each_other_are_told_of(folder: Path) -> None:
+    run(folder, evaluator=EVALUATE)
+    whole = (folder / "records.jsonl").read_text()
+    without(folder, lambda r: (r["type"], r.get("trial")) == ("ask", "evolution-0003"))
+    with pytest.raises(InputError, match="trial evolution-0003: a result, but it was never asked"):
+        run(folder, evaluator=EVALUATE)
+    (folder / "records.jsonl").write_text(whole)
+    edit(folder, '"validation_accuracy":', '"validation_accurcay":', "records.jsonl")
+    with pytest.raises(
+        InputError, match=r"evolution-0000: metrics\.validation_accuracy: must be a"
+    ):
+        run(folder, evaluator=EVALUATE)
+
+
+def test_a_baseline_that_is_switched_off_halfway_finishes_what_it_began(folder: Path) -> None:
+    with (folder / "campaign.yaml").open("a") as file:
+        file.write("early_stopping: {name: median}\n")
+    run(folder, evaluator=f"{toy.HERE}:epochs")
+    path = folder / "records.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    asked = next(n for n, line in enumerate(lines) if '"trial":"random-0001"' in line)
+    path.write_text("".join(lines[: asked + 1]))
+    with (folder / "campaign.yaml").open("a") as file:
+        file.write("random_baseline: false\n")
+    run(folder, evaluator=f"{toy.HERE}:epochs")
+    ended = [r["trial"] for r in read_records(folder) if r["type"] == "result"]
+    assert "random-0001" in ended
+    assert "random-0002" not in ended
 
 
 def test_searchers_are_told_what_to_minimise_once_it_is_on_the_disk(

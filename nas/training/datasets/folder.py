@@ -58,7 +58,8 @@ def folder(
     if fits(len(paths), shape, memory_gb):
         images: Pixels | Stored = np.stack([read(position) for position in range(len(paths))])
     else:
-        images = Stored(read, np.arange(len(paths)), shape)
+        files = [f"{path.relative_to(top)} {path.stat().st_size}" for path in paths]
+        images = Stored(read, np.arange(len(paths)), shape, "\n".join(files).encode())
     test = len(parts[1]) if len(parts) > 1 else 0
     return Images(images, labels, len(names), test, tuple(names))
 

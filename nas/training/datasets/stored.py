@@ -30,15 +30,22 @@ class Stored:
         read: gives the uint8 image [C, H, W] of a position; pickled where processes are spawned.
         positions: of the images that there are, in order.
         image_shape: (C, H, W).
+        described: what tells these images from others without reading them.
 
     Attributes:
         shape: (N, C, H, W).
+        described: see there.
     """
 
     def __init__(
-        self, read: Callable[[int], Pixels], positions: Integers, image_shape: tuple[int, ...]
+        self,
+        read: Callable[[int], Pixels],
+        positions: Integers,
+        image_shape: tuple[int, ...],
+        described: bytes = b"",
     ) -> None:
         self.shape = (len(positions), *image_shape)
+        self.described = described
         self._read = read
         self._positions = positions
 
