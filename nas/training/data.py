@@ -178,7 +178,8 @@ def search_data(config: DataConfig) -> SearchData:
     train = _part(images, parts.train)
     mean, std = _statistics(train.images)
     if isinstance(images.images, Stored):  # what is torn is found now, not when all is trained
-        for _ in _chunks(images.images[np.concatenate([parts.validation, parts.test])]):
+        unread = [parts.validation, parts.test] if images.streamed else [parts.test]
+        for _ in _chunks(images.images[np.concatenate(unread)]):
             pass
     return SearchData(
         train=train,
@@ -241,4 +242,7 @@ def _load(config: DataConfig) -> tuple[Images, Split]:
 
 
 def _part(images: Images, indices: Integers) -> Part:
-    return Part(images.images[indices], images.labels[indices])
+    chosen = images.images[indices]
+    if isinstance(chosen, Stored) and not images.streamed:
+        chosen = chosen.read()
+    return Part(chosen, images.labels[indices])

@@ -20,7 +20,7 @@ from scipy.io import savemat
 
 from nas.errors import InputError
 from nas.training import data
-from nas.training.datasets import Images, cifar, download
+from nas.training.datasets import Images, Stored, cifar, download
 from nas.training.datasets.arrays import arrays
 from nas.training.datasets.cifar import cifar10, cifar100
 from nas.training.datasets.folder import folder
@@ -237,6 +237,13 @@ def test_svhn(tmp_path: Path) -> None:
 # --- a folder of pictures ---
 
 
+def pictures(root: Path, **options: Any) -> Any:
+    """What is in them: [N, C, H, W]."""
+    images = folder(root=str(root), **options).images
+    assert isinstance(images, Stored)
+    return images.read()
+
+
 def write_pictures(place: Path, sizes: dict[str, tuple[int, int]], ending: str) -> None:
     for name, (width, height) in sizes.items():
         (place / name).mkdir(parents=True)
@@ -254,7 +261,7 @@ def test_a_folder_with_a_class_in_each_sub_folder(tmp_path: Path, ending: str) -
     assert found.images.shape == (6, 3, 5, 7)
     assert found.labels.tolist() == [0, 0, 0, 1, 1, 1]
     with Image.open(tmp_path / "cat" / f"0.{ending}") as picture:
-        assert np.array_equal(found.images[0].transpose(1, 2, 0), np.asarray(picture))
+        assert np.array_equal(pictures(tmp_path)[0].transpose(1, 2, 0), np.asarray(picture))
     assert folder(root=str(tmp_path), colour="grey").images.shape == (6, 1, 5, 7)
 
 
@@ -289,10 +296,10 @@ def test_a_resolution_keeps_the_middle(tmp_path: Path) -> None:
         Image.fromarray(stripes.transpose(1, 0, 2)).save(tmp_path / name / "1.png")
     with pytest.raises(InputError, match=r"1.png: is of 20x60 pixels, .*0.png of 60x20; set resol"):
         folder(root=str(tmp_path))
-    found = folder(root=str(tmp_path), resolution=10)
-    assert found.images.shape == (4, 3, 10, 10)
-    assert np.all(found.images[:, 1, 2:-2, 2:-2] == 255)
-    assert np.all(found.images[:, [0, 2], 2:-2, 2:-2] == 0)
+    found = pictures(tmp_path, resolution=10)
+    assert found.shape == (4, 3, 10, 10)
+    assert np.all(found[:, 1, 2:-2, 2:-2] == 255)
+    assert np.all(found[:, [0, 2], 2:-2, 2:-2] == 0)
 
 
 @pytest.mark.parametrize("ending", ["png", "tif"])
@@ -302,9 +309,9 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path, ending: str) -> None:
         (tmp_path / name).mkdir()
         Image.fromarray(ramp).save(tmp_path / name / f"0.{ending}")
     for colour, channels in (("grey", 1), ("rgb", 3)):
-        found = folder(root=str(tmp_path), colour=colour)  # type: ignore[arg-type]
-        assert found.images.shape == (2, channels, 6, 6)
-        assert np.abs(found.images[0] - ramp / 65535 * 255).max() <= 0.5
+        found = pictures(tmp_path, colour=colour)
+        assert found.shape == (2, channels, 6, 6)
+        assert np.abs(found[0] - ramp / 65535 * 255).max() <= 0.5
 
 
 @pytest.mark.parametrize(("kind", "mode"), [(np.int32, "I"), (np.float32, "F")])
@@ -312,7 +319,7 @@ def test_pixels_whose_range_is_unknown_are_refused(tmp_path: Path, kind: Any, mo
     write_pictures(tmp_path, {"a": (6, 6), "b": (6, 6)}, "tif")
     Image.fromarray(np.full((6, 6), 300, kind)).save(tmp_path / "b" / "1.tif")
     with pytest.raises(InputError, match=rf"b/1.tif: has pixels of 32 bits \(Pillow's mode {mode}"):
-        folder(root=str(tmp_path))
+        pictures(tmp_path)
 
 
 def test_a_bad_folder_is_named(tmp_path: Path) -> None:
@@ -324,11 +331,11 @@ def test_a_bad_folder_is_named(tmp_path: Path) -> None:
     for content, fault in ((b"text", "is not a picture"), (b"", "is not a picture")):
         (tmp_path / "a" / "9.png").write_bytes(content)
         with pytest.raises(InputError, match=rf"9.png: {fault}"):
-            folder(root=str(tmp_path))
+            pictures(tmp_path)
     whole = (tmp_path / "a" / "0.png").read_bytes()
     (tmp_path / "a" / "9.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"9.png: is torn or corrupted"):
-        folder(root=str(tmp_path))
+        pictures(tmp_path)
     (tmp_path / "a" / "9.png").unlink()
     bomb = tmp_path / "a" / "9.bmp"
     Image.new("1", (30, 20)).save(bomb)
@@ -336,7 +343,7 @@ def test_a_bad_folder_is_named(tmp_path: Path) -> None:
     head[18:26] = struct.pack("<ii", 30_000, 20_000)
     bomb.write_bytes(head)
     with pytest.raises(InputError, match=r"9.bmp: Image size \(600000000 pixels\) exceeds limit"):
-        folder(root=str(tmp_path))
+        pictures(tmp_path)
     bomb.unlink()
     (tmp_path / "c").mkdir()
     with pytest.raises(InputError, match=r"c: holds no pictures"):

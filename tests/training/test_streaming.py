@@ -139,6 +139,26 @@ def test_a_torn_test_picture_is_found_before_anything_is_trained(pictures: Path)
         data.search_data(config)
 
 
+@pytest.mark.parametrize("memory_gb", [4, 0])
+def test_the_test_part_is_loaded_without_reading_another_picture(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, memory_gb: float
+) -> None:
+    config = data.resolve({**of_folder(pictures), "memory_gb": memory_gb}, "test")
+    read: list[int] = []
+    picture = folders._picture
+
+    def counted(paths: Any, resolution: Any, colour: Any, position: int) -> Any:
+        read.append(position)
+        return picture(paths, resolution, colour, position)
+
+    monkeypatch.setattr(folders, "_picture", counted)
+    part = data.held_out(config)
+    whole = folders.folder(root=str(pictures), resolution=8)
+    expected = data.split(whole, config.split).test.tolist()
+    assert len(expected) == len(part.labels) == 12
+    assert read == (expected if memory_gb else [])
+
+
 def test_a_campaign_is_prepared_without_reading_a_picture(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

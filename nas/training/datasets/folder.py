@@ -29,7 +29,7 @@ def folder(
 
     The second form has an official test part. Classes are numbered in the order of their names.
     Grey pictures of 16 bits are scaled to 8. What a camera notes of its orientation (EXIF) is not
-    heeded, as torchvision's ``ImageFolder`` does not.
+    heeded, as torchvision's ``ImageFolder`` does not. No picture is decoded yet.
 
     Args:
         root: the folder.
@@ -55,13 +55,11 @@ def folder(
     height, width = (resolution,) * 2 if resolution is not None else _size(paths)
     shape = (3 if colour == "rgb" else 1, height, width)
     read = partial(_picture, paths, resolution, colour)
-    if fits(len(paths), shape, memory_gb):
-        images: Pixels | Stored = np.stack([read(position) for position in range(len(paths))])
-    else:
-        files = [f"{path.relative_to(top)} {path.stat().st_size}" for path in paths]
-        images = Stored(read, np.arange(len(paths)), shape, "\n".join(files).encode())
+    files = [f"{path.relative_to(top)} {path.stat().st_size}" for path in paths]
+    images = Stored(read, np.arange(len(paths)), shape, "\n".join(files).encode())
     test = len(parts[1]) if len(parts) > 1 else 0
-    return Images(images, labels, len(names), test, tuple(names))
+    streamed = not fits(len(paths), shape, memory_gb)
+    return Images(images, labels, len(names), test, tuple(names), streamed)
 
 
 def _has_parts(top: Path) -> bool:

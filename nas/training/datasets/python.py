@@ -74,7 +74,7 @@ def _images(
         if in_memory
         else Stored(partial(_read, datasets, resolution), np.arange(sum(sizes)), shape)
     )
-    return Images(held, np.array(labels, np.int64), classes, sum(sizes[1:]))
+    return Images(held, np.array(labels, np.int64), classes, sum(sizes[1:]), streamed=not in_memory)
 
 
 def _read(datasets: Sequence[Any], resolution: int | None, position: int) -> Pixels:
