@@ -85,6 +85,15 @@ def test_a_folder_of_pictures_then_other_classes_from_its_weights(
     assert (code, err) == (0, "")
     told = json.loads((tmp_path / "b" / "row.json").read_text())
     assert told["start"]["freeze"] == "body"
+    assert told["classes"] is None
+    told = json.loads((tmp_path / "a" / "row.json").read_text())
+    assert told["classes"] == ["dark", "light"]  # of per_class and confusion, in this order
+    (tmp_path / "pics" / "new").mkdir()
+    pictures = list((tmp_path / "pics" / "dark").iterdir())
+    pictures[0].rename(tmp_path / "pics" / "new" / "one.png")
+    code, _, err = run(capsys, *base, "--data", data, "--out", str(tmp_path / "c"))
+    assert code == 2
+    assert "split: class 2 (new) has 1 images, too few for fractions [0.6, 0.2, 0.2]" in err
 
 
 def test_a_loss_that_is_no_number_ends_with_code_1(
@@ -110,6 +119,11 @@ def test_a_loss_that_is_no_number_ends_with_code_1(
         ([*LENET[1:], "--recipe", "quik"], "unknown preset 'quik'"),
         ([*LENET[1:], "--set", "epochs=many"], "--recipe: recipe.epochs: "),
         ([*LENET[1:], "--set", "epochs"], "--set: must be key=value"),
+        ([*LENET[1:], "--set", "augment=[flip, lighting]"],
+         "--recipe: recipe.augment.1: lighting: needs colour images, got 1 channel(s)"),
+        ([*LENET[1:], "--set", "augment=[{name: shift, pixels: 16, fill: reflect}]"],
+         "recipe.augment.0: shift: by reflection, pixels must be below the sides of an image, "
+         "16x16, got 16"),
         ([*LENET[1:], "--seed", "-1"], "--seed"),
         ([*LENET[1:], "--threads", "0"], "--threads"),
         ([*LENET[1:], "--device", "tpu"], "--device"),
@@ -122,7 +136,7 @@ def test_a_loss_that_is_no_number_ends_with_code_1(
             "node 'conv2'",
         ),
     ],
-)
+)  # fmt: skip
 def test_bad_input_is_one_message_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,

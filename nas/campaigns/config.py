@@ -114,6 +114,8 @@ def load_campaign(folder: Path) -> Campaign:
         assert images is not None
         with _at(path, "data"):
             input_shape, classes, checksum, fingerprint = _geometry(images)
+        assert training is not None
+        recipe.check_augment(training, input_shape, path)
 
     def variant(
         shape: tuple[int, ...], changes: Mapping[str, int]
@@ -316,10 +318,8 @@ def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int, str, str]:
     Without resizing a pixel: that would take torch, which the driver has no other use for.
     """
     options = validate_options(datasets.DATASETS[config.name], config.options, config.name, "data")
-    # The folder's pictures are brought to a size one by one, by Pillow; and need not be at all.
-    streamed = config.name == "folder"
-    side = None if streamed else options.pop("resolution", None)
-    options |= {"memory_gb": 0.0} if streamed else {}
+    # A folder's pictures are brought to a size by Pillow, one by one, when they are read.
+    side = None if config.name == "folder" else options.pop("resolution", None)
     images = datasets.DATASETS[config.name](**options)
     checksum = data.split(images, config.split).checksum
     channels, *sides = images.input_shape

@@ -13,7 +13,7 @@ from nas.searchers.multi_fidelity import MultiFidelity
 from nas.spaces.constraints import ConstrainedSpace
 from nas.spaces.search_space import SearchSpace
 from nas.training.data import DataConfig
-from nas.training.recipe import Recipe
+from nas.training.recipe import Recipe, check_augment
 
 Axis = Literal["epochs", "train_fraction", "resolution", "width"]
 """What the fidelity of a trial counts.
@@ -115,6 +115,9 @@ class Fidelities:
                     f"searcher.min_fidelity: {least} percent of the {self.axis} is too little for "
                     f"the space: {error}"
                 ) from None
+            if self.axis == "resolution":
+                where = f"searcher.min_fidelity: {least} percent of the resolution is too little"
+                check_augment(recipe, self._smaller(least), where)
 
     def request(
         self, fidelity: int | None, genotype: Mapping[str, Any], data: DataConfig
@@ -133,7 +136,7 @@ class Fidelities:
         built = {"architecture": space.decode(dict(genotype)).to_json()}
         if self.axis == "width":
             return built
-        smaller = data.model_copy(update={"resolution": _part(self._shape[1], fidelity)})
+        smaller = data.model_copy(update={"resolution": self._smaller(fidelity)[1]})
         return {**built, "data": smaller.model_dump(mode="json")}
 
     def space(self, percent: int) -> SearchSpace:
@@ -142,12 +145,15 @@ class Fidelities:
             if self.axis == "width":
                 found = self._variant(self._shape, {"channels": _part(self._channels, percent)})
             else:
-                side = _part(self._shape[1], percent)
-                found = self._variant((self._shape[0], side, side), {})
+                found = self._variant(self._smaller(percent), {})
             if isinstance(found, ConstrainedSpace):
                 found = found.unconstrained
             self._spaces[percent] = found
         return self._spaces[percent]
+
+    def _smaller(self, percent: int) -> Shape:
+        channels, side, _ = self._shape
+        return channels, _part(side, percent), _part(side, percent)
 
 
 def _part(whole: int, percent: int) -> int:

@@ -35,7 +35,7 @@ from nas.training.evaluation import VIEWS, evaluate
 from nas.training.hardware import resolve_device
 from nas.training.loop import Epoch, Trainer
 from nas.training.protocols import Protocol
-from nas.training.recipe import Recipe
+from nas.training.recipe import Recipe, check_augment
 from nas.training.transfer import Start
 
 CHECKPOINT_SECONDS = 30.0
@@ -134,6 +134,7 @@ def prepare(
     config = named.data(data)
     how = named.recipe(recipe, changes)
     images = search_data(config)
+    check_augment(how, images.input_shape, "--recipe")
     built = named.architecture(architecture, images.input_shape, images.classes)
     try:
         check_fit(built, images)
@@ -288,6 +289,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "seed": job.seed,
         "start": asked["start"] and asked["start"] | started,
         "protocol": job.protocol,
+        "classes": job.images.names,
         **{name: asdict(found) for name, found in worth.items()},
         "train_seconds": sum(epoch["train_seconds"] for epoch in curve),
         "evaluation_seconds": sum(epoch["evaluation_seconds"] for epoch in curve),

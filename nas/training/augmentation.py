@@ -16,7 +16,7 @@ from functools import cache, partial
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate, one_hot, pad
 
@@ -28,7 +28,17 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Whole = Annotated[int, Field(ge=1)]
-Range = tuple[Positive, Positive]
+
+
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise InputError(f"must be from the least to the most, got {list(ends)}")
+    return ends
+
+
+Range = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
+Shares = Annotated[tuple[PositiveShare, PositiveShare], AfterValidator(_rising)]
 
 TRANSFORMATIONS = Registry(
     "transformation",
@@ -89,7 +99,12 @@ def shift(
     fill: Literal["black", "reflect"] = "black",
 ) -> Tensor:
     """Move by up to so many pixels on each axis: the padded crop of He et al. 2016, section 4.2."""
-    n = len(images)
+    n, _, height, width = images.shape
+    if fill == "reflect" and pixels >= min(height, width):
+        raise InputError(
+            f"shift: by reflection, pixels must be below the sides of an image, {height}x{width}, "
+            f"got {pixels}"
+        )
     offsets = torch.randint(2 * pixels + 1, (2, n), generator=generator, device=images.device)
     if fill == "black":
         padded = pad(images, [pixels] * 4)
@@ -108,13 +123,13 @@ def resized_crop(
     images: Tensor,
     generator: Generator,
     *,
-    area: Range = (0.08, 1.0),
+    area: Shares = (0.08, 1.0),
     ratio: Range = (3 / 4, 4 / 3),
 ) -> Tensor:
     """A window of random area and aspect ratio, brought to the images' size.
 
     Szegedy et al. 2015 (arXiv:1409.4842, section 6). A window that would be larger than the image
-    on one axis is cut to it. Bilinear, without antialiasing.
+    on one axis is cut to it. Bilinear, without antialiasing; at the image's edge its pixels go on.
     """
     share = _random(images, generator, *area)
     logs = torch.tensor(ratio).log().tolist()
@@ -125,7 +140,7 @@ def resized_crop(
     y = (1 - height) * _random(images, generator, -1, 1)
     zero = torch.zeros_like(x)
     rows = [torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)]
-    return warp(images, torch.stack(rows, 1))
+    return warp(images, torch.stack(rows, 1), outside="border")
 
 
 def rotate(images: Tensor, generator: Generator, *, degrees: NotNegative = 15.0) -> Tensor:
@@ -152,9 +167,13 @@ def elastic(
     noise that is blurred. ``strength`` is their standard deviation in pixels.
     """
     n, _, height, width = images.shape
-    coarse = (n, 2, height // spacing + 2, width // spacing + 2)
+    rows, columns = (-(-(side - 1) // spacing) for side in (height, width))
+    coarse = (n, 2, rows + 1, columns + 1)
     vectors = torch.randn(coarse, generator=generator, device=images.device) * strength
-    field = interpolate(vectors, (height, width), mode="bicubic", align_corners=True)
+    # From the first vector to the last, which may lie beyond the image.
+    whole = (rows * spacing + 1, columns * spacing + 1)
+    field = interpolate(vectors, whole, mode="bicubic", align_corners=True)
+    field = field[:, :, :height, :width]
     scale = _constant((2 / width, 2 / height), images.device)
     identity = torch.eye(2, 3, device=images.device).expand(n, 2, 3)
     grid = affine_grid(identity, [n, 1, height, width], align_corners=False)
@@ -187,13 +206,14 @@ def sheared(images: Tensor, degrees: Tensor, axis: int) -> Tensor:
     return warp(images, torch.stack(rows, 1))
 
 
-def warp(images: Tensor, matrices: Tensor) -> Tensor:
+def warp(images: Tensor, matrices: Tensor, outside: Literal["zeros", "border"] = "zeros") -> Tensor:
     """Bilinear resampling where ``matrices`` [N, 2, 3] take each output place to an input place.
 
-    Coordinates are those of :func:`torch.nn.functional.affine_grid`.
+    Coordinates are those of :func:`torch.nn.functional.affine_grid`, ``outside`` its partner's
+    ``padding_mode``: black, or the nearest pixel.
     """
     grid = affine_grid(matrices, list(images.shape), align_corners=False)
-    return grid_sample(images.float(), grid, align_corners=False)
+    return grid_sample(images.float(), grid, padding_mode=outside, align_corners=False)
 
 
 def crop(images: Tensor, offsets: Tensor, size: torch.Size) -> Tensor:

@@ -110,8 +110,10 @@ def split(images: Images, config: SplitConfig) -> Split:
         members = rng.permutation(np.flatnonzero(images.labels[:free] == label))
         sizes = largest_remainder(len(members), fractions)
         if 0 in sizes:
+            name = f" ({images.names[label]})" if images.names else ""
             raise InputError(
-                f"split: class {label} has {len(members)} images, too few for fractions {fractions}"
+                f"split: class {label}{name} has {len(members)} images, too few for fractions "
+                f"{fractions}"
             )
         for part, chosen in zip(drawn, np.split(members, np.cumsum(sizes)[:-1]), strict=True):
             part.append(chosen)
@@ -153,7 +155,7 @@ class SearchData:
     """What a search may see of a data set.
 
     ``mean`` and ``std`` are of the training pixels, a channel each, in units of a pixel (0 to 255).
-    ``checksum`` is the split's.
+    ``checksum`` is the split's; ``names`` are the classes', where the data set has them.
     """
 
     train: Part
@@ -162,6 +164,7 @@ class SearchData:
     std: tuple[float, ...]
     classes: int
     checksum: str
+    names: tuple[str, ...] | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -174,6 +177,10 @@ def search_data(config: DataConfig) -> SearchData:
     images, parts = _load(config)
     train = _part(images, parts.train)
     mean, std = _statistics(train.images)
+    if isinstance(images.images, Stored):  # what is torn is found now, not when all is trained
+        unread = [parts.validation, parts.test] if images.streamed else [parts.test]
+        for _ in _chunks(images.images[np.concatenate(unread)]):
+            pass
     return SearchData(
         train=train,
         validation=_part(images, parts.validation),
@@ -181,25 +188,29 @@ def search_data(config: DataConfig) -> SearchData:
         std=tuple(np.where(std > 0, std, 1.0).tolist()),
         classes=images.classes,
         checksum=parts.checksum,
+        names=images.names,
     )
 
 
 def _statistics(images: Pixels | Stored) -> tuple[Floats, Floats]:
     """Mean and standard deviation of each channel; sums are of whole numbers, so exact."""
     count, channels, height, width = images.shape
-    lists = [range(i, min(i + _CHUNK, count)) for i in range(0, count, _CHUNK)]
-    chunks: Iterator[Pixels] = (
-        (chunk.numpy() for chunk in images.batches(lists))
-        if isinstance(images, Stored)
-        else (images[chunk.start : chunk.stop] for chunk in lists)
-    )
     total, squares = np.zeros(channels, np.uint64), np.zeros(channels, np.uint64)
-    for chunk in chunks:
+    for chunk in _chunks(images):
         total += chunk.sum((0, 2, 3), dtype=np.uint64)
         squares += np.square(chunk, dtype=np.uint16).sum((0, 2, 3), dtype=np.uint64)
     pixels = count * height * width
     mean = total / pixels
     return mean, np.sqrt(squares / pixels - mean**2)
+
+
+def _chunks(images: Pixels | Stored) -> Iterator[Pixels]:
+    """The images, some at a time, in order; what is stored is read."""
+    lists = [range(i, min(i + _CHUNK, len(images))) for i in range(0, len(images), _CHUNK)]
+    if isinstance(images, Stored):
+        yield from (chunk.numpy() for chunk in images.batches(lists))
+    else:
+        yield from (images[chunk.start : chunk.stop] for chunk in lists)
 
 
 def part_of_training(data: SearchData, percent: int, seed: int) -> SearchData:
@@ -231,4 +242,7 @@ def _load(config: DataConfig) -> tuple[Images, Split]:
 
 
 def _part(images: Images, indices: Integers) -> Part:
-    return Part(images.images[indices], images.labels[indices])
+    chosen = images.images[indices]
+    if isinstance(chosen, Stored) and not images.streamed:
+        chosen = chosen.read()
+    return Part(chosen, images.labels[indices])

@@ -15,6 +15,10 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
     Norms and biases are the parameters of at most one dimension, as timm takes them; so is a
     layer scale, whose other axes are 1. Frozen parameters are left out.
+
+    RMSProp is torch's, which divides by ``sqrt(mean) + epsilon`` where the mean begins at 0.
+    TensorFlow's, of Inception and the MobileNets, divides by ``sqrt(mean + epsilon)`` where it
+    begins at 1: with epsilon 1, steps of the same learning rate are 0.7 to 1.4 times as long.
     """
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []

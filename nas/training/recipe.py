@@ -44,7 +44,9 @@ class Recipe(Config):
     momentum: BelowOne = Field(0.9, description="SGD's and RMSProp's momentum, AdamW's beta 1.")
     rmsprop_decay: BelowOne = Field(0.9, description="Of RMSProp's mean of squared gradients.")
     rmsprop_epsilon: Positive = Field(
-        1.0, description="Added to the root of that mean; 1 as Inception (Szegedy et al. 2016)."
+        1.0,
+        description="Added to the root of that mean; 1 as Inception (Szegedy et al. 2016), though "
+        "TensorFlow's is inside the root, and its mean begins at 1: see `make_optimizer`.",
     )
     weight_decay: NotNegative = Field(
         0.0,
@@ -178,6 +180,27 @@ def resolve(data: Any, source: str | Path, where: str = "recipe") -> Recipe:
         return recipe
     steps = _complete(recipe.augment, source, f"{where}.augment")
     return recipe.model_copy(update={"augment": steps})
+
+
+def check_augment(
+    recipe: Recipe, input_shape: tuple[int, ...], source: str | Path, where: str = "recipe"
+) -> None:
+    """Tries each transformation on images of a shape (C, H, W).
+
+    Raises :class:`InputError` naming the file ``source``, the key path under ``where``, and what
+    keeps the transformation from such images.
+    """
+    for position, step in enumerate(recipe.augment):
+        import torch
+
+        from nas.training.augmentation import Pipeline
+
+        images = torch.zeros(2, *input_shape, dtype=torch.uint8)
+        labels = torch.zeros(2, dtype=torch.int64)
+        try:
+            Pipeline([step], classes=1)(images, labels, torch.Generator())
+        except InputError as error:
+            raise InputError(f"{source}: {where}.augment.{position}: {error}") from None
 
 
 def _complete(steps: tuple[Named, ...], source: str | Path, where: str) -> tuple[Named, ...]:

@@ -44,6 +44,8 @@ ROOT = Path(__file__).parents[2]
         ("name: digits,", "name: mnist, root: missing,", "missing/train-images"),
         ("test: 0.2", "test: 0.3", "data.split: the fractions must sum to 1, but sum to 1.1"),
         ("preset: quick", "preset: fast", "recipe.preset: unknown preset 'fast'"),
+        ("epochs: 1", "epochs: 1, augment: [flip, lighting]",
+         "yaml: recipe.augment.1: lighting: needs colour images, got 1 channel(s)"),
         ("epochs: 1", "epoch: 1", "recipe.epoch: unknown key 'epoch' (did you mean 'epochs'?)"),
         ("recipe: {preset: quick, epochs: 1}", "recipe: quick",
          "recipe: must be a mapping of keys to values, got 'quick'"),

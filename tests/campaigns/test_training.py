@@ -201,6 +201,9 @@ def test_a_network_that_does_not_fit_small_images_is_a_failed_row(tmp_path: Path
          "random", "fidelity: train_fraction needs a multi-fidelity searcher"),
         ("resolution", "min_fidelity: 25", "min_fidelity: 1",
          "min_fidelity: 2 percent of the resolution is too little for the space"),
+        ("resolution", "augment: []", "augment: [{name: shift, pixels: 12, fill: reflect}]",
+         r"min_fidelity: 25 percent of the resolution is too little: recipe\.augment\.0: shift: by "
+         "reflection, pixels must be below the sides of an image, 8x8, got 12"),
     ],
 )  # fmt: skip
 def test_a_fidelity_that_there_is_not_is_refused(

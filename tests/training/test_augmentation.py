@@ -202,14 +202,25 @@ def test_a_crop_has_the_drawn_area_and_ratio() -> None:
     assert made.min() >= 0
 
 
-def test_elastic_moves_are_as_strong_as_told() -> None:
-    """On a ramp, the change of a pixel is its displacement."""
-    side = 64
-    ramp = (torch.arange(side).float() * 2).expand(200, 1, side, side)
-    made = applied("elastic", ramp, strength=2.0, spacing=63)
-    corner = made[:, 0, 20:44, 20:44] - ramp[:, 0, 20:44, 20:44]
-    # Bicubic between vectors 63 pixels apart: a spread somewhat below theirs.
-    assert 0.8 < (corner / 2).std() < 2.0
+def test_a_crop_at_the_edge_is_not_darkened() -> None:
+    white = torch.full((2000, 1, 8, 8), 255, dtype=torch.uint8)
+    assert applied("resized_crop", white).min() == pytest.approx(255)
+
+
+@pytest.mark.parametrize("side", [64, 60])
+def test_elastic_vectors_are_as_strong_and_as_far_apart_as_told(side: int) -> None:
+    """On a ramp, the change of a pixel is twice its displacement."""
+    ramp = (torch.arange(side).float() * 2).expand(400, 1, side, side)
+    moved = (applied("elastic", ramp, strength=2.0, spacing=8) - ramp)[:, 0] / 2
+    vectors = moved[:, 16:48:8, 16:48:8]
+    assert vectors.std() == pytest.approx(2.0, rel=0.05)
+    neighbours = torch.corrcoef(
+        torch.stack([vectors[..., :-1].flatten(), vectors[..., 1:].flatten()])
+    )
+    assert neighbours[0, 1].abs() < 0.08
+    # Half-way, bicubic weights (a = -0.75) are 19/32 and -3/32, twice on each axis.
+    middle = moved[:, 20:48:8, 20:48:8]
+    assert middle.std() == pytest.approx(2.0 * 2 * ((19 / 32) ** 2 + (3 / 32) ** 2), rel=0.05)
 
 
 # --- colour ---

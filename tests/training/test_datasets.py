@@ -20,7 +20,7 @@ from scipy.io import savemat
 
 from nas.errors import InputError
 from nas.training import data
-from nas.training.datasets import Images, cifar, download
+from nas.training.datasets import Images, Stored, cifar, download
 from nas.training.datasets.arrays import arrays
 from nas.training.datasets.cifar import cifar10, cifar100
 from nas.training.datasets.folder import folder
@@ -150,6 +150,22 @@ def test_the_real_cifar10_in_the_binary_form(tmp_path: Path, shared_data: Path) 
     assert np.allclose([search.mean, search.std], published, rtol=0.02)
 
 
+def test_every_flipped_bit_of_a_cifar_archive_is_noticed(
+    tmp_path: Path, batches: dict[str, tuple[Any, list[int]]]
+) -> None:
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, pair in batches.items():
+            add(tar, f"cifar-10-batches-py/{name}", python_batch(*pair))
+    whole = archive.read_bytes()
+    for place in np.linspace(40, len(whole) - 1, 20).astype(int):  # behind the name in its head
+        torn = bytearray(whole)
+        torn[place] ^= 1 << int(place) % 8
+        archive.write_bytes(torn)
+        with pytest.raises(InputError, match=r"python.tar.gz: is torn or corrupted: "):
+            cifar10(root=str(tmp_path))
+
+
 def test_a_bad_cifar_is_named(tmp_path: Path, batches: dict[str, tuple[Any, list[int]]]) -> None:
     def fault(name: str, content: bytes | None) -> str:
         for batch, pair in batches.items():
@@ -221,6 +237,13 @@ def test_svhn(tmp_path: Path) -> None:
 # --- a folder of pictures ---
 
 
+def pictures(root: Path, **options: Any) -> Any:
+    """What is in them: [N, C, H, W]."""
+    images = folder(root=str(root), **options).images
+    assert isinstance(images, Stored)
+    return images.read()
+
+
 def write_pictures(place: Path, sizes: dict[str, tuple[int, int]], ending: str) -> None:
     for name, (width, height) in sizes.items():
         (place / name).mkdir(parents=True)
@@ -238,7 +261,7 @@ def test_a_folder_with_a_class_in_each_sub_folder(tmp_path: Path, ending: str) -
     assert found.images.shape == (6, 3, 5, 7)
     assert found.labels.tolist() == [0, 0, 0, 1, 1, 1]
     with Image.open(tmp_path / "cat" / f"0.{ending}") as picture:
-        assert np.array_equal(found.images[0].transpose(1, 2, 0), np.asarray(picture))
+        assert np.array_equal(pictures(tmp_path)[0].transpose(1, 2, 0), np.asarray(picture))
     assert folder(root=str(tmp_path), colour="grey").images.shape == (6, 1, 5, 7)
 
 
@@ -252,6 +275,16 @@ def test_a_folder_with_an_official_test_part(tmp_path: Path) -> None:
         folder(root=str(tmp_path))
 
 
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    write_pictures(tmp_path, {"car": (6, 6), "train": (6, 6), "plane": (6, 6)}, "png")
+    found = folder(root=str(tmp_path))
+    assert found.names == ("car", "plane", "train")
+    assert (len(found.labels), found.official_test) == (9, 0)
+    write_pictures(tmp_path / "parts", {"train": (6, 6), "test": (6, 6)}, "png")
+    with pytest.raises(InputError, match=r"parts/train: has 0 sub-folder\(s\); expected one for e"):
+        folder(root=str(tmp_path / "parts"))
+
+
 def test_a_resolution_keeps_the_middle(tmp_path: Path) -> None:
     """The left third is red, the right third blue, the middle green: that is what is kept."""
     stripes = np.zeros((20, 60, 3), np.uint8)
@@ -263,10 +296,30 @@ def test_a_resolution_keeps_the_middle(tmp_path: Path) -> None:
         Image.fromarray(stripes.transpose(1, 0, 2)).save(tmp_path / name / "1.png")
     with pytest.raises(InputError, match=r"1.png: is of 20x60 pixels, .*0.png of 60x20; set resol"):
         folder(root=str(tmp_path))
-    found = folder(root=str(tmp_path), resolution=10)
-    assert found.images.shape == (4, 3, 10, 10)
-    assert np.all(found.images[:, 1, 2:-2, 2:-2] == 255)
-    assert np.all(found.images[:, [0, 2], 2:-2, 2:-2] == 0)
+    found = pictures(tmp_path, resolution=10)
+    assert found.shape == (4, 3, 10, 10)
+    assert np.all(found[:, 1, 2:-2, 2:-2] == 255)
+    assert np.all(found[:, [0, 2], 2:-2, 2:-2] == 0)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path, ending: str) -> None:
+    ramp = np.linspace(0, 65535, 36).astype(np.uint16).reshape(6, 6)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.fromarray(ramp).save(tmp_path / name / f"0.{ending}")
+    for colour, channels in (("grey", 1), ("rgb", 3)):
+        found = pictures(tmp_path, colour=colour)
+        assert found.shape == (2, channels, 6, 6)
+        assert np.abs(found[0] - ramp / 65535 * 255).max() <= 0.5
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(np.int32, "I"), (np.float32, "F")])
+def test_pixels_whose_range_is_unknown_are_refused(tmp_path: Path, kind: Any, mode: str) -> None:
+    write_pictures(tmp_path, {"a": (6, 6), "b": (6, 6)}, "tif")
+    Image.fromarray(np.full((6, 6), 300, kind)).save(tmp_path / "b" / "1.tif")
+    with pytest.raises(InputError, match=rf"b/1.tif: has pixels of 32 bits \(Pillow's mode {mode}"):
+        pictures(tmp_path)
 
 
 def test_a_bad_folder_is_named(tmp_path: Path) -> None:
@@ -278,13 +331,21 @@ def test_a_bad_folder_is_named(tmp_path: Path) -> None:
     for content, fault in ((b"text", "is not a picture"), (b"", "is not a picture")):
         (tmp_path / "a" / "9.png").write_bytes(content)
         with pytest.raises(InputError, match=rf"9.png: {fault}"):
-            folder(root=str(tmp_path))
+            pictures(tmp_path)
     whole = (tmp_path / "a" / "0.png").read_bytes()
     (tmp_path / "a" / "9.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"9.png: is torn or corrupted"):
-        folder(root=str(tmp_path))
-    (tmp_path / "c").mkdir()
+        pictures(tmp_path)
     (tmp_path / "a" / "9.png").unlink()
+    bomb = tmp_path / "a" / "9.bmp"
+    Image.new("1", (30, 20)).save(bomb)
+    head = bytearray(bomb.read_bytes())
+    head[18:26] = struct.pack("<ii", 30_000, 20_000)
+    bomb.write_bytes(head)
+    with pytest.raises(InputError, match=r"9.bmp: Image size \(600000000 pixels\) exceeds limit"):
+        pictures(tmp_path)
+    bomb.unlink()
+    (tmp_path / "c").mkdir()
     with pytest.raises(InputError, match=r"c: holds no pictures"):
         folder(root=str(tmp_path))
 
@@ -335,6 +396,9 @@ def test_files_that_are_no_arrays_are_named(tmp_path: Path) -> None:
             arrays(path=str(path))
     with pytest.raises(InputError, match="No such file"):
         arrays(path=str(tmp_path / "b.npz"))
+    np.save(tmp_path / "c.npy", pixels(3))
+    with pytest.raises(InputError, match=r"c.npy: is a single array; expected .npz, or a folder"):
+        arrays(path=str(tmp_path / "c.npy"))
 
 
 # --- one's own ---
@@ -356,6 +420,21 @@ def unlike() -> Any:
     return [(np.zeros((4, 4), np.uint8), 0), (np.zeros((5, 4), np.uint8), 1)]
 
 
+def as_float() -> Any:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return list(zip(digits.images, digits.target, strict=True))  # from 0 to 16
+
+
+def normalized() -> Any:
+    return [((image.astype(np.float32) / 255 - 0.5) / 0.25, n) for n, image in enumerate(pixels(3))]
+
+
+def undefined() -> Any:
+    return [(np.full((4, 4), np.nan), 0)]
+
+
 HERE = "tests.training.test_datasets"
 
 
@@ -369,6 +448,9 @@ def test_any_map_style_dataset() -> None:
     assert found.images[:5, 0, 0, 0].tolist() == [0, 64, 128, 191, 255]
     for name, fault in {
         f"{HERE}:unlike": "images differ in shape",
+        f"{HERE}:as_float": "as_float: .*: an image holds floats from 0 to 1[56]; they must be",
+        f"{HERE}:normalized": r"floats from -\S+ to (2|1\.\d+); .* leave normalisation out",
+        f"{HERE}:undefined": "floats from nan to nan; they must be from 0 to 1",
         f"{HERE}:nothing": "unknown function 'nothing'; allowed: add, ",
         "nowhere:x": "no module 'nowhere'; a file is written file.py:function",
         "nowhere": "must be module:function or file.py:function",

@@ -111,6 +111,13 @@ def test_the_cifar_preset_is_the_published_one() -> None:
     assert rates == pytest.approx([0.1, 0.1, 0.02, 0.02, 0.004, 0.004, 0.0008, 0.0008])
 
 
+def test_the_amoebanet_preset_takes_as_many_steps_as_nasnets_code() -> None:
+    # cifar_config in tensorflow/models, research/slim/nets/nasnet/nasnet.py: total_training_steps
+    # is 937500, of CIFAR-10's 50,000 images.
+    amoebanet = resolve({"preset": "amoebanet"}, "c.yaml")
+    assert amoebanet.epochs * 50_000 / amoebanet.batch_size == 937_500
+
+
 def test_only_reference_gives_way_to_a_scheme_of_ones_own() -> None:
     own = recipe(initialization="reference", epochs=9).with_reference("vgg")
     assert own == recipe(initialization="vgg", epochs=9)
@@ -174,6 +181,18 @@ def test_the_fingerprint_is_of_the_values() -> None:
         (
             {"augment": [{"name": "shift", "fill": "white"}]},
             "c.yaml: recipe.augment.0.fill: Input should be 'black' or 'reflect', got 'white'",
+        ),
+        (
+            {"augment": [{"name": "resized_crop", "area": [1, 0.5]}]},
+            "recipe.augment.0.area: must be from the least to the most, got [1.0, 0.5]",
+        ),
+        (
+            {"augment": [{"name": "resized_crop", "ratio": [1.5, 0.5]}]},
+            "recipe.augment.0.ratio: must be from the least to the most, got [1.5, 0.5]",
+        ),
+        (
+            {"augment": [{"name": "resized_crop", "area": [0.5, 9]}]},
+            "recipe.augment.0.area.1: Input should be less than or equal to 1, got 9",
         ),
         ({"augment": ["mixup", "flip"]}, "recipe.augment.1: flip stands behind a mixture"),
         ({"steps": [0.5, 1.5]}, "c.yaml: recipe.steps.1: "),

@@ -126,6 +126,39 @@ def test_a_torn_picture_is_named_when_it_is_read(pictures: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_torn_test_picture_is_found_before_anything_is_trained(pictures: Path) -> None:
+    config = data.resolve({**of_folder(pictures), "memory_gb": 0}, "test")
+    whole = folders.folder(root=str(pictures), resolution=8, memory_gb=0)
+    first = data.split(whole, config.split).test[0]
+    path = pictures / "dark" / f"{first:02}.jpg"
+    with Image.open(path.with_suffix(".png")) as picture:
+        picture.save(path)
+    path.with_suffix(".png").unlink()
+    path.write_bytes(path.read_bytes()[:-200])  # of a JPEG, the head says nothing of this
+    with pytest.raises(InputError, match=rf"{path}: is torn or corrupted: "):
+        data.search_data(config)
+
+
+@pytest.mark.parametrize("memory_gb", [4, 0])
+def test_the_test_part_is_loaded_without_reading_another_picture(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, memory_gb: float
+) -> None:
+    config = data.resolve({**of_folder(pictures), "memory_gb": memory_gb}, "test")
+    read: list[int] = []
+    picture = folders._picture
+
+    def counted(paths: Any, resolution: Any, colour: Any, position: int) -> Any:
+        read.append(position)
+        return picture(paths, resolution, colour, position)
+
+    monkeypatch.setattr(folders, "_picture", counted)
+    part = data.held_out(config)
+    whole = folders.folder(root=str(pictures), resolution=8)
+    expected = data.split(whole, config.split).test.tolist()
+    assert len(expected) == len(part.labels) == 12
+    assert read == (expected if memory_gb else [])
+
+
 def test_a_campaign_is_prepared_without_reading_a_picture(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,12 +49,15 @@ def _load(place: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         if place.is_dir():
             return {p.stem: np.load(p, allow_pickle=False) for p in sorted(place.glob("*.npy"))}
-        with np.load(place, allow_pickle=False) as file:
-            return dict(file)
+        file = np.load(place, allow_pickle=False)
+        if not isinstance(file, np.ndarray):
+            with file:
+                return dict(file)
     except OSError as error:
         raise InputError(f"{place}: {error.strerror or error}; expected {_KEYS}") from None
     except Exception as error:  # a torn file raises nearly anything
         raise InputError(f"{place}: is not a file of arrays: {error}; expected {_KEYS}") from None
+    raise InputError(f"{place}: is a single array; expected .npz, or a folder of .npy: {_KEYS}")
 
 
 def _pixels(images: npt.NDArray[Any], where: str) -> Pixels:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,13 +108,15 @@ def _found(form: _Form, folder: Path) -> dict[str, tuple[str, bytes]]:
 
 def _archived(archive: Path) -> dict[str, tuple[str, bytes]]:
     try:
-        with tarfile.open(archive) as tar:
+        # Unpacked whole, which tarfile does not: the checksum is behind the last member.
+        content = io.BytesIO(gzip.decompress(archive.read_bytes()))
+        with tarfile.open(fileobj=content, mode="r:") as tar:
             members = [member for member in tar if member.isfile()]
             return {
                 Path(m.name).name: (f"{archive}: {m.name}", tar.extractfile(m).read())  # type: ignore[union-attr]
                 for m in members
             }
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise InputError(f"{archive}: is torn or corrupted: {error}") from None
 
 

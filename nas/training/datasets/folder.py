@@ -28,6 +28,8 @@ def folder(
     """Pictures in ``root/CLASS/…``, or in ``root/train/CLASS/…`` and ``root/test/CLASS/…``.
 
     The second form has an official test part. Classes are numbered in the order of their names.
+    Grey pictures of 16 bits are scaled to 8. What a camera notes of its orientation (EXIF) is not
+    heeded, as torchvision's ``ImageFolder`` does not. No picture is decoded yet.
 
     Args:
         root: the folder.
@@ -39,7 +41,7 @@ def folder(
     top = Path(root).expanduser()
     if not top.is_dir():
         raise InputError(f"{top}: is no folder; expected one with a sub-folder for each class")
-    places = [top / "train", top / "test"] if (top / "train").is_dir() else [top]
+    places = [top / "train", top / "test"] if _has_parts(top) else [top]
     names = _classes(places[0])
     for place in places[1:]:
         if _classes(place) != names:
@@ -53,18 +55,27 @@ def folder(
     height, width = (resolution,) * 2 if resolution is not None else _size(paths)
     shape = (3 if colour == "rgb" else 1, height, width)
     read = partial(_picture, paths, resolution, colour)
-    if fits(len(paths), shape, memory_gb):
-        images: Pixels | Stored = np.stack([read(position) for position in range(len(paths))])
-    else:
-        files = [f"{path.relative_to(top)} {path.stat().st_size}" for path in paths]
-        images = Stored(read, np.arange(len(paths)), shape, "\n".join(files).encode())
-    return Images(images, labels, len(names), len(parts[1]) if len(parts) > 1 else 0)
+    files = [f"{path.relative_to(top)} {path.stat().st_size}" for path in paths]
+    images = Stored(read, np.arange(len(paths)), shape, "\n".join(files).encode())
+    test = len(parts[1]) if len(parts) > 1 else 0
+    streamed = not fits(len(paths), shape, memory_gb)
+    return Images(images, labels, len(names), test, tuple(names), streamed)
+
+
+def _has_parts(top: Path) -> bool:
+    """Whether ``train`` is a part, and no class of that name: it has sub-folders, or no sisters."""
+    names = _folders(top)
+    return "train" in names and (bool(_folders(top / "train")) or set(names) <= {"train", "test"})
+
+
+def _folders(place: Path) -> list[str]:
+    return sorted(path.name for path in place.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
 def _classes(place: Path) -> list[str]:
     if not place.is_dir():
         raise InputError(f"{place}: is missing: where there is train, there must be test")
-    names = sorted(path.name for path in place.iterdir() if path.is_dir() and path.name[0] != ".")
+    names = _folders(place)
     if len(names) < 2:
         raise InputError(
             f"{place}: has {len(names)} sub-folder(s); expected one for each class, two or more"
@@ -100,11 +111,23 @@ def _size(paths: list[Path]) -> tuple[int, int]:
 
 def _picture(paths: list[Path], resolution: int | None, colour: str, position: int) -> Pixels:
     with _opened(paths[position]) as picture:
-        converted = picture.convert("RGB" if colour == "rgb" else "L")
+        converted = _eight_bits(picture, paths[position]).convert("RGB" if colour == "rgb" else "L")
     if resolution is not None:
         converted = _resized(converted, resolution)
     pixels = np.asarray(converted, np.uint8)
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:
+    """Pillow's own conversion of more bits cuts off what is above 255."""
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise InputError(
+            f"{path}: has pixels of 32 bits (Pillow's mode {picture.mode}), which say nothing of "
+            "their range; save it with 8 or 16 bits a channel"
+        )
+    return picture
 
 
 @contextmanager
@@ -116,6 +139,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: is not a picture that Pillow can read") from None
     except InputError:
         raise
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: {error}") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: is torn or corrupted: {error}") from None
 

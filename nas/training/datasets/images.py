@@ -22,16 +22,20 @@ class Images:
     """A whole data set.
 
     Args:
-        images: uint8, [N, C, H, W]; where they would take too much memory, not yet read.
+        images: uint8, [N, C, H, W]; or not yet read.
         labels: int64, [N], 0 to ``classes`` - 1.
         classes: the number of classes.
         official_test: how many images at the end are the official test part; 0 if there is none.
+        names: of the classes, in their order, where the data set has them.
+        streamed: whether what is not yet read stays so; otherwise a part is read when it is taken.
     """
 
     images: Pixels | Stored
     labels: Integers
     classes: int
     official_test: int = 0
+    names: tuple[str, ...] | None = None
+    streamed: bool = False
 
     @property
     def input_shape(self) -> tuple[int, ...]:

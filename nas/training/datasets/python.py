@@ -13,6 +13,9 @@ from nas.training.datasets.images import Images, Resolution, resize
 from nas.training.datasets.stored import MEMORY_GB, Gigabytes, Pixels, Stored, fits
 from nas.user_code import load
 
+_ROUNDING = 1e-3
+"""How far floats may lie outside of 0 to 1: less than a step of uint8."""
+
 
 def python(
     *, function: str, resolution: Resolution = None, memory_gb: Gigabytes = MEMORY_GB
@@ -20,7 +23,7 @@ def python(
     """Any map-style dataset: what has a length and, at each index, an image and its label.
 
     That is what ``torch.utils.data.Dataset`` asks for. An image is a Pillow image, or a uint8 (or
-    float, from 0 to 1) array or tensor of [H, W], [C, H, W] or [H, W, C].
+    float, from 0 to 1, as of ``ToTensor``) array or tensor of [H, W], [C, H, W] or [H, W, C].
 
     Args:
         function: ``"file.py:name"`` or ``"module:name"`` of a function of no arguments that returns
@@ -71,7 +74,7 @@ def _images(
         if in_memory
         else Stored(partial(_read, datasets, resolution), np.arange(sum(sizes)), shape)
     )
-    return Images(held, np.array(labels, np.int64), classes, sum(sizes[1:]))
+    return Images(held, np.array(labels, np.int64), classes, sum(sizes[1:]), streamed=not in_memory)
 
 
 def _read(datasets: Sequence[Any], resolution: int | None, position: int) -> Pixels:
@@ -87,6 +90,12 @@ def _read(datasets: Sequence[Any], resolution: int | None, position: int) -> Pix
 def _pixels(image: Any) -> Pixels:
     values = np.asarray(image)
     if values.dtype.kind == "f":
+        least, most = values.min(initial=0.0), values.max(initial=0.0)
+        if not -_ROUNDING <= least <= most <= 1 + _ROUNDING:
+            raise ValueError(
+                f"an image holds floats from {least:.4g} to {most:.4g}; they must be from 0 to 1: "
+                "divide by the largest there can be, and leave normalisation out"
+            )
         values = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
     if values.dtype != np.uint8:
         raise ValueError(f"an image is {values.dtype}")

@@ -1,4 +1,4 @@
-"""Images that do not fit in memory: read when they are asked for."""
+"""Images that are not in memory: read when they are asked for."""
 
 from __future__ import annotations
 
@@ -58,7 +58,14 @@ class Stored:
 
     def __getitems__(self, indices: Sequence[int]) -> Pixels:
         """Those images, read: [len(indices), C, H, W]; what torch's loader asks a data set for."""
-        return np.stack([self._read(int(self._positions[index])) for index in indices])
+        return self[np.asarray(indices)].read()
+
+    def read(self) -> Pixels:
+        """All of them, in memory."""
+        images = np.empty(self.shape, np.uint8)
+        for place, position in enumerate(self._positions):
+            images[place] = self._read(int(position))
+        return images
 
     def batches(self, batches: Sequence[Sequence[int]], pinned: bool = False) -> Iterator[Tensor]:
         """The images of each list of indices, read ahead by as many processes as torch has threads.
