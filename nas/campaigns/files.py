@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nas.campaigns.trial import CampaignError
@@ -16,7 +16,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise CampaignError(
             f"{path}: cannot be written: {error.strerror or error}; "
-            "what is recorded is safe: mend that and run the campaign again"
+            "what was written before is safe: mend that and run it again"
         ) from error
 
 
@@ -25,8 +25,12 @@ def write_whole(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{path.name}.part")
     with writing(path):
         path.parent.mkdir(exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink()

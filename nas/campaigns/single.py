@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -23,6 +21,7 @@ from nas.architecture.network import Network, compile
 from nas.architecture.weights import weights_bytes
 from nas.campaigns import named
 from nas.campaigns.config import FILE_NAME
+from nas.campaigns.files import write_whole
 from nas.campaigns.progress import Progress, Status
 from nas.campaigns.provenance import cores, environment
 from nas.campaigns.question import data_definition, differences
@@ -206,7 +205,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
     if checkpoint.exists():
         _resume(trainer, checkpoint)
     else:
-        _write(folder / "resolved.json", _json({"question": asked, "environment": here}))
+        write_whole(folder / "resolved.json", _json({"question": asked, "environment": here}))
     kept, written = len(trainer.curve), time.monotonic()
     status = _Epochs(job.recipe.epochs)
     for epoch in trainer.curve:
@@ -238,7 +237,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
             if due or epoch.epoch in (1, job.recipe.epochs):
                 content = io.BytesIO()
                 torch.save(trainer.state_dict(), content)
-                _write(checkpoint, content.getvalue())
+                write_whole(checkpoint, content.getvalue())
                 kept, written = epoch.epoch, time.monotonic()
 
         try:
@@ -250,9 +249,9 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
                 "run the same command again to go on"
             )
             raise
-        _write(folder / "weights.safetensors", weights_bytes(trainer.network))
-        _write(folder / "architecture.json", architecture.to_json().encode() + b"\n")
-        _write(end, _json(row))  # last: it says that the others are there
+        write_whole(folder / "weights.safetensors", weights_bytes(trainer.network))
+        write_whole(folder / "architecture.json", architecture.to_json().encode() + b"\n")
+        write_whole(end, _json(row))  # last: it says that the others are there
         return row
 
 
@@ -369,20 +368,6 @@ def _resume(trainer: Trainer, path: Path) -> None:
             f"{path}: is no checkpoint of this training ({type(error).__name__}: {reason}); "
             "delete it to begin anew"
         ) from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, even if the power fails."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _json(values: Mapping[str, Any]) -> bytes:

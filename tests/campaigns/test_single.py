@@ -16,6 +16,8 @@ from torch import nn
 
 import nas
 from nas.campaigns import named, single
+from nas.campaigns.files import write_whole
+from nas.campaigns.trial import CampaignError
 from nas.errors import InputError
 from nas.evaluators.training import evaluate
 from nas.evaluators.work import complete
@@ -233,11 +235,11 @@ def test_short_epochs_share_a_checkpoint(tmp_path: Path, monkeypatch: pytest.Mon
     def written(seconds: float, folder: Path) -> int:
         monkeypatch.setattr(single, "CHECKPOINT_SECONDS", seconds)
         names: list[str] = []
-        write = single._write
+        write = single.write_whole
         with monkeypatch.context() as patch:
             patch.setattr(
                 single,
-                "_write",
+                "write_whole",
                 lambda path, content: (names.append(path.name), write(path, content)),
             )
             train(folder, job(changes=["epochs=5"]))
@@ -256,9 +258,9 @@ def test_a_write_that_fails_leaves_what_was_there(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(single.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        single._write(path, b"new")
+    monkeypatch.setattr("nas.campaigns.files.os.fsync", full)
+    with pytest.raises(CampaignError, match=r"file: cannot be written: No space left .* run it"):
+        write_whole(path, b"new")
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
 
 
