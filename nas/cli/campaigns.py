@@ -103,6 +103,7 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 def _train(arguments: argparse.Namespace) -> int:
     from nas.campaigns import named, single
+    from nas.campaigns.trial import CampaignError
     from nas.training.loop import Diverged
 
     job = single.prepare(
@@ -120,7 +121,7 @@ def _train(arguments: argparse.Namespace) -> int:
     )
     try:
         row = single.train(job, arguments.out, threads=arguments.threads)
-    except Diverged as error:
+    except (CampaignError, Diverged) as error:
         print(f"nas: {error}", file=sys.stderr)
         return 1
     print(single.summary(row))
