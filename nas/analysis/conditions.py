@@ -18,7 +18,13 @@ _NAMED = 6
 """Differences that a note names before it only counts."""
 
 
-def conditions(question: Mapping[str, Any], stage: str, recipe: str, fidelity: int) -> Conditions:
+def conditions(
+    question: Mapping[str, Any],
+    stage: str,
+    recipe: str = "",
+    fidelity: int = 0,
+    checksum: str | None = None,
+) -> Conditions:
     """What must be alike for two results to be ranked together.
 
     That is the data, their split and the recipe (or the table that was looked up), and the stage:
@@ -30,10 +36,13 @@ def conditions(question: Mapping[str, Any], stage: str, recipe: str, fidelity: i
         stage: of the trial, as the following: see :data:`nas.analysis.trials.COLUMNS`.
         recipe: "" for the campaign's own.
         fidelity: 0 where the searcher asked for none.
+        checksum: of the split, where it is known.
     """
     found = flat({key: question[key] for key in ("data", "recipe", "evaluator") if key in question})
     if recipe:
         found |= flat({"recipe": json.loads(recipe)})
+    if checksum is not None:
+        found["data.checksum"] = checksum
     found["stage"] = stage
     axis = question.get("fidelity", "epochs")
     if fidelity not in (0, FULL if axis != "epochs" else found.get("recipe.epochs")):

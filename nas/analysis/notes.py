@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from nas.campaigns.records import History, Record
 
@@ -101,7 +101,13 @@ def _question_notes(campaign: Record, groups: _Groups) -> Iterator[str]:
             for ask, _ in runs
             if ask["kind"] == "classic" and "initialization" in ask
         }
-        yield (
-            "rows differ in initialisation: each classic starts from its reference's own, every "
-            "other network from torch's default" + (f" ({', '.join(sorted(own))})" if own else "")
-        )
+        yield initializations(own)
+
+
+def initializations(own: Collection[str]) -> str:
+    """What a recipe with the initialisation "reference" means, and of which classics which."""
+    named = f" ({', '.join(sorted(own))})" if own else ""
+    return (
+        "rows differ in initialisation: each classic starts from its reference's own, every other "
+        f"network from torch's default{named}"
+    )

@@ -1,6 +1,7 @@
 """The one table: searched, random-search, classic and ensemble rows, from records alone.
 
-One campaign or several, an architecture a row or a trained network a row: always the same columns.
+One campaign or several, single trainings too, an architecture a row or a trained network a row:
+always the same columns.
 """
 
 from __future__ import annotations
@@ -18,18 +19,20 @@ from nas.analysis.conditions import Groups, conditions
 from nas.analysis.notes import notes
 from nas.analysis.pareto import pareto_front
 from nas.analysis.statistics import mean_interval
+from nas.analysis.trainings import NAME, is_training, trainings
 from nas.analysis.trials import COLUMNS as TRIAL_COLUMNS
 from nas.analysis.trials import EVALUATED, recorded, trials
 from nas.analysis.verdict import budgets, prefix, selection, verdicts
+from nas.campaigns.records import History
 from nas.errors import InputError
 from nas.registry import unknown
 
 COLUMNS = {
-    "campaign": ("str", "the name of its folder; empty in a table of one"),
-    "name": ("str", "the classic's with its options, the trial that found the architecture, or the "
-                    "ensemble's with its members' numbers"),
-    "kind": ("str", "found (by the campaign's searcher), random (by its baseline), classic or "
-                    "ensemble (of the best found ones, once retrained)"),
+    "campaign": ("str", "the name of its folder, or nas train; empty in a table of one"),
+    "name": ("str", "the classic's with its options, the trial that found the architecture, the "
+                    "ensemble's with its members' numbers, or what nas train was given"),
+    "kind": ("str", "found (by the campaign's searcher), random (by its baseline), classic, "
+                    "ensemble (of the best found ones, once retrained) or, of nas train, other"),
     "conditions": ("str", "a letter: equal for rows of equal data, split, recipe and stage"),
     "rank": ("Int64", "1 is best, ties share; among architectures of equal conditions, by mean "
                       "validation accuracy unless the notes say otherwise"),
@@ -69,10 +72,11 @@ def campaign_table(
     by: str = "validation_accuracy",
     cost: str | None = None,
 ) -> pd.DataFrame:
-    """The table of one or more campaigns: rows of equal conditions together, the best first.
+    """The table of campaigns and single trainings: rows of equal conditions together, best first.
 
     Args:
-        folders: of the campaigns; only their ``records.jsonl`` are read.
+        folders: of campaigns, of which only ``records.jsonl`` is read, and of `nas train`, of which
+            only ``row.json`` is.
         every_trial: add a row for each completed search trial that was not retrained. Without any
             retrained row they are shown in any case.
         per_seed: a row for each network, in place of each architecture; rank and front stay the
@@ -90,19 +94,27 @@ def campaign_table(
     for option, given, allowed in (("by", by, ACCURACIES), ("cost", cost, COSTS)):
         if given is not None and given not in allowed:
             raise InputError(f"--{option}: {unknown('column', given, list(allowed))}")
+    alone = [folder for folder in folders if is_training(folder)]
     groups, parts = Groups(), []
     told: list[str] = []
     spent: list[str] = []
     for label, folder in zip(_labels(folders), folders, strict=True):
+        if folder in alone:
+            continue
         records, history = recorded(folder)
         networks = _networks(folder, every_trial)
         cost = cost or _cost(records[0]["question"])
-        letters = _letters(groups, records[0]["question"], networks)
+        letters = _letters(groups, records[0]["question"], networks, _checksum(history))
         parts.append(networks.assign(campaign=label, conditions=letters))
         spent += [prefix(label) + note for note in budgets(folder)]
         told += [prefix(label) + note for note in notes(records, history)]
+    if alone:
+        label = NAME if parts else ""
+        networks, said = trainings(alone, groups)
+        parts.append(networks.assign(campaign=label))
+        told += [prefix(label) + note for note in said]
     networks = pd.concat(parts, ignore_index=True)
-    assert cost is not None
+    cost = cost or "macs"
     ranked = _ranked(_aggregated(networks), by, cost)
     each = ranked[[*_KEYS, "rank", "pareto"]].merge(
         networks.assign(seeds=(networks["stage"] == "final").astype("int64")), on=_KEYS
@@ -120,7 +132,7 @@ def campaign_table(
     return table
 
 
-_KEYS = ["campaign", "name"]
+_KEYS = ["campaign", "name", "conditions"]
 
 
 def _cost(question: dict[str, Any]) -> str:
@@ -134,7 +146,7 @@ def _labels(folders: Sequence[Path]) -> list[str]:
     if len(folders) == 1:
         return [""]
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise InputError(f"a campaign is given twice: {', '.join(map(str, folders))}")
+        raise InputError(f"a folder is given twice: {', '.join(map(str, folders))}")
     names = [folder.resolve().name for folder in folders]
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
@@ -155,10 +167,18 @@ def _networks(folder: Path, every_trial: bool) -> pd.DataFrame:
     return taken.rename(columns={"label": "name"})
 
 
-def _letters(groups: Groups, question: dict[str, Any], networks: pd.DataFrame) -> list[str]:
+def _checksum(history: History) -> str | None:
+    """The split's, as far as the evaluator tells it; a campaign has one."""
+    told = (result["metrics"].get("data_checksum") for result in history.results.values())
+    return next((checksum for checksum in told if isinstance(checksum, str)), None)
+
+
+def _letters(
+    groups: Groups, question: dict[str, Any], networks: pd.DataFrame, checksum: str | None
+) -> list[str]:
     @cache
     def letter(stage: str, recipe: str, fidelity: int) -> str:
-        return groups.letter(conditions(question, stage, recipe, int(fidelity)))
+        return groups.letter(conditions(question, stage, recipe, int(fidelity), checksum))
 
     columns = (networks["stage"], networks["recipe"].fillna(""), networks["fidelity"].fillna(0))
     return [letter(*each) for each in zip(*columns, strict=True)]
@@ -178,7 +198,7 @@ def _nothing(asked: pd.DataFrame) -> str:
 
 def _aggregated(networks: pd.DataFrame) -> pd.DataFrame:
     """A row an architecture: means, deviations and intervals over its networks."""
-    same = ["kind", "conditions", "params", "macs", "flops", "activations", "search_accuracy",
+    same = ["kind", "params", "macs", "flops", "activations", "search_accuracy",
             "recipe", "fingerprint"]  # fmt: skip
     told = ["latency_ms", "train_seconds", "validation_accuracy", "test_accuracy", *EVALUATED]
     groups = networks.groupby(_KEYS, sort=False)

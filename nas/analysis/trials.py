@@ -119,7 +119,7 @@ def curves(folder: Path | str) -> pd.DataFrame:
         for trial, result in history.results.items()
         for point in result["metrics"].get("curve") or []
     ]
-    return _frame(rows, CURVE_COLUMNS)
+    return frame(rows, CURVE_COLUMNS)
 
 
 def recorded(folder: Path | str) -> tuple[list[Record], History]:
@@ -135,7 +135,9 @@ def recorded(folder: Path | str) -> tuple[list[Record], History]:
     if records:
         return records, history
     if (folder / "row.json").exists():
-        raise InputError(f"{folder}: holds one training, no campaign; see its row.json")
+        raise InputError(f"{folder}: holds one training, no campaign: nas table shows its row")
+    if (folder / "checkpoint.pt").exists():
+        raise InputError(f"{folder}: holds a training that has not ended: run it again to go on")
     raise InputError(f"{folder}: no records yet; run the campaign: nas run {folder}")
 
 
@@ -150,7 +152,7 @@ def _state(folder: Path) -> tuple[Path, int, int]:
 def _table(folder: Path, modified: int, size: int) -> pd.DataFrame:
     records, history = _read(folder, modified, size)
     start = records[0].get("time")
-    return _frame([_row(history, ask, start) for ask in history.asks.values()], COLUMNS)
+    return frame([_row(history, ask, start) for ask in history.asks.values()], COLUMNS)
 
 
 @lru_cache(maxsize=2)  # ten thousand trials take seconds to read, and a report asks many times
@@ -205,7 +207,8 @@ def _since(start: Any, record: Record) -> float | None:
     return time - start if known else None
 
 
-def _frame(rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]]) -> pd.DataFrame:
+def frame(rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]]) -> pd.DataFrame:
+    """The rows, with these columns alone; a value of another type than its column's is empty."""
     return pd.DataFrame(
         {
             name: pd.Series([_KEPT[dtype](row.get(name)) for row in rows], dtype=dtype)

@@ -104,10 +104,11 @@ def _best(rows: pd.DataFrame) -> _Entry | None:
     """The architecture of the best mean validation accuracy, the first of equals."""
     if rows.empty:
         return None
-    means = rows.groupby("name", sort=False)["validation_accuracy"].mean()
+    means = rows.groupby(["name", "conditions"], sort=False)["validation_accuracy"].mean()
     if means.isna().all():
         return None
-    networks = rows[rows["name"] == means.idxmax()]
+    name, conditions = means.idxmax()
+    networks = rows[(rows["name"] == name) & (rows["conditions"] == conditions)]
     first = networks.iloc[0]
     return _Entry(first["campaign"], first["name"], first["kind"], first["conditions"], networks)
 

@@ -103,6 +103,13 @@ def weights(name: str) -> Path:
     return found.weights
 
 
+def kind(name: str) -> str:
+    """What an architecture is in tables: a classic, what the trial of a reference is, or other."""
+    if is_classic(name):
+        return "classic"
+    return reference(name).kind if is_reference(name) else "other"
+
+
 def initialization(name: str) -> str:
     """What the initialisation "reference" is for this architecture."""
     if not is_classic(name) and is_reference(name):

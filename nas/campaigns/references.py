@@ -16,6 +16,7 @@ from nas.campaigns.checkpoints import weights_path
 from nas.campaigns.config import read_space
 from nas.campaigns.keys import CampaignFile
 from nas.campaigns.records import History, Record, read_records
+from nas.campaigns.row import read_row
 from nas.classics import CLASSICS, classic
 from nas.configuration import read_yaml, validate
 from nas.errors import InputError
@@ -40,6 +41,7 @@ class Reference:
         accuracies: what the records tell of it: validation and, of a retrained network, test.
         space: where it was found; None for a classic and a folder of `nas train`.
         genotype: likewise.
+        kind: what it is in tables: found, random, classic, or other.
         initialization: what the initialisation "reference" is for it.
     """
 
@@ -49,6 +51,7 @@ class Reference:
     accuracies: dict[str, float]
     space: SearchSpace | None = None
     genotype: Genotype | None = None
+    kind: str = "other"
     initialization: str = "default"
 
     @property
@@ -91,25 +94,9 @@ def _of_training(folder: Path) -> Reference:
         "",
         weights if weights.exists() else None,
         {},
-        initialization=row.get("reference_initialization", "default"),  # older rows have none
+        kind=row.get("kind", "other"),  # older rows tell neither
+        initialization=row.get("reference_initialization", "default"),
     )
-
-
-def read_row(folder: Path) -> dict[str, Any] | None:
-    """What `nas train` has written of a training in this folder; None before it has ended.
-
-    Raises :class:`InputError` where that is no JSON object.
-    """
-    path = folder / "row.json"
-    if not path.exists():
-        return None
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: is no JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise InputError(f"{path}: must hold a JSON object, holds a {type(row).__name__}")
-    return row
 
 
 def _of_campaign(folder: Path, which: str) -> Reference:
@@ -128,6 +115,7 @@ def _of_campaign(folder: Path, which: str) -> Reference:
          if isinstance(metrics.get(name), float)},
         space,
         ask["genotype"] if space is not None else None,
+        ask["kind"],
         ask.get("initialization") or _own_initialization(ask),
     )  # fmt: skip
 

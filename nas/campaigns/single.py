@@ -25,6 +25,7 @@ from nas.campaigns.files import write_whole
 from nas.campaigns.progress import Progress, Status
 from nas.campaigns.provenance import cores, environment
 from nas.campaigns.question import data_definition, differences
+from nas.campaigns.row import Row
 from nas.errors import InputError
 from nas.evaluators.training import check_fit
 from nas.registry import unknown
@@ -43,8 +44,6 @@ CHECKPOINT_SECONDS = 30.0
 _NAMED = 6
 """Parameters that a line names before it only counts."""
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -55,6 +54,8 @@ class Job:
     data: DataConfig
     images: SearchData
     recipe: Recipe
+    kind: str
+    """What it is in tables: see :func:`nas.campaigns.named.kind`."""
     initialization: str
     """What "reference" is for this architecture."""
     seed: int
@@ -144,8 +145,9 @@ def prepare(
         with torch.random.fork_rng(devices=[]):
             start.apply(Network(built))  # for what it refuses, before a folder is begun
     return Job(
-        architecture, built, config, images, how, named.initialization(architecture), seed, start,
-        weights, protocol, device, compile, cuda_graphs,
+        architecture, built, config, images, how, named.kind(architecture),
+        named.initialization(architecture), seed, start, weights, protocol, device, compile,
+        cuda_graphs,
     )  # fmt: skip
 
 
@@ -279,6 +281,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
                "drawn": list(trainer.drawn)}  # fmt: skip
     return {
         "name": job.name,
+        "kind": job.kind,
         "fingerprint": job.architecture.fingerprint,
         **job.architecture.cost._asdict(),
         "data": asked["data"],
@@ -313,22 +316,6 @@ def _taken(job: Job, trainer: Trainer) -> str:
     return f"{said}; left as drawn: {', '.join(trainer.drawn[:_NAMED])}" + (
         f" and {more} more" if more > 0 else ""
     )
-
-
-def summary(row: Row) -> str:
-    """The row as a small table."""
-    shown = ("loss", "accuracy", "top5", "calibration_error")
-    epochs = len(row["curve"])
-    lines = [
-        f"{row['name']} on {row['data']['name']}, seed {row['seed']}: {row['params']:,} parameters,"
-        f" {row['macs']:,} MACs, {epochs} epoch{'s' * (epochs > 1)} in "
-        f"{row['train_seconds']:,.0f} s, recipe {row['recipe_fingerprint']}",
-        " ".join(f"{column:>17}" for column in (row["protocol"], *shown)),
-    ]
-    for part in ("validation", "test"):
-        values = (f"{row[part][column]:17.4f}" for column in shown)
-        lines.append(" ".join([f"{part:>17}", *values]))
-    return "\n".join(lines)
 
 
 def _check_same(folder: Path, asked: Mapping[str, Any], begun: bool) -> None:

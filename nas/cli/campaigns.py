@@ -103,6 +103,7 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 def _train(arguments: argparse.Namespace) -> int:
     from nas.campaigns import named, single
+    from nas.campaigns.row import summary
     from nas.campaigns.trial import CampaignError
     from nas.training.loop import Diverged
 
@@ -124,7 +125,7 @@ def _train(arguments: argparse.Namespace) -> int:
     except (CampaignError, Diverged) as error:
         print(f"nas: {error}", file=sys.stderr)
         return 1
-    print(single.summary(row))
+    print(summary(row))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Commands that show what campaigns have found."""
+"""Commands that show what campaigns have found, and what was trained by itself."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Adds the commands of this module."""
     table = commands.add_parser("table", help="print a campaign's table, classics beside the found")
-    table.add_argument("folders", type=Path, nargs=1, metavar="FOLDER")
+    table.add_argument("folders", type=Path, nargs=1, metavar="FOLDER",
+                       help="a campaign, or a folder of nas train")  # fmt: skip
     add_rows(table)
     table.set_defaults(command=_table)
 
-    compare = commands.add_parser("compare", help="print several campaigns' rows in one table")
-    compare.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    compare = commands.add_parser("compare", help="print several folders' rows in one table")
+    compare.add_argument("folders", type=Path, nargs="+", metavar="FOLDER",
+                         help="campaigns, and folders of nas train")  # fmt: skip
     add_rows(compare)
     compare.set_defaults(command=_table)
 

@@ -55,7 +55,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         ],
     },
     # Real et al. 2019, arXiv:1802.01548, CIFAR-10: for networks built with auxiliary=True and
-    # drop_path=0.3, as others read its 0.7: as the probability that a path of the last cell is kept.
+    # drop_path=0.3, as others read its 0.7: the probability that a path of the last cell is kept.
     # The batch and the norm of gradients are those of NASNet's code (tensorflow/models,
     # research/slim/nets/nasnet/nasnet.py); there the learning rate is 0.025, a head weighs 0.4, the
     # paths are kept with 0.6, and weights are drawn by fan-out. Cutout is DeVries & Taylor's for

@@ -281,7 +281,7 @@ def test_bad_input(tmp_path: Path, folder: Path) -> None:
         campaign_table(folder, by="accuracy")
     with pytest.raises(InputError, match=r"--cost: unknown column 'mac' \(did you mean 'macs'"):
         campaign_table(folder, cost="mac")
-    with pytest.raises(InputError, match="a campaign is given twice"):
+    with pytest.raises(InputError, match="a folder is given twice"):
         campaign_table([folder, folder / ".." / folder.name])
     empty = tmp_path / "empty"
     empty.mkdir()

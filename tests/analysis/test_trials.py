@@ -108,7 +108,7 @@ def test_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no records yet; run the campaign: nas run"):
         trials(tmp_path)
     (tmp_path / "row.json").write_text("{}")
-    with pytest.raises(InputError, match="holds one training, no campaign"):
+    with pytest.raises(InputError, match="holds one training, no campaign: nas table"):
         trials(tmp_path)
     (tmp_path / "records.jsonl").write_text('{"type": "campaign", "schema": 0, "question": {}}\n')
     with pytest.raises(

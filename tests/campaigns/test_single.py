@@ -17,6 +17,7 @@ from torch import nn
 import nas
 from nas.campaigns import named, single
 from nas.campaigns.files import write_whole
+from nas.campaigns.row import summary
 from nas.campaigns.trial import CampaignError
 from nas.errors import InputError
 from nas.evaluators.training import evaluate
@@ -95,7 +96,7 @@ def test_the_row_is_of_the_weights_that_are_written(trained: Path) -> None:
     assert told["environment"]["versions"]["torch"] == torch.__version__
     assert [epoch["epoch"] for epoch in told["curve"]] == [1, 2, 3]
     assert told["train_seconds"] == sum(epoch["train_seconds"] for epoch in told["curve"])
-    table = single.summary(told).splitlines()
+    table = summary(told).splitlines()
     assert table[0].startswith("lenet5 on digits, seed 0: 21,386 parameters, 95,400 MACs, 3 epochs")
     assert table[3].split()[:3] == (
         ["test", f"{told['test']['loss']:.4f}", f"{told['test']['accuracy']:.4f}"]

@@ -1,0 +1,44 @@
+"""The row of a single training: what ``nas train`` leaves in ``row.json``, read again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from nas.errors import InputError
+
+Row = dict[str, Any]
+
+
+def read_row(folder: Path) -> Row | None:
+    """What was written of the training in this folder; None before it has ended.
+
+    Raises :class:`InputError` where that is no JSON object.
+    """
+    path = folder / "row.json"
+    if not path.exists():
+        return None
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: is no JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise InputError(f"{path}: must hold a JSON object, holds a {type(row).__name__}")
+    return row
+
+
+def summary(row: Row) -> str:
+    """The row as a small table."""
+    shown = ("loss", "accuracy", "top5", "calibration_error")
+    epochs = len(row["curve"])
+    lines = [
+        f"{row['name']} on {row['data']['name']}, seed {row['seed']}: {row['params']:,} parameters,"
+        f" {row['macs']:,} MACs, {epochs} epoch{'s' * (epochs > 1)} in "
+        f"{row['train_seconds']:,.0f} s, recipe {row['recipe_fingerprint']}",
+        " ".join(f"{column:>17}" for column in (row["protocol"], *shown)),
+    ]
+    for part in ("validation", "test"):
+        values = (f"{row[part][column]:17.4f}" for column in shown)
+        lines.append(" ".join([f"{part:>17}", *values]))
+    return "\n".join(lines)
