@@ -69,12 +69,7 @@ def _row(folder: Path, groups: Groups) -> dict[str, Any]:
             "status": "completed",
             "validation_accuracy": row["validation"]["accuracy"],
             "test_accuracy": row["test"]["accuracy"],
-            **{
-                name: row[part][metric]
-                for name, (protocol, part, metric) in EVALUATED.items()
-                if protocol == row["protocol"]
-                and (metric != "top5" or len(row[part]["per_class"]) > 5)
-            },
+            **_evaluated(row),
             "conditions": groups.letter(_conditions(row)),
             "told": f"data {row['data']['name']}, split seed {row['data']['split']['seed']}, "
             f"recipe {row['recipe_fingerprint']}, {row['recipe']['epochs']} epochs",
@@ -85,6 +80,16 @@ def _row(folder: Path, groups: Groups) -> dict[str, Any]:
             f"{folder / 'row.json'}: is not what nas train writes ({error!r}); train again, into "
             "another folder"
         ) from None
+
+
+def _evaluated(row: Row) -> dict[str, float]:
+    """The columns that the training's protocol fills."""
+    few = len(row["test"]["per_class"]) <= 5  # then all are among the five most probable
+    return {
+        name: row[part][metric]
+        for name, (protocol, part, metric) in EVALUATED.items()
+        if protocol == row["protocol"] and not (few and metric == "top5")
+    }
 
 
 def _conditions(row: Row) -> Conditions:

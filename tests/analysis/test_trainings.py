@@ -19,6 +19,11 @@ DATA = "{name: digits, resolution: 16, split: {train: 0.6, validation: 0.2, test
 RECIPE = "{preset: quick, epochs: 1, initialization: reference}"
 
 
+def worth(accuracy: float) -> dict[str, Any]:
+    return {"accuracy": accuracy, "loss": 1 - accuracy, "top5": 0.99, "per_class": [accuracy] * 10,
+            "calibration_error": 0.05}  # fmt: skip
+
+
 def row(folder: Path, name: str = "resnet20", seed: int = 0, **changes: Any) -> Path:
     """A folder as `nas train` leaves it, as far as tables read it."""
     accuracies = {"validation": 0.9 + seed / 100, "test": 0.8 + seed / 100}
@@ -27,7 +32,7 @@ def row(folder: Path, name: str = "resnet20", seed: int = 0, **changes: Any) -> 
         "flops": 30000, "activations": 400, "seed": seed, "start": None, "protocol": "single",
         "data": {"name": "digits", "split": {"seed": 0}, "checksum": "abc"},
         "recipe": {"epochs": 6}, "recipe_fingerprint": "fed", "train_seconds": 2.0,
-        **{part: {"accuracy": accuracy} for part, accuracy in accuracies.items()}, **changes,
+        **{part: worth(accuracy) for part, accuracy in accuracies.items()}, **changes,
     }  # fmt: skip
     folder.mkdir()
     (folder / "row.json").write_text(json.dumps(told))
@@ -72,6 +77,8 @@ def test_trainings_of_one_name_are_the_seeds_of_one_row(tmp_path: Path) -> None:
     assert list(table["seeds"]) == [3, 3]
     assert list(table["test_accuracy"]) == pytest.approx([0.81, 0.81])
     assert list(table["test_std"]) == pytest.approx([0.01, 0.01])
+    assert list(table["test_loss"]) == pytest.approx([0.19, 0.19])
+    assert table["test_ten_crop"].isna().all()
     assert set(table["campaign"]) == {""}
     assert table.attrs["notes"][-3:-1] == [
         "6 trainings by nas train, test read once by each",
@@ -83,12 +90,12 @@ def test_trainings_of_one_name_are_the_seeds_of_one_row(tmp_path: Path) -> None:
 def test_what_was_found_is_judged_against_classics_of_equal_conditions(tmp_path: Path) -> None:
     folders = []
     for seed, gain in enumerate((0.10, 0.11, 0.12)):
-        found = {"kind": "found", "test": {"accuracy": 0.8 + seed / 100 + gain}}
+        found = {"kind": "found", "test": worth(0.8 + seed / 100 + gain)}
         folders.append(row(tmp_path / f"found-{seed}", "mine:best", seed, **found))
         folders.append(row(tmp_path / f"classic-{seed}", "resnet20", seed))
-        long = {"recipe": {"epochs": 60}, "validation": {"accuracy": 0.99}}
+        long = {"recipe": {"epochs": 60}, "validation": worth(0.99)}
         folders.append(row(tmp_path / f"long-{seed}", "resnet20", seed, **long))
-        short = {"kind": "found", "recipe": {"epochs": 1}, "validation": {"accuracy": 0.1}}
+        short = {"kind": "found", "recipe": {"epochs": 1}, "validation": worth(0.1)}
         folders.append(row(tmp_path / f"short-{seed}", "mine:best", seed, **short))
     (verdict,) = verdicts(campaign_table(folders, per_seed=True)).to_dict("records")
     assert (verdict["found"], verdict["against"]) == ("mine:best", "resnet20")
