@@ -79,6 +79,7 @@ class Job:
                 "macs": cost.macs,
             },
             "data": {**data_definition(self.data), "checksum": self.images.checksum},
+            "images": self.images.fingerprint,
             "recipe": self.recipe.model_dump(mode="json"),
             **(
                 {"initialization": self.initialization}

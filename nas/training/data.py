@@ -155,7 +155,8 @@ class SearchData:
     """What a search may see of a data set.
 
     ``mean`` and ``std`` are of the training pixels, a channel each, in units of a pixel (0 to 255).
-    ``checksum`` is the split's; ``names`` are the classes', where the data set has them.
+    ``checksum`` is the split's, ``fingerprint`` that of all images and labels; ``names`` are the
+    classes', where the data set has them.
     """
 
     train: Part
@@ -164,6 +165,7 @@ class SearchData:
     std: tuple[float, ...]
     classes: int
     checksum: str
+    fingerprint: str = ""
     names: tuple[str, ...] | None = None
 
     @property
@@ -188,6 +190,7 @@ def search_data(config: DataConfig) -> SearchData:
         std=tuple(np.where(std > 0, std, 1.0).tolist()),
         classes=images.classes,
         checksum=parts.checksum,
+        fingerprint=images.fingerprint,
         names=images.names,
     )
 

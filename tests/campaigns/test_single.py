@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
@@ -179,6 +180,18 @@ def test_another_training_is_refused(
     assert f"  {said}" in str(error.value)
     assert "--out" in str(error.value)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_other_images_are_another_training(tmp_path: Path) -> None:
+    path, rng = tmp_path / "images.npz", np.random.default_rng(0)
+    images = rng.integers(256, size=(60, 16, 16), dtype=np.uint8)
+    np.savez(path, images=images, labels=np.arange(60) % 3)
+    data = f"{{name: arrays, path: {path}, split: {{train: 0.6, validation: 0.2, test: 0.2}}}}"
+    train(tmp_path / "t", job(data=data), stop="epoch 2/3")
+    images[59, 0, 0] += 1
+    np.savez(path, images=images, labels=np.arange(60) % 3)
+    with pytest.raises(InputError, match=r'images: recorded "\w{16}", now "'):
+        train(tmp_path / "t", job(data=data))
 
 
 def test_until_something_is_kept_the_question_may_change(tmp_path: Path) -> None:

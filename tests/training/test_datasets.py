@@ -265,6 +265,20 @@ def test_a_folder_with_a_class_in_each_sub_folder(tmp_path: Path, ending: str) -
     assert folder(root=str(tmp_path), colour="grey").images.shape == (6, 1, 5, 7)
 
 
+def test_a_folder_is_known_by_the_names_and_sizes_of_its_files(tmp_path: Path) -> None:
+    write_pictures(tmp_path, {"dog": (7, 5), "cat": (7, 5)}, "png")
+    prints = [folder(root=str(tmp_path)).fingerprint]
+    assert folder(root=str(tmp_path), memory_gb=0).fingerprint == prints[0]
+    (tmp_path / "cat" / "0.png").rename(tmp_path / "cat" / "9.png")
+    prints.append(folder(root=str(tmp_path)).fingerprint)
+    with (tmp_path / "cat" / "9.png").open("ab") as file:
+        file.write(b"more")
+    prints.append(folder(root=str(tmp_path)).fingerprint)
+    (tmp_path / "cat" / "9.png").rename(tmp_path / "dog" / "9.png")
+    prints.append(folder(root=str(tmp_path)).fingerprint)
+    assert len(set(prints)) == 4
+
+
 def test_a_folder_with_an_official_test_part(tmp_path: Path) -> None:
     for part in ("train", "test"):
         write_pictures(tmp_path / part, {"a": (6, 6), "b": (6, 6)}, "png")
