@@ -7,6 +7,7 @@ or of a row of its table, and ``results/FOLDER`` the network of a folder of `nas
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,12 +117,12 @@ def _of_campaign(folder: Path, which: str) -> Reference:
         space,
         ask["genotype"] if space is not None else None,
         ask["kind"],
-        ask.get("initialization") or _own_initialization(ask),
+        ask.get("initialization") or own_initialization(ask),
     )  # fmt: skip
 
 
-def _own_initialization(ask: Record) -> str:
-    """Where the recipe did not ask for it, so that it is not recorded."""
+def own_initialization(ask: Mapping[str, Any]) -> str:
+    """What the initialisation "reference" is for what an ask is of."""
     return CLASSICS[ask["classic"]].initialization if "classic" in ask else "default"
 
 

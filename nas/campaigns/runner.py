@@ -18,6 +18,7 @@ from nas.campaigns.progress import Progress, Status
 from nas.campaigns.provenance import gpus
 from nas.campaigns.question import check_same, question
 from nas.campaigns.records import SCHEMA, History, Record, RecordLog
+from nas.campaigns.references import own_initialization
 from nas.campaigns.requests import Requests
 from nas.campaigns.trial import (
     CampaignError,
@@ -28,7 +29,6 @@ from nas.campaigns.trial import (
     Update,
     failure,
 )
-from nas.classics import CLASSICS
 from nas.errors import InputError
 
 _SPOT_CHECKS = 8
@@ -286,8 +286,7 @@ class Runner:
         recipe = self._requests.recipe(fields)
         if recipe is not None and recipe.initialization == "reference":
             # Recorded, so that a later catalogue does not change what this trial was.
-            own = CLASSICS[fields["classic"]].initialization if "classic" in fields else "default"
-            recorded["initialization"] = own
+            recorded["initialization"] = own_initialization(fields)
         if recorded["stage"] == "search":
             original = self._searches[recorded["search"]].original(recorded)
             if original is not None:
