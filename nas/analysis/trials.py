@@ -61,7 +61,7 @@ COLUMNS = {
     "validation_ten_crop": ("float64", "validation accuracy of ten crops (final.protocol: "
                                        "ten_crop)"),
     "test_ten_crop": ("float64", "test accuracy likewise"),
-    "validation_multi_scale": ("float64", "validation accuracy of several sizes (final.protocol: "
+    "validation_multi_scale": ("float64", "validation accuracy of two sizes (final.protocol: "
                                           "multi_scale)"),
     "test_multi_scale": ("float64", "test accuracy likewise"),
     "validation_loss": ("float64", "mean cross entropy in nats"),

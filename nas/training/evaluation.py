@@ -19,7 +19,7 @@ View = Callable[[Tensor], Tensor]
 """From images to the images that the network sees instead, of the same shape."""
 
 CALIBRATION_BINS = 15
-SCALES = (0.875, 1.0, 1.125)
+SCALES = (1.0, 1.125)
 DETAILED = 20
 """Of more classes, records of campaigns hold no accuracy of each and no confusion matrix: of 20,
 these are 1.6 kB, and of 100 they would be 32."""
@@ -131,8 +131,10 @@ def probabilities(
     - ``ten_crop``: four corners and the centre of the image with a border of an eighth of its
       side, and their mirror images (Krizhevsky et al. 2012, section 4.1; they cut out of larger
       images and had no border).
-    - ``multi_scale``: the image at 7/8, 1 and 9/8 of its size, what is missing black, what is too
-      much cut, with mirror images (after Simonyan & Zisserman 2015, section 3.2).
+    - ``multi_scale``: the image, and the centre of the image at 9/8 of its size, with mirror
+      images. Larger sizes alone, as Szegedy et al. 2015 (arXiv:1409.4842, section 7), who had four
+      of them and more windows. Simonyan & Zisserman 2015 (section 4.2) also had a smaller one,
+      which here, where an architecture is bound to its input, would need a frame.
 
     Images are normalised as the network's training images were; it is left in evaluation mode.
     """
@@ -172,14 +174,15 @@ def _window(down: int, right: int) -> View:
     return view
 
 
-def _scaled(scale: float) -> View:
+def _enlarged(scale: float) -> View:
+    """The centre of the image at so many times its size, at least 1."""
+
     def view(images: Tensor) -> Tensor:
         height, width = images.shape[2:]
         size = (round(height * scale), round(width * scale))
-        resized = interpolate(images.float(), size, mode="bilinear", antialias=True)
-        up, left = (height - size[0]) // 2, (width - size[1]) // 2
-        # Negative borders cut.
-        return pad(resized, [left, width - size[1] - left, up, height - size[0] - up])
+        resized = interpolate(images.float(), size, mode="bilinear")
+        top, left = (size[0] - height) // 2, (size[1] - width) // 2
+        return resized[:, :, top : top + height, left : left + width]
 
     return view
 
@@ -194,6 +197,6 @@ VIEWS: dict[Protocol, tuple[View, ...]] = {
     "ten_crop": _with_mirrors(
         [_window(1, 1), *(_window(down, right) for down in (0, 2) for right in (0, 2))]
     ),
-    "multi_scale": _with_mirrors([_scaled(scale) for scale in SCALES]),
+    "multi_scale": _with_mirrors([_enlarged(scale) for scale in SCALES]),
 }
 """What the network sees of each image, by protocol."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, top_k_accuracy_score
 from torch import Tensor, nn
 
@@ -109,6 +110,21 @@ def test_ten_crops_are_the_corners_and_the_centre_and_their_mirrors() -> None:
     made = probabilities(Sum(), found.validation, found, "ten_crop")
     assert len(VIEWS["ten_crop"]) == 10
     assert torch.allclose(made, torch.stack(expected).mean(0), atol=1e-6)
+
+
+def test_larger_images_are_cut_to_their_centre_and_have_no_frame() -> None:
+    flat = torch.full((1, 3, 16, 24), 100, dtype=torch.uint8)
+    assert all(torch.allclose(view(flat).float(), flat.float()) for view in VIEWS["multi_scale"])
+    images = data().validation.images
+    pillow = [Image.fromarray(image[0].astype(np.float32)) for image in images]
+    larger = [np.asarray(each.resize((18, 18), Image.Resampling.BILINEAR)) for each in pillow]
+    centres = np.stack(larger)[:, None, 1:17, 1:17]
+    for view, expected in zip(
+        VIEWS["multi_scale"],
+        (images, centres, images[..., ::-1], centres[..., ::-1]),
+        strict=True,
+    ):
+        assert np.allclose(view(torch.from_numpy(images)).numpy(), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("protocol", VIEWS)
