@@ -59,6 +59,7 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
             text = f"{trial}: epochs: {result['epochs']}, expected at most {after}, what it has had"
             yield Fault(line, text)
         yield from _latency(line, ask, metrics, part_of(question, "constraints"))
+        yield from _evaluations(line, trial, metrics)
         if "fvcore" in metrics:
             yield from differing(line, f"{trial}: fvcore", metrics["fvcore"], ask["cost"])
         if "data_checksum" in metrics:
@@ -105,6 +106,29 @@ def _failed(line: int, result: Record) -> Iterator[Fault]:
         allowed = ", ".join(get_args(Cause))
         cause = json.dumps(result["cause"])
         yield Fault(line, f"{result['trial']}: cause: {cause}, expected one of {allowed}")
+
+
+def _evaluations(line: int, trial: str, metrics: Mapping[str, Any]) -> Iterator[Fault]:
+    """Accuracies are those of the confusion matrices, and the test accuracy is one of them."""
+    for protocol, parts in part_of(metrics, "evaluations").items():
+        for part in ("validation", "test"):
+            found = part_of(parts, part) if isinstance(parts, Mapping) else {}
+            key = f"{trial}: evaluations.{protocol}.{part}.accuracy"
+            if (protocol, part) == ("single", "test"):
+                yield from differing(line, key, found.get("accuracy"), metrics.get("test_accuracy"))
+            confusion = found.get("confusion")
+            if confusion is None:
+                continue
+            try:
+                right = sum(row[label] for label, row in enumerate(confusion))
+                expected = right / sum(map(sum, confusion))
+                same = math.isclose(found["accuracy"], expected, abs_tol=1e-6)
+            except (TypeError, LookupError, ZeroDivisionError):
+                yield Fault(line, f"{key}: its confusion matrix is none")
+                continue
+            if not same:
+                yield Fault(line, f"{key}: {json.dumps(found['accuracy'])}, expected {expected}, "
+                            "that of its confusion matrix")  # fmt: skip
 
 
 def _latency(
