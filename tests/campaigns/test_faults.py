@@ -200,7 +200,7 @@ def test_workers_that_are_killed_cost_an_attempt(on_ray: Path, tmp_path: Path) -
 def test_no_memory_and_no_end_are_failed_rows(on_ray: Path) -> None:
     path = on_ray / "campaign.yaml"
     text = path.read_text().replace("concurrency: 2", "concurrency: 2, minutes_per_trial: 0.05")
-    path.write_text(text.replace("trials: 4", "trials: 6"))
+    path.write_text(text.replace("trials: 4", "trials: 6") + "random_baseline: false\n")
     run(on_ray, evaluator=f"{__name__}:hangs")
     late = [result for result in results(on_ray) if result["status"] == "failed"]
     assert late
