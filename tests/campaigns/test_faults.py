@@ -52,7 +52,7 @@ def killed_once(trial: Mapping[str, Any]) -> dict[str, Any]:
 
 def hangs(trial: Mapping[str, Any]) -> dict[str, Any]:
     """Never ends, for one width."""
-    return toy.hang(trial) if toy.width(trial) == 1 else toy.evaluate(trial)
+    return toy.hang(trial) if toy.width(trial) == 3 else toy.evaluate(trial)
 
 
 def start(folder: Path, evaluator: str, prepare: Callable[[], object] = lambda: None) -> Any:
