@@ -1,4 +1,4 @@
-"""The engine on Ray Tune; this module and :mod:`nas.campaigns.cluster` alone import ray.
+"""The engine on Ray Tune; it, its workers and :mod:`nas.campaigns.cluster` alone import ray.
 
 One Tune run serves searches and final stage alike: Tune's actors live as long as its run, and a
 new one costs seconds (a process, ``import torch``, a CUDA context) where a warm one costs
@@ -10,7 +10,7 @@ How Tune is used, and why:
 - The worker is a *class* trainable, whose steps are epochs (several, if they are short). A
   function trainable runs in a thread that must unwind within two seconds when its actor is
   reused, or the next trial vanishes; a class has no thread.
-- Trial and outcome each pass as one value that Tune does not look into (an :class:`_Errand`, a
+- Trial and outcome each pass as one value that Tune does not look into (an :class:`Errand`, a
   JSON string): it flattens, merges and interprets the mappings that it is given (a key
   ``grid_search`` is a command). Checkpoints pass with them, so nodes need no file system in
   common: the driver alone writes the campaign's folder.
@@ -25,16 +25,14 @@ How Tune is used, and why:
   is kept, the run is stopped, and it is raised when Tune has let go.
 """
 
-import gc
 import json
 import logging
 import os
 import shutil
-import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,16 +44,8 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from nas.campaigns.signals import signals
-from nas.campaigns.trial import (
-    Cause,
-    Outcome,
-    Source,
-    Update,
-    carry_out,
-    failure,
-    poisons_the_process,
-    stopped,
-)
+from nas.campaigns.trial import Cause, Outcome, Source, Update, failure, stopped
+from nas.campaigns.worker import Errand, Worker
 
 T = TypeVar("T")
 
@@ -128,7 +118,7 @@ class TuneEngine:
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         while not bridge.stopping and not bridge.exhausted:
             tune.run(
-                _Worker,
+                Worker,
                 search_alg=_Asker(bridge),
                 callbacks=[_Listener(bridge)],
                 stop=_Stopper(bridge),
@@ -156,86 +146,6 @@ class TuneEngine:
         rooms = cluster.rooms({"CPU": self._cpus, "GPU": gpus})
         self.slots = rooms if self._concurrency is None else min(rooms, self._concurrency)
         return {"cpu": self._cpus, "gpu": gpus}
-
-
-@dataclass
-class _Errand:
-    """What a worker is to do: the one entry of a Tune trial's configuration.
-
-    Tune copies a configuration several times, spells it out in the trial's tag and in its
-    snapshot, and keeps all of that until its run ends: megabytes a trial that goes on from a
-    checkpoint. Its copies of this are this, and it is emptied when the trial has ended.
-    """
-
-    evaluator: str
-    payload: Mapping[str, Any]
-    keep: bool
-    checkpoint: bytes | None
-    shared: Mapping[str, ray.ObjectRef]
-
-    def __deepcopy__(self, memo: object) -> "_Errand":
-        return self
-
-    def __repr__(self) -> str:
-        return type(self).__name__
-
-    def empty(self) -> None:
-        self.payload, self.checkpoint, self.shared = {}, None, {}
-
-
-class _Worker(tune.Trainable):  # type: ignore[misc]
-    """A process that carries out one trial after another."""
-
-    step_seconds = 1.0
-    """A step of Tune's, which costs it milliseconds, is at least so long."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        node = ray.get_runtime_context().get_node_id()
-        self._name = f"{socket.gethostname()}/{node[:8]}/{os.getpid()}"
-        self._shared: dict[ray.ObjectRef, Any] = {}
-        self.reset_config(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        errand: _Errand = new_config["errand"]
-        # The same objects from trial to trial: what lies in a GPU's memory is theirs.
-        for held in errand.shared.values():
-            if held not in self._shared:
-                self._shared[held] = ray.get(held)
-        shared = {name: self._shared[held] for name, held in errand.shared.items()}
-        self._events = carry_out(
-            errand.evaluator,
-            {**errand.payload, **shared},
-            errand.checkpoint,
-            errand.keep,
-            fatal=poisons_the_process,
-        )
-        errand.empty()  # a worker sends its configuration back with every result
-        return True
-
-    def step(self) -> dict[str, Any]:
-        started = time.monotonic()
-        updates: list[dict[str, Any]] = []
-        checkpoint = None
-        result: dict[str, Any] = {"worker": self._name, "done": False}
-        for event in self._events:
-            if isinstance(event, Outcome):
-                self._events.close()  # lets go of the network
-                _free_gpu_memory()
-                told = json.dumps(asdict(replace(event, checkpoint=None)))
-                return {**result, "outcome": told, "checkpoint": event.checkpoint, "done": True}
-            updates.append(event.metrics)
-            checkpoint = event.checkpoint or checkpoint
-            if checkpoint or time.monotonic() - started >= self.step_seconds:
-                break
-        return {**result, "updates": json.dumps(updates), "checkpoint": checkpoint}
-
-
-def _free_gpu_memory() -> None:
-    """Gives back what torch keeps for the next trial: others may share the GPU."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        gc.collect()  # a graph module is a cycle
-        torch.cuda.empty_cache()
 
 
 class _Bridge:
@@ -280,7 +190,7 @@ class _Bridge:
         self._ids[tune_id], errand = given
         return {"errand": errand}
 
-    def _next(self) -> tuple[str, _Errand] | None:
+    def _next(self) -> tuple[str, Errand] | None:
         given = self._source.next()
         if given is None:
             return None
@@ -289,7 +199,7 @@ class _Bridge:
                 self._shared[key] = ray.put(load())
         checkpoint = given.checkpoint.read_bytes() if given.checkpoint is not None else None
         shared = {name: self._shared[key] for name, (key, _) in given.shared.items()}
-        return given.id, _Errand(self._evaluator, given.payload, given.keep, checkpoint, shared)
+        return given.id, Errand(self._evaluator, given.payload, given.keep, checkpoint, shared)
 
     def start(self, trial: Trial) -> None:
         self._started[trial.trial_id] = trial, time.monotonic()

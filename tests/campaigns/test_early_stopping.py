@@ -174,11 +174,11 @@ def test_ray_stops_the_same_trials_as_the_serial_engine(
     import tests.campaigns.test_early_stopping as module
     from nas.campaigns import tune
 
-    class Eager(tune._Worker):
+    class Eager(tune.Worker):
         step_seconds = 0.0
 
     cloudpickle.register_pickle_by_value(module)
-    monkeypatch.setattr(tune, "_Worker", Eager)
+    monkeypatch.setattr(tune, "Worker", Eager)
     text = STOPPING.replace("name: serial", "name: ray, concurrency: 1")
     folder = write(tmp_path / "campaign", text)
     run(folder, evaluator=f"{HERE}:epochs")

@@ -181,13 +181,13 @@ def test_a_trial_that_tune_drops_is_a_failure(monkeypatch: pytest.MonkeyPatch) -
     import tests.campaigns.test_tune as module
     from nas.campaigns import tune
 
-    class Stubborn(tune._Worker):
+    class Stubborn(tune.Worker):
         def reset_config(self, new_config: dict[str, object]) -> bool:
             first = not hasattr(self, "_events")
             return bool(super().reset_config(new_config)) and first
 
     cloudpickle.register_pickle_by_value(module)
-    monkeypatch.setattr(tune, "_Worker", Stubborn)
+    monkeypatch.setattr(tune, "Worker", Stubborn)
     source = Trials([{}, {}, {}])
     tune.TuneEngine(f"{__name__}:where", concurrency=1).run(source)
     cloudpickle.unregister_pickle_by_value(module)

@@ -141,7 +141,8 @@ def test_search_data_holds_train_and_validation_alone() -> None:
     config = data.resolve(DIGITS, "c.yaml")
     found, held_out = data.search_data(config), data.held_out(config)
     names = {field.name for field in fields(found)}
-    assert names == {"train", "validation", "mean", "std", "classes", "checksum", "names"}
+    told = {"mean", "std", "classes", "checksum", "fingerprint", "names"}
+    assert names == {"train", "validation", *told}
     assert found.input_shape == (1, 8, 8)
     parts = (found.train, found.validation, held_out)
     assert [len(part.labels) for part in parts] == [1078, 362, 357]
