@@ -72,7 +72,7 @@ def _row(folder: Path, groups: Groups) -> dict[str, Any]:
             **_evaluated(row),
             "conditions": groups.letter(_conditions(row)),
             "told": f"data {row['data']['name']}, split seed {row['data']['split']['seed']}, "
-            f"recipe {row['recipe_fingerprint']}, {row['recipe']['epochs']} epochs",
+            f"recipe {row['recipe_fingerprint']}, {row['recipe']['epochs']} epoch(s)",
             "initialization": row["reference_initialization"] if by_reference else None,
         }
     except (KeyError, TypeError, AttributeError) as error:

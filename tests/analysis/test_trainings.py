@@ -82,7 +82,7 @@ def test_trainings_of_one_name_are_the_seeds_of_one_row(tmp_path: Path) -> None:
     assert set(table["campaign"]) == {""}
     assert table.attrs["notes"][-3:-1] == [
         "6 trainings by nas train, test read once by each",
-        "conditions A: data digits, split seed 0, recipe fed, 6 epochs",
+        "conditions A: data digits, split seed 0, recipe fed, 6 epoch(s)",
     ]
     assert list(campaign_table(folders, per_seed=True)["seed"]) == [0, 0, 1, 1, 2, 2]
 
