@@ -55,18 +55,18 @@ def check_same(campaign: Campaign, first: Mapping[str, Any]) -> None:
 
     Every difference is in the message.
     """
-    before, now = first.get("data", campaign.data_fingerprint), campaign.data_fingerprint
-    if before != now and not differences(first["question"], question(campaign)):
-        raise InputError(
-            f"{campaign.file}: data: its images or labels are others than those that records.jsonl "
-            f"was made with (fingerprint {now}, recorded {before}). Put the files back, or start a "
-            "campaign in another folder."
-        )
     if lines := differences(first["question"], question(campaign)):
         raise InputError(
             f"{campaign.file}: asks another question than the one that records.jsonl answers:\n"
             + lines
             + "\nStart a campaign in another folder, or put the recorded values back."
+        )
+    recorded = first.get("data", campaign.data_fingerprint)  # older records have none
+    if recorded != campaign.data_fingerprint:
+        raise InputError(
+            f"{campaign.file}: data: its images or labels are others than those that records.jsonl "
+            f"was made with (fingerprint {campaign.data_fingerprint}, recorded {recorded}). Put "
+            "the files back, or start a campaign in another folder."
         )
 
 
