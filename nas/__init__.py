@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas.analysis import trials as _trials
+    from nas.analysis.tables import trials as _trials
     from nas.architecture.builder import Builder as Builder
     from nas.architecture.cost import Cost as Cost
     from nas.architecture.cost import cost as cost
@@ -47,7 +47,7 @@ _PUBLIC = {
     "convolutionalize": "nas.architecture.surgery",
     "cost": "nas.architecture.cost",
     "load_weights": "nas.architecture.weights",
-    "results": "nas.analysis.trials:trials",
+    "results": "nas.analysis.tables.trials:trials",
     "searcher": "nas.searchers",
     "space": "nas.spaces",
     "with_classes": "nas.architecture.surgery",

@@ -261,7 +261,7 @@ def test_a_reader_that_stops_reading_is_no_error() -> None:
 def test_new_writes_a_campaign_that_loads(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from nas.campaigns.config import load_campaign
+    from nas.campaigns.spec.campaign import load_campaign
 
     folder = tmp_path / "mine"
     code, out, _ = run(capsys, "new", str(folder), "--searcher", "optuna")

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from nas.campaigns.config import read_space
-from nas.campaigns.duplicates import Policy
+from nas.campaigns.drive.duplicates import Policy
+from nas.campaigns.spec.campaign import read_space
 from nas.configuration import Config, Named, read_yaml, validate, validate_options
 from nas.errors import InputError
 from nas.evaluators.tables import read_table
@@ -63,7 +63,7 @@ class Objective(Config):
 
 
 class FaultRates(Config):
-    """What goes wrong on the simulated cluster, see :class:`nas.campaigns.simulated.Faults`."""
+    """What goes wrong on the simulated cluster: :class:`nas.campaigns.engines.simulated.Faults`."""
 
     straggling: Annotated[float, Field(ge=0)] = 0.0
     losses_per_hour: Annotated[float, Field(ge=0)] = 0.0

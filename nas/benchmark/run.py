@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from nas.analysis.bench_report import report
 from nas.benchmark.config import FILE_NAME, Benchmark, load_benchmark
 from nas.benchmark.pool import Result, Run, run_all
+from nas.benchmark.report import report
 from nas.benchmark.search import STATUSES, stuck_note
-from nas.campaigns.provenance import cores, environment
+from nas.campaigns.store.provenance import cores, environment
 
 TRIALS, RESOLVED = "trials.parquet", "resolved.json"
 
@@ -33,7 +33,7 @@ def bench(
 
     Writes ``trials.parquet`` (a row a trial, see :func:`as_frame`), ``resolved.json`` (the question
     with every default, checksums of the table, versions and hardware) and the tables and figures of
-    :func:`nas.analysis.bench_report.report`, whose text is returned.
+    :func:`nas.benchmark.report.report`, whose text is returned.
 
     Args:
         folder: holds ``benchmark.yaml``.

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.benchmark.config import Benchmark
-from nas.campaigns.duplicates import LIMIT, Duplicates
-from nas.campaigns.simulated import Faults, SimulatedCluster
-from nas.campaigns.trial import Json, Outcome, Trial, Update
+from nas.campaigns.drive.duplicates import LIMIT, Duplicates
+from nas.campaigns.engines.base import Json, Outcome, Trial, Update
+from nas.campaigns.engines.simulated import Faults, SimulatedCluster
 from nas.searchers import Observation, Proposal
 
 STATUSES = ("completed", "failed", "retried")

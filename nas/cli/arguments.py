@@ -77,7 +77,7 @@ def add_architecture(command: argparse.ArgumentParser) -> None:
 
 def named_architecture(arguments: argparse.Namespace) -> Architecture:
     """What a command's NAME stands for."""
-    from nas.campaigns import named
+    from nas.jobs import names as named
 
     bound = arguments.input is not None or arguments.classes is not None
     if bound and named.is_bound(arguments.name):
@@ -103,7 +103,7 @@ def input_shape(arguments: argparse.Namespace) -> tuple[int, ...] | None:
 
 def genotype(arguments: argparse.Namespace) -> tuple[SearchSpace, Genotype]:
     """The space and the genotype of SPACE:MEMBER, or of SPACE and what is written after it."""
-    from nas.campaigns import named
+    from nas.jobs import names as named
     from nas.spaces import space
 
     if arguments.genotype is None:
@@ -128,8 +128,8 @@ def _answers(text: str) -> Genotype | None:
 
 def print_table(table: pd.DataFrame, arguments: argparse.Namespace) -> None:
     """The rows and columns that were asked for, in the form that was."""
-    from nas.analysis import select
-    from nas.analysis.render import write
+    from nas.analysis.tables import select
+    from nas.analysis.tables.render import write
 
     columns = None if arguments.columns is None else select.columns(table, arguments.columns)
     if arguments.where is not None:

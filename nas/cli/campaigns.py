@@ -80,8 +80,8 @@ def add(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from nas.campaigns.run import run
-    from nas.campaigns.trial import CampaignError
+    from nas.campaigns.drive.run import run
+    from nas.campaigns.engines.base import CampaignError
 
     try:
         summary = run(arguments.folder)
@@ -102,9 +102,10 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from nas.campaigns import named, single
-    from nas.campaigns.row import summary
-    from nas.campaigns.trial import CampaignError
+    from nas.campaigns.engines.base import CampaignError
+    from nas.jobs import names as named
+    from nas.jobs import train as single
+    from nas.jobs.row import summary
     from nas.training.loop import Diverged
 
     job = single.prepare(
@@ -130,14 +131,14 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _new(arguments: argparse.Namespace) -> None:
-    from nas.campaigns.scaffold import write_campaign
+    from nas.campaigns.spec.scaffold import write_campaign
 
     path = write_campaign(arguments.folder, arguments.space, arguments.searcher, arguments.data)
     print(f"wrote {path}\nnext: nas run {arguments.folder}")
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from nas.analysis.check import check
+    from nas.analysis.audit.check import check
 
     report = check(arguments.folder, replay=arguments.replay)
     for problem in report.problems:

@@ -42,8 +42,8 @@ def add(commands: Commands) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from nas.analysis.bridges import BRIDGES
     from nas.export.formats import FORMATS
+    from nas.integrations.formats import BRIDGES
     from nas.registry import unknown
 
     if arguments.to not in {*FORMATS, *BRIDGES}:
@@ -62,9 +62,9 @@ def _export(arguments: argparse.Namespace) -> int:
 def _export_network(arguments: argparse.Namespace) -> int:
     from nas.architecture.network import compile
     from nas.architecture.weights import load_weights
-    from nas.campaigns import named
     from nas.export import ExportError, export
     from nas.export.parity import draw_weights
+    from nas.jobs import names as named
 
     weights = None
     if arguments.weights is not None:

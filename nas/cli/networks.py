@@ -21,7 +21,7 @@ from nas.errors import InputError
 if TYPE_CHECKING:
     from nas.architecture.graph import Architecture
     from nas.cli.arguments import Commands
-    from nas.spaces.cell_graph import CellGraph
+    from nas.spaces.families.cell_graph import CellGraph
     from nas.spaces.search_space import Genotype, SearchSpace
 
 
@@ -65,7 +65,7 @@ def add(commands: Commands) -> None:
 
 
 def _classics(arguments: argparse.Namespace) -> None:
-    from nas.analysis.catalogue import classics_table
+    from nas.classics.table import classics_table
 
     print_table(classics_table(), arguments)
 
@@ -141,7 +141,7 @@ def _cost_by_node(architecture: Architecture, as_json: bool) -> None:
 def _gradients(arguments: argparse.Namespace) -> None:
     from typing import get_args
 
-    from nas.campaigns import named
+    from nas.jobs import names as named
     from nas.registry import unknown
     from nas.training.gradients import signals
     from nas.training.recipe import Initialization
@@ -203,7 +203,7 @@ def _shown(
     arguments: argparse.Namespace,
 ) -> tuple[Architecture, str, Mapping[str, CellGraph]]:
     """The architecture; if it is of a space, its choices and notation, and its cells."""
-    from nas.campaigns import named
+    from nas.jobs import names as named
     from nas.spaces import spaces
 
     name = arguments.name

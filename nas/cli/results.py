@@ -47,7 +47,7 @@ def add(commands: Commands) -> None:
 
 
 def _table(arguments: argparse.Namespace) -> None:
-    from nas.analysis.table import campaign_table
+    from nas.analysis.tables.networks import campaign_table
 
     table = campaign_table(
         arguments.folders,

@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
 def _spaces(arguments: argparse.Namespace) -> None:
     from nas.configuration import read_yaml
     from nas.spaces import space, spaces
-    from nas.spaces.family import read_family
+    from nas.spaces.families.family import read_family
 
     for name, path in spaces().items():
         family = read_family(read_yaml(path), path)

@@ -11,7 +11,7 @@ from nas.architecture.cost import FREE, Cost
 from nas.architecture.graph import INPUT, Architecture, Node
 from nas.architecture.operations import Operation, Shape
 from nas.drawing.words import leading, leads
-from nas.spaces.cell_graph import ZERO, CellGraph
+from nas.spaces.families.cell_graph import ZERO, CellGraph
 
 ADDED, REMOVED, CHANGED = "+", "-", "~"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from nas.campaigns.question import flat
-from nas.campaigns.records import Record
+from nas.campaigns.spec.specification import flat
+from nas.campaigns.store.log import Record
 
 Facts = list[tuple[str, str]]
 """What and how much, in words."""

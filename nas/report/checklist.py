@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from nas.campaigns.records import Record
+from nas.campaigns.store.log import Record
 
 
 class Item(NamedTuple):
@@ -35,8 +35,8 @@ def checklist(
     Args:
         campaign: the first record.
         told: ``resolved.json``.
-        trials: of :func:`nas.analysis.trials.trials`.
-        budgets: the notes of :func:`nas.analysis.verdict.budgets`.
+        trials: of :func:`nas.analysis.tables.trials.trials`.
+        budgets: the notes of :func:`nas.analysis.tables.verdict.budgets`.
     """
     question = campaign["question"]
     return {

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from nas.analysis.table import campaign_table
-from nas.analysis.trials import recorded, trials
-from nas.analysis.verdict import budgets
-from nas.campaigns.records import History
+from nas.analysis.tables.networks import campaign_table
+from nas.analysis.tables.trials import recorded, trials
+from nas.analysis.tables.verdict import budgets
+from nas.campaigns.store.log import History
 from nas.errors import InputError
 from nas.report import asked, data, outcome
 from nas.report.checklist import checklist

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nas.analysis import table as network_table
-from nas.analysis import trials as trial_table
 from nas.analysis.plots.campaign import read
-from nas.analysis.trials import EVALUATED
-from nas.campaigns.records import History, Record
+from nas.analysis.tables import networks as network_table
+from nas.analysis.tables import trials as trial_table
+from nas.analysis.tables.trials import EVALUATED
+from nas.campaigns.store.log import History, Record
 
 _ROWS = (
     "name", "kind", "test_accuracy", "test_std", "seeds", "validation_accuracy", "search_accuracy",

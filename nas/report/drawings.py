@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from nas.campaigns.records import Record
-from nas.campaigns.references import built
+from nas.campaigns.store.log import Record
 from nas.drawing.cells import cell_diagram
 from nas.drawing.diagram import in_a_row
 from nas.drawing.networks import in_short, network_diagram
 from nas.drawing.svg import svg
+from nas.jobs.references import built
 
 
 class Drawing(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from nas.analysis.verdict import SEEDS, verdicts
+from nas.analysis.tables.verdict import SEEDS, verdicts
 
 KINDS = {
     "found": "Best found",
@@ -122,7 +122,7 @@ def costs(trials: pd.DataFrame, accelerators: dict[str, float]) -> list[dict[str
     """What each search and the final stage took.
 
     Args:
-        trials: of :func:`nas.analysis.trials.trials`.
+        trials: of :func:`nas.analysis.tables.trials.trials`.
         accelerators: of each trial with a result, how many it had.
     """
     rows = []

@@ -4,8 +4,8 @@ import numpy as np
 
 from nas.searchers.base import Observation
 from nas.searchers.evolution import RegularizedEvolution
-from nas.searchers.pareto import crowded_order
 from nas.searchers.population import drawn
+from nas.statistics.pareto import crowded_order
 
 
 class MultiObjectiveEvolution(RegularizedEvolution):

@@ -6,9 +6,9 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
-from nas.searchers.pareto import crowded_order
 from nas.searchers.population import drawn, succeeded
 from nas.spaces.search_space import SearchSpace
+from nas.statistics.pareto import crowded_order
 
 
 class NSGA2(Searcher):

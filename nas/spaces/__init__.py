@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 FAMILIES = Registry(
     "family",
     {
-        "free_graph": "nas.spaces.free_graph:FreeGraph",
-        "edge_cell": "nas.spaces.edge_cell:EdgeCell",
-        "matrix_cell": "nas.spaces.matrix_cell:MatrixCell",
-        "pairwise_cell": "nas.spaces.pairwise_cell:PairwiseCell",
-        "staged": "nas.spaces.staged:Staged",
-        "regnet": "nas.spaces.regnet:RegNet",
-        "natsbench_size": "nas.spaces.natsbench_size:NATSBenchSize",
-        "hierarchical": "nas.spaces.hierarchical:Hierarchical",
+        "free_graph": "nas.spaces.families.free_graph:FreeGraph",
+        "edge_cell": "nas.spaces.families.edge_cell:EdgeCell",
+        "matrix_cell": "nas.spaces.families.matrix_cell:MatrixCell",
+        "pairwise_cell": "nas.spaces.families.pairwise_cell:PairwiseCell",
+        "staged": "nas.spaces.families.staged:Staged",
+        "regnet": "nas.spaces.families.regnet:RegNet",
+        "natsbench_size": "nas.spaces.families.natsbench_size:NATSBenchSize",
+        "hierarchical": "nas.spaces.families.hierarchical:Hierarchical",
     },
 )
 """What ``family:`` in a space file may say."""
@@ -60,7 +60,7 @@ def space(
     """
     from nas.configuration import read_yaml
     from nas.spaces.constraints import constrained
-    from nas.spaces.family import read_family
+    from nas.spaces.families.family import read_family
     from nas.spaces.python_space import is_python, python_space
     from nas.spaces.search_space import SearchSpace
 

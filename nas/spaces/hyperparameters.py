@@ -11,8 +11,8 @@ from typing import Any
 
 from nas.architecture.graph import Architecture
 from nas.errors import InputError
-from nas.spaces.cell_graph import CellGraph
 from nas.spaces.constraints import ConstrainedSpace
+from nas.spaces.families.cell_graph import CellGraph
 from nas.spaces.language import Language
 from nas.spaces.search_space import (
     RECIPE,

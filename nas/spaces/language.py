@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from nas.errors import InputError
 
 if TYPE_CHECKING:
-    from nas.spaces.cell_graph import CellGraph
+    from nas.spaces.families.cell_graph import CellGraph
     from nas.spaces.search_space import Genotype
 
 

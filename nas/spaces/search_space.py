@@ -17,8 +17,8 @@ from nas.spaces.language import Language
 
 if TYPE_CHECKING:
     from nas.architecture.graph import Architecture
-    from nas.spaces.cell_graph import CellGraph
     from nas.spaces.encodings import Encoding
+    from nas.spaces.families.cell_graph import CellGraph
 
 Option = str | int | float | None
 """One possible answer. Told apart by type too: 1 and 1.0 are two options."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import nas
-from nas.campaigns.provenance import cores
+from nas.campaigns.store.provenance import cores
 from nas.training.data import Part, SearchData
 from nas.training.hardware import device_name
 from nas.training.loop import measure, train

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.campaigns.records import History, Record, read_records
+from nas.campaigns.store.log import History, Record, read_records
 from nas.errors import InputError
 
 RESULTS = Path(__file__).parents[2] / "results"

@@ -13,8 +13,8 @@ from typing import Any
 
 from rich.console import Console
 
-from nas.campaigns.records import Record, read_records
-from nas.campaigns.run import run
+from nas.campaigns.drive.run import run
+from nas.campaigns.store.log import Record, read_records
 
 CAMPAIGN = """
 space: primitives
@@ -62,7 +62,7 @@ def campaign(trials: int, evaluator: str) -> tuple[float, list[Record]]:
 
 def plain() -> float:
     """Seconds a trial of Ray Tune's defaults, the cluster being there."""
-    import nas.campaigns.cluster  # noqa: F401 - its settings, before ray reads them
+    import nas.campaigns.engines.cluster  # noqa: F401 - its settings, before ray reads them
 
     import ray  # isort: skip
     from ray import tune  # isort: skip

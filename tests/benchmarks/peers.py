@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import optuna
 
-from nas.analysis.bench_report import report
 from nas.benchmark.config import Benchmark, load_benchmark
+from nas.benchmark.report import report
 from nas.benchmark.run import Result, Run, as_frame
 from nas.benchmark.search import Search
 from nas.configuration import Named

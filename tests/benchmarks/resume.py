@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.campaigns.config import load_campaign
-from nas.campaigns.records import RecordLog
-from nas.campaigns.runner import Runner
-from nas.campaigns.serial import SerialEngine
-from nas.campaigns.trial import Outcome, Source, Trial, Update
+from nas.campaigns.drive.runner import Runner
+from nas.campaigns.engines.base import Outcome, Source, Trial, Update
+from nas.campaigns.engines.serial import SerialEngine
+from nas.campaigns.spec.campaign import load_campaign
+from nas.campaigns.store.log import RecordLog
 
 CAMPAIGN = """
 space: primitives
@@ -98,7 +98,7 @@ def record(folder: Path, engine: str) -> None:
         if engine == "serial":
             SerialEngine(evaluate).run(source)
         else:
-            from nas.campaigns.tune import TuneEngine
+            from nas.campaigns.engines.tune import TuneEngine
 
             TuneEngine(f"{HERE}:evaluate", concurrency=2, name="resume").run(source)
     seconds = time.perf_counter() - before

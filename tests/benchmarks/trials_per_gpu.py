@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from nas.campaigns.records import History, read_records
-from nas.campaigns.run import run
+from nas.campaigns.drive.run import run
+from nas.campaigns.store.log import History, read_records
 from nas.training.hardware import device_name
 
 TRIALS, EPOCHS, BATCH = 24, 2, 128

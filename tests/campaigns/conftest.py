@@ -15,7 +15,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
     """Ray with two slots: starting it takes longer than most tests."""
-    import nas.campaigns.tune  # noqa: F401 - its settings, before ray reads them
+    import nas.campaigns.engines.tune  # noqa: F401 - its settings, before ray reads them
 
     import ray  # isort: skip
 

@@ -9,8 +9,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from nas.campaigns.records import read_records
-from nas.campaigns.run import run
+from nas.campaigns.drive.run import run
+from nas.campaigns.store.log import read_records
 from nas.evaluators.work import Progress, Work
 
 SPACE = """

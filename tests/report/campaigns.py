@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from nas.campaigns.records import SCHEMA
+from nas.campaigns.store.log import SCHEMA
 
 QUESTION: dict[str, Any] = {
     "space": {"family": "free_graph"},

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from nas import cli
-from nas.campaigns.run import run
+from nas.campaigns.drive.run import run
 from nas.errors import InputError
 from nas.report.context import _counts, context
 from nas.report.live import Server

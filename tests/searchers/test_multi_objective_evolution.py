@@ -4,13 +4,13 @@ from collections import deque
 
 import numpy as np
 
-from nas.analysis.pareto import hypervolume
 from nas.searchers import Observation, Proposal, Searcher
 from nas.searchers.population import drawn
+from nas.statistics.hypervolume import hypervolume
 from tests.searchers.test_evolution import parents
-from tests.searchers.test_pareto import crowding_by_definition, ranks_by_peeling
 from tests.searchers.toy import SMALL, Case, campaign, loss, proposals
 from tests.spaces.chance import assert_distributed
+from tests.statistics.test_pareto import crowding_by_definition, ranks_by_peeling
 
 OPTIONS = {"population_size": 8, "tournament_size": 3}
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.analysis.pareto import hypervolume
 from nas.errors import InputError
 from nas.searchers import Observation, Proposal, searcher
 from nas.searchers.nsga2 import NSGA2
+from nas.statistics.hypervolume import hypervolume
 from tests.searchers.test_multi_objective_evolution import crowded
 from tests.searchers.toy import OPTIMUM, SMALL, Case, best, campaign, loss, space
 from tests.spaces.chance import assert_distributed

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nas.errors import InputError
-from nas.spaces.cell_graph import CellGraph
 from nas.spaces.encodings import Encoding, encode, matrix, vocabulary
+from nas.spaces.families.cell_graph import CellGraph
 from nas.spaces.hyperparameters import joint
 from nas.spaces.language import Language
 from nas.spaces.search_space import Choose, Genotype, SearchSpace

@@ -17,8 +17,8 @@ from nas.architecture.modules import DropPath
 from nas.architecture.network import compile
 from nas.architecture.operations import DropPath as DropPathNode
 from nas.architecture.reference import reference_cost
+from nas.classics.cell_networks import pairwise
 from nas.classics.inception_v3 import inception_v3
-from nas.classics.pairwise import pairwise
 from nas.evaluators.training import evaluate
 from nas.evaluators.work import complete
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from nas.architecture.builder import Builder
-from nas.campaigns.config import load_campaign
+from nas.campaigns.spec.campaign import load_campaign
 from nas.errors import InputError
 from nas.evaluators.training import evaluate
 from nas.evaluators.work import complete

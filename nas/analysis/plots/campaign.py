@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from nas.analysis.trials import curves, recorded, trials
-from nas.campaigns.budget import Budget, Spending
-from nas.campaigns.objectives import Objectives, minimised, missing
-from nas.campaigns.objectives import recorded as objectives_of
-from nas.campaigns.records import History, Record
+from nas.analysis.tables.trials import curves, recorded, trials
+from nas.campaigns.spec.budget import Budget, Spending
+from nas.campaigns.spec.objectives import Objectives, minimised, missing
+from nas.campaigns.spec.objectives import recorded as objectives_of
+from nas.campaigns.store.log import History, Record
 from nas.errors import InputError
 
 
@@ -22,8 +22,8 @@ class Campaign(NamedTuple):
 
     Attributes:
         folder: of the campaign.
-        trials: as :func:`nas.analysis.trials.trials` gives them.
-        curves: as :func:`nas.analysis.trials.curves` gives them.
+        trials: as :func:`nas.analysis.tables.trials.trials` gives them.
+        curves: as :func:`nas.analysis.tables.trials.curves` gives them.
         searched: the trials of searches that have ended, duplicates left out, in the order in
             which they ended. Further columns: ``hours`` (that the search had spent by then), and
             ``value0``, ``value1``, ... for the objectives; NaN where a trial has not completed, or

@@ -9,13 +9,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nas.analysis.bench_plots import critical_difference_figure
-from nas.analysis.pareto import pareto_front
 from nas.analysis.plots import names
 from nas.analysis.plots.campaign import Campaign
 from nas.analysis.plots.style import KINDS, MANY, Label, label_ends, label_points
-from nas.analysis.statistics import average_ranks, critical_difference, friedman
-from nas.analysis.table import campaign_table
+from nas.analysis.tables.networks import campaign_table
+from nas.benchmark.plots import critical_difference_figure
+from nas.statistics.hypervolume import pareto_front
+from nas.statistics.paired import average_ranks, critical_difference, friedman
 
 _COSTS = ("macs", "params", "latency_ms")
 

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nas.analysis.pareto import hypervolume_over_time
 from nas.analysis.plots import names
 from nas.analysis.plots.campaign import Campaign
 from nas.analysis.plots.style import KINDS, Label, label_ends
+from nas.statistics.hypervolume import hypervolume_over_time
 
 
 def best_so_far(campaign: Campaign) -> pd.DataFrame:

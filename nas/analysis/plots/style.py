@@ -54,7 +54,7 @@ KINDS = {
     "classic": Mark(COLOURS[2], "s"),
     "ensemble": Mark(COLOURS[3], "D"),
 }
-"""Of the column ``kind`` of :func:`nas.analysis.trials.trials`."""
+"""Of the column ``kind`` of :func:`nas.analysis.tables.trials.trials`."""
 
 MANY = 1000
 """More marks than that are an image within a vector file: it opens as fast, and is as small."""

@@ -17,7 +17,7 @@ TABLES = Registry(
         "spikenas": "nas.evaluators.tables.nasbench201:spikenas",
         "nats_bench": "nas.evaluators.tables.nats_bench:nats_bench",
         "nasbench101": "nas.evaluators.tables.nasbench101:nasbench101",
-        "campaign": "nas.campaigns.as_table:campaign",
+        "campaign": "nas.campaigns.store.as_table:campaign",
     },
 )
 """What ``name:`` in a table's description may say."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.campaigns.records import SCHEMA
+from nas.campaigns.store.log import SCHEMA
 
 ACCURACY = {"metric": "validation_accuracy", "direction": "maximize"}
 MACS = {"metric": "macs", "direction": "minimize"}

@@ -1,0 +1,193 @@
+"""Whether the results of a campaign are possible, and what their status says they are."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from nas.analysis.audit.records import Fault, Trials, differing, is_number, part_of, usual
+from nas.campaigns.engines.base import Cause
+from nas.campaigns.spec.objectives import missing, recorded
+from nas.campaigns.store.log import Record
+from nas.spaces.search_space import recipe_choices
+
+
+def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault]:
+    """Whether results have what their status says, are possible, and are of one data set."""
+    objectives = recorded(question)
+    completed = [(_group(trials.asks[trial].record), entry.record["metrics"])
+                 for trial, entry in trials.results.items()
+                 if entry.record["status"] == "completed"]  # fmt: skip
+    checksum = data_checksum(trials)
+    usually = {
+        group: usual(sorted(metrics) for each, metrics in completed if each == group)
+        for group in ("search", "final", "ensemble")
+    }
+    for trial, (line, result) in trials.results.items():
+        ask, metrics = trials.asks[trial].record, result["metrics"]
+        if ask["stage"] == "search":
+            for name, value in _test_metrics(metrics):
+                yield Fault(
+                    line, f"{trial}: {name}: {json.dumps(value)}, expected none in a search"
+                )
+        if result["status"] == "failed":
+            yield from _failed(line, result)
+            continue
+        for key in ("error", "cause"):
+            yield from differing(line, f"{trial}: {key}", result.get(key), None)
+        if name := missing(objectives, ask, metrics):
+            value = json.dumps(metrics.get(name))
+            yield Fault(line, f"{trial}: {name}: {value}, expected a number")
+        yield from _plausible(line, trial, metrics)
+        yield from _curve(line, trial, metrics)
+        own = recipe_choices(ask.get("genotype", {})).get("epochs")
+        # Where fidelity is no number of epochs, every training is of all.
+        rung = None if question.get("fidelity", "epochs") != "epochs" else ask.get("fidelity")
+        epochs = rung or own or part_of(question, "recipe").get("epochs")
+        if result["status"] == "stopped":
+            yield from _stopped(line, trial, metrics, epochs)
+            epochs = None
+        if epochs is not None and "epochs" in metrics:
+            yield from differing(line, f"{trial}: epochs", metrics["epochs"], epochs)
+        before, after = metrics.get("epochs_before", 0), metrics.get("epochs", math.inf)
+        if not (is_number(before) and (not is_number(after) or 0 <= before <= after)):
+            text = f"{trial}: epochs_before: {json.dumps(before)}, expected at most its epochs"
+            yield Fault(line, text)
+        if is_number(after) and result.get("epochs", 0) > after:
+            text = f"{trial}: epochs: {result['epochs']}, expected at most {after}, what it has had"
+            yield Fault(line, text)
+        yield from _latency(line, ask, metrics, part_of(question, "constraints"))
+        yield from _evaluations(line, trial, metrics)
+        if "fvcore" in metrics:
+            yield from differing(line, f"{trial}: fvcore", metrics["fvcore"], ask["cost"])
+        if "data_checksum" in metrics:
+            yield from differing(
+                line, f"{trial}: data_checksum", metrics["data_checksum"], checksum
+            )
+        unusual = metrics.keys() ^ usually[_group(ask)] if result["status"] == "completed" else ()
+        for name in sorted(unusual):
+            has = "has" if name in metrics else "has no"
+            text = f"{trial}: metrics: {has} {name}, unlike most of its stage"
+            yield Fault(line, text, warning=True)
+
+
+def _group(ask: Record) -> str:
+    """Trials of which group report the same metrics."""
+    return "ensemble" if ask["kind"] == "ensemble" else str(ask["stage"])
+
+
+def data_checksum(trials: Trials) -> str | None:
+    """That of the data that most trials were trained on, if any tells."""
+    checksum: str | None = usual(
+        entry.record["metrics"].get("data_checksum") for entry in trials.results.values()
+    )
+    return checksum
+
+
+def _test_metrics(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Whatever is called so, at any depth."""
+    if name.startswith("test"):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _test_metrics(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _test_metrics(inner)
+
+
+def _failed(line: int, result: Record) -> Iterator[Fault]:
+    if not result["error"]:
+        yield Fault(line, f"{result['trial']}: error: {json.dumps(result['error'])}, expected why "
+                    "it failed")  # fmt: skip
+    if result.get("cause", "error") not in get_args(Cause):
+        allowed = ", ".join(get_args(Cause))
+        cause = json.dumps(result["cause"])
+        yield Fault(line, f"{result['trial']}: cause: {cause}, expected one of {allowed}")
+
+
+def _evaluations(line: int, trial: str, metrics: Mapping[str, Any]) -> Iterator[Fault]:
+    """Accuracies are those of the confusion matrices, and the test accuracy is one of them."""
+    for protocol, parts in part_of(metrics, "evaluations").items():
+        for part in ("validation", "test"):
+            found = part_of(parts, part) if isinstance(parts, Mapping) else {}
+            key = f"{trial}: evaluations.{protocol}.{part}.accuracy"
+            if (protocol, part) == ("single", "test"):
+                yield from differing(line, key, found.get("accuracy"), metrics.get("test_accuracy"))
+            confusion = found.get("confusion")
+            if confusion is None:
+                continue
+            try:
+                right = sum(row[label] for label, row in enumerate(confusion))
+                expected = right / sum(map(sum, confusion))
+                same = math.isclose(found["accuracy"], expected, abs_tol=1e-6)
+            except (TypeError, LookupError, ZeroDivisionError):
+                yield Fault(line, f"{key}: its confusion matrix is none")
+                continue
+            if not same:
+                yield Fault(line, f"{key}: {json.dumps(found['accuracy'])}, expected {expected}, "
+                            "that of its confusion matrix")  # fmt: skip
+
+
+def _latency(
+    line: int, ask: Record, metrics: Mapping[str, Any], constraints: Mapping[str, Any]
+) -> Iterator[Fault]:
+    """A search trial that began anew keeps the limit on what was measured before."""
+    limit, latency = part_of(constraints, "latency_ms"), metrics.get("latency_ms")
+    if ask["stage"] != "search" or metrics.get("epochs_before") or "table" in limit:
+        return
+    if limit and is_number(latency) and latency > limit.get("limit", math.inf):
+        text = f"{ask['trial']}: latency_ms: {latency}, expected at most {limit['limit']}"
+        yield Fault(line, text)
+
+
+def _stopped(line: int, trial: str, metrics: Mapping[str, Any], epochs: Any) -> Iterator[Fault]:
+    had = metrics.get("epochs")
+    if not is_number(had) or (is_number(epochs) and had >= epochs):
+        most = "its epochs" if epochs is None else f"fewer than {epochs}, for it was stopped"
+        yield Fault(line, f"{trial}: epochs: {json.dumps(had)}, expected {most}")
+
+
+_BOUNDS = {"accuracy": 1.0, "loss": math.inf, "seconds": math.inf, "ms": math.inf}
+"""How large a metric may be whose name ends so; none is negative."""
+
+
+def _plausible(line: int, trial: str, metrics: Mapping[str, Any]) -> Iterator[Fault]:
+    for name, value in metrics.items():
+        kind = name.rpartition("_")[2]
+        # Null is a loss that was not finite.
+        if kind not in _BOUNDS or (value is None and kind == "loss"):
+            continue
+        most = _BOUNDS[kind]
+        if not (is_number(value) and 0 <= value <= most):
+            bounds = "of at least 0" if most == math.inf else f"from 0 to {most:g}"
+            text = f"{trial}: {name}: {json.dumps(value)}, expected a number {bounds}"
+            yield Fault(line, text)
+
+
+def _curve(line: int, trial: str, metrics: Mapping[str, Any]) -> Iterator[Fault]:
+    """The last point of a learning curve is the result, and its seconds add up."""
+    curve = metrics.get("curve")
+    if curve is None:
+        return
+    if not (isinstance(curve, list) and curve and all(isinstance(p, dict) for p in curve)):
+        yield Fault(line, f"{trial}: curve: {json.dumps(curve)}, expected a mapping an epoch")
+        return
+    found = [point.get("epoch") for point in curve]
+    yield from differing(line, f"{trial}: curve: epoch", found, list(range(1, len(curve) + 1)))
+    if "epochs" in metrics:
+        yield from differing(line, f"{trial}: epochs", metrics["epochs"], len(curve))
+    for point in curve[:-1]:
+        yield from differing(line, f"{trial}: curve: keys", sorted(point), sorted(curve[-1]))
+        yield from _plausible(line, f"{trial}: curve", point)
+    for name in [name for name in curve[-1] if name in metrics]:
+        value = metrics[name]
+        if not name.endswith("_seconds"):
+            yield from differing(line, f"{trial}: {name}", value, curve[-1][name])
+            continue
+        each = [point.get(name) for point in curve]
+        if not all(map(is_number, [value, *each])) or not math.isclose(value, sum(each)):
+            text = f"{trial}: {name}: {json.dumps(value)}, expected the sum of its curve's"
+            yield Fault(line, text)

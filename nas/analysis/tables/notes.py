@@ -1,0 +1,113 @@
+"""What a reader of a campaign's table must know, beside its rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+
+from nas.campaigns.store.log import History, Record
+
+_Groups = dict[str, list[tuple[Record, Record]]]  # the ask and result of each, by label
+
+
+def notes(records: list[Record], history: History) -> Iterator[str]:
+    """The notes of one campaign, a line each."""
+    groups: _Groups = {}
+    failed = []
+    for trial, result in history.results.items():
+        ask = history.asks[trial]
+        if result["status"] == "failed":
+            failed.append(ask)
+        elif ask["stage"] == "final":
+            groups.setdefault(ask["label"], []).append((ask, result))
+    yield from _trial_notes(history, groups, failed)
+    yield from _question_notes(records[0], groups)
+
+
+def _trial_notes(history: History, groups: _Groups, failed: list[Record]) -> Iterator[str]:
+    uncounted = sorted(
+        {
+            operator
+            for runs in groups.values()
+            for _, result in runs
+            for operator in result["metrics"].get("fvcore_uncounted", [])
+        }
+    )
+    if uncounted:
+        yield f"fvcore does not count: {', '.join(uncounted)}"
+    seeds = {len(runs) for runs in groups.values()}
+    if seeds == {1}:
+        yield "one seed a row: differences within the noise of retraining cannot be told apart"
+    elif len(seeds) > 1:
+        yield f"rows rest on unlike numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
+    yield from _evaluation_notes(groups)
+    unfinished = history.unfinished()
+    # One whose retraining is not over may yet get its row.
+    left = {ask["label"] for ask in unfinished if ask["stage"] == "final"}
+    lost = {ask["label"] for ask in failed if ask["stage"] == "final"} - groups.keys() - left
+    if lost:
+        yield f"no row, because every retraining failed: {', '.join(sorted(lost))}"
+    stopped = sum(result["status"] == "stopped" for result in history.results.values())
+    yield (
+        f"{len(history.results)} trials, {len(failed)} failed"
+        + (f", {stopped} stopped early" if stopped else "")
+        + (f", {len(unfinished)} unfinished: the campaign is not over" if unfinished else "")
+    )
+    if not groups:
+        yield "nothing is retrained yet: accuracies are what the search saw, each of one training"
+    counts = Counter(ask["search"] for ask in history.duplicates)
+    for search, count in counts.items():
+        yield (
+            f"{search}: {count} proposals repeated an earlier trial of its own and spent no budget"
+        )
+
+
+def _evaluation_notes(groups: _Groups) -> Iterator[str]:
+    """Of which protocols a mean is over fewer networks than its row has."""
+    told = [result["metrics"].get("evaluations") for runs in groups.values() for _, result in runs]
+    told = [each if isinstance(each, dict) else {} for each in told]
+    lacking = {
+        protocol: sum(protocol not in each for each in told)
+        for protocol in dict.fromkeys(protocol for each in told for protocol in each)
+    }
+    if gaps := [f"{protocol} {count}" for protocol, count in lacking.items() if count]:
+        yield (
+            f"of {len(told)} retrained networks some had ended before evaluations were asked for "
+            f"({', '.join(gaps)}): means by these are over the others"
+        )
+
+
+def _question_notes(campaign: Record, groups: _Groups) -> Iterator[str]:
+    question = campaign["question"]
+    if "evaluator" in question:
+        looked_up = question["evaluator"]
+        yield (
+            f"every row was looked up, nothing was trained: {', '.join(looked_up['table'])}, "
+            f"validation {looked_up['validation']}, test {looked_up['test']}"
+        )
+        return
+    if not {"recipe", "data"} <= question.keys():
+        return
+    recipe, data = question["recipe"], question["data"]
+    name = f"recipe {campaign['recipe']}" if "recipe" in campaign else "one recipe"
+    yield (
+        f"every row: data {data['name']}, split seed {data['split']['seed']}, {name}, "
+        f"{recipe['epochs']} epochs; selected by validation, test read once by the final stage"
+    )
+    if recipe.get("initialization") == "reference":
+        own = {
+            f"{label} {ask['initialization']}"
+            for label, runs in groups.items()
+            for ask, _ in runs
+            if ask["kind"] == "classic" and "initialization" in ask
+        }
+        yield initializations(own)
+
+
+def initializations(own: Collection[str]) -> str:
+    """What a recipe with the initialisation "reference" means, and of which classics which."""
+    named = f" ({', '.join(sorted(own))})" if own else ""
+    return (
+        "rows differ in initialisation: each classic starts from its reference's own, every other "
+        f"network from torch's default{named}"
+    )

@@ -1,0 +1,160 @@
+"""A table as people and programs read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nas.analysis.tables.trials import EVALUATED
+from nas.errors import InputError
+from nas.registry import unknown
+
+FORMATS = {
+    "text": ".txt", "csv": ".csv", "markdown": ".md", "latex": ".tex", "json": ".json",
+    "parquet": ".parquet",
+}  # fmt: skip
+"""The forms of a table, and the ending of their files."""
+
+_FOR_PROGRAMS = {
+    "fingerprint", "flops", "activations", "validation_std", "test_loss", "test_top5",
+    "test_calibration_error", "validation_flip", "validation_ten_crop", "validation_multi_scale",
+}  # fmt: skip
+"""Columns that people see on demand alone."""
+
+
+def render(table: pd.DataFrame, form: str, columns: Sequence[str] | None = None) -> str:
+    """The table as text of a form, its notes below (in CSV left out).
+
+    Args:
+        table: ``attrs["notes"]`` are its notes.
+        form: one of :data:`FORMATS` but parquet, which is no text.
+        columns: which, in this order. By default all in csv and json, but those of
+            :data:`nas.analysis.tables.trials.EVALUATED` only where they hold something; in the
+            others, those with values that tell rows apart and that people read.
+
+    JSON is ``{"rows": [...], "notes": [...]}``, what is not known is null there.
+    """
+    notes = table.attrs.get("notes", [])
+    forms: dict[str, Callable[[], str]] = {
+        "text": lambda: _shown(table, columns).to_string(index=False) + _below("", notes),
+        "csv": lambda: _taken(table, columns).to_csv(index=False).rstrip("\n"),
+        "markdown": lambda: _markdown(_shown(table, columns)) + _below("\n- ", notes),
+        "latex": lambda: _latex(_shown(table, columns)) + _below("% ", notes),
+        "json": lambda: _json(_taken(table, columns), notes),
+    }
+    if form not in forms:
+        raise InputError(f"--format: {unknown('format', form, FORMATS)}")
+    return forms[form]()
+
+
+def write(
+    table: pd.DataFrame,
+    form: str | None,
+    out: Path | None,
+    columns: Sequence[str] | None = None,
+) -> str:
+    """Renders to a file, or for the screen where there is none; returns what to print.
+
+    The form is by default that of the file's ending, or text.
+    """
+    if form is None:
+        suffixes = {suffix: name for name, suffix in FORMATS.items()}
+        form = "text" if out is None else suffixes.get(out.suffix, "")
+        if not form:
+            raise InputError(
+                f"--out: {out}: the ending is none of {', '.join(suffixes)}: say --format"
+            )
+    if form == "parquet":
+        if out is None:
+            raise InputError("--format: parquet is no text: give a file with --out")
+        _taken(table, columns).to_parquet(out, index=False)
+        return f"wrote {out}"
+    text = render(table, form, columns)
+    if out is None:
+        return text
+    out.write_text(text + "\n", encoding="utf-8")
+    return f"wrote {out}"
+
+
+def _taken(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
+    if columns is None:
+        # So that a table of records from before there were these columns stays as it was written.
+        columns = [c for c in table.columns if c not in EVALUATED or table[c].notna().any()]
+    return table[list(columns)]
+
+
+def _below(mark: str, notes: Sequence[str]) -> str:
+    return "".join(f"\n{mark}{note}" for note in notes)
+
+
+def _json(table: pd.DataFrame, notes: Sequence[str]) -> str:
+    known = table.astype("object").where(table.notna(), None)
+    lines = ",\n".join(f"  {json.dumps(row)}" for row in known.to_dict("records"))
+    return f'{{"rows": [\n{lines}\n],\n"notes": {json.dumps(list(notes), indent=1)}}}'
+
+
+def _markdown(shown: pd.DataFrame) -> str:
+    right = [_is_number(shown, column) for column in shown]
+    text: str = shown.map(_escaped).to_markdown(
+        index=False,
+        disable_numparse=True,
+        colalign=["right" if number else "left" for number in right],
+    )
+    return text
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")
+
+
+def _latex(shown: pd.DataFrame) -> str:
+    """With the rules of the package booktabs."""
+    form = "".join("r" if _is_number(shown, column) else "l" for column in shown)
+    text: str = shown.to_latex(index=False, escape=True, column_format=form)
+    return text
+
+
+def _is_number(shown: pd.DataFrame, column: str) -> bool:
+    return bool(shown.attrs["numbers"][column])
+
+
+def _shown(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
+    """Strings as people read them: counts with separators, fractions with four places."""
+    if columns is None:
+        columns = [name for name in table.columns if _worth(table, name)]
+    shown = pd.DataFrame({name: table[name].map(_cell(name)) for name in columns}, dtype="str")
+    numeric, truth = pd.api.types.is_numeric_dtype, pd.api.types.is_bool_dtype
+    shown.attrs["numbers"] = {
+        name: numeric(table[name]) and not truth(table[name]) for name in columns
+    }
+    return shown
+
+
+def _worth(table: pd.DataFrame, name: str) -> bool:
+    """Whether people want to see a column that they did not ask for."""
+    if name in ("campaign", "conditions"):  # else they are one for all
+        return bool(table[name].nunique() > 1)
+    return name not in _FOR_PROGRAMS and bool(table[name].notna().any() or table.empty)
+
+
+def _cell(name: str) -> Callable[[Any], str]:
+    def text(value: Any) -> str:
+        if pd.isna(value):
+            return ""
+        if isinstance(value, bool):
+            return "yes" if value else ""
+        if name in ("params", "macs", "flops", "activations"):
+            return f"{value:,.0f}"
+        if name.startswith(("test_", "validation_", "search_")):
+            return f"{value:.4f}"
+        if name.endswith("_ms"):
+            return f"{value:,.3f}"
+        if name.endswith("_seconds"):
+            return f"{value:,.1f}"
+        return str(value)
+
+    return text

@@ -1,0 +1,124 @@
+"""What `nas train` has trained, as rows beside those of campaigns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nas.analysis.tables.comparability import Conditions, Groups, conditions
+from nas.analysis.tables.notes import initializations
+from nas.analysis.tables.trials import COLUMNS, EVALUATED, frame
+from nas.campaigns.spec.specification import flat
+from nas.errors import InputError
+from nas.jobs.row import Row, read_row
+
+NAME = "nas train"
+"""What stands in place of a campaign's name."""
+
+
+def is_training(folder: Path) -> bool:
+    """Whether a folder holds a training that has ended, and no campaign."""
+    return (folder / "row.json").exists() and not (folder / "records.jsonl").exists()
+
+
+def trainings(folders: Sequence[Path], groups: Groups) -> tuple[pd.DataFrame, list[str]]:
+    """The trainings, a row each, and what a reader must know of them.
+
+    Trainings of one name under equal conditions are the seeds of one architecture, as those of a
+    campaign's final stage.
+
+    Args:
+        folders: for which :func:`is_training` holds.
+        groups: gives the conditions their letters. Beside data, split and recipe they hold what the
+            training started from and how it was evaluated, where that was no campaign's way.
+
+    Returns the columns that the table makes of a campaign's networks. Raises :class:`InputError`
+    where a ``row.json`` is not what `nas train` writes, and where one training is there twice.
+    """
+    rows = [_row(folder, groups) for folder in folders]
+    table = frame(rows, COLUMNS).rename(columns={"label": "name"})
+    table["conditions"] = [row["conditions"] for row in rows]
+    table["search_accuracy"] = np.nan  # no search saw them
+    table["name"] = _told_apart(table)
+    for _, same in table.groupby(["name", "conditions", "seed"]):
+        if len(same) > 1:
+            raise InputError(
+                f"{' and '.join(same['trial'])}: hold the same training, {same['name'].iloc[0]} "
+                f"with seed {same['seed'].iloc[0]}: give one of them"
+            )
+    return table, list(_notes(table, rows))
+
+
+def _row(folder: Path, groups: Groups) -> dict[str, Any]:
+    """The columns of a training, and what the notes are made of."""
+    row = read_row(folder)
+    assert row is not None
+    same = ("kind", "fingerprint", "seed", "params", "macs", "flops", "activations",
+            "train_seconds")  # fmt: skip
+    try:
+        by_reference = row["recipe"].get("initialization") == "reference"
+        return {
+            **{column: row[column] for column in same},
+            "trial": str(folder),
+            "label": row["name"],
+            "stage": "final",
+            "status": "completed",
+            "validation_accuracy": row["validation"]["accuracy"],
+            "test_accuracy": row["test"]["accuracy"],
+            **_evaluated(row),
+            "conditions": groups.letter(_conditions(row)),
+            "told": f"data {row['data']['name']}, split seed {row['data']['split']['seed']}, "
+            f"recipe {row['recipe_fingerprint']}, {row['recipe']['epochs']} epoch(s)",
+            "initialization": row["reference_initialization"] if by_reference else None,
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{folder / 'row.json'}: is not what nas train writes ({error!r}); train again, into "
+            "another folder"
+        ) from None
+
+
+def _evaluated(row: Row) -> dict[str, float]:
+    """The columns that the training's protocol fills."""
+    few = len(row["test"]["per_class"]) <= 5  # then all are among the five most probable
+    return {
+        name: row[part][metric]
+        for name, (protocol, part, metric) in EVALUATED.items()
+        if protocol == row["protocol"] and not (few and metric == "top5")
+    }
+
+
+def _conditions(row: Row) -> Conditions:
+    found = conditions({"data": row["data"], "recipe": row["recipe"]}, "final")
+    if row["start"] is not None:
+        found |= flat({key: row["start"][key] for key in ("weights", "freeze")}, "start")
+    return found if row["protocol"] == "single" else {**found, "protocol": row["protocol"]}
+
+
+def _told_apart(table: pd.DataFrame) -> pd.Series:
+    """The names, with fingerprints where one name was of several architectures."""
+    several = table.groupby("name")["fingerprint"].transform("nunique") > 1
+    return table["name"].where(~several, table["name"] + " " + table["fingerprint"].str[:8])
+
+
+def _notes(table: pd.DataFrame, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    counts = table.groupby(["name", "conditions"]).size()
+    trained = f"{len(table)} training{'s' * (len(table) > 1)} by nas train, test read once by each"
+    if (counts == 1).all():
+        yield f"{trained}; one seed a row: differences within its noise cannot be told apart"
+    elif counts.nunique() == 1:
+        yield trained
+    else:
+        yield f"{trained}; rows rest on unlike numbers of seeds"
+    for letter, told in {row["conditions"]: row["told"] for row in rows}.items():
+        yield f"conditions {letter}: {told}"
+    by_reference = [row for row in rows if row["initialization"] is not None]
+    if by_reference:
+        yield initializations(
+            {f"{row['label']} {row['initialization']}"
+             for row in by_reference if row["kind"] == "classic"}
+        )  # fmt: skip

@@ -1,0 +1,220 @@
+"""A benchmark's report: who is better, by how much, and whether the seeds can tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from nas.analysis.plots.style import save
+from nas.benchmark import plots as bench_plots
+from nas.benchmark.comparison import (
+    anytime,
+    budgets,
+    leaders,
+    mean_ranks,
+    pairwise,
+    seed_ranks,
+    summary,
+)
+from nas.benchmark.regret import Curves, curves
+from nas.statistics.paired import critical_difference, friedman
+
+ALPHA = 0.05
+
+
+def report(
+    trials: pd.DataFrame,
+    folder: Path,
+    *,
+    title: str,
+    direction: Mapping[str, str],
+    optimum: Mapping[str, float],
+    objectives: Mapping[str, str] | None = None,
+    true_front: ArrayLike | None = None,
+    reference_point: ArrayLike | None = None,
+    origin: Sequence[str] = (),
+) -> str:
+    """Write a benchmark's tables and figures into a folder; returns the text of ``summary.md``.
+
+    ``summary.csv``, ``anytime.csv`` and ``pairwise.csv`` hold the tables of
+    :mod:`nas.benchmark.comparison`; ``regret.svg`` the curves, ``ranks.svg`` (with workers, one
+    each: ``ranks_8.svg``) the critical differences and, with two objectives, ``fronts.svg`` the
+    fronts. ``origin`` are lines that end the text: how it was made. The other arguments are those
+    of :func:`nas.benchmark.regret.curves`.
+    """
+    followed = curves(
+        trials,
+        direction,
+        optimum,
+        objectives=objectives,
+        true_front=true_front,
+        reference_point=reference_point,
+    )
+    tables = {
+        "summary": summary(followed),
+        "anytime": anytime(followed),
+        "pairwise": pairwise(followed, ALPHA),
+    }
+    figures = {"regret": bench_plots.regret_figure(followed)}
+    notes = dict(_ranking(followed, figures))
+    if objectives and len(objectives) == 2 and true_front is not None:
+        figures["fronts"] = bench_plots.fronts_figure(trials, followed, objectives, true_front)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+    for name, figure in figures.items():
+        save(figure, folder / f"{name}.svg")
+    below = ["\n".join(f"- {line}" for line in origin)] if origin else []
+    text = "\n\n".join([*_text(title, followed, tables, figures, notes), *below]) + "\n"
+    (folder / "summary.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def _ranking(curves: Curves, figures: dict[str, Figure]) -> Iterator[tuple[str, str]]:
+    """Draw each contest's diagram; yields its name and what its test says."""
+    metric = list(curves.regret)[-1]
+    final = curves.regret[metric][:, -1]
+    ranks = mean_ranks(curves, final)
+    for workers, groups in curves.contests.items():
+        blocks = seed_ranks(curves, final, groups)
+        if len(groups) < 2 or len(blocks) < 2:
+            continue
+        name = "ranks" if len(curves.contests) == 1 else f"ranks_{workers}"
+        difference = critical_difference(len(groups), len(blocks), ALPHA)
+        caption = f"average rank by {metric}, {len(blocks)} seeds"
+        of_searchers = {
+            curves.runs.loc[curves.rows(group), "searcher"].iloc[0]: ranks[group]
+            for group in groups
+        }
+        figures[name] = bench_plots.critical_difference_figure(of_searchers, difference, caption)
+        note = f"Nemenyi's critical difference is {difference:.3g} at {ALPHA}"
+        if len(groups) > 2:
+            note = f"Friedman's test of equal ranks: p = {friedman(blocks):.2g}; {note}"
+        yield name, note + "; bars join what it does not tell apart"
+
+
+def _text(
+    title: str,
+    curves: Curves,
+    tables: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, Figure],
+    notes: Mapping[str, str],
+) -> Iterator[str]:
+    main = list(curves.regret)[-1]
+    unit = "charged evaluations" if curves.axis == "evaluations" else curves.axis
+    yield f"# {title}"
+    yield (
+        f"Budget: {curves.grid[-1]:.6g} {unit}. Runs of one seed are paired. "
+        + (
+            "Hypervolume is the share of the true front's."
+            if main == "hypervolume"
+            else "The incumbent is chosen by validation; test is read only here. "
+            "Regret is the distance to the best of the whole table."
+        )
+    )
+    yield "## At the end"
+    yield (
+        "Mean ± deviation over runs, median regret, mean regret over the whole budget (the area "
+        "under its curve), average rank over seeds; trials, duplicates and failures a run."
+    )
+    yield _markdown(_at_the_end(curves, tables["summary"]))
+    if warnings := list(_warnings(curves, tables["summary"])):
+        yield "\n".join(f"- {line}" for line in warnings)
+    yield "## Over time"
+    yield (
+        f"{main.capitalize()} after so many {unit}: mean ± deviation (median regret). Bold: the "
+        "first by average rank, and what it is not distinguishable from."
+    )
+    yield _markdown(_over_time(curves, tables["anytime"], main))
+    yield f"![regret against {unit}](regret.svg)"
+    if "fronts" in figures:
+        yield "![fronts of the runs of median hypervolume](fronts.svg)"
+    yield "## Who is better"
+    yield (
+        f"By {main} regret at the end. Difference: first less second, so negative where the first "
+        "is better, with its 95 % BCa bootstrap interval over seeds. p: Wilcoxon's signed ranks, "
+        f"corrected by Holm over these pairs. The words go by corrected p < {ALPHA}, so by ranks; "
+        "the interval is of the mean, which a few bad seeds can move."
+    )
+    pairs = tables["pairwise"]
+    yield _markdown(_verdicts(pairs[pairs["metric"] == main]))
+    if main != next(iter(curves.regret)):
+        yield "The same by validation is in pairwise.csv."
+    for name, note in notes.items():
+        yield f"![critical-difference diagram]({name}.svg)"
+        yield f"{note}."
+
+
+def _at_the_end(curves: Curves, table: pd.DataFrame) -> pd.DataFrame:
+    shown = {"searcher": table["group"], "runs": table["runs"]}
+    for metric in reversed(list(curves.regret)):
+        spread = zip(table[f"{metric}_mean"], table[f"{metric}_sd"], strict=True)
+        shown[metric] = [_spread(mean, deviation) for mean, deviation in spread]
+        shown[f"{metric} regret"] = table[f"{metric}_regret"].map("{:.3g}".format)
+        shown[f"over the budget: {metric}"] = table[f"{metric}_area"].map("{:.3g}".format)
+        shown[f"rank: {metric}"] = table[f"{metric}_rank"].map("{:.2f}".format)
+    for count in ("trials", "reused", "failed"):
+        shown[count] = table[count].map("{:.4g}".format)
+    return pd.DataFrame(shown)
+
+
+def _over_time(curves: Curves, table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    points = budgets(curves)
+    rows = table[(table["metric"] == metric) & table[curves.axis].isin(points)]
+    best = {point: leaders(curves, metric, point, ALPHA) for point in points}
+    cells = []
+    for row in rows.to_dict("records"):
+        text = f"{_spread(row['mean'], row['sd'])} ({row['median']:.3g})" if row["runs"] else "-"
+        led = row["runs"] and row["group"] in best[row[curves.axis]]
+        cells.append(f"**{text}**" if led else text)
+    wide = rows.assign(cell=cells).pivot(index="group", columns=curves.axis, values="cell")
+    wide.columns = [f"{point:.3g}" for point in wide.columns]
+    return wide.loc[curves.groups].rename_axis("searcher").reset_index()
+
+
+def _verdicts(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "first": table["first"],
+            "is": table["verdict"].map("**{}**".format),
+            "second": table["second"],
+            "difference": [
+                f"{row.difference:.4f} [{row.low:.4f}, {row.high:.4f}]"
+                for row in table.itertuples()
+            ],
+            "p": table["p"].map("{:.2g}".format),
+            "corrected p": table["corrected_p"].map("{:.2g}".format),
+            "seeds": table["seeds"],
+        }
+    )
+
+
+def _warnings(curves: Curves, table: pd.DataFrame) -> Iterator[str]:
+    runs = curves.runs
+    budget = runs.groupby("workers")["end"].transform("max")
+    early = (runs["end"] < 0.9 * budget).groupby(runs["group"], sort=False).sum()
+    for group, count in early[early > 0].items():
+        yield f"{group}: {count} runs ended before 90 % of the budget and keep what they had"
+    for row in table[table["no_result"] > 0].itertuples():
+        yield f"{row.group}: {row.no_result} runs never had a result; they rank last"
+    if table["runs"].nunique() > 1:
+        yield "unlike numbers of runs: pairs are the seeds that both ran, ranks those of all"
+    if table["reused"].any():
+        yield "reused: duplicates, answered from the run's own history at no cost"
+
+
+def _spread(mean: float, deviation: float) -> str:
+    """With two digits of the deviation, at least two decimals."""
+    if pd.isna(deviation):
+        return f"{mean:.4g}"
+    digits = max(2, 1 - math.floor(math.log10(deviation))) if deviation > 0 else 2
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    return str(table.to_markdown(index=False, disable_numparse=True))

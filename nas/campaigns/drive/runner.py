@@ -1,0 +1,417 @@
+"""A campaign under way: its searches, then the final stage, from where its records leave off."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nas.campaigns.drive import ensembles, stages
+from nas.campaigns.drive.epochs import Epochs
+from nas.campaigns.drive.failures import Patience
+from nas.campaigns.drive.progress import Progress, Status
+from nas.campaigns.drive.requests import Requests
+from nas.campaigns.engines.base import (
+    CampaignError,
+    Cause,
+    Json,
+    Outcome,
+    Trial,
+    Update,
+    failure,
+)
+from nas.campaigns.spec.campaign import Campaign
+from nas.campaigns.spec.early_stopping import reached
+from nas.campaigns.spec.objectives import missing
+from nas.campaigns.spec.specification import check_same, question
+from nas.campaigns.store.checkpoints import Checkpoints, write_weights
+from nas.campaigns.store.log import SCHEMA, History, Record, RecordLog
+from nas.campaigns.store.provenance import gpus
+from nas.errors import InputError
+from nas.jobs.references import own_initialization
+
+_SPOT_CHECKS = 8
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a campaign has come to: trials that ended, and the best by its first objective."""
+
+    folder: Path
+    completed: int
+    failed: int
+    best: float | None
+    best_trial: str | None
+
+
+class Runner:
+    """The source of a campaign's trials, and the one that books their outcomes.
+
+    The searches come one after the other; one that waits for results lends its place to the
+    next. In the final stage the classics come first: they depend on no result, so they fill the
+    workers that the last trials of the searches leave idle.
+
+    Args:
+        campaign: what to run.
+        log: its records, open; what they hold is replayed.
+        clock: seconds, from anywhere on.
+        evaluator: what the trials are evaluated by, for the record.
+    """
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        log: RecordLog,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        evaluator: str = "",
+    ) -> None:
+        self.progress: Progress | None = None
+        self._campaign = campaign
+        self._log = log
+        self._history = History(campaign.folder)
+        self._requests = Requests(campaign, self._history)
+        self.checkpoints = Checkpoints(campaign.folder)
+        self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
+        self._running: set[str] = set()
+        self._epochs = Epochs()
+        self._curves: dict[str, list[Json]] = {}  # of those that may be stopped
+        self._on_gpu = bool(gpus())  # whether the last trial that told was
+        self._patience = Patience(campaign.folder)
+        self.status = Status(None, objectives=campaign.config.objectives)
+        earlier = log.earlier()
+        first = next(earlier, None)
+        if first is not None:
+            self._replay(first, earlier)
+        else:
+            log.append(
+                "campaign",
+                schema=SCHEMA,
+                question=question(campaign),
+                **({"recipe": campaign.recipe.fingerprint} if campaign.recipe else {}),
+                **({"data": campaign.data_fingerprint} if campaign.data else {}),
+                **({"evaluator": evaluator} if campaign.data and evaluator else {}),
+            )
+        self._again = deque(self._history.unfinished())
+        self._elapsed_before = self._history.elapsed
+        self._clock, self._started = clock, clock()
+        self._estimate()
+
+    def next(self) -> Trial | None:
+        """The next trial: one that an earlier run left unfinished, of a search, or a final one."""
+        while ask := self._again.popleft() if self._again else self._search() or self._final():
+            self._running.add(ask["trial"])
+            self.status.running = len(self._running)
+            try:
+                payload = self._requests.payload(ask, self._continued(ask))
+            except InputError as error:  # there is no such network at so low a fidelity
+                self.done(ask["trial"], failure(str(error)))
+                continue
+            own, checkpoint = self.checkpoints.find(ask["trial"]), self._checkpoint(ask)
+            lost = self._history.failures.get(ask["trial"], ())
+            recorded = sum(failure.get("epochs", 0) for failure in lost)
+            before = self._continued(ask) or 0
+            self._epochs.begin(ask["trial"], before, recorded, saved=own is not None)
+            if "inherits" in ask:
+                payload["inherit"] = own is None and checkpoint is not None
+                if checkpoint is None and self.progress is not None:
+                    gone = f"the weights of {stages.parent(ask)} are gone"
+                    self.progress.line(f"{ask['trial']}: {gone}; it starts from new ones")
+            shared = self._requests.shared(payload)
+            return Trial(ask["trial"], payload, checkpoint, self._requests.keeps(ask), shared)
+        return None
+
+    def update(self, trial: str, update: Update) -> bool:
+        """Keeps the state of a trial under way, so that it need not start anew after a crash.
+
+        Returns whether early stopping ends it: never at its last epoch, nor in the final stage,
+        nor where not all of its curve is known here.
+        """
+        self._epochs.update(trial, update)
+        if update.checkpoint is not None:
+            self.checkpoints.write(trial, update.checkpoint)
+        ask = self._history.asks[trial]
+        recipe = self._requests.recipe(ask)
+        if self._campaign.config.early_stopping is None or ask["stage"] == "final" or not recipe:
+            return False
+        curve = self._curves.setdefault(trial, [])
+        if update.metrics.get("epoch") == 1:
+            curve.clear()  # of an attempt whose worker died
+        curve.append(update.metrics)
+        whole = [point.get("epoch") for point in curve] == list(range(1, len(curve) + 1))
+        search = self._searches.get(ask["search"])  # None: a baseline that is off by now
+        return whole and len(curve) < recipe.epochs and search is not None and search.stops(curve)
+
+    def done(self, trial: str, outcome: Outcome) -> None:
+        """Records the outcome, and when it is on the disk, tells the searcher.
+
+        Raises :class:`CampaignError` when nothing that this run tried has worked.
+        """
+        curve = self._curves.pop(trial, [])
+        if outcome.status == "stopped":
+            outcome = replace(outcome, metrics=reached(curve))
+        ask = self._history.asks[trial]
+        outcome = self._judged(ask, outcome)
+        self._running.discard(trial)
+        if self._tried_again(ask, outcome):
+            return
+        self._epochs.forget(trial)
+        final = ask["stage"] == "final"
+        if outcome.checkpoint is not None:
+            if final:
+                write_weights(self._campaign.folder, trial, outcome.checkpoint)
+            else:
+                self.checkpoints.write(trial, outcome.checkpoint)
+        result = self._log.append(
+            "result",
+            trial=trial,
+            status=outcome.status,
+            metrics=outcome.metrics,
+            error=outcome.error,
+            cause=outcome.cause,
+            **self._spent(ask, outcome),
+            **({} if outcome.worker is None else {"worker": outcome.worker}),
+        )
+        if final or outcome.checkpoint is None:
+            self.checkpoints.discard(trial)
+        self._tell(result)
+        if self.checkpoints:
+            self.checkpoints.discard_ended(self._history.results, self._starts())
+        self._estimate()
+        if self.progress is not None:
+            self.progress.trial(ask, result)
+        self._patience.hear(outcome)
+
+    def check_complete(self) -> None:
+        """:class:`CampaignError` if a trial was given out and never came back."""
+        lost = [ask["trial"] for ask in self._history.unfinished()]
+        if lost:
+            raise CampaignError(
+                f"{self._campaign.folder}: no outcome came back of {', '.join(lost)}; "
+                "run the campaign again to repeat what is missing"
+            )
+
+    @property
+    def summary(self) -> Summary:
+        """Where the campaign stands."""
+        s = self.status
+        return Summary(self._campaign.folder, s.done - s.failed, s.failed, s.best, s.best_trial)
+
+    @property
+    def notes(self) -> list[str]:
+        """What to say of the searches, beside their trials."""
+        duplicates = len(self._history.duplicates)
+        counted = f"{duplicates} duplicates, {self._campaign.config.duplicates}: no budget spent"
+        ends = [search.note for search in self._searches.values()]
+        return [*([counted] if duplicates else []), *filter(None, ends)]
+
+    def _replay(self, first: Record, rest: Iterator[Record]) -> None:
+        check_same(self._campaign, first)
+        for record in rest:
+            if record["type"] == "result":
+                self._check(record)
+                self._tell(record)
+                continue
+            if record["type"] == "failure":
+                self._history.add(record)
+                search = self._searches.get(self._history.asks[record["trial"]].get("search", ""))
+                if search is not None:
+                    search.spending.lost(record)
+                continue
+            self._history.add(record)
+            self._spot_check(record)
+            if record["stage"] == "search" and record["search"] in self._searches:
+                self._searches[record["search"]].replay(record)
+        asked = max(search.spending.trials for search in self._searches.values())
+        most = self._campaign.config.budget.trials
+        if most is not None and asked > most:
+            raise InputError(
+                f"{self._campaign.file}: budget.trials: as many as {asked} are recorded already; "
+                f"allowed: at least {asked}, got {most}"
+            )
+
+    def _check(self, result: Record) -> None:
+        """What a searcher cannot be told is no record of ours."""
+        trial = result["trial"]
+        where = f"{self._campaign.folder}: records.jsonl: trial {trial}"
+        ask = self._history.asks.get(trial)
+        if ask is None:
+            raise InputError(f"{where}: a result, but it was never asked")
+        if result["status"] != "completed":
+            return
+        if name := missing(self._campaign.config.objectives, ask, result["metrics"]):
+            found = result["metrics"].get(name)
+            raise InputError(f"{where}: metrics.{name}: must be a number, got {found!r}")
+
+    def _spot_check(self, ask: Record) -> None:
+        """The code that builds architectures is part of the question, too."""
+        if len(self._history.asks) > _SPOT_CHECKS:
+            return
+        if self._requests.identity(ask)[0] != ask["fingerprint"]:
+            raise InputError(
+                f"{self._campaign.folder}: records.jsonl: what {ask['trial']} was asked as now "
+                "builds another architecture: the program has changed since. Go on with the "
+                "version that resolved.json names, or start a campaign in another folder."
+            )
+
+    def _search(self) -> Record | None:
+        for search in self._searches.values():
+            while fields := search.ask(self._elapsed()):
+                ask = self._ask(fields)
+                if "duplicate_of" not in ask:
+                    return ask
+                search.answer(ask)
+        return None
+
+    def _final(self) -> Record | None:
+        asks = self._history.asks
+        fields = list(stages.classics(self._campaign))
+        if not any(asks[trial]["stage"] == "search" for trial in self._running):
+            fields += stages.finalists(self._campaign, list(self._searches.values()))
+            unknown = 0
+            if all(each["trial"] in asks for each in fields) and ensembles.over(self._history):
+                fields += ensembles.ensembles(self._campaign, self._history)
+            else:
+                final = self._campaign.config.final
+                unknown = len(final.ensembles) * len(final.seeds)
+            given_out = {ask["trial"] for ask in self._history.evaluated}
+            self.status.total = len(given_out | {each["trial"] for each in fields}) + unknown
+            self.status.estimated = False
+        return next((self._ask(each) for each in fields if each["trial"] not in asks), None)
+
+    def _ask(self, fields: Mapping[str, Any]) -> Record:
+        fingerprint, cost = self._requests.identity(fields)
+        recorded = {**fields, "fingerprint": fingerprint, "cost": cost}
+        recipe = self._requests.recipe(fields)
+        if recipe is not None and recipe.initialization == "reference":
+            # Recorded, so that a later catalogue does not change what this trial was.
+            recorded["initialization"] = own_initialization(fields)
+        if recorded["stage"] == "search":
+            original = self._searches[recorded["search"]].original(recorded)
+            if original is not None:
+                recorded["duplicate_of"] = original
+        ask = self._log.append("ask", **recorded)
+        self._history.add(ask)
+        return ask
+
+    def _checkpoint(self, ask: Record) -> Path | None:
+        """Where a trial goes on from: its own state, after a crash, or the trial it continues.
+
+        Without either it starts anew, which takes longer and comes to the same. Where weights are
+        inherited it may also be the parent's; without that it starts anew, from other weights.
+        """
+        found = self.checkpoints.find(ask["trial"])
+        if found is None and "continues" in ask and self._campaign.fidelities.continued:
+            found = self.checkpoints.find(self._continues(ask))
+        if found is None and "inherits" in ask:
+            found = self.checkpoints.find(stages.parent(ask))
+        return found
+
+    def _starts(self) -> set[str]:
+        """The trials whose state may still be asked for."""
+        waiting = [*(self._history.asks[trial] for trial in self._running), *self._again]
+        parents = {stages.parent(ask) for ask in waiting if "inherits" in ask}
+        before = {self._continues(ask) for ask in waiting if "continues" in ask}
+        return parents.union(before, *(search.starts for search in self._searches.values()))
+
+    def _continues(self, ask: Record) -> str:
+        """The trial whose state one goes on from."""
+        before = stages.trial_name(ask["search"], ask["continues"])
+        return stages.trained(self._history.asks[before])
+
+    def _tried_again(self, ask: Record, outcome: Outcome) -> bool:
+        """Whether a trial that was lost with its worker is put in line once more."""
+        trial = ask["trial"]
+        tries = len(self._history.failures.get(trial, ()))
+        if outcome.cause != "worker_died" or tries >= self._campaign.config.engine.retries:
+            return False
+        lost = self._log.append(
+            "failure",
+            trial=trial,
+            error=outcome.error,
+            cause=outcome.cause,
+            **self._spent(ask, outcome),
+        )
+        self._history.add(lost)
+        if (search := self._searches.get(ask.get("search", ""))) is not None:
+            search.spending.lost(lost)
+        self._again.append(ask)
+        if self.progress is not None:
+            self.progress.line(f"{trial}: its worker died; it is tried again")
+        return True
+
+    def _continued(self, ask: Record) -> int | None:
+        """The epochs that the trial goes on from."""
+        if "continues" not in ask or not self._campaign.fidelities.continued:
+            return None
+        before = stages.trial_name(ask["search"], ask["continues"])
+        epochs: int = self._history.asks[before]["fidelity"]
+        return epochs
+
+    def _judged(self, ask: Record, outcome: Outcome) -> Outcome:
+        """A trial has only completed if it has a number for every objective."""
+        if outcome.status != "completed":
+            return outcome
+        metrics = outcome.metrics
+        name = missing(self._campaign.config.objectives, ask, metrics)
+        if not name:
+            return outcome
+        error = f"the evaluator returned {metrics.get(name)!r} as {name}, which is no number"
+        # A loss that is not finite is null.
+        cause: Cause = "diverged" if name in metrics else "error"
+        return Outcome("failed", metrics, error, outcome.seconds, cause)
+
+    def _tell(self, result: Record) -> None:
+        ask, status = self._history.asks[result["trial"]], self.status
+        # Without its metrics: with learning curves they are most of what there is to remember, and
+        # whoever needs them later reads the records. By the one that is kept, ensembles are made.
+        kept = {k: v for k, v in result["metrics"].items() if k == "validation_accuracy"}
+        self._history.add({**result, "metrics": kept if ask["stage"] == "final" else {}})
+        status.done += 1
+        status.failed += result["status"] == "failed"
+        status.running = len(self._running)
+        # A baseline that is switched off keeps its records, and nobody to tell.
+        search = self._searches.get(ask.get("search", ""))
+        if search is not None:
+            search.tell(ask, result)
+        own = next(iter(self._searches.values()))
+        if own.best is not None:
+            values, best = own.best
+            status.best = self._campaign.config.objectives[0].flipped(values[0])
+            status.best_trial = best["trial"]
+            status.front = len(own.front)
+
+    def _estimate(self) -> None:
+        """How many trials there will be, and which limit the search under way is nearest to."""
+        elapsed, status = self._elapsed(), self.status
+        searches = list(self._searches.values())
+        going_on = [search for search in searches if not search.is_over(elapsed)]
+        status.budget = ""
+        if going_on:
+            status.budget = f"{going_on[0].name}: {going_on[0].spending.tightest(elapsed)}"
+            status.estimated = set(self._campaign.config.budget.limits) != {"trials"}
+        if going_on or status.total is None:  # after that, the final stage counts
+            status.total = stages.expected_trials(self._campaign, searches, elapsed)
+        if status.total is not None:
+            status.total = max(status.total, status.done + status.running)
+
+    def _elapsed(self) -> float:
+        """Seconds that runs of the campaign have taken up to now."""
+        return round(self._elapsed_before + self._clock() - self._started, 3)
+
+    def _spent(self, ask: Record, outcome: Outcome) -> Json:
+        """What an attempt at a trial costs, as it is recorded."""
+        trial, recipe = ask["trial"], self._requests.recipe(ask)
+        rung = ask.get("fidelity") if self._campaign.fidelities.continued else None
+        epochs = self._epochs.end(trial, outcome, rung or (recipe.epochs if recipe else 0))
+        engine = self._campaign.config.engine
+        if "device" in outcome.metrics:
+            self._on_gpu = outcome.metrics["device"] == "cuda"
+        of_trial = 1.0 if engine.gpus_per_trial is None else engine.gpus_per_trial
+        return {
+            "seconds": round(outcome.seconds, 4),
+            "elapsed": self._elapsed(),
+            "epochs": epochs,
+            "accelerators": (self._on_gpu and of_trial) or engine.cpus_per_trial,
+        }

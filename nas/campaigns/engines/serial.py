@@ -1,0 +1,81 @@
+"""The engine that needs nothing: one trial after another, in this process."""
+
+import time
+import traceback
+from contextlib import closing
+from typing import Any
+
+from nas.campaigns.engines.base import (
+    CampaignError,
+    Evaluator,
+    Outcome,
+    Source,
+    Trial,
+    carry_out,
+    failure,
+    poisons_the_process,
+    stopped,
+)
+
+
+class SerialEngine:
+    """Runs trials one at a time here: bit-for-bit repeatable on a CPU.
+
+    For cheap evaluators and for debugging: an exception is a failed trial, but a trial that
+    kills its process (no memory, a crash in native code) takes the campaign with it; run it
+    again and it goes on.
+
+    Args:
+        evaluator: what gives a trial its metrics.
+        time_limit: seconds that a trial may take, looked at after each epoch; None: any.
+    """
+
+    slots = 1
+
+    def __init__(self, evaluator: Evaluator, time_limit: float | None = None) -> None:
+        self._evaluator = evaluator
+        self._time_limit = time_limit
+        self._shared: dict[str, Any] = {}
+
+    def run(self, source: Source) -> None:
+        """Carries out trials until the source has no more.
+
+        Raises :class:`CampaignError` when one has left the GPU of no more use to this process.
+        """
+        while (trial := source.next()) is not None:
+            started = time.monotonic()
+            try:
+                outcome = self._carried_out(trial, source)
+            except Exception as error:
+                if not poisons_the_process(error):
+                    raise
+                seconds = time.monotonic() - started
+                source.done(trial.id, failure(traceback.format_exc(), seconds))
+                raise CampaignError(
+                    f"{trial.id} has failed and left the GPU of no more use to this process "
+                    f"({str(error).strip().splitlines()[0]}): run the campaign again to go on"
+                ) from error
+            source.done(trial.id, outcome)
+
+    def _carried_out(self, trial: Trial, source: Source) -> Outcome:
+        started = time.monotonic()
+        checkpoint = trial.checkpoint.read_bytes() if trial.checkpoint is not None else None
+        for key, load in trial.shared.values():
+            if key not in self._shared:
+                self._shared[key] = load()
+        given = {**trial.payload, **{n: self._shared[key] for n, (key, _) in trial.shared.items()}}
+        events = carry_out(
+            self._evaluator, given, checkpoint, trial.keep, fatal=poisons_the_process
+        )
+        with closing(events):
+            for event in events:
+                if isinstance(event, Outcome):
+                    return event
+                stop = source.update(trial.id, event)
+                seconds = time.monotonic() - started
+                if stop:
+                    return stopped(seconds)
+                if self._time_limit is not None and seconds > self._time_limit:
+                    reason = f"took longer than the limit of {self._time_limit:g} s"
+                    return failure(reason, seconds, "time_limit")
+        raise AssertionError("an evaluation ended without an outcome")

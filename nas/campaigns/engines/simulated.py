@@ -1,0 +1,127 @@
+"""A cluster that is not there: trials of known duration on N workers and a virtual clock."""
+
+import heapq
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from nas.campaigns.engines.base import Evaluator, Json, Outcome, Source, Trial, attempt, failure
+from nas.errors import InputError
+
+_SECONDS_PER_HOUR = 3600
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What goes wrong on a simulated cluster; a function of the seed and the trial's id alone.
+
+    As in appendix A.1 of Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning"
+    (arXiv:1810.05934): a straggler takes ``1 + |z|`` times as long, z normal with mean 0, and in
+    every moment of its run a trial is as likely to be lost as in any other. ``probability`` adds
+    trials that fail whatever their length.
+
+    Attributes:
+        straggling: the standard deviation of z; 0: no stragglers.
+        losses_per_hour: expected losses in an hour of a trial's run, at least 0.
+        probability: that a trial fails, at a moment of its run that is uniformly distributed.
+        seed: another seed, other faults.
+    """
+
+    straggling: float = 0.0
+    losses_per_hour: float = 0.0
+    probability: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("straggling", "losses_per_hour"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"faults: {name} must be at least 0, got {getattr(self, name)}")
+        if not 0 <= self.probability <= 1:
+            raise InputError(f"faults: probability must be from 0 to 1, got {self.probability}")
+
+    def strike(self, trial: str, outcome: Outcome) -> Outcome:
+        """The outcome as it is on a cluster with these faults."""
+        # A text as the seed of Python's generator is hashed by SHA-512: the same everywhere.
+        rng = random.Random(f"{self.seed} {trial}")
+        z, fails, moment, loss = rng.gauss(), rng.random(), rng.random(), rng.expovariate(1.0)
+        seconds = outcome.seconds * (1 + abs(z) * self.straggling)
+        ends = moment * seconds if fails < self.probability else seconds
+        if self.losses_per_hour:
+            ends = min(ends, loss / self.losses_per_hour * _SECONDS_PER_HOUR)
+        if ends < seconds:
+            return failure(f"injected fault after {ends:.1f} of {seconds:.1f} s", ends)
+        return replace(outcome, seconds=seconds)
+
+
+class SimulatedCluster:
+    """The engine of a virtual cluster: asynchronous as the real one, in no time.
+
+    Whenever a worker is free, the source is asked for a trial, and its outcome, which is known at
+    once, is told when the clock has come to its end: what a searcher knows when it is asked is what
+    it would know on a real cluster. When the source has nothing now, the worker waits for
+    the next trial to end. Trials that end at the same time end in the order they started in.
+
+    A trial that continues another costs what its outcome's ``seconds`` say: the increment, if so
+    the evaluator counts.
+
+    Args:
+        evaluate: from a trial's payload to its outcome; its ``seconds`` are virtual.
+        workers: how many trials run at a time.
+        faults: what goes wrong; nothing by default.
+
+    Attributes:
+        clock: virtual seconds since the start; when the run is over, its makespan.
+        busy_seconds: of every worker, of the trials that have ended.
+    """
+
+    def __init__(
+        self, evaluate: Callable[[Json], Outcome], workers: int, *, faults: Faults | None = None
+    ) -> None:
+        if workers < 1:
+            raise InputError(f"simulated cluster: workers must be at least 1, got {workers}")
+        self.slots = workers
+        self.clock = 0.0
+        self.busy_seconds = [0.0] * workers
+        self._evaluate = evaluate
+        self._faults = faults
+
+    @property
+    def utilization(self) -> float:
+        """The share of the workers' time, up to now, in which they ran trials that have ended."""
+        return sum(self.busy_seconds) / (self.clock * self.slots) if self.clock else 0.0
+
+    def run(self, source: Source) -> None:
+        """Carries out trials until the source has no more; the clock goes on from where it is."""
+        idle = list(reversed(range(self.slots)))
+        running: list[tuple[float, int, int, str, Outcome]] = []
+        started = 0
+        while True:
+            while idle and (trial := source.next()) is not None:
+                outcome = self._carry_out(trial)
+                worker = idle.pop()
+                end = self.clock + outcome.seconds
+                heapq.heappush(running, (end, started, worker, trial.id, outcome))
+                started += 1
+            if not running:
+                return
+            self.clock, _, worker, trial_id, outcome = heapq.heappop(running)
+            self.busy_seconds[worker] += outcome.seconds
+            idle.append(worker)
+            source.done(trial_id, outcome)
+
+    def _carry_out(self, trial: Trial) -> Outcome:
+        outcome = self._evaluate(trial.payload)
+        if not 0 <= outcome.seconds < math.inf:
+            raise ValueError(f"trial {trial.id} takes {outcome.seconds} s")
+        return outcome if self._faults is None else self._faults.strike(trial.id, outcome)
+
+
+def timed(evaluator: Evaluator) -> Callable[[Json], Outcome]:
+    """An evaluator whose ``train_seconds`` are how long its trials take; one second without."""
+
+    def evaluate(payload: Json) -> Outcome:
+        outcome = attempt(evaluator, payload)
+        return replace(outcome, seconds=outcome.metrics.get("train_seconds", 1.0))
+
+    return evaluate

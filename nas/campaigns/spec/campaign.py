@@ -1,0 +1,332 @@
+"""``campaign.yaml``: the question that a campaign asks, read and checked before anything runs."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.architecture.graph import Architecture
+from nas.campaigns.spec import early_stopping, hyperparameters, inheritance
+from nas.campaigns.spec.fidelity import Fidelities
+from nas.campaigns.spec.objectives import COSTS
+from nas.campaigns.spec.schema import CampaignFile
+from nas.classics import CLASSICS, classic
+from nas.configuration import Named, read_yaml, validate, validate_options
+from nas.errors import InputError
+from nas.evaluators.tables import read_table
+from nas.evaluators.tabular import Lookup, Tabular, TabularOptions
+from nas.registry import unknown
+from nas.searchers import SEARCHERS, Searcher, searcher
+from nas.spaces import space, space_file
+from nas.spaces.constraints import Constraints, constrained
+from nas.spaces.hyperparameters import joint
+from nas.spaces.python_space import definition, is_python
+from nas.spaces.search_space import SearchSpace
+from nas.training import data, datasets, recipe
+
+FILE_NAME = "campaign.yaml"
+
+BASELINE = "random"
+"""The searcher that the others are compared with."""
+
+_DESCRIPTIVE = ("paper", "description", "members")
+"""Keys of a space file that do not change what is in the space."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contestant:
+    """A classic in the final stage; ``label`` tells apart those of one name."""
+
+    label: str
+    name: str
+    options: dict[str, Any]
+    architecture: Architecture
+
+
+@dataclass(frozen=True, eq=False)
+class Campaign:
+    """A campaign whose every part is known to fit the others. Made by :func:`load_campaign`."""
+
+    folder: Path
+    config: CampaignFile
+    data: data.DataConfig | None
+    """Of the training; None where a table is looked up instead, as checksum and recipe then."""
+    data_checksum: str | None
+    """Of the split."""
+    data_fingerprint: str | None
+    """Of what is split: images and labels."""
+    recipe: recipe.Recipe | None
+    tabular: Tabular | None
+    input_shape: tuple[int, ...]
+    classes: int
+    space: SearchSpace
+    space_definition: dict[str, Any]
+    fidelities: Fidelities
+    classics: tuple[Contestant, ...]
+
+    @property
+    def searches(self) -> dict[str, dict[str, Any]]:
+        """The name and the options of each searcher to run, the campaign's own first."""
+        own = self.config.searcher
+        baseline: dict[str, dict[str, Any]] = {BASELINE: {}} if self.config.random_baseline else {}
+        return {own.name: own.options} | {n: o for n, o in baseline.items() if n != own.name}
+
+    def searcher(self, name: str) -> Searcher:
+        """A searcher of :attr:`searches` that has been told nothing yet."""
+        seed = (self.config.seed, list(self.searches).index(name))
+        options = validate_options(SEARCHERS[name], self.searches[name], self.file, "searcher")
+        with _at(self.file):  # the messages of searchers begin with "searcher NAME"
+            return searcher(
+                name,
+                space=self.space,
+                seed=seed,
+                objectives=len(self.config.objectives),
+                **options,
+            )
+
+    @property
+    def file(self) -> Path:
+        """The YAML file."""
+        return self.folder / FILE_NAME
+
+
+def load_campaign(folder: Path) -> Campaign:
+    """Reads ``campaign.yaml`` in ``folder`` and checks every part against the others.
+
+    Data files are read, the space and the classics are built for them, the searchers made.
+    Raises :class:`InputError` naming the file, the key path, the value and what is allowed.
+    """
+    path = folder / FILE_NAME
+    config = validate(CampaignFile, read_yaml(path), path)
+    images, training, options = _evaluator(config, path)
+    if config.searcher.name not in SEARCHERS:
+        raise InputError(
+            f"{path}: searcher.name: {unknown('searcher', config.searcher.name, SEARCHERS)}"
+        )
+    if options is not None:
+        input_shape, classes, checksum = options.input_shape, options.classes, None
+        fingerprint = None
+    else:
+        assert images is not None
+        with _at(path, "data"):
+            input_shape, classes, checksum, fingerprint = _geometry(images)
+        assert training is not None
+        recipe.check_augment(training, input_shape, path)
+
+    def variant(
+        shape: tuple[int, ...], changes: Mapping[str, int]
+    ) -> tuple[SearchSpace, dict[str, Any]]:
+        entry = config.space.model_copy(update=changes)
+        made, described = read_space(entry, path, shape, classes)
+        with _at(path, "constraints"):
+            made = constrained(made, config.constraints.before_training, folder)
+        if training is None or not (config.hyperparameters or is_python(config.space.name)):
+            return made, described
+        check = hyperparameters.check(training, config.hyperparameters, path)
+        return joint(made, config.hyperparameters, check), described
+
+    found, described = variant(input_shape, {})
+    with _at(path):
+        fidelities = Fidelities(
+            config.fidelity, input_shape, described.get("channels"), lambda *how: variant(*how)[0]
+        )
+    contestants: dict[str, Contestant] = {}
+    for position, entry in enumerate(config.final.classics):
+        where = f"final.classics.{position}"
+        if entry.name not in CLASSICS:
+            raise InputError(f"{path}: {where}: {unknown('classic', entry.name, CLASSICS)}")
+        validate_options(CLASSICS[entry.name].function, entry.options, path, where)
+        with _at(path, where):
+            made = classic(entry.name, input_shape, classes, **entry.options)
+            contestant = Contestant(_label(entry), entry.name, entry.options, made)
+            if contestant.label in contestants:
+                raise InputError(f"{contestant.label} is listed twice")
+        contestants[contestant.label] = contestant
+    tabular = None if options is None else _tabular(options, config, found, contestants, path)
+    campaign = Campaign(
+        folder=folder,
+        config=config,
+        data=images,
+        data_checksum=checksum,
+        data_fingerprint=fingerprint,
+        recipe=training,
+        tabular=tabular,
+        input_shape=input_shape,
+        classes=classes,
+        space=found,
+        space_definition=described,
+        fidelities=fidelities,
+        classics=tuple(contestants.values()),
+    )
+    _try_space(campaign)
+    own, *_ = [campaign.searcher(name) for name in campaign.searches]
+    with _at(path):
+        if config.early_stopping is not None:
+            early_stopping.check(config.objectives, own)
+        fidelities.check(own, training, config.measures_latency)
+        if config.inherit_weights:
+            inheritance.check(own, config.duplicates, training is not None)
+    return campaign
+
+
+def _evaluator(
+    config: CampaignFile, path: Path
+) -> tuple[data.DataConfig | None, recipe.Recipe | None, TabularOptions | None]:
+    """Data and recipe of the training, or the options of the tabular evaluator."""
+    name, options = config.evaluator.name, config.evaluator.options
+    if name == "training":
+        if options:
+            raise InputError(f"{path}: evaluator: training has no options, got {options}")
+        if config.engine.name == "simulated":
+            raise InputError(
+                f"{path}: engine.name: a simulated cluster trains nothing, it needs the tabular "
+                "evaluator; allowed: ray, serial"
+            )
+        for key in ("data", "recipe"):
+            if getattr(config, key) is None:
+                raise InputError(f"{path}: {key}: Field required, for training")
+        assert config.data is not None
+        assert config.recipe is not None
+        images = data.resolve(config.data, path, "data")
+        return images, recipe.resolve(config.recipe, path, "recipe"), None
+    if name != "tabular":
+        names = ["training", "tabular"]
+        raise InputError(f"{path}: evaluator.name: {unknown('evaluator', name, names)}")
+    for key in ("data", "recipe", "hyperparameters", "early_stopping"):
+        if getattr(config, key):
+            raise InputError(f"{path}: {key}: the tabular evaluator trains nothing; leave it out")
+    if config.engine.name == "ray" and "engine" in config.model_fields_set:
+        raise InputError(
+            f"{path}: engine.name: what is looked up needs no cluster; allowed: serial, "
+            "simulated, or no engine at all"
+        )
+    if config.constraints.measured_latency is not None:
+        raise InputError(
+            f"{path}: constraints.latency_ms: the tabular evaluator measures nothing; give a table "
+            "and its column"
+        )
+    timed = {"hours", "accelerator_hours"} & config.budget.limits.keys()
+    if timed and config.engine.name != "simulated":
+        raise InputError(
+            f"{path}: budget: to look up takes no time, except on a simulated cluster; allowed: "
+            f"trials, epochs, got {', '.join(sorted(timed))}"
+        )
+    if config.final.ensembles:
+        raise InputError(
+            f"{path}: final.ensembles: the tabular evaluator trains nothing, so there are no "
+            f"probabilities to average; leave it out, got {list(config.final.ensembles)}"
+        )
+    if config.final.protocol != "single":
+        raise InputError(
+            f"{path}: final.protocol: the tabular evaluator trains nothing that could look at "
+            f"images; leave it out, got {config.final.protocol}"
+        )
+    if config.final.seeds != (0,):
+        raise InputError(
+            f"{path}: final.seeds: a table has one result of an architecture, whatever the seed; "
+            f"allowed: [0], got {list(config.final.seeds)}"
+        )
+    return None, None, validate(TabularOptions, options, path, "evaluator")
+
+
+def _tabular(
+    options: TabularOptions,
+    config: CampaignFile,
+    space: SearchSpace,
+    classics: Mapping[str, Contestant],
+    path: Path,
+) -> Tabular:
+    table = read_table(options.table, path, "evaluator.table")
+    with _at(path, "evaluator"):
+        found = Tabular(options, Lookup(table, space))
+    told = [*COSTS, *found.metrics]
+    for position, objective in enumerate(config.objectives):
+        if objective.metric not in told:
+            raise InputError(
+                f"{path}: objectives.{position}: {unknown('metric', objective.metric, told)}; "
+                "evaluator.metrics names more of the table's"
+            )
+    if config.budget.epochs is not None and not table.epochs:
+        raise InputError(
+            f"{path}: budget.epochs: {table.source} does not tell of epochs; allowed: trials, or "
+            f"hours and accelerator_hours of a simulated cluster, got {config.budget.epochs}"
+        )
+    for label, contestant in classics.items():
+        if found.lookup.row_of(contestant.architecture.fingerprint) is None:
+            raise InputError(
+                f"{path}: final.classics: {table.source} has no row for {label}, and a table is "
+                "all there is to look it up in; leave it out"
+            )
+    return found
+
+
+def read_space(
+    entry: Named, path: Path, input_shape: tuple[int, ...], classes: int
+) -> tuple[SearchSpace, dict[str, Any]]:
+    """The space that a file names, and what it is: as plain JSON that changes when it does."""
+    name, options = entry.name, entry.options
+    is_file = name.endswith((".yaml", ".yml")) or ".py:" in name
+    where = str(path.parent / name) if is_file else name
+    with _at(path, "space"):
+        for key in ("input_shape", "classes"):
+            if key in options:
+                raise InputError(f"{key}: is the data set's, not the space's to choose")
+        found = space(where, input_shape, classes, **options)
+        if is_python(name):
+            return found, {**definition(where), **options}
+        file = space_file(where)
+        described = {k: v for k, v in read_yaml(file).items() if k not in _DESCRIPTIVE} | options
+        if "constraints" in described:
+            limits = validate(Constraints, described["constraints"], file, "constraints")
+            described["constraints"] = limits.definition(file.parent)
+        return found, described
+
+
+def _try_space(campaign: Campaign) -> None:
+    """A first draw, so that a space that is empty or for other data is found before any trial."""
+    constraints = campaign.config.constraints
+    with _at(campaign.file, "constraints" if constraints != Constraints() else "space"):
+        drawn = campaign.space.sample(np.random.default_rng(campaign.config.seed))
+    if campaign.tabular is not None:
+        return
+    with _at(campaign.file, "space"):
+        built = campaign.space.decode(drawn)
+        expected = (campaign.input_shape, (campaign.classes,))
+        if (built.input_shape, built.output_shape) != expected:
+            raise InputError(
+                f"{campaign.space.name}: makes {built.output_shape} of {built.input_shape}, the "
+                f"data need {expected[1]} of {expected[0]}; a function takes both as keyword-only "
+                "arguments, input_shape and classes"
+            )
+
+
+@contextmanager
+def _at(path: Path, where: str | None = None) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(": ".join(filter(None, (str(path), where, str(error))))) from None
+
+
+def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int, str, str]:
+    """The shape of an image, the classes, the split's checksum and the images' fingerprint.
+
+    Without resizing a pixel: that would take torch, which the driver has no other use for.
+    """
+    options = validate_options(datasets.DATASETS[config.name], config.options, config.name, "data")
+    # A folder's pictures are brought to a size by Pillow, one by one, when they are read.
+    side = None if config.name == "folder" else options.pop("resolution", None)
+    images = datasets.DATASETS[config.name](**options)
+    checksum = data.split(images, config.split).checksum
+    channels, *sides = images.input_shape
+    shape = (channels, *([side] * len(sides) if side else sides))
+    return shape, images.classes, checksum, images.fingerprint
+
+
+def _label(entry: Named) -> str:
+    parts = [entry.name, *(f"{key}{value}" for key, value in entry.options.items())]
+    return re.sub(r"[^\w.-]+", "_", "-".join(parts))

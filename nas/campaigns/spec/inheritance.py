@@ -1,0 +1,28 @@
+"""Which campaigns' children can start from their parents' weights."""
+
+from nas.campaigns.drive.duplicates import Policy
+from nas.errors import InputError
+from nas.searchers import Searcher
+from nas.searchers.population import Evolution
+
+
+def check(searcher: Searcher, policy: Policy, trains: bool) -> None:
+    """:class:`InputError` unless what the searcher proposes can inherit weights.
+
+    Args:
+        searcher: of the campaign.
+        policy: what becomes of duplicates.
+        trains: whether there are weights.
+    """
+    if not trains:
+        raise InputError("inherit_weights: a table has no weights; leave it out")
+    if not isinstance(searcher, Evolution):
+        raise InputError(
+            "inherit_weights: needs a searcher whose proposals have one parent: evolution, "
+            "multi_objective_evolution, tournament_evolution"
+        )
+    if policy != "evaluate":
+        raise InputError(
+            f"inherit_weights: trials of one architecture start from unlike weights, so none "
+            f"answers for another: needs duplicates: evaluate, got {policy}"
+        )

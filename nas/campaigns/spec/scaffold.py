@@ -1,0 +1,156 @@
+"""Writes the first draft of a campaign, for a person to edit."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.campaigns.spec.campaign import FILE_NAME
+from nas.configuration import parse_yaml
+from nas.errors import InputError
+from nas.registry import Registry
+from nas.searchers import SEARCHERS
+from nas.spaces import space_file
+from nas.spaces.python_space import is_python
+from nas.training.datasets import DATASETS
+
+_KNOWN: dict[str, dict[str, Any]] = {
+    # 8x8 as they come, which is too small for most classics; and no official test part.
+    "digits": {"options": {"resolution": 16}, "split": "{train: 0.6, validation: 0.2, test: 0.2}"},
+    # The paper's 100 and 25 would take more than the draft's budget to get beyond random search.
+    "evolution": {"options": {"population_size": 25, "tournament_size": 5}},
+    # The draft's epochs.
+    **{
+        name: {"options": {"max_fidelity": 8, "reduction_factor": 2}}
+        for name in ("successive_halving", "asha", "hyperband", "bohb")
+    },
+}
+
+_SPLIT = "{train: 0.9, validation: 0.1}"
+
+_DRAFT = """\
+# A search campaign: run it with `nas run {folder}`, and again to go on where it stopped.
+# What the run writes beside this file, records.jsonl above all, is the answer.
+
+space: {space}                # a name of `nas spaces`, or, beside this file, FILE.yaml or
+                                 # FILE.py:FUNCTION; {{name: ..., cells: 2}} sets its options
+searcher:
+  name: {searcher}
+{searcher_options}
+random_baseline: true            # random search over as many trials, to compare with
+objectives:
+  - validation_accuracy          # or validation_loss, params, macs, flops, activations,
+                                 # latency_ms (measured), train_seconds
+  # - {{metric: train_loss, direction: minimize}}   # whatever else a trial tells
+                                 # several: random, nsga2, multi_objective_evolution, optuna
+# constraints:                   # hard limits
+#   params: 1_000_000            # and, or: macs, flops, activations, depth: drawn again
+#   latency_ms: 5                # measured: a trial beyond it fails before it is trained
+# hyperparameters:               # searched together with the architecture
+#   learning_rate: [0.001, 0.003, 0.01]
+budget:                          # of each search; the first limit that is reached ends it
+  trials: 100
+  # hours: 8                     # wall clock
+  # accelerator_hours: 16        # times the GPUs, or else the CPU cores, of a trial
+  # epochs: 800
+# duplicates: reuse              # cost no budget; or retry, evaluate
+# fidelity: epochs               # of asha and its like; or train_fraction, resolution, width
+# inherit_weights: false         # whether evolution's children start from their parents' weights
+
+data:
+  name: {data}
+{data_options}
+  split: {split}   # fractions of every class{split_note}
+
+recipe:
+  preset: quick                  # or cifar; fields set beside it go before its own
+  epochs: 8                      # passes over the training images
+
+final:                           # retrained from scratch; each reads the test images once
+  top: 5                         # of the search, by its objectives
+  top_random: 1                  # of the random baseline
+  # compile: auto                # long trainings, by torch.compile; or always, never
+  # protocol: ten_crop           # what networks see of an image besides; or flip, multi_scale
+  seeds: [0, 1, 2]
+  classics:                      # see `nas classics`
+    - lenet5
+    - {{name: nin, width: 0.5}}
+    - vgg8
+    - resnet20
+    - {{name: mobilenet_v2, stem: cifar}}
+
+seed: 0                          # of the searches; final.seeds are of the retraining
+
+engine:
+  name: ray                      # or serial: one trial after another, in one process
+  concurrency: auto              # trials at a time; auto: the GPUs, or else the CPU cores
+  cpus_per_trial: 1
+  gpus_per_trial: auto           # may be a fraction; auto: 1 if there are any
+  # address: host:port           # of a Ray cluster that this machine is part of
+"""
+
+
+def write_campaign(
+    folder: Path, space: str = "primitives", searcher: str = "evolution", data: str = "digits"
+) -> Path:
+    """Writes a commented ``campaign.yaml`` into ``folder``, which is made if it is missing.
+
+    Options that have no default are left open, for the user to fill in.
+
+    Args:
+        folder: of the new campaign.
+        space: a shipped space, or a YAML file or a function in Python, relative to ``folder``.
+        searcher: a name in :data:`nas.searchers.SEARCHERS`.
+        data: a name in :data:`nas.training.data.DATASETS`.
+
+    Returns the path of the file. Raises :class:`InputError` for an unknown name, and where there
+    is a campaign already.
+    """
+    path = folder / FILE_NAME
+    if path.exists():
+        raise InputError(f"{path}: exists already; choose another folder, or edit that file")
+    if not is_python(space):
+        space_file(space)  # for its message
+    known = _KNOWN.get(data, {})
+    text = _DRAFT.format(
+        folder=folder,
+        space=space,
+        searcher=searcher,
+        searcher_options=_options(SEARCHERS, searcher),
+        data=data,
+        data_options=_options(DATASETS, data),
+        split=known.get("split", _SPLIT),
+        split_note="" if "split" in known else "; the test part is the official one",
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")
+    return path
+
+
+def data_section(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A ``data`` section in which what is left out is as in a draft."""
+    known = _KNOWN.get(str(given.get("name")), {})
+    split = parse_yaml(known.get("split", _SPLIT), "split")
+    return {**known.get("options", {}), "split": split, **given}
+
+
+def _options(registry: Registry, name: str) -> str:
+    """The options of an entry: what is known or has to be filled in, and defaults in comments."""
+    known = _KNOWN.get(name, {}).get("options", {})
+    lines = []
+    for parameter in inspect.signature(registry[name]).parameters.values():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        if parameter.name in known:
+            lines.append(f"  {parameter.name}: {known[parameter.name]}")
+        elif parameter.default is parameter.empty:
+            lines.append(f"  {parameter.name}: FILL IN")
+        else:
+            lines.append(f"  # {parameter.name}: {_yaml(parameter.default)}")
+    return "\n".join(lines) or "  # it has no options"
+
+
+def _yaml(value: Any) -> str:
+    if value is None:
+        return "null"
+    return str(list(value) if isinstance(value, tuple) else value)

@@ -1,0 +1,106 @@
+"""What recorded answers depend on: it may not change while a campaign goes on."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nas.campaigns.spec.campaign import Campaign
+from nas.configuration import defaults
+from nas.errors import InputError
+from nas.searchers import SEARCHERS
+from nas.training.data import DataConfig
+from nas.training.datasets import DATASETS
+
+
+def question(campaign: Campaign) -> dict[str, Any]:
+    """The campaign's question: plain JSON, every default written out.
+
+    So a default that is spelled out is no change, and one that a new version changes is.
+    Budget, baseline, final stage and engine are not in it: they do not touch what is recorded.
+    """
+    own = campaign.config.searcher
+    policy, stopping = campaign.config.duplicates, campaign.config.early_stopping
+    return {
+        "space": campaign.space_definition,
+        "constraints": campaign.config.constraints.definition(campaign.folder),
+        "hyperparameters": {k: list(v) for k, v in campaign.config.hyperparameters.items()},
+        "searcher": {"name": own.name} | _with_defaults(SEARCHERS[own.name], own.options),
+        "objectives": [each.model_dump() for each in campaign.config.objectives],
+        # Left out for "evaluate", which is what campaigns did before there was a choice.
+        **({} if policy == "evaluate" else {"duplicates": policy}),
+        **({"early_stopping": stopping.model_dump()} if stopping else {}),
+        # Likewise what is off, and epochs.
+        **({"inherit_weights": True} if campaign.config.inherit_weights else {}),
+        **({} if campaign.fidelities.axis == "epochs" else {"fidelity": campaign.fidelities.axis}),
+        **_evaluation(campaign),
+        "seed": campaign.config.seed,
+    }
+
+
+def _evaluation(campaign: Campaign) -> dict[str, Any]:
+    """Data and recipe of the training, or the table that is looked up: what its files hold."""
+    if campaign.data is not None and campaign.recipe is not None:
+        return {
+            "data": data_definition(campaign.data),
+            "recipe": campaign.recipe.model_dump(mode="json"),
+        }
+    assert campaign.tabular is not None
+    options = campaign.tabular.options.model_dump(mode="json", exclude={"table"})
+    files = dict(campaign.tabular.lookup.table.files)
+    return {"evaluator": {"name": "tabular", **options, "table": files}}
+
+
+def check_same(campaign: Campaign, first: Mapping[str, Any]) -> None:
+    """:class:`InputError` unless the campaign still asks what the first record says, of the same.
+
+    Every difference is in the message.
+    """
+    if lines := differences(first["question"], question(campaign)):
+        raise InputError(
+            f"{campaign.file}: asks another question than the one that records.jsonl answers:\n"
+            + lines
+            + "\nStart a campaign in another folder, or put the recorded values back."
+        )
+    recorded = first.get("data", campaign.data_fingerprint)  # older records have none
+    if recorded != campaign.data_fingerprint:
+        raise InputError(
+            f"{campaign.file}: data: its images or labels are others than those that records.jsonl "
+            f"was made with (fingerprint {campaign.data_fingerprint}, recorded {recorded}). Put "
+            "the files back, or start a campaign in another folder."
+        )
+
+
+def differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """A line for each key path at which two questions differ."""
+    before, now = flat(recorded), flat(asked)
+    return "\n".join(
+        f"  {key}: recorded {_shown(before, key)}, now {_shown(now, key)}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    )
+
+
+def data_definition(config: DataConfig) -> dict[str, Any]:
+    """The data section, with the defaults of its loader."""
+    options = _with_defaults(DATASETS[config.name], config.options)
+    return config.model_dump(mode="json") | options
+
+
+def _with_defaults(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    complete: dict[str, Any] = json.loads(json.dumps({**defaults(function), **options}))
+    return complete
+
+
+def flat(tree: Any, path: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings by key path: ``{"data.split.seed": 0}``."""
+    if not isinstance(tree, Mapping):
+        return {path: tree}
+    return {
+        key: value
+        for name, branch in tree.items()
+        for key, value in flat(branch, f"{path}.{name}" if path else name).items()
+    }
+
+
+def _shown(flat: Mapping[str, Any], key: str) -> str:
+    return json.dumps(flat[key]) if key in flat else "nothing"

@@ -1,0 +1,95 @@
+"""What past campaigns have found as a table: a benchmark of one's own."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.campaigns.store.log import History, Record, read_records
+from nas.errors import InputError
+from nas.evaluators.tabular import Floats, Table
+
+_CURVES = ("validation_accuracy", "validation_loss", "train_loss")
+
+
+def campaign(folder: Path, *, campaigns: tuple[str, ...]) -> Table:
+    """The completed search trials of campaigns that trained the same way.
+
+    Args:
+        folder: what the others are relative to.
+        campaigns: their folders. Of an architecture that several trials trained, the first counts.
+
+    Keys are fingerprints, so the space that is searched has to build for the campaigns' input and
+    classes. Metrics: ``validation_accuracy``, ``validation_loss`` and ``train_loss`` of the search
+    trial, as curves where all were trained for as many epochs; ``test_accuracy``, the mean over
+    the final stage's seeds, empty for what was not retrained; ``params``, ``macs``, ``flops``,
+    ``activations``. Seconds are the training's.
+
+    Raises :class:`InputError` where a campaign has no completed trial, searched its recipe too, had
+    weights inherited, or differs from the first in data or recipe: rows of unlike recipes are not
+    to be ranked together.
+    """
+    rows: dict[str, tuple[Record, Record]] = {}
+    tested: dict[str, list[float]] = {}
+    files: dict[str, str] = {}
+    first: dict[str, Any] = {}
+    for name in campaigns:
+        path = folder / name / "records.jsonl"
+        records = read_records(folder / name)
+        if not records:
+            raise InputError(f"{path}: there is no record of a campaign")
+        question = {key: records[0]["question"].get(key) for key in ("data", "recipe")}
+        first = first or question
+        for key, value in question.items():
+            if value is None or value != first[key]:
+                raise InputError(f"{path}: {key} is not that of {campaigns[0]}")
+        if records[0]["question"].get("hyperparameters"):
+            raise InputError(f"{path}: its recipe was searched too, so its rows do not compare")
+        if records[0]["question"].get("inherit_weights"):
+            raise InputError(f"{path}: its trials start from each other's weights, so its rows do "
+                             "not compare")  # fmt: skip
+        files[f"{name}/records.jsonl"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        history = History(folder / name, records)
+        for trial, result in history.results.items():
+            ask, metrics = history.asks[trial], result["metrics"]
+            if result["status"] == "completed" and ask.get("fidelity") is None:
+                if ask["stage"] == "search":
+                    rows.setdefault(ask["fingerprint"], (ask, result))
+                elif "test_accuracy" in metrics:
+                    tested.setdefault(ask["fingerprint"], []).append(metrics["test_accuracy"])
+    return _table(", ".join(str(folder / name) for name in campaigns), rows, tested, files)
+
+
+def _table(
+    source: str,
+    rows: dict[str, tuple[Record, Record]],
+    tested: dict[str, list[float]],
+    files: dict[str, str],
+) -> Table:
+    if not rows:
+        raise InputError(f"{source}: no search trial has completed")
+    results = [result["metrics"] for _, result in rows.values()]
+    metrics: dict[str, Floats] = {
+        name: np.array([ask["cost"][name] for ask, _ in rows.values()], float)
+        for name in ("params", "macs", "flops", "activations")
+    }
+    metrics["test_accuracy"] = np.array([np.mean(tested.get(key, [np.nan])) for key in rows])
+    curves = [result.get("curve", []) for result in results]
+    lengths = {len(curve) for curve in curves}
+    epochs = tuple(range(1, max(lengths) + 1)) if len(lengths) == 1 else ()
+    seconds = None
+    for name in _CURVES:
+        found = [
+            [epoch[name] for epoch in curve] if epochs else result.get(name, np.nan)
+            for curve, result in zip(curves, results, strict=True)
+        ]
+        metrics[name] = np.array(found, float)
+    if epochs:
+        each = [[epoch["train_seconds"] for epoch in curve] for curve in curves]
+        seconds = np.cumsum(each, axis=1)
+    elif all("train_seconds" in result for result in results):
+        seconds = np.array([result["train_seconds"] for result in results])
+    return Table(source, list(rows), "fingerprint", metrics, epochs, seconds, files)

@@ -1,0 +1,54 @@
+"""NASNet, AmoebaNet, PNASNet and DARTS: published cells in the network that repeats them."""
+
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import Shape
+from nas.classics.cells import PUBLISHED, Stem, pairwise_network
+from nas.classics.scaling import scaled
+
+
+def pairwise(
+    input_shape: Shape,
+    classes: int,
+    published: str,
+    cells: int,
+    channels: int,
+    stem_channels: int,
+    reach_back: bool = False,
+    *,
+    width: float = 1.0,
+    stem: Stem = "imagenet",
+    drop_path: float = 0.0,
+    dropout: float = 0.0,
+    auxiliary: bool = False,
+) -> Architecture:
+    """Three stages of ``cells`` cells, two reductions; ``published`` names the cells.
+
+    NASNet and AmoebaNet write N for ``cells`` and F for ``channels``. The large forms of NASNet-A
+    and PNASNet-5 are timm's; DARTS has the names of the authors' code. Published training has
+
+    - NASNet-A: ``dropout=0.5`` (not for CIFAR), an ``auxiliary`` head and scheduled drop path:
+      0.3 in the large form, 0.4 for CIFAR, none in the mobile one. ``drop_path`` is the last
+      cell's probability and falls linearly to the first; raising it in the course of training is
+      the training's.
+    - AmoebaNet: ``dropout=0.5``, an ``auxiliary`` head and drop path of 0.3 in the large form; the
+      same in all cells, where ours falls linearly to the first.
+    - PNASNet-5: ``drop_path=0.4``, ``dropout=0.5`` and an ``auxiliary`` head; the authors' code
+      also spares the strided skip from drop path.
+    - DARTS: ``drop_path=0.2``, risen to linearly, and the ``auxiliary`` head.
+    """
+    normal, reduction, dialect = PUBLISHED[published]
+    return pairwise_network(
+        input_shape,
+        classes,
+        normal,
+        reduction,
+        dialect,
+        stages=(cells,) * 3,
+        channels=scaled(channels, width),
+        stem_channels=scaled(stem_channels, width),
+        stem=stem,
+        reach_back=reach_back,
+        drop_path=drop_path,
+        dropout=dropout,
+        auxiliary=auxiliary,
+    )

@@ -1,0 +1,26 @@
+"""Networks of repeated pairwise cells: NASNet, AmoebaNet, PNASNet, ENAS, DARTS.
+
+The classics and the search spaces of these families call
+:func:`~nas.classics.cells.network.pairwise_network`: each network is a pair of cells and a few
+numbers.
+"""
+
+from nas.classics.cells.dialects import DARTS, DIALECTS, ENAS, NASNET, PNASNET, Dialect
+from nas.classics.cells.network import Cell, Stem, pairwise_network
+from nas.classics.cells.operations import OPERATIONS
+from nas.classics.cells.published import PUBLISHED, Published
+
+__all__ = [
+    "DARTS",
+    "DIALECTS",
+    "ENAS",
+    "NASNET",
+    "OPERATIONS",
+    "PNASNET",
+    "PUBLISHED",
+    "Cell",
+    "Dialect",
+    "Published",
+    "Stem",
+    "pairwise_network",
+]

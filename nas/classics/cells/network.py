@@ -1,0 +1,233 @@
+"""Pairwise cells and the network that repeats them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from nas.architecture.builder import Builder, Handle
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import Shape
+from nas.blocks import conv_norm
+from nas.classics.cells.dialects import Dialect
+from nas.classics.cells.operations import OPERATIONS, factorized_reduction, projection
+from nas.errors import InputError
+from nas.registry import unknown
+
+Stem = Literal["imagenet", "cifar"]
+
+LEAST_CHANNELS: Mapping[Stem, int] = {"imagenet": 8, "cifar": 2}
+"""By stem: a reduction splits the channels in two, and the narrowest has a quarter of them."""
+
+
+def too_narrow(channels: int, stem: Stem) -> str:
+    """The message for fewer channels."""
+    return f"channels must be at least {LEAST_CHANNELS[stem]} with stem {stem!r}, got {channels}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How a cell is wired (Zoph et al. 2018, arXiv:1707.07012, section 3).
+
+    States 0 and 1 are the outputs of the two cells before, 0 the older; every two edges make one
+    state more, their sum. This is the numbering of DARTS; the code of NASNet and AmoebaNet has
+    0 and 1 the other way round.
+
+    Attributes:
+        edges: ``(operation, state)``, two for each new state.
+        concat: the states that, side by side, are the cell's output.
+
+    Raises:
+        InputError: for an unknown operation, or a state that is not there yet.
+    """
+
+    edges: tuple[tuple[str, int], ...]
+    concat: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.edges or len(self.edges) % 2:
+            raise InputError(f"a cell needs two edges a node, got {len(self.edges)} edges")
+        for index, (operation, state) in enumerate(self.edges):
+            if operation not in OPERATIONS:
+                raise InputError(f"edge {index}: {unknown('operation', operation, OPERATIONS)}")
+            self._check_state(f"edge {index}", state, 2 + index // 2)
+        if not self.concat or len(set(self.concat)) < len(self.concat):
+            raise InputError(f"concat must name each state at most once, got {self.concat}")
+        for state in self.concat:
+            self._check_state("concat", state, 2 + len(self.edges) // 2)
+
+    def _check_state(self, where: str, state: int, states: int) -> None:
+        if not 0 <= state < states:
+            raise InputError(f"{where}: a state must be one of 0 to {states - 1}, got {state}")
+
+
+def pairwise_cell(
+    g: Builder,
+    older: Handle | None,
+    newer: Handle,
+    cell: Cell,
+    channels: int,
+    reduces: bool,
+    dialect: Dialect,
+    drop_path: float = 0.0,
+) -> Handle:
+    """Add a cell: project both inputs, run the edges, concatenate.
+
+    ``older`` is None in the first cell where the dialect leaves the stem as it is. ``reduces``
+    gives stride 2 to the edges that read an input. ``drop_path`` is the probability for every
+    edge but identities. Concatenated states of another shape are projected to the others'.
+    """
+    states = [_older(g, older, newer, channels, dialect)]
+    with g.scope(dialect.newer):
+        x = projection(g, newer, channels, 1, dialect)
+    if dialect.newer_again:
+        with g.scope(dialect.newer_again):
+            x = projection(g, x, channels, 1, dialect)
+    states.append(x)
+    sums: list[Handle] = []
+    for index, (operation, state) in enumerate(cell.edges):
+        x, stride = states[state], 2 if reduces and state < 2 else 1
+        side = ("left", "right")[index % 2]
+        with g.scope(dialect.edge.format(edge=index, node=index // 2, side=side)):
+            y = OPERATIONS[operation](g, x, channels, stride, dialect)
+            if drop_path and y != x:
+                y = g.drop_path(y, drop_path)
+        sums.append(y)
+        if index % 2:
+            states.append(g.add(*sums[-2:]))
+    last = states[-1]
+    joined = []
+    for state in cell.concat:
+        x = states[state]
+        with g.scope(f"reduction_{state}"):
+            if x.spatial != last.spatial:
+                x = factorized_reduction(g, x, channels, dialect, active=False)
+            elif x.channels != channels:
+                names = ("path_conv", "path_bn")
+                x = conv_norm(
+                    g, x, channels, 1, names, epsilon=dialect.epsilon, kernel=1, activation=None
+                )
+        joined.append(x)
+    return g.concat(*joined)
+
+
+def _older(
+    g: Builder, older: Handle | None, newer: Handle, channels: int, dialect: Dialect
+) -> Handle:
+    if older is None:
+        return newer
+    if older.spatial == newer.spatial:
+        with g.scope(dialect.older):
+            return projection(g, older, channels, 1, dialect)
+    with g.scope(dialect.older_reduced) if dialect.older_reduced else nullcontext():
+        return factorized_reduction(g, older, channels, dialect)
+
+
+class _Step(NamedTuple):
+    """One cell of the network; ``older`` is where its older input stands, from the end."""
+
+    scope: str
+    reduces: bool
+    channels: int
+    older: int = -2
+
+
+def _steps(
+    stages: Sequence[int], channels: int, stem: Stem, reach_back: bool, dialect: Dialect
+) -> Iterator[_Step]:
+    if stem == "imagenet":
+        yield _Step("cell_stem_0", True, max(channels // 4, 1))
+        yield _Step("cell_stem_1", True, max(channels // 2, 1))
+    cells = normals = before = 0
+    for stage, count in enumerate(stages):
+        width = channels * 2**stage
+        count -= bool(stage and dialect.reduction_counts)
+        if stage:
+            yield _Step(dialect.reduction.format(cell=cells, reduction=stage - 1), True, width)
+            cells += 1
+        for index in range(count):
+            scope = dialect.normal.format(cell=cells, normal=normals)
+            yield _Step(scope, False, width, -3 if reach_back and before and not index else -2)
+            cells, normals = cells + 1, normals + 1
+        before = count
+
+
+def pairwise_network(
+    input_shape: Shape,
+    classes: int,
+    normal: Cell,
+    reduction: Cell,
+    dialect: Dialect,
+    *,
+    stages: Sequence[int],
+    channels: int,
+    stem_channels: int,
+    stem: Stem = "imagenet",
+    reach_back: bool = False,
+    drop_path: float = 0.0,
+    dropout: float = 0.0,
+    auxiliary: bool = False,
+) -> Architecture:
+    """Stem, stages of normal cells with a reduction between, classifier (Zoph et al. 2018, fig. 2).
+
+    Args:
+        input_shape: without the batch.
+        classes: features of the output.
+        normal: the cell that keeps the size.
+        reduction: the cell that halves it.
+        dialect: whose implementation to follow.
+        stages: cells in each stage; a reduction cell enters every stage but the first, and doubles
+            the channels. Whether it is one of the stage's cells, the dialect says.
+        channels: those of every state in the first stage.
+        stem_channels: those of the stem's convolution.
+        stem: "imagenet" is a 3x3 convolution at stride 2 and two reduction cells of 1/4 and 1/2
+            of the channels; "cifar", a 3x3 convolution at stride 1.
+        reach_back: the first normal cell behind a reduction takes as its older input not what the
+            reduction read, but the cell before that; not where two reductions follow each other.
+        drop_path: probability with which an edge is dropped in training: in the last cell, from
+            which it falls linearly, or in all cells, as the dialect has it.
+        dropout: probability before the classifier.
+        auxiliary: a second output for training, from a map near the last reduction.
+
+    Raises:
+        InputError: for fewer channels than :data:`LEAST_CHANNELS`.
+        ArchitectureError: for an input that is too small, naming the node.
+    """
+    if channels < LEAST_CHANNELS[stem]:
+        raise InputError(too_narrow(channels, stem))
+    g = Builder(input_shape)
+    stride, padding = (2, 0) if stem == "imagenet" else (1, 1)
+    x = conv_norm(
+        g, g.input, stem_channels, stride, dialect.stem, padding, dialect.epsilon, activation=None
+    )
+    outputs = [x if dialect.projects_stem else None, x]
+    steps = list(_steps(stages, channels, stem, reach_back, dialect))
+    head_at = max((index for index, step in enumerate(steps) if step.reduces), default=0)
+    head_at = min(max(head_at + dialect.auxiliary, 0), len(steps) - 1)
+    heads = []
+    for index, step in enumerate(steps):
+        depth = (index + 1) / len(steps) if dialect.deeper_drops_more else 1.0
+        cell = reduction if step.reduces else normal
+        with g.scope(step.scope):
+            older, size = outputs[step.older], step.channels
+            x = pairwise_cell(g, older, x, cell, size, step.reduces, dialect, drop_path * depth)
+        outputs.append(x)
+        if auxiliary and index == head_at:
+            with g.scope("auxiliary_head"):
+                heads.append(_auxiliary_head(g, x, classes, dialect.epsilon))
+    if dialect.final_relu:
+        x = g.relu(x)
+    x = g.flatten(g.adaptive_avg_pool(x, 1))
+    if dropout:
+        x = g.dropout(x, dropout)
+    return g.build(g.linear(x, classes, name=dialect.classifier), *heads)
+
+
+def _auxiliary_head(g: Builder, x: Handle, classes: int, epsilon: float) -> Handle:
+    x = g.avg_pool(g.relu(x), 5, 3)
+    x = conv_norm(g, x, 128, 1, ("features.2", "features.3"), epsilon=epsilon, kernel=1)
+    x = g.conv(x, 768, x.spatial, bias=False, name="features.5")
+    x = g.relu(g.batch_norm(x, epsilon, name="features.6"))
+    return g.linear(g.flatten(x), classes, name="classifier")

@@ -1,0 +1,38 @@
+"""What other tools read of a campaign: the forms of `nas export` beside those of a network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+
+def _optuna(name: str, out: str | None) -> str:
+    from nas.integrations.optuna_study import optuna_studies
+
+    place = out or f"{Path(name).name}.db"
+    return f"wrote to {place}: {', '.join(optuna_studies(Path(name), place))}"
+
+
+def _tensorboard(name: str, out: str | None) -> str:
+    from nas.integrations.tensorboard import write_scalars
+
+    place = Path(out or f"{Path(name).name}_tensorboard")
+    runs = write_scalars(Path(name), place)
+    return f"wrote {runs} runs; see them with: tensorboard --logdir {place}"
+
+
+def _card(name: str, out: str | None) -> str:
+    from nas.integrations.model_card import model_card
+
+    place = Path(out or re.sub(r"\W+", "_", Path(name).name) + ".md")
+    place.write_text(model_card(name), encoding="utf-8")
+    return f"wrote {place}"
+
+
+BRIDGES: dict[str, Callable[[str, str | None], str]] = {
+    "optuna": _optuna,
+    "tensorboard": _tensorboard,
+    "card": _card,
+}
+"""By form, what takes the name and --out, and returns what to print."""

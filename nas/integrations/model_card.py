@@ -1,0 +1,108 @@
+"""A model card in Markdown for a network of a campaign.
+
+Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.03993), as far as a campaign
+knows its sections: what is for people to say is marked as open.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas.analysis.tables.networks import campaign_table
+from nas.analysis.tables.render import render
+from nas.analysis.tables.trials import EVALUATED, recorded
+from nas.errors import InputError
+from nas.jobs import names as named
+from nas.jobs.references import Reference
+from nas.spaces.search_space import recipe_choices
+
+_OPEN = "*To be said by whoever publishes this.*"
+_COLUMNS = ["name", "kind", "rank", "params", "macs", "validation_accuracy", "test_accuracy",
+            "test_std", "test_low", "test_high", "seeds"]  # fmt: skip
+
+
+def model_card(name: str) -> str:
+    """The card of what ``results/NAME:best`` or another reference to a campaign's trial names.
+
+    Raises :class:`InputError` where the name is no such reference.
+    """
+    if not named.is_reference(name) or Path(name).is_dir():
+        raise InputError(f"{name}: a card is of a campaign's network: results/NAME:best, or :TRIAL")
+    folder = Path(name.rpartition(":")[0])
+    records, history = recorded(folder)
+    reference = named.reference(name)
+    ask, question = history.asks[reference.trial], records[0]["question"]
+    table = campaign_table(folder, every_trial=ask["stage"] == "search")
+    label = ask.get("label", ask["trial"])
+    row = table[table["name"] == label].copy()
+    row.attrs = {}  # the notes come below
+    known = [name for name in EVALUATED if row[name].notna().any()]
+    head = {"library_name": "pytorch", "pipeline_tag": "image-classification", "tags": ["nas"]}
+    lines = [
+        f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n",
+        f"# {label}\n",
+        f"An image classifier that {_origin(ask, question)}. This is trial `{ask['trial']}`.\n",
+        "## Model\n",
+        *_model(ask, reference),
+        "## Training\n",
+        *_training(ask, question),
+        "## Evaluation\n",
+        "Accuracies are fractions; means and 95 % intervals are over seeds of retraining.\n",
+        render(row, "markdown", [*_COLUMNS, *known]) + "\n",
+        *(f"- {note}" for note in table.attrs["notes"]),
+        "\n## Intended use, limits, ethical considerations\n",
+        _OPEN + " Measured is accuracy on images like those of training, and nothing else.\n",
+        "## Provenance\n",
+        *_provenance(folder),
+    ]
+    return "\n".join(lines)
+
+
+def _origin(ask: Mapping[str, Any], question: Mapping[str, Any]) -> str:
+    if ask["kind"] == "classic":
+        return f"is the classic {ask['classic']}"
+    searcher = "random" if ask["kind"] == "random" else question["searcher"]["name"]
+    return f"was found by the searcher {searcher}"
+
+
+def _model(ask: Mapping[str, Any], reference: Reference) -> Iterator[str]:
+    architecture = reference.architecture
+    yield f"- input: {'x'.join(map(str, architecture.input_shape))} (channels, height, width)"
+    yield f"- output: scores of {architecture.output_shape[0]} classes"
+    yield from (f"- {key}: {count:,}" for key, count in architecture.cost._asdict().items())
+    yield f"- fingerprint: `{architecture.fingerprint}`"
+    if reference.space is not None and reference.genotype is not None:
+        yield f"- in the space {reference.space.name}:"
+        yield f"\n```\n{reference.space.to_string(reference.genotype)}\n```"
+    yield f"- weights: {reference.weights.name if reference.weights else 'not kept'}\n"
+
+
+def _training(ask: Mapping[str, Any], question: Mapping[str, Any]) -> Iterator[str]:
+    if not {"data", "recipe"} <= question.keys():
+        yield "Nothing was trained: accuracies were looked up in a table.\n"
+        return
+    recipe = question["recipe"] | recipe_choices(ask.get("genotype", {}))
+    yield f"From scratch, seed {ask['seed']}.\n"
+    for name, section in (("data", question["data"]), ("recipe", recipe)):
+        yield f"- {name}:"
+        yield f"\n```yaml\n{yaml.safe_dump(section, sort_keys=False)}```"
+    yield ""
+
+
+def _provenance(folder: Path) -> Iterator[str]:
+    try:
+        resolved = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
+        found = dict(resolved["environment"])
+    except (OSError, ValueError, KeyError, TypeError):
+        yield "The folder does not tell where it was run.\n"
+        return
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    yield f"- Python {found['python']}, {versions}"
+    yield f"- {found['platform']}, {found['processor']}, {found['cores']} cores"
+    if found.get("git"):
+        yield f"- commit {found['git']['commit']}"

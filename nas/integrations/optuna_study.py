@@ -1,0 +1,147 @@
+"""A campaign as Optuna studies, which optuna-dashboard and ``optuna.visualization`` open."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from nas.analysis.tables.trials import recorded
+from nas.campaigns.store.log import History, Record
+from nas.errors import InputError
+
+STATES = {
+    "completed": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "unfinished": TrialState.RUNNING,
+}
+"""What the status of a trial becomes."""
+
+_DEFAULT = [{"metric": "validation_accuracy", "direction": "maximize"}]
+
+
+def optuna_studies(folder: Path, storage: str) -> list[str]:
+    """Writes a study for each search of a campaign; returns their names, ``FOLDER-SEARCH``.
+
+    A trial has the choices of its genotype as categorical parameters over what the campaign has
+    tried of each, the objectives as values, the first objective after each epoch as intermediate
+    values, and what else the records tell as user attributes. Duplicates, which no evaluation
+    stands behind, are left out.
+
+    Args:
+        folder: of the campaign.
+        storage: a URL of Optuna's, or a file, for SQLite.
+
+    Raises :class:`InputError` where there are no records, the storage cannot be opened, or holds
+    a study of such a name.
+    """
+    records, history = recorded(folder)
+    objectives = records[0]["question"].get("objectives", _DEFAULT)
+    url = storage if "://" in storage else f"sqlite:///{storage}"
+    searches: dict[str, list[Record]] = {}
+    for ask in history.evaluated:
+        if ask["stage"] == "search":
+            searches.setdefault(ask["search"], []).append(ask)
+    names = {search: f"{folder.resolve().name}-{search}" for search in searches}
+    with quiet():
+        opened = _opened(url, storage)
+        if taken := set(optuna.get_all_study_names(opened)) & set(names.values()):
+            raise InputError(f"--out: {storage}: holds a study {min(taken)} already")
+        for search, asks in searches.items():
+            study = optuna.create_study(
+                storage=opened,
+                study_name=names[search],
+                directions=[objective["direction"] for objective in objectives],
+            )
+            metrics = [objective["metric"] for objective in objectives]
+            study.set_metric_names(metrics)
+            study.add_trials(list(frozen_trials(asks, history, metrics)))
+    return list(names.values())
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without a line a study, and warnings of what Optuna calls experimental."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _opened(url: str, storage: str) -> Any:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return optuna.storages.get_storage(url)
+    except (SQLAlchemyError, ImportError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"--out: {storage}: cannot be opened by Optuna: {reason}") from None
+
+
+def frozen_trials(
+    asks: list[Record], history: History, metrics: list[str]
+) -> Iterator[FrozenTrial]:
+    """Trials of a study, as :func:`optuna_studies` describes them.
+
+    Args:
+        asks: of the trials.
+        history: that their results are in.
+        metrics: the objectives.
+    """
+    choices: dict[str, dict[str, Any]] = {}  # of each parameter, by their JSON
+    for ask in asks:
+        for name, option in ask["genotype"].items():
+            choices.setdefault(name, {})[json.dumps(option)] = option
+    spaces = {
+        name: CategoricalDistribution([found[key] for key in sorted(found)])
+        for name, found in choices.items()
+    }
+    for ask in asks:
+        yield _trial(ask, history.results.get(ask["trial"]), spaces, metrics)
+
+
+def _trial(
+    ask: Record,
+    result: Record | None,
+    spaces: Mapping[str, CategoricalDistribution],
+    metrics: list[str],
+) -> FrozenTrial:
+    state = STATES["unfinished" if result is None else result["status"]]
+    told = {} if result is None else result["metrics"]
+    values = [told.get(metric, ask["cost"].get(metric)) for metric in metrics]
+    curve = {point["epoch"]: point.get(metrics[0]) for point in told.get("curve") or []}
+    trial = create_trial(
+        state=state,
+        values=values if state == TrialState.COMPLETE else None,
+        params=ask["genotype"],
+        distributions={name: spaces[name] for name in ask["genotype"]},
+        intermediate_values={e: v for e, v in curve.items() if isinstance(v, int | float)},
+        user_attrs={
+            "trial": ask["trial"],
+            "fingerprint": ask["fingerprint"],
+            **ask["cost"],
+            **{key: ask[key] for key in ("fidelity", "note") if key in ask},
+            **{key: value for key, value in told.items() if isinstance(value, int | float | str)},
+            **({} if result is None else {k: result.get(k) for k in ("seconds", "cause", "error")}),
+        },
+    )
+    trial.datetime_start = _when(ask)
+    trial.datetime_complete = None if result is None else _when(result)
+    return trial
+
+
+def _when(record: Record) -> datetime:
+    return datetime.fromtimestamp(record.get("time", 0.0))

@@ -1,0 +1,43 @@
+"""A campaign's scalars for TensorBoard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tensorboardX import SummaryWriter
+
+from nas.analysis.tables.trials import curves, trials
+from nas.errors import InputError
+
+_SCALARS = ("train_loss", "validation_loss", "validation_accuracy")
+
+
+def write_scalars(folder: Path, out: Path) -> int:
+    """Writes a run a search and a run a trial with a learning curve; returns how many.
+
+    A search has the validation accuracy of its trials, and of the best so far, by their number; a
+    trial its losses and validation accuracy by epoch.
+
+    Args:
+        folder: of the campaign.
+        out: the folder to write; it is made, and must be empty.
+    """
+    asked, points = trials(folder), curves(folder)
+    if out.exists() and any(out.iterdir()):
+        raise InputError(f"--out: {out}: is not empty; runs in it would be mixed")
+    searched = asked[(asked["stage"] == "search") & (asked["status"] == "completed")]
+    runs = 0
+    for name, rows in searched.groupby("search"):
+        with SummaryWriter(str(out / str(name))) as writer:
+            best = rows["validation_accuracy"].cummax()
+            for row, incumbent in zip(rows.to_dict("records"), best, strict=True):
+                writer.add_scalar("validation_accuracy", row["validation_accuracy"], row["number"])
+                writer.add_scalar("best_validation_accuracy", incumbent, row["number"])
+        runs += 1
+    for name, rows in points.groupby("trial", sort=False):
+        with SummaryWriter(str(out / str(name))) as writer:
+            for row in rows.to_dict("records"):
+                for scalar in _SCALARS:
+                    writer.add_scalar(scalar, row[scalar], row["epoch"])
+        runs += 1
+    return runs

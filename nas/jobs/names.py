@@ -1,0 +1,203 @@
+"""What the command line's names stand for: an architecture, a data set, a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.classics import CLASSICS, classic
+from nas.configuration import parse_yaml, read_yaml
+from nas.errors import InputError
+from nas.registry import unknown
+from nas.training.presets import PRESETS
+
+if TYPE_CHECKING:
+    from nas.architecture.graph import Architecture
+    from nas.jobs.references import Reference
+    from nas.spaces.search_space import Genotype, SearchSpace
+    from nas.training.data import DataConfig
+    from nas.training.recipe import Recipe
+
+
+def architecture(
+    name: str, input_shape: tuple[int, ...] | None = None, classes: int | None = None
+) -> Architecture:
+    """The architecture that a name stands for.
+
+    Args:
+        name: a classic, with options after a colon (``resnet20:width=0.5,stem=cifar``); a member
+            of a space (``SPACE:MEMBER``); a file of architecture JSON; or a reference
+            (``results/NAME:best``): see :mod:`nas.jobs.references`.
+        input_shape: what a classic or a member is built for; the others are bound to their own.
+        classes: likewise.
+
+    Raises :class:`InputError` naming what is unknown, or what is wrong with the file.
+    """
+    if is_classic(name):
+        head, _, options = name.partition(":")
+        return classic(head, input_shape, classes, **_options(name, options))
+    if is_reference(name):
+        return reference(name).architecture
+    if is_file(name):
+        return _read(Path(name))
+    head = name.rpartition(":")[0] or name
+    if "/" in head and not Path(head).suffix:
+        raise InputError(f"{name}: there is no folder {head}")
+    if ":" in name and "=" not in name:
+        found, genotype = member(name, input_shape, classes)
+        return found.decode(genotype)
+    raise InputError(unknown("classic", name.partition(":")[0], CLASSICS))
+
+
+def is_classic(name: str) -> bool:
+    """Whether a name is a classic's, options or not."""
+    return name.partition(":")[0] in CLASSICS
+
+
+def is_file(name: str) -> bool:
+    """Whether a name is of a file of architecture JSON."""
+    return not is_classic(name) and (name.endswith(".json") or Path(name).is_file())
+
+
+def is_reference(name: str) -> bool:
+    """Whether a name is of a folder of results, or of something in one."""
+    head, colon, _ = name.rpartition(":")
+    return Path(name).is_dir() or bool(colon and Path(head).is_dir())
+
+
+def reference(name: str) -> Reference:
+    """What such a name refers to; see :mod:`nas.jobs.references`."""
+    # It takes what a campaign is read with, which other names do not need.
+    from nas.jobs.references import read
+
+    head, _, which = name.rpartition(":")
+    return read(Path(name), "") if Path(name).is_dir() else read(Path(head), which)
+
+
+def is_bound(name: str) -> bool:
+    """Whether a name is of a network that has its input and classes already."""
+    return is_file(name) or is_reference(name)
+
+
+def short(name: str) -> str:
+    """What is left of a name for what is made of it: without folders, and a file's ending."""
+    if is_file(name):
+        return Path(name).stem
+    return Path(name).name if is_reference(name) else name
+
+
+def weights(name: str) -> Path:
+    """The file of weights of a name: a file's, or a reference's.
+
+    Raises :class:`InputError` where a reference has none.
+    """
+    if not is_reference(name):
+        return Path(name)
+    found = reference(name)
+    if found.weights is None:
+        raise InputError(
+            f"{name}: no weights are kept of {found.trial or 'it'}: a campaign keeps those of its "
+            "final stage, unless final.weights is false"
+        )
+    return found.weights
+
+
+def kind(name: str) -> str:
+    """What an architecture is in tables: a classic, what the trial of a reference is, or other."""
+    if is_classic(name):
+        return "classic"
+    return reference(name).kind if is_reference(name) else "other"
+
+
+def initialization(name: str) -> str:
+    """What the initialisation "reference" is for this architecture."""
+    if not is_classic(name) and is_reference(name):
+        return reference(name).initialization
+    entry = CLASSICS.get(name.partition(":")[0])
+    return entry.initialization if entry else "default"
+
+
+def member(
+    name: str, input_shape: tuple[int, ...] | None = None, classes: int | None = None
+) -> tuple[SearchSpace, Genotype]:
+    """The space and the genotype of ``SPACE:MEMBER``."""
+    from nas.spaces import space, spaces
+
+    given: dict[str, Any] = {"input_shape": input_shape, "classes": classes}
+    given = {key: value for key, value in given.items() if value is not None}
+    head, _, which = name.rpartition(":")
+    if head not in spaces() and not head.endswith((".yaml", ".yml")):
+        found = space(name, **given)
+        members = ", ".join(found.members) or "none"
+        raise InputError(
+            f"{name}: is a space; write a member after it as {name}:MEMBER (it has {members}), "
+            "or a genotype as another argument"
+        )
+    found = space(head, **given)
+    return found, found.member(which)
+
+
+def data(text: str) -> DataConfig:
+    """The data set of a name, of ``{name: ..., root: ..., split: ...}`` or of a YAML file.
+
+    What is left out is as in the draft of ``nas new``.
+    """
+    from nas.campaigns.spec.scaffold import data_section
+    from nas.training.data import resolve
+
+    section = _section(text, "--data", "name")
+    return resolve(data_section(section), _source(text, "--data"))
+
+
+def recipe(text: str, changes: Sequence[str] = ()) -> Recipe:
+    """The recipe of a preset's name, of ``{preset: ..., epochs: ...}`` or of a YAML file.
+
+    ``changes`` are ``key=value`` and go before its own.
+    """
+    from nas.training.recipe import resolve
+
+    section = _section(text, "--recipe", "preset")
+    if section.get("preset") == text and text not in PRESETS:
+        raise InputError(f"--recipe: {unknown('preset', text, PRESETS)}, or a .yaml file")
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(f"--set: must be key=value, got {change!r}")
+        section[key] = parse_yaml(value, f"--set {key}")
+    return resolve(section, _source(text, "--recipe"))
+
+
+def _options(name: str, text: str) -> Mapping[str, Any]:
+    """``width=0.5,stem=cifar``: YAML's flow mapping, but for the sign."""
+    found: dict[str, Any] = parse_yaml("{" + text.replace("=", ": ") + "}", name)
+    return {str(key): value for key, value in found.items()}
+
+
+def _section(text: str, option: str, key: str) -> dict[str, Any]:
+    if text.lstrip().startswith("{"):
+        found = parse_yaml(text, option)
+    elif text.endswith((".yaml", ".yml")):
+        found = read_yaml(Path(text))
+    else:
+        found = {key: text}
+    if not isinstance(found, dict):
+        raise InputError(f"{_source(text, option)}: must be a mapping of keys to values")
+    return found
+
+
+def _source(text: str, option: str) -> str:
+    return text if text.endswith((".yaml", ".yml")) else option
+
+
+def _read(path: Path) -> Architecture:
+    from nas.architecture.graph import Architecture
+
+    try:
+        return Architecture.from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 text: {error.reason}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,210 @@
+"""References to what a folder holds: a campaign's network, or the one that `nas train` made.
+
+``results/NAME:best`` is the campaign's best found network, ``results/NAME:TRIAL`` that of a trial
+or of a row of its table, and ``results/FOLDER`` the network of a folder of `nas train`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.architecture.graph import Architecture
+from nas.campaigns.spec.campaign import read_space
+from nas.campaigns.spec.schema import CampaignFile
+from nas.campaigns.store.checkpoints import weights_path
+from nas.campaigns.store.log import History, Record, read_records
+from nas.classics import CLASSICS, classic
+from nas.configuration import read_yaml, validate
+from nas.errors import InputError
+from nas.jobs.row import read_row
+from nas.registry import unknown
+from nas.spaces.hyperparameters import joint
+
+if TYPE_CHECKING:
+    from nas.spaces.search_space import Genotype, SearchSpace
+
+BEST = "best"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a name refers to.
+
+    Attributes:
+        architecture: as it was trained, auxiliary heads included.
+        trial: of the campaign that it is; of several seeds that were retrained, the one with the
+            best validation accuracy. "" for a folder of `nas train`.
+        weights: the file of them, where they are kept.
+        accuracies: what the records tell of it: validation and, of a retrained network, test.
+        space: where it was found; None for a classic and a folder of `nas train`.
+        genotype: likewise.
+        kind: what it is in tables: found, random, classic, or other.
+        initialization: what the initialisation "reference" is for it.
+    """
+
+    architecture: Architecture
+    trial: str
+    weights: Path | None
+    accuracies: dict[str, float]
+    space: SearchSpace | None = None
+    genotype: Genotype | None = None
+    kind: str = "other"
+    initialization: str = "default"
+
+    @property
+    def note(self) -> str:
+        """What to say of it."""
+        told = [f"{name} {value:.4f}" for name, value in self.accuracies.items()]
+        kept = f"weights {self.weights}" if self.weights else "no weights are kept"
+        return ", ".join([*filter(None, [self.trial]), *told, kept])
+
+
+def read(folder: Path, which: str) -> Reference:
+    """The network that a folder holds; of a campaign, ``best``, a trial or a row of its table.
+
+    Raises :class:`InputError` where the folder holds no such network, or ``campaign.yaml`` or the
+    program now make another one of it.
+    """
+    if not (folder / "records.jsonl").exists():
+        if which:
+            raise InputError(f"{folder}: holds no records of a campaign to find {which!r} in")
+        return _of_training(folder)
+    if not which:
+        raise InputError(f"{folder}: is a campaign: write {folder}:best, or {folder}:TRIAL")
+    return _of_campaign(folder, which)
+
+
+def _of_training(folder: Path) -> Reference:
+    row = read_row(folder)
+    if row is None:
+        raise InputError(
+            f"{folder}: holds neither the records of a campaign nor the row.json of a training "
+            "that has ended"
+        )
+    path, weights = folder / "architecture.json", folder / "weights.safetensors"
+    try:
+        architecture = Architecture.from_json(path.read_text(encoding="utf-8"))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return Reference(
+        architecture,
+        "",
+        weights if weights.exists() else None,
+        {},
+        kind=row.get("kind", "other"),  # older rows tell neither
+        initialization=row.get("reference_initialization", "default"),
+    )
+
+
+def _of_campaign(folder: Path, which: str) -> Reference:
+    history = History(folder, read_records(folder))
+    if not history.asks:
+        raise InputError(f"{folder}: no records yet; run the campaign: nas run {folder}")
+    ask = _best(folder, history) if which == BEST else _named(folder, history, which)
+    architecture, space = built(folder, ask)
+    weights = weights_path(folder, ask["trial"])
+    metrics = history.results.get(ask["trial"], {}).get("metrics", {})
+    return Reference(
+        architecture,
+        ask["trial"],
+        weights if weights.exists() else None,
+        {name: metrics[name] for name in ("validation_accuracy", "test_accuracy")
+         if isinstance(metrics.get(name), float)},
+        space,
+        ask["genotype"] if space is not None else None,
+        ask["kind"],
+        ask.get("initialization") or own_initialization(ask),
+    )  # fmt: skip
+
+
+def own_initialization(ask: Mapping[str, Any]) -> str:
+    """What the initialisation "reference" is for what an ask is of."""
+    return CLASSICS[ask["classic"]].initialization if "classic" in ask else "default"
+
+
+def _best(folder: Path, history: History) -> Record:
+    """The best found network, by validation accuracy: retrained, if one is, or of the search."""
+    found = {trial: ask for trial, ask in history.asks.items() if ask["kind"] == "found"}
+    scores: dict[str, list[float]] = {}
+    for trial, ask in found.items():
+        if ask["stage"] == "final" and (score := _score(history, trial)) is not None:
+            scores.setdefault(ask["label"], []).append(score)
+    if scores:
+        label = max(scores, key=lambda name: sum(scores[name]) / len(scores[name]))
+        return _of_label(history, label)
+    searched = {trial: score for trial in found if (score := _score(history, trial)) is not None}
+    if not searched:
+        raise InputError(f"{folder}: no trial of the search has completed yet: there is no best")
+    return found[max(searched, key=searched.__getitem__)]
+
+
+def _named(folder: Path, history: History, which: str) -> Record:
+    """The trial of an id; of one that was retrained, or of a row's name, its best seed."""
+    labels = list(dict.fromkeys(ask["label"] for ask in history.asks.values() if "label" in ask))
+    if which in labels:
+        return _of_label(history, which)
+    if which in history.asks:
+        return history.asks[which]
+    rows = [BEST, *labels]
+    raise InputError(f"{folder}: {unknown('trial', which, rows)}, or the id of any trial")
+
+
+def _of_label(history: History, label: str) -> Record:
+    asks = [ask for ask in history.asks.values() if ask.get("label") == label]
+    return max(asks, key=lambda ask: _score(history, ask["trial"]) or -1.0)
+
+
+def _score(history: History, trial: str) -> float | None:
+    result = history.results.get(trial)
+    if result is None or result["status"] != "completed":
+        return None
+    score = result["metrics"].get("validation_accuracy")
+    return score if isinstance(score, int | float) else None
+
+
+def built(folder: Path, ask: Record) -> tuple[Architecture, SearchSpace | None]:
+    """The network of an ask, and its space unless it is a classic; the data need not be there.
+
+    What they decide, the shape of an image and the number of classes, the last run has resolved.
+    Raises :class:`InputError` where ``campaign.yaml`` or the program now make another one of it.
+    """
+    if "members" in ask:
+        raise InputError(
+            f"{folder}: {ask['trial']}: is an ensemble, no network of its own; its members are "
+            f"{', '.join(ask['members'])}"
+        )
+    path = folder / "campaign.yaml"
+    config = validate(CampaignFile, read_yaml(path), path)
+    shape, classes = _resolved(folder / "resolved.json")
+    if "genotype" in ask:
+        space, _ = read_space(config.space, path, shape, classes)
+        if config.hyperparameters:
+            space = joint(space, config.hyperparameters, lambda asked: None)
+        try:
+            architecture = space.decode(ask["genotype"])
+        except InputError as error:
+            raise InputError(f"{folder}: {ask['trial']}: {error}") from None
+    else:
+        space = None
+        architecture = classic(ask["classic"], shape, classes, **ask["options"])
+    if architecture.fingerprint != ask["fingerprint"]:
+        raise InputError(
+            f"{folder}: {ask['trial']}: campaign.yaml and the program now make another network of "
+            "it than was recorded: they have changed since"
+        )
+    return architecture, space
+
+
+def _resolved(path: Path) -> tuple[tuple[int, ...], int]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(map(int, found["input_shape"])), int(found["classes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: does not tell the input's shape and the classes ({error!r}); run the "
+            "campaign again, which writes it"
+        ) from None

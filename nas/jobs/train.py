@@ -1,0 +1,368 @@
+"""One architecture trained by itself, in a folder: what ``nas train`` does."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from nas.architecture.graph import Architecture
+from nas.architecture.network import Network, compile
+from nas.architecture.weights import weights_bytes
+from nas.campaigns.drive.progress import Progress, Status
+from nas.campaigns.spec.campaign import FILE_NAME
+from nas.campaigns.spec.specification import data_definition, differences
+from nas.campaigns.store.provenance import cores, environment
+from nas.errors import InputError
+from nas.evaluators.training import check_fit
+from nas.files import write_whole
+from nas.jobs import names as named
+from nas.jobs.row import Row
+from nas.registry import unknown
+from nas.training.compilation import Compile
+from nas.training.data import DataConfig, SearchData, held_out, search_data
+from nas.training.evaluation import VIEWS, evaluate
+from nas.training.hardware import resolve_device
+from nas.training.loop import Epoch, Trainer
+from nas.training.protocols import Protocol
+from nas.training.recipe import Recipe, check_augment
+from nas.training.transfer import Start
+
+CHECKPOINT_SECONDS = 30.0
+"""Epochs shorter than this share a checkpoint."""
+
+_NAMED = 6
+"""Parameters that a line names before it only counts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A training whose every part is known to fit the others. Made by :func:`prepare`."""
+
+    name: str
+    architecture: Architecture
+    data: DataConfig
+    images: SearchData
+    recipe: Recipe
+    kind: str
+    """What it is in tables: see :func:`nas.jobs.names.kind`."""
+    initialization: str
+    """What "reference" is for this architecture."""
+    seed: int
+    start: Start | None
+    weights: Path | None
+    protocol: Protocol
+    device: str
+    compile: Compile
+    cuda_graphs: bool
+
+    def question(self) -> dict[str, Any]:
+        """What the answer depends on, as plain JSON."""
+        cost = self.architecture.cost
+        started = None
+        if self.start is not None and self.weights is not None:
+            started = {"weights": _digest(self.weights.read_bytes()), "freeze": self.start.freeze}
+        return {
+            "architecture": {
+                "graph": _digest(self.architecture.to_json().encode()),
+                "params": cost.params,
+                "macs": cost.macs,
+            },
+            "data": {**data_definition(self.data), "checksum": self.images.checksum},
+            "images": self.images.fingerprint,
+            "recipe": self.recipe.model_dump(mode="json"),
+            **(
+                {"initialization": self.initialization}
+                if self.recipe.initialization == "reference"
+                else {}
+            ),
+            "seed": self.seed,
+            "start": started,
+            "protocol": self.protocol,
+            "device": self.device,
+            **({} if self.compile == "never" else {"compile": self.compile}),
+            **({} if self.cuda_graphs else {"cuda_graphs": False}),
+        }
+
+
+def prepare(
+    architecture: str,
+    data: str,
+    recipe: str,
+    *,
+    changes: Sequence[str] = (),
+    seed: int = 0,
+    weights: Path | None = None,
+    freeze: str = "none",
+    protocol: str = "single",
+    device: str = "auto",
+    compile: Compile = "never",
+    cuda_graphs: bool = True,
+) -> Job:
+    """What to train, as users write it.
+
+    Args:
+        architecture: see :func:`nas.jobs.names.architecture`; built for the data.
+        data: see :func:`nas.jobs.names.data`.
+        recipe: see :func:`nas.jobs.names.recipe`.
+        changes: ``key=value`` that go before the recipe's.
+        seed: of the training.
+        weights: a file of weights to start from.
+        freeze: see :class:`nas.training.transfer.Start`.
+        protocol: what the trained network sees of an image: see
+            :func:`nas.training.evaluation.probabilities`.
+        device: "cpu", "cuda" or "auto".
+        compile: whether training steps are compiled: "never", "auto" or "always".
+        cuda_graphs: whether they replay a CUDA graph, on a GPU.
+
+    Raises :class:`InputError` naming the option of ``nas train`` where something does not fit.
+    """
+    if protocol not in VIEWS:
+        raise InputError(f"--evaluate: {unknown('protocol', protocol, list(VIEWS))}")
+    device = resolve_device(device, "--device")
+    if freeze != "none" and weights is None:
+        raise InputError("--freeze: what is frozen needs weights: give them with --from")
+    config = named.data(data)
+    how = named.recipe(recipe, changes)
+    images = search_data(config)
+    check_augment(how, images.input_shape, "--recipe")
+    built = named.architecture(architecture, images.input_shape, images.classes)
+    try:
+        check_fit(built, images)
+    except InputError as error:
+        raise InputError(f"{architecture}: {error}") from None
+    start = None if weights is None else Start.from_file(weights, freeze)
+    if start is not None:
+        with torch.random.fork_rng(devices=[]):
+            start.apply(Network(built))  # for what it refuses, before a folder is begun
+    return Job(
+        architecture, built, config, images, how, named.kind(architecture),
+        named.initialization(architecture), seed, start, weights, protocol, device, compile,
+        cuda_graphs,
+    )  # fmt: skip
+
+
+def train(
+    job: Job,
+    folder: Path | None = None,
+    *,
+    threads: int | None = None,
+    console: Console | None = None,
+) -> Row:
+    """Trains, or goes on where an earlier run in the folder has stopped.
+
+    Args:
+        job: what to train.
+        folder: by default ``results/ARCHITECTURE-DATA-SEED``. What is written there:
+            ``resolved.json``, the question, and where and with what it was asked; ``run.log``;
+            ``checkpoint.pt``, all that the next epoch depends on; at the end
+            ``weights.safetensors``, ``architecture.json`` and ``row.json``.
+        threads: of torch on the CPU; by default one a core.
+        console: where progress is shown; by default the standard output.
+
+    Returns the row: what was trained, how, and what the network is worth on the validation and
+    the test images. The latter are read once, here.
+
+    Raises:
+        InputError: the folder holds another training, or another run is at work there.
+        nas.training.loop.Diverged: the loss is no longer finite.
+        KeyboardInterrupt: it was stopped; how to go on has been printed.
+    """
+    label = re.sub(r"[^\w.-]+", "_", f"{named.short(job.name)}-{job.data.name}-{job.seed}")
+    folder = Path("results") / label if folder is None else folder
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(threads or cores())
+    try:
+        with FileLock(folder / "train.lock", timeout=0):
+            return _train(job, folder, console)
+    except Timeout:
+        raise InputError(f"{folder}: another run is at work there; wait for its end") from None
+
+
+def _train(job: Job, folder: Path, console: Console | None) -> Row:
+    checkpoint, end = folder / "checkpoint.pt", folder / "row.json"
+    asked = job.question()
+    here = environment()  # before it takes long: the checkout may change under a training
+    _check_same(folder, asked, begun=checkpoint.exists() or end.exists())
+    architecture = job.architecture
+    trainer = Trainer(
+        lambda: compile(architecture),
+        job.images,
+        job.recipe.with_reference(job.initialization),
+        job.seed,
+        job.device,
+        job.start,
+        job.compile,
+        job.cuda_graphs,
+    )
+    if checkpoint.exists():
+        _resume(trainer, checkpoint)
+    else:
+        write_whole(folder / "resolved.json", _json({"question": asked, "environment": here}))
+    kept, written = len(trainer.curve), time.monotonic()
+    status = _Epochs(job.recipe.epochs)
+    for epoch in trainer.curve:
+        status.hear(epoch)
+
+    with Progress(folder, status, console) as progress:
+        if end.exists():
+            progress.line(f"{folder}: this training has ended before")
+            row: Row = json.loads(end.read_text(encoding="utf-8"))
+            return row
+        progress.line(
+            f"{job.name} on {job.data.name}: {architecture.cost.params:,} parameters, "
+            f"{trainer.precision} on {job.device}, up to epoch {job.recipe.epochs}"
+            + (f", going on after epoch {kept}" if kept else "")
+        )
+        if job.start is not None:
+            progress.line(_taken(job, trainer))
+
+        def tell(epoch: Epoch) -> None:
+            nonlocal kept, written
+            status.hear(epoch)
+            progress.line(
+                f"epoch {epoch.epoch}/{job.recipe.epochs}  train loss {epoch.train_loss:.4f}  "
+                f"validation loss {epoch.validation_loss:.4f}  "
+                f"accuracy {epoch.validation_accuracy:.4f}  "
+                f"{epoch.train_seconds + epoch.evaluation_seconds:.1f} s  ({progress.left()})"
+            )
+            due = time.monotonic() - written >= CHECKPOINT_SECONDS
+            if due or epoch.epoch in (1, job.recipe.epochs):
+                content = io.BytesIO()
+                torch.save(trainer.state_dict(), content)
+                write_whole(checkpoint, content.getvalue())
+                kept, written = epoch.epoch, time.monotonic()
+
+        try:
+            trainer.run(job.recipe.epochs, tell)
+            row = _row(job, trainer, here)
+        except KeyboardInterrupt:
+            progress.line(
+                f"stopped; {kept} of {job.recipe.epochs} epochs are kept: "
+                "run the same command again to go on"
+            )
+            raise
+        write_whole(folder / "weights.safetensors", weights_bytes(trainer.network))
+        write_whole(folder / "architecture.json", architecture.to_json().encode() + b"\n")
+        write_whole(end, _json(row))  # last: it says that the others are there
+        return row
+
+
+class _Epochs(Status):
+    """Where a training stands."""
+
+    unit = "epochs"
+
+    def hear(self, epoch: Epoch) -> None:
+        self.done = epoch.epoch
+        if self.best is None or epoch.validation_accuracy > self.best:
+            self.best, self.best_trial = epoch.validation_accuracy, f"epoch {epoch.epoch}"
+
+    @property
+    def shown(self) -> list[str]:
+        best = [] if self.best is None else [f"best {self.best:.4f} ({self.best_trial})"]
+        return [f"{self.done}/{self.total} epochs", *best]
+
+
+def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
+    parts = {"validation": job.images.validation, "test": held_out(job.data)}
+    worth = evaluate([trainer.network], parts, job.images, job.protocol)
+    asked, curve = job.question(), [asdict(epoch) for epoch in trainer.curve]
+    started = {"file": str(job.weights), "inherited_params": trainer.inherited_params,
+               "drawn": list(trainer.drawn)}  # fmt: skip
+    return {
+        "name": job.name,
+        "kind": job.kind,
+        "fingerprint": job.architecture.fingerprint,
+        **job.architecture.cost._asdict(),
+        "data": asked["data"],
+        "recipe": asked["recipe"],
+        "recipe_fingerprint": job.recipe.fingerprint,
+        "reference_initialization": job.initialization,
+        "seed": job.seed,
+        "start": asked["start"] and asked["start"] | started,
+        "protocol": job.protocol,
+        "classes": job.images.names,
+        **{name: asdict(found) for name, found in worth.items()},
+        "train_seconds": sum(epoch["train_seconds"] for epoch in curve),
+        "evaluation_seconds": sum(epoch["evaluation_seconds"] for epoch in curve),
+        "precision": trainer.precision,
+        "pipeline": job.images.train.pipeline,
+        "compiled": trainer.compiled,
+        "captured": trainer.captured,
+        "device": job.device,
+        "threads": torch.get_num_threads(),
+        "environment": here,
+        "curve": curve,
+    }
+
+
+def _taken(job: Job, trainer: Trainer) -> str:
+    """What the training starts from, in words."""
+    params = sum(parameter.numel() for parameter in trainer.network.parameters())
+    said = f"{job.weights}: {trainer.inherited_params:,} of {params:,} parameters taken"
+    if not trainer.drawn:
+        return said
+    more = len(trainer.drawn) - _NAMED
+    return f"{said}; left as drawn: {', '.join(trainer.drawn[:_NAMED])}" + (
+        f" and {more} more" if more > 0 else ""
+    )
+
+
+def _check_same(folder: Path, asked: Mapping[str, Any], begun: bool) -> None:
+    """:class:`InputError` with every difference if the folder holds another training."""
+    if (folder / FILE_NAME).exists():
+        raise InputError(f"{folder}: is a campaign's; choose another folder with --out")
+    if not begun:
+        return
+    path = folder / "resolved.json"
+    try:
+        recorded = json.loads(path.read_text(encoding="utf-8"))["question"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: does not say what was trained here ({error}); choose another folder with "
+            "--out"
+        ) from None
+    if lines := differences(recorded, asked):
+        raise InputError(
+            f"{folder}: holds another training:\n{lines}\nChoose another folder with --out, or "
+            "put the recorded values back."
+        )
+
+
+def _resume(trainer: Trainer, path: Path) -> None:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises anything at a file that is torn
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(
+            f"{path}: is no readable checkpoint: {reason}; delete it to begin anew"
+        ) from None
+    try:
+        trainer.load_state_dict(state)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{path}: is no checkpoint of this training ({type(error).__name__}: {reason}); "
+            "delete it to begin anew"
+        ) from None
+
+
+def _json(values: Mapping[str, Any]) -> bytes:
+    """A line a key."""
+    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()]
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=8).hexdigest()

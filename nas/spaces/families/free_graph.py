@@ -1,0 +1,166 @@
+"""Staged networks whose cell is a free graph over blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, PositiveInt
+
+from nas.architecture.builder import Builder, Handle
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import ArchitectureError, Shape
+from nas.blocks import BLOCKS, conv_norm
+from nas.configuration import Config, validate_options
+from nas.errors import InputError
+from nas.spaces.families.family import Family
+from nas.spaces.search_space import Choose
+
+T = TypeVar("T")
+
+
+def _distinct(options: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(options)) < len(options):
+        raise ValueError("an option is given twice")
+    return options
+
+
+Choices = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_distinct)]
+Merges = Annotated[
+    tuple[Literal["add", "concat"], ...], Field(min_length=1), AfterValidator(_distinct)
+]
+
+_MAP = (8, 8)
+"""Blocks keep any spatial size or none; this one shows which."""
+
+
+class CellOperation(Config):
+    """One entry of ``operations``: a block and its options."""
+
+    block: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class FreeGraph(Family):
+    """A stem, stages of equal cells, a classifier.
+
+    The first stage has ``width`` channels; each later one is entered by a 3x3 convolution of
+    stride 2 that doubles them. A cell is a graph of ``nodes``: each takes one earlier node, or
+    two that are merged, and applies an operation. What no other node takes is merged into the
+    cell's output. All cells share one graph.
+
+    Choices, in the order asked: ``stages``, ``width``, ``stage{s}.cells``, ``cell.nodes``, then
+    for each node ``cell.node{n}.operation``, ``.input``, ``.second_input`` (null for none) and,
+    with two inputs, ``.merge``; last ``cell.output``, if there is anything to merge. The inputs
+    of a node are ``"input"`` (of the cell) and the nodes before it.
+    """
+
+    family: Literal["free_graph"]
+    stages: Choices
+    width: Choices
+    """Channels of the first stage."""
+    cells: Choices
+    """Cells a stage."""
+    nodes: Choices
+    """Nodes a cell."""
+    merge: Merges
+    operations: Annotated[dict[str, CellOperation], Field(min_length=1)]
+
+    def check(self, source: Path) -> None:
+        """Every block exists, takes its options, and with them keeps the shape of every stage."""
+        stages = range(max(self.stages))
+        channels = sorted({width * 2**stage for width in self.width for stage in stages})
+        for label, operation in self.operations.items():
+            where = f"operations.{label}"
+            try:
+                block = BLOCKS[operation.block]
+            except InputError as error:
+                raise InputError(f"{source}: {where}.block: {error}") from None
+            validate_options(block, operation.options, source, f"{where}.options")
+            for count in channels:
+                shape = (count, *_MAP)
+                try:
+                    g = Builder(shape)
+                    made = block(g, g.input, **operation.options).shape
+                    fault = None if made == shape else f"it makes {made} of {shape}"
+                except ArchitectureError as error:
+                    fault = str(error)
+                if fault:
+                    raise InputError(
+                        f"{source}: {where}.options: block {operation.block} with "
+                        f"{operation.options} does not fit a stage of {count} channels: {fault}"
+                    )
+
+    def architecture(
+        self, choose: Choose, input_shape: Shape, classes: int
+    ) -> Callable[[], Architecture]:
+        """Asks for the network's shape, then for its cell."""
+        stages = choose("stages", self.stages)
+        width = choose("width", self.width)
+        depths = [choose(f"stage{stage}.cells", self.cells) for stage in range(stages)]
+        cell = _Cell(choose, self)
+        return partial(_build, input_shape, classes, width, depths, cell)
+
+
+class _Cell:
+    """The answers that describe a cell, asked once and built many times."""
+
+    def __init__(self, choose: Choose, family: FreeGraph) -> None:
+        self.operations = family.operations
+        self.nodes: list[tuple[str, tuple[str, ...], str | None]] = []
+        labels = tuple(family.operations)
+        unread = ["input"]
+        earlier = ["input"]
+        for index in range(choose("cell.nodes", family.nodes)):
+            name = f"node{index}"
+            operation = choose(f"cell.{name}.operation", labels)
+            first = choose(f"cell.{name}.input", earlier)
+            others = [other for other in earlier if other != first]
+            second = choose(f"cell.{name}.second_input", [None, *others])
+            inputs = (first,) if second is None else (first, second)
+            merge = choose(f"cell.{name}.merge", family.merge) if second is not None else None
+            self.nodes.append((operation, inputs, merge))
+            earlier.append(name)
+            unread = [other for other in unread if other not in inputs] + [name]
+        self.outputs = tuple(unread)
+        self.output_merge = choose("cell.output", family.merge) if len(unread) > 1 else None
+
+    def build(self, g: Builder, x: Handle) -> Handle:
+        """One cell on ``x``, which has as many channels as the cell puts out."""
+        handles = {"input": x}
+        for index, (label, inputs, merge) in enumerate(self.nodes):
+            operation = self.operations[label]
+            with g.scope(f"node{index}"):
+                merged = _merge(g, [handles[name] for name in inputs], merge, x.channels)
+                block = BLOCKS[operation.block]
+                handles[f"node{index}"] = block(g, merged, **operation.options)
+        with g.scope("output"):
+            return _merge(g, [handles[n] for n in self.outputs], self.output_merge, x.channels)
+
+
+def _merge(g: Builder, inputs: list[Handle], merge: str | None, channels: int) -> Handle:
+    """The sum of the inputs, or their concatenation brought back to ``channels`` by 1x1."""
+    if merge is None:
+        return inputs[0]
+    if merge == "add":
+        return g.add(*inputs)
+    with g.scope("merge"):
+        return conv_norm(g, g.concat(*inputs), channels, kernel=1)
+
+
+def _build(
+    input_shape: Shape, classes: int, width: int, depths: list[int], cell: _Cell
+) -> Architecture:
+    g = Builder(input_shape)
+    with g.scope("stem"):
+        x = conv_norm(g, g.input, width)
+    for stage, depth in enumerate(depths):
+        if stage > 0:
+            with g.scope(f"reduction{stage}"):
+                x = conv_norm(g, x, 2 * x.channels, 2)
+        for index in range(depth):
+            with g.scope(f"stage{stage}.{index}"):
+                x = cell.build(g, x)
+    return g.build(g.linear(g.global_pool(x), classes, name="classifier"))

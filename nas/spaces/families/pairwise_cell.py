@@ -1,0 +1,185 @@
+"""Networks of repeated pairwise cells: the spaces of NASNet, AmoebaNet, PNASNet, ENAS and DARTS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
+
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import Shape
+from nas.classics.cells import DIALECTS, OPERATIONS, PUBLISHED, Cell, Stem, pairwise_network
+from nas.classics.cells.network import LEAST_CHANNELS, too_narrow
+from nas.errors import InputError
+from nas.registry import unknown
+from nas.spaces.families.cell_graph import IDENTITY, CellGraph
+from nas.spaces.families.darts_notation import read_cells, written_cells
+from nas.spaces.families.family import Family, distinct
+from nas.spaces.families.pairwise_wiring import Concat, Inputs, Wiring
+from nas.spaces.search_space import Choose, Genotype
+
+
+def _one_of(kind: str, allowed: Mapping[str, object]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in allowed:
+            raise ValueError(unknown(kind, name, allowed))
+        return name
+
+    return AfterValidator(check)
+
+
+Operation = Annotated[str, _one_of("operation", OPERATIONS)]
+Publication = Annotated[str, _one_of("published cells", PUBLISHED)]
+Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class PairwiseCell(Family):
+    """Stem, stages of normal cells with a reduction between, classifier; the cells are searched.
+
+    A cell has ``nodes``. Each is the sum of two edges, left and right; an edge applies an operation
+    to a state: "older" or "newer", the outputs of the two cells before, or a node before this one.
+    What a cell puts out, side by side, follows from the edges (Zoph et al. 2018, arXiv:1707.07012,
+    section 3; the choice between sum and concatenation in a node, which no published cell uses, is
+    left out as Liu et al. 2018 and Real et al. 2019 do).
+
+    Choices, for every node of ``normal`` and then of ``reduction``: ``normal.node0.left.input``,
+    ``normal.node0.right.input``, ``normal.node0.left.operation``, ``normal.node0.right.operation``.
+    Where the two inputs must be distinct there is one choice of both, ``normal.node0.inputs``. One
+    more, ``normal.concat``, is asked only where the edges are, in this order, those of a cell in
+    ``published`` whose code puts out other states than the rule: it offers both.
+    """
+
+    family: Literal["pairwise_cell"]
+    dialect: Annotated[str, _one_of("dialect", DIALECTS)]
+    """Whose implementation to follow: see :mod:`nas.classics.cells.dialects`."""
+    operations: Annotated[tuple[Operation, ...], Field(min_length=1), AfterValidator(distinct)]
+    nodes: PositiveInt
+    inputs: Inputs
+    """Whether the edges of a node may read one state."""
+    concat: Concat
+    """The output: states that no edge reads, the cell's two inputs among them, or all nodes."""
+    reduction: Literal["own", "same"]
+    """Whether the reduction is a cell of its own, or the normal one in strides of 2."""
+    published: Annotated[tuple[Publication, ...], AfterValidator(distinct)] = ()
+    """Cells of :data:`nas.classics.cells.PUBLISHED` that are members."""
+    stages: PositiveInt = 3
+    cells: PositiveInt
+    """Cells a stage; in the dialect of PNASNet, the reduction is one of them."""
+    channels: PositiveInt
+    """Of every state in the first stage."""
+    stem: Stem = "cifar"
+    stem_channels: PositiveInt | None = None
+    """By default three times ``channels``."""
+    reach_back: bool = False
+    drop_path: Probability = 0.0
+    dropout: Probability = 0.0
+    auxiliary: bool = False
+
+    @model_validator(mode="after")
+    def _add_published(self) -> Self:
+        for name in self.published:
+            normal, reduction, _ = PUBLISHED[name]
+            self.members.setdefault(name, self._genotype(normal, reduction))
+        return self
+
+    def check(self, source: Path) -> None:
+        """The channels suffice for the reductions."""
+        if self.channels < LEAST_CHANNELS[self.stem]:
+            raise InputError(f"{source}: channels: {too_narrow(self.channels, self.stem)}")
+
+    def architecture(
+        self, choose: Choose, input_shape: Shape, classes: int
+    ) -> Callable[[], Architecture]:
+        """Asks for the cells, node by node."""
+        return partial(
+            pairwise_network,
+            input_shape,
+            classes,
+            *self._cells(choose),
+            DIALECTS[self.dialect],
+            stages=(self.cells,) * self.stages,
+            channels=self.channels,
+            stem_channels=self.stem_channels or 3 * self.channels,
+            stem=self.stem,
+            reach_back=self.reach_back,
+            drop_path=self.drop_path,
+            dropout=self.dropout,
+            auxiliary=self.auxiliary,
+        )
+
+    def size(self) -> int:
+        """That of the cells (see :attr:`Wiring.size`), squared where both are searched."""
+        return math.prod(self._wiring.size for _ in self._names)
+
+    def to_string(self, genotype: Genotype) -> str:
+        """``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[...], reduce=..., ...)``.
+
+        The notation of DARTS (quark0/darts, ``genotypes.py``), in which its authors write NASNet
+        and AmoebaNet too. State 0 is the older input, 1 the newer, 2 the first node.
+        """
+        return written_cells(*self._cells_of(genotype))
+
+    def from_string(self, text: str) -> Genotype:
+        """Reads :meth:`to_string`'s form; a range may stand for a list of states."""
+        normal, reduction = read_cells(text)
+        if self.reduction == "same" and normal != reduction:
+            raise InputError(f"normal and reduce must be one cell in this space, got {text!r}")
+        for name, cell in (("normal", normal), ("reduce", reduction)):
+            try:
+                self._wiring.check(cell)
+            except InputError as error:
+                raise InputError(f"{name}: {error}, in {text!r}") from None
+        return self._genotype(normal, reduction)
+
+    def cell_graphs(self, genotype: Genotype) -> Mapping[str, CellGraph]:
+        """Inputs 0 (older) and 1 (newer), the nodes, and an output by edges "concat".
+
+        A skip that projects, as in a stride of 2, is a "projected_skip". Equal cells make equal
+        networks but for the order in which states are put out, which the fingerprint of
+        architectures keeps; that unlike cells never make equal networks is not proven. So the cells
+        do not decide.
+        """
+        normal, reduction = self._cells_of(genotype)
+        if self.reduction == "same":
+            return {"cell": _graph(reduction, {0, 1})}
+        unprojected: set[int] = set() if DIALECTS[self.dialect].projects_stem else {0}
+        return {"normal": _graph(normal, unprojected), "reduction": _graph(reduction, {0, 1})}
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return ("cell",) if self.reduction == "same" else ("normal", "reduction")
+
+    @cached_property
+    def _wiring(self) -> Wiring:
+        published = tuple(cell for name in self.published for cell in PUBLISHED[name][:2])
+        return Wiring(self.nodes, self.operations, self.inputs, self.concat, published)
+
+    def _cells(self, choose: Choose) -> tuple[Cell, Cell]:
+        """The normal cell and the reduction."""
+        cells = [self._wiring.ask(name, choose) for name in self._names]
+        return cells[0], cells[-1]
+
+    def _cells_of(self, genotype: Genotype) -> tuple[Cell, Cell]:
+        return self._cells(lambda name, options: genotype[name])  # type: ignore[arg-type]
+
+    def _genotype(self, *cells: Cell) -> Genotype:
+        genotype: Genotype = {}
+        for name, cell in zip(self._names, cells, strict=False):
+            genotype.update(self._wiring.answers(name, cell))
+        return genotype
+
+
+def _graph(cell: Cell, projected: set[int]) -> CellGraph:
+    """``projected`` are the inputs whose skip is no identity."""
+    output = 2 + len(cell.edges) // 2
+    edges = []
+    for index, (operation, state) in enumerate(cell.edges):
+        if operation == IDENTITY and state in projected:
+            operation = "projected_skip"
+        edges.append((state, 2 + index // 2, operation))
+    edges += [(state, output, "concat") for state in cell.concat]
+    return CellGraph(2, ("",) * (output + 1), tuple(edges))

@@ -1,0 +1,147 @@
+"""How a pairwise cell is asked for: its choices, node by node, and the way back from a cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import combinations
+from typing import Literal
+
+from nas.classics.cells import Cell
+from nas.errors import InputError
+from nas.spaces.search_space import Choose, Genotype
+
+Edges = tuple[tuple[str, int], ...]
+"""``(operation, state)``, two for each node."""
+
+Inputs = Literal["any", "distinct"]
+Concat = Literal["unused", "all"]
+
+_SIDES = ("left", "right")
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """The cells of one space.
+
+    Attributes:
+        nodes: sums of two edges in a cell.
+        operations: what an edge may do.
+        inputs: whether the edges of a node may read one state.
+        concat: the rule for the output: states that no edge reads, inputs of the cell among them,
+            or all nodes.
+        published: cells that may put out other states than the rule says.
+    """
+
+    nodes: int
+    operations: tuple[str, ...]
+    inputs: Inputs
+    concat: Concat
+    published: tuple[Cell, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of cells, in closed form.
+
+        With n nodes and k operations ``((n + 1)! k^n)^2``; of distinct inputs, the product of
+        ``k^2 s (s - 1) / 2`` over s = 2, ..., n + 1 states. A published cell counts once more for
+        its own output.
+        """
+        distinct = self.inputs == "distinct"
+        states = range(2, 2 + self.nodes)
+        pairs = math.prod(math.comb(count, 2) if distinct else count**2 for count in states)
+        return pairs * int(len(self.operations) ** (2 * self.nodes)) + len(self._exceptions)
+
+    def ask(self, name: str, choose: Choose) -> Cell:
+        """The cell whose choices' names begin with ``name``."""
+        edges: list[tuple[str, int]] = []
+        for node in range(self.nodes):
+            where, states = f"{name}.node{node}", _states(2 + node)
+            if self.inputs == "distinct":
+                read = choose(f"{where}.inputs", _pairs(2 + node)).split("+")
+            else:
+                read = [choose(f"{where}.{side}.input", states) for side in _SIDES]
+            for side, state in zip(_SIDES, read, strict=True):
+                operation = choose(f"{where}.{side}.operation", self.operations)
+                edges.append((operation, states.index(state)))
+        wired = tuple(edges)
+        concat = self.rule(wired)
+        own = self._exceptions.get(wired)
+        if own and choose(f"{name}.concat", (self.concat, _joined(own))) != self.concat:
+            concat = own
+        return Cell(wired, concat)
+
+    def answers(self, name: str, cell: Cell) -> Genotype:
+        """What :meth:`ask` is to be answered for it to return ``cell``.
+
+        A cell of another space has answers that this one refuses when they are replayed.
+        """
+        genotype: Genotype = {}
+        for node in range(len(cell.edges) // 2):
+            where, edges = f"{name}.node{node}", cell.edges[2 * node : 2 * node + 2]
+            if self.inputs == "distinct":
+                edges = tuple(sorted(edges, key=lambda edge: edge[1]))
+                genotype[f"{where}.inputs"] = _joined(state for _, state in edges)
+            for side, (operation, state) in zip(_SIDES, edges, strict=True):
+                if self.inputs == "any":
+                    genotype[f"{where}.{side}.input"] = _name(state)
+                genotype[f"{where}.{side}.operation"] = operation
+        if cell.edges in self._exceptions:
+            ruled = cell.concat == self.rule(cell.edges)
+            genotype[f"{name}.concat"] = self.concat if ruled else _joined(cell.concat)
+        return genotype
+
+    def check(self, cell: Cell) -> None:
+        """:class:`InputError` unless the cell has the nodes, inputs and output of this space."""
+        edges = cell.edges
+        if len(edges) != 2 * self.nodes:
+            raise InputError(f"must have {2 * self.nodes} edges, got {len(edges)}")
+        for node, ((_, left), (_, right)) in enumerate(zip(edges[::2], edges[1::2], strict=True)):
+            if self.inputs == "distinct" and left == right:
+                raise InputError(f"node {node} must read two distinct states, got {left} twice")
+        rule = self.rule(edges)
+        if cell.concat not in (rule, self._exceptions.get(edges)):
+            raise InputError(
+                f"with these edges the output is {list(rule)}, got {list(cell.concat)}"
+            )
+
+    def rule(self, edges: Edges) -> tuple[int, ...]:
+        """The states that ``concat`` puts out."""
+        states = range(2 + len(edges) // 2)
+        if self.concat == "all":
+            return tuple(states[2:])
+        read = {state for _, state in edges}
+        return tuple(state for state in states if state not in read)
+
+    @cached_property
+    def _exceptions(self) -> dict[Edges, tuple[int, ...]]:
+        """What the published cells of this space put out against the rule, by their edges."""
+        return {
+            cell.edges: cell.concat
+            for cell in self.published
+            if len(cell.edges) == 2 * self.nodes
+            and {operation for operation, _ in cell.edges} <= set(self.operations)
+            and cell.concat != self.rule(cell.edges)
+        }
+
+
+@cache
+def _states(count: int) -> tuple[str, ...]:
+    """The names of the first states of a cell."""
+    return tuple(map(_name, range(count)))
+
+
+@cache
+def _pairs(count: int) -> tuple[str, ...]:
+    """Every two of the first states."""
+    return tuple(map(_joined, combinations(range(count), 2)))
+
+
+def _name(state: int) -> str:
+    return ("older", "newer")[state] if state < 2 else f"node{state - 2}"
+
+
+def _joined(states: Iterable[int]) -> str:
+    return "+".join(map(_name, states))

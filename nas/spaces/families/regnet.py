@@ -1,0 +1,86 @@
+"""RegNet: six numbers that a regular network's widths and depths follow from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import log
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import Shape
+from nas.classics.regnet import block_widths, regnet
+from nas.spaces.families.family import Family, distinct
+from nas.spaces.families.staged_layers import Ratio
+from nas.spaces.search_space import Choose, Infeasible
+
+_SOME = (Field(min_length=1), AfterValidator(distinct))
+
+
+class RegNet(Family):
+    """The networks of :func:`nas.classics.regnet.regnet` that have so many ``stages``.
+
+    Choices, in the order asked: ``depth`` (d, of all stages together), ``initial_width`` (w_0),
+    ``slope`` (w_a), ``step`` (w_m), ``group_width`` (g) and ``squeeze``, the ratio of
+    squeeze-and-excitation: null is RegNetX, 0.25 RegNetY. The bottleneck ratio is 1, as in both.
+    Widths are those of equations 2 to 4; combinations that make another number of stages are
+    infeasible, as in section 3.3. Widths are multiples of the group width by the authors' rule
+    (facebookresearch/pycls), not torchvision's. No stage is chosen here for itself, so this is a
+    family beside the staged one.
+    """
+
+    family: Literal["regnet"]
+    stem: Literal["imagenet", "cifar"]
+    stages: PositiveInt
+    depth: Annotated[tuple[PositiveInt, ...], *_SOME]
+    initial_width: Annotated[tuple[Annotated[int, Field(gt=0, multiple_of=8)], ...], *_SOME]
+    slope: Annotated[tuple[PositiveFloat, ...], *_SOME]
+    step: Annotated[tuple[Annotated[float, Field(gt=1)], ...], *_SOME]
+    group_width: Annotated[tuple[PositiveInt, ...], *_SOME]
+    squeeze: Annotated[tuple[Ratio | None, ...], *_SOME]
+
+    def architecture(
+        self, choose: Choose, input_shape: Shape, classes: int
+    ) -> Callable[[], Architecture]:
+        """Asks the numbers; :class:`Infeasible` where they make another number of stages."""
+        depth = choose("depth", self.depth)
+        initial_width = choose("initial_width", self.initial_width)
+        slope = choose("slope", self.slope)
+        step = choose("step", self.step)
+        stages = len(set(block_widths(depth, initial_width, slope, step)))
+        if stages != self.stages:
+            raise Infeasible(f"{stages} stages, not {self.stages}", "stages")
+        return partial(
+            regnet,
+            input_shape,
+            classes,
+            depth,
+            initial_width,
+            slope,
+            step,
+            choose("group_width", self.group_width),
+            choose("squeeze", self.squeeze),
+            nearest=True,
+            stem=self.stem,
+        )
+
+    def size(self) -> int:
+        """Counted, but a network of every depth at a time: the widths of one begin the others'."""
+        deepest = max(self.depth)
+        depths = np.array(self.depth) - 1
+        count = 0
+        for initial in self.initial_width:
+            # By the same arithmetic as block_widths, which decides what lies on an edge.
+            powers = np.array(
+                [[log(1 + slope * j / initial) for j in range(deepest)] for slope in self.slope]
+            )
+            for step in self.step:
+                rounded = np.rint(powers / log(step)).astype(int)
+                by_power = [8 * round(initial * step**k / 8) for k in range(rounded.max() + 1)]
+                widths = np.array(by_power)[rounded]
+                stages = 1 + np.cumsum(np.diff(widths, prepend=widths[:, :1]) > 0, axis=1)
+                count += int((stages[:, depths] == self.stages).sum())
+        return count * len(self.group_width) * len(self.squeeze)

@@ -1,0 +1,210 @@
+"""Macro spaces: a network is a row of stages, and what a stage's layers are is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from nas.architecture.builder import Builder
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import Shape
+from nas.architecture.operations.layers import Function
+from nas.blocks import conv_norm
+from nas.classics.scaling import divisible
+from nas.configuration import Config, validate_options
+from nas.errors import InputError
+from nas.registry import unknown
+from nas.spaces.families.family import Family
+from nas.spaces.families.staged_layers import LAYERS, Excitation
+from nas.spaces.families.stages import Layer, Operation, Plan, Stage, ask
+from nas.spaces.search_space import Choose
+
+
+class Stem(Config):
+    """The first convolution, 3x3, with norm and activation."""
+
+    channels: PositiveInt
+    activation: Function = "relu"
+
+
+class Head(Config):
+    """What follows the stages; what is null is left out.
+
+    A 1x1 convolution to ``channels``, global pooling (``adaptive``: by an operation that fvcore
+    counts, as torchvision), a linear layer of ``hidden`` features, dropout, the classifier.
+    """
+
+    channels: PositiveInt | None = None
+    hidden: PositiveInt | None = None
+    hidden_bias: bool = True
+    activation: Function = "relu"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    adaptive: bool = False
+
+
+class Norm(Config):
+    """Of every batch norm."""
+
+    epsilon: PositiveFloat = 1e-5
+    momentum: PositiveFloat = 0.1
+
+
+class Staged(Family):
+    """A stem, stages of layers of one width, a head.
+
+    The first layer of a stage has the stage's stride, the others have 1. Choices, stage by stage,
+    ``s`` from 0: ``stage{s}.width``, ``stage{s}.depth``, then ``.operation`` and the settings of
+    the chosen operation: as ``stage{s}.kernel`` where layers of a stage are alike (``each:
+    stage``), as ``stage{s}.layer{i}.kernel`` where each has its own (``each: layer``). What has
+    one option is not asked. That a layer is left out (the layer ``identity``) is offered where it
+    would keep the shape.
+
+    The resolution, which some of these papers choose too, is no choice here: an architecture is
+    bound to its input's shape, so it is an argument of :func:`nas.space`.
+    """
+
+    family: Literal["staged"]
+    stem: Stem
+    strides: tuple[PositiveInt, ...]
+    """Of the stem, and of each stage."""
+    norm: Norm = Norm()
+    excitation: Excitation = Excitation()
+    operations: Annotated[dict[str, Operation], Field(min_length=1)]
+    each: Literal["stage", "layer"]
+    """Whether the layers are chosen once a stage or one by one."""
+    default: Stage = Stage()
+    """What holds of every stage that says nothing else."""
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    head: Head = Head()
+    width_multiplier: PositiveFloat = 1.0
+    """Of all widths, to multiples of eight; of the head's only where it is over 1."""
+
+    def check(self, source: Path) -> None:
+        """Strides, operations and settings fit each other."""
+        if len(self.strides) != len(self.stages) + 1:
+            raise InputError(
+                f"{source}: strides: must be the stem's and those of the {len(self.stages)} "
+                f"stages, got {list(self.strides)}"
+            )
+        for label, operation in self.operations.items():
+            where = f"operations.{label}"
+            try:
+                layer = LAYERS[operation.layer]
+            except InputError as error:
+                raise InputError(f"{source}: {where}.layer: {error}") from None
+            validate_options(layer, operation.settings, source, f"{where}.settings")
+        used: dict[str, Operation] = {}
+        for number, stage in enumerate(self.stages):
+            chosen = self._check_stage(source, f"stages.{number}", stage.filled(self.default))
+            _check_settings(source, f"stages.{number}.settings", stage.settings, chosen)
+            used |= chosen
+        _check_settings(source, "default.settings", self.default.settings, used)
+
+    def _check_stage(self, source: Path, where: str, stage: Stage) -> dict[str, Operation]:
+        """The operations of a stage whose defaults are filled in."""
+        for key in ("operation", "width", "depth"):
+            if not getattr(stage, key):
+                raise InputError(f"{source}: {where}.{key}: is neither here nor in default")
+        for label in stage.operation:
+            if label not in self.operations:
+                message = unknown("operation", label, self.operations)
+                raise InputError(f"{source}: {where}.operation: {message}")
+        chosen = {label: self.operations[label] for label in stage.operation}
+        layers = [operation for operation in chosen.values() if operation.is_layer]
+        if not layers or (len(layers) < len(chosen) and self.each == "stage"):
+            raise InputError(
+                f"{source}: {where}.operation: the layer identity must be one of several that are "
+                f"chosen for each layer (each: layer), got {list(stage.operation)}"
+            )
+        return chosen
+
+    def size(self) -> int:
+        """The product over stages of the ways to choose widths, depths and layers.
+
+        Where layers may be left out, which depends on the width that a stage is entered with,
+        summed over these.
+        """
+        ways = {self._scaled(self.stem.channels): 1}
+        for plan in self._plans:
+            entered, ways = ways, {}
+            later = plan.ways(kept=True) if self.each == "layer" else 1
+            for width in map(self._scaled, plan.widths):
+                ways.setdefault(width, 0)
+                for before, count in entered.items():
+                    first = plan.ways(kept=plan.stride == 1 and before == width)
+                    ways[width] += count * first * sum(later ** (d - 1) for d in plan.depths)
+        return sum(ways.values())
+
+    def architecture(
+        self, choose: Choose, input_shape: Shape, classes: int
+    ) -> Callable[[], Architecture]:
+        """Asks stage by stage."""
+        channels = self._scaled(self.stem.channels)
+        layers: list[tuple[str, Layer, int, int]] = []
+        for number, plan in enumerate(self._plans):
+            where = f"stage{number}"
+            width = self._scaled(ask(choose, f"{where}.width", plan.widths))
+            depth = ask(choose, f"{where}.depth", plan.depths)
+            shared = plan.ask(choose, where, kept=False) if self.each == "stage" else None
+            for index in range(depth):
+                stride = 1 if index else plan.stride
+                kept = stride == 1 and channels == width
+                layer = shared or plan.ask(choose, f"{where}.layer{index}", kept)
+                layers.append((f"{where}.{index}", layer, width, stride))
+                channels = width
+        return partial(self._build, input_shape, classes, layers)
+
+    def _build(
+        self, input_shape: Shape, classes: int, layers: list[tuple[str, Layer, int, int]]
+    ) -> Architecture:
+        stem, head, norm = self.stem, self.head, self.norm
+        g = Builder(input_shape, norm_epsilon=norm.epsilon, norm_momentum=norm.momentum)
+        with g.scope("stem"):
+            channels = self._scaled(stem.channels)
+            x = conv_norm(g, g.input, channels, self.strides[0], activation=stem.activation)
+        for name, layer, channels, stride in layers:
+            with g.scope(name):
+                x = layer(g, x, channels, stride, self.excitation)
+        widened = self._scaled if self.width_multiplier > 1 else int
+        with g.scope("head"):
+            if head.channels:
+                channels = widened(head.channels)
+                x = conv_norm(g, x, channels, kernel=1, activation=head.activation)
+            x = g.flatten(g.adaptive_avg_pool(x, 1)) if head.adaptive else g.global_pool(x)
+            if head.hidden:
+                x = g.linear(x, widened(head.hidden), head.hidden_bias, name="hidden")
+                x = g.activation(x, head.activation)
+            if head.dropout:
+                x = g.dropout(x, head.dropout)
+        return g.build(g.linear(x, classes, name="classifier"))
+
+    def _scaled(self, width: int) -> int:
+        return width if self.width_multiplier == 1 else divisible(width * self.width_multiplier)
+
+    @cached_property
+    def _plans(self) -> tuple[Plan, ...]:
+        return tuple(
+            Plan.of(stage.filled(self.default), stride, self.operations)
+            for stage, stride in zip(self.stages, self.strides[1:], strict=True)
+        )
+
+
+def _check_settings(
+    source: Path,
+    where: str,
+    settings: Mapping[str, tuple[Any, ...]],
+    operations: Mapping[str, Operation],
+) -> None:
+    """Every setting is open in one of the operations, and every option right in all of these."""
+    allowed = sorted({name for operation in operations.values() for name in operation.open()})
+    for name, options in settings.items():
+        if name not in allowed:
+            raise InputError(f"{source}: {where}: {unknown('setting', name, allowed)}")
+        for operation in operations.values():
+            if name in operation.open():
+                for option in options:
+                    validate_options(LAYERS[operation.layer], {name: option}, source, where)

@@ -1,0 +1,105 @@
+"""The files of a report: complete, the same every time, and well-formed."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from nas.benchmark.report import report
+from tests.analysis.runs import MAX, drawn
+
+BEST = {"validation": 100.0, "test": 100.0}
+ONE: dict[str, Any] = {"title": "Toy", "direction": MAX, "optimum": BEST}
+TWO: dict[str, Any] = {
+    "title": "Toy", "direction": {}, "optimum": {},
+    "objectives": {"validation": "max", "latency": "min"},
+    "true_front": [[100.0, 2.0], [95.0, 0.5]], "reference_point": [80.0, 30.0],
+}  # fmt: skip
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def svg_text(path: Path) -> set[str]:
+    root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
+    return {"".join(node.itertext()).strip() for node in root.iter() if node.tag.endswith("text")}
+
+
+@pytest.fixture(scope="module")
+def trials() -> pd.DataFrame:
+    return drawn({"first": 0, "same": 0, "better": 2}, seeds=30, evaluations=20)
+
+
+def test_report_writes_tables_and_figures(trials: pd.DataFrame, tmp_path: Path) -> None:
+    text = report(trials, tmp_path / "new" / "folder", **ONE)
+    files = written(tmp_path / "new" / "folder")
+    assert list(files) == [
+        "anytime.csv", "pairwise.csv", "ranks.svg", "regret.svg", "summary.csv", "summary.md",
+    ]  # fmt: skip
+    assert files["summary.md"].decode() == text
+    assert text.startswith("# Toy\n\nBudget: 20 charged evaluations.")
+    assert "**not distinguishable**" in text
+    assert "**better**" in text
+    for name in ("regret.svg", "ranks.svg"):
+        assert f"]({name})" in text
+        assert {"first", "same"} <= {
+            word for cell in svg_text(tmp_path / "new" / "folder" / name) for word in cell.split()
+        }
+    table = pd.read_csv(tmp_path / "new" / "folder" / "summary.csv")
+    assert table["group"].tolist() == ["first", "same", "better"]
+    assert table["test_rank"].sum() == pytest.approx(6)
+
+
+def test_the_same_trials_give_the_same_bytes(trials: pd.DataFrame, tmp_path: Path) -> None:
+    for name in "ab":
+        report(trials, tmp_path / name, **ONE)
+    assert written(tmp_path / "a") == written(tmp_path / "b")
+
+
+def test_several_objectives_are_judged_by_hypervolume(trials: pd.DataFrame, tmp_path: Path) -> None:
+    text = report(trials.drop(columns="test"), tmp_path, **TWO)
+    assert "By hypervolume regret at the end" in text
+    assert "fronts.svg" in written(tmp_path)
+    assert {"true front", "validation", "latency"} <= svg_text(tmp_path / "fronts.svg")
+
+
+def test_workers_have_their_own_rankings_against_hours(
+    trials: pd.DataFrame, tmp_path: Path
+) -> None:
+    parts = [
+        trials.assign(workers=w, seconds=trials["evaluation"] * 600.0 / w, fidelity=3)
+        for w in (1, 8)
+    ]
+    text = report(pd.concat(parts), tmp_path, **ONE)
+    assert {"ranks_1.svg", "ranks_8.svg", "regret.svg"} <= set(written(tmp_path))
+    assert "virtual hours" in text
+    assert "test regret of the incumbent, 8 workers" in svg_text(tmp_path / "regret.svg")
+
+
+def test_what_a_reader_must_know_is_said(trials: pd.DataFrame, tmp_path: Path) -> None:
+    short = trials[~((trials["searcher"] == "same") & (trials["evaluation"] > 10))]
+    failing = short.copy()
+    mine = (failing["searcher"] == "first") & (failing["seed"] == 3)
+    failing.loc[mine, "status"] = "failed"
+    text = report(failing[~((failing["searcher"] == "better") & (failing["seed"] == 0))],
+                  tmp_path, **ONE)  # fmt: skip
+    assert "- same: 30 runs ended before 90 % of the budget and keep what they had" in text
+    assert "- first: 1 runs never had a result; they rank last" in text
+    assert "- unlike numbers of runs" in text
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_one_searcher_or_few_seeds_still_give_a_report(seeds: int, tmp_path: Path) -> None:
+    report(drawn({"alone": 0}, seeds, 5), tmp_path, **ONE)
+    assert "ranks.svg" not in written(tmp_path)
+    report(drawn({"a": 0, "b": 0}, seeds, 5), tmp_path / "two", **ONE)
+
+
+def test_failures_alone_still_give_a_report(tmp_path: Path) -> None:
+    trials = drawn({"a": 0, "b": 0}, 3, 5).assign(status="failed", validation=float("nan"))
+    text = report(trials, tmp_path, **ONE)
+    assert "3 runs never had a result" in text
+    assert "not distinguishable" in text

@@ -1,0 +1,235 @@
+"""Ensembles of the final stage: of which networks, what they are worth, and where they are told."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
+from torch.nn.functional import cross_entropy
+
+from nas.analysis.audit.check import check
+from nas.analysis.tables.networks import campaign_table
+from nas.architecture.network import compile
+from nas.campaigns.drive.requests import Requests
+from nas.campaigns.drive.run import run
+from nas.campaigns.spec.campaign import load_campaign
+from nas.campaigns.spec.objectives import Objective, missing
+from nas.campaigns.store.log import History, read_records
+from nas.errors import InputError
+from nas.evaluators.ensemble import evaluate
+from nas.jobs.references import read
+from nas.training.data import held_out, search_data
+from nas.training.loop import normalizer
+from tests.campaigns import toy
+from tests.campaigns.drive.test_training import asks, results
+
+FINAL = "{top: 3, top_random: 1, seeds: [0, 1], ensembles: [2, 3], protocol: flip}"
+CAMPAIGN = toy.CAMPAIGN.replace("{top: 1, top_random: 1, classics: [resnet20]}", FINAL)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A campaign that has run: to be read, not to be changed."""
+    folder = toy.write(tmp_path_factory.mktemp("ensembles") / "campaign", CAMPAIGN)
+    run(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(done: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(done, tmp_path / "campaign"))
+
+
+def ensembles(folder: Path) -> dict[str, dict[str, Any]]:
+    return {trial: ask for trial, ask in asks(folder).items() if ask["kind"] == "ensemble"}
+
+
+def test_an_ensemble_is_the_average_of_the_probabilities_of_the_kept_weights(done: Path) -> None:
+    campaign, asked, told = load_campaign(done), asks(done), results(done)
+    assert campaign.data is not None
+    images = search_data(campaign.data)
+    parts = {"validation": images.validation, "test": held_out(campaign.data)}
+    assert len(ensembles(done)) == 4
+    for trial, ask in ensembles(done).items():
+        metrics = told[trial]["metrics"]
+        for name, part in parts.items():
+            together = np.zeros((len(part.labels), 10))
+            mirrored = np.zeros((len(part.labels), 10))
+            for member in ask["members"]:
+                network = compile(campaign.space.decode(asked[member]["genotype"]))
+                network.load_state_dict(load_file(done / "weights" / f"{member}.safetensors"))
+                pixels = normalizer(images, torch.device("cpu"))(torch.from_numpy(part.images))
+                for seen, sums in ((pixels, together), (pixels.flip(3), mirrored)):
+                    with torch.no_grad():
+                        scores = network.eval()(seen).double().numpy()
+                    powers = np.exp(scores - scores.max(1, keepdims=True))
+                    sums += powers / powers.sum(1, keepdims=True) / len(ask["members"])
+            for protocol, averaged in (("single", together), ("flip", (together + mirrored) / 2)):
+                found = metrics["evaluations"][protocol][name]
+                right = averaged.argmax(1) == part.labels
+                assert found["accuracy"] == pytest.approx(right.mean(), abs=1e-9)
+                assert found["loss"] == pytest.approx(log_loss(part.labels, averaged), rel=1e-4)
+                top5 = top_k_accuracy_score(part.labels, averaged, k=5)
+                assert found["top5"] == pytest.approx(top5, abs=1e-9)
+                confused = confusion_matrix(part.labels, averaged.argmax(1))
+                assert found["confusion"] == confused.tolist()
+            accuracy = (together.argmax(1) == part.labels).mean()
+            assert metrics[f"{name}_accuracy"] == pytest.approx(accuracy, abs=1e-9)
+            if name == "validation":
+                labels = torch.from_numpy(part.labels)
+                loss = cross_entropy(torch.from_numpy(np.log(together)), labels).item()
+                assert metrics["validation_loss"] == pytest.approx(loss, rel=1e-4)
+        assert told[trial]["epochs"] == 0
+        assert not (done / "weights" / f"{trial}.safetensors").exists()
+
+
+def test_validation_alone_picks_the_members(done: Path) -> None:
+    asked, told = asks(done), results(done)
+    means: dict[str, list[float]] = {}
+    for trial, ask in asked.items():
+        if ask["stage"] == "final" and ask["kind"] == "found":
+            accuracy = told[trial]["metrics"]["validation_accuracy"]
+            means.setdefault(ask["label"], []).append(accuracy)
+    ranked = sorted(means, key=lambda label: -np.mean(means[label]))
+    for ask in ensembles(done).values():
+        labels = ranked[: len(ask["members"])]
+        assert ask["members"] == [f"final-{label}-seed{ask['seed']}" for label in labels]
+        assert ask["cost"] == {
+            name: sum(asked[label]["cost"][name] for label in labels) for name in ask["cost"]
+        }
+
+
+def test_the_table_ranks_ensembles_and_the_check_follows_them(done: Path) -> None:
+    table = campaign_table(done)
+    assert table[["test_flip", "validation_flip", "test_loss"]].notna().all(axis=None)
+    assert table["test_ten_crop"].isna().all()
+    rows = table[table["kind"] == "ensemble"].set_index("name")
+    assert sorted(rows["seeds"]) == [2, 2]
+    assert set(table["conditions"]) == {"A"}
+    for label, row in rows.iterrows():
+        trials = [t for t, ask in ensembles(done).items() if ask["label"] == label]
+        accuracies = [results(done)[t]["metrics"]["test_accuracy"] for t in trials]
+        assert row["test_accuracy"] == pytest.approx(np.mean(accuracies))
+        views = [results(done)[t]["metrics"]["evaluations"]["flip"]["test"] for t in trials]
+        assert row["test_flip"] == pytest.approx(np.mean([each["accuracy"] for each in views]))
+        assert row["rank"] == 1 + (table["validation_accuracy"] > row["validation_accuracy"]).sum()
+    report = check(done, replay=True)
+    assert (report.problems, report.warnings) == ([], [])
+
+
+@pytest.mark.parametrize("left_out", [9, 8, 7, 2, 1])
+def test_a_campaign_cut_anywhere_comes_to_the_same_ensembles(copy: Path, left_out: int) -> None:
+    before = {trial: r["metrics"] for trial, r in results(copy).items()}
+    asked = {t: (a["members"], a["fingerprint"]) for t, a in ensembles(copy).items()}
+    lines = (copy / "records.jsonl").read_text().splitlines(keepends=True)
+    (copy / "records.jsonl").write_text("".join(lines[:-left_out]))
+    run(copy)
+    after = results(copy)
+    assert {t: (a["members"], a["fingerprint"]) for t, a in ensembles(copy).items()} == asked
+    for trial in [*asked, *after]:
+        for name in ("validation_accuracy", "test_accuracy"):
+            assert after[trial]["metrics"].get(name) == before[trial].get(name)
+    assert check(copy, replay=True).problems == []
+
+
+def rewritten(folder: Path, trial: str, **changes: Any) -> None:
+    path = folder / "records.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if line.get("trial") == trial and changes.keys() <= line.keys():
+            line.update(changes)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_the_check_finds_other_members(copy: Path) -> None:
+    trial, ask = next((t, a) for t, a in ensembles(copy).items() if len(a["members"]) == 2)
+    seed = ask["seed"]
+    other = ask["members"][::-1]
+    rewritten(copy, trial, members=other)
+    said = "\n".join(check(copy).problems)
+    assert f"{trial}: label" in said
+    assert f"{trial}: fingerprint" in said
+    rewritten(copy, trial, members=[other[0], other[1].replace(f"seed{seed}", f"seed{1 - seed}")])
+    assert "expected a trial of the final stage with seed" in "\n".join(check(copy).problems)
+
+
+def test_replay_finds_members_that_were_not_the_best(copy: Path) -> None:
+    trial, ask = next((t, a) for t, a in ensembles(copy).items() if len(a["members"]) == 2)
+    left = next(
+        t for t, a in asks(copy).items()
+        if a["kind"] == "found" and a["stage"] == "final" and a["seed"] == ask["seed"]
+        and t not in ask["members"]
+    )  # fmt: skip
+    metrics = results(copy)[left]["metrics"] | {"validation_accuracy": 1.0}
+    metrics["curve"][-1]["validation_accuracy"] = 1.0
+    rewritten(copy, left, metrics=metrics)
+    said = "\n".join(check(copy, replay=True).problems)
+    assert f"{trial}: members" in said
+    assert left in said
+
+
+def test_an_architecture_that_failed_with_a_seed_is_no_member(copy: Path) -> None:
+    best = next(iter(ensembles(copy).values()))["members"][0]
+    lines = (copy / "records.jsonl").read_text().splitlines(keepends=True)
+    (copy / "records.jsonl").write_text("".join(lines[:-8]))
+    rewritten(copy, best, status="failed", error="gone", cause="error", metrics={})
+    run(copy)
+    asked = ensembles(copy)
+    assert {len(ask["members"]) for ask in asked.values()} == {2}  # of three there are no more
+    label = asks(copy)[best]["label"]
+    assert not any(label in member for ask in asked.values() for member in ask["members"])
+    assert check(copy, replay=True).problems == []
+
+
+def test_without_a_members_weights_an_ensemble_fails(copy: Path) -> None:
+    lines = (copy / "records.jsonl").read_text().splitlines(keepends=True)
+    member = next(iter(ensembles(copy).values()))["members"][0]
+    (copy / "records.jsonl").write_text("".join(lines[:-8]))
+    (copy / "weights" / f"{member}.safetensors").unlink()
+    run(copy)
+    failed = {t: r for t, r in results(copy).items() if r["status"] == "failed"}
+    assert set(failed) == {t for t, a in ensembles(copy).items() if member in a["members"]}
+    assert all(f"{member}.safetensors: is not there" in r["error"] for r in failed.values())
+
+
+def test_what_only_training_tells_is_not_asked_of_an_ensemble() -> None:
+    objectives = (Objective.model_validate("train_seconds"),)
+    cost = dict.fromkeys(("params", "macs", "flops", "activations"), 1)
+    told = {"validation_accuracy": 0.5}
+    assert missing(objectives, {"members": ["a", "b"], "cost": cost}, told) == ""
+    assert missing(objectives, {"members": ["a", "b"], "cost": cost}, {}) == "validation_accuracy"
+    assert missing(objectives, {"cost": cost}, told) == "train_seconds"
+
+
+def test_latency_is_that_of_all_members(done: Path) -> None:
+    requests = Requests(load_campaign(done), History(done, read_records(done)))
+    payload = requests.payload(next(iter(ensembles(done).values())), None)
+    told = evaluate({**payload, "test": False, "latency": True})
+    assert told["latency_ms"] > 0
+    assert not {"test_accuracy"} & told.keys()
+
+
+def test_an_ensemble_is_no_network_to_show(done: Path) -> None:
+    trial, ask = next(iter(ensembles(done).items()))
+    with pytest.raises(InputError, match=f"{trial}: is an ensemble.*{ask['members'][0]}"):
+        read(done, trial)
+
+
+@pytest.mark.parametrize(
+    ("final", "message"),
+    [
+        ("{top: 2, ensembles: [3]}", "at most top, 2, got 3"),
+        ("{top: 3, weights: false, ensembles: [3]}", "weights: true, got \\[3\\]"),
+        ("{top: 3, ensembles: [3, 3]}", "each size must be given once"),
+        ("{top: 3, ensembles: [1]}", "ensembles.0: .*greater than or equal to 2, got 1"),
+    ],
+)
+def test_messages(tmp_path: Path, final: str, message: str) -> None:
+    folder = toy.write(tmp_path / "c", CAMPAIGN.replace(FINAL, final))
+    with pytest.raises(InputError, match=f"campaign.yaml: final.*{message}"):
+        load_campaign(folder)

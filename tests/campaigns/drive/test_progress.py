@@ -1,0 +1,88 @@
+import os
+import re
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from nas.campaigns.drive.progress import Progress, Status
+from nas.campaigns.spec.objectives import Objective
+from nas.campaigns.store.provenance import gpus
+
+ASK = {"trial": "a-0000", "cost": {"params": 1234, "macs": 5678}}
+RESULT = {"status": "completed", "metrics": {"validation_accuracy": 0.5}, "seconds": 2.0}
+
+
+def test_where_there_is_no_terminal_a_trial_is_a_line_here_and_in_the_log(tmp_path: Path) -> None:
+    console = Console(file=StringIO(), width=40)
+    objectives = (Objective.model_validate("validation_accuracy"),)
+    status = Status(total=9, done=1, objectives=objectives)
+    with Progress(tmp_path, status, console) as progress:
+        status.done += 1
+        progress.trial(ASK, RESULT)
+        status.done += 1
+        error = "Traceback:\n  somewhere\nArithmeticError: " + "long " * 50
+        progress.trial(ASK, {"status": "failed", "error": error, "seconds": 0.1})
+    assert isinstance(console.file, StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert re.match(
+        r"a-0000  validation_accuracy 0\.5000  params 1,234  macs 5,678  2\.0 s  \(2/9", lines[0]
+    )
+    assert lines[1].startswith("a-0000  failed: ArithmeticError: long")
+    assert len(lines[1]) < 200
+    logged = (tmp_path / "run.log").read_text().splitlines()
+    assert [line[:4].isdigit() for line in logged] == [True, True]
+    assert [line.partition("  ")[2] for line in logged] == lines
+
+
+def test_a_line_now_and_then_says_where_the_campaign_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.campaigns.drive.progress.gpu_use", lambda: [97, 5])
+    objectives = tuple(Objective.model_validate(m) for m in ("validation_accuracy", "macs"))
+    status = Status(total=None, failed=1, objectives=objectives, best=0.75, best_trial="a-0001",
+                    front=3, budget="a: hours 0.5 of 2")  # fmt: skip
+    for terminal in (False, True):
+        console = Console(file=StringIO(), width=300, force_terminal=terminal, color_system=None)
+        with Progress(tmp_path, status, console) as progress:
+            status.done += 5
+            progress.summary()
+        line = (tmp_path / "run.log").read_text().splitlines()[-1]
+        expected = (
+            rf"  {status.done} trials · 0 running · 1 failed · best 0\.7500 \(a-0001\) · front 3 · "
+            r"a: hours 0\.5 of 2 · [\d,]+ trials an hour · 0:00:0\d elapsed · time left: unknown · "
+            r"GPU 97 % 5 %"
+        )
+        assert re.search(expected + "$", line)
+    status.total, status.estimated = 40, True
+    assert status.count == "10/~40"
+
+
+def test_a_program_that_hangs_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = tmp_path / "asked"
+    hanging = tmp_path / "nvidia-smi"
+    hanging.write_text(f"#!/bin/sh\necho >> {asked}\nexec sleep 60\n")
+    hanging.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("nas.campaigns.store.provenance._SECONDS", 0.2)
+    assert gpus() == []
+    with Progress(tmp_path, Status(total=9), Console(file=StringIO())) as progress:
+        for _ in range(3):
+            progress.summary()
+    assert len(asked.read_text()) == 2  # who does not tell once is not asked again
+
+
+def test_in_a_terminal_the_display_is_alive(tmp_path: Path) -> None:
+    console = Console(file=StringIO(), width=120, force_terminal=True, color_system=None)
+    status = Status(total=8, done=2, failed=1, running=3, best=0.75, best_trial="a-0001")
+    with Progress(tmp_path, status, console) as progress:
+        status.done += 2
+        progress.line("a line above")
+    assert isinstance(console.file, StringIO)
+    shown = console.file.getvalue()
+    for part in ("4/8 trials", "3 running", "1 failed", "best 0.7500 (a-0001)", "a line above"):
+        assert part in shown
+    assert "about 0:00:00 left" in shown

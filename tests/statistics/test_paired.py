@@ -1,0 +1,260 @@
+"""Against scipy, published tables, closed forms, and simulated searchers of known difference."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nas.errors import InputError
+from nas.statistics.paired import (
+    average_ranks,
+    bootstrap_interval,
+    cliques,
+    critical_difference,
+    friedman,
+    holm,
+    mean_interval,
+    paired_t,
+    signed_rank,
+    verdict,
+)
+
+NAN = float("nan")
+
+
+# The interval
+
+
+def test_interval_covers_the_true_mean_at_its_nominal_rate() -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.exponential(1.0, (400, 40)) - 0.7  # skewed, mean 0.3
+    ends = np.array([bootstrap_interval(sample, resamples=999) for sample in samples])
+    covered = ((ends[:, 0] <= 0.3) & (ends[:, 1] >= 0.3)).mean()
+    assert covered == pytest.approx(0.95, abs=0.035)  # three deviations of 400 draws are 0.033
+
+
+def test_interval_of_a_normal_sample_is_the_t_interval_but_for_resampling() -> None:
+    sample = stats.norm.ppf((np.arange(200) + 0.5) / 200)
+    half = stats.sem(sample) * stats.t.ppf(0.975, 199)
+    low, high = bootstrap_interval(sample + 3.0)
+    assert (low, high) == pytest.approx((3 - half, 3 + half), abs=0.05 * half)
+
+
+def test_interval_is_a_function_of_the_sample_and_shrinks_with_less_confidence() -> None:
+    sample = np.random.default_rng(1).normal(size=30)
+    assert bootstrap_interval(sample) == bootstrap_interval(sample)
+    wide, narrow = bootstrap_interval(sample, 0.99), bootstrap_interval(sample, 0.8)
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_interval_of_equal_differences_is_that_value() -> None:
+    assert bootstrap_interval([0.25] * 10) == (0.25, 0.25)
+
+
+@pytest.mark.parametrize("bad", [[1.0], [], 1.0, [1.0, NAN], [1.0, float("inf")]], ids=str)
+def test_differences_that_are_none_are_refused(bad: object) -> None:
+    with pytest.raises(InputError, match="paired differences"):
+        bootstrap_interval(bad)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="paired differences"):
+        signed_rank(bad)  # type: ignore[arg-type]
+
+
+# Signed ranks
+
+
+def test_signed_rank_of_five_positive_differences_is_exact() -> None:
+    found = signed_rank([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert found.p == pytest.approx(2 / 2**5)  # both all-positive and all-negative are as extreme
+    assert found.balance == 1
+
+
+def test_signed_rank_equals_scipy_and_does_not_mind_other_samples() -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.integers(-4, 6, (20, 60)) / 2  # zeros and ties
+    found = signed_rank(samples)
+    for i, sample in enumerate(samples):
+        assert found.p[i] == pytest.approx(stats.wilcoxon(sample, zero_method="pratt").pvalue)
+        assert signed_rank(-sample).balance == pytest.approx(-found.balance[i])
+
+
+def test_pratt_ranks_zeros_before_leaving_them_out() -> None:
+    # |d| = 0 0 1 2 3 has ranks 1.5 1.5 3 4 5: balance (4 + 5 - 3) / 12.
+    assert signed_rank([0, 0, -1, 2, 3]).balance == pytest.approx(6 / 12)
+
+
+def test_all_zero_differences_have_p_one() -> None:
+    found = signed_rank(np.zeros((2, 8)))
+    assert found.p.tolist() == [1, 1]
+    assert found.balance.tolist() == [0, 0]
+
+
+# Correction and words
+
+
+def test_holm_by_hand() -> None:
+    # Sorted .005 .01 .03 .04 times 4 3 2 1 = .02 .03 .06 .04, monotone .02 .03 .06 .06: the values
+    # that R's p.adjust(c(.01, .04, .03, .005), "holm") gives.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == pytest.approx([1, 1])
+    assert holm([0.02]) == pytest.approx([0.02])
+
+
+def test_holm_lies_between_no_correction_and_bonferroni() -> None:
+    p = np.random.default_rng(0).uniform(size=(50, 6)) ** 3
+    corrected = holm(p)
+    assert (corrected >= p).all()
+    assert (corrected <= np.minimum(6 * p, 1) + 1e-15).all()
+    smallest = p.argmin(axis=-1)[:, None]
+    assert np.take_along_axis(corrected, smallest, 1) == pytest.approx(
+        np.minimum(6 * np.take_along_axis(p, smallest, 1), 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("balance", "p", "word"),
+    [
+        (-0.4, 0.01, "better"),  # lower is better
+        (0.4, 0.01, "worse"),
+        (-0.9, 0.05, "not distinguishable"),
+        (0.0, 0.01, "not distinguishable"),
+        (-0.9, NAN, "not distinguishable"),
+    ],
+)
+def test_verdict_words(balance: float, p: float, word: str) -> None:
+    assert verdict(balance, p) == word
+
+
+def final_regrets(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Like a table's: few distinct values, many ties, often the optimum itself."""
+    return np.round(np.maximum(rng.gamma(1.0, 0.4, shape) - 0.2, 0), 1)
+
+
+def test_planted_null_is_not_distinguishable_at_the_nominal_rate() -> None:
+    rng = np.random.default_rng(0)
+    a, b = final_regrets(rng, 2, 1000, 60)
+    found = signed_rank(a - b)
+    words = [verdict(*pair) for pair in zip(found.balance, found.p, strict=True)]
+    told_apart = 1 - words.count("not distinguishable") / 1000
+    assert told_apart == pytest.approx(0.05, abs=0.021)  # three deviations of 1,000 draws
+    assert abs(words.count("better") - words.count("worse")) <= 3 * 50**0.5
+
+
+def test_planted_null_among_four_searchers_holds_the_family_rate() -> None:
+    rng = np.random.default_rng(1)
+    searchers = final_regrets(rng, 4, 1000, 60)
+    pairs = [(i, j) for i in range(4) for j in range(i)]
+    p = np.stack([signed_rank(searchers[i] - searchers[j]).p for i, j in pairs], axis=-1)
+    assert (p < 0.05).any(axis=-1).mean() > 0.1  # uncorrected, it does not
+    assert (holm(p) < 0.05).any(axis=-1).mean() <= 0.05 + 0.021
+
+
+def test_planted_difference_is_found() -> None:
+    rng = np.random.default_rng(2)
+    a, b = final_regrets(rng, 2, 200, 100)
+    found = signed_rank(a + 0.2 - b)
+    words = {verdict(*pair) for pair in zip(found.balance, found.p, strict=True)}
+    assert words <= {"worse", "not distinguishable"}
+    assert (found.p < 0.05).mean() > 0.9
+
+
+# Ranks
+
+
+@pytest.mark.parametrize(
+    ("values", "ranks"),
+    [
+        ([3.0, 1.0, 2.0], [3, 1, 2]),
+        ([1.0, 1.0, 2.0], [1.5, 1.5, 3]),  # ties average
+        ([NAN, 1.0, 2.0], [3, 1, 2]),  # a failure is last
+        ([NAN, 1.0, NAN, 1.0], [3.5, 1.5, 3.5, 1.5]),  # failures tie
+        ([NAN, NAN], [1.5, 1.5]),
+        ([float("inf"), NAN, 0.0], [2, 3, 1]),  # a bad result beats none
+    ],
+    ids=str,
+)
+def test_ranks_with_ties_and_failures(values: list[float], ranks: list[float]) -> None:
+    assert average_ranks([values, values]).tolist() == [ranks, ranks]
+
+
+def test_ranks_are_scipys_and_their_sum_never_changes() -> None:
+    rng = np.random.default_rng(0)
+    values = np.round(rng.normal(size=(100, 5)), 1)
+    assert (average_ranks(values) == stats.rankdata(values, axis=1)).all()
+    values[rng.random(values.shape) < 0.3] = NAN
+    assert average_ranks(values).sum(axis=1) == pytest.approx(np.full(100, 15))
+
+
+def test_friedman_is_demsars_example() -> None:
+    # Demsar 2006, table 6 and section 3.2.3: AUC of C4.5 and its variants on 14 data sets,
+    # chi squared 9.28 with 3 degrees of freedom, ranks 3.143 2.000 2.893 1.964. He ranks two cells
+    # apart that print alike, .975.
+    auc = np.array(
+        [
+            [.763, .768, .771, .798], [.599, .591, .590, .569], [.954, .971, .968, .967],
+            [.628, .661, .654, .657], [.882, .888, .886, .898], [.936, .931, .916, .931],
+            [.661, .668, .609, .685], [.583, .583, .563, .625], [.775, .838, .866, .875],
+            [1.00, 1.00, 1.00, 1.00], [.940, .962, .965, .962], [.619, .666, .614, .669],
+            [.972, .981, .9751, .975], [.957, .978, .946, .970],
+        ]
+    )  # fmt: skip
+    ranks = average_ranks(-auc)
+    assert ranks.mean(axis=0) == pytest.approx([3.143, 2.000, 2.893, 1.964], abs=5e-4)
+    # His 9.28 is not corrected for ties, scipy's is: slightly more.
+    plain = 12 * 14 / (4 * 5) * ((ranks.mean(axis=0) ** 2).sum() - 4 * 25 / 4)
+    assert plain == pytest.approx(9.28, abs=5e-3)
+    assert friedman(ranks) == pytest.approx(stats.friedmanchisquare(*auc.T).pvalue)
+    assert friedman(ranks) < stats.chi2.sf(plain, 3)
+
+
+def test_friedman_of_ties_alone_and_of_two_methods() -> None:
+    assert friedman(np.full((5, 3), 2.0)) == 1
+    with pytest.raises(InputError, match="at least 2 blocks of 3 methods"):
+        friedman(np.ones((5, 2)))
+
+
+# Critical difference: Demsar 2006, table 5 (a)
+Q05 = [1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164]
+Q10 = [1.645, 2.052, 2.291, 2.459, 2.589, 2.693, 2.780, 2.855, 2.920]
+
+
+@pytest.mark.parametrize(("alpha", "values"), [(0.05, Q05), (0.10, Q10)], ids=["0.05", "0.10"])
+def test_critical_values_are_demsars(alpha: float, values: list[float]) -> None:
+    for k, q in enumerate(values, start=2):
+        found = critical_difference(k, 10, alpha) / (k * (k + 1) / 60) ** 0.5
+        assert found == pytest.approx(q, abs=1.01e-3)
+
+
+def test_critical_difference_is_demsars_example() -> None:
+    # Section 3.2.3: 4 methods, 14 data sets: 2.569 sqrt(4 * 5 / (6 * 14)) = 1.25.
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=5e-3)
+    with pytest.raises(InputError, match="1 methods"):
+        critical_difference(1, 14)
+
+
+def test_cliques_are_the_maximal_groups() -> None:
+    assert cliques([1.0, 1.5, 2.2, 3.9, 4.0], 1.0) == [(0, 1), (1, 2), (3, 4)]
+    assert cliques([1.0, 1.2, 1.4], 1.0) == [(0, 2)]
+    assert cliques([1.0, 2.0, 3.0], 0.5) == []
+
+
+def test_the_paired_t_test_is_scipys() -> None:
+    sample = np.random.default_rng(0).normal(0.1, 1, (4, 6))
+    found = paired_t(sample)
+    expected = stats.ttest_1samp(sample, 0, axis=-1)
+    np.testing.assert_allclose(found.p, expected.pvalue, rtol=1e-9)
+    interval = expected.confidence_interval(0.95)
+    np.testing.assert_allclose(found.low, interval.low, rtol=1e-9)
+    np.testing.assert_allclose(found.high, interval.high, rtol=1e-9)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_differences_without_spread_tell_nothing(value: float) -> None:
+    found = paired_t([0.3 + value - 0.3, 0.2 + value - 0.2, value])
+    assert (found.low, found.high, found.p) == (pytest.approx(value), pytest.approx(value), 1)
+
+
+def test_the_interval_of_a_mean_is_scipys() -> None:
+    sample = np.random.default_rng(0).normal(5, 2, (3, 7))
+    low, high = mean_interval(sample.mean(axis=1), sample.std(axis=1, ddof=1), [7, 7, 7])
+    expected = stats.t.interval(0.95, 6, loc=sample.mean(axis=1), scale=stats.sem(sample, axis=1))
+    np.testing.assert_allclose([low, high], expected)
+    assert np.isnan(mean_interval([0.5], [np.nan], [1])).all()
