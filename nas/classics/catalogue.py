@@ -260,37 +260,37 @@ CLASSICS: dict[str, Classic] = {
         initialization="convnext",
     ),
     "nasnetalarge": _imagenet(
-        "pairwise:pairwise", 2017, _NASNET, "timm", input_shape=(3, 331, 331),
+        "cell_networks:pairwise", 2017, _NASNET, "timm", input_shape=(3, 331, 331),
         published="nasnet_a", cells=6, channels=168, stem_channels=96, reach_back=True,
     ),
     "nasnetamobile": _imagenet(
-        "pairwise:pairwise", 2017, _NASNET, "paper",
+        "cell_networks:pairwise", 2017, _NASNET, "paper",
         published="nasnet_a", cells=4, channels=44, stem_channels=32,
     ),
     "nasneta_cifar": _cifar(
-        "pairwise:pairwise", 2017, _NASNET,
+        "cell_networks:pairwise", 2017, _NASNET,
         published="nasnet_a", cells=6, channels=32, stem_channels=96, stem="cifar",
     ),
     "pnasnet5large": _imagenet(
-        "pairwise:pairwise", 2017, "Liu et al. 2018, arXiv:1712.00559", "timm",
+        "cell_networks:pairwise", 2017, "Liu et al. 2018, arXiv:1712.00559", "timm",
         input_shape=(3, 331, 331), published="pnasnet_5", cells=4, channels=216, stem_channels=96,
     ),
     **{
         f"amoebanet_{variant}_large": _imagenet(
-            "pairwise:pairwise", 2018, _AMOEBANET, "paper", input_shape=(3, 331, 331),
+            "cell_networks:pairwise", 2018, _AMOEBANET, "paper", input_shape=(3, 331, 331),
             published=f"amoebanet_{variant}", cells=6, channels=190, stem_channels=96,
         )
         for variant in "abcd"
     },
     **{
         f"amoebanet_{variant}_cifar": _cifar(
-            "pairwise:pairwise", 2018, _AMOEBANET,
+            "cell_networks:pairwise", 2018, _AMOEBANET,
             published=f"amoebanet_{variant}", cells=6, channels=36, stem_channels=108, stem="cifar",
         )
         for variant in "abcd"
     },
     "darts_v2": _cifar(
-        "pairwise:pairwise", 2018, "Liu et al. 2019, arXiv:1806.09055",
+        "cell_networks:pairwise", 2018, "Liu et al. 2019, arXiv:1806.09055",
         published="darts_v2", cells=6, channels=36, stem_channels=108, stem="cifar",
     ),
 }  # fmt: skip
