@@ -4,7 +4,6 @@ import csv
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from inspect import Parameter, signature
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -20,6 +19,7 @@ from nas.classics import CLASSICS, classic
 from nas.classics.catalogue import CIFAR
 from tests.classics import cell_peers, peers
 from tests.classics.references import on_cpu, randomised, timm, torchvision_models
+from tests.data import DATA
 
 REFERENCES: dict[str, Callable[[], nn.Module]] = {
     "lenet5": peers.LeNet5,
@@ -282,8 +282,8 @@ def test_it_is_built_for_grey_images(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def truth(shared_data: Path) -> dict[str, dict[str, str]]:
-    with (shared_data / "classics_truth.csv").open(newline="") as file:
+def truth() -> dict[str, dict[str, str]]:
+    with (DATA / "classic_costs.csv").open(newline="") as file:
         return {row["name"]: row for row in csv.DictReader(file)}
 
 
@@ -294,7 +294,7 @@ def test_costs_equal_the_reference_table(name: str, truth: dict[str, dict[str, s
     row = truth[name]
     shape = tuple(int(size) for size in row["input"].split("x"))
     architecture = classic(name, shape, int(row["classes"]))
-    columns = ("params", "macs", "fvcore_flops", "fvcore_activations")
+    columns = ("params", "macs", "flops", "activations")
     assert architecture.cost == Cost(*(int(row[column]) for column in columns))
     assert (shape, int(row["classes"])) == (CLASSICS[name].input_shape, CLASSICS[name].classes)
     assert row["source"].startswith(CLASSICS[name].source)

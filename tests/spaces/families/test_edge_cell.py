@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from nats_bench.genotype_utils import TopologyStructure
 from torch import nn
 
 import nas
@@ -20,10 +21,12 @@ from nas.errors import InputError
 from nas.spaces import spaces
 from nas.spaces.families.edge_cell import paper_string, published_flops
 from nas.spaces.search_space import Genotype, SearchSpace
+from tests.data import DATA
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-"""As the digits 0 to 4 of ``op_code`` in the table stand for them."""
+CELLS = tuple(product(OPERATIONS, repeat=len(EDGES)))
+"""All cells of the space, each as the operations of its six edges."""
 
 
 def genotype_of(operations: Iterable[str]) -> Genotype:
@@ -62,13 +65,23 @@ def test_all_15625_genotypes_and_24_neighbours(
     assert len({tuple(n.values()) for n in neighbors}) == 24
 
 
-def test_strings_are_those_of_the_table(space: SearchSpace, table: pd.DataFrame) -> None:
-    """In the table's order, which is not that of enumeration."""
-    for code, text in zip(table.op_code, table.arch_str, strict=True):
-        genotype = genotype_of(OPERATIONS[int(digit)] for digit in code)
+def as_the_authors_hold(cell: Iterable[str]) -> TopologyStructure:
+    """The cell as an object of ``nats_bench``: for each node, its operations and their inputs."""
+    inputs: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for (source, target), operation in zip(EDGES, cell, strict=True):
+        inputs[target].append((operation, source))
+    return TopologyStructure(list(inputs.values()))
+
+
+def test_strings_are_those_of_the_authors(space: SearchSpace) -> None:
+    """All 15,625, as the code of ``nats_bench`` writes them."""
+    strings = set()
+    for cell in CELLS:
+        genotype, text = genotype_of(cell), as_the_authors_hold(cell).tostr()
         assert space.to_string(genotype) == text
         assert space.from_string(text) == genotype
-    assert table.arch_str.nunique() == space.size().count
+        strings.add(text)
+    assert len(strings) == space.size().count
 
 
 # --- identity ---
@@ -171,12 +184,11 @@ def test_networks_are_equal_exactly_where_cells_are(
     assert assert_one_partition(prints, map(space.identity, drawn)) == classes
 
 
-def test_paper_strings_make_the_6466_classes_of_the_table(table: pd.DataFrame) -> None:
-    strings = [
-        paper_string(genotype_of(OPERATIONS[int(digit)] for digit in code))
-        for code in table.op_code
-    ]
-    assert assert_one_partition(strings, table.iso_rep_idx) == 6466
+def test_paper_strings_make_the_6466_classes_of_the_authors() -> None:
+    """The classes of ``nats_bench``; the paper gives their number."""
+    strings = [paper_string(genotype_of(cell)) for cell in CELLS]
+    authors = [as_the_authors_hold(cell).to_unique_str(consider_zero=True) for cell in CELLS]
+    assert assert_one_partition(strings, authors) == 6466
 
 
 NO, ID, CONV = "none", "skip_connect", "nor_conv_3x3"
@@ -208,41 +220,41 @@ def counts(space: SearchSpace, genotype: Genotype) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_params_and_flops_of_all_15625_are_those_of_the_table(
-    space: SearchSpace, table: pd.DataFrame
+def test_params_and_flops_of_all_15625_are_linear_in_their_convolutions(
+    space: SearchSpace,
 ) -> None:
-    """All wirings with one cell a stage, five times what it adds to the empty one; whole networks
+    """The published ones, which are a closed form in the numbers of 3x3 and 1x1 convolutions.
+
+    All wirings with one cell a stage, five times what it adds to the empty one; whole networks
     for every number of 3x3 and 1x1 convolutions, and for 200 more.
     """
     small = nas.space("nasbench201", cells=1)
-    expected = {
-        row.op_code: (row.params_c10_derived, row.flops_c10_derived) for row in table.itertuples()
-    }
-    none = np.array(expected["000000"])
+    none = np.array((73_306, 7_783_050))
+    by_3x3 = np.array((243_040, 15 * 2_359_296))
+    by_1x1 = np.array((28_000, 15 * 262_144))
     seen = set()
-    sample = set(np.random.default_rng(0).choice(table.op_code, 200, replace=False))
-    for code, counted in expected.items():
-        genotype = genotype_of(OPERATIONS[int(digit)] for digit in code)
+    sample = set(np.random.default_rng(0).choice(len(CELLS), 200, replace=False).tolist())
+    for index, cell in enumerate(CELLS):
+        genotype = genotype_of(cell)
+        convolutions = (cell.count("nor_conv_3x3"), cell.count("nor_conv_1x1"))
+        counted = tuple(none + convolutions[0] * by_3x3 + convolutions[1] * by_1x1)
         assert tuple(none + 5 * (np.array(counts(small, genotype)) - none)) == counted
-        convolutions = (code.count("3"), code.count("2"))
-        if convolutions not in seen or code in sample:
+        if convolutions not in seen or index in sample:
             seen.add(convolutions)
             assert counts(space, genotype) == counted
     assert len(seen) == 28
 
 
-def test_published_costs(shared_data: Path) -> None:
+def test_published_costs() -> None:
     """Other data sets too: the extremes of the space, and one cell of the middle."""
-    anchors = pd.read_csv(shared_data / "published_cost_anchors.csv")
+    published = pd.read_csv(DATA / "nasbench201_costs.csv")
+    assert len(published) == 7
     tasks = {"cifar10": (32, 10), "cifar100": (32, 100), "ImageNet16-120": (16, 120)}
-    for row in anchors[anchors.space == "nb201"].itertuples():
+    for row in published.itertuples():
         side, classes = tasks[row.dataset]
         space = nas.space("nasbench201", (3, side, side), classes)
-        operation = {"min": "none", "max": "nor_conv_3x3"}.get(row.what[:3])
-        genotype = genotype_of([operation] * 6) if operation else space.from_string(row.what)
-        cost = space.decode(genotype).cost
-        found = {"params": cost.params, "flops": published_flops(cost, classes)}
-        assert found[row.quantity] == row.value, row
+        cost = space.decode(space.from_string(row.cell)).cost
+        assert (cost.params, published_flops(cost, classes)) == (row.params, row.flops), row
 
 
 def test_members_are_the_best_of_the_table(space: SearchSpace, table: pd.DataFrame) -> None:

@@ -1,8 +1,6 @@
 """RegNet: the rule of its widths, the authors' 24 networks, its size."""
 
-import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import nas
 from nas.classics.regnet import block_widths, regnet
 from nas.errors import InputError
 from nas.spaces.search_space import SearchSpace, Size
+from tests.data import DATA
 
 
 @pytest.fixture(scope="module")
@@ -24,19 +23,17 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def test_the_authors_networks(space: SearchSpace, shared_data: Path) -> None:
+def test_the_authors_networks(space: SearchSpace) -> None:
     """All 24 of pycls's model zoo, from their six numbers: parameters to the unit."""
-    table = pd.read_csv(shared_data / "reference_costs.csv")
-    zoo = table[table.model.str.startswith("pycls/RegNet")].set_index("model")
-    assert len(space.members) == len(zoo) == 24
-    for name in space.members:
-        kind, regime = re.fullmatch(r"regnet([xy])_(.*)", name).groups()  # type: ignore[union-attr]
-        row = zoo.loc[f"pycls/RegNet{kind.upper()}-{regime.replace('_', '.').upper()}_dds_8gpu"]
-        cost = space.decode(space.member(name)).cost
-        assert cost.params == row.num_params, name
+    zoo = pd.read_csv(DATA / "regnet_costs.csv")
+    assert len(zoo) == 24
+    assert set(zoo.member) == set(space.members)
+    for row in zoo.itertuples():
+        cost = space.decode(space.member(row.member)).cost
+        assert cost.params == row.params, row.member
         # pycls adds the biases of the classifier and of squeeze-and-excitation.
-        assert cost.macs == pytest.approx(row.gmacs * 1e9, rel=4e-5), name
-        assert cost.activations == pytest.approx(row.macts_M * 1e6, rel=1e-9), name
+        assert cost.macs == pytest.approx(row.macs, rel=4e-5), row.member
+        assert cost.activations == row.activations, row.member
 
 
 def test_widths_are_rounded_as_the_authors_do(space: SearchSpace) -> None:
