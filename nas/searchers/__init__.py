@@ -33,6 +33,6 @@ SEARCHERS = Registry(
 def searcher(
     name: str, *, space: SearchSpace, seed: int | Sequence[int], objectives: int = 1, **options: Any
 ) -> Searcher:
-    """A searcher by its name in :data:`SEARCHERS`, with the options of its constructor."""
+    """Makes a searcher from its name in :data:`SEARCHERS` and its constructor's options."""
     made: Searcher = SEARCHERS[name](space, seed, objectives, **options)
     return made

@@ -9,17 +9,17 @@ from nas.searchers.multi_fidelity import Job, MultiFidelity, Schedule
 
 
 class ASHA(MultiFidelity):
-    """Asynchronous successive halving (ASHA): promotes whatever can be promoted, waits for none.
+    """Asynchronous successive halving (ASHA): promotes a trial as soon as it can be promoted.
 
     Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning" (MLSys;
-    arXiv:1810.05934), Algorithm 2. Whenever a worker is free, from the highest rung but one
-    downwards: the best configuration that has not been promoted goes on to the next rung, if it
-    is among the best 1/eta of those that have ended in its rung; if there is none in any rung, a
-    new configuration starts at the lowest. This is the promotion type: nothing is stopped in the
-    middle, a promoted trial continues a paused one.
+    arXiv:1810.05934), Algorithm 2. Whenever a worker is free, the rungs are searched downwards
+    from the second highest. The best configuration that has not been promoted goes on to the next
+    rung if it is among the best 1/eta of those that have ended in its rung. If no rung has such a
+    configuration, a new one starts at the lowest rung. This is the promotion type of ASHA: no
+    training is stopped in the middle; a promoted trial continues a paused one.
 
-    The paper's early-stopping rate s is a larger ``min_fidelity`` here. Of equals, the first asked
-    goes first.
+    For the paper's early-stopping rate s, set a larger ``min_fidelity``. Among equals, the trial
+    that was proposed first is promoted first.
 
     The options are those of :class:`nas.searchers.multi_fidelity.MultiFidelity`; the paper's
     reduction factor is 4.
@@ -33,15 +33,17 @@ class ASHA(MultiFidelity):
 
 @dataclass
 class _Rung:
-    """What has ended at a fidelity: (value, trial id), the best first."""
+    """The trials that have ended at one fidelity, as (value, trial id), the best first."""
 
     ended: int = 0
     waiting: list[tuple[float, int]] = field(default_factory=list)
     promoted: list[tuple[float, int]] = field(default_factory=list)
 
     def promotable(self, factor: int) -> int | None:
-        """The best that waits, if it is among the best 1/factor of all: the others there are
-        better than it, so promoted."""
+        """Returns the best waiting trial if it is among the best 1/factor of all, else None.
+
+        All trials that are better than it have been promoted already.
+        """
         if not self.waiting:
             return None
         best = self.waiting[0]

@@ -1,4 +1,4 @@
-"""What every searcher is: a function of its seed and of what it was told."""
+"""The searcher interface: a searcher is a function of its seed and its observations."""
 
 import math
 from abc import ABC, abstractmethod
@@ -18,12 +18,13 @@ class Proposal:
     """A genotype to evaluate.
 
     Attributes:
-        genotype: of the searcher's space.
-        note: what the searcher wants recorded with the trial (its parent, say), plain JSON.
-        fidelity: how many epochs it will have been trained when the trial ends, or percent of
-            what else the campaign saves on; None: all that the campaign trains.
-        continues: the trial id whose training this trial goes on with, from its checkpoint where
-            fidelity is epochs.
+        genotype: a member of the searcher's space.
+        note: plain JSON that the searcher wants recorded with the trial, such as its parent.
+        fidelity: the total number of epochs that the network has been trained for when the trial
+            ends. If the campaign's fidelity is not epochs, it is a percentage. None means full
+            fidelity.
+        continues: the id of the trial that this trial continues. If the fidelity is epochs, the
+            training resumes from that trial's checkpoint.
     """
 
     genotype: Genotype
@@ -34,14 +35,14 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Observation:
-    """How a trial did. There is no place in it for a test metric.
+    """The result of a trial. It has no place for a test metric.
 
     Attributes:
-        trial_id: the id that the proposal was asked under.
-        genotype: what was evaluated.
-        values: the objectives, all to be minimised; None when the trial failed.
-        note: the proposal's.
-        fidelity: the proposal's.
+        trial_id: the id under which :meth:`Searcher.ask` returned the proposal.
+        genotype: the genotype that was evaluated.
+        values: the objectives, all to be minimised; None if the trial failed.
+        note: the note of the proposal.
+        fidelity: the fidelity of the proposal.
     """
 
     trial_id: int
@@ -59,19 +60,19 @@ class Observation:
 
 
 class Searcher(ABC):
-    """Proposes genotypes (:meth:`ask`) and hears how they did (:meth:`tell`).
+    """Proposes genotypes (:meth:`ask`) and learns from their results (:meth:`tell`).
 
-    A searcher is a function of its seed and of the asks and tells so far, in their order: it is
-    rebuilt by :meth:`replay` and :meth:`tell` of what was recorded. Several trials may be under
-    way at a time and end in any order.
+    A searcher depends on its seed and on the sequence of calls of :meth:`ask` and :meth:`tell`
+    alone. After an interruption it is rebuilt by calling :meth:`replay` and :meth:`tell` with
+    what was recorded. Several trials may run at the same time and end in any order.
 
     Args:
-        space: where to search.
+        space: the space to search.
         seed: one or more non-negative integers.
         objectives: how many values an observation holds.
 
-    A subclass takes its options as keyword-only arguments, and raises
-    :class:`nas.errors.InputError` where their values are wrong.
+    A subclass takes its options as keyword-only arguments and raises
+    :class:`nas.errors.InputError` if their values are wrong.
     """
 
     def __init__(self, space: SearchSpace, seed: int | Sequence[int], objectives: int = 1) -> None:
@@ -80,37 +81,37 @@ class Searcher(ABC):
         self.objectives = objectives
 
     def rng(self, trial_id: int) -> np.random.Generator:
-        """The randomness of one trial: the same whenever, and after whatever, it is asked."""
+        """Returns the random generator of one trial, which depends on seed and id alone."""
         entropy = _Entropy(b"%a %d" % (self.seed, trial_id))
         # numpy's documentation lets PCG64 take any ISeedSequence, its type stub does not.
         return np.random.Generator(np.random.PCG64(entropy))  # type: ignore[arg-type]
 
     @abstractmethod
     def ask(self, trial_id: int) -> Proposal | None:
-        """What to evaluate under this id; None: nothing until more is told.
+        """Returns what to evaluate under this id, or None if it needs more results first.
 
-        Asked twice with nothing told in between, it answers the same.
+        Two calls with the same id return the same proposal if there was no :meth:`tell` between.
         """
 
     def replay(self, trial_id: int, proposal: Proposal) -> None:  # noqa: B027 - most need nothing
-        """Takes a recorded ask for asked; needed only where :meth:`ask` leaves a trace."""
+        """Registers a recorded proposal; needed only if :meth:`ask` changes the searcher."""
 
     @abstractmethod
     def tell(self, observation: Observation) -> None:
-        """Takes note of a finished trial.
+        """Learns from a finished trial.
 
-        One that was neither asked nor replayed is another searcher's, with an empty note: a
-        result to learn from all the same.
+        A trial that was neither asked nor replayed here comes from another searcher and has an
+        empty note. Its result counts like any other.
         """
 
 
 class _Entropy(ISeedSequence):
-    """A text's hash as the seed of a generator: a fifth of the time of numpy's ``SeedSequence``."""
+    """Seeds a generator with the hash of a text: five times faster than ``SeedSequence``."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
-        """``n_words`` of the hash, as numpy's generators ask for them."""
+        """Returns ``n_words`` words of the hash; numpy's generators call this."""
         size = n_words * np.dtype(dtype).itemsize
         return np.frombuffer(blake2b(self._text, digest_size=size).digest(), dtype)

@@ -1,4 +1,4 @@
-"""BOHB: Hyperband whose new configurations a model proposes."""
+"""BOHB: Hyperband in which a model proposes the new configurations."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -11,15 +11,15 @@ class BOHB(Hyperband):
     """Hyperband with a tree-structured Parzen estimator (TPE), in the manner of BOHB.
 
     Falkner et al. 2018, "BOHB: Robust and Efficient Hyperparameter Optimization at Scale" (ICML;
-    arXiv:1807.01774), Algorithm 2: a third of the new configurations at random, the others from
-    the model of the largest budget with enough observations. It is
-    :class:`nas.searchers.hyperband.Hyperband` with other defaults; another searcher within takes
-    the model's place.
+    arXiv:1807.01774), Algorithm 2: a third of the new configurations are random, the others come
+    from the model of the largest budget with enough observations. It is
+    :class:`nas.searchers.hyperband.Hyperband` with other defaults; the option ``searcher``
+    replaces the model.
 
-    Deviations: the model is Optuna's TPE over all choices jointly, and not the paper's kernel
-    density estimators; enough is ``min_points``, where the paper has the number of
-    hyperparameters plus three, which in a conditional space is not one number. The bound on the
-    bandwidth and its factor are the paper's own model's, and there is none here.
+    Deviations from the paper: the model is Optuna's TPE over all choices jointly instead of the
+    paper's kernel density estimators, so there are no options for their bandwidth. Enough
+    observations means ``min_points``; the paper takes the number of hyperparameters plus three,
+    but that number varies within a conditional space.
 
     The options are those of :class:`nas.searchers.multi_fidelity.MultiFidelity`.
     """

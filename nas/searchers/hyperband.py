@@ -10,12 +10,12 @@ class Hyperband(MultiFidelity):
     """Hyperband: brackets of successive halving, from many short trainings to few full ones.
 
     Li et al. 2018, "Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization"
-    (JMLR 18; arXiv:1603.06560), Algorithm 1: for s = s_max down to 0, a bracket of
-    ``ceil((s_max + 1) / (s + 1) * eta**s)`` configurations trained for ``R / eta**s`` epochs at
-    first. (The code that its authors published first rounds ``(s_max + 1) / (s + 1)`` down, and
-    so do others.) After s = 0 it begins again. The paper trains one bracket after the other; here
-    the next begins when those before it leave a worker idle, as in Falkner et al. 2018
-    (arXiv:1807.01774, section 4.2).
+    (JMLR 18; arXiv:1603.06560), Algorithm 1: for s = s_max down to 0 there is a bracket of
+    ``ceil((s_max + 1) / (s + 1) * eta**s)`` configurations, which are trained for ``R / eta**s``
+    epochs first. (The authors' published code rounds ``(s_max + 1) / (s + 1)`` down before it
+    multiplies, and so does other software.) After s = 0 the sequence starts again. The paper
+    trains one bracket after the other. Here the next bracket begins as soon as the earlier ones
+    leave a worker idle, as in Falkner et al. 2018 (arXiv:1807.01774, section 4.2).
 
     The options are those of :class:`nas.searchers.multi_fidelity.MultiFidelity`.
     """
@@ -28,7 +28,7 @@ class Hyperband(MultiFidelity):
 
 
 def hyperband_brackets(s_max: int, eta: int) -> tuple[tuple[int, ...], ...]:
-    """The n_i of Hyperband's Algorithm 1, for s = s_max, ..., 0."""
+    """Returns the n_i of Hyperband's Algorithm 1 for s = s_max, ..., 0."""
     return tuple(
         halvings(-(-(s_max + 1) * eta**s // (s + 1)), s, eta) for s in range(s_max, -1, -1)
     )

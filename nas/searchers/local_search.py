@@ -13,14 +13,14 @@ from nas.spaces.search_space import Genotype, SearchSpace
 
 @dataclass
 class _Climb:
-    """One way from random starts to a local optimum.
+    """One climb, from random starts to a local optimum.
 
     Attributes:
         starts: how many of its trials were random.
-        running: how many of its trials are under way.
-        best: where it has come to.
-        ahead: the neighbours of ``best``, the next one last.
-        asked: all that it has asked, as text, which tells 1 from 1.0.
+        running: how many of its trials are running.
+        best: the best result so far.
+        ahead: the neighbours of ``best`` that are still to be tried; the last one comes next.
+        asked: all genotypes that it has proposed, as text, because 1 and 1.0 differ there.
     """
 
     starts: int = 0
@@ -30,38 +30,40 @@ class _Climb:
     asked: set[str] = field(default_factory=set)
 
     def next(self) -> Genotype | None:
-        """A neighbour that is still to be asked."""
+        """Returns a neighbour that has not been proposed yet, or None."""
         while self.ahead and repr(self.ahead[-1]) in self.asked:
             self.ahead.pop()
         return self.ahead[-1] if self.ahead else None
 
 
 class LocalSearch(Searcher):
-    """Tries the neighbours in random order, moves to the first that is better; starts again.
+    """Hill climbing with restarts: tries neighbours in random order, moves to the first better one.
 
     White et al. 2021, "Exploring the Loss Landscape in Neural Architecture Search" (UAI;
-    arXiv:2005.02960), Algorithm 1, as the authors' code has it by default: from the best of ten
-    random genotypes, to the first better neighbour; where none is better, from ten others. The
-    Algorithm itself starts from one and moves to the best of all neighbours. A climb asks nothing
-    twice. Neighbours are what :meth:`nas.spaces.search_space.SearchSpace.mutate` can return.
+    arXiv:2005.02960), Algorithm 1, with the defaults of the authors' code: a climb starts at the
+    best of ten random genotypes and moves to the first better neighbour. If no neighbour is
+    better, a new climb begins. (Algorithm 1 itself starts from one genotype and moves to the best
+    of all neighbours.) A climb proposes no genotype twice. Neighbours are all genotypes that
+    :meth:`nas.spaces.search_space.SearchSpace.mutate` can return.
 
-    Deviations, to keep several workers busy: neighbours are asked ahead, and what turns out better
-    is moved to, whichever ends first. While all that a climb has to ask is under way, other climbs
-    are started; whenever there are several, the one that has come furthest goes on first. It never
-    waits.
+    Two deviations keep several workers busy. Neighbours are proposed before earlier ones have
+    ended, and the climb moves to whichever better one ends first. If all that a climb can propose
+    is running, another climb is started; among several climbs, the one with the best result goes
+    on first. So the searcher never waits.
 
-    What was told though it was not asked counts as a random start of the oldest climb. A failed
-    trial is no better than any.
+    A result of another searcher counts as a random start of the oldest climb. A failed trial
+    counts as worse than any other.
 
     Args:
-        space: where to search.
+        space: the space to search.
         seed: one or more non-negative integers.
         objectives: must be 1.
-        starts: random genotypes at the foot of every climb.
-        max_neighbors: a genotype with more neighbours has so many mutations drawn instead.
+        starts: how many random genotypes a climb starts with.
+        max_neighbors: if a genotype has more neighbours, this many random mutations of it are
+            tried instead.
 
-    A note holds ``climb`` (the trial id of its first start) and, but for starts, ``from`` (the
-    trial id of whose neighbour it is).
+    A note holds ``climb`` (the trial id of the climb's first start) and, unless the trial is a
+    start, ``from`` (the trial id of the genotype whose neighbour this is).
     """
 
     def __init__(
@@ -84,13 +86,13 @@ class LocalSearch(Searcher):
         self._running: dict[int, Proposal] = {}
 
     def ask(self, trial_id: int) -> Proposal:
-        """A random start, or a neighbour of where the best climb has come to."""
+        """Proposes a random start, or a neighbour of the best climb's best."""
         if trial_id not in self._running:
             self.replay(trial_id, self._next(trial_id))
         return self._running[trial_id]
 
     def replay(self, trial_id: int, proposal: Proposal) -> None:
-        """One more trial of a climb is under way."""
+        """Registers one more running trial of a climb."""
         self._running[trial_id] = proposal
         climb = self._climbs.setdefault(proposal.note["climb"], _Climb())
         climb.running += 1
@@ -98,7 +100,7 @@ class LocalSearch(Searcher):
         climb.asked.add(repr(proposal.genotype))
 
     def tell(self, observation: Observation) -> None:
-        """Moves the climb if this is better; forgets it at its local optimum."""
+        """Moves the climb if the result is better; removes the climb at its local optimum."""
         trial_id = observation.trial_id
         if trial_id not in self._running:
             oldest = next(iter(self._climbs), trial_id)
@@ -125,7 +127,7 @@ class LocalSearch(Searcher):
         return Proposal(self.space.sample(self.rng(trial_id)), {"climb": new})
 
     def _turn(self, numbered: tuple[int, _Climb]) -> float:
-        """Who goes on first: a climb at its foot, else the one that has come furthest."""
+        """Orders climbs: those that need more starts first, then by their best result."""
         _, climb = numbered
         if climb.starts < self.starts:
             return -math.inf
@@ -133,7 +135,7 @@ class LocalSearch(Searcher):
 
     def _neighbors(self, observation: Observation) -> list[Genotype]:
         genotype = observation.genotype
-        # Not the numbers that the trial itself was drawn by.
+        # A negative id, so that these random numbers differ from the trial's own.
         rng = self.rng(-1 - observation.trial_id)
         neighbors = list(islice(self.space.neighbors(genotype), self.max_neighbors + 1))
         if len(neighbors) > self.max_neighbors:

@@ -1,4 +1,4 @@
-"""What the multi-fidelity searchers share: a schedule of trainings over any other searcher."""
+"""The base of the multi-fidelity searchers: a training schedule around any other searcher."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from nas.spaces.search_space import SearchSpace
 
 
 def fidelities(minimum: int, maximum: int, factor: int) -> tuple[int, ...]:
-    """The epochs of every rung, in rising order: ``maximum / factor**k``, down to ``minimum``.
+    """Returns the epochs of every rung, rising: ``maximum / factor**k``, down to ``minimum``.
 
-    Where ``maximum`` is ``minimum * factor**K`` these are the papers' ``r * eta**k``. Elsewhere
-    they are the r_i of Hyperband's Algorithm 1, which hang from the maximum, rounded to epochs;
-    the lowest is then more than the minimum, and the highest is the full training all the same.
+    If ``maximum`` is ``minimum * factor**K``, these are the papers' ``r * eta**k``. Otherwise they
+    are the r_i of Hyperband's Algorithm 1, which are computed downwards from the maximum, rounded
+    to whole epochs. The lowest is then above the minimum; the highest is always the maximum.
     """
     rungs = 0
     while minimum * factor ** (rungs + 1) <= maximum:
@@ -27,12 +27,13 @@ def fidelities(minimum: int, maximum: int, factor: int) -> tuple[int, ...]:
 
 
 class Job(NamedTuple):
-    """A training that a schedule wants: of a new configuration, or of one that goes on.
+    """A training that a schedule requests, of a new configuration or of one that continues.
 
     Attributes:
-        fidelity: epochs trained in all when it ends, or percent of what else is saved on.
-        continues: the trial that goes on; None: a new configuration.
-        bracket: the run of successive halving that it belongs to, where there are several.
+        fidelity: the total number of epochs when it ends, or a percentage if the campaign's
+            fidelity is not epochs.
+        continues: the trial that is continued; None for a new configuration.
+        bracket: the number of its bracket, if the schedule has brackets.
     """
 
     fidelity: int
@@ -41,19 +42,19 @@ class Job(NamedTuple):
 
 
 class Schedule(ABC):
-    """Decides what is trained next and how far; changes in :meth:`start` and :meth:`end` alone."""
+    """Decides what is trained next and how long; only :meth:`start` and :meth:`end` change it."""
 
     @abstractmethod
     def next(self) -> Job:
-        """What to train now. There always is something: a new configuration, if nothing else."""
+        """Returns the next job; if nothing can be continued, a new configuration."""
 
     @abstractmethod
     def start(self, trial_id: int, job: Job) -> None:
-        """Takes note that the trial does the job."""
+        """Registers that the trial does the job."""
 
     @abstractmethod
     def end(self, trial_id: int, value: float | None) -> None:
-        """Takes note of what a trial reached, the smaller the better; None: it failed."""
+        """Registers the value of a trial, where smaller is better; None if it failed."""
 
     @property
     @abstractmethod
@@ -62,37 +63,39 @@ class Schedule(ABC):
 
 
 class MultiFidelity(Searcher):
-    """A schedule that stops bad configurations early, over a searcher that proposes new ones.
+    """Stops bad configurations early; an inner searcher proposes new ones.
 
-    The searcher within is any of :data:`nas.searchers.SEARCHERS` that is not multi-fidelity
-    itself. There is one instance of it for every rung, which is told the results of that rung
-    alone, whoever proposed what: values at unlike fidelities are never compared. A new
-    configuration comes from the instance of the highest rung with at least ``min_points``
-    successes, otherwise of the lowest (Falkner et al. 2018, arXiv:1807.01774, section 4.1: the
-    model of the largest budget with enough observations). With TPE within this is BOHB's rule,
-    and evolution within picks its parents among what was trained the longest.
+    The inner searcher is any of :data:`nas.searchers.SEARCHERS` that is not multi-fidelity
+    itself. Every rung has its own instance of it, which observes all results of that rung and no
+    others, so values at different fidelities are never compared. A new configuration comes from
+    the instance of the highest rung that has at least ``min_points`` successful trials, or from
+    the lowest rung if there is none (Falkner et al. 2018, arXiv:1807.01774, section 4.1: the
+    model of the largest budget with enough observations). With TPE as the inner searcher this is
+    BOHB's rule; evolution picks its parents among the networks that were trained longest.
 
-    What an instance proposed for another rung has failed as far as it knows, at once, so that it
-    does not wait for it; where that configuration gets to its rung, it hears of it as of one that
-    another searcher proposed.
+    New configurations start at the lowest rung. If the instance of a higher rung proposed one, it
+    observes a failure at once, so that it does not wait. If the configuration later reaches the
+    instance's rung, the instance observes it like a result of another searcher.
 
-    Failed trials count as told, and never go on.
+    Failed trials count as ended and are never promoted.
 
     Args:
-        space: where to search.
+        space: the space to search.
         seed: one or more non-negative integers.
         objectives: must be 1.
-        max_fidelity: epochs of a full training (R of the papers), or 100 where the campaign's
-            fidelity is in percent.
-        min_fidelity: the fewest that a configuration is judged by (r).
-        reduction_factor: one in so many goes on to so many times the fidelity (eta).
-        searcher: the searcher within, ``{name: ..., option: ...}`` or its bare name.
-        min_points: successes that a rung needs before its instance proposes. As many as the
-            searcher within draws at random to start with is a good choice.
-        random_fraction: the share of new configurations drawn at random all the same.
+        max_fidelity: the epochs of a full training (R in the papers), or 100 if the campaign's
+            fidelity is a percentage.
+        min_fidelity: the lowest fidelity at which a configuration is judged (r in the papers).
+        reduction_factor: one in this many configurations is promoted, to this many times the
+            fidelity (eta in the papers).
+        searcher: the inner searcher, ``{name: ..., option: ...}`` or its bare name.
+        min_points: how many successful trials a rung needs before its instance proposes. A good
+            choice is the number of random trials that the inner searcher starts with.
+        random_fraction: the share of new configurations that are always random.
 
-    The note of a new configuration is its proposer's with ``model`` (the fidelity of the instance
-    that proposed it, None for a random one); with brackets, every note holds ``bracket``.
+    The note of a new configuration is that of the inner searcher plus ``model``: the fidelity of
+    the instance that proposed it, or None for a random one. With brackets, every note also holds
+    ``bracket``.
     """
 
     name: ClassVar[str]
@@ -135,12 +138,12 @@ class MultiFidelity(Searcher):
 
     @abstractmethod
     def _make_schedule(self) -> Schedule:
-        """A schedule at its start."""
+        """Makes a schedule in its initial state."""
 
     def ask(self, trial_id: int) -> Proposal | None:
-        """A configuration that goes on, or a new one; None: the searcher within has none now.
+        """Proposes to continue a configuration, or a new one; None if the inner searcher has none.
 
-        For a trial id asked before, the same again.
+        A second call with the same id returns the same proposal.
         """
         if trial_id not in self._asked:
             proposal = self._proposal(trial_id, self._schedule.next())
@@ -150,7 +153,7 @@ class MultiFidelity(Searcher):
         return self._asked[trial_id]
 
     def replay(self, trial_id: int, proposal: Proposal) -> None:
-        """Takes a recorded ask for asked; the record stands, whatever would be asked now."""
+        """Registers a recorded proposal, whatever :meth:`ask` would return now."""
         proposer = proposal.note.get("model")
         if proposer is not None:
             note = _proposers(proposal.note)
@@ -158,7 +161,7 @@ class MultiFidelity(Searcher):
         self._enter(trial_id, proposal)
 
     def tell(self, observation: Observation) -> None:
-        """A result for the instance of its rung and, if it was asked, for the schedule."""
+        """Gives a result to the instance of its rung and, if it was asked, to the schedule."""
         trial_id, values = observation.trial_id, observation.values
         fidelity = observation.fidelity or self.fidelities[-1]
         note: Mapping[str, Any] = {}
@@ -225,5 +228,5 @@ def _fidelity(proposal: Proposal) -> int:
 
 
 def _proposers(note: Mapping[str, Any]) -> dict[str, Any]:
-    """What the searcher within has noted."""
+    """Returns the inner searcher's part of a note."""
     return {key: value for key, value in note.items() if key not in ("bracket", "model")}

@@ -12,30 +12,31 @@ from nas.statistics.pareto import crowded_order
 
 
 class NSGA2(Searcher):
-    """Crossover and mutation; of parents and children together, the better half lives on.
+    """Crossover and mutation; the better half of parents and children together survives.
 
     Deb et al. 2002, "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II" (IEEE
     Transactions on Evolutionary Computation 6(2)), the main loop of section III-C: parents win
-    binary tournaments by the crowded-comparison operator; a generation's children and the
-    population before them are ranked together, and the best of them, front by front and the last
-    front by crowding distance, are the next population. With one objective that is a genetic
-    algorithm that keeps the best.
+    binary tournaments by the crowded-comparison operator. The children of a generation and the
+    population before them are ranked together. The best of them are the next population; they are
+    taken front by front, and from the last front by crowding distance. With one objective this is
+    a genetic algorithm that keeps the best.
 
-    Deviations, for genotypes: crossover is uniform over choices where the paper has one point for
-    bits and SBX for numbers; one choice of every child is mutated where the paper mutates each
-    with chance 1/n, so one on average. The second parent is drawn like the first and may be the
-    same. A trial that failed counts for its generation and never enters the population.
+    Deviations from the paper, because genotypes are neither bits nor numbers: crossover is uniform
+    over choices, where the paper has one-point crossover for bits and SBX for numbers. Exactly one
+    choice of every child is mutated, where the paper mutates each with probability 1/n. The second
+    parent is drawn like the first and may be the same one. A failed trial counts as one of its
+    generation and never enters the population.
 
-    A generation ends when all of it is told. Until then, once all of it is asked, there is nothing
-    to ask: with w workers, up to w - 1 of them wait.
+    A generation ends when all its results have arrived. Once all its children have been proposed,
+    there is nothing to propose until then: with w workers, up to w - 1 of them wait.
 
     Args:
-        space: where to search.
+        space: the space to search.
         seed: one or more non-negative integers.
         objectives: how many values an observation holds.
-        population_size: N of the paper, also the number of children; the first generation is
+        population_size: N in the paper, also the number of children; the first generation is
             random.
-        crossover_rate: the chance that a child has two parents.
+        crossover_rate: the probability that a child has two parents.
 
     A child's note holds ``parents``: one trial id, or two.
     """
@@ -67,7 +68,7 @@ class NSGA2(Searcher):
         self._running: set[int] = set()
 
     def ask(self, trial_id: int) -> Proposal | None:
-        """A child of the population, or None: its generation is complete but for being told."""
+        """Proposes a child; None if its generation is complete but some results are missing."""
         if self._born >= self.population_size and trial_id not in self._running:
             return None
         self._start(trial_id)
@@ -83,11 +84,11 @@ class NSGA2(Searcher):
         return Proposal(self.space.mutate(genotype, rng), note)
 
     def replay(self, trial_id: int, proposal: Proposal) -> None:
-        """One more of the generation is under way."""
+        """Registers one more running trial of the generation."""
         self._start(trial_id)
 
     def tell(self, observation: Observation) -> None:
-        """A child has ended; with the last of its generation, the next one begins."""
+        """Registers the end of a child; the last of a generation starts the next one."""
         self._start(observation.trial_id)
         self._running.remove(observation.trial_id)
         if succeeded(observation, self.objectives):

@@ -1,4 +1,4 @@
-"""The samplers of Optuna as searchers."""
+"""Optuna's samplers as searchers."""
 
 import inspect
 import json
@@ -24,8 +24,8 @@ from nas.registry import unknown
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.spaces.search_space import Answer, Genotype, Infeasible, Option, SearchSpace, same
 
-# Not here: CMA-ES samples categorical choices at random without a word; brute force stops a study
-# of its own accord; the grid and partly fixed samplers take Python objects.
+# Some samplers are missing: CMA-ES silently samples categorical choices at random; brute force
+# stops a study by itself; the grid and partly fixed samplers take Python objects.
 SAMPLERS = (
     "GPSampler",
     "NSGAIIISampler",
@@ -41,26 +41,27 @@ _PLAIN = {"bool": bool, "int": int, "float": float, "str": str, "None": None}
 
 
 class OptunaSearch(Searcher):
-    """One sampler of Optuna (Akiba et al. 2019, arXiv:1907.10902) over one in-memory study.
+    """Uses a sampler of Optuna (Akiba et al. 2019, arXiv:1907.10902) with an in-memory study.
 
     Every choice is a categorical parameter whose values are the positions of the options, so the
-    space may be conditional. A name that is asked with other options is another parameter.
-    Failed trials are no data to a sampler, and nor are infeasible suggestions.
+    space may be conditional. A choice with the same name but other options is another parameter.
+    The sampler does not learn from failed trials or infeasible suggestions.
 
-    A sampler that maximises may suggest the same infeasible combination for ever. So after ten
-    in a row the last is repaired: it takes the answers of a random genotype, choice by choice in
-    random order, until it is feasible. The note of such a proposal holds ``repaired``.
+    Some samplers would suggest the same infeasible combination for ever. So after ten infeasible
+    suggestions in a row the last one is repaired: it takes over the choices of a random genotype,
+    one by one in random order, until it is feasible. The note of such a proposal holds
+    ``repaired``.
 
-    Samplers remember more than the study shows: where their random stream stands, generations,
-    the last fit. So a recorded ask is replayed by asking it again, and asks and tells repeated in
-    their order rebuild all of it exactly, at the price of the first time.
+    Samplers have state that the study does not show: the state of their random generator, their
+    generations, the last fit. So a recorded trial is replayed by asking for it again. The same
+    sequence of asks and tells rebuilds the state exactly, and takes as long as the first time.
 
     Args:
-        space: where to search.
+        space: the space to search.
         seed: one or more non-negative integers.
         objectives: how many values an observation holds.
-        sampler: a class of :data:`SAMPLERS`, in any case, with or without "Sampler".
-        sampler_options: its constructor's arguments that are plain values, but the seed.
+        sampler: a class of :data:`SAMPLERS`, in upper or lower case, with or without "Sampler".
+        sampler_options: arguments of its constructor that are plain values, without the seed.
     """
 
     def __init__(
@@ -87,17 +88,17 @@ class OptunaSearch(Searcher):
         self._asked: dict[int, tuple[int, Proposal]] = {}
 
     def ask(self, trial_id: int) -> Proposal:
-        """What the sampler suggests; for a trial id asked before, the same again."""
+        """Returns the sampler's suggestion; a second call with the same id returns the same."""
         if trial_id not in self._asked:
             with _quiet():
                 self._asked[trial_id] = self._suggest(trial_id)
         return self._asked[trial_id][1]
 
     def replay(self, trial_id: int, proposal: Proposal) -> None:
-        """Asks again, for what that leaves in the sampler and the study.
+        """Asks the sampler again, which brings it and the study into the same state.
 
-        Where the answer is not the recorded one (another version of Optuna gave that, say), the
-        record stands.
+        If its answer differs from the record (another version of Optuna made it, for example), the
+        record counts.
         """
         if self.ask(trial_id).genotype != proposal.genotype:
             number, _ = self._asked[trial_id]
@@ -106,7 +107,7 @@ class OptunaSearch(Searcher):
                 self._asked[trial_id] = self._instead_of(number, proposal.genotype), proposal
 
     def tell(self, observation: Observation) -> None:
-        """Ends a trial that was asked or replayed; adds another searcher's success."""
+        """Ends a trial that was asked or replayed; adds another searcher's successful trial."""
         if observation.trial_id in self._asked:
             number, _ = self._asked[observation.trial_id]
         elif observation.values is None:
@@ -123,13 +124,13 @@ class OptunaSearch(Searcher):
             number, answers, feasible = self._suggestion()
             if feasible:
                 return number, Proposal(answers)
-            # Not pruned: its partial answers would count as a trial's, and as a bad one's.
+            # A pruned trial would count as a bad one, with its partial answers.
             self._study.tell(number, state=TrialState.FAIL)
         genotype = self._repaired(answers, self.rng(trial_id))
         return self._instead_of(number, genotype), Proposal(genotype, {"repaired": True})
 
     def _suggestion(self) -> tuple[int, Genotype, bool]:
-        """The number of a new running trial, what the sampler answered, whether it is feasible."""
+        """Starts a trial; returns its number, the sampler's answers, and if they are feasible."""
         trial = self._study.ask()
         answers: Genotype = {}
 
@@ -146,7 +147,7 @@ class OptunaSearch(Searcher):
         return trial.number, answers, True
 
     def _repaired(self, answers: Genotype, rng: np.random.Generator) -> Genotype:
-        """``answers`` with as many of a random genotype's, choice by choice, as it takes."""
+        """Replaces ``answers`` by those of a random genotype, one by one, until it is feasible."""
         target = self.space.sample(rng)
         order = [str(name) for name in rng.permutation(list(target))]
         for count in range(1, len(order)):
@@ -158,16 +159,16 @@ class OptunaSearch(Searcher):
         return target
 
     def _foreign(self, genotype: Genotype) -> int:
-        """The number of a new running trial with a genotype that was never suggested."""
+        """Starts a trial with a genotype that was never suggested; returns its number."""
         trial = self._study.ask()
         if isinstance(self._study.sampler, BaseGASampler):
-            # Genetic samplers mark a trial's generation where they suggest something for it.
+            # Genetic samplers store a trial's generation when they suggest something for it.
             _ = trial.relative_params
         self._study.tell(trial.number, state=TrialState.FAIL)
         return self._instead_of(trial.number, genotype)
 
     def _instead_of(self, number: int, genotype: Genotype) -> int:
-        """The number of a new running trial with this genotype, to replace a failed one."""
+        """Starts a trial with this genotype in place of a failed one; returns its number."""
         params: dict[str, int] = {}
         distributions: dict[str, BaseDistribution] = {}
 
@@ -185,7 +186,7 @@ class OptunaSearch(Searcher):
                 state=TrialState.RUNNING,
                 params=params,
                 distributions=distributions,
-                # The sampler's own marks, such as the generation.
+                # The sampler stores its own values here, such as the generation.
                 system_attrs=trials[number].system_attrs,
             )
         )
@@ -231,7 +232,7 @@ def _checked_options(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Holds back what Optuna logs and warns about; what goes wrong it raises."""
+    """Suppresses Optuna's log messages and warnings; its errors are still raised."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""What evolutionary searchers share: a population, tournaments, one mutated child at a time."""
+"""The base of the evolutionary searchers: a population and one mutated child at a time."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -12,28 +12,28 @@ from nas.spaces.search_space import Genotype, SearchSpace, same
 
 
 class Evolution(Searcher):
-    """Evolution one trial at a time: a parent is chosen from a population and mutated, once.
+    """Evolution one trial at a time: a parent is chosen from the population and mutated once.
 
-    Subclasses say who is the parent (:meth:`parent`) and who dies (:meth:`enter`). A failed trial
-    never enters the population. While nothing has succeeded yet, further trials are random too.
+    Subclasses decide who is the parent (:meth:`parent`) and who dies (:meth:`enter`). A failed
+    trial never enters the population. Until the first trial has succeeded, all trials are random.
 
     Args:
-        space: where to search.
+        space: the space to search.
         seed: one or more non-negative integers.
         objectives: how many values an observation holds.
-        population_size: how many live at a time; the first so many trials are random.
-        tournament_size: how many of them compete.
-        initial: members of the space that come first, in place of as many random trials.
+        population_size: how many members live at a time; this many trials at the start are random.
+        tournament_size: how many members compete in a tournament.
+        initial: names of members of the space that replace the first random trials.
 
     A child's note holds ``parent`` (a trial id) and ``mutated`` (the choice that was changed;
     choices that depend on it may have changed with it).
 
     Attributes:
-        population: who lives.
+        population: the members that live now.
     """
 
     name: ClassVar[str]
-    """For messages."""
+    """The searcher's name in messages."""
     smallest_tournament: ClassVar[int] = 1
     several_objectives: ClassVar[bool] = False
 
@@ -72,7 +72,7 @@ class Evolution(Searcher):
         self._initial = [space.member(name) for name in initial]
 
     def ask(self, trial_id: int) -> Proposal:
-        """A member or a random sample at first, then a mutated parent."""
+        """Proposes an initial member or a random sample at first, then a mutated parent."""
         if trial_id < len(self._initial):
             return Proposal(dict(self._initial[trial_id]))
         rng = self.rng(trial_id)
@@ -84,21 +84,21 @@ class Evolution(Searcher):
         return Proposal(child, note)
 
     def tell(self, observation: Observation) -> None:
-        """A success enters the population; a failure changes nothing."""
+        """Enters a successful trial into the population; a failed trial changes nothing."""
         if succeeded(observation, self.objectives):
             self.enter(observation)
 
     @abstractmethod
     def parent(self, rng: np.random.Generator) -> Observation:
-        """Who of a population that is not empty is mutated next."""
+        """Chooses the member that is mutated next; the population is not empty."""
 
     @abstractmethod
     def enter(self, observation: Observation) -> None:
-        """Adds a success to the population; where that is full, somebody dies."""
+        """Adds a successful trial to the population; if it is full, one member dies."""
 
 
 def one_objective(name: str, objectives: int) -> None:
-    """:class:`InputError` if a searcher that minimises one objective is to minimise several."""
+    """Raises :class:`InputError` unless there is exactly one objective."""
     if objectives != 1:
         raise InputError(
             f"searcher {name}: it minimises one objective, not {objectives}; for several, use "
@@ -107,32 +107,32 @@ def one_objective(name: str, objectives: int) -> None:
 
 
 def succeeded(observation: Observation, objectives: int) -> bool:
-    """Whether the trial has values; ValueError if they are not as many as objectives."""
+    """Tells whether the trial has values; ValueError if there is not one for each objective."""
     if observation.values is None:
         return False
     if len(observation.values) != objectives:
         raise ValueError(
-            f"trial {observation.trial_id}: values must be as many as objectives ({objectives}), "
-            f"got {observation.values!r}"
+            f"trial {observation.trial_id}: there must be as many values as objectives "
+            f"({objectives}), got {observation.values!r}"
         )
     return True
 
 
 def value(observation: Observation) -> float:
-    """The one objective of a success."""
+    """Returns the only objective of a successful trial."""
     assert observation.values is not None
     return observation.values[0]
 
 
 def drawn(living: int, size: int, rng: np.random.Generator) -> list[int]:
-    """``size`` positions below ``living``, independent and uniform."""
+    """Draws ``size`` positions below ``living``, independent and uniform."""
     # One call of numpy for all of them: `rng.integers` takes longer than the rest of a tournament.
     return [int(chance * living) for chance in rng.random(size).tolist()]
 
 
 def drawn_apart(living: int, size: int, rng: np.random.Generator) -> list[int]:
-    """``size`` different positions below ``living``, or all, in random order."""
-    # Fisher and Yates's shuffle, as far as needed, of a list that only `moved` differs from.
+    """Draws up to ``size`` different positions below ``living``, in random order."""
+    # A partial Fisher-Yates shuffle; `moved` holds only the places that differ from the start.
     positions: list[int] = []
     moved: dict[int, int] = {}
     for place, chance in enumerate(rng.random(min(size, living)).tolist()):
@@ -143,5 +143,5 @@ def drawn_apart(living: int, size: int, rng: np.random.Generator) -> list[int]:
 
 
 def _first_difference(parent: Genotype, child: Genotype) -> str:
-    # What is asked before the mutated choice cannot depend on it, so it comes first.
+    # Choices before the mutated one cannot depend on it, so it is the first that differs.
     return next(name for name in child if name not in parent or not same(child[name], parent[name]))

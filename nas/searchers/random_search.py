@@ -4,15 +4,15 @@ from nas.searchers.base import Observation, Proposal, Searcher
 
 
 class RandomSearch(Searcher):
-    """Every choice uniformly at random, with replacement: a genotype may come twice.
+    """Draws every choice uniformly at random, with replacement: a genotype may come twice.
 
     Li & Talwalkar 2019, "Random Search and Reproducibility for Neural Architecture Search"
     (arXiv:1902.07638), without its weight sharing.
     """
 
     def ask(self, trial_id: int) -> Proposal:
-        """A sample of the space that depends on seed and trial id alone."""
+        """Draws a sample of the space that depends on seed and trial id alone."""
         return Proposal(self.space.sample(self.rng(trial_id)))
 
     def tell(self, observation: Observation) -> None:
-        """Nothing: random search does not learn."""
+        """Does nothing: random search does not learn."""

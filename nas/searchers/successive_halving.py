@@ -9,30 +9,31 @@ from nas.spaces.search_space import SearchSpace
 
 
 class SuccessiveHalving(MultiFidelity):
-    """Successive halving (SHA): of each rung the best 1/eta go on, when all of it has ended.
+    """Successive halving (SHA): when a rung has ended, the best 1/eta of it are promoted.
 
     Jamieson & Talwalkar 2016, "Non-stochastic Best Arm Identification and Hyperparameter
     Optimization" (AISTATS; arXiv:1502.07943), in the form of Li et al. 2020 (arXiv:1810.05934),
-    Algorithm 1, with a bracket of n configurations at ``min_fidelity``, n/eta at the next rung
-    and so on. When a bracket has nothing to start, the next one, just like it, begins beside it,
-    and the oldest bracket goes first: the parallel scheme of Falkner et al. 2018
-    (arXiv:1807.01774, section 4.2), which the ASHA paper compares with as well.
+    Algorithm 1: a bracket has n configurations at ``min_fidelity``, n/eta at the next rung and so
+    on. When a bracket has nothing to start, another bracket of the same size begins beside it;
+    older brackets have priority. This is the parallel scheme of Falkner et al. 2018
+    (arXiv:1807.01774, section 4.2), with which the ASHA paper compares as well.
 
-    Of equals, the first asked goes on. Where fewer succeed than may go on, all of them do.
+    Among equals, the trial that was proposed first is promoted. If fewer trials succeed than may
+    be promoted, all of them are.
 
     Args:
-        space: where to search.
+        space: the space to search.
         seed: one or more non-negative integers.
         objectives: must be 1.
-        configurations: n, new configurations of a bracket; by default as many as it takes for
-            one to be trained in full.
-        max_fidelity: and the further options, see
-            :class:`nas.searchers.multi_fidelity.MultiFidelity`.
-        min_fidelity: there.
-        reduction_factor: there.
-        searcher: there.
-        min_points: there.
-        random_fraction: there.
+        configurations: n, the number of new configurations of a bracket; by default the least for
+            which one is trained in full.
+        max_fidelity: see :class:`nas.searchers.multi_fidelity.MultiFidelity`, also for all
+            further options.
+        min_fidelity: see there.
+        reduction_factor: see there.
+        searcher: see there.
+        min_points: see there.
+        random_fraction: see there.
     """
 
     name: ClassVar[str] = "successive_halving"
@@ -78,16 +79,17 @@ class SuccessiveHalving(MultiFidelity):
 
 
 def halvings(count: int, times: int, factor: int) -> tuple[int, ...]:
-    """The configurations of every rung of a bracket: ``count``, and ``times`` its ``factor``th."""
+    """Returns the sizes of a bracket's rungs: ``count``, divided ``times`` times by ``factor``."""
     return tuple(count // factor**k for k in range(times + 1))
 
 
 class Brackets(Schedule):
-    """Runs of successive halving, one beginning whenever those before it leave a worker idle.
+    """Brackets of successive halving; a new one begins when the earlier ones leave a worker idle.
 
     Args:
-        fidelities: of all rungs, rising; a bracket with fewer rungs has the highest of them.
-        sizes: from a bracket's number to its configurations, rung by rung.
+        fidelities: the fidelities of all rungs, rising; a bracket with fewer rungs uses the
+            highest ones.
+        sizes: returns the number of configurations of each rung for the number of a bracket.
     """
 
     def __init__(self, fidelities: Sequence[int], sizes: Callable[[int], tuple[int, ...]]) -> None:
@@ -98,14 +100,14 @@ class Brackets(Schedule):
         self._of: dict[int, int] = {}
 
     def next(self) -> Job:
-        """Of the oldest bracket that has something to start."""
+        """Returns a job of the oldest bracket that has something to start."""
         for number, bracket in self._open.items():
             if job := bracket.next():
                 return job._replace(bracket=number)
         return Job(self._fidelities[-len(self._sizes(self._begun))], bracket=self._begun)
 
     def start(self, trial_id: int, job: Job) -> None:
-        """Takes note that the trial does the job; it may be the first of its bracket."""
+        """Registers that the trial does the job, which may be the first of its bracket."""
         assert job.bracket is not None
         if job.bracket == self._begun:
             sizes = self._sizes(self._begun)
@@ -115,7 +117,7 @@ class Brackets(Schedule):
         self._open[job.bracket].start(job)
 
     def end(self, trial_id: int, value: float | None) -> None:
-        """Takes note of a result; the last of its rung decides who goes on."""
+        """Registers a result; after the last of its rung, the promoted trials are chosen."""
         number = self._of.pop(trial_id)
         self._open[number].end(trial_id, value)
         if self._open[number].over:
@@ -123,12 +125,12 @@ class Brackets(Schedule):
 
     @property
     def waiting(self) -> set[int]:
-        """Those of open brackets' rungs, and those that these have chosen."""
+        """The trials of open brackets that have ended and may yet continue."""
         return set().union(*(bracket.waiting for bracket in self._open.values()))
 
 
 class _Bracket:
-    """One run of successive halving, rung by rung."""
+    """One bracket of successive halving, rung by rung."""
 
     def __init__(self, fidelities: Sequence[int], sizes: Sequence[int]) -> None:
         self._fidelities = fidelities

@@ -174,6 +174,6 @@ def test_several_objectives_are_refused() -> None:
     with pytest.raises(InputError, match="it minimises one objective, not 2"):
         Case("evolution", objectives=2).make()
     with pytest.raises(
-        ValueError, match=r"trial 0: values must be as many as objectives \(1\), got"
+        ValueError, match=r"trial 0: there must be as many values as objectives \(1\), got"
     ):
         evolution().tell(Observation(0, SMALL, (1.0, 2.0)))

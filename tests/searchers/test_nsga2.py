@@ -192,6 +192,6 @@ def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
 
 def test_as_many_values_as_objectives() -> None:
     with pytest.raises(
-        ValueError, match=r"trial 0: values must be as many as objectives \(2\), got"
+        ValueError, match=r"trial 0: there must be as many values as objectives \(2\), got"
     ):
         tell(nsga2(), 0, 1.0)
