@@ -1,32 +1,66 @@
-"""Names that users write (in YAML, on the command line) and the callables they stand for."""
+"""Names that users write (in YAML, on the command line) and the Python objects they stand for."""
 
 import difflib
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError
+from nas.user_code import FORMS, absolute, is_code, load_module
 
 
-class Registry(Mapping[str, Callable[..., Any]]):
-    """A literal table of names, imported when first used.
+class Registry(Mapping[str, Any]):
+    """A table of names, open to parts that a user has written.
+
+    A name is one of the table, or says where a part of the user's own is: ``path/to/file.py:NAME``
+    or ``package.module:NAME``.
 
     Args:
-        kind: what an entry is, for messages: "searcher", "classic", "data set".
-        entries: ``{name: "module:attribute"}``. Nothing is imported before it is asked for, so
-            a registry may name modules that need torch, ray or optuna.
+        kind: what an entry is, for messages: "searcher", "data set".
+        entries: ``{name: "module:attribute"}``. A module is imported when one of its names is
+            looked up, so a registry may name modules that need torch, ray or optuna.
+        subclass_of: ``"module:attribute"`` of the class that a user's part must be a subclass of.
+        instance_of: ``"module:attribute"`` of the class that a user's part must be an object of.
 
-    Looking up an unknown name raises :class:`InputError` with the allowed names.
+    Without ``subclass_of`` and ``instance_of``, a part is anything that can be called.
     """
 
-    def __init__(self, kind: str, entries: dict[str, str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        entries: Mapping[str, str],
+        *,
+        subclass_of: str = "",
+        instance_of: str = "",
+    ) -> None:
         self.kind = kind
-        self._entries = entries
+        self._entries = dict(entries)
+        self._subclass_of = subclass_of
+        self._instance_of = instance_of
 
-    def __getitem__(self, name: str) -> Callable[..., Any]:
-        if name not in self._entries:
-            raise InputError(unknown(self.kind, name, self._entries))
-        return resolve(self._entries[name])
+    def find(self, name: str, folder: Path | None = None) -> Any:
+        """What a name stands for.
+
+        Args:
+            name: one of the table, or where a user's part is.
+            folder: where the relative path of a user's file starts; by default the current folder.
+
+        Raises :class:`InputError` where the name is unknown, there is no such file, module or
+        attribute, or it is the wrong kind of thing.
+        """
+        if name in self._entries:
+            return resolve(self._entries[name])
+        if not is_code(name):
+            raise InputError(f"{unknown(self.kind, name, self._entries)}; or {FORMS}")
+        found = load(absolute(name, folder or Path()), f"{self.kind} {name}")
+        if problem := self._mismatch(found):
+            raise InputError(f"{self.kind} {name}: {problem}")
+        return found
+
+    def __getitem__(self, name: str) -> Any:
+        return self.find(name)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -37,12 +71,44 @@ class Registry(Mapping[str, Callable[..., Any]]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def _mismatch(self, found: Any) -> str:
+        """What is wrong with a user's part; "" if nothing is."""
+        if self._subclass_of:
+            base = resolve(self._subclass_of)
+            if not (inspect.isclass(found) and issubclass(found, base)):
+                return f"must be a subclass of {_public(base)}, but is {_described(found)}"
+            if missing := sorted(getattr(found, "__abstractmethods__", ())):
+                return f"must define {', '.join(missing)}"
+        elif self._instance_of:
+            base = resolve(self._instance_of)
+            if not isinstance(found, base):
+                return f"must be an object of {_public(base)}, but is {_described(found)}"
+        elif not callable(found):
+            return f"must be a function, but is {_described(found)}"
+        return ""
 
-def resolve(path: str) -> Callable[..., Any]:
-    """What ``"module:attribute"`` names, imported now."""
+
+def resolve(path: str) -> Any:
+    """What ``"module:attribute"`` of this package names, imported now."""
     module, attribute = path.split(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-    return found
+    return getattr(importlib.import_module(module), attribute)
+
+
+def load(name: str, label: str) -> Any:
+    """What a user's ``file.py:NAME`` or ``package.module:NAME`` names, imported now.
+
+    Raises :class:`InputError`, which begins with ``label``, where there is no such thing.
+    """
+    module = load_module(name, label)
+    attribute = name.rpartition(":")[2]
+    if not hasattr(module, attribute):
+        own = {
+            key: value
+            for key, value in vars(module).items()
+            if getattr(value, "__module__", None) == module.__name__ and not key.startswith("_")
+        }
+        raise InputError(f"{label}: {unknown('name', attribute, sorted(own))}")
+    return getattr(module, attribute)
 
 
 def unknown(kind: str, name: object, allowed: Mapping[str, Any] | list[str]) -> str:
@@ -50,3 +116,15 @@ def unknown(kind: str, name: object, allowed: Mapping[str, Any] | list[str]) -> 
     close = difflib.get_close_matches(str(name), list(allowed), n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"unknown {kind} {name!r}{hint}; allowed: {', '.join(allowed) or 'none'}"
+
+
+def _public(base: type) -> str:
+    """``nas.Searcher`` for a class that users import from there."""
+    return f"nas.{base.__name__}"
+
+
+def _described(found: Any) -> str:
+    if inspect.isclass(found):
+        return f"the class {found.__name__}"
+    kind = "function" if inspect.isroutine(found) else type(found).__name__
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

@@ -1,44 +1,89 @@
-"""Python code that a user names: ``package.module:name`` or ``path/to/file.py:name``."""
+"""Loads code that a user names: ``path/to/file.py:attribute`` or ``package.module:attribute``.
+
+The files of one folder are modules of a package of their own, which only they see. So a file may
+import its neighbours, two folders may hold files of the same name, and nothing that a user has
+called ``random.py`` replaces a module of Python's.
+"""
 
 from __future__ import annotations
 
+import ast
+import builtins
 import importlib
-import inspect
+import importlib.util
+import os
 import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from nas.errors import InputError
-from nas.registry import unknown
+
+FORMS = "file.py:NAME or package.module:NAME"
+"""How users name code, for messages."""
+
+PACKAGES = "nas_user_"
+"""The packages that folders of user files become begin with this."""
+
+_INSTALLED = tuple(Path(sysconfig.get_path(each)).resolve() for each in ("stdlib", "purelib"))
+
+
+def is_code(name: str) -> bool:
+    """Whether a name has the form ``file.py:attribute`` or ``package.module:attribute``."""
+    place, colon, attribute = name.rpartition(":")
+    if not colon or not attribute.isidentifier():
+        return False
+    return is_file(name) or all(part.isidentifier() for part in place.split("."))
 
 
 def is_file(name: str) -> bool:
-    """Whether the name is of a function in a file, and not in a module that is installed."""
+    """Whether a name has the form ``file.py:attribute``."""
     return name.rpartition(":")[0].endswith(".py")
 
 
-def load(name: str, label: str) -> tuple[ModuleType, Any]:
-    """The module, a file's read anew, and what is called so in it.
+def absolute(name: str, folder: Path) -> str:
+    """The name with an absolute path, if it is that of a file: relative paths start at ``folder``.
 
-    The folder of the file, or the current one, is added to the end of Python's search path.
-    :class:`InputError` begins with ``label`` where there is no such thing, or it is not Python.
+    Every other name is returned as it is.
     """
-    module = _module(name, label)
-    attribute = name.rpartition(":")[2]
-    if not hasattr(module, attribute):
-        functions = {n: f for n, f in inspect.getmembers(module, inspect.isfunction)
-                     if f.__module__ == module.__name__ and not n.startswith("_")}  # fmt: skip
-        raise InputError(f"{label}: {unknown('function', attribute, functions)}")
-    return module, getattr(module, attribute)
+    if not is_file(name):
+        return name
+    place, _, attribute = name.rpartition(":")
+    return f"{os.path.abspath(folder / Path(place).expanduser())}:{attribute}"
 
 
-def _module(name: str, label: str) -> ModuleType:
+def relative(name: str, folder: Path) -> str:
+    """The name with a path that starts at ``folder``, if it is that of a file.
+
+    This form is recorded: it stays right when a campaign is moved together with its files.
+    """
+    if not is_file(name):
+        return name
+    place, _, attribute = name.rpartition(":")
+    return f"{Path(os.path.relpath(place, folder)).as_posix()}:{attribute}"
+
+
+def load_module(name: str, label: str) -> ModuleType:
+    """The module of ``module:attribute``, imported.
+
+    The relative path of a file starts at the current folder.
+    The modules of a folder are imported once, and anew when one of their files has changed.
+
+    Raises :class:`InputError`, which begins with ``label``, where the name has another form, there
+    is no such file or module, or it is not Python. What the code itself raises passes.
+    """
+    if not is_code(name):
+        raise InputError(f"{label}: must be {FORMS}, got {name!r}")
     place = name.rpartition(":")[0]
     try:
         if is_file(name):
             return _from_file(Path(place))
-        _findable(Path.cwd())
+        if str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
         return importlib.import_module(place)
     except SyntaxError as error:
         file = Path(error.filename or place).name
@@ -46,31 +91,180 @@ def _module(name: str, label: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if is_file(name) or not f"{place}.".startswith(f"{error.name}."):
             raise  # one that the user's code imports
-        raise InputError(
-            f"{label}: no module {error.name!r}; a file is written file.py:function"
-        ) from None
-    except (ValueError, TypeError) as error:
-        if place and not place.startswith("."):
-            raise
-        raise InputError(f"{label}: must be module:function or file.py:function") from error
+        raise InputError(f"{label}: no module {error.name!r}; allowed: {FORMS}") from None
+
+
+def sources(name: str) -> dict[Path, str]:
+    """The checksum of each source file that ``module:attribute`` consists of.
+
+    These are the named file and those that it imports, directly or not, from its own folder and the
+    folders below; of a package that is installed, the files of this package. Imports inside of
+    functions count, those by ``importlib`` do not. The named file is the first.
+    """
+    place = name.rpartition(":")[0]
+    if is_file(name):
+        path = Path(place).resolve()
+        return _walk(path, path.parent, lambda top: _is_beside(path.parent, top))
+    first, *_ = place.split(".")
+    found, whole = importlib.util.find_spec(first), importlib.util.find_spec(place)
+    if found is None or found.origin is None or whole is None or whole.origin is None:
+        return {}
+    origin = Path(found.origin).resolve()
+    root = origin.parent.parent if found.submodule_search_locations else origin.parent
+    installed = any(root == each for each in _INSTALLED)
+    return _walk(
+        Path(whole.origin).resolve(),
+        root,
+        lambda top: top == first or (not installed and top != "nas" and _is_beside(root, top)),
+    )
 
 
 def _from_file(path: Path) -> ModuleType:
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if not path.is_file():
+        raise InputError(f"{path}: cannot be read: No such file or directory")
     path = path.resolve()
-    _findable(path.parent)
-    module = ModuleType(f"nas_user_{path.stem}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # dataclasses look their module up
-    # Without the import system, whose cache takes a file changed within a second for unchanged.
-    exec(compile(source, path, "exec"), module.__dict__)
-    return module
+    package = _package(path.parent)
+    name = f"{package}.{path.stem.replace('.', '_')}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path, loader=_Loader(name, str(path)))
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            _Loader(name, str(path)).exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
 
 
-def _findable(folder: Path) -> None:
-    """At the end of the path: what is imported already by a name stays what it is."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+def _package(folder: Path) -> str:
+    """The package of a folder's files, with no module in it that is not of its file's content."""
+    name = PACKAGES + blake2b(str(folder).encode(), digest_size=8).hexdigest()
+    inside = [each for each in sys.modules if each.startswith(f"{name}.")]
+    if any(_has_changed(sys.modules[each]) for each in inside):
+        for each in inside:
+            del sys.modules[each]
+    if name not in sys.modules:
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [str(folder)]
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+    return name
+
+
+def _has_changed(module: ModuleType) -> bool:
+    loaded = getattr(module, "__loaded_source__", None)
+    if loaded is None:  # a folder without __init__.py
+        return False
+    try:
+        return bool(Path(str(module.__file__)).read_bytes() != loaded)
+    except OSError:
+        return True
+
+
+class _Loader(SourceFileLoader):
+    """Reads a user's file, whose imports look into its folder, too."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The code of the file as it is now.
+
+        Python's own cache takes a file that was changed within a second for unchanged.
+        """
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Runs the file."""
+        package = module.__name__.partition(".")[0]
+        module.__dict__["__loaded_source__"] = self.get_data(self.get_filename(module.__name__))
+        module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _importer(package)}
+        super().exec_module(module)
+
+
+class _Finder:
+    """Finds the modules of :func:`_package`'s packages."""
+
+    @staticmethod
+    def find_spec(
+        fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """As :meth:`importlib.abc.MetaPathFinder.find_spec`."""
+        if fullname.startswith(PACKAGES):
+            for folder in path or ():
+                if spec := FileFinder(folder, (_Loader, [".py"])).find_spec(fullname):
+                    return spec
+        return None
+
+
+sys.meta_path.insert(0, _Finder)
+
+
+def _importer(package: str) -> Callable[..., Any]:
+    """What ``import`` calls in a package's files, which find their neighbours by short names."""
+    folder = Path(sys.modules[package].__path__[0])
+
+    def importer(
+        name: str,
+        globals: Any = None,
+        locals: Any = None,
+        fromlist: Sequence[str] = (),
+        level: int = 0,
+    ) -> ModuleType:
+        first = name.partition(".")[0]
+        if level or not _is_beside(folder, first):
+            return __import__(name, globals, locals, fromlist, level)
+        module = importlib.import_module(f"{package}.{name}")
+        if fromlist:
+            return __import__(module.__name__, globals, locals, fromlist)
+        return sys.modules[f"{package}.{first}"]
+
+    return importer
+
+
+def _is_beside(folder: Path, name: str) -> bool:
+    """Whether a module of the top level is in this folder, and not elsewhere on Python's path."""
+    if not ((folder / f"{name}.py").is_file() or (folder / name).is_dir()):
+        return False
+    if name in sys.stdlib_module_names:
+        return False
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # a module that was made by hand has no spec
+        return False
+    if spec is None or spec.origin is None:  # nowhere, or a folder without __init__.py
+        return True
+    return Path(spec.origin).resolve().is_relative_to(folder.resolve())
+
+
+def _walk(file: Path, root: Path, follows: Callable[[str], bool]) -> dict[Path, str]:
+    found: dict[Path, str] = {}
+    waiting = [file]
+    while waiting:
+        path = waiting.pop(0)
+        if path in found or not path.is_file():
+            continue
+        content = path.read_bytes()
+        found[path] = blake2b(content, digest_size=8).hexdigest()
+        package = path.parent.relative_to(root).parts
+        for parts in _imported(content, package):
+            if parts and (follows(parts[0]) or parts[: len(package)] == package != ()):
+                for depth in range(1, len(parts) + 1):
+                    place = root.joinpath(*parts[:depth])
+                    waiting += [place.with_name(f"{place.name}.py"), place / "__init__.py"]
+    return found
+
+
+def _imported(content: bytes, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The full names of what a file of a package imports; of ``from a import b``, ``a.b`` too."""
+    try:
+        nodes = list(ast.walk(ast.parse(content)))
+    except (SyntaxError, ValueError):
+        return
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = (*above, *(node.module.split(".") if node.module else ()))
+            yield from ((*module, alias.name) for alias in node.names)

@@ -167,7 +167,7 @@ def test_sample_tells_of_rejected_draws(capsys: pytest.CaptureFixture[str], tmp_
         (["show", "primitives", "{}"], ["space primitives: choice 'stages' is missing"]),
         (["show", "nasbench201", "|conv"], ["not a cell of 4 nodes", "'|conv'"]),
         (["show", "nine.py:space", "{}"], ["nine.py: cannot be read"]),
-        (["sample", f"{__file__}:spaec"], ["unknown function 'spaec'", "allowed: "]),
+        (["sample", f"{__file__}:spaec"], ["unknown name 'spaec'", "allowed: "]),
         (["cost", "resnet51"], ["unknown classic 'resnet51'", "resnet50", "allowed: lenet5"]),
         (["cost", "resnet50", "--input", "3,x"], ["--input", "3,224,224", "got '3,x'"]),
         (["cost", "resnet50", "--input", ""], ["--input", "3,224,224", "got ''"]),

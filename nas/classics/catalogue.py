@@ -44,7 +44,8 @@ class Classic:
     @property
     def function(self) -> Callable[..., Any]:
         """The family's function, imported now."""
-        return resolve(self.family)
+        family: Callable[..., Any] = resolve(self.family)
+        return family
 
 
 def _cifar(

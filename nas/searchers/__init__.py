@@ -27,6 +27,7 @@ SEARCHERS = Registry(
         "hyperband": "nas.searchers.hyperband:Hyperband",
         "bohb": "nas.searchers.bohb:BOHB",
     },
+    subclass_of="nas.searchers.base:Searcher",
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError
 from nas.registry import Registry, unknown
+from nas.user_code import FORMS, is_code
 
 if TYPE_CHECKING:
     from nas.spaces.search_space import SearchSpace
@@ -61,11 +62,11 @@ def space(
     from nas.configuration import read_yaml
     from nas.spaces.constraints import constrained
     from nas.spaces.families.family import read_family
-    from nas.spaces.python_space import is_python, python_space
+    from nas.spaces.python_space import python_space
     from nas.spaces.search_space import SearchSpace
 
     shape = tuple(input_shape)
-    if is_python(str(name)):
+    if is_code(str(name)):
         return python_space(str(name), shape, classes, overrides)
     path = space_file(name)
     family = read_family(read_yaml(path), path, overrides)
@@ -87,6 +88,6 @@ def space_file(name: str | Path) -> Path:
     if name not in shipped:
         raise InputError(
             f"{unknown('space', name, shipped)}; or the path of a .yaml file, or a function as "
-            "file.py:function or package.module:function"
+            f"{FORMS}"
         )
     return shipped[str(name)]

@@ -12,7 +12,6 @@ import inspect
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,9 @@ from nas.architecture.graph import Architecture
 from nas.architecture.operations import ArchitectureError, Shape
 from nas.configuration import validate_options
 from nas.errors import InputError
+from nas.registry import load
 from nas.spaces.search_space import Choose, Genotype, Infeasible, SearchSpace
-from nas.user_code import is_file, load
-
-
-def is_python(name: str) -> bool:
-    """Whether a space's name is that of a function."""
-    return ":" in name and not name.endswith((".yaml", ".yml"))
+from nas.user_code import is_file, sources
 
 
 def python_space(
@@ -34,27 +29,23 @@ def python_space(
 ) -> SearchSpace:
     """The space that a function is.
 
-    A file's name is as good as a module's; the folder of the file, or the current one, is added
-    to the end of Python's search path. What is wrong with the function, what it asks or what it
-    returns is an :class:`InputError` that names the line; any other exception in it is a bug,
-    and keeps its traceback with a note on where the space was.
+    What is wrong with the function, what it asks or what it returns is an :class:`InputError` that
+    names the line; any other exception in it is a bug, and keeps its traceback with a note on where
+    the space was.
     """
-    module, function = load(name, f"space {name}")
+    function = load(name, f"space {name}")
     label = _label(name)
     arguments = _arguments(
         function, label, {"input_shape": input_shape, "classes": classes}, overrides
     )
-    return SearchSpace(_Asked(function, arguments, label, module.__file__ or ""), label)
+    return SearchSpace(
+        _Asked(function, arguments, label, {str(each) for each in sources(name)}), label
+    )
 
 
 def definition(name: str) -> dict[str, str]:
     """What tells one version of a space from another: its name, a checksum of its source file."""
-    module, _ = load(name, f"space {name}")
-    file = Path(module.__file__ or "")
-    return {
-        "python": _label(name),
-        "source": blake2b(file.read_bytes(), digest_size=8).hexdigest() if file.is_file() else "",
-    }
+    return {"python": _label(name), "source": next(iter(sources(name).values()), "")}
 
 
 def _label(name: str) -> str:
@@ -66,12 +57,16 @@ class _Asked:
     """A user's function as a space's: its mistakes are told with their place."""
 
     def __init__(
-        self, function: Callable[..., Any], arguments: Mapping[str, Any], label: str, file: str
+        self,
+        function: Callable[..., Any],
+        arguments: Mapping[str, Any],
+        label: str,
+        files: set[str],
     ) -> None:
         self.function = function
         self.arguments = arguments
         self.label = label
-        self.file = file
+        self.files = files
 
     def __call__(self, choose: Choose) -> Architecture | Callable[[], Architecture]:
         genotype: Genotype = {}
@@ -117,10 +112,10 @@ class _Asked:
             raise
 
     def _line(self, error: BaseException | None = None) -> str:
-        """The line of the user's file that is running, or has raised: ``space.py:12: ``."""
+        """The line of the user's code that is running, or has raised: ``space.py:12: ``."""
         frames = traceback.extract_tb(error.__traceback__) if error else traceback.extract_stack()
-        lines = [frame.lineno for frame in frames if frame.filename == self.file]
-        return f"{Path(self.file).name}:{lines[-1]}: " if lines else ""
+        own = [frame for frame in frames if frame.filename in self.files]
+        return f"{Path(own[-1].filename).name}:{own[-1].lineno}: " if own else ""
 
     def _returned(self, how: str, what: Any) -> str:
         return (
@@ -134,7 +129,8 @@ def _arguments(
 ) -> dict[str, Any]:
     """The keyword arguments to call a space's function with; :class:`InputError` if it is none."""
     if not callable(function):
-        raise InputError(f"space {label}: is not a function, but {type(function).__name__}")
+        kind = type(function).__name__
+        raise InputError(f"space {label}: must be a function, but is a {kind}")
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
     free = [p for p in parameters if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]

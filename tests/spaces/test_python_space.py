@@ -107,14 +107,14 @@ def test_other_keyword_arguments_are_options(tmp_path: Path) -> None:
     ("name", "said"),
     [
         ("{0}/nine.py:space", "nine.py: cannot be read: No such file or directory"),
-        ("{0}/mine.py:spaec", "mine.py:spaec: unknown function 'spaec' (did you mean 'space'?); "
+        ("{0}/mine.py:spaec", "mine.py:spaec: unknown name 'spaec' (did you mean 'space'?); "
          "allowed: space"),
-        ("{0}/mine.py:nas", "space mine.py:nas: is not a function, but module"),
-        ("no_such.module:space", "space no_such.module:space: no module 'no_such'; a file is "
-         "written file.py:function"),
-        ("nas.no_such:space", "space nas.no_such:space: no module 'nas.no_such'; a file is"),
-        (":space", "space :space: must be module:function or file.py:function"),
-        (".mine:space", "space .mine:space: must be module:function or file.py:function"),
+        ("{0}/mine.py:nas", "space mine.py:nas: must be a function, but is a module"),
+        ("no_such.module:space", "space no_such.module:space: no module 'no_such'; allowed: "
+         "file.py:NAME or package.module:NAME"),
+        ("nas.no_such:space", "space nas.no_such:space: no module 'nas.no_such'; allowed: file.py"),
+        (":space", "unknown space ':space'; allowed: "),
+        (".mine:space", "unknown space '.mine:space'; allowed: "),
         ("mine.py", "unknown space 'mine.py'; allowed: "),
     ],
 )  # fmt: skip

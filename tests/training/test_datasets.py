@@ -465,9 +465,9 @@ def test_any_map_style_dataset() -> None:
         f"{HERE}:as_float": "as_float: .*: an image holds floats from 0 to 1[56]; they must be",
         f"{HERE}:normalized": r"floats from -\S+ to (2|1\.\d+); .* leave normalisation out",
         f"{HERE}:undefined": "floats from nan to nan; they must be from 0 to 1",
-        f"{HERE}:nothing": "unknown function 'nothing'; allowed: add, ",
-        "nowhere:x": "no module 'nowhere'; a file is written file.py:function",
-        "nowhere": "must be module:function or file.py:function",
+        f"{HERE}:nothing": "unknown name 'nothing'; allowed: Python2, add, ",
+        "nowhere:x": "no module 'nowhere'; allowed: file.py:NAME or package.module:NAME",
+        "nowhere": "nowhere: must be file.py:NAME or package.module:NAME, got 'nowhere'",
     }.items():
         with pytest.raises(InputError, match=fault):
             python(function=name)

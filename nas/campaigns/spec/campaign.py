@@ -24,9 +24,10 @@ from nas.searchers import SEARCHERS, Searcher, searcher
 from nas.spaces import space, space_file
 from nas.spaces.constraints import Constraints, constrained
 from nas.spaces.hyperparameters import joint
-from nas.spaces.python_space import definition, is_python
+from nas.spaces.python_space import definition
 from nas.spaces.search_space import SearchSpace
 from nas.training import data, datasets, recipe
+from nas.user_code import absolute, is_code
 
 FILE_NAME = "campaign.yaml"
 
@@ -124,7 +125,7 @@ def load_campaign(folder: Path) -> Campaign:
         made, described = read_space(entry, path, shape, classes)
         with _at(path, "constraints"):
             made = constrained(made, config.constraints.before_training, folder)
-        if training is None or not (config.hyperparameters or is_python(config.space.name)):
+        if training is None or not (config.hyperparameters or is_code(config.space.name)):
             return made, described
         check = hyperparameters.check(training, config.hyperparameters, path)
         return joint(made, config.hyperparameters, check), described
@@ -269,14 +270,14 @@ def read_space(
 ) -> tuple[SearchSpace, dict[str, Any]]:
     """The space that a file names, and what it is: as plain JSON that changes when it does."""
     name, options = entry.name, entry.options
-    is_file = name.endswith((".yaml", ".yml")) or ".py:" in name
-    where = str(path.parent / name) if is_file else name
+    is_yaml = name.endswith((".yaml", ".yml"))
+    where = str(path.parent / name) if is_yaml else absolute(name, path.parent)
     with _at(path, "space"):
         for key in ("input_shape", "classes"):
             if key in options:
                 raise InputError(f"{key}: is the data set's, not the space's to choose")
         found = space(where, input_shape, classes, **options)
-        if is_python(name):
+        if is_code(name):
             return found, {**definition(where), **options}
         file = space_file(where)
         described = {k: v for k, v in read_yaml(file).items() if k not in _DESCRIPTIVE} | options

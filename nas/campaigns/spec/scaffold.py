@@ -11,8 +11,8 @@ from nas.errors import InputError
 from nas.registry import Registry
 from nas.searchers import SEARCHERS
 from nas.spaces import space_file
-from nas.spaces.python_space import is_python
 from nas.training.datasets import DATASETS
+from nas.user_code import is_code
 
 _KNOWN: dict[str, dict[str, Any]] = {
     # 8x8 as they come, which is too small for most classics; and no official test part.
@@ -109,7 +109,7 @@ def write_campaign(
     path = folder / FILE_NAME
     if path.exists():
         raise InputError(f"{path}: exists already; choose another folder, or edit that file")
-    if not is_python(space):
+    if not is_code(space):
         space_file(space)  # for its message
     known = _KNOWN.get(data, {})
     text = _DRAFT.format(

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from nas.errors import InputError
+from nas.registry import load
 from nas.training.datasets.images import Images, Resolution, resize
 from nas.training.datasets.stored import MEMORY_GB, Gigabytes, Pixels, Stored, fits
-from nas.user_code import load
 
 _ROUNDING = 1e-3
 """How far floats may lie outside of 0 to 1: less than a step of uint8."""
@@ -32,7 +32,7 @@ def python(
         memory_gb: of what takes more, in 10^9 bytes, an image is read whenever it is needed; labels
             are in memory, so that all is read once to begin with.
     """
-    _, make = load(function, function)
+    make = load(function, function)
     made = make()
     datasets = made if isinstance(made, tuple) else (made,)
     try:
