@@ -17,10 +17,11 @@ test: lint  ## style, types, and all tests but the slow ones
 test-slow: install  ## the slow ones: exhaustive counts, clusters of two nodes, the largest networks
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m slow
 
-lint: install  ## style and types
+lint: install  ## style, types and the order of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 install: $(INSTALLED)  ## make .venv with the pinned versions
 

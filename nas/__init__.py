@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from nas.analysis.tables import trials as _trials
     from nas.architecture.builder import Builder as Builder
     from nas.architecture.cost import Cost as Cost
-    from nas.architecture.cost import cost as cost
     from nas.architecture.graph import Architecture as Architecture
+    from nas.architecture.graph import cost as cost
     from nas.architecture.network import compile as compile
     from nas.architecture.surgery import convolutionalize as convolutionalize
     from nas.architecture.surgery import with_classes as with_classes
@@ -45,7 +45,7 @@ _PUBLIC = {
     "classic": "nas.classics",
     "compile": "nas.architecture.network",
     "convolutionalize": "nas.architecture.surgery",
-    "cost": "nas.architecture.cost",
+    "cost": "nas.architecture.graph",
     "load_weights": "nas.architecture.weights",
     "results": "nas.analysis.tables.trials:trials",
     "searcher": "nas.searchers",

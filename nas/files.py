@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nas.campaigns.engines.base import CampaignError
+from nas.errors import CampaignError
 
 
 @contextmanager

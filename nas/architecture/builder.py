@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from nas.architecture import operations as op
-from nas.architecture.graph import INPUT, Architecture, Node, checked_input
+from nas.architecture.graph import Architecture, checked_input
+from nas.architecture.node import INPUT, Node
 from nas.architecture.operations import ArchitectureError, Operation, Shape, infer
 from nas.architecture.operations.base import Axes, axes
 from nas.architecture.operations.layers import Function

@@ -1,11 +1,6 @@
-"""What an architecture costs, counted from the graph alone."""
+"""What an operation or an architecture costs at inference."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from nas.architecture.graph import Architecture
+from typing import NamedTuple
 
 
 class Cost(NamedTuple):
@@ -28,8 +23,3 @@ class Cost(NamedTuple):
 
 
 FREE = Cost()
-
-
-def cost(architecture: Architecture) -> Cost:
-    """The analytic cost of an architecture, the same as ``architecture.cost``."""
-    return architecture.cost

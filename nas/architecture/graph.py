@@ -4,43 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from types import MappingProxyType
 from typing import Any
 
-from nas.architecture import names
 from nas.architecture.cost import Cost
 from nas.architecture.fingerprint import fingerprint
+from nas.architecture.node import INPUT, Node, ancestors, in_order
 from nas.architecture.operations import (
     ArchitectureError,
-    Operation,
     Shape,
     from_attributes,
     infer,
 )
-
-INPUT = "input"
-"""The name under which nodes refer to the input."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One operation in a graph.
-
-    Attributes:
-        name: its dotted path in the network's state dict; not part of the graph's identity.
-        operation: what it does.
-        inputs: the names of the nodes it reads, or ``"input"``.
-    """
-
-    name: str
-    operation: Operation
-    inputs: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", tuple(self.inputs))
 
 
 class Architecture:
@@ -73,7 +49,7 @@ class Architecture:
         self, input_shape: Sequence[int], nodes: Iterable[Node], outputs: Sequence[str]
     ) -> None:
         shape = checked_input(input_shape)
-        ordered = _ordered(list(nodes))
+        ordered = in_order(list(nodes))
         shapes = {INPUT: shape}
         costs = {}
         for node in ordered:
@@ -89,7 +65,7 @@ class Architecture:
                 raise ArchitectureError(f"output {name!r} is not a node")
         if len(set(outputs)) < len(outputs):
             raise ArchitectureError(f"an output is given twice: {', '.join(outputs)}")
-        needed = _ancestors(ordered, outputs)
+        needed = ancestors(ordered, outputs)
         fields = {
             "input_shape": shape,
             "nodes": tuple(node for node in ordered if node.name in needed),
@@ -115,14 +91,14 @@ class Architecture:
     @cached_property
     def cost(self) -> Cost:
         """Analytic cost of inference: of the main output and what it needs, heads left out."""
-        needed = _ancestors(self.nodes, self.outputs[:1])
+        needed = ancestors(self.nodes, self.outputs[:1])
         costs = [self.costs[node.name] for node in self.nodes if node.name in needed]
         return Cost(*map(sum, zip(*costs, strict=True))) if costs else Cost()
 
     @cached_property
     def fingerprint(self) -> str:
         """32 hexadecimal digits, equal for graphs that differ in names and node order only."""
-        return fingerprint(self)
+        return fingerprint(self.nodes, self.outputs, self.shapes)
 
     def inference(self) -> Architecture:
         """The same architecture without its auxiliary heads."""
@@ -217,47 +193,6 @@ def _texts(values: list[Any]) -> bool:
     return all(isinstance(value, str) for value in values)
 
 
-def _ordered(nodes: list[Node]) -> list[Node]:
-    """The nodes with every input before its reader, otherwise in the given order."""
-    taken = {INPUT}
-    containers: set[str] = set()
-    for node in nodes:
-        if fault := names.fault(node.name):
-            raise ArchitectureError(f"node {node.name!r}: {fault}")
-        if node.name in taken:
-            raise ArchitectureError(f"node {node.name!r}: the name is taken")
-        taken.add(node.name)
-        if "." in node.name:
-            parts = node.name.split(".")[:-1]
-            containers.update(accumulate(parts, "{}.{}".format))
-    for clash in sorted(taken & containers):
-        raise ArchitectureError(f"node {clash!r}: is also a container of other nodes")
-    for node in nodes:
-        for name in node.inputs:
-            if name not in taken:
-                raise ArchitectureError(f"node {node.name!r}: unknown input {name!r}")
-    ordered: list[Node] = []
-    placed = {INPUT}
-    waiting = nodes
-    while waiting:
-        late = []
-        for node in waiting:
-            if placed.issuperset(node.inputs):
-                ordered.append(node)
-                placed.add(node.name)
-            else:
-                late.append(node)
-        if len(late) == len(waiting):
-            cycle = ", ".join(repr(node.name) for node in late)
-            raise ArchitectureError(f"nodes {cycle}: form a cycle or wait for one")
-        waiting = late
-    return ordered
-
-
-def _ancestors(ordered: Sequence[Node], outputs: Sequence[str]) -> set[str]:
-    """The names that the outputs need, themselves included."""
-    needed = set(outputs)
-    for node in reversed(ordered):
-        if node.name in needed:
-            needed.update(node.inputs)
-    return needed
+def cost(architecture: Architecture) -> Cost:
+    """Return the analytic cost of an architecture, the same as ``architecture.cost``."""
+    return architecture.cost

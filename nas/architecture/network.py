@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from nas.architecture.graph import INPUT, Architecture
+from nas.architecture.graph import Architecture
+from nas.architecture.node import INPUT
 
 
 class Network(fx.GraphModule):

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from math import prod
 from typing import NamedTuple
 
-from nas.architecture.graph import INPUT, Architecture
+from nas.architecture.graph import Architecture
+from nas.architecture.node import INPUT
 from nas.architecture.operations import Conv, ConvTranspose, Linear, Shape
 from nas.architecture.receptive_field import Field, fields
 from nas.errors import InputError

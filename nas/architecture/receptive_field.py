@@ -7,7 +7,8 @@ from fractions import Fraction
 from math import floor, inf, isfinite
 from typing import NamedTuple
 
-from nas.architecture.graph import INPUT, Architecture
+from nas.architecture.graph import Architecture
+from nas.architecture.node import INPUT
 from nas.architecture.operations import Reach
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
-from nas.architecture.graph import INPUT, Architecture, Node
+from nas.architecture.graph import Architecture
+from nas.architecture.node import INPUT, Node
 from nas.architecture.operations import (
     Activation,
     AdaptiveAvgPool,

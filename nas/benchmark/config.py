@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from nas.campaigns.drive.duplicates import Policy
 from nas.campaigns.spec.campaign import read_space
 from nas.configuration import Config, Named, read_yaml, validate, validate_options
 from nas.errors import InputError
@@ -20,6 +19,7 @@ from nas.evaluators.tables import read_table
 from nas.evaluators.tabular import Floats, Lookup, Table
 from nas.registry import unknown
 from nas.searchers import SEARCHERS, Searcher, searcher
+from nas.searchers.duplicates import Policy
 from nas.spaces.search_space import SearchSpace
 
 FILE_NAME = "benchmark.yaml"

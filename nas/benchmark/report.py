@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from nas.analysis.plots.ranks import critical_difference_figure
 from nas.analysis.plots.style import save
 from nas.benchmark import plots as bench_plots
 from nas.benchmark.comparison import (
@@ -91,7 +92,7 @@ def _ranking(curves: Curves, figures: dict[str, Figure]) -> Iterator[tuple[str, 
             curves.runs.loc[curves.rows(group), "searcher"].iloc[0]: ranks[group]
             for group in groups
         }
-        figures[name] = bench_plots.critical_difference_figure(of_searchers, difference, caption)
+        figures[name] = critical_difference_figure(of_searchers, difference, caption)
         note = f"Nemenyi's critical difference is {difference:.3g} at {ALPHA}"
         if len(groups) > 2:
             note = f"Friedman's test of equal ranks: p = {friedman(blocks):.2g}; {note}"

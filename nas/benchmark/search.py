@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.benchmark.config import Benchmark
-from nas.campaigns.drive.duplicates import LIMIT, Duplicates
 from nas.campaigns.engines.base import Json, Outcome, Trial, Update
 from nas.campaigns.engines.simulated import Faults, SimulatedCluster
 from nas.searchers import Observation, Proposal
+from nas.searchers.duplicates import LIMIT, Duplicates
 
 STATUSES = ("completed", "failed", "retried")
 

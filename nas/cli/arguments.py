@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nas.architecture.graph import Architecture
-    from nas.spaces.search_space import Genotype, SearchSpace
+    from nas.spaces.choices import Genotype
+    from nas.spaces.search_space import SearchSpace
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 

@@ -81,7 +81,7 @@ def add(commands: Commands) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from nas.campaigns.drive.run import run
-    from nas.campaigns.engines.base import CampaignError
+    from nas.errors import CampaignError
 
     try:
         summary = run(arguments.folder)
@@ -102,7 +102,7 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from nas.campaigns.engines.base import CampaignError
+    from nas.errors import CampaignError
     from nas.jobs import names as named
     from nas.jobs import train as single
     from nas.jobs.row import summary

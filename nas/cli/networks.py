@@ -21,8 +21,9 @@ from nas.errors import InputError
 if TYPE_CHECKING:
     from nas.architecture.graph import Architecture
     from nas.cli.arguments import Commands
-    from nas.spaces.families.cell_graph import CellGraph
-    from nas.spaces.search_space import Genotype, SearchSpace
+    from nas.spaces.cell_graph import CellGraph
+    from nas.spaces.choices import Genotype
+    from nas.spaces.search_space import SearchSpace
 
 
 def add(commands: Commands) -> None:

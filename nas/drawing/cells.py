@@ -8,7 +8,7 @@ from difflib import ndiff
 from nas.drawing.diagram import Box, Diagram, Link
 from nas.drawing.items import REMOVED, Item, compared, items_of_cell
 from nas.drawing.words import colour, words
-from nas.spaces.families.cell_graph import CellGraph
+from nas.spaces.cell_graph import CellGraph
 
 
 def cell_diagram(cell: CellGraph, parent: CellGraph | None = None) -> Diagram:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from nas.architecture.cost import FREE, Cost
-from nas.architecture.graph import INPUT, Architecture, Node
+from nas.architecture.graph import Architecture
+from nas.architecture.node import INPUT, Node
 from nas.architecture.operations import Operation, Shape
 from nas.drawing.words import leading, leads
-from nas.spaces.families.cell_graph import ZERO, CellGraph
+from nas.spaces.cell_graph import ZERO, CellGraph
 
 ADDED, REMOVED, CHANGED = "+", "-", "~"
 

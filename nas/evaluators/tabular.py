@@ -14,7 +14,8 @@ from pydantic import Field
 from nas.configuration import Config
 from nas.errors import InputError
 from nas.registry import unknown
-from nas.spaces.search_space import Genotype, SearchSpace, recipe_choices
+from nas.spaces.choices import Genotype, recipe_choices
+from nas.spaces.search_space import SearchSpace
 
 Floats = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.evaluators import ensemble
 from nas.evaluators.work import Progress, Work
-from nas.spaces.search_space import Infeasible
+from nas.spaces.choices import Infeasible
 from nas.training import data, recipe
 from nas.training.compilation import Compile
 from nas.training.data import Part, SearchData

@@ -10,7 +10,8 @@ from heapq import heappop, heappush
 import torch
 from torch import fx, nn
 
-from nas.architecture.graph import INPUT, Architecture, Node
+from nas.architecture.graph import Architecture
+from nas.architecture.node import INPUT, Node
 
 Path = tuple[str, ...]
 Module = nn.Module | nn.Parameter

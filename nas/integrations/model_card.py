@@ -19,7 +19,7 @@ from nas.analysis.tables.trials import EVALUATED, recorded
 from nas.errors import InputError
 from nas.jobs import names as named
 from nas.jobs.references import Reference
-from nas.spaces.search_space import recipe_choices
+from nas.spaces.choices import recipe_choices
 
 _OPEN = "*To be said by whoever publishes this.*"
 _COLUMNS = ["name", "kind", "rank", "params", "macs", "validation_accuracy", "test_accuracy",

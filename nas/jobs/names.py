@@ -15,7 +15,8 @@ from nas.training.presets import PRESETS
 if TYPE_CHECKING:
     from nas.architecture.graph import Architecture
     from nas.jobs.references import Reference
-    from nas.spaces.search_space import Genotype, SearchSpace
+    from nas.spaces.choices import Genotype
+    from nas.spaces.search_space import SearchSpace
     from nas.training.data import DataConfig
     from nas.training.recipe import Recipe
 

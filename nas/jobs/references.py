@@ -7,17 +7,17 @@ or of a row of its table, and ``results/FOLDER`` the network of a folder of `nas
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architecture.graph import Architecture
+from nas.campaigns.drive.requests import own_initialization
 from nas.campaigns.spec.campaign import read_space
 from nas.campaigns.spec.schema import CampaignFile
 from nas.campaigns.store.checkpoints import weights_path
 from nas.campaigns.store.log import History, Record, read_records
-from nas.classics import CLASSICS, classic
+from nas.classics import classic
 from nas.configuration import read_yaml, validate
 from nas.errors import InputError
 from nas.jobs.row import read_row
@@ -25,7 +25,8 @@ from nas.registry import unknown
 from nas.spaces.hyperparameters import joint
 
 if TYPE_CHECKING:
-    from nas.spaces.search_space import Genotype, SearchSpace
+    from nas.spaces.choices import Genotype
+    from nas.spaces.search_space import SearchSpace
 
 BEST = "best"
 
@@ -119,11 +120,6 @@ def _of_campaign(folder: Path, which: str) -> Reference:
         ask["kind"],
         ask.get("initialization") or own_initialization(ask),
     )  # fmt: skip
-
-
-def own_initialization(ask: Mapping[str, Any]) -> str:
-    """What the initialisation "reference" is for what an ask is of."""
-    return CLASSICS[ask["classic"]].initialization if "classic" in ask else "default"
 
 
 def _best(folder: Path, history: History) -> Record:

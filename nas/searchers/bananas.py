@@ -14,8 +14,9 @@ from threadpoolctl import ThreadpoolController
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import one_objective, succeeded, value
+from nas.spaces.choices import Genotype
 from nas.spaces.encodings import Encoding, matrix, vocabulary
-from nas.spaces.search_space import Genotype, SearchSpace
+from nas.spaces.search_space import SearchSpace
 
 Features = Mapping[str, float]
 

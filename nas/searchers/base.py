@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
-from nas.spaces.search_space import Genotype, SearchSpace
+from nas.spaces.choices import Genotype
+from nas.spaces.search_space import SearchSpace
 
 
 @dataclass(frozen=True)

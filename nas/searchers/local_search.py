@@ -8,7 +8,8 @@ from itertools import islice
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import one_objective, succeeded, value
-from nas.spaces.search_space import Genotype, SearchSpace
+from nas.spaces.choices import Genotype
+from nas.spaces.search_space import SearchSpace
 
 
 @dataclass

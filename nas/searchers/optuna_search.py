@@ -22,7 +22,8 @@ from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.registry import unknown
 from nas.searchers.base import Observation, Proposal, Searcher
-from nas.spaces.search_space import Answer, Genotype, Infeasible, Option, SearchSpace, same
+from nas.spaces.choices import Answer, Genotype, Infeasible, Option, same
+from nas.spaces.search_space import SearchSpace
 
 # Some samplers are missing: CMA-ES silently samples categorical choices at random; brute force
 # stops a study by itself; the grid and partly fixed samplers take Python objects.

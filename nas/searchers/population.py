@@ -8,7 +8,8 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
-from nas.spaces.search_space import Genotype, SearchSpace, same
+from nas.spaces.choices import Genotype, same
+from nas.spaces.search_space import SearchSpace
 
 
 class Evolution(Searcher):

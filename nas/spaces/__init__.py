@@ -6,26 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError
-from nas.registry import Registry, unknown
+from nas.registry import unknown
 from nas.user_code import FORMS, is_code
 
 if TYPE_CHECKING:
     from nas.spaces.search_space import SearchSpace
-
-FAMILIES = Registry(
-    "family",
-    {
-        "free_graph": "nas.spaces.families.free_graph:FreeGraph",
-        "edge_cell": "nas.spaces.families.edge_cell:EdgeCell",
-        "matrix_cell": "nas.spaces.families.matrix_cell:MatrixCell",
-        "pairwise_cell": "nas.spaces.families.pairwise_cell:PairwiseCell",
-        "staged": "nas.spaces.families.staged:Staged",
-        "regnet": "nas.spaces.families.regnet:RegNet",
-        "natsbench_size": "nas.spaces.families.natsbench_size:NATSBenchSize",
-        "hierarchical": "nas.spaces.families.hierarchical:Hierarchical",
-    },
-)
-"""What ``family:`` in a space file may say."""
 
 _PACKAGE = Path(__file__).parents[1]
 _DIRECTORIES = (_PACKAGE / "search_spaces", _PACKAGE.parent / "search_spaces")

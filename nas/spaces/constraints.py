@@ -17,14 +17,8 @@ from nas.architecture.passes import depth
 from nas.configuration import Config
 from nas.errors import InputError
 from nas.registry import unknown
-from nas.spaces.search_space import (
-    Choose,
-    Genotype,
-    Infeasible,
-    SearchSpace,
-    Size,
-    architecture_choices,
-)
+from nas.spaces.choices import Choose, Genotype, Infeasible, architecture_choices
+from nas.spaces.search_space import SearchSpace, Size
 
 R = TypeVar("R")
 

@@ -11,18 +11,18 @@ from typing import Any
 
 from nas.architecture.graph import Architecture
 from nas.errors import InputError
-from nas.spaces.constraints import ConstrainedSpace
-from nas.spaces.families.cell_graph import CellGraph
-from nas.spaces.language import Language
-from nas.spaces.search_space import (
+from nas.spaces.cell_graph import CellGraph
+from nas.spaces.choices import (
     RECIPE,
     Choose,
     Genotype,
     Option,
-    SearchSpace,
     architecture_choices,
     recipe_choices,
 )
+from nas.spaces.constraints import ConstrainedSpace
+from nas.spaces.language import Language
+from nas.spaces.search_space import SearchSpace
 
 
 def joint(
@@ -36,7 +36,7 @@ def joint(
         space: of architectures.
         options: of each key of the recipe. Members of the space take the first.
         check: hears what is answered for the recipe, by the space or here, where anything is;
-            raises :class:`nas.spaces.search_space.Infeasible` where that does not combine.
+            raises :class:`nas.spaces.choices.Infeasible` where that does not combine.
 
     Architectures have one identity whatever they are trained by. A genotype is written as JSON:
     the notations of the literature have no place for hyperparameters.

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from nas.errors import InputError
-
-if TYPE_CHECKING:
-    from nas.spaces.families.cell_graph import CellGraph
-    from nas.spaces.search_space import Genotype
+from nas.spaces.cell_graph import CellGraph
+from nas.spaces.choices import Genotype
 
 
 class Language:

@@ -20,7 +20,8 @@ from nas.architecture.operations import ArchitectureError, Shape
 from nas.configuration import validate_options
 from nas.errors import InputError
 from nas.registry import load
-from nas.spaces.search_space import Choose, Genotype, Infeasible, SearchSpace
+from nas.spaces.choices import Choose, Genotype, Infeasible
+from nas.spaces.search_space import SearchSpace
 from nas.user_code import is_file, sources
 
 

@@ -2,70 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TypeVar, get_args
 
 import numpy as np
 
+from nas.architecture.graph import Architecture
 from nas.errors import InputError
 from nas.registry import unknown
+from nas.spaces.cell_graph import CellGraph
+from nas.spaces.choices import (
+    Answer,
+    Choose,
+    Genotype,
+    Infeasible,
+    Option,
+    T,
+    fault,
+    kept,
+    listed,
+    same,
+)
+from nas.spaces.encodings import Encoding, one_hot, path
 from nas.spaces.language import Language
+from nas.spaces.walks import NothingLeft, changing, draw, inheriting, unnarrowed, walk
 
-if TYPE_CHECKING:
-    from nas.architecture.graph import Architecture
-    from nas.spaces.encodings import Encoding
-    from nas.spaces.families.cell_graph import CellGraph
-
-Option = str | int | float | None
-"""One possible answer. Told apart by type too: 1 and 1.0 are two options."""
-
-Genotype = dict[str, Option]
-"""The answers by the name of their choice, in the order asked: plain JSON."""
-
-RECIPE = "recipe."
-"""Begins the name of a choice that answers a key of the recipe: joint hyperparameter search."""
-
-Answer = Callable[[str, tuple[Option, ...]], Option]
-"""What answers a choice: given its name and its options, returns one of them."""
-
-T = TypeVar("T", bound=Option)
 R = TypeVar("R")
 
-_Narrow = Callable[[str, tuple[Option, ...]], Sequence[Option]]
-"""The options of a choice that a walk or a draw may take."""
-
-_OPTION_TYPES = (str, int, float, type(None))
 _MAX_REJECTED = 10_000
 _MAX_REMEMBERED = 1_000_000
-
-
-class Choose(Protocol):
-    """How a space asks: a name, unique within the space, and the options it may answer."""
-
-    def __call__(self, name: str, options: Sequence[T]) -> T:
-        """One of ``options``."""
-        ...
-
-
-class Infeasible(Exception):
-    """Raised by a space's function: the answers given so far combine to nothing in the space.
-
-    Args:
-        reason: for messages.
-        cause: a word or two that rejections are counted under; by default the reason.
-    """
-
-    def __init__(self, reason: str, cause: str | None = None) -> None:
-        super().__init__(reason)
-        self.cause = cause or reason
-
-
-class _NothingLeft(Exception):
-    """A choice was narrowed to no option at all."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +115,7 @@ class SearchSpace:
                     return option
             raise ValueError(
                 f"space {self.name}: choice {name!r} was answered with {given!r}, "
-                f"which is none of {_listed(options)}"
+                f"which is none of {listed(options)}"
             )
 
         built = self.function(choose)
@@ -171,7 +139,7 @@ class SearchSpace:
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         """Every choice uniformly at random; drawn anew as a whole where infeasible."""
-        return self._until_feasible(lambda: self._draw(_any, rng))
+        return self._until_feasible(lambda: draw(self.run, unnarrowed, rng))
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """``genotype`` with one choice changed.
@@ -188,8 +156,8 @@ class SearchSpace:
             while names:
                 changed = names[int(rng.random() * len(names))]
                 try:
-                    child = self._draw(_changing(genotype, changed), rng)
-                except _NothingLeft:
+                    child = draw(self.run, changing(genotype, changed), rng)
+                except NothingLeft:
                     names.remove(changed)
                     continue
                 if changed not in child:
@@ -208,11 +176,7 @@ class SearchSpace:
         Where only one parent has an answer that is allowed, it is taken; where neither has,
         one is drawn.
         """
-
-        def inherited(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
-            return [*_kept(a, name, options), *_kept(b, name, options)] or options
-
-        return self._until_feasible(lambda: self._draw(inherited, rng))
+        return self._until_feasible(lambda: draw(self.run, inheriting(a, b), rng))
 
     def neighbors(self, genotype: Genotype) -> Iterator[Genotype]:
         """Lazily, every genotype that :meth:`mutate` can return, once.
@@ -222,11 +186,11 @@ class SearchSpace:
         """
         self.validate(genotype)
         for changed in genotype:
-            yield from self._walk(_changing(genotype, changed))
+            yield from walk(self.run, changing(genotype, changed))
 
     def enumerate(self) -> Iterator[Genotype]:
         """Lazily, every genotype: depth first through the tree of choices, options in order."""
-        return self._walk(_any)
+        return walk(self.run, unnarrowed)
 
     def size(self, limit: int = 1_000_000) -> Size:
         """The number of genotypes: by a closed form, else counted one by one up to ``limit``.
@@ -256,10 +220,23 @@ class SearchSpace:
         return self.language.cell_graphs(genotype)
 
     def encode(self, genotype: Genotype, encoding: Encoding) -> dict[str, float]:
-        """Features for a predictor: see :mod:`nas.spaces.encodings`."""
-        from nas.spaces.encodings import encode
+        """Return the features that a genotype has, each with 1.0, for a predictor.
 
-        return encode(self, genotype, encoding)
+        :func:`~nas.spaces.encodings.one_hot` and :func:`~nas.spaces.encodings.path` say what the
+        features are. The genotype is taken to be of this space.
+
+        Raises:
+            InputError: for another encoding, and for ``path`` where the space has no cells.
+        """
+        if encoding == "one_hot":
+            return one_hot(genotype)
+        if encoding != "path":
+            raise InputError(unknown("encoding", encoding, list(get_args(Encoding))))
+        if not (cells := self.cell_graphs(genotype)):
+            raise InputError(
+                f"space {self.name}: has no cells, so no path encoding; allowed: one_hot"
+            )
+        return path(genotype, cells)
 
     def identity(self, genotype: Genotype) -> str:
         """What genotypes of one architecture share, and no others; remembered.
@@ -290,10 +267,10 @@ class SearchSpace:
         def answer(name: str, options: tuple[Option, ...]) -> Option:
             where = f"space {self.name}: choice {name!r}"
             if name not in genotype:
-                raise InputError(f"{where} is missing; allowed: {_listed(options)}")
-            if not _kept(genotype, name, options):
+                raise InputError(f"{where} is missing; allowed: {listed(options)}")
+            if not kept(genotype, name, options):
                 raise InputError(
-                    f"{where}: {genotype[name]!r} is not an option; allowed: {_listed(options)}"
+                    f"{where}: {genotype[name]!r} is not an option; allowed: {listed(options)}"
                 )
             return genotype[name]
 
@@ -325,101 +302,3 @@ class SearchSpace:
         raise InputError(
             f"space {self.name}: {_MAX_REJECTED} draws in a row were infeasible; the last: {last}"
         )
-
-    def _draw(self, narrow: _Narrow, rng: np.random.Generator) -> Genotype:
-        def answer(name: str, options: tuple[Option, ...]) -> Option:
-            left = narrow(name, options)
-            if not left:
-                raise _NothingLeft
-            return left[0] if len(left) == 1 else left[int(rng.random() * len(left))]
-
-        return self.run(answer)[0]
-
-    def _walk(self, narrow: _Narrow) -> Iterator[Genotype]:
-        # A run cannot be rewound, so each leaf is a run of its own. `path` is what it answers,
-        # as positions among the options left at each choice, `widths` how many there were.
-        path: list[int] = []
-        widths: list[int] = []
-
-        def answer(name: str, options: tuple[Option, ...]) -> Option:
-            left = narrow(name, options)
-            if not left:
-                raise _NothingLeft
-            if len(widths) == len(path):
-                path.append(0)
-            widths.append(len(left))
-            return left[path[len(widths) - 1]]
-
-        while True:
-            widths.clear()
-            try:
-                genotype, _ = self.run(answer)
-            except (Infeasible, _NothingLeft):
-                pass
-            else:
-                yield genotype
-            while path and path[-1] + 1 == widths[len(path) - 1]:
-                path.pop()
-            if not path:
-                return
-            path[-1] += 1
-
-
-def _any(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
-    return options
-
-
-def _kept(genotype: Genotype, name: str, options: Sequence[Option]) -> Sequence[Option]:
-    """The option that ``genotype`` has for this choice, or nothing."""
-    if name not in genotype:
-        return ()
-    given = genotype[name]
-    for option in options:
-        if option is given:  # nearly always
-            return (option,)
-    return [option for option in options if same(option, given)]
-
-
-def _changing(genotype: Genotype, changed: str) -> _Narrow:
-    """Narrows ``changed`` to its other options and leaves the rest as it is where it can be."""
-
-    def narrow(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
-        if name == changed:
-            given = genotype[name]
-            return [o for o in options if o is not given and not same(o, given)]
-        return _kept(genotype, name, options) or options
-
-    return narrow
-
-
-def same(a: Option, b: Option) -> bool:
-    """Whether two options are one: equal, and of one type."""
-    return type(a) is type(b) and a == b
-
-
-def recipe_choices(genotype: Genotype) -> dict[str, Option]:
-    """The keys of the recipe that a genotype answers, without their prefix."""
-    return {n.removeprefix(RECIPE): o for n, o in genotype.items() if n.startswith(RECIPE)}
-
-
-def architecture_choices(genotype: Genotype) -> Genotype:
-    """The rest of a genotype: what decides its architecture."""
-    return {name: option for name, option in genotype.items() if not name.startswith(RECIPE)}
-
-
-def fault(options: Sequence[Option]) -> str | None:
-    """What is wrong with the options of a choice, if anything is."""
-    if not options:
-        return "no options"
-    for option in options:
-        if type(option) not in _OPTION_TYPES:
-            return f"option {option!r} is not a str, int, float or None"
-        if isinstance(option, float) and not math.isfinite(option):
-            return f"option {option!r} is not finite"
-    if len({(type(option), option) for option in options}) < len(options):
-        return f"an option is given twice: {_listed(options)}"
-    return None
-
-
-def _listed(options: Sequence[Option]) -> str:
-    return ", ".join(map(repr, options))

@@ -5,7 +5,8 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from nas.architecture.graph import INPUT, Architecture, Node
+from nas.architecture.graph import Architecture
+from nas.architecture.node import INPUT, Node
 from nas.architecture.operations import (
     Activation,
     AdaptiveAvgPool,

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 
 from nas.architecture.builder import Builder
-from nas.architecture.cost import Cost, cost
-from nas.architecture.graph import Architecture
+from nas.architecture.cost import Cost
+from nas.architecture.graph import Architecture, cost
 from nas.architecture.network import compile
 from nas.architecture.reference import reference_cost
 from tests.architecture.examples import architectures

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.architecture.builder import Builder, Handle
-from nas.architecture.graph import INPUT, Architecture, Node
+from nas.architecture.graph import Architecture
+from nas.architecture.node import INPUT, Node
 from tests.architecture.examples import architectures
 
 # --- what must not matter ---

@@ -6,7 +6,8 @@ from itertools import groupby, permutations, product
 
 import pytest
 
-from nas.architecture.graph import INPUT, Architecture, Node
+from nas.architecture.graph import Architecture
+from nas.architecture.node import INPUT, Node
 from nas.architecture.operations import Activation, Add, BatchNorm, Multiply, Operation
 
 Labels = tuple[int, ...]

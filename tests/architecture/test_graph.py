@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.architecture.builder import Builder
-from nas.architecture.graph import Architecture, Node
+from nas.architecture.graph import Architecture
+from nas.architecture.node import Node
 from nas.architecture.operations import Add, ArchitectureError, Conv, Linear
 from nas.errors import InputError
 from tests.architecture.examples import architectures

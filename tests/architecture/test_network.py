@@ -10,9 +10,10 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from nas.architecture.builder import Builder
-from nas.architecture.graph import Architecture, Node
+from nas.architecture.graph import Architecture
 from nas.architecture.names import fault
 from nas.architecture.network import Network, compile
+from nas.architecture.node import Node
 from nas.architecture.operations import ArchitectureError, Linear
 
 

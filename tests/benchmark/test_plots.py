@@ -5,12 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas.analysis.plots.ranks import critical_difference_figure
 from nas.analysis.plots.style import save
-from nas.benchmark.plots import (
-    critical_difference_figure,
-    fronts_figure,
-    regret_figure,
-)
+from nas.benchmark.plots import fronts_figure, regret_figure
 from nas.benchmark.regret import curves
 from tests.analysis.runs import MAX, drawn
 

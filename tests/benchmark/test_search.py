@@ -8,7 +8,7 @@ import pytest
 from nas.benchmark.config import Benchmark, load_benchmark
 from nas.benchmark.search import STATUSES, Search
 from nas.searchers import Observation, Proposal, Searcher
-from nas.spaces.search_space import Genotype
+from nas.spaces.choices import Genotype
 from tests.benchmark.conftest import write
 
 

@@ -31,7 +31,8 @@ from nas.benchmark.run import Result, Run, as_frame
 from nas.benchmark.search import Search
 from nas.configuration import Named
 from nas.searchers import Observation, Proposal, Searcher
-from nas.spaces.search_space import Genotype, SearchSpace
+from nas.spaces.choices import Genotype
+from nas.spaces.search_space import SearchSpace
 
 
 class Peer(Searcher):

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture.cost import Cost
-from nas.architecture.graph import Architecture, Node
+from nas.architecture.graph import Architecture
 from nas.architecture.network import Network, compile
+from nas.architecture.node import Node
 from nas.architecture.reference import reference_cost
 from nas.classics import CLASSICS, classic
 from nas.classics.catalogue import CIFAR

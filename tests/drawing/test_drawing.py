@@ -33,7 +33,7 @@ from nas.drawing.networks import network_diagram
 from nas.drawing.parts import Part, parts
 from nas.drawing.text import text
 from nas.drawing.words import changed, counts, shape_of, word
-from nas.spaces.families.cell_graph import CellGraph
+from nas.spaces.cell_graph import CellGraph
 
 
 def repetitions(name: str, depth: int) -> dict[str, list[int]]:

@@ -10,7 +10,7 @@ from nas.architecture.graph import Architecture
 from nas.errors import InputError
 from nas.evaluators.training import evaluate
 from nas.evaluators.work import complete
-from nas.spaces.search_space import Infeasible
+from nas.spaces.choices import Infeasible
 from nas.training import data
 from nas.training.recipe import resolve
 

@@ -16,8 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import nas
-from nas.campaigns.engines.base import CampaignError
-from nas.errors import InputError
+from nas.errors import CampaignError, InputError
 from nas.evaluators.training import evaluate
 from nas.evaluators.work import complete
 from nas.files import write_whole

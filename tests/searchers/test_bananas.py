@@ -14,7 +14,8 @@ import nas
 from nas.errors import InputError
 from nas.searchers import Observation, Searcher, bananas, searcher
 from nas.searchers.bananas import thompson
-from nas.spaces.search_space import Choose, Genotype, SearchSpace
+from nas.spaces.choices import Choose, Genotype
+from nas.spaces.search_space import SearchSpace
 from tests.searchers.toy import OPTIMUM, Case, campaign, loss, proposals, space
 from tests.spaces.chance import assert_distributed
 

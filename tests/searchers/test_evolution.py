@@ -9,7 +9,8 @@ import pytest
 
 from nas.errors import InputError
 from nas.searchers import Observation, Searcher, searcher
-from nas.spaces.search_space import Choose, Genotype, SearchSpace
+from nas.spaces.choices import Choose, Genotype
+from nas.spaces.search_space import SearchSpace
 from tests.searchers.toy import OPTIMUM, SMALL, Case, best, campaign, loss, proposals, space
 from tests.spaces.chance import assert_distributed
 

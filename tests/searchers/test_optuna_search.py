@@ -12,7 +12,8 @@ import pytest
 
 from nas.errors import InputError
 from nas.searchers import Observation, Proposal, Searcher, searcher
-from nas.spaces.search_space import Choose, Genotype, Infeasible, SearchSpace
+from nas.spaces.choices import Choose, Genotype, Infeasible
+from nas.spaces.search_space import SearchSpace
 from tests.searchers.toy import OPTIMUM, Case, campaign, cost, loss, proposals, recorded, space
 
 OPS = ["conv", "pool", "skip", None]

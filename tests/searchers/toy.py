@@ -9,7 +9,8 @@ from typing import Any, cast
 import numpy as np
 
 from nas.searchers import Observation, Proposal, Searcher, searcher
-from nas.spaces.search_space import Choose, Genotype, Infeasible, SearchSpace
+from nas.spaces.choices import Choose, Genotype, Infeasible
+from nas.spaces.search_space import SearchSpace
 
 
 def stages(choose: Choose) -> None:

@@ -12,8 +12,9 @@ import nas
 from nas.architecture.passes import depth
 from nas.configuration import validate
 from nas.errors import InputError
+from nas.spaces.choices import Choose, Genotype
 from nas.spaces.constraints import ConstrainedSpace, Constraints, constrained, rejections
-from nas.spaces.search_space import Choose, Genotype, SearchSpace, Size
+from nas.spaces.search_space import SearchSpace, Size
 
 HERE = Path()
 

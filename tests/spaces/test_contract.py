@@ -17,10 +17,10 @@ import nas
 from nas.architecture.reference import reference_cost
 from nas.errors import InputError
 from nas.spaces import spaces
+from nas.spaces.choices import Genotype, Option, same
 from nas.spaces.constraints import Constraints, constrained
-from nas.spaces.encodings import encode
 from nas.spaces.hyperparameters import joint
-from nas.spaces.search_space import Genotype, Option, SearchSpace, same
+from nas.spaces.search_space import SearchSpace
 
 EXAMPLES = Path(__file__).parent / "examples"
 NETWORK = {"cells": 1, "channels": 8}
@@ -265,12 +265,12 @@ def test_the_analytic_cost_is_fvcores(name: str) -> None:
 def test_encodings_tell_genotypes_apart(name: str) -> None:
     space, generator = small(name), rng(3)
     drawn = [space.sample(generator) for _ in range(50)]
-    features = [encode(space, genotype, "one_hot") for genotype in drawn]
+    features = [space.encode(genotype, "one_hot") for genotype in drawn]
     assert [len(each) for each in features] == [len(genotype) for genotype in drawn]
     distinct: Callable[[list[Any]], int] = lambda found: len({str(sorted(f)) for f in found})  # noqa: E731
     assert distinct(features) == distinct([items(genotype) for genotype in drawn])
     if space.cell_graphs(drawn[0]):
-        assert any(encode(space, genotype, "path") for genotype in drawn)
+        assert any(space.encode(genotype, "path") for genotype in drawn)
 
 
 def test_one_space_in_python_and_in_yaml() -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from nas.errors import InputError
-from nas.spaces.encodings import Encoding, encode, matrix, vocabulary
-from nas.spaces.families.cell_graph import CellGraph
+from nas.spaces.cell_graph import CellGraph
+from nas.spaces.choices import Choose, Genotype
+from nas.spaces.encodings import Encoding, matrix, vocabulary
 from nas.spaces.hyperparameters import joint
 from nas.spaces.language import Language
-from nas.spaces.search_space import Choose, Genotype, SearchSpace
+from nas.spaces.search_space import SearchSpace
 
 OPERATIONS = ("none", "skip_connect", "conv_1x1", "conv_3x3", "avg_pool")
 
@@ -57,11 +58,11 @@ def space(function: Any, language: Language) -> SearchSpace:
 def test_there_are_as_many_paths_as_white_et_al_count() -> None:
     # White et al. 2021, section 3: the sum of r^i over lengths i, r operations.
     of_nodes = space(nodes, Nodes())
-    found = vocabulary(encode(of_nodes, g, "path") for g in of_nodes.enumerate())
+    found = vocabulary(of_nodes.encode(g, "path") for g in of_nodes.enumerate())
     assert len(found) == sum(3**i for i in range(4))
     # On edges every path has at least one operation. Theirs are 5 with "none": 155 paths.
     of_edges = space(edges, Edges())
-    found = vocabulary(encode(of_edges, g, "path") for g in of_edges.enumerate())
+    found = vocabulary(of_edges.encode(g, "path") for g in of_edges.enumerate())
     assert len(found) == sum(4**i for i in range(1, 4)) == 84
 
 
@@ -70,7 +71,7 @@ def test_paths_of_a_known_cell() -> None:
     genotype: Genotype = {
         f"{i}>{j}": operation for (i, j), operation in zip(Edges.edges, operations, strict=True)
     }  # edges 0>1, 0>2, 1>2, 0>3, 1>3, 2>3
-    assert encode(space(edges, Edges()), genotype, "path") == {
+    assert space(edges, Edges()).encode(genotype, "path") == {
         "cell: input0 > skip_connect": 1.0,
         "cell: input0 > conv_3x3 > conv_1x1": 1.0,
         "cell: input0 > conv_3x3 > avg_pool > conv_3x3": 1.0,

@@ -9,17 +9,17 @@ import pytest
 
 import nas
 from nas.errors import InputError
-from nas.spaces.constraints import ConstrainedSpace, Constraints, Latency, constrained
-from nas.spaces.hyperparameters import joint
-from nas.spaces.search_space import (
+from nas.spaces.choices import (
     Choose,
     Genotype,
     Infeasible,
     Option,
-    SearchSpace,
     architecture_choices,
     recipe_choices,
 )
+from nas.spaces.constraints import ConstrainedSpace, Constraints, Latency, constrained
+from nas.spaces.hyperparameters import joint
+from nas.spaces.search_space import SearchSpace
 
 OPTIONS = {"learning_rate": (0.1, 0.2, 0.4), "epochs": (1, 2)}
 

@@ -19,7 +19,8 @@ from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Activation
 from nas.errors import InputError
-from nas.spaces.search_space import Choose, Genotype, Infeasible, Option, SearchSpace, Size
+from nas.spaces.choices import Choose, Genotype, Infeasible, Option
+from nas.spaces.search_space import SearchSpace, Size
 from tests.spaces.chance import assert_distributed
 
 

@@ -14,7 +14,7 @@ from nas.campaigns.drive import ensembles
 from nas.campaigns.drive.stages import trial_name
 from nas.campaigns.spec.campaign import BASELINE
 from nas.campaigns.store.log import Record
-from nas.spaces.search_space import recipe_choices
+from nas.spaces.choices import recipe_choices
 
 
 class Entry(NamedTuple):

@@ -11,7 +11,7 @@ from nas.analysis.audit.records import Fault, Trials, differing, is_number, part
 from nas.campaigns.engines.base import Cause
 from nas.campaigns.spec.objectives import missing, recorded
 from nas.campaigns.store.log import Record
-from nas.spaces.search_space import recipe_choices
+from nas.spaces.choices import recipe_choices
 
 
 def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault]:

@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
+from nas.analysis.optuna_trials import frozen_trials, quiet
 from nas.analysis.plots import names
 from nas.analysis.plots.campaign import Campaign
 from nas.analysis.plots.style import COLOURS
 from nas.campaigns.store.log import Record
-from nas.integrations.optuna_study import frozen_trials, quiet
 
 _SHARED = 3
 """Choices that take the same options before these count as operations, not as one decision."""

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from nas.analysis.plots import names
 from nas.analysis.plots.campaign import Campaign
 from nas.analysis.plots.style import FAINT, KINDS
-from nas.spaces.search_space import Genotype
+from nas.spaces.choices import Genotype
 
 _ROWS = 30
 """Generations that are drawn: the last ones."""

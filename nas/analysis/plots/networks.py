@@ -11,9 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from nas.analysis.plots import names
 from nas.analysis.plots.campaign import Campaign
+from nas.analysis.plots.ranks import critical_difference_figure
 from nas.analysis.plots.style import KINDS, MANY, Label, label_ends, label_points
 from nas.analysis.tables.networks import campaign_table
-from nas.benchmark.plots import critical_difference_figure
 from nas.statistics.hypervolume import pareto_front
 from nas.statistics.paired import average_ranks, critical_difference, friedman
 

@@ -13,7 +13,7 @@ import pandas as pd
 from nas.campaigns.drive.stages import trial_name
 from nas.campaigns.store.log import History, Record, read_records
 from nas.errors import InputError
-from nas.spaces.search_space import recipe_choices
+from nas.spaces.choices import recipe_choices
 from nas.training.protocols import Protocol
 
 EVALUATED = {

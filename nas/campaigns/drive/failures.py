@@ -4,7 +4,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from nas.campaigns.engines.base import CampaignError, Outcome
+from nas.campaigns.engines.base import Outcome
+from nas.errors import CampaignError
 
 FIRST = 5
 """So many trials that failed in one way end a run in which nothing has worked."""

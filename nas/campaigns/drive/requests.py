@@ -11,7 +11,7 @@ from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.hyperparameters import own_recipe
 from nas.campaigns.store.checkpoints import weights_path
 from nas.campaigns.store.log import History, Record
-from nas.classics import classic
+from nas.classics import CLASSICS, classic
 from nas.errors import InputError
 from nas.training.data import DataConfig, held_out, search_data
 from nas.training.recipe import Recipe
@@ -150,3 +150,8 @@ class Requests:
         if not config.measures_latency:
             return None
         return {"limit": None if ask["stage"] == "final" else config.constraints.measured_latency}
+
+
+def own_initialization(ask: Mapping[str, Any]) -> str:
+    """What the initialisation "reference" is for what an ask is of."""
+    return CLASSICS[ask["classic"]].initialization if "classic" in ask else "default"

@@ -11,9 +11,8 @@ from nas.campaigns.drive import ensembles, stages
 from nas.campaigns.drive.epochs import Epochs
 from nas.campaigns.drive.failures import Patience
 from nas.campaigns.drive.progress import Progress, Status
-from nas.campaigns.drive.requests import Requests
+from nas.campaigns.drive.requests import Requests, own_initialization
 from nas.campaigns.engines.base import (
-    CampaignError,
     Cause,
     Json,
     Outcome,
@@ -28,8 +27,7 @@ from nas.campaigns.spec.specification import check_same, question
 from nas.campaigns.store.checkpoints import Checkpoints, write_weights
 from nas.campaigns.store.log import SCHEMA, History, Record, RecordLog
 from nas.campaigns.store.provenance import gpus
-from nas.errors import InputError
-from nas.jobs.references import own_initialization
+from nas.errors import CampaignError, InputError
 
 _SPOT_CHECKS = 8
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from nas.campaigns.drive.duplicates import LIMIT, Duplicates
 from nas.campaigns.spec.budget import Spending
 from nas.campaigns.spec.campaign import BASELINE, Campaign
 from nas.campaigns.spec.early_stopping import Json, MedianRule, points
@@ -15,9 +14,10 @@ from nas.campaigns.spec.objectives import Front, best_first, minimised
 from nas.campaigns.store.log import Record
 from nas.errors import InputError
 from nas.searchers import Observation, Proposal
+from nas.searchers.duplicates import LIMIT, Duplicates
 from nas.searchers.multi_fidelity import MultiFidelity
 from nas.searchers.population import Evolution
-from nas.spaces.search_space import recipe_choices
+from nas.spaces.choices import recipe_choices
 
 
 class Search:

@@ -27,15 +27,6 @@ CHECKPOINT_SECONDS = 60.0
 Cause = Literal["error", "out_of_memory", "diverged", "time_limit", "worker_died", "infeasible"]
 
 
-class CampaignError(RuntimeError):
-    """The campaign cannot go on, though its input is well formed and its records are safe.
-
-    Neither bad input (:class:`nas.errors.InputError`) nor a bug of this program's own: the first
-    trials all failed, or the disk is full. The message says what to do; the command line shows
-    it without a traceback and exits with code 1.
-    """
-
-
 class Shared(NamedTuple):
     """Data that trials share, too large to send with each.
 

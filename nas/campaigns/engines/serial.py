@@ -6,7 +6,6 @@ from contextlib import closing
 from typing import Any
 
 from nas.campaigns.engines.base import (
-    CampaignError,
     Evaluator,
     Outcome,
     Source,
@@ -16,6 +15,7 @@ from nas.campaigns.engines.base import (
     poisons_the_process,
     stopped,
 )
+from nas.errors import CampaignError
 
 
 class SerialEngine:

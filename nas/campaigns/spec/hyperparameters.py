@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nas.configuration import validate
 from nas.errors import InputError
-from nas.spaces.search_space import Genotype, Infeasible, Option, recipe_choices
+from nas.spaces.choices import Genotype, Infeasible, Option, recipe_choices
 from nas.training.recipe import Recipe
 
 Options = Mapping[str, tuple[Option, ...]]

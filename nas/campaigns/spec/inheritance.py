@@ -1,8 +1,8 @@
 """Which campaigns' children can start from their parents' weights."""
 
-from nas.campaigns.drive.duplicates import Policy
 from nas.errors import InputError
 from nas.searchers import Searcher
+from nas.searchers.duplicates import Policy
 from nas.searchers.population import Evolution
 
 

@@ -12,15 +12,15 @@ from pydantic import (
     model_validator,
 )
 
-from nas.campaigns.drive.duplicates import Policy
 from nas.campaigns.spec.budget import Budget
 from nas.campaigns.spec.early_stopping import EarlyStopping
 from nas.campaigns.spec.fidelity import Axis
 from nas.campaigns.spec.objectives import Objective, Objectives
 from nas.configuration import Config, Named
 from nas.errors import InputError
+from nas.searchers.duplicates import Policy
+from nas.spaces.choices import Option, fault
 from nas.spaces.constraints import Constraints
-from nas.spaces.search_space import Option, fault
 from nas.training.compilation import Compile
 from nas.training.protocols import Protocol
 

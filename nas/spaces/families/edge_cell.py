@@ -16,9 +16,9 @@ from nas.architecture.operations import Shape
 from nas.blocks import conv_norm
 from nas.errors import InputError
 from nas.registry import unknown
-from nas.spaces.families.cell_graph import IDENTITY, ZERO, CellGraph
+from nas.spaces.cell_graph import IDENTITY, ZERO, CellGraph
+from nas.spaces.choices import Choose, Genotype
 from nas.spaces.families.family import Family, distinct
-from nas.spaces.search_space import Choose, Genotype
 
 
 def relu_conv_norm(

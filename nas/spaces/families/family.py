@@ -13,12 +13,27 @@ from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.configuration import Config, validate
 from nas.errors import InputError
-from nas.spaces import FAMILIES
+from nas.registry import Registry
+from nas.spaces.choices import Choose, Genotype
 from nas.spaces.constraints import Constraints
 from nas.spaces.language import Language
-from nas.spaces.search_space import Choose, Genotype
 
 T = TypeVar("T")
+
+FAMILIES = Registry(
+    "family",
+    {
+        "free_graph": "nas.spaces.families.free_graph:FreeGraph",
+        "edge_cell": "nas.spaces.families.edge_cell:EdgeCell",
+        "matrix_cell": "nas.spaces.families.matrix_cell:MatrixCell",
+        "pairwise_cell": "nas.spaces.families.pairwise_cell:PairwiseCell",
+        "staged": "nas.spaces.families.staged:Staged",
+        "regnet": "nas.spaces.families.regnet:RegNet",
+        "natsbench_size": "nas.spaces.families.natsbench_size:NATSBenchSize",
+        "hierarchical": "nas.spaces.families.hierarchical:Hierarchical",
+    },
+)
+"""What ``family:`` in a space file may say."""
 
 
 def distinct(options: tuple[T, ...]) -> tuple[T, ...]:

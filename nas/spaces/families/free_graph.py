@@ -15,8 +15,8 @@ from nas.architecture.operations import ArchitectureError, Shape
 from nas.blocks import BLOCKS, conv_norm
 from nas.configuration import Config, validate_options
 from nas.errors import InputError
+from nas.spaces.choices import Choose
 from nas.spaces.families.family import Family
-from nas.spaces.search_space import Choose
 
 T = TypeVar("T")
 

@@ -16,9 +16,9 @@ from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import avg_pool, conv_norm, identity, max_pool, separable_conv
 from nas.registry import unknown
-from nas.spaces.families.cell_graph import IDENTITY, ZERO, CellGraph
+from nas.spaces.cell_graph import IDENTITY, ZERO, CellGraph
+from nas.spaces.choices import Choose, Genotype, Infeasible
 from nas.spaces.families.family import Family, distinct
-from nas.spaces.search_space import Choose, Genotype, Infeasible
 
 Edges = list[tuple[int, int, str]]
 """Source, target and operation of the edges that exist, by target, then by source."""

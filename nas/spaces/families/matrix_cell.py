@@ -15,10 +15,10 @@ from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.errors import InputError
-from nas.spaces.families.cell_graph import CellGraph
+from nas.spaces.cell_graph import CellGraph
+from nas.spaces.choices import Choose, Genotype, Infeasible
 from nas.spaces.families.family import Family, distinct
 from nas.spaces.families.matrix_module import Cell, Operation, conv, matrix_module
-from nas.spaces.search_space import Choose, Genotype, Infeasible
 
 ABSENT_OR_PRESENT = (0, 1)
 COUNTABLE_VERTICES = 7

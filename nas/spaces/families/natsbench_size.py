@@ -15,9 +15,9 @@ from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import conv_norm
 from nas.errors import InputError
+from nas.spaces.choices import Choose, Genotype
 from nas.spaces.families.edge_cell import OPERATIONS, reduction, relu_conv_norm
 from nas.spaces.families.family import Family, distinct
-from nas.spaces.search_space import Choose, Genotype
 
 Operation = Literal["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
 

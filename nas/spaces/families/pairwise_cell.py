@@ -16,11 +16,11 @@ from nas.classics.cells import DIALECTS, OPERATIONS, PUBLISHED, Cell, Stem, pair
 from nas.classics.cells.network import LEAST_CHANNELS, too_narrow
 from nas.errors import InputError
 from nas.registry import unknown
-from nas.spaces.families.cell_graph import IDENTITY, CellGraph
+from nas.spaces.cell_graph import IDENTITY, CellGraph
+from nas.spaces.choices import Choose, Genotype
 from nas.spaces.families.darts_notation import read_cells, written_cells
 from nas.spaces.families.family import Family, distinct
 from nas.spaces.families.pairwise_wiring import Concat, Inputs, Wiring
-from nas.spaces.search_space import Choose, Genotype
 
 
 def _one_of(kind: str, allowed: Mapping[str, object]) -> AfterValidator:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from nas.classics.cells import Cell
 from nas.errors import InputError
-from nas.spaces.search_space import Choose, Genotype
+from nas.spaces.choices import Choose, Genotype
 
 Edges = tuple[tuple[str, int], ...]
 """``(operation, state)``, two for each node."""

@@ -18,10 +18,10 @@ from nas.classics.scaling import divisible
 from nas.configuration import Config, validate_options
 from nas.errors import InputError
 from nas.registry import unknown
+from nas.spaces.choices import Choose
 from nas.spaces.families.family import Family
 from nas.spaces.families.staged_layers import LAYERS, Excitation
 from nas.spaces.families.stages import Layer, Operation, Plan, Stage, ask
-from nas.spaces.search_space import Choose
 
 
 class Stem(Config):

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
 
 from nas.architecture.builder import Handle
 from nas.configuration import Config
+from nas.spaces.choices import Choose
 from nas.spaces.families.family import distinct
 from nas.spaces.families.staged_layers import LAYERS, identity
-from nas.spaces.search_space import Choose
 
 Layer = Callable[..., Handle]
 """One of :data:`nas.spaces.families.staged_layers.LAYERS`."""

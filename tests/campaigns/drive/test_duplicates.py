@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from nas.analysis.tables.networks import campaign_table
-from nas.campaigns.drive.duplicates import LIMIT, TRIES, Duplicates
 from nas.campaigns.drive.run import run
 from nas.campaigns.drive.runner import Runner
 from nas.campaigns.engines.base import Outcome
@@ -16,6 +15,7 @@ from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.store.log import RecordLog, read_records
 from nas.errors import InputError
 from nas.searchers import Observation
+from nas.searchers.duplicates import LIMIT, TRIES, Duplicates
 from tests.campaigns import toy
 
 EVALUATE = f"{toy.HERE}:evaluate"

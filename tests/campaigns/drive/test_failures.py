@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from nas.campaigns.drive.failures import FIRST, LATER, Patience
-from nas.campaigns.engines.base import CampaignError, Outcome, failure
+from nas.campaigns.engines.base import Outcome, failure
+from nas.errors import CampaignError
 
 WORKED = Outcome("completed", {}, None, 1.0)
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from nas.campaigns.drive.run import run
-from nas.campaigns.engines.base import CampaignError
 from nas.campaigns.store.checkpoints import Checkpoints
 from nas.campaigns.store.log import RecordLog, read_records
+from nas.errors import CampaignError
 from tests.campaigns import toy
 
 TRIALS = 11

@@ -10,11 +10,11 @@ import pytest
 from nas.campaigns.drive.failures import FIRST
 from nas.campaigns.drive.run import run
 from nas.campaigns.drive.runner import Runner
-from nas.campaigns.engines.base import CampaignError, Outcome
+from nas.campaigns.engines.base import Outcome
 from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.store.log import RecordLog, read_records
-from nas.errors import InputError
+from nas.errors import CampaignError, InputError
 from nas.searchers import Observation
 from tests.campaigns import toy
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from nas.campaigns.drive.run import run
-from nas.campaigns.engines.base import CampaignError, Outcome, Trial, Update
+from nas.campaigns.engines.base import Outcome, Trial, Update
 from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.store.log import read_records
-from nas.errors import InputError
+from nas.errors import CampaignError, InputError
 from nas.evaluators.work import Progress, Work
 from tests.campaigns import toy
 

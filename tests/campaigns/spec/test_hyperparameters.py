@@ -16,7 +16,7 @@ from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.spec.hyperparameters import own_recipe
 from nas.campaigns.store.log import RecordLog, read_records
 from nas.errors import InputError
-from nas.spaces.search_space import recipe_choices
+from nas.spaces.choices import recipe_choices
 from tests.campaigns import toy
 
 SEARCHED = "hyperparameters: {learning_rate: [0.01, 0.1], weight_decay: [0, 0.5]}\n"

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from nas.campaigns.engines.base import CampaignError
 from nas.campaigns.store.log import SCHEMA, History, RecordLog, read_records
-from nas.errors import InputError
+from nas.errors import CampaignError, InputError
 
 RESULT = {"status": "completed", "metrics": {"a": 0.5}, "error": None, "seconds": 1.0}
 COST = {"params": 1, "macs": 2, "flops": 3, "activations": 4}

@@ -19,8 +19,9 @@ import nas
 from nas.architecture.reference import reference_cost
 from nas.errors import InputError
 from nas.spaces import spaces
+from nas.spaces.choices import Genotype
 from nas.spaces.families.edge_cell import paper_string, published_flops
-from nas.spaces.search_space import Genotype, SearchSpace
+from nas.spaces.search_space import SearchSpace
 from tests.data import DATA
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))

@@ -11,7 +11,8 @@ from nas.architecture.reference import reference_cost
 from nas.blocks import BLOCKS
 from nas.errors import InputError
 from nas.spaces import space, spaces
-from nas.spaces.search_space import Genotype, Option, SearchSpace
+from nas.spaces.choices import Genotype, Option
+from nas.spaces.search_space import SearchSpace
 
 SAMPLES = 200
 PRIMITIVES = spaces()["primitives"]

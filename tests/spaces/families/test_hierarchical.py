@@ -9,7 +9,8 @@ import pytest
 
 import nas
 from nas.errors import InputError
-from nas.spaces.search_space import Genotype, SearchSpace, Size
+from nas.spaces.choices import Genotype
+from nas.spaces.search_space import SearchSpace, Size
 
 EDGES = {nodes: [(s, t) for t in range(1, nodes) for s in range(t)] for nodes in (2, 3, 4, 5)}
 

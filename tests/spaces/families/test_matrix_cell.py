@@ -16,7 +16,7 @@ import nas
 from nas.architecture.reference import reference_cost
 from nas.errors import InputError
 from nas.spaces import spaces
-from nas.spaces.families.cell_graph import CellGraph
+from nas.spaces.cell_graph import CellGraph
 from nas.spaces.families.matrix_cell import feasible_matrices
 from nas.spaces.families.matrix_module import vertex_channels
 from nas.spaces.search_space import SearchSpace

@@ -11,7 +11,7 @@ import nas
 from nas.architecture.reference import reference_cost
 from nas.classics.cells import Cell
 from nas.errors import InputError
-from nas.spaces.families.cell_graph import CellGraph
+from nas.spaces.cell_graph import CellGraph
 from nas.spaces.families.pairwise_wiring import Wiring
 from nas.spaces.search_space import SearchSpace
 from tests.spaces.chance import assert_distributed

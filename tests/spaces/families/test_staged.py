@@ -15,7 +15,8 @@ from nas.architecture.graph import Architecture
 from nas.architecture.reference import reference_cost
 from nas.errors import InputError
 from nas.spaces import spaces
-from nas.spaces.search_space import Genotype, Option, SearchSpace
+from nas.spaces.choices import Genotype, Option
+from nas.spaces.search_space import SearchSpace
 from tests.classics.references import timm
 
 IMAGENET = ((3, 224, 224), 1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nas.architecture.fingerprint import CanonicalGraph, Sum, total
+from nas.architecture.canonical import CanonicalGraph, Sum, total
 
 ZERO, IDENTITY = "none", "skip_connect"
 
@@ -64,7 +64,7 @@ class CellGraph:
         """32 hexadecimal digits that cells share exactly where they compute the same.
 
         The form that is hashed is that of architectures
-        (:class:`nas.architecture.fingerprint.CanonicalGraph`): identities contracted, sums
+        (:class:`nas.architecture.canonical.CanonicalGraph`): identities contracted, sums
         flattened, zeros and what only they feed left out.
         """
         graph = CanonicalGraph([b"input%d" % index for index in range(self.inputs)])

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 
 from nas.architecture.builder import Builder
-from nas.spaces.families.cell_graph import CellGraph
+from nas.spaces.cell_graph import CellGraph
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """Of a cell of four nodes, as in NAS-Bench-201."""

@@ -1,0 +1,77 @@
+"""Nodes, and the order in which a list of them can be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from nas.architecture import names
+from nas.architecture.operations import ArchitectureError, Operation
+
+INPUT = "input"
+"""The name under which nodes refer to the input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation in a graph.
+
+    Attributes:
+        name: its dotted path in the network's state dict; not part of the graph's identity.
+        operation: what it does.
+        inputs: the names of the nodes it reads, or ``"input"``.
+    """
+
+    name: str
+    operation: Operation
+    inputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+
+
+def in_order(nodes: list[Node]) -> list[Node]:
+    """The nodes with every input before its reader, otherwise in the given order."""
+    taken = {INPUT}
+    containers: set[str] = set()
+    for node in nodes:
+        if fault := names.fault(node.name):
+            raise ArchitectureError(f"node {node.name!r}: {fault}")
+        if node.name in taken:
+            raise ArchitectureError(f"node {node.name!r}: the name is taken")
+        taken.add(node.name)
+        if "." in node.name:
+            parts = node.name.split(".")[:-1]
+            containers.update(accumulate(parts, "{}.{}".format))
+    for clash in sorted(taken & containers):
+        raise ArchitectureError(f"node {clash!r}: is also a container of other nodes")
+    for node in nodes:
+        for name in node.inputs:
+            if name not in taken:
+                raise ArchitectureError(f"node {node.name!r}: unknown input {name!r}")
+    ordered: list[Node] = []
+    placed = {INPUT}
+    waiting = nodes
+    while waiting:
+        late = []
+        for node in waiting:
+            if placed.issuperset(node.inputs):
+                ordered.append(node)
+                placed.add(node.name)
+            else:
+                late.append(node)
+        if len(late) == len(waiting):
+            cycle = ", ".join(repr(node.name) for node in late)
+            raise ArchitectureError(f"nodes {cycle}: form a cycle or wait for one")
+        waiting = late
+    return ordered
+
+
+def ancestors(ordered: Sequence[Node], outputs: Sequence[str]) -> set[str]:
+    """The names that the outputs need, themselves included."""
+    needed = set(outputs)
+    for node in reversed(ordered):
+        if node.name in needed:
+            needed.update(node.inputs)
+    return needed

@@ -1,0 +1,89 @@
+"""Choices, their options, and genotypes: what a space asks, and what answers it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+Option = str | int | float | None
+"""One possible answer to a choice. The type counts: 1 and 1.0 are two options."""
+
+Genotype = dict[str, Option]
+"""The answer to each choice, by the choice's name, in the order asked. It is plain JSON."""
+
+Answer = Callable[[str, tuple[Option, ...]], Option]
+"""A function that answers choices: it is given a name and the options, and returns an option."""
+
+RECIPE = "recipe."
+"""The prefix of a choice that sets a key of the training recipe (joint hyperparameter search)."""
+
+T = TypeVar("T", bound=Option)
+
+_OPTION_TYPES = (str, int, float, type(None))
+
+
+class Choose(Protocol):
+    """The function that a space asks: it takes a name, unique within the space, and options."""
+
+    def __call__(self, name: str, options: Sequence[T]) -> T:
+        """Return one of ``options``."""
+        ...
+
+
+class Infeasible(Exception):
+    """A space's function raises this when the answers given so far do not combine.
+
+    Args:
+        reason: for messages.
+        cause: one or two words under which rejections are counted; by default the reason.
+    """
+
+    def __init__(self, reason: str, cause: str | None = None) -> None:
+        super().__init__(reason)
+        self.cause = cause or reason
+
+
+def same(a: Option, b: Option) -> bool:
+    """Return whether two options are the same: equal, and of one type."""
+    return type(a) is type(b) and a == b
+
+
+def kept(genotype: Genotype, name: str, options: Sequence[Option]) -> Sequence[Option]:
+    """Return the option that ``genotype`` has for a choice, as a sequence of one or none."""
+    if name not in genotype:
+        return ()
+    given = genotype[name]
+    for option in options:
+        if option is given:  # nearly always
+            return (option,)
+    return [option for option in options if same(option, given)]
+
+
+def recipe_choices(genotype: Genotype) -> dict[str, Option]:
+    """Return the keys of the recipe that a genotype sets, without their prefix."""
+    return {n.removeprefix(RECIPE): o for n, o in genotype.items() if n.startswith(RECIPE)}
+
+
+def architecture_choices(genotype: Genotype) -> Genotype:
+    """Return the answers that decide the architecture: all but those for the recipe."""
+    return {name: option for name, option in genotype.items() if not name.startswith(RECIPE)}
+
+
+def fault(options: Sequence[Option]) -> str | None:
+    """Return what is wrong with the options of a choice, or None."""
+    if not options:
+        return "no options"
+    for option in options:
+        if type(option) not in _OPTION_TYPES:
+            return f"option {option!r} is not a str, int, float or None"
+        if isinstance(option, float) and not math.isfinite(option):
+            return f"option {option!r} is not finite"
+    if len({(type(option), option) for option in options}) < len(options):
+        return f"an option is given twice: {listed(options)}"
+    return None
+
+
+def listed(options: Sequence[Option]) -> str:
+    """Return the options as text for a message."""
+    return ", ".join(map(repr, options))

@@ -1,0 +1,98 @@
+"""Ways to answer a space's choices: at random, from parents, or every way there is.
+
+A space is run with a function that answers its choices. Each function here narrows the options of
+a choice first, for example to those that differ from a parent's, and then takes one of what is
+left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from nas.spaces.choices import Answer, Genotype, Infeasible, Option, kept, same
+
+Run = Callable[[Answer], tuple[Genotype, object]]
+"""Runs a space with a function that answers, as :meth:`SearchSpace.run` does."""
+
+Narrow = Callable[[str, tuple[Option, ...]], Sequence[Option]]
+"""Returns those options of a choice that may be taken."""
+
+
+class NothingLeft(Exception):
+    """A choice was narrowed to no option at all."""
+
+
+def unnarrowed(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
+    """Allow every option."""
+    return options
+
+
+def changing(genotype: Genotype, changed: str) -> Narrow:
+    """Allow only new options for ``changed``, and keep the other answers where they still fit."""
+
+    def narrow(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
+        if name == changed:
+            given = genotype[name]
+            return [o for o in options if o is not given and not same(o, given)]
+        return kept(genotype, name, options) or options
+
+    return narrow
+
+
+def inheriting(a: Genotype, b: Genotype) -> Narrow:
+    """Allow the answers of two parents, or every option where neither parent's still fits."""
+
+    def narrow(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
+        return [*kept(a, name, options), *kept(b, name, options)] or options
+
+    return narrow
+
+
+def draw(run: Run, narrow: Narrow, rng: np.random.Generator) -> Genotype:
+    """Answer every choice uniformly at random among the options that are left.
+
+    Raises:
+        NothingLeft: no option of a choice is left.
+        Infeasible: the answers do not combine.
+    """
+
+    def answer(name: str, options: tuple[Option, ...]) -> Option:
+        left = narrow(name, options)
+        if not left:
+            raise NothingLeft
+        return left[0] if len(left) == 1 else left[int(rng.random() * len(left))]
+
+    return run(answer)[0]
+
+
+def walk(run: Run, narrow: Narrow) -> Iterator[Genotype]:
+    """Yield every genotype that the options left allow, depth first, options in their order."""
+    # A run cannot be rewound, so each leaf is a run of its own. `path` is what it answers,
+    # as positions among the options left at each choice, `widths` how many there were.
+    path: list[int] = []
+    widths: list[int] = []
+
+    def answer(name: str, options: tuple[Option, ...]) -> Option:
+        left = narrow(name, options)
+        if not left:
+            raise NothingLeft
+        if len(widths) == len(path):
+            path.append(0)
+        widths.append(len(left))
+        return left[path[len(widths) - 1]]
+
+    while True:
+        widths.clear()
+        try:
+            genotype, _ = run(answer)
+        except (Infeasible, NothingLeft):
+            pass
+        else:
+            yield genotype
+        while path and path[-1] + 1 == widths[len(path) - 1]:
+            path.pop()
+        if not path:
+            return
+        path[-1] += 1
