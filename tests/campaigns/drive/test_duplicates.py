@@ -204,8 +204,8 @@ def test_a_search_that_finds_nothing_new_ends_with_a_word(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = 100
-    for module in ("duplicates", "stages"):
-        monkeypatch.setattr(f"nas.campaigns.drive.{module}.LIMIT", limit)
+    for module in ("nas.searchers.duplicates", "nas.campaigns.drive.stages"):
+        monkeypatch.setattr(f"{module}.LIMIT", limit)
     with_policy(folder, "reuse", 500)
     space = (folder / "tiny.yaml").read_text().replace("width: [1, 2, 3, 4]", "width: [1, 2]")
     (folder / "tiny.yaml").write_text(space.replace("nodes: [1, 2]", "nodes: [1]"))
