@@ -1,6 +1,7 @@
-"""Tables of a benchmark: how good each searcher was in the end, over time, and against each other.
+"""Tables of a benchmark: each searcher at the end, over time, and against the others.
 
-Groups are searchers, with their workers where these vary; see :class:`nas.benchmark.regret.Curves`.
+A group is a searcher, or a searcher with a number of workers if that number varies; see
+:class:`nas.benchmark.regret.Curves`.
 """
 
 from __future__ import annotations
@@ -20,37 +21,37 @@ from nas.statistics.paired import average_ranks, bootstrap_interval, holm, signe
 Floats = NDArray[np.float64]
 
 SUMMARY = {
-    "group": "the searcher, with its workers where these vary",
-    "runs": "seeds",
-    "METRIC_mean": "of the incumbent at the end, in the table's units, over runs that have one",
-    "METRIC_sd": "sample standard deviation of the same",
-    "METRIC_regret": "median distance to the best of the table; no result is infinitely far",
-    "METRIC_area": "mean regret over the whole budget: the area under its curve by its length",
-    "METRIC_rank": "mean over seeds of the rank at the end: 1 is best, ties share, none is last",
-    "trials": "told to the searcher in a run",
-    "reused": "of them duplicates, answered from the run's own history at no cost",
-    "failed": "of them failed",
+    "group": "the searcher, with its number of workers if that varies",
+    "runs": "number of runs, one per seed",
+    "METRIC_mean": "mean of the final incumbents, in the table's units, over runs that have one",
+    "METRIC_sd": "sample standard deviation of the same values",
+    "METRIC_regret": "median distance to the table's best; infinite for a run without a result",
+    "METRIC_area": "mean regret over the whole budget: the area under the curve by its length",
+    "METRIC_rank": "mean rank over seeds at the end: 1 is best, ties share, no result is last",
+    "trials": "trials that the searcher observed in a run",
+    "reused": "duplicates among them, answered from the run's own history at no cost",
+    "failed": "failed trials among them",
     "no_result": "runs that never had an incumbent",
 }
-"""Columns of :func:`summary`; METRIC is validation and test, or hypervolume (share of the true)."""
+"""Columns of :func:`summary`; METRIC is validation, test, or hypervolume (as a share)."""
 
 PAIRWISE = {
-    "metric": "what is compared: regret of it at the end",
-    "first": "the group of better average rank",
-    "second": "the other one, of equal workers",
-    "seeds": "that both ran; the pairs",
-    "difference": "mean regret of the first less the second's: negative, the first is better",
-    "low": "of the 95 % bootstrap interval (BCa) of the difference",
-    "high": "of the same",
-    "p": "Wilcoxon's signed-rank test, two-sided",
-    "corrected_p": "the same by Holm, over all pairs of the metric",
-    "verdict": "on the first: better, worse or not distinguishable",
+    "metric": "the metric whose regret at the end is compared",
+    "first": "the group with the better average rank",
+    "second": "the other group, with the same number of workers",
+    "seeds": "number of seeds that both ran, which form the pairs",
+    "difference": "mean regret of the first minus that of the second; negative: first is better",
+    "low": "lower end of the 95 % bootstrap interval (BCa) of the difference",
+    "high": "upper end of the same interval",
+    "p": "p value of Wilcoxon's signed-rank test, two-sided",
+    "corrected_p": "p value corrected by Holm over all pairs of the metric",
+    "verdict": "whether the first is better, worse or not distinguishable",
 }
 """Columns of :func:`pairwise`."""
 
 
 def summary(curves: Curves) -> pd.DataFrame:
-    """One row a group, at the end of the budget. Columns: :data:`SUMMARY`."""
+    """Makes a table with one row per group at the end of the budget (:data:`SUMMARY`)."""
     ranks = {metric: mean_ranks(curves, regret[:, -1]) for metric, regret in curves.regret.items()}
     rows = []
     for group in curves.groups:
@@ -73,11 +74,11 @@ def summary(curves: Curves) -> pd.DataFrame:
 
 
 def anytime(curves: Curves) -> pd.DataFrame:
-    """Regret over time: a row a group, a metric and a point of the axis.
+    """Makes a table of regret over time, with one row per group, metric and point in time.
 
-    Columns: group, metric, the axis, runs (that have a result by then), mean and sd (of the value
-    in the table's units over these runs), q25, median, q75 (of regret over all runs; empty where it
-    falls on runs that have no result yet).
+    The columns are group, metric, the time axis, runs (how many have a result by then), mean and
+    sd (of the value in the table's units over these runs), and q25, median and q75 (of the regret
+    over all runs; empty if the quantile falls on runs that have no result yet).
     """
     places = np.unique(np.geomspace(1, len(curves.grid), 40).round().astype(int)) - 1
     rows = []
@@ -94,10 +95,10 @@ def anytime(curves: Curves) -> pd.DataFrame:
 
 
 def pairwise(curves: Curves, alpha: float = 0.05) -> pd.DataFrame:
-    """Every two groups of equal workers, by regret at the end, paired by seed.
+    """Compares all pairs of groups with equal workers by their final regret, paired by seed.
 
-    Columns: :data:`PAIRWISE`. A run without any result counts as the worst of all runs; a seed that
-    only one of the two ran is left out.
+    The columns are :data:`PAIRWISE`. A run without any result counts as the worst of all runs.
+    Seeds that only one of the two groups ran are left out.
     """
     rows = []
     for metric, regret in curves.regret.items():
@@ -111,9 +112,9 @@ def pairwise(curves: Curves, alpha: float = 0.05) -> pd.DataFrame:
 
 
 def leaders(curves: Curves, metric: str, point: float, alpha: float = 0.05) -> set[str]:
-    """At a point of the axis, the first by average rank and all that it is not better than.
+    """Returns the group of best average rank at a point, and the groups it is not better than.
 
-    By the tests of :func:`pairwise`, corrected over the pairs of that point.
+    The tests are those of :func:`pairwise`, corrected over the pairs at that point.
     """
     now = curves.at(metric, point)
     ranks = mean_ranks(curves, now)
@@ -135,7 +136,7 @@ class _Test(NamedTuple):
 
 
 def _tests(curves: Curves, regret: Floats) -> list[_Test]:
-    """Of all pairs of equal workers, the one of better rank first."""
+    """Tests all pairs of groups with equal workers; the group of better rank comes first."""
     ran = curves.by_seed(np.ones(len(regret))).notna()
     worst = np.nanmax(regret) if np.isfinite(regret).any() else 0.0
     table = curves.by_seed(np.where(np.isnan(regret), worst, regret))
@@ -146,7 +147,7 @@ def _tests(curves: Curves, regret: Floats) -> list[_Test]:
             both = ran[first] & ran[second]
             if both.sum() < 2:
                 continue
-            # Rounded, for two equal distances must tie whatever their last bits.
+            # Rounded, so that equal distances are ties whatever their last bits are.
             difference = (table[first] - table[second])[both].to_numpy().round(9)
             test = signed_rank(difference)
             tests.append(_Test(first, second, difference, float(test.balance), float(test.p)))
@@ -158,13 +159,13 @@ def _corrected(tests: list[_Test]) -> Iterator[tuple[_Test, float]]:
 
 
 def seed_ranks(curves: Curves, regret: Floats, groups: list[str]) -> Floats:
-    """Ranks [seeds, groups] of one regret a run, over the seeds that all these groups ran."""
+    """Ranks the groups by regret for each seed that all of them ran: [seeds, groups]."""
     ran = curves.by_seed(np.ones(len(regret)))[groups].notna().all(axis=1)
     return average_ranks(curves.by_seed(regret)[groups][ran])
 
 
 def mean_ranks(curves: Curves, regret: Floats) -> dict[str, float]:
-    """The average rank of every group among those of equal workers."""
+    """Returns the average rank of every group among those with equal workers."""
     found: dict[str, float] = {}
     for groups in curves.contests.values():
         ranks = seed_ranks(curves, regret, groups)
@@ -174,7 +175,7 @@ def mean_ranks(curves: Curves, regret: Floats) -> dict[str, float]:
 
 
 def budgets(curves: Curves) -> list[float]:
-    """A few points of the grid for a table: 10, 20, 50, ... evaluations, or shares of the hours."""
+    """Picks points of the grid for a table: 10, 20, 50, ... evaluations, or shares of the hours."""
     last = float(curves.grid[-1])
     if curves.axis == "evaluations":
         steps = [digit * 10.0**power for power in range(1, 7) for digit in (1, 2, 5)]
@@ -184,7 +185,7 @@ def budgets(curves: Curves) -> list[float]:
 
 
 def value(curves: Curves, metric: str, regret: Floats) -> tuple[float, float]:
-    """Mean and sample deviation in the table's units, over runs that have a result."""
+    """Returns mean and sample deviation in the table's units, over runs that have a result."""
     best, sign = curves.scale[metric]
     found = best + sign * regret[~np.isnan(regret)]
     mean = float(found.mean()) if len(found) else np.nan
@@ -192,7 +193,7 @@ def value(curves: Curves, metric: str, regret: Floats) -> tuple[float, float]:
 
 
 def quantile(regret: Floats, share: float) -> float:
-    """Over all runs, one without a result being infinitely far; NaN where it falls on such."""
+    """Returns a quantile over all runs; NaN if it falls on a run without a result."""
     ordered = np.sort(regret)  # NaN last
     place = share * (len(ordered) - 1)
     low, high = ordered[math.floor(place)], ordered[math.ceil(place)]

@@ -1,4 +1,4 @@
-"""``benchmark.yaml``: searchers, seeds and a table, read and checked before anything runs."""
+"""Reads ``benchmark.yaml`` and checks it before anything runs."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Whole = Annotated[int, Field(ge=1)]
 
 _TAKEN = ("validation", "test", "searcher", "seed", "workers", "trial", "evaluation", "seconds",
           "status", "reused", "fidelity", "key")  # fmt: skip
-"""Columns of the trials; a further objective has a name of its own."""
+"""Columns of the trials; further objectives must have other names."""
 
 
 class Budget(Config):
-    """When a search ends: after so many evaluations, or so much time on the simulated cluster."""
+    """The evaluations, or the time on the simulated cluster, after which a search ends."""
 
     evaluations: Whole | None = None
     seconds: Annotated[float, Field(gt=0)] | None = None
@@ -51,19 +51,19 @@ class Budget(Config):
 
     @property
     def virtual_seconds(self) -> float | None:
-        """On the clock of the simulated cluster; None where the budget is evaluations."""
+        """The budget in seconds of the simulated cluster; None if it is in evaluations."""
         return self.seconds if self.hours is None else 3600 * self.hours
 
 
 class Objective(Config):
-    """A further objective: a metric of the table, ``direction`` says which way is better."""
+    """A further objective: a metric of the table and whether to maximise or minimise it."""
 
     metric: str
     direction: Direction = "min"
 
 
 class FaultRates(Config):
-    """What goes wrong on the simulated cluster: :class:`nas.campaigns.engines.simulated.Faults`."""
+    """How often faults are injected; see :class:`nas.campaigns.engines.simulated.Faults`."""
 
     straggling: Annotated[float, Field(ge=0)] = 0.0
     losses_per_hour: Annotated[float, Field(ge=0)] = 0.0
@@ -83,9 +83,9 @@ def _distinct(given: tuple[int, ...]) -> tuple[int, ...]:
 class BenchmarkFile(Config):
     """The keys of ``benchmark.yaml``.
 
-    ``validation`` and ``test`` are metrics of the table: by the first the searchers search, the
-    second is what the report scores their incumbents by. ``workers`` may be a list: then the whole
-    benchmark is run on a simulated cluster of each size.
+    ``validation`` and ``test`` are metrics of the table: searchers optimise the first one, and the
+    report scores their incumbents by the second. If ``workers`` is a list, the whole benchmark is
+    run on a simulated cluster of each size.
     """
 
     space: Named
@@ -109,7 +109,7 @@ class BenchmarkFile(Config):
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
-    """A benchmark whose every part fits the others. Made by :func:`load_benchmark`."""
+    """A benchmark whose parts fit each other; :func:`load_benchmark` makes it."""
 
     folder: Path
     config: BenchmarkFile
@@ -131,12 +131,12 @@ class Benchmark:
 
     @property
     def directions(self) -> dict[str, Direction]:
-        """The objectives' names and which way each is better, ``validation`` first."""
+        """The names and directions of the objectives, ``validation`` first."""
         further = {name: each.direction for name, each in self.config.objectives.items()}
         return {"validation": self.config.direction} | further
 
     def searcher(self, label: str, seed: int) -> Searcher:
-        """A searcher of the benchmark that has been told nothing yet."""
+        """Makes a searcher of the benchmark in its initial state."""
         entry, where = self.config.searchers[label], f"searchers.{label}"
         if entry.name not in SEARCHERS:
             problem = unknown("searcher", entry.name, SEARCHERS)
@@ -148,9 +148,9 @@ class Benchmark:
             )
 
     def values(self, row: int, epoch: int | None) -> tuple[float, ...]:
-        """The objectives of a row after so many epochs, all to be minimised.
+        """Returns the objectives of a row after ``epoch`` epochs, all to be minimised.
 
-        A further objective that is no curve does not change while the network is trained.
+        A further objective without a learning curve has the same value after every epoch.
         """
         found = self._known.get((row, epoch))
         if found is None:
@@ -164,19 +164,19 @@ class Benchmark:
         return found
 
     def objective(self, name: str) -> Floats:
-        """An objective, or ``test``, of every row of the table after the whole training."""
+        """Returns an objective, or ``test``, of all rows of the table after full training."""
         own = {"validation": self.config.validation, "test": self.config.test}
         return self.table.metric(own.get(name) or self.config.objectives[name].metric)
 
     @property
     def optimum(self) -> dict[str, float]:
-        """The best validation and the best test of the whole table."""
+        """The best validation and the best test values of the whole table."""
         best = np.nanmax if self.config.direction == "max" else np.nanmin
         return {name: float(best(self.objective(name))) for name in ("validation", "test")}
 
     @property
     def reference_point(self) -> Floats:
-        """From where hypervolume is measured: by default the table's worst of each objective."""
+        """The hypervolume's reference point; by default the table's worst value per objective."""
         if self.config.reference_point is not None:
             return np.array([self.config.reference_point[name] for name in self.directions])
         worst = {"max": np.nanmin, "min": np.nanmax}
@@ -196,8 +196,8 @@ def load_benchmark(folder: Path, data: Path | None = None) -> Benchmark:
     """Reads ``benchmark.yaml`` in ``folder`` and checks every part against the others.
 
     Args:
-        folder: of the benchmark.
-        data: where the files of the table are; by default relative to what describes it.
+        folder: the folder of the benchmark.
+        data: the folder of the table's files; by default paths are relative to the describing file.
 
     Raises :class:`InputError` naming the file, the key path, the value and what is allowed.
     """

@@ -1,4 +1,4 @@
-"""Figures of a benchmark."""
+"""Draws the figures of a benchmark."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _colours(curves: Curves) -> dict[str, str]:
 
 
 def regret_figure(curves: Curves) -> Figure:
-    """Median regret over time with the interquartile band; a row of panels per worker count."""
+    """Draws median regret over time with its interquartile range; one row per worker count."""
     contests, colours = curves.contests, _colours(curves)
     metrics = list(curves.regret)
     with matplotlib.rc_context(STYLE):
@@ -66,7 +66,7 @@ def _draw_regret(
                 for now in curves.regret[metric][mine, :lived].T
             ]
         )
-        # Only where something changes: the same picture from a small file.
+        # Points without a change are left out, which makes the file smaller.
         change = (np.diff(steps, axis=0) != 0).any(axis=1)
         kept = np.flatnonzero(np.concatenate([[True], change[:-1], [True]]))
         x, (low, middle, high) = curves.grid[kept], steps[kept].T
@@ -89,9 +89,9 @@ def _draw_regret(
 def fronts_figure(
     trials: pd.DataFrame, curves: Curves, objectives: Mapping[str, str], true_front: ArrayLike
 ) -> Figure:
-    """The true front, and each group's front in its run of median hypervolume, as time goes on.
+    """Draws the true front and each group's front over time, from its run of median hypervolume.
 
-    Two objectives; one row of panels per worker count, one column per budget.
+    There must be two objectives. The figure has one row per worker count, one column per budget.
     """
     (first, second), ways = list(objectives)[:2], list(objectives.values())
     signs = np.array([-1.0 if way == "max" else 1.0 for way in ways])
@@ -99,7 +99,7 @@ def fronts_figure(
     contests, colours = curves.contests, _colours(curves)
     time = trials["evaluation" if curves.axis == "evaluations" else "seconds"].to_numpy(float)
     time = time if curves.axis == "evaluations" else time / 3600
-    # What a front attains between two of its points is the worse of the two in each objective.
+    # Between two of its points, a front attains the worse of the two in each objective.
     drawn = "steps-pre" if ways[0] == "max" else "steps-post"
     truth = _front(np.asarray(true_front, dtype=float), signs)
     with matplotlib.rc_context(STYLE):

@@ -1,4 +1,4 @@
-"""The runs of a benchmark, side by side in processes; what comes out does not depend on them."""
+"""Runs a benchmark in several processes; the results do not depend on their number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nas.benchmark.search import Search
 
 
 class Run(NamedTuple):
-    """One searcher with one seed on a cluster of one size."""
+    """One run: a searcher with a seed on a cluster of one size."""
 
     label: str
     workers: int
@@ -27,14 +27,14 @@ class Run(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a run came to: see :meth:`nas.benchmark.search.Search.run`."""
+    """The result of a run; see :meth:`nas.benchmark.search.Search.run`."""
 
     columns: dict[str, NDArray[Any]]
     stuck: bool
 
 
 def run_all(benchmark: Benchmark, processes: int, console: Console) -> list[tuple[Run, Result]]:
-    """Every run of a benchmark, in the order of its labels, workers and seeds."""
+    """Carries out every run of a benchmark, in the order of its labels, workers and seeds."""
     config = benchmark.config
     runs = [Run(*each) for each in product(config.searchers, config.workers, range(config.seeds))]
     done: dict[Run, Result] = {}
@@ -65,7 +65,7 @@ def _carried_out(
         initializer=_start,
         initargs=(benchmark.folder, benchmark.data),
     )
-    # The workers start with Ctrl-C blocked, as they inherit it: it is for this process alone.
+    # Workers inherit the blocked signal, so that Ctrl-C reaches only this process.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     futures: dict[Future[Result], Run] = {executor.submit(_in_worker, run): run for run in runs}
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -81,7 +81,7 @@ def _carried_out(
 
 
 _benchmark: Benchmark
-"""Of a worker process, which loads it once."""
+"""The benchmark of a worker process, which loads it once."""
 
 
 def _start(folder: Path, data: Path | None) -> None:

@@ -1,13 +1,14 @@
-"""Any-time regret of every run of a benchmark, on one common grid.
+"""Computes the anytime regret of every run of a benchmark, on one common grid.
 
-A run is one searcher with one seed. Its incumbent is what a user would take home at that moment:
-the trial of best validation so far, the earlier one of equals. With several fidelities a trial of
-higher fidelity is believed before any of lower fidelity (HpBandSter's ``bigger_is_better``), for
-accuracies after 1 and after 100 epochs do not compare.
+A run is one searcher with one seed. Its incumbent is the network that a user would take at that
+moment: the trial with the best validation value so far, and the earlier one among equals. With
+several fidelities, trials of higher fidelity come before all trials of lower fidelity (HpBandSter's
+``bigger_is_better``), because accuracies after 1 and after 100 epochs cannot be compared.
 
-Simple regret is the distance of the incumbent to the best of the whole table, in the table's units:
-of its validation, which the search saw, and of its test, which it did not. With several objectives
-the regret is the share of the true front's hypervolume that a run's points do not dominate.
+The simple regret is the distance between the incumbent and the best of the whole table, in the
+table's units. There is one for validation, which the search has seen, and one for test, which the
+search has not seen. With several objectives, the regret is the share of the true front's
+hypervolume that the points of a run do not dominate.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from nas.errors import InputError
 from nas.statistics.hypervolume import hypervolume, hypervolume_over_time
 
 Floats = NDArray[np.float64]
-Paths = list[Floats]  # one array a run, one place a trial
+Paths = list[Floats]  # one array per run, with one value per trial
 Axis = Literal["evaluations", "virtual hours"]
 
 POINTS_IN_TIME = 200
@@ -32,43 +33,43 @@ POINTS_IN_TIME = 200
 
 @dataclass(frozen=True)
 class Curves:
-    """Regrets of runs; the rows of every array are those of ``runs``."""
+    """The regrets of all runs; the rows of every array are those of ``runs``."""
 
     axis: Axis
-    """What ``grid`` counts: charged evaluations, or hours of the simulated clock."""
+    """The unit of ``grid``: charged evaluations, or hours of the simulated clock."""
     grid: Floats
     runs: pd.DataFrame
-    """group (the searcher, with its workers if given), searcher, workers, seed, trials, reused,
-    failed, end (on the axis)."""
+    """The columns are group (searcher, with workers if given), searcher, workers, seed, trials,
+    reused, failed, and end (on the axis)."""
     regret: Mapping[str, Floats]
-    """By metric, [runs, grid]; NaN before a run's first result."""
+    """The regret by metric, [runs, grid]; NaN before a run's first result."""
     area: Mapping[str, Floats]
-    """By metric, [runs]: mean regret over the budget, the area under the curve by its length."""
+    """The mean regret over the budget by metric, [runs]: the area under the curve by its length."""
     scale: Mapping[str, tuple[float, float]]
-    """By metric, (best, sign): the table's own value is best + sign * regret."""
+    """(best, sign) by metric: the table's own value is best + sign * regret."""
 
     @property
     def groups(self) -> list[str]:
-        """Searchers, with their workers where these vary, in order of appearance."""
+        """The searchers, with their workers if these vary, in order of appearance."""
         return list(self.runs["group"].unique())
 
     @property
     def contests(self) -> dict[int, list[str]]:
-        """The groups that compare with each other: by number of workers."""
+        """The groups that are compared with each other, by number of workers."""
         parts = self.runs.groupby("workers", sort=False)["group"]
         return {int(workers): list(groups.unique()) for workers, groups in parts}
 
     def rows(self, group: str) -> NDArray[np.bool_]:
-        """Which runs are of a group."""
+        """Marks the runs of a group."""
         return np.asarray(self.runs["group"] == group)
 
     def by_seed(self, values: Floats) -> pd.DataFrame:
-        """One value a run as a table: a row a seed, a column a group; NaN for a missing run."""
+        """Arranges one value per run by seed (rows) and group (columns); NaN for a missing run."""
         table = self.runs[["seed", "group"]].assign(value=values)
         return table.pivot(index="seed", columns="group", values="value")[self.groups]
 
     def at(self, metric: str, point: float) -> Floats:
-        """Every run's regret at a point of the axis, [runs]."""
+        """Returns every run's regret at a point of the axis, [runs]."""
         place = int(np.searchsorted(self.grid, point, side="right")) - 1
         return self.regret[metric][:, place] if place >= 0 else np.full(len(self.runs), np.nan)
 
@@ -82,21 +83,22 @@ def curves(
     true_front: ArrayLike | None = None,
     reference_point: ArrayLike | None = None,
 ) -> Curves:
-    """Follow every run of a benchmark's trials.
+    """Computes the regret of every run from a benchmark's trials.
 
     Args:
-        trials: one row a trial in the order told, with ``searcher, seed, evaluation, status`` and
-            ``validation, test`` or the objectives; optionally ``seconds`` (virtual end time),
-            ``fidelity`` (epochs; NaN: the whole training), ``reused``, ``workers``. The axis is
-            virtual hours where there are workers or several fidelities, else charged evaluations.
-        direction: of ``validation`` and ``test``: "max" or "min".
+        trials: one row per trial in the order observed, with ``searcher, seed, evaluation, status``
+            and ``validation, test`` or the objectives; optionally ``seconds`` (virtual end time),
+            ``fidelity`` (epochs; NaN for full training), ``reused``, ``workers``. The axis is
+            virtual hours if there are workers or several fidelities, else charged evaluations.
+        direction: "max" or "min" for ``validation`` and ``test``.
         optimum: the best validation and the best test score of the whole table.
-        objectives: column name to "max" or "min"; the only metric then is ``hypervolume``.
+        objectives: "max" or "min" by column name; the only metric is then ``hypervolume``.
         true_front: [points, objectives], or every row of the table.
         reference_point: [objectives].
 
-    The mean regret counts the time before a run's first result as the worst first result of all
-    runs, so a late start is never an advantage. Runs that end before the others keep what they had.
+    For the mean regret, the time before a run's first result counts as the worst first result of
+    all runs, so a late start is never an advantage. A run that ends before the others keeps its
+    last value.
 
     Raises :class:`InputError` for missing columns, no trials, or rows that are out of order.
     """
@@ -110,7 +112,7 @@ def curves(
     x = trials["seconds"].to_numpy(float) / 3600 if hours else trials["evaluation"].to_numpy(float)
     times = [x[place] for place in places]
     if any((np.diff(time) < 0).any() or np.isnan(time).any() for time in times):
-        raise InputError("trials: rows of a run must be in the order told, with its time")
+        raise InputError("trials: rows of a run must be in the order of their end times")
 
     if objectives:
         if true_front is None or reference_point is None:
@@ -149,7 +151,7 @@ def _check(trials: pd.DataFrame, metrics: Sequence[str]) -> None:
     needed = ["searcher", "seed", "evaluation", "status", *metrics]
     missing = [name for name in needed if name not in trials]
     if missing:
-        raise InputError(f"trials: no column {', '.join(missing)}; there are {list(trials)}")
+        raise InputError(f"trials: there is no column {', '.join(missing)}, only {list(trials)}")
     if len(trials) == 0:
         raise InputError("trials: there are none")
 
@@ -165,7 +167,7 @@ def _grid(x: Floats, hours: bool) -> Floats:
         return np.arange(1.0, x.max() + 1)
     later = x[x > 0]
     if len(later) == 0:
-        raise InputError("trials: seconds are all zero, so there is no curve against time")
+        raise InputError("trials: seconds are all zero, so no curve over time can be drawn")
     return np.geomspace(later.min(), later.max(), POINTS_IN_TIME)
 
 
@@ -193,7 +195,7 @@ def _incumbents(
     places: list[NDArray[np.intp]],
     scale: Mapping[str, tuple[float, float]],
 ) -> dict[str, Paths]:
-    # Regret of every trial as if it were the incumbent: value = best + sign * regret.
+    # The regret of every trial if it were the incumbent: value = best + sign * regret.
     regret = {
         name: (trials[name].to_numpy(float) - best) * sign + 0.0  # no -0.0
         for name, (best, sign) in scale.items()
@@ -203,7 +205,7 @@ def _incumbents(
     fidelity = np.zeros(len(trials))
     if "fidelity" in trials:
         fidelity = trials["fidelity"].fillna(np.inf).to_numpy(float)
-    # Higher fidelity first, then lower loss; equals share a place, so the earlier one stays.
+    # Higher fidelity first, then lower loss; equals share a rank, so the earlier one stays.
     order = np.lexsort((loss, -fidelity))
     keys = np.stack([fidelity, loss])[:, order]
     standing = np.empty(len(trials))
@@ -236,7 +238,7 @@ def _hypervolume(
     volumes = hypervolume_over_time(padded, reference * signs)
     whole = hypervolume(true_front * signs, reference * signs)
     if whole == 0:
-        raise InputError(f"reference point {reference}: no point of the true front lies before it")
+        raise InputError(f"reference point {reference}: no point of the true front dominates it")
     return [1 - volume[: len(place)] / whole for volume, place in zip(volumes, places, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""A benchmark's report: who is better, by how much, and whether the seeds can tell."""
+"""Writes a benchmark's report: which searcher is better, by how much, and how certain that is."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def report(
     reference_point: ArrayLike | None = None,
     origin: Sequence[str] = (),
 ) -> str:
-    """Write a benchmark's tables and figures into a folder; returns the text of ``summary.md``.
+    """Writes a benchmark's tables and figures into a folder; returns the text of ``summary.md``.
 
     ``summary.csv``, ``anytime.csv`` and ``pairwise.csv`` hold the tables of
-    :mod:`nas.benchmark.comparison`; ``regret.svg`` the curves, ``ranks.svg`` (with workers, one
-    each: ``ranks_8.svg``) the critical differences and, with two objectives, ``fronts.svg`` the
-    fronts. ``origin`` are lines that end the text: how it was made. The other arguments are those
-    of :func:`nas.benchmark.regret.curves`.
+    :mod:`nas.benchmark.comparison`. ``regret.svg`` shows the curves, ``ranks.svg`` the critical
+    differences (one file per number of workers, such as ``ranks_8.svg``), and ``fronts.svg`` the
+    fronts if there are two objectives. ``origin`` are the last lines of the text, which say how it
+    was made. The other arguments are those of :func:`nas.benchmark.regret.curves`.
     """
     followed = curves(
         trials,
@@ -77,7 +77,7 @@ def report(
 
 
 def _ranking(curves: Curves, figures: dict[str, Figure]) -> Iterator[tuple[str, str]]:
-    """Draw each contest's diagram; yields its name and what its test says."""
+    """Draws the diagram of each worker count; yields its name and the result of its test."""
     metric = list(curves.regret)[-1]
     final = curves.regret[metric][:, -1]
     ranks = mean_ranks(curves, final)
@@ -96,7 +96,7 @@ def _ranking(curves: Curves, figures: dict[str, Figure]) -> Iterator[tuple[str, 
         note = f"Nemenyi's critical difference is {difference:.3g} at {ALPHA}"
         if len(groups) > 2:
             note = f"Friedman's test of equal ranks: p = {friedman(blocks):.2g}; {note}"
-        yield name, note + "; bars join what it does not tell apart"
+        yield name, note + "; bars join searchers that it does not distinguish"
 
 
 def _text(
@@ -121,15 +121,15 @@ def _text(
     yield "## At the end"
     yield (
         "Mean ± deviation over runs, median regret, mean regret over the whole budget (the area "
-        "under its curve), average rank over seeds; trials, duplicates and failures a run."
+        "under its curve), average rank over seeds; trials, duplicates and failures per run."
     )
     yield _markdown(_at_the_end(curves, tables["summary"]))
     if warnings := list(_warnings(curves, tables["summary"])):
         yield "\n".join(f"- {line}" for line in warnings)
     yield "## Over time"
     yield (
-        f"{main.capitalize()} after so many {unit}: mean ± deviation (median regret). Bold: the "
-        "first by average rank, and what it is not distinguishable from."
+        f"{main.capitalize()} by number of {unit}: mean ± deviation (median regret). Bold: the "
+        "first by average rank, and those that are not distinguishable from it."
     )
     yield _markdown(_over_time(curves, tables["anytime"], main))
     yield f"![regret against {unit}](regret.svg)"
@@ -137,15 +137,16 @@ def _text(
         yield "![fronts of the runs of median hypervolume](fronts.svg)"
     yield "## Who is better"
     yield (
-        f"By {main} regret at the end. Difference: first less second, so negative where the first "
-        "is better, with its 95 % BCa bootstrap interval over seeds. p: Wilcoxon's signed ranks, "
-        f"corrected by Holm over these pairs. The words go by corrected p < {ALPHA}, so by ranks; "
-        "the interval is of the mean, which a few bad seeds can move."
+        f"Compared is the {main} regret at the end. The difference is first minus second, negative "
+        "if the first is better, with its 95 % BCa bootstrap interval over seeds. p is that of "
+        "Wilcoxon's signed-rank test, corrected by Holm over these pairs. The verdict depends on "
+        f"corrected p < {ALPHA}, so on ranks; the interval is that of the mean, which a few bad "
+        "seeds can move."
     )
     pairs = tables["pairwise"]
     yield _markdown(_verdicts(pairs[pairs["metric"] == main]))
     if main != next(iter(curves.regret)):
-        yield "The same by validation is in pairwise.csv."
+        yield "The comparison by validation is in pairwise.csv."
     for name, note in notes.items():
         yield f"![critical-difference diagram]({name}.svg)"
         yield f"{note}."
@@ -200,17 +201,17 @@ def _warnings(curves: Curves, table: pd.DataFrame) -> Iterator[str]:
     budget = runs.groupby("workers")["end"].transform("max")
     early = (runs["end"] < 0.9 * budget).groupby(runs["group"], sort=False).sum()
     for group, count in early[early > 0].items():
-        yield f"{group}: {count} runs ended before 90 % of the budget and keep what they had"
+        yield f"{group}: {count} runs ended before 90 % of the budget; their last values are kept"
     for row in table[table["no_result"] > 0].itertuples():
         yield f"{row.group}: {row.no_result} runs never had a result; they rank last"
     if table["runs"].nunique() > 1:
-        yield "unlike numbers of runs: pairs are the seeds that both ran, ranks those of all"
+        yield "numbers of runs differ: pairs use the seeds that both ran, ranks those that all ran"
     if table["reused"].any():
         yield "reused: duplicates, answered from the run's own history at no cost"
 
 
 def _spread(mean: float, deviation: float) -> str:
-    """With two digits of the deviation, at least two decimals."""
+    """Writes mean ± deviation with two digits of the deviation and at least two decimals."""
     if pd.isna(deviation):
         return f"{mean:.4g}"
     digits = max(2, 1 - math.floor(math.log10(deviation))) if deviation > 0 else 2

@@ -29,21 +29,21 @@ def bench(
     processes: int | None = None,
     console: Console | None = None,
 ) -> str:
-    """Runs the benchmark in ``folder``, if its results are not there yet, and reports on them.
+    """Runs the benchmark in ``folder``, unless its results are complete, and reports on them.
 
-    Writes ``trials.parquet`` (a row a trial, see :func:`as_frame`), ``resolved.json`` (the question
-    with every default, checksums of the table, versions and hardware) and the tables and figures of
-    :func:`nas.benchmark.report.report`, whose text is returned.
+    It writes ``trials.parquet`` (one row per trial, see :func:`as_frame`), ``resolved.json`` (the
+    experiment specification with all defaults, the table's checksums, versions and hardware) and
+    the tables and figures of :func:`nas.benchmark.report.report`, whose text is returned.
 
     Args:
-        folder: holds ``benchmark.yaml``.
-        data: where the table's files are; by default relative to what describes it.
-        processes: how many runs go on at a time; by default as many as there are cores. The
+        folder: the folder that holds ``benchmark.yaml``.
+        data: the folder of the table's files; by default paths are relative to the describing file.
+        processes: how many runs are carried out at the same time; by default one per core. The
             results do not depend on it.
-        console: where progress is shown; by default the standard error.
+        console: where progress is shown; by default on the standard error stream.
 
-    Raises :class:`nas.errors.InputError`; KeyboardInterrupt when it was stopped: nothing has been
-    written then.
+    Raises :class:`nas.errors.InputError`, or KeyboardInterrupt if it was stopped; nothing is
+    written in that case.
     """
     console = console or Console(stderr=True)
     benchmark = load_benchmark(folder, data)
@@ -73,15 +73,14 @@ def bench(
 
 
 def as_frame(benchmark: Benchmark, results: list[tuple[Run, Result]]) -> pd.DataFrame:
-    """The trials of all runs, in the order told.
+    """Returns a table with one row per trial of all runs, in the order observed.
 
-    Columns: ``searcher`` (its label), ``workers`` (only where the benchmark says how many, or its
-    budget is time), ``seed``, ``trial`` (the searcher's number), ``evaluation`` (how many trials
-    had been evaluated when this one was told), ``seconds`` (on the virtual clock), ``status``,
-    ``reused`` (answered by an earlier trial), ``fidelity`` (epochs; 0 where the table has no
-    curves), ``validation`` and further objectives as after so many epochs, ``test`` as after the
-    whole training, both in the table's units, and ``key`` (of the table). What failed has no
-    values.
+    The columns are ``searcher`` (its label), ``workers`` (only if the benchmark sets it, or if its
+    budget is a time), ``seed``, ``trial`` (the searcher's number), ``evaluation`` (how many trials
+    had been evaluated when this one was observed), ``seconds`` (on the virtual clock), ``status``,
+    ``reused`` (answered by an earlier trial), ``fidelity`` (epochs; 0 if the table has no curves),
+    ``validation`` and further objectives after these epochs, ``test`` after full training, both in
+    the table's units, and ``key`` (of the table's row). Failed trials have no values.
     """
     config, table = benchmark.config, benchmark.table
     sizes = [len(result.columns["row"]) for _, result in results]
@@ -153,7 +152,7 @@ def _origin(benchmark: Benchmark) -> Iterator[str]:
 
 
 def _asked(resolved: Path) -> Any:
-    """The question that the results beside answer; None if there are none."""
+    """Reads the specification that the existing results belong to; None if there are none."""
     try:
         return json.loads(resolved.read_text(encoding="utf-8")).get("question")
     except (OSError, ValueError):
@@ -161,7 +160,7 @@ def _asked(resolved: Path) -> Any:
 
 
 def _write(frame: pd.DataFrame, path: Path) -> None:
-    """Whole or not at all."""
+    """Writes the whole file or nothing."""
     unfinished = path.with_suffix(".tmp")
     frame.to_parquet(unfinished, index=False)
     unfinished.replace(path)

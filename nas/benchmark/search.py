@@ -1,4 +1,4 @@
-"""One run of a benchmark: a searcher on a simulated cluster that looks results up in a table."""
+"""Carries out one run of a benchmark: a searcher on a simulated cluster with tabular results."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Values = tuple[float, ...] | None
 
 
 class Search:
-    """A searcher's run: the source of a cluster's trials, kept in memory.
+    """A searcher's run; it supplies the trials of a cluster and keeps the results in memory.
 
-    The searcher is told objectives alone; which row was looked up is kept, so that what else stands
-    in it, the test score above all, is read when the search is over.
+    The searcher observes objectives only. Other values of a row, above all the test score, are
+    read from the table when the search is over.
 
     Args:
-        benchmark: what is run.
-        label: of the searcher.
-        seed: of the searcher, and of what goes wrong on the cluster.
-        workers: of the cluster.
+        benchmark: the benchmark.
+        label: the searcher's label.
+        seed: the seed of the searcher and of the injected faults.
+        workers: the number of workers of the cluster.
 
     Attributes:
         stuck: whether the search ended because it found nothing new.
@@ -59,9 +59,9 @@ class Search:
     def run(self) -> dict[str, NDArray[Any]]:
         """Searches until the budget is spent.
 
-        Returns arrays, an entry for each trial told, in that order: ``trial``, ``evaluation``,
-        ``seconds``, ``status`` (a place in :data:`STATUSES`), ``reused``, ``fidelity`` (0: the
-        whole training) and ``row`` (of the table).
+        Returns arrays with one entry per observed trial, in that order: ``trial``, ``evaluation``,
+        ``seconds``, ``status`` (a position in :data:`STATUSES`), ``reused``, ``fidelity`` (0 for
+        full training) and ``row`` (the row of the table).
         """
         self._cluster.run(self)
         names = ("trial", "evaluation", "seconds", "status", "reused", "fidelity", "row")
@@ -69,7 +69,7 @@ class Search:
         return {name: np.array(column) for name, column in zip(names, columns, strict=True)}
 
     def next(self) -> Trial | None:
-        """The next trial to evaluate; duplicates before it are answered on the way."""
+        """Returns the next trial to evaluate; duplicates before it are answered at once."""
         if self._left <= 0 or self._cluster.clock >= self._deadline:
             return None
         lookup, duplicates = self._benchmark.lookup, self._duplicates
@@ -80,7 +80,7 @@ class Search:
                 return None
             row = lookup.row(proposal.genotype)
             self._asked.append((proposal, row))
-            # Who evaluates duplicates, too, need not look for equal architectures.
+            # If duplicates are evaluated too, equal architectures need not be found.
             same = row if duplicates.policy == "evaluate" else lookup.identity(proposal.genotype)
             original = duplicates.repeats(number, (same, proposal.fidelity))
             if original is None:
@@ -94,11 +94,11 @@ class Search:
         return None
 
     def update(self, trial: str, update: Update) -> bool:
-        """Looked up at once: nothing is under way, and nothing stopped."""
+        """Does nothing: results are looked up at once, so no trial can be stopped."""
         return False
 
     def done(self, trial: str, outcome: Outcome) -> None:
-        """Tells the searcher, unless the time was over before the trial was."""
+        """Gives the result to the searcher, unless the budget ended before the trial did."""
         number = int(trial)
         completed = outcome.status == "completed"
         waiting = self._duplicates.ended(number, completed)
@@ -134,7 +134,7 @@ class Search:
 
 
 def stuck_note(label: str, runs: int) -> str:
-    """What to say of runs that ended early."""
+    """Returns the note on runs that ended early."""
     return (
         f"{label}: {runs} runs ended before their budget: {LIMIT} proposals in a row "
         "repeated earlier ones"

@@ -1,4 +1,4 @@
-"""The command line: one thin function a command. Heavy imports happen inside them."""
+"""The command line: one thin function per command. Heavy imports happen inside them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nas.errors import InputError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C.
+    """Runs one command and returns the exit code: 0, 2 for bad input, 130 after Ctrl-C.
 
-    1 says that a campaign cannot go on, though its input is right, or that a check has found
-    something.
+    Exit code 1 means that a campaign cannot continue although its input is right, or that a check
+    has found a problem.
     """
     arguments = _parser().parse_args(argv)
     try:
         code = int(arguments.command(arguments) or 0)
-        sys.stdout.flush()  # a pipe that is closed is told of here, not at exit
+        sys.stdout.flush()  # a closed pipe raises its error here, not at exit
         return code
     except InputError as error:
         print(f"nas: {error}", file=sys.stderr)
@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("nas: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `nas sample ... | head` is no error
-        # Python flushes stdout once more at exit, and would complain again.
+    except BrokenPipeError:  # as in `nas sample ... | head`, which is not an error
+        # Python flushes stdout again at exit and would raise the same error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

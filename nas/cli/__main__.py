@@ -1,4 +1,4 @@
-"""``python -m nas.cli``."""
+"""Makes ``python -m nas.cli`` work."""
 
 import sys
 

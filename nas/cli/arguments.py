@@ -23,7 +23,7 @@ SPACE = "a space of `nas spaces`, a .yaml file, or a function: file.py:function"
 
 
 def whole(low: int) -> Callable[[str], int]:
-    """An argument's type: a whole number of at least ``low`` that fits into 64 bits."""
+    """Makes an argument type: a whole number of at least ``low`` that fits into 64 bits."""
 
     def parse(text: str) -> int:
         try:
@@ -40,70 +40,70 @@ def whole(low: int) -> Callable[[str], int]:
 
 
 def add_form(command: argparse.ArgumentParser) -> None:
-    """Of a table: which rows and columns, in what order and form."""
+    """Adds the options that select a table's rows, columns, order and form."""
     command.add_argument("--where", metavar="CONDITION",
-                         help="which rows: 'macs < 1e6 and \"resnet\" in name'")  # fmt: skip
+                         help="rows to keep: 'macs < 1e6 and \"resnet\" in name'")  # fmt: skip
     command.add_argument("--sort", metavar="COLUMNS", help="as macs,test_accuracy:desc")
-    command.add_argument("--columns", help="which, joined by commas, or all")
+    command.add_argument("--columns", help="columns to show, separated by commas, or all")
     command.add_argument(
         "--format",
-        help="text, csv, markdown, latex, json or parquet; default: by --out's ending, or text",
+        help="text, csv, markdown, latex, json or parquet; default: by the ending of --out, or text",
     )
     command.add_argument("--out", type=Path, metavar="FILE", help="default: printed")
 
 
 def add_rows(command: argparse.ArgumentParser) -> None:
-    """Of a campaign's table, or several'."""
+    """Adds the options that say what the rows of a campaign's table are."""
     command.add_argument(
-        "--all", action="store_true", help="add the trials that were not retrained"
+        "--all", action="store_true", help="also show the trials that were not retrained"
     )
     command.add_argument("--per-seed", action="store_true",
-                         help="a row a network in place of an architecture")  # fmt: skip
+                         help="one row per trained network, not per architecture")  # fmt: skip
     command.add_argument("--by", default="validation_accuracy", metavar="ACCURACY",
-                         help="of rank and Pareto front; default: %(default)s")  # fmt: skip
-    command.add_argument("--cost", help="of the Pareto front; default: an objective, or macs")
+                         help="accuracy for rank and Pareto front; default: %(default)s")  # fmt: skip
+    command.add_argument("--cost", help="cost for the Pareto front; default: an objective, or macs")
     add_form(command)
 
 
 def add_architecture(command: argparse.ArgumentParser) -> None:
-    """NAME, and what it is built for."""
+    """Adds NAME and the options for its input shape and classes."""
     command.add_argument(
         "name",
-        help="a classic, a member of a space (SPACE:MEMBER), a file of architecture JSON, or what "
-        "a folder holds: results/NAME:best, :TRIAL, or a folder of `nas train`",
+        help="a classic, a member of a space (SPACE:MEMBER), a JSON file of an architecture, a "
+        "trial of a campaign (results/NAME:best or :TRIAL), or a folder of `nas train`",
     )
-    command.add_argument("--input", help="channels first, but for a file: 3,224,224")
-    command.add_argument("--classes", type=whole(1), help="but for a file")
+    command.add_argument("--input", help="input shape, channels first: 3,224,224; not for a file")
+    command.add_argument("--classes", type=whole(1), help="number of classes; not for a file")
 
 
 def named_architecture(arguments: argparse.Namespace) -> Architecture:
-    """What a command's NAME stands for."""
+    """Returns the architecture that a command's NAME stands for."""
     from nas.jobs import names as named
 
     bound = arguments.input is not None or arguments.classes is not None
     if bound and named.is_bound(arguments.name):
         raise InputError(
-            f"{arguments.name}: an architecture is bound to its input and classes; "
+            f"{arguments.name}: its input shape and classes are fixed; "
             "--input and --classes are for classics and spaces"
         )
     return named.architecture(arguments.name, input_shape(arguments), arguments.classes)
 
 
 def input_shape(arguments: argparse.Namespace) -> tuple[int, ...] | None:
-    """Of --input; None without it."""
+    """Reads the shape from --input; None without it."""
     if arguments.input is None:
         return None
     try:
         return tuple(int(size) for size in arguments.input.split(","))
     except ValueError:
         raise InputError(
-            f"--input: must be whole numbers joined by commas, as 3,224,224; "
+            f"--input: must be whole numbers separated by commas, such as 3,224,224; "
             f"got {arguments.input!r}"
         ) from None
 
 
 def genotype(arguments: argparse.Namespace) -> tuple[SearchSpace, Genotype]:
-    """The space and the genotype of SPACE:MEMBER, or of SPACE and what is written after it."""
+    """Returns the space and the genotype of SPACE:MEMBER, or of SPACE and a genotype's text."""
     from nas.jobs import names as named
     from nas.spaces import space
 
@@ -118,7 +118,7 @@ def genotype(arguments: argparse.Namespace) -> tuple[SearchSpace, Genotype]:
 
 
 def _answers(text: str) -> Genotype | None:
-    """A genotype that is written as JSON; None for a notation, which may be JSON itself."""
+    """Reads a genotype from JSON; None for a space's notation, which may look like JSON too."""
     try:
         read = json.loads(text)
     except ValueError:
@@ -128,7 +128,7 @@ def _answers(text: str) -> Genotype | None:
 
 
 def print_table(table: pd.DataFrame, arguments: argparse.Namespace) -> None:
-    """The rows and columns that were asked for, in the form that was."""
+    """Prints the requested rows and columns in the requested form."""
     from nas.analysis.tables import select
     from nas.analysis.tables.render import write
 

@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Adds the commands of this module."""
-    run = commands.add_parser("run", help="run a campaign, or go on where it stopped")
-    run.add_argument("folder", type=Path, help="holds campaign.yaml; results are written beside it")
+    run = commands.add_parser("run", help="run a campaign, or resume it where it stopped")
+    run.add_argument("folder", type=Path, help="folder with campaign.yaml, also for the results")
     run.set_defaults(command=_run)
 
-    bench = commands.add_parser("bench", help="compare searchers on a table of results")
+    bench = commands.add_parser("bench", help="compare searchers on a table of known results")
     bench.add_argument(
-        "folder", type=Path, help="holds benchmark.yaml; the report is written there"
+        "folder", type=Path, help="folder with benchmark.yaml, also for the report"
     )
     bench.add_argument("--data", type=Path, help="the folder of the table's files")
     bench.add_argument(
-        "--processes", type=whole(1), help="runs at a time; default: one a core, results the same"
+        "--processes", type=whole(1), help="runs at the same time; default: one per core"
     )
     bench.set_defaults(command=_bench)
 
-    train = commands.add_parser("train", help="train one architecture, or go on where it stopped")
+    train = commands.add_parser("train", help="train one architecture, or resume where it stopped")
     train.add_argument(
         "name",
         metavar="ARCH",
         help="a classic (resnet20, or with options resnet20:width=0.5,stem=cifar), a member of a "
-        "space (SPACE:MEMBER), a file of architecture JSON, or a reference (results/NAME:best)",
+        "space (SPACE:MEMBER), a JSON file of an architecture, or a reference (results/NAME:best)",
     )
     train.add_argument(
         "--data", required=True, help="a data set, '{name: folder, root: pics}', or a .yaml file"
@@ -43,23 +43,24 @@ def add(commands: Commands) -> None:
         "--recipe", required=True, help="a preset, '{preset: cifar, epochs: 9}', or a .yaml file"
     )
     train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
-                       help="keys of the recipe to change")  # fmt: skip
+                       help="recipe keys to change")  # fmt: skip
     train.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
     train.add_argument("--from", dest="weights", metavar="FILE",
-                       help="weights to start from: .safetensors, of torch.save, or a reference "
+                       help="initial weights: .safetensors, a torch.save file, or a reference "
                        "(results/NAME:best)")  # fmt: skip
     train.add_argument("--freeze", default="none",
-                       help="of what --from gives: none, body or until=NODE")  # fmt: skip
+                       help="layers of --from to freeze: none, body or until=NODE")  # fmt: skip
     train.add_argument("--evaluate", default="single",
-                       help="single (default), flip, ten_crop or multi_scale")  # fmt: skip
+                       help="views per test image: single (default), flip, ten_crop or "
+                       "multi_scale")  # fmt: skip
     train.add_argument("--out", type=Path, metavar="FOLDER",
                        help="default: results/ARCH-DATA-SEED")  # fmt: skip
     train.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     train.add_argument("--compile", default="never", choices=["never", "auto", "always"],
-                       help="whether by torch.compile; auto: if the training is long")  # fmt: skip
+                       help="use torch.compile; auto: if the training is long")  # fmt: skip
     train.add_argument("--no-cuda-graphs", dest="cuda_graphs", action="store_false",
-                       help="on a GPU: launch every kernel by itself")  # fmt: skip
-    train.add_argument("--threads", type=whole(1), help="on the CPU; default: one a core")
+                       help="on a GPU: do not capture CUDA graphs")  # fmt: skip
+    train.add_argument("--threads", type=whole(1), help="CPU threads; default: one per core")
     train.set_defaults(command=_train)
 
     new = commands.add_parser("new", help="write a commented campaign.yaml")
@@ -70,11 +71,11 @@ def add(commands: Commands) -> None:
     new.set_defaults(command=_new)
 
     check = commands.add_parser(
-        "check", help="verify a campaign's folder; exits with 1 if it fails"
+        "check", help="verify a campaign's folder; the exit code is 1 if it fails"
     )
     check.add_argument("folder", type=Path)
     check.add_argument(
-        "--replay", action="store_true", help="ask the searchers again for all that they proposed"
+        "--replay", action="store_true", help="also ask the searchers again for all proposals"
     )
     check.set_defaults(command=_check)
 

@@ -1,4 +1,4 @@
-"""The command that writes networks, and campaigns, for others."""
+"""The command that exports networks and campaigns."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def add(commands: Commands) -> None:
         "--to",
         required=True,
         metavar="FORM",
-        help="python, onnx, torchscript, torch-export or json; of a campaign's network also card; "
-        "of a campaign, results/NAME, optuna or tensorboard",
+        help="for a network: python, onnx, torchscript, torch-export or json; for a campaign's "
+        "network also card; for a campaign (results/NAME): optuna or tensorboard",
     )
     export.add_argument(
         "--weights",
-        help="a state dict, .safetensors or torch's, or a reference; default: those of the "
-        "reference NAME, or random values",
+        help="a state dict (.safetensors or torch.save), or a reference; default: the weights of "
+        "the reference NAME, or random values",
     )
     export.add_argument(
         "--out",
-        help="the file (tensorboard: folder; optuna: file or URL); default: NAME with an ending",
+        help="the file (tensorboard: a folder; optuna: a file or URL); default: named after NAME",
     )
     export.add_argument("--opset", type=whole(1), help="of ONNX; default: torch's")
     export.add_argument(
-        "--dynamic-batch", action="store_true", help="leave the batch open (onnx, torch-export)"
+        "--dynamic-batch", action="store_true", help="allow any batch size (onnx, torch-export)"
     )
     export.set_defaults(command=_export)
 
@@ -53,7 +53,7 @@ def _export(arguments: argparse.Namespace) -> int:
                  for name in ("input", "classes", "weights", "opset", "dynamic_batch")
                  if getattr(arguments, name)]  # fmt: skip
         if unfit:
-            raise InputError(f"{unfit[0]}: is for networks, not for --to {arguments.to}")
+            raise InputError(f"{unfit[0]}: only for networks, not for --to {arguments.to}")
         print(BRIDGES[arguments.to](arguments.name, arguments.out))
         return 0
     return _export_network(arguments)
@@ -102,7 +102,7 @@ def _export_network(arguments: argparse.Namespace) -> int:
     if weights is not None:
         print(f"weights of {weights}")
     else:
-        print("without --weights: values are random" + (
+        print("without --weights: the weights are random" + (
             ", none are written" if arguments.to in ("python", "json") else ""
         ))  # fmt: skip
     return 0

@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
 
     cost = commands.add_parser("cost", help="count parameters, MACs, FLOPs and activations")
     add_architecture(cost)
-    cost.add_argument("--by-node", action="store_true", help="with receptive fields, by node")
+    cost.add_argument("--by-node", action="store_true", help="print every node, with its field")
     cost.add_argument("--json", action="store_true", help="print JSON")
     cost.set_defaults(command=_cost)
 
@@ -45,7 +45,7 @@ def add(commands: Commands) -> None:
     gradients.add_argument(
         "--initialization",
         default="reference",
-        help="as in a recipe; default: a classic's reference's, torch's for a file",
+        help="a scheme as in a recipe; default: a classic's reference, torch's own for a file",
     )
     gradients.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
     gradients.set_defaults(command=_gradients)
@@ -55,12 +55,12 @@ def add(commands: Commands) -> None:
     show.add_argument(
         "genotype",
         nargs="?",
-        help="of the space NAME: its notation, or JSON as `nas sample` prints",
+        help="a member of the space NAME: in its notation, or JSON as `nas sample` prints",
     )
-    show.add_argument("--svg", type=Path, metavar="FILE", help="write a drawing of it, too")
-    show.add_argument("--depth", type=whole(0), help="levels of scopes to open; default: as fit")
+    show.add_argument("--svg", type=Path, metavar="FILE", help="also write a drawing")
+    show.add_argument("--depth", type=whole(0), help="levels of scopes to open; default: what fits")
     show.add_argument(
-        "--against", metavar="PARENT", help="mark what differs from another NAME, or genotype"
+        "--against", metavar="PARENT", help="mark differences from another NAME or genotype"
     )
     show.set_defaults(command=_show)
 
@@ -135,7 +135,7 @@ def _cost_by_node(architecture: Architecture, as_json: bool) -> None:
         print(row)
     print(
         f"depth {depth(architecture)} weighted layers; peak activation memory {bytes_held:,} "
-        "bytes (batch 1, 4 bytes an element)"
+        "bytes (batch 1, 4 bytes per element)"
     )
 
 
@@ -161,7 +161,7 @@ def _gradients(arguments: argparse.Namespace) -> None:
             f"{signal.depth:5} {signal.name:{width}} {signal.activation:11.3e} "
             f"{signal.gradient:11.3e}"
         )
-    print("root mean squares of a layer's output and of the loss's gradient by it")
+    print("root mean square of each layer's output, and of the gradient of the loss by it")
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -203,7 +203,7 @@ def _show(arguments: argparse.Namespace) -> None:
 def _shown(
     arguments: argparse.Namespace,
 ) -> tuple[Architecture, str, Mapping[str, CellGraph]]:
-    """The architecture; if it is of a space, its choices and notation, and its cells."""
+    """Returns the architecture and, for a member of a space, its choices, notation and cells."""
     from nas.jobs import names as named
     from nas.spaces import spaces
 

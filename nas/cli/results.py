@@ -1,4 +1,4 @@
-"""Commands that show what campaigns have found, and what was trained by itself."""
+"""Commands that show the results of campaigns and of single trainings."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Adds the commands of this module."""
-    table = commands.add_parser("table", help="print a campaign's table, classics beside the found")
+    table = commands.add_parser("table", help="print the table of a campaign's networks")
     table.add_argument("folders", type=Path, nargs=1, metavar="FOLDER",
                        help="a campaign, or a folder of nas train")  # fmt: skip
     add_rows(table)
     table.set_defaults(command=_table)
 
-    compare = commands.add_parser("compare", help="print several folders' rows in one table")
+    compare = commands.add_parser("compare", help="print the rows of several folders in one table")
     compare.add_argument("folders", type=Path, nargs="+", metavar="FOLDER",
                          help="campaigns, and folders of nas train")  # fmt: skip
     add_rows(compare)
     compare.set_defaults(command=_table)
 
-    plot = commands.add_parser("plot", help="draw a campaign: as SVG, PNG or PDF")
+    plot = commands.add_parser("plot", help="draw a campaign's figures as SVG, PNG or PDF")
     plot.add_argument("folder", type=Path)
     plot.add_argument("--kind", nargs="+", action="extend", default=[], metavar="KIND",
                       help="incumbent, tradeoff, curves, hypervolume, operations, importance, "
@@ -42,7 +42,7 @@ def add(commands: Commands) -> None:
     form.add_argument("--live", action="store_true",
                       help="serve it on this machine and follow the campaign")  # fmt: skip
     report.add_argument("--port", type=whole(0), default=8000,
-                        help="of --live; 0 takes any that is free; default: 8000")  # fmt: skip
+                        help="port for --live; 0 takes any free port; default: 8000")  # fmt: skip
     report.set_defaults(command=_report)
 
 
@@ -75,5 +75,5 @@ def _report(arguments: argparse.Namespace) -> None:
     from nas.report.live import Server
 
     with Server(arguments.folder, arguments.port) as server:
-        print(f"{server.url} follows {arguments.folder}; Ctrl-C ends it", flush=True)
+        print(f"{server.url} follows {arguments.folder}; stop with Ctrl-C", flush=True)
         server.serve_forever()

@@ -12,7 +12,7 @@ from nas.cli.arguments import SPACE, whole
 if TYPE_CHECKING:
     from nas.cli.arguments import Commands
 _COUNTED = 10_000
-"""Genotypes that `nas spaces` counts one by one before it says "at least"."""
+"""How many genotypes `nas spaces` counts one by one before it says "at least"."""
 
 
 def add(commands: Commands) -> None:

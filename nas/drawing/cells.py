@@ -1,4 +1,4 @@
-"""The drawing of a cell."""
+"""Draws a cell as a diagram or as text."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from nas.spaces.cell_graph import CellGraph
 
 
 def cell_diagram(cell: CellGraph, parent: CellGraph | None = None) -> Diagram:
-    """A cell: its states, numbered as in ``str(cell)``, and a box for each operation.
+    """Draws a cell: its states, numbered as in ``str(cell)``, and one box per operation.
 
-    Edges of zeros are left out; what cannot matter to the output is dashed. With a ``parent``,
-    what is new in the cell is marked "+", what it has no more "-", what does another thing "~".
+    Edges whose operation is zero are left out. Parts that cannot influence the output are dashed.
+    With a ``parent``, new parts are marked "+", removed parts "-", and changed parts "~".
     """
     items = items_of_cell(cell)
     if parent is not None:
@@ -42,7 +42,7 @@ def cell_diagram(cell: CellGraph, parent: CellGraph | None = None) -> Diagram:
 
 
 def cell_text(cell: CellGraph, parent: CellGraph | None = None) -> str:
-    """``str(cell)``; beside a parent, "+" before what is new in it and "-" before what is not."""
+    """Returns ``str(cell)``; with a parent, "+" marks new parts and "-" marks removed ones."""
     if parent is None:
         return str(cell)
     compared_lines = ndiff(str(parent).splitlines(), str(cell).splitlines())
@@ -50,7 +50,7 @@ def cell_text(cell: CellGraph, parent: CellGraph | None = None) -> str:
 
 
 def _live(items: Sequence[Item]) -> set[int]:
-    """The items on a path from an input to the output; those of the parent only are, too."""
+    """Returns the items on a path from an input to the output, and those of the parent only."""
     reached: set[int] = set()
     for place, item in enumerate(items):
         if item.name.startswith("input") or reached.intersection(item.inputs):

@@ -1,4 +1,4 @@
-"""What is drawn: boxes and the links between them; a box may hold a diagram of its own."""
+"""A diagram consists of boxes and links between them; a box may contain a diagram."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ class Box:
     """One box.
 
     Attributes:
-        what: what it does.
-        name: where it is in the network or the cell.
+        what: the operations of the box, in words.
+        name: its name in the network or the cell.
         facts: its shape and its costs, in words.
-        colour: what kind of operation it is: one of :data:`nas.drawing.svg.COLOURS`; or "port",
-            at which a link enters or leaves the box around.
-        sign: "+", "-" or "~" beside a parent.
-        was: what it was in the parent.
-        times: how many alike stand in a row, of which this is the first.
-        idle: whether it cannot matter: the input does not reach it, or the output not need it.
-        about: all there is to know, for those who point at it.
-        inside: what is drawn within.
+        colour: its kind of operation, one of :data:`nas.drawing.svg.COLOURS`; or "port", where a
+            link enters or leaves the surrounding box.
+        sign: "+", "-" or "~" if it differs from the parent.
+        was: what it did in the parent.
+        times: how many equal boxes in a row it stands for.
+        idle: whether it cannot influence the output, because the input does not reach it or the
+            output does not depend on it.
+        about: all details, shown when the pointer is over the box.
+        inside: the diagram within the box.
     """
 
     what: str = ""
@@ -38,7 +39,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Link:
-    """From one box to another; ``port`` says from which port of the diagram in the first."""
+    """A link from one box to another; ``port`` is the output port of the first box's diagram."""
 
     source: int
     target: int
@@ -48,19 +49,19 @@ class Link:
 
 @dataclass(frozen=True)
 class Diagram:
-    """Boxes in topological order. In a box, the first are its ports in, the last its ports out."""
+    """Boxes in topological order; within a box, input ports come first and output ports last."""
 
     boxes: tuple[Box, ...]
     links: tuple[Link, ...] = ()
 
     def count(self) -> int:
-        """How many boxes there are on all levels, ports left out."""
+        """Counts the boxes on all levels without the ports."""
         shown = [box for box in self.boxes if box.colour != "port"]
         return len(shown) + sum(box.inside.count() for box in shown if box.inside)
 
 
 def in_a_row(diagrams: Mapping[str, Diagram]) -> Diagram:
-    """Several diagrams side by side, each in a box with its name."""
+    """Puts several diagrams side by side, each in a box with its name."""
     return Diagram(
         tuple(Box(name=name, colour="part", inside=diagram) for name, diagram in diagrams.items())
     )

@@ -1,4 +1,4 @@
-"""What a drawing is of: operations in a row, taken together, and how parent and child differ."""
+"""The items of a drawing: operations that share a box, and the differences from a parent."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ADDED, REMOVED, CHANGED = "+", "-", "~"
 
 @dataclass(frozen=True)
 class Item:
-    """What is one box when all is drawn.
+    """The content of one box at the finest level.
 
     Attributes:
-        name: in a network the path of its leading operation; in a cell what it is there: "2" for
-            a state, "2.0" for the first edge that enters it.
-        does: its operations, one behind the other; in a cell their words; none for inputs,
-            outputs and plain states.
-        inputs: the places of the items it reads, each once.
-        shape: what it puts out; in a cell ().
-        sign: "+", "-" or "~" of a child beside its parent; "" where nothing changed.
-        was: what it did in the parent, where that changed.
-        signs: of its inputs, in their order.
+        name: in a network, the path of its leading operation; in a cell, "2" for a state and
+            "2.0" for the first edge that enters it.
+        does: its operations in order, in a cell as words; empty for inputs, outputs and plain
+            states.
+        inputs: the positions of the items that it reads, each once.
+        shape: its output shape; () in a cell.
+        sign: "+", "-" or "~" if it differs from the parent, else "".
+        was: what it did in the parent, if that changed.
+        signs: the signs of its inputs, in their order.
     """
 
     name: str
@@ -43,16 +43,16 @@ class Item:
     signs: tuple[str, ...] = ()
 
     def links(self) -> Iterator[tuple[int, str]]:
-        """Its inputs with their signs."""
+        """Yields its inputs with their signs."""
         yield from zip(self.inputs, self.signs or ("",) * len(self.inputs), strict=True)
 
 
 def items_of_network(architecture: Architecture) -> list[Item]:
-    """The input, all operations in topological order, the outputs.
+    """Lists the input, all operations in topological order, and the outputs of a network.
 
-    What only follows, as normalisation and activation do, joins the operation beside it where
-    they stand in a row, each reading the one before it alone, and nothing else does; not over the
-    border of a scope, unless it stands further out than the layer that it is joined to.
+    Normalisations, activations and the like join the item of the operation that they follow, if
+    each reads only the one before it and no other operation reads that one. They do not join
+    across the border of a scope, unless they are further out than the layer that they join.
     """
     readers = Counter(name for node in architecture.nodes for name in node.inputs)
     readers.update(architecture.outputs)
@@ -96,14 +96,14 @@ def _joins(architecture: Architecture, node: Node, row: Sequence[Node]) -> bool:
 
 
 def total(costs: Iterable[Cost]) -> Cost:
-    """The sum of costs."""
+    """Adds costs."""
     return Cost(*map(sum, zip(FREE, *costs, strict=True)))
 
 
 def items_of_cell(cell: CellGraph) -> list[Item]:
-    """The states of a cell and the operations on its edges; edges of zeros are left out.
+    """Lists a cell's states and the operations on its edges, without the zero operations.
 
-    A state into which every edge is a "concat" is that concatenation.
+    If all edges into a state are "concat", the state is the concatenation.
     """
     items: list[Item] = []
     state: list[int] = []
@@ -128,11 +128,11 @@ def items_of_cell(cell: CellGraph) -> list[Item]:
 
 
 def compared(parent: Sequence[Item], child: Sequence[Item]) -> list[Item]:
-    """Parent and child in one: what is only in the child is "+", only in the parent "-".
+    """Merges parent and child: "+" marks what is only in the child, "-" what is only in the parent.
 
-    Items of one name are one item, which is "~" if it does something else now. Where names have
-    shifted, as behind an inserted layer, items that do the same are taken for one instead:
-    whichever of the two ways finds fewer differences.
+    Items are matched by name, and marked "~" if their operations differ. As an inserted layer
+    shifts the names behind it, items are also matched by their operations; the way of matching
+    that finds fewer differences is used.
     """
     both = parent, child
     names = [[(item.name, bool(item.does)) for item in items] for items in both]
@@ -141,14 +141,14 @@ def compared(parent: Sequence[Item], child: Sequence[Item]) -> list[Item]:
 
 
 def differences(items: Iterable[Item]) -> int:
-    """How many items and edges have a sign."""
+    """Counts the items and edges that have a sign."""
     return sum(bool(item.sign) + sum(map(bool, item.signs)) for item in items)
 
 
 def _merged(
     parent: Sequence[Item], child: Sequence[Item], old: Sequence[object], new: Sequence[object]
 ) -> list[Item]:
-    # What both have stays in the order of both, so the union has no cycle.
+    # Items of both keep the order that they have in both, so the union has no cycle.
     pairs: list[tuple[Item | None, Item | None]] = []
     for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":

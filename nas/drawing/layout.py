@@ -1,8 +1,8 @@
-"""Where boxes and links stand: layers, orders within them, coordinates.
+"""Places boxes and links: it finds their layers, the order within each layer, and coordinates.
 
-The layered drawing of Sugiyama, Tagawa & Toda 1981 (doi:10.1109/TSMC.1981.4308636): longest paths
-give the layers, barycentres the orders, and a linear programme the coordinates, as in Gansner et
-al. 1993 (doi:10.1109/32.221135). A link over several layers is led through a point in each of
+This is the layered drawing of Sugiyama, Tagawa & Toda 1981 (doi:10.1109/TSMC.1981.4308636). Longest
+paths give the layers, barycentres the orders, and a linear programme the coordinates, as in Gansner
+et al. 1993 (doi:10.1109/32.221135). A link across several layers passes through a point in each of
 them, so no link crosses a box.
 """
 
@@ -17,17 +17,17 @@ Point = tuple[float, float]
 Size = tuple[float, float]
 
 APART, LANE, ENTRY = 22.0, 14.0, 16.0
-"""Between boxes of a layer; the width of a link that passes; between the ends of two links."""
+"""Distances: between boxes of a layer, for a passing link, and between the ends of two links."""
 
 LEAST_GAP, SLOPE, MOST_GAP = 30.0, 0.12, 70.0
-"""Between layers, by the way that links take aside there."""
+"""Distances between layers; they grow with the sideways distance of the links."""
 
 _SWEEPS = 8
 
 
 @dataclass(frozen=True)
 class Wire:
-    """A link to lay. It leaves its source at ``shift`` from the middle."""
+    """A link that is to be placed; it leaves its source at ``shift`` from the middle."""
 
     source: int
     target: int
@@ -37,19 +37,19 @@ class Wire:
 
 @dataclass(frozen=True)
 class Curve:
-    """A piece of a link: down from ``start`` to ``gap``, through it, and down to ``end``."""
+    """A piece of a link, down from ``start`` to ``gap``, through it, and down to ``end``."""
 
     start: Point
     gap: tuple[float, float]
     end: Point
     sign: str
     target: int
-    """The box at its end; a number beyond the boxes where it goes on."""
+    """The box at its end; a number beyond the boxes if the link continues."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The size of all, the upper left corners of the boxes, and the links in pieces."""
+    """The total size, the upper left corners of the boxes, and the pieces of the links."""
 
     size: Size
     corners: list[Point]
@@ -62,10 +62,10 @@ def layout(
     """Places boxes from top to bottom.
 
     Args:
-        boxes: their sizes, in topological order.
-        wires: from a box to a later one.
-        last: how many of the last boxes stand below all others.
-        centred: boxes to stand in the middle of all.
+        boxes: the sizes of the boxes, in topological order.
+        wires: links from a box to a later one.
+        last: how many of the last boxes are placed below all others.
+        centred: the boxes that are placed in the middle.
     """
     layers = _layers(len(boxes), wires, last)
     pieces = _pieces(layers, wires)
@@ -91,7 +91,7 @@ def layout(
 
 
 def _layers(count: int, wires: Sequence[Wire], last: int) -> list[int]:
-    """The longest path to each box; then each moves down to just above what first reads it."""
+    """Assigns layers by the longest path; then boxes move down to just above their first reader."""
     layers = [0] * count
     for wire in sorted(wires, key=lambda wire: wire.target):
         layers[wire.target] = max(layers[wire.target], layers[wire.source] + 1)
@@ -108,9 +108,9 @@ def _layers(count: int, wires: Sequence[Wire], last: int) -> list[int]:
 
 
 def _pieces(layers: list[int], wires: Sequence[Wire]) -> list[Wire]:
-    """Links cut into pieces of one layer; ``layers`` gets the points between them.
+    """Cuts links into pieces of one layer each and adds the points between them to ``layers``.
 
-    Links that leave in one place share their points as far as they can.
+    Links that start at the same place share as many points as they can.
     """
     pieces = []
     points: dict[tuple[int, float, str, int], int] = {}
@@ -128,9 +128,9 @@ def _pieces(layers: list[int], wires: Sequence[Wire]) -> list[Wire]:
 
 
 def _ordered(layers: Sequence[int], pieces: Sequence[Wire]) -> list[list[int]]:
-    """The rows, in an order in which few links cross.
+    """Orders the boxes of each row so that few links cross.
 
-    Barycentres down and up in turn; then neighbours change places where it helps.
+    Barycentres are applied downwards and upwards in turn; then neighbours are swapped if it helps.
     """
     above, below = defaultdict(list), defaultdict(list)
     for piece in pieces:
@@ -178,7 +178,7 @@ def _ordered(layers: Sequence[int], pieces: Sequence[Wire]) -> list[list[int]]:
 
 
 def _entries(rows: Sequence[Sequence[int]], pieces: Sequence[Wire]) -> list[float]:
-    """Where each piece ends, from the middle of its target: side by side, in the order above."""
+    """Returns where each piece ends, relative to its target's middle."""
     place = {v: index for row in rows for index, v in enumerate(row)}
     entering = defaultdict(list)
     for index, piece in enumerate(pieces):
@@ -197,7 +197,7 @@ def _across(
     entries: Sequence[float],
     centred: Sequence[int],
 ) -> tuple[list[float], float]:
-    """The middles, links as straight and boxes as centred as there is room, and the width."""
+    """Finds the boxes' middles and the width; links are straight and boxes centred if possible."""
     from scipy.optimize import linprog
     from scipy.sparse import lil_array
 
@@ -208,7 +208,7 @@ def _across(
     for piece, entry in zip(pieces, entries, strict=True):
         beside[piece.source, True].append((piece.target, entry - piece.shift))
         beside[piece.target, False].append((piece.source, piece.shift - entry))
-    # To minimise: weight x |sum of factor x variable - offset|.
+    # Each term to minimise is weight x |sum of factor x variable - offset|.
     terms = [(20.0, {v: 1.0, width: -0.5}, 0.0) for v in centred]
     for (v, below), near in beside.items():
         means = [near] if len(near) > 1 else []
@@ -249,7 +249,7 @@ def _down(
     pieces: Sequence[Wire],
     middles: Sequence[float],
 ) -> tuple[list[float], list[float]]:
-    """The top and the bottom of every layer."""
+    """Returns the top and the bottom of every layer."""
     layer = {v: index for index, row in enumerate(rows) for v in row}
     aside = [0.0] * len(rows)
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""The drawing of a network, by stages."""
+"""Draws a network, scope by scope."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from nas.drawing.parts import Part, one_deeper, parts
 from nas.drawing.words import changed, colour, counts, leading, leads, shape_of, word, words
 
 BOXES = 32
-"""As many are drawn unless the depth is given."""
+"""The largest number of boxes if no depth is given."""
 
 _NAMED = 4
-"""Operations that the box of a closed part names."""
+"""How many operations the box of a closed part names."""
 
 
 def network_diagram(
     architecture: Architecture, parent: Architecture | None = None, depth: int | None = None
 ) -> Diagram:
-    """A network by its scopes; equal scopes one behind the other are drawn once.
+    """Draws a network by its scopes; equal scopes in a row are drawn once.
 
     Args:
-        architecture: what to draw.
-        parent: what it came from: operations that are new are marked "+", those that are gone
-            "-", changed ones "~"; parts in which all is as it was stay closed.
-        depth: how many levels of scopes to open: 0 draws the outermost as boxes. By default as
-            many as make up to 32 boxes.
+        architecture: the network to draw.
+        parent: the network it was made from. New operations are marked "+", removed ones "-" and
+            changed ones "~"; parts without changes stay closed.
+        depth: how many levels of scopes to open; 0 draws the outermost scopes as boxes. By
+            default as many as fit into 32 boxes.
     """
     items = items_of_network(architecture)
     if parent is not None:
@@ -45,7 +45,7 @@ def network_diagram(
 
 
 def in_short(architecture: Architecture) -> str:
-    """What a network takes, gives and costs."""
+    """Describes the input, the output and the cost of a network in one line."""
     ends = (
         shape_of(shape, shape) for shape in (architecture.input_shape, architecture.output_shape)
     )
@@ -72,7 +72,7 @@ class _Drawing:
                 self.readers[source].append(place)
 
     def whole(self, found: Sequence[Part], depth: int) -> Diagram:
-        """The parts between the input and the outputs."""
+        """Draws the parts between the input and the outputs."""
         ends = [place for place, item in enumerate(self.items) if not item.does]
         boxes = [
             Box(item.name, facts=(shape_of(item.shape, item.shape),), sign=item.sign)
@@ -83,7 +83,7 @@ class _Drawing:
         return self._diagram(found, depth, "", [(boxes[0], 0)], behind)
 
     def _inside(self, part: Part, depth: int) -> Diagram:
-        """The children of a part between ports, which have names where several lead in."""
+        """Draws the children of a part between its ports; several input ports get names."""
         sources = self._read(range(part.start, part.stop))
         names = [
             one_deeper(self.items[source].name, part.name).rpartition(".")[2] for source in sources
@@ -102,7 +102,11 @@ class _Drawing:
         before: Sequence[tuple[Box, int]],
         behind: Sequence[tuple[Box, Mapping[int, str]]],
     ) -> Diagram:
-        """``before``: boxes of the items they stand for; ``behind``: boxes of what they read."""
+        """Links the boxes of parts and ports.
+
+        ``before`` are input ports with the item that each stands for; ``behind`` are output ports
+        with the items that each reads, and their signs.
+        """
         part_of = dict(enumerate(found, len(before)))
         home = {place: index for index, (_, place) in enumerate(before)}
         for index, part in part_of.items():
@@ -146,7 +150,7 @@ class _Drawing:
         )
 
     def _read(self, places: range) -> dict[int, str]:
-        """What items read of others, and the sign that all of these links have."""
+        """Returns the outside items that these items read, and the sign that the links share."""
         signs: dict[int, set[str]] = {}
         for item in self.items[places.start : places.stop]:
             for source, sign in item.links():
@@ -155,7 +159,7 @@ class _Drawing:
         return {source: min(found) if len(found) == 1 else "" for source, found in signs.items()}
 
     def _leaving(self, part: Part) -> list[int]:
-        """The items of the first repetition that others, or the like of others, read."""
+        """Returns the items of the first repetition that other parts or repetitions read."""
         length = part.stop - part.start
         leaving = set()
         for place in range(part.start, part.end):
@@ -165,7 +169,7 @@ class _Drawing:
         return sorted(leaving)
 
     def _port(self, part: Part, source: int) -> int:
-        """Which of a part's ports out an item is."""
+        """Returns the output port of a part at which an item leaves it."""
         return self._leaving(part).index(self._first(part, source))
 
     def _first(self, part: Part, place: int) -> int:
@@ -173,12 +177,12 @@ class _Drawing:
 
 
 def _kept(items: Sequence[Item]) -> Sequence[Item]:
-    """All but what only the parent has, if there is any."""
+    """Returns the items without those of the parent only, if any are left."""
     return [item for item in items if item.sign != REMOVED] or items
 
 
 def _summary(items: Sequence[Item]) -> str:
-    """The leading operations of a part: in order if they are few, else those of which are most."""
+    """Names the leading operations of a part: in order if they are few, else the most frequent."""
     leaders = [word(leading(item.does)) for item in items if any(map(leads, item.does))]
     if len(leaders) <= _NAMED:
         return ", ".join(leaders)

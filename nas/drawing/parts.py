@@ -1,4 +1,4 @@
-"""A network as a hierarchy of parts, in which equal parts one behind the other are one."""
+"""Divides a network into a hierarchy of parts; equal parts in a row are folded into one."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from nas.drawing.items import Item
 from nas.drawing.words import word
 
 MOST = 40
-"""Parts of one level; more are put together, the next ones in order."""
+"""The largest number of parts of one level; if there are more, neighbours are joined."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Items from ``start`` to ``stop`` (exclusive), and their likes that follow, up to ``end``.
+    """The items from ``start`` to ``stop`` (exclusive); equal repetitions follow up to ``end``.
 
-    Items are in topological order, so that a span of them can be drawn as one box: no path leaves
-    it and comes back. ``children`` are the same items in pieces; those of the first, where there
-    are several ``times``.
+    Items are in topological order, so a span of them can be drawn as one box: no path leaves it
+    and comes back. ``children`` divide the items of the first repetition into smaller parts.
     """
 
     name: str
@@ -31,18 +30,18 @@ class Part:
     end: int = 0
 
     def boxes(self, depth: int) -> int:
-        """How many boxes show it, ``depth`` levels of children included."""
+        """Counts the boxes that show this part with ``depth`` levels of children."""
         inner = self.children if depth > 0 else ()
         return 1 + sum(child.boxes(depth - 1) for child in inner)
 
 
 def parts(items: Sequence[Item]) -> tuple[Part, ...]:
-    """The scopes of a network, without its input and outputs, level by level.
+    """Divides a network, without its input and outputs, into nested scopes.
 
-    They are those of the dotted names, which are the paths of the state dict.
-
-    A scope reaches from its first item to its last; items between them that are named elsewhere
-    (a pool among the layers of ``features``) are in it. A scope of one piece is that piece.
+    Scopes come from the dotted names, which are the paths of the state dict. A scope extends from
+    its first item to its last. Items between them that have another scope's name, such as a pool
+    among the layers of ``features``, belong to it too. A scope with a single child is replaced by
+    that child.
     """
     last_reader = [len(items)] * len(items)
     read = {source: place for place, item in enumerate(items) for source in item.inputs}
@@ -80,7 +79,7 @@ def _spans(items: Sequence[Item], start: int, stop: int, scope: str) -> list[tup
     for place in range(start, stop):
         key = one_deeper(items[place].name, scope)
         first = began.setdefault(key, place)
-        while spans and spans[-1][2] > first:  # what stands between is in it
+        while spans and spans[-1][2] > first:  # items between belong to it
             name, earlier, _ = spans.pop()
             if earlier < first:
                 key, first = name, earlier
@@ -91,7 +90,7 @@ def _spans(items: Sequence[Item], start: int, stop: int, scope: str) -> list[tup
 
 
 def one_deeper(name: str, scope: str) -> str:
-    """``name`` up to and with the first component in which it leaves ``scope``."""
+    """Cuts ``name`` after the first component that is not in ``scope``."""
     pieces, outer = name.split("."), scope.split(".") if scope else []
     common = 0
     while common < min(len(pieces), len(outer)) and pieces[common] == outer[common]:
@@ -102,14 +101,14 @@ def one_deeper(name: str, scope: str) -> str:
 def _folded(
     items: Sequence[Item], last_reader: Sequence[int], found: Sequence[Part]
 ) -> tuple[Part, ...]:
-    """``found``, with parts that are alike and read alike made one."""
+    """Folds parts of ``found`` that are equal and have equal inputs into one."""
     start = min((part.start for part in found), default=0)
     sources = [_sources(items, part) for part in found]
     outside = sorted({s for read in sources for s in read if s < start}, reverse=True)
     home = {place: k for k, part in enumerate(found) for place in range(part.start, part.stop)}
 
     def reads(index: int, source: int) -> tuple[int, int]:
-        """How many parts back, and which of that part's outputs, counted from the last."""
+        """Returns how many parts back a source is, and its position from that part's end."""
         if source < start:
             return index + 1 + outside.index(source), 0
         end = found[home[source]].stop
@@ -130,13 +129,13 @@ def _folded(
 
 
 def _sources(items: Sequence[Item], part: Part) -> list[int]:
-    """What a part reads of others, in order."""
+    """Returns the items outside a part that it reads, in order."""
     read = {source for item in items[part.start : part.stop] for source in item.inputs}
     return sorted(source for source in read if source < part.start)
 
 
 def _structure(items: Sequence[Item], part: Part, sources: Sequence[int]) -> object:
-    """Equal for parts that differ in their channels only; single items differ in nothing."""
+    """Returns a key that is equal for parts that differ in channels only, or equal single items."""
     place = {source: -1 - rank for rank, source in enumerate(sources)}
     place |= {here: here - part.start for here in range(part.start, part.stop)}
     shape = items[part.start].shape if part.stop - part.start == 1 else ()

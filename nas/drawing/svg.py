@@ -1,4 +1,4 @@
-"""A diagram as SVG: one file that needs nothing else, for light and dark pages."""
+"""Writes a diagram as one self-contained SVG file for light and dark pages."""
 
 from __future__ import annotations
 
@@ -31,38 +31,39 @@ COLOURS: Mapping[str, _Colour] = MappingProxyType(
         "join": _Colour("#dafbe1", "#1a7f37", "#0b3a1a", "#3fb950"),
     }
 )
-"""Fill and outline of boxes by what they do, on a light page and on a dark one."""
+"""Fill and outline of boxes for each kind of operation, on light and on dark pages."""
 
 SIGNS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"+": ("#1a7f37", "#3fb950"), "-": ("#cf222e", "#ff7b72"), "~": ("#9a6700", "#e3b341")}
 )
-"""The colour of what differs from the parent, on a light page and on a dark one."""
+"""The colours of differences from the parent, on light and on dark pages."""
 
 TEXT, MUTED, PAGE = ("#1f2328", "#e6edf3"), ("#57606a", "#9da7b3"), ("#ffffff", "#0d1117")
 
 _CHARACTER = 7.3
-"""The width of a character of 12 px in the widest of the fonts asked for."""
+"""The width of a 12 px character in the widest of the fonts that the file names."""
 
 _LONGEST = 44
-"""Characters of a line."""
+"""The largest number of characters in a line."""
 
 _LINE, _PADDING, _MARGIN = 16.0, 10.0, 16.0
 _STACK = 5.0
-"""How far the sheet behind a box that stands for several peeps out."""
+"""By how much the sheet behind a box that stands for several is shifted."""
 
 _FONT = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
 
 
 def svg(diagram: Diagram, title: str, description: str = "") -> str:
-    """The text of an SVG file.
+    """Returns the text of an SVG file.
 
-    It follows the page between light and dark (``prefers-color-scheme``), uses the fonts at hand
-    and can stand inside an HTML page. What differs from a parent has its sign in text, too.
+    The drawing follows the page between light and dark (``prefers-color-scheme``), uses installed
+    fonts and can be embedded in an HTML page. Differences from a parent are marked by a sign in
+    text, not by colour alone.
 
     Args:
-        diagram: what to draw.
-        title: stands above, and is what a screen reader says first.
-        description: stands below the title.
+        diagram: the diagram to draw.
+        title: the line above the drawing, which a screen reader says first.
+        description: the line below the title.
     """
     drawing = _Drawing(diagram)
     longest = max(int(drawing.width / _CHARACTER), _LONGEST)
@@ -91,7 +92,7 @@ def svg(diagram: Diagram, title: str, description: str = "") -> str:
 
 
 def colours(dark: bool) -> str:
-    """The rules of style by which a drawing is coloured, on a light page or a dark one."""
+    """Returns the style rules that colour a drawing on a light or a dark page."""
     text, muted, page = (pair[dark] for pair in (TEXT, MUTED, PAGE))
     found = [
         f".nas .page{{fill:{page}}}.nas text{{fill:{text}}}.nas .small{{fill:{muted}}}",
@@ -126,7 +127,7 @@ _STYLE = _style()
 
 
 class _Drawing:
-    """A diagram whose boxes have sizes and places; so has every diagram within."""
+    """A diagram whose boxes, on all levels, have sizes and positions."""
 
     def __init__(self, diagram: Diagram) -> None:
         self.diagram = diagram
@@ -142,7 +143,7 @@ class _Drawing:
         self.width, self.height = self.layout.size
 
     def elements(self) -> list[str]:
-        """The links, their heads over them, then the boxes."""
+        """Returns the links, then their arrowheads, then the boxes."""
         found = [self._curve(curve) for curve in self.layout.curves]
         found += [head for curve in self.layout.curves for head in self._head(curve)]
         for index, (x, y) in enumerate(self.layout.corners):
@@ -163,7 +164,7 @@ class _Drawing:
 
     @property
     def border(self) -> float:
-        """The room above and below it in a box: none where links lead in and out."""
+        """The space above and below it in a box; none if links enter and leave there."""
         return 0.0 if self.out else _PADDING
 
     def _wire(self, link: Link) -> Wire:
@@ -188,7 +189,7 @@ class _Drawing:
         return f'<path class="link {style}" d="{path}"/>'
 
     def _head(self, curve: Curve) -> Iterator[str]:
-        """The arrow, and a sign beside it."""
+        """Yields the arrowhead and the sign beside it."""
         if curve.target < len(self.sizes) and curve.target not in self.out:
             x, y = curve.end
             style, tip = _SIGN_NAMES.get(curve.sign, ""), f"{_number(x)} {_number(y)}"
@@ -227,7 +228,7 @@ class _Drawing:
 
 
 def _lines(box: Box) -> list[tuple[str, str]]:
-    """What is written in a box, line by line, and in which style."""
+    """Returns the lines of text in a box, each with its style."""
     shape, costs = box.facts[:1], _joined(box.facts[1:])
     first, rest = box.what, [_joined((box.name, *shape)), costs]
     if box.colour in ("part", "port"):
@@ -242,7 +243,7 @@ def _lines(box: Box) -> list[tuple[str, str]]:
 
 
 def _wrapped(line: str) -> list[str]:
-    """Broken behind a comma, a plus or a dot, but for words that are too long by themselves."""
+    """Breaks a line after commas, plus signs or dots; a word that is too long is not broken."""
     glued = re.sub("(?<![,+\u00b7]) ", "\u00a0", line)
     return [part.replace("\u00a0", " ") for part in wrap(glued, _LONGEST)]
 

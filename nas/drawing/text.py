@@ -1,4 +1,4 @@
-"""A diagram as text for the terminal."""
+"""Writes a diagram as text for the terminal."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from nas.drawing.diagram import Box, Diagram
 
 
 def text(diagram: Diagram) -> str:
-    """A line a box; what stands within it is indented below.
+    """Returns one line per box; the content of a box is indented below it.
 
-    Columns: sign beside a parent; name, and how many stand in a row; what it does, what it did in
-    the parent; shape, params, MACs; what it reads, where that is not the box above alone.
+    The columns are the sign against a parent; the name with the number of repetitions; the
+    operations, and those of the parent; shape, parameters and MACs; and the inputs, if they are
+    not just the box above.
     """
     rows = list(_rows(diagram, ""))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

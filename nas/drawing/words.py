@@ -1,4 +1,4 @@
-"""How a drawing names operations, shapes and counts."""
+"""Turns operations, shapes and counts into the words of a drawing."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _COLOURS = {
 
 
 def leads(operation: Operation | str) -> bool:
-    """Whether it has a box of its own: all but what only follows, as an activation does."""
+    """Tells if an operation has its own box; activations, norms and the like have none."""
     return isinstance(operation, str) or operation.kind not in _FOLLOWERS
 
 
 def leading(does: Sequence[Operation | str]) -> Operation | str:
-    """The operation that a row of them is named after."""
+    """Returns the operation after which a sequence of them is named."""
     return next(filter(leads, does), does[0])
 
 
 def colour(does: Sequence[Operation | str]) -> str:
-    """Which of :data:`nas.drawing.svg.COLOURS` operations have."""
+    """Returns the key in :data:`nas.drawing.svg.COLOURS` for operations."""
     if not does:
         return "plain"
     operation = leading(does)
@@ -48,7 +48,7 @@ def colour(does: Sequence[Operation | str]) -> str:
 
 
 def word(operation: Operation | str) -> str:
-    """A few words for an operation, without its channels: ``conv 3x3/2``."""
+    """Describes an operation in a few words without its channels: ``conv 3x3/2``."""
     if isinstance(operation, str):
         return operation
     has = operation.attributes()
@@ -66,12 +66,12 @@ def word(operation: Operation | str) -> str:
 
 
 def words(does: Sequence[Operation | str]) -> str:
-    """Operations one behind the other."""
+    """Describes a sequence of operations."""
     return " + ".join(map(word, does))
 
 
 def changed(was: Sequence[Operation | str], now: Sequence[Operation | str]) -> str:
-    """What a row of operations was: only the attributes that differ, if that is all."""
+    """Describes what a sequence of operations was; only the attributes if only these differ."""
     differing = []
     for old, new in zip(was, now, strict=False):
         if isinstance(old, str) or isinstance(new, str) or old.kind != new.kind:
@@ -82,14 +82,14 @@ def changed(was: Sequence[Operation | str], now: Sequence[Operation | str]) -> s
 
 
 def shape_of(first: Shape, last: Shape) -> str:
-    """``64x56x56``; from one shape to another ``96-256x56x56``."""
+    """Writes a shape, ``64x56x56``, or a change of shape, ``96-256x56x56``."""
     if len(first) != len(last):
         return f"{_by(first)} to {_by(last)}"
     return _by(tuple(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(first, last, strict=True)))
 
 
 def counts(cost: Cost) -> tuple[str, ...]:
-    """Parameters and multiply-accumulates, ``9.41K params``; nothing where there are none."""
+    """Writes the parameters and MACs, such as ``9.41K params``; zero counts are left out."""
     named = ((cost.params, "params"), (cost.macs, "MACs"))
     return tuple(f"{_short(count)} {name}" if count else "" for count, name in named)
 

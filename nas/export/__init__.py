@@ -1,4 +1,4 @@
-"""A network to take home: as Python, ONNX, TorchScript, a torch program or JSON."""
+"""Exports a network as Python, ONNX, TorchScript, a torch program or JSON."""
 
 from nas.export.exporting import Exported, export
 from nas.export.parity import ExportError

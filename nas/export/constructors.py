@@ -1,4 +1,4 @@
-"""The source of the call that makes a module, its literals open to be named."""
+"""Writes the call that constructs a module; its literals may be replaced by names."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch import nn
 
 _LISTS = {"nn.Sequential": "{}", "nn.ModuleList": "[{}]"}
 _RUN = 3
-"""As many equal modules in a row are written as a repetition."""
+"""From this number on, equal modules in a row are written as a repetition."""
 
 
 class Slot(NamedTuple):
     """A literal argument, which may become a parameter of the class around the call.
 
     Attributes:
-        name: the argument's.
-        value: its source text.
-        default: likewise; None if it has none, then it is passed by position.
+        name: the name of the argument.
+        value: the source text of the argument.
+        default: the source text of its default; None if it has none and is passed by position.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Call(NamedTuple):
 
     @property
     def form(self) -> tuple[Any, ...]:
-        """The call without its literals: equal for calls that differ in these alone."""
+        """Returns the call without its literals; calls that differ only in these have equal forms."""
         parts = (a.form if isinstance(a, Call) else (a.name, a.default) for a in self.arguments)
         return (self.head, *parts)
 
     def slots(self) -> Iterator[Slot]:
-        """The literals, in the order in which :meth:`source` writes them."""
+        """Yields the literals in the order in which :meth:`source` writes them."""
         for argument in self.arguments:
             if isinstance(argument, Call):
                 yield from argument.slots()
@@ -49,13 +49,13 @@ class Call(NamedTuple):
                 yield argument
 
     def heads(self) -> list[str]:
-        """The classes of the modules in it, sequences unrolled."""
+        """Lists the classes of the modules in the call, with sequences unrolled."""
         if self.head not in _LISTS:
             return [self.head]
         return [head for a in self.arguments if isinstance(a, Call) for head in a.heads()]
 
     def source(self, texts: Iterator[str]) -> str:
-        """The call with a text for each slot; what is equal to its default is left out."""
+        """Writes the call with a text for each slot; arguments equal to their default are omitted."""
         parts = []
         for argument in self.arguments:
             if isinstance(argument, Call):
@@ -74,9 +74,9 @@ def _runs(parts: Iterable[str]) -> Iterator[str]:
 
 
 def constructor(module: nn.Module | nn.Parameter) -> Call:
-    """The call that makes the module anew: torch keeps each argument as the attribute's name."""
+    """Makes the call that constructs the module; torch keeps its arguments as attributes."""
     if isinstance(module, nn.Parameter):
-        value = float(f"{module.flatten()[0].item():.6g}")  # of a double, kept as a float
+        value = float(f"{module.flatten()[0].item():.6g}")  # a double that was stored as a float
         full = Call(
             "torch.full", (Slot("size", repr(tuple(module.shape))), Slot("value", repr(value)))
         )
@@ -90,7 +90,7 @@ def constructor(module: nn.Module | nn.Parameter) -> Call:
         value = getattr(module, name)
         if name == "bias":
             if _AFFINE & parameters.keys():
-                continue  # it follows from these in our norms, and not every torch takes it
+                continue  # our norms imply it, and not every version of torch accepts it
             value = value is not None
         required = parameter.default is parameter.empty
         slots.append(Slot(name, _source(value), None if required else _source(parameter.default)))
@@ -102,11 +102,11 @@ _AFFINE = {"affine", "elementwise_affine"}
 
 
 def is_torchs(cls: type[nn.Module]) -> bool:
-    """Whether torch has the class, so that a file that has torch need not hold it."""
+    """Tells if the class belongs to torch, so that the exported file need not define it."""
     return getattr(nn, cls.__name__, None) is cls
 
 
 def _source(value: Any) -> str:
     if isinstance(value, tuple) and len(set(value)) == 1:
-        value = value[0]  # torch's own short form of the same on each axis
+        value = value[0]  # torch's short form for the same value on each axis
     return f'"{value}"' if isinstance(value, str) else repr(value)

@@ -1,4 +1,4 @@
-"""One export: written beside its place, checked, and only then moved there."""
+"""Exports a network: the file is written to a temporary folder, checked, and then moved."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from nas.registry import unknown
 
 
 class Exported(NamedTuple):
-    """What was written.
+    """The result of an export.
 
     Attributes:
-        paths: the file, and that of the weights where there is one.
-        note: the opset and the like.
-        input_shape: with the batch, "batch" where it is open.
-        output_shape: likewise.
-        difference: the largest to the network, as a part of its largest output.
-        batches: the sizes at which it was compared.
+        paths: the file, and the file of weights if there is one.
+        note: remarks such as the opset.
+        input_shape: the input shape with the batch size, which is "batch" if any size is allowed.
+        output_shape: the output shape in the same form.
+        difference: the largest difference from the network, relative to its largest output.
+        batches: the batch sizes at which the two were compared.
     """
 
     paths: tuple[Path, ...]
@@ -48,30 +48,34 @@ def export(
     dynamic_batch: bool = False,
     keep: Iterable[Path] = (),
 ) -> Exported:
-    """Write a network in another form; what is written computes the same, or nothing is written.
+    """Writes a network in another form, reads it back and compares the outputs.
+
+    If the outputs differ, nothing is written.
 
     Args:
-        network: stays as it is. Its weights are exported as float32.
+        network: the network, which is not changed. Its weights are exported as float32.
         to: a key of :data:`nas.export.formats.FORMATS`.
-        name: for the file's text and, without a ``path``, its name.
-        path: the file; by default in the current folder. One that exists is replaced.
-        weights: whether python and json come with a file of weights; other forms always hold them.
-        opset: of ONNX; by default torch's.
-        dynamic_batch: leave the batch open where a form would fix it at 1.
+        name: the name in the file's text and, without a ``path``, of the file.
+        path: the file; by default in the current folder. An existing file is replaced.
+        weights: whether python and json come with a file of weights; other forms contain them.
+        opset: the opset of ONNX; by default that of torch.
+        dynamic_batch: whether any batch size is allowed if the form would otherwise fix it at 1.
         keep: files that must not be replaced.
 
     Raises:
-        InputError: for an unknown form, an option that it has not, a path that cannot be written,
-            or a package that is missing.
-        ExportError: where the form cannot express the network, or what was read back differs.
+        InputError: for an unknown form, an option that the form does not have, a path that cannot
+            be written, or a missing package.
+        ExportError: if the form cannot express the network, or the outputs differ.
     """
     if to not in FORMATS:
         raise InputError(unknown("form", to, FORMATS))
     form = FORMATS[to]
     if opset is not None and to != "onnx":
-        raise InputError(f"--opset: is for onnx, {to} has none")
+        raise InputError(f"--opset: only onnx has an opset, {to} has none")
     if dynamic_batch and not form.fixes_batch:
-        raise InputError(f"--dynamic-batch: is for onnx and torch-export, {to} takes any batch")
+        raise InputError(
+            f"--dynamic-batch: only for onnx and torch-export; {to} takes any batch size"
+        )
     path = path or Path(re.sub(r"\W+", "_", name).strip("_") + form.suffix)
     taken = copy.deepcopy(network).cpu().float().eval()
     job = Job(taken, name, path, weights, opset, dynamic_batch)
@@ -81,7 +85,7 @@ def export(
     with TemporaryDirectory(prefix=".nas_export_", dir=path.parent) as folder:
         written = form.write(replace(job, path=Path(folder) / path.name))
         apart = difference(taken, written.run, batches)
-        for place in reversed(paths):  # the weights first: the file means that they are there
+        for place in reversed(paths):  # the weights come first, so that the file implies them
             (Path(folder) / place.name).replace(place)
     batch = "batch" if len(batches) > 1 else 1
     shapes = taken.architecture.input_shape, taken.architecture.output_shape
@@ -96,4 +100,4 @@ def _check(paths: Iterable[Path], keep: Iterable[Path]) -> None:
         if path.is_dir():
             raise InputError(f"--out: {path} is a folder")
         if path.resolve() in kept:
-            raise InputError(f"--out: {path} would replace what is exported; give another name")
+            raise InputError(f"--out: {path} would replace the exported network; give another name")

@@ -1,4 +1,4 @@
-"""The forms of an export: each is written to a folder and read back as something that runs."""
+"""The forms of an export; each writes a file and reads it back as something that runs."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from nas.export.parity import ExportError, Run
 from nas.export.python_source import class_name, python_source
 
 _ONNX_LIMIT = 2**31
-"""Bytes that a protocol buffer may have."""
+"""The largest size of a protocol buffer, in bytes."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to write where.
+    """One export: what to write, and where.
 
     Attributes:
-        network: on the CPU, in eval mode.
-        name: of the network, as the user wrote it.
+        network: the network, on the CPU and in eval mode.
+        name: the name of the network as the user wrote it.
         path: the file to write.
-        weights: whether they are worth keeping; random ones go only where a form needs some.
-        opset: of ONNX; None for torch's default.
-        dynamic_batch: whether the batch is left open.
+        weights: whether to keep the weights; random weights are written only if a form needs some.
+        opset: the opset of ONNX; None for torch's default.
+        dynamic_batch: whether any batch size is allowed.
     """
 
     network: Network
@@ -47,22 +47,22 @@ class Job:
 
     @property
     def example(self) -> Tensor:
-        """An input to trace with: an open batch must not be 1, which torch would hold fixed."""
+        """Makes an input to trace with; torch would fix a batch of 1, so a dynamic batch is larger."""
         return torch.zeros(2 if self.dynamic_batch else 1, *self.network.architecture.input_shape)
 
     @property
     def dynamic_shapes(self) -> Any:
-        """Which axes of the input are open, in ``torch.export``'s form."""
+        """Returns the dynamic axes of the input in ``torch.export``'s form."""
         return ({0: torch.export.Dim("batch")},) if self.dynamic_batch else None
 
     def weights_path(self, suffix: str) -> Path:
-        """The file beside the main one."""
+        """Returns the path of the weights beside the main file."""
         return self.path.with_name(f"{self.path.stem}_weights{suffix}")
 
 
 @dataclass(frozen=True)
 class Written:
-    """What runs the written file, and what to say of it."""
+    """A function that runs the written file, and a remark on it."""
 
     run: Run
     note: str
@@ -70,13 +70,13 @@ class Written:
 
 @dataclass(frozen=True)
 class Format:
-    """One form.
+    """One form of export.
 
     Attributes:
-        suffix: of the file.
-        write: writes the job's file and reads it back.
-        weights_suffix: of the file of weights beside it; "" where they are inside.
-        fixes_batch: whether the batch is 1 unless it is left open.
+        suffix: the suffix of the file.
+        write: the function that writes the job's file and reads it back.
+        weights_suffix: the suffix of the file of weights; "" if the main file contains them.
+        fixes_batch: whether the batch size is fixed at 1 unless ``dynamic_batch`` is set.
     """
 
     suffix: str
@@ -92,11 +92,11 @@ def _python(job: Job) -> Written:
     if job.weights:
         torch.save(dict(job.network.state_dict()), weights)
     names: dict[str, Any] = {"__name__": job.path.stem}
-    exec(job.path.read_text(encoding="utf-8"), names)  # our own text, of a moment ago
+    exec(job.path.read_text(encoding="utf-8"), names)  # we have just written this text
     module = names[cls]()
     state = torch.load(weights, weights_only=True) if job.weights else job.network.state_dict()
     module.load_state_dict(state)
-    return Written(module.eval(), f"class {cls}, needs torch alone, any batch")
+    return Written(module.eval(), f"class {cls}, needs only torch, any batch")
 
 
 def _docstring(job: Job, cls: str) -> str:
@@ -129,7 +129,7 @@ def _onnx(job: Job) -> Written:
 
     held = sum(tensor.nbytes for tensor in job.network.state_dict().values())
     if held >= _ONNX_LIMIT:
-        raise ExportError(f"onnx: {held:,} bytes of weights are more than the 2 GiB of one file")
+        raise ExportError(f"onnx: {held:,} bytes of weights exceed the limit of 2 GiB per file")
     with _quiet(), _told("torch.onnx"):
         torch.onnx.export(
             _inference(job.network),
@@ -145,7 +145,7 @@ def _onnx(job: Job) -> Written:
         )
     model = onnx.load(str(job.path))
     (opset,) = [entry.version for entry in model.opset_import if entry.domain == ""]
-    if job.opset not in (None, opset):  # torch says so in its log alone
+    if job.opset not in (None, opset):  # torch mentions it only in its log
         raise ExportError(f"onnx: torch cannot write opset {job.opset}, it wrote {opset}")
     with _told("onnxruntime"):
         onnx.checker.check_model(model)
@@ -163,7 +163,7 @@ def _onnx(job: Job) -> Written:
 
 def _torchscript(job: Job) -> Written:
     with _quiet(), _told("torch.jit"):
-        jit: Any = torch.jit  # without types
+        jit: Any = torch.jit  # it has no type hints
         jit.save(jit.trace(_inference(job.network), job.example, check_trace=False), job.path)
         loaded: Run = jit.load(job.path)
     return Written(loaded, "eval mode, any batch; torch has deprecated it for torch-export")
@@ -178,7 +178,7 @@ def _torch_export(job: Job) -> Written:
             torch.export.save(program, file)
         with job.path.open("rb") as file:
             loaded: Any = torch.export.load(file)
-    return Written(loaded.module(), f"eval mode, of torch {torch.__version__}")
+    return Written(loaded.module(), f"eval mode, by torch {torch.__version__}")
 
 
 def _json(job: Job) -> Written:
@@ -201,11 +201,11 @@ FORMATS: dict[str, Format] = {
     "torch-export": Format(".pt2", _torch_export, fixes_batch=True),
     "json": Format(".json", _json, ".safetensors"),
 }
-"""Every form by name."""
+"""All forms by name."""
 
 
 def require(form: str, *packages: str) -> None:
-    """:class:`InputError` that says how to install those of the packages that are missing."""
+    """Raises :class:`InputError` that says how to install packages that are missing."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
@@ -214,7 +214,7 @@ def require(form: str, *packages: str) -> None:
 
 
 def _inference(network: Network) -> Network:
-    """The network without auxiliary heads, which some exporters would trace or keep."""
+    """Returns the network without auxiliary heads, which some exporters would trace or keep."""
     if len(network.architecture.outputs) == 1:
         return network
     main = compile(network.architecture.inference())
@@ -225,7 +225,7 @@ def _inference(network: Network) -> Network:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporters' warnings, which speak of torch's own insides."""
+    """Suppresses the exporters' warnings, which are about torch's internals."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -238,10 +238,10 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _told(tool: str) -> Iterator[None]:
-    """Failures of a tool as :class:`ExportError` with its innermost reason."""
+    """Turns failures of a tool into :class:`ExportError` with its innermost reason."""
     try:
         yield
-    except Exception as error:  # an exporter may raise anything at what it cannot do
+    except Exception as error:  # an exporter may raise any exception
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__

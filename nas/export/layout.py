@@ -1,20 +1,20 @@
-"""Lines of Python as a formatter lays them out: what does not fit goes one argument a line."""
+"""Breaks lines of Python as a formatter does: one argument per line if they do not fit."""
 
 from __future__ import annotations
 
 WIDTH = 88
-"""What black and ruff allow a line by default."""
+"""The default line length of black and ruff."""
 
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _FOR = " for _ in "
 
 
 def laid_out(line: str) -> list[str]:
-    """One statement as lines of at most :data:`WIDTH`, where its brackets allow it.
+    """Breaks a statement into lines of at most :data:`WIDTH`, as far as its brackets allow.
 
-    The last bracket at the top is opened and what it holds is put one item a line, each with a
-    comma behind, as black and ruff leave it; items that are too long are laid out likewise.
-    Strings in the statement must not hold brackets or commas.
+    The last outermost bracket is split into one item per line, each followed by a comma, as black
+    and ruff do. Items that are too long are split in the same way. Strings in the statement must
+    not contain brackets or commas.
     """
     inner = _last_bracket(line) if len(line) > WIDTH else None
     if inner is None:
@@ -32,7 +32,7 @@ def laid_out(line: str) -> list[str]:
 
 
 def _last_bracket(line: str) -> tuple[int, int] | None:
-    """Where the content of the last bracket that stands in no other begins and ends."""
+    """Returns where the content of the last outermost bracket begins and ends."""
     stop, depth = None, 0
     for index in range(len(line) - 1, -1, -1):
         if line[index] in _BRACKETS:
@@ -47,7 +47,7 @@ def _last_bracket(line: str) -> tuple[int, int] | None:
 
 
 def _items(text: str) -> list[str]:
-    """The text between the commas that stand in no bracket."""
+    """Splits the text at the commas that are outside of brackets."""
     items, depth, start = [], 0, 0
     for index, character in enumerate(text):
         depth += (character in _BRACKETS.values()) - (character in _BRACKETS)

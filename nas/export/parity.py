@@ -1,4 +1,4 @@
-"""Whether an exported network computes what the network computes."""
+"""Checks that an exported network computes the same as the original."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from torch import Tensor, nn
 from nas.architecture.network import Network
 
 TOLERANCE = 1e-4
-"""The largest difference allowed, as a part of the largest output."""
+"""The largest allowed difference, relative to the largest output."""
 
 Run = Callable[[Tensor], Tensor]
 
 
 class ExportError(Exception):
-    """An export that could not be made, or does not compute what the network does."""
+    """The export failed, or its outputs differ from those of the network."""
 
 
 def draw_weights(network: Network, seed: int = 0) -> None:
-    """Random values under which every layer matters to the output, for a network without weights.
+    """Sets random weights with which every layer influences the output.
 
     Weights have variance 2 / fan-in (He et al. 2015, eq. 10), scales are around 1, biases around
-    0. Batch norms hold means around 0 and variances around the mean square of all their input, each
-    channel its own: in a new network they would be 0 and 1, and an exchange of two would not show.
+    0. Each channel of a batch norm gets its own mean around 0, and its own variance around the mean
+    square of the whole input. With the means 0 and variances 1 of a new network, two swapped batch
+    norms would go unnoticed.
 
-    They do not hold the statistics of each channel. To subtract what a channel's values have in
-    common leaves their differences, which grow from layer to layer (Yang et al. 2019, "A Mean Field
-    Theory of Batch Normalization"), and rounding with them: in a deep cell network by 1e5.
+    The batch norms do not get the true statistics of each channel. Subtracting the true mean leaves
+    small differences, which grow from layer to layer (Yang et al. 2019, "A Mean Field Theory of
+    Batch Normalization"). Rounding errors grow with them, in a deep cell network by 1e5.
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
@@ -56,16 +57,17 @@ def _draw_statistics(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
 
 
 def difference(network: Network, run: Run, batches: Iterable[int], seed: int = 0) -> float:
-    """The largest difference to the network in eval mode, as a part of its largest output.
+    """Returns the largest difference from the network, relative to its largest output.
 
     Args:
-        network: on the CPU, in eval mode.
-        run: takes and returns what the network does.
-        batches: a random batch of each of these sizes is compared.
+        network: the network, on the CPU and in eval mode.
+        run: the exported network, with the same inputs and outputs.
+        batches: for each of these sizes, a random batch is compared.
+        seed: the seed of the random batches.
 
     Raises:
-        ExportError: above :data:`TOLERANCE`, for another shape, or for an output of the network
-            that is not finite.
+        ExportError: if the difference is above :data:`TOLERANCE`, if shapes differ, or if an
+            output of the network is not finite.
     """
     generator = torch.Generator().manual_seed(seed)
     worst = 0.0
@@ -74,7 +76,7 @@ def difference(network: Network, run: Run, batches: Iterable[int], seed: int = 0
         with torch.no_grad():
             expected, found = network(x), run(x)
         if not expected.isfinite().all():
-            raise ExportError("the network's own output is not finite: nothing can be compared")
+            raise ExportError("the network's own output is not finite, so it cannot be compared")
         if found.shape != expected.shape:
             raise ExportError(f"gives {tuple(found.shape)}, the network {tuple(expected.shape)}")
         scale = expected.abs().max().item()

@@ -1,4 +1,4 @@
-"""An architecture as one readable Python file that depends on torch alone."""
+"""Writes an architecture as one readable Python file that needs only torch."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _CHANNELS = frozenset({
     "in_channels", "out_channels", "num_features", "in_features", "out_features", "num_channels",
     "normalized_shape", "groups",
 })  # fmt: skip
-"""Arguments that count channels: one parameter may stand for several of them."""
+"""Arguments that count channels; one parameter may be used for several of them."""
 
 _LAYERS = 4
-"""A class of so many layers, one behind the other, is named after them."""
+"""A sequence of up to this many layers is a class named after them."""
 
-_Tree = dict[str, Any]  # of names, to a Call or another tree
+_Tree = dict[str, Any]  # maps a name to a Call or to another tree
 
 
 def python_source(architecture: Architecture, name: str, doc: str) -> str:
-    """The source of a module whose class computes what the compiled architecture computes.
+    """Writes a Python module whose class computes the same as the compiled architecture.
 
-    The state dict has the network's names, so its weights load strictly. Scopes of the names
-    become submodules; those that do the same are one class, what they differ in are its
-    arguments. Laid out as black and ruff format by default.
+    The state dict has the network's names, so its weights load strictly. The scopes of the names
+    become submodules. Scopes that do the same become one class, whose arguments are the values in
+    which they differ. The text is formatted as black and ruff do by default.
 
     Args:
-        architecture: auxiliary heads are computed in training only.
-        name: of the class.
-        doc: the module's docstring.
+        architecture: the architecture; its auxiliary heads are computed in training only.
+        name: the name of the class.
+        doc: the docstring of the module.
     """
     writer = _Writer(name)
     writer.write(scoped(architecture))
@@ -53,7 +53,7 @@ def python_source(architecture: Architecture, name: str, doc: str) -> str:
 
 
 def class_name(text: str) -> str:
-    """A class's name made of any text: ``mobilenet_v3`` gives ``MobilenetV3``."""
+    """Makes a class name from any text: ``mobilenet_v3`` gives ``MobilenetV3``."""
     words = re.findall(r"[A-Za-z0-9]+", text)
     name = "".join(word[0].upper() + word[1:] for word in words)
     return name if name[:1].isalpha() else f"Network{name}"
@@ -68,12 +68,12 @@ class _Instance(NamedTuple):
 
     @property
     def form(self) -> tuple[Any, ...]:
-        """What makes the class, arguments left open."""
+        """Returns the content of the class without its arguments."""
         calls = tuple((target, call.form) for target, call in self.assigned.items())
         return calls, tuple(self.forward.arguments), tuple(self.forward.lines)
 
     def slots(self) -> list[tuple[str, Slot]]:
-        """Its literals, each with the name of the module that it is for."""
+        """Lists its literals, each with the name of its module."""
         return [
             (name if owner == "self" else owner.split(".")[1].split("[")[0], slot)
             for (owner, name), call in self.assigned.items()
@@ -90,7 +90,7 @@ class _Writer:
         self.classes: list[str] = []
 
     def write(self, root: Scope) -> None:
-        """Fill ``classes``, from the innermost scopes to the root."""
+        """Fills ``classes``, from the innermost scopes to the root."""
         levels: dict[int, list[Scope]] = {}
         _height(root, levels)
         for _, scopes in sorted(levels.items()):
@@ -119,7 +119,7 @@ class _Writer:
         return call
 
     def _class(self, instances: Sequence[_Instance]) -> None:
-        """Write the class of instances that differ in arguments alone; note the call of each."""
+        """Writes the class of instances that differ only in arguments; stores each one's call."""
         first = instances[0]
         name = self._free_name(first) if first.scope.path else self._name
         slots = first.slots()
@@ -162,7 +162,7 @@ class _Writer:
 def _class_lines(
     name: str, doc: str, instance: _Instance, parameters: list[str], texts: Iterator[str]
 ) -> list[str]:
-    """A class; ``texts`` are what stands for the literals of its constructor."""
+    """Writes a class; ``texts`` replace the literals of its constructor."""
     body = [
         f"def __init__({', '.join(['self', *parameters])}) -> None:",
         "    super().__init__()",
@@ -183,7 +183,7 @@ def _class_lines(
 
 
 def _height(scope: Scope, levels: dict[int, list[Scope]]) -> int:
-    """How many scopes are within one another here; scopes are put down by it."""
+    """Stores each scope under its height, the number of nested levels; returns this scope's."""
     inner = (
         _height(child, levels) for child in scope.children.values() if isinstance(child, Scope)
     )
@@ -213,7 +213,7 @@ def _instance(scope: Scope, children: dict[Path, Call]) -> _Instance:
 def _assigned(
     owner: str, tree: _Tree, listed: bool = False
 ) -> Iterator[tuple[tuple[str, str], Call]]:
-    """What is assigned to make the tree below its owner; a list's items are made with it."""
+    """Yields the assignments that build the tree below its owner; a list is one assignment."""
     for name, item in tree.items():
         if not listed:
             yield (owner, name), _made(item)
@@ -239,7 +239,7 @@ def _member(owner: str, name: str, listed: bool) -> str:
 
 
 def _named(parameters: list[tuple[str, Slot]]) -> list[str]:
-    """Names for a class's parameters: the argument's, with its module's where there are several."""
+    """Names a class's parameters after the arguments, with the module if a name repeats."""
     found: list[str] = []
     for owner, slot in parameters:
         alone = sum(other.name == slot.name for _, other in parameters) == 1
@@ -255,7 +255,7 @@ def _type(values: Sequence[str]) -> str:
 
 
 def _doc(instances: Sequence[_Instance]) -> str:
-    """Where in the network a class is used, in one line."""
+    """Says in one line where in the network a class is used."""
     places = [".".join(each.scope.path) for each in instances]
     if places == [""]:
         return "The whole network."

@@ -1,4 +1,4 @@
-"""A graph cut into scopes: which nodes one module holds, and what its forward does."""
+"""Divides a graph into scopes: the nodes that one module holds, and what its forward does."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Module = nn.Module | nn.Parameter
 
 @dataclass(frozen=True)
 class Scope:
-    """Nodes below one path that a module of its own can hold.
+    """Nodes below one path that can form a separate module.
 
     Attributes:
         path: the parts of the common name; empty for the whole network.
-        inputs: names of the nodes outside that it reads, in order of use.
-        output: name of the one node that others read.
-        graph: what its forward does, a placeholder an input; targets are paths below its own.
-        children: the modules and scopes that the graph calls, by their path below its own.
+        inputs: the names of the outside nodes that it reads, in order of use.
+        output: the name of the only node that others read.
+        graph: its forward, with one placeholder per input; targets are relative to its path.
+        children: the modules and scopes that the graph calls, by relative path.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class Scope:
 
     @property
     def chain(self) -> bool:
-        """Whether each child's output is the next one's only input."""
+        """Tells if each child's output is the next child's only input."""
         first, *calls, end = self.graph.nodes
         through = [first, *calls]
         return bool(calls) and all(
@@ -47,7 +47,7 @@ class Scope:
 
     @property
     def is_sequence(self) -> bool:
-        """Whether it can be an ``nn.Sequential``: those with weights are called by their place."""
+        """Tells if it can be an ``nn.Sequential``: children with weights are named by position."""
         return self.chain and all(
             path == (str(place),) or not has_state(child)
             for place, (path, child) in enumerate(self.children.items())
@@ -55,25 +55,25 @@ class Scope:
 
 
 def has_state(child: Module | Scope) -> bool:
-    """Whether it has anything in the state dict, so that its path matters."""
+    """Tells if it has entries in the state dict, so that its path matters."""
     if isinstance(child, Scope):
         return any(map(has_state, child.children.values()))
     return isinstance(child, nn.Parameter) or bool(child.state_dict())
 
 
 def is_list(names: Iterable[str]) -> bool:
-    """Whether names are the places of a list, with few left out."""
+    """Tells if the names are positions in a list with few gaps."""
     found = list(names)
     numbers = [int(name) for name in found if name.isdecimal() and str(int(name)) == name]
     return len(numbers) == len(found) and max(numbers, default=0) <= 3 * len(numbers)
 
 
 def scoped(architecture: Architecture) -> Scope:
-    """The architecture as a tree of scopes, auxiliary heads last.
+    """Divides the architecture into a tree of scopes, with auxiliary heads last.
 
-    A scope becomes a module of its own where it has one output, holds modules, and no path leaves
-    it and comes back; one whose names are numbers must be a sequence, or is left a list. The
-    nodes of the others belong to the scope around them.
+    A scope becomes a separate module if it has one output, holds modules, and no path leaves it
+    and comes back. A scope whose names are numbers must also be a sequence; otherwise it stays a
+    list. The nodes of all other scopes belong to the surrounding scope.
     """
     return _Cutter(architecture).whole()
 
@@ -94,7 +94,7 @@ class _Cutter:
         return Scope((), (INPUT,), self._architecture.outputs[0], graph, children)
 
     def _scope(self, path: Path, nodes: Sequence[Node]) -> Scope | None:
-        """The nodes as a module of its own; None where they cannot be one."""
+        """Makes a module of the nodes; None if they cannot be one."""
         if path not in self._scopes:
             self._scopes[path] = self._cut(path, nodes)
         return self._scopes[path]
@@ -155,7 +155,7 @@ class _Cutter:
         return node.operation.module(shapes) if isinstance(module, nn.Parameter) else module
 
     def _units(self, path: Path, nodes: Sequence[Node]) -> list[tuple[Path, list[Node]]]:
-        """What a forward calls one after the other: nodes, and scopes that can be modules."""
+        """Lists what a forward calls in turn: nodes, and scopes that can be modules."""
         units = _split(path, nodes)
         while True:
             whole = [
@@ -173,7 +173,7 @@ class _Cutter:
                 units |= _split(unit, units.pop(unit))
 
     def _ordered(self, units: dict[Path, list[Node]]) -> list[Path]:
-        """What is read before what reads it, else by place; :class:`CycleError` if none is."""
+        """Orders units by their dependencies, then by position; :class:`CycleError` if impossible."""
         home = {node.name: unit for unit, members in units.items() for node in members}
         sorter: TopologicalSorter[Path] = TopologicalSorter()
         for unit, members in units.items():
@@ -192,7 +192,7 @@ class _Cutter:
 
 
 def _split(path: Path, nodes: Sequence[Node]) -> dict[Path, list[Node]]:
-    """The nodes below a path by the next part of their names."""
+    """Groups the nodes below a path by the next part of their names."""
     parts: dict[Path, list[Node]] = {}
     for node in nodes:
         parts.setdefault(tuple(node.name.split(".")[: len(path) + 1]), []).append(node)

@@ -1,4 +1,4 @@
-"""A ``torch.fx`` graph as the statements that a person would write."""
+"""Writes a ``torch.fx`` graph as statements in the way a person would."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import fx
 
-_LETTERS = "xyzabcdefghjkmnpqrstuvw"  # without those that look like a digit
+_LETTERS = "xyzabcdefghjkmnpqrstuvw"  # without letters that look like digits
 _LONGEST = 70
 _DEEPEST = 3
-"""Characters and calls in calls that an expression may have with others written into it."""
+"""The largest length and depth of calls of an expression that contains others."""
 
 _INFIX: dict[Any, tuple[str, int]] = {torch.add: (" + ", 1), torch.mul: (" * ", 2)}
 _ATOM = 3
@@ -24,29 +24,29 @@ _Piece = str | fx.Node
 
 
 class Forward(NamedTuple):
-    """A forward method: the names of its arguments and the lines of its body."""
+    """A forward method, given by the names of its arguments and the lines of its body."""
 
     arguments: list[str]
     lines: list[str]
 
 
 def forward(graph: fx.Graph, access: Callable[[str], str]) -> Forward:
-    """The forward method that does what the graph does.
+    """Writes the forward method of a graph.
 
-    A value that is used once is written into what uses it, while that stays short; names are
-    letters, used again once their value is not needed any more.
+    A value that is used once is written into the expression that uses it, as long as that stays
+    short. Names are letters; a letter is reused when its value is no longer needed.
 
     Args:
-        graph: of calls such as :mod:`nas.architecture.operations` emit. Where it has several
-            outputs, those behind the first are computed and returned in training only.
-        access: the expression for the module at a target.
+        graph: a graph of calls such as :mod:`nas.architecture.operations` emit. If it has several
+            outputs, those after the first are computed and returned in training only.
+        access: returns the expression for the module at a target.
     """
     return _Writer(graph, access).forward()
 
 
 @dataclass(frozen=True)
 class _Expression:
-    """Text with places for variables, and how tightly it binds."""
+    """A text with places for variables, and its operator precedence."""
 
     pieces: tuple[_Piece, ...]
     binding: int = _ATOM
@@ -72,8 +72,8 @@ class _Writer:
         outputs: Any = end.args[0]
         self._outputs: tuple[fx.Node, ...] = outputs if isinstance(outputs, tuple) else (outputs,)
         self._uses = Counter(chain(self._outputs, *map(_operands, self._nodes)))
-        self._written: dict[fx.Node, _Expression] = {}  # what no other expression holds
-        self._names: dict[fx.Node, str] = {}  # of the values that are still needed
+        self._written: dict[fx.Node, _Expression] = {}  # expressions that are not yet part of another
+        self._names: dict[fx.Node, str] = {}  # names of the values that are still needed
 
     def forward(self) -> Forward:
         inputs = [node for node in self._nodes if node.op == "placeholder"]
@@ -103,7 +103,7 @@ class _Writer:
     def _take(
         self, operands: Iterable[fx.Node], length: int, depth: int
     ) -> dict[fx.Node, _Expression]:
-        """The operands to write into their one user, which is so long and deep without them."""
+        """Chooses the operands to write into their only user, given its own length and depth."""
         taken = {}
         for operand in operands:
             if operand in self._written and self._uses[operand] == 1:
@@ -116,7 +116,7 @@ class _Writer:
         return taken
 
     def _call(self, node: fx.Node, inner: dict[fx.Node, _Expression]) -> _Expression:
-        """The expression of a node; ``inner`` are the operands that are written into it."""
+        """Makes the expression of a node; ``inner`` are the operands that are written into it."""
 
         def of(value: Any, binding: int = 0) -> tuple[_Piece, ...]:
             if isinstance(value, fx.Node):
@@ -150,7 +150,7 @@ class _Writer:
         return _Expression((*called, "(", *listed(args, **node.kwargs), ")"))
 
     def _assigned(self, node: fx.Node) -> str:
-        """The statement of one value; the names of what is used up become free with it."""
+        """Writes the statement of one value and frees the names that are no longer needed."""
         expression = self._written[node]
         text = self._text(expression)
         self._uses.subtract(expression.variables)
@@ -187,7 +187,7 @@ def _ancestors(node: fx.Node) -> set[fx.Node]:
 
 
 def _operands(node: fx.Node) -> list[fx.Node]:
-    """The nodes that a node reads, each as often as it does."""
+    """Lists the nodes that a node reads; one that is read twice appears twice."""
     found: list[fx.Node] = []
 
     def visit(operand: fx.Node) -> None:
@@ -207,6 +207,6 @@ def _literal(value: Any) -> str:
 
 
 def _qualified(function: Any) -> str:
-    """The name of a torch function as the written file imports it."""
+    """Returns the name of a torch function as the written file imports it."""
     name = function.__name__
     return f"torch.{name}" if getattr(torch, name, None) is function else f"functional.{name}"

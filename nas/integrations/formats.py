@@ -1,4 +1,4 @@
-"""What other tools read of a campaign: the forms of `nas export` beside those of a network."""
+"""The forms in which `nas export` writes a campaign for other tools."""
 
 from __future__ import annotations
 
@@ -35,4 +35,4 @@ BRIDGES: dict[str, Callable[[str, str | None], str]] = {
     "tensorboard": _tensorboard,
     "card": _card,
 }
-"""By form, what takes the name and --out, and returns what to print."""
+"""For each form, the function that takes NAME and --out and returns the text to print."""

@@ -1,7 +1,7 @@
-"""A model card in Markdown for a network of a campaign.
+"""Writes a model card in Markdown for a network of a campaign.
 
-Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.03993), as far as a campaign
-knows its sections: what is for people to say is marked as open.
+Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.03993). The sections that a
+campaign's records cannot fill are marked for the author.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from nas.jobs import names as named
 from nas.jobs.references import Reference
 from nas.spaces.choices import recipe_choices
 
-_OPEN = "*To be said by whoever publishes this.*"
+_OPEN = "*To be written by whoever publishes this network.*"
 _COLUMNS = ["name", "kind", "rank", "params", "macs", "validation_accuracy", "test_accuracy",
             "test_std", "test_low", "test_high", "seeds"]  # fmt: skip
 
 
 def model_card(name: str) -> str:
-    """The card of what ``results/NAME:best`` or another reference to a campaign's trial names.
+    """Writes the card of the network that a reference such as ``results/NAME:best`` names.
 
-    Raises :class:`InputError` where the name is no such reference.
+    Raises :class:`InputError` if the name is not a reference to a trial of a campaign.
     """
     if not named.is_reference(name) or Path(name).is_dir():
-        raise InputError(f"{name}: a card is of a campaign's network: results/NAME:best, or :TRIAL")
+        raise InputError(f"{name}: must name a campaign's network: results/NAME:best, or :TRIAL")
     folder = Path(name.rpartition(":")[0])
     records, history = recorded(folder)
     reference = named.reference(name)
@@ -56,7 +56,7 @@ def model_card(name: str) -> str:
         render(row, "markdown", [*_COLUMNS, *known]) + "\n",
         *(f"- {note}" for note in table.attrs["notes"]),
         "\n## Intended use, limits, ethical considerations\n",
-        _OPEN + " Measured is accuracy on images like those of training, and nothing else.\n",
+        _OPEN + " Only the accuracy on images like the training images was measured.\n",
         "## Provenance\n",
         *_provenance(folder),
     ]
@@ -99,7 +99,7 @@ def _provenance(folder: Path) -> Iterator[str]:
         resolved = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
         found = dict(resolved["environment"])
     except (OSError, ValueError, KeyError, TypeError):
-        yield "The folder does not tell where it was run.\n"
+        yield "The folder does not record where the campaign was run.\n"
         return
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     yield f"- Python {found['python']}, {versions}"

@@ -1,4 +1,4 @@
-"""A campaign as Optuna studies, which optuna-dashboard and ``optuna.visualization`` open."""
+"""Writes a campaign as Optuna studies, for optuna-dashboard and ``optuna.visualization``."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _DEFAULT = [{"metric": "validation_accuracy", "direction": "maximize"}]
 
 
 def optuna_studies(folder: Path, storage: str) -> list[str]:
-    """Writes a study for each search of a campaign; returns their names, ``FOLDER-SEARCH``.
+    """Writes one study per search of a campaign; returns their names, ``FOLDER-SEARCH``.
 
-    A trial has the choices of its genotype as categorical parameters over what the campaign has
-    tried of each, the objectives as values, the first objective after each epoch as intermediate
-    values, and what else the records tell as user attributes. Duplicates, which no evaluation
-    stands behind, are left out.
+    The choices of a trial's genotype become categorical parameters, whose options are those that
+    the campaign has tried. The objectives become the values, the first objective after each epoch
+    the intermediate values, and everything else in the records user attributes. Duplicates, which
+    were not evaluated, are left out.
 
     Args:
-        folder: of the campaign.
-        storage: a URL of Optuna's, or a file, for SQLite.
+        folder: the folder of the campaign.
+        storage: a storage URL of Optuna, or the path of a SQLite file.
 
-    Raises :class:`InputError` where there are no records, the storage cannot be opened, or holds
-    a study of such a name.
+    Raises :class:`InputError` if there are no records, if the storage cannot be opened, or if it
+    already holds a study of the same name.
     """
     records, history = recorded(folder)
     objectives = records[0]["question"].get("objectives", _DEFAULT)
@@ -41,7 +41,7 @@ def optuna_studies(folder: Path, storage: str) -> list[str]:
     with quiet():
         opened = _opened(url, storage)
         if taken := set(optuna.get_all_study_names(opened)) & set(names.values()):
-            raise InputError(f"--out: {storage}: holds a study {min(taken)} already")
+            raise InputError(f"--out: {storage}: already holds a study {min(taken)}")
         for search, asks in searches.items():
             study = optuna.create_study(
                 storage=opened,

@@ -1,4 +1,4 @@
-"""A campaign's scalars for TensorBoard."""
+"""Writes a campaign's scalars for TensorBoard."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _SCALARS = ("train_loss", "validation_loss", "validation_accuracy")
 
 
 def write_scalars(folder: Path, out: Path) -> int:
-    """Writes a run a search and a run a trial with a learning curve; returns how many.
+    """Writes one run per search and one per trial with a learning curve; returns their number.
 
-    A search has the validation accuracy of its trials, and of the best so far, by their number; a
-    trial its losses and validation accuracy by epoch.
+    The run of a search shows the validation accuracy of its trials, and the best so far, by trial
+    number. The run of a trial shows its losses and its validation accuracy by epoch.
 
     Args:
-        folder: of the campaign.
-        out: the folder to write; it is made, and must be empty.
+        folder: the folder of the campaign.
+        out: the folder to write; it is created if it is missing and must be empty.
     """
     asked, points = trials(folder), curves(folder)
     if out.exists() and any(out.iterdir()):
-        raise InputError(f"--out: {out}: is not empty; runs in it would be mixed")
+        raise InputError(f"--out: {out}: must be an empty folder, so that runs are not mixed")
     searched = asked[(asked["stage"] == "search") & (asked["status"] == "completed")]
     runs = 0
     for name, rows in searched.groupby("search"):

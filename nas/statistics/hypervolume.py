@@ -1,4 +1,4 @@
-"""Pareto fronts and the hypervolume that they dominate. Every objective is minimised."""
+"""The hypervolume that a Pareto front dominates. All objectives are minimised."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Floats = NDArray[np.float64]
 
 
 def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
-    """The volume between the reference point and what the points dominate, exact.
+    """Computes the exact volume that the points dominate below the reference point.
 
-    Zitzler and Thiele, "Multiobjective Optimization Using Evolutionary Algorithms", 1998, computed
-    by slicing objectives (While et al., "A Faster Algorithm for Calculating Hypervolume", 2006):
-    n log n for two objectives, n^(d-1) for d. Points that do not lie below the reference in every
-    objective, or hold a NaN, count nothing.
+    The measure is that of Zitzler and Thiele, "Multiobjective Optimization Using Evolutionary
+    Algorithms", 1998. It is computed by slicing objectives (While et al., "A Faster Algorithm for
+    Calculating Hypervolume", 2006): the time is n log n for two objectives, n^(d-1) for d. Points
+    that are not below the reference in every objective, or hold a NaN, add nothing.
 
     Args:
         points: [points, objectives].
@@ -46,18 +46,16 @@ def _sliced(points: Floats, reference: Floats) -> float:
 
 
 def hypervolume_over_time(points: ArrayLike, reference: ArrayLike) -> Floats:
-    """The hypervolume of the first 1, 2, ... points of every run.
+    """Computes the hypervolume of the first 1, 2, ... points of every run, [runs, steps].
 
     Args:
-        points: [runs, steps, objectives]; NaN counts nothing.
+        points: [runs, steps, objectives]; points with a NaN add nothing.
         reference: [objectives].
-
-    Returns [runs, steps]. With two objectives all runs are swept at once.
     """
     table, corner = np.asarray(points, dtype=float), _reference(points, reference)
     runs, steps, objectives = table.shape
     volumes = np.zeros((runs, steps))
-    # A point at the reference counts nothing.
+    # A point at the reference adds nothing.
     inside = np.asarray((table < corner).all(axis=2))
     table = np.where(inside[..., None], table, corner)
     if objectives != 2:

@@ -2,7 +2,7 @@
 
 The procedure is Demsar's, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7
 (2006): signed ranks for two methods, Friedman's test and Nemenyi's critical difference for more.
-Where he has data sets, a benchmark has seeds. What one compares is lower-is-better throughout.
+A benchmark's seeds take the place of his data sets. Lower values are better everywhere.
 """
 
 from __future__ import annotations
@@ -28,40 +28,40 @@ class Interval(NamedTuple):
 
 
 class SignedRank(NamedTuple):
-    """Wilcoxon's test of differences: arrays, one place a sample."""
+    """The results of Wilcoxon's signed-rank test: arrays with one entry per sample."""
 
     balance: Floats
-    """(positive - negative rank sum) / all ranks, in [-1, 1]; its sign is the direction."""
+    """(positive - negative rank sum) / sum of all ranks, in [-1, 1]; its sign is the direction."""
     p: Floats
-    """Two-sided."""
+    """The two-sided p value."""
 
 
 class PairedTest(NamedTuple):
-    """Student's paired t test: arrays, one place a sample."""
+    """The results of Student's paired t test: arrays with one entry per sample."""
 
     mean: Floats
-    """Of the differences."""
+    """The mean of the differences."""
     low: Floats
-    """Of the interval of the mean."""
+    """The lower end of the confidence interval of the mean."""
     high: Floats
     p: Floats
-    """Two-sided, that the mean is zero."""
+    """The two-sided p value of a zero mean."""
 
 
 def paired_t(differences: ArrayLike, confidence: float = 0.95) -> PairedTest:
-    """Student's t test of paired differences and its interval, along the last axis.
+    """Computes Student's t test and confidence interval of paired differences, along the last axis.
 
-    For a few seeds: with three, a signed-rank test cannot reach p < 0.25, and a bootstrap has ten
-    distinct resamples. Differences that are all equal, as few images can make them, have no spread
-    to judge their mean by: p = 1.
+    It suits small numbers of seeds: with three seeds, a signed-rank test cannot reach p < 0.25,
+    and a bootstrap has ten distinct resamples. If all differences are equal, which can happen with
+    few images, there is no spread to judge the mean by, and p is 1.
 
     Args:
         differences: [..., pairs].
-        confidence: of the interval.
+        confidence: the confidence level of the interval.
 
     Raises :class:`InputError` for fewer than two differences or one that is not finite.
     """
-    # Rounded, for two equal differences must tie whatever their last bits.
+    # Rounded, so that equal differences are ties whatever their last bits are.
     sample = _finite(differences).round(12)
     mean, count = sample.mean(axis=-1), sample.shape[-1]
     error = sample.std(axis=-1, ddof=1) / np.sqrt(count)
@@ -74,13 +74,13 @@ def paired_t(differences: ArrayLike, confidence: float = 0.95) -> PairedTest:
 def mean_interval(
     mean: ArrayLike, deviation: ArrayLike, count: ArrayLike, confidence: float = 0.95
 ) -> tuple[Floats, Floats]:
-    """Low and high ends of the interval of a mean, by Student's t; NaN for a single value.
+    """Computes both ends of a mean's confidence interval by Student's t; NaN for a single value.
 
     Args:
-        mean: of each sample.
-        deviation: its sample standard deviation.
-        count: how many values it has.
-        confidence: of the interval.
+        mean: the mean of each sample.
+        deviation: the sample standard deviation of each sample.
+        count: how many values each sample has.
+        confidence: the confidence level of the interval.
     """
     center, number = np.asarray(mean, dtype=float), np.asarray(count, dtype=float)
     quantile = stats.t.isf((1 - confidence) / 2, np.where(number > 1, number - 1, np.nan))
@@ -91,11 +91,12 @@ def mean_interval(
 def bootstrap_interval(
     differences: ArrayLike, confidence: float = 0.95, resamples: int = 9999, seed: int = 0
 ) -> Interval:
-    """The BCa bootstrap interval of a mean of paired differences (``scipy.stats.bootstrap``).
+    """Computes the BCa bootstrap interval of the mean of paired differences.
 
-    Bias-corrected and accelerated: Efron, "Better Bootstrap Confidence Intervals", 1987. Resampling
-    the differences keeps the pairs. Where BCa is undefined (all differences are equal) the interval
-    is that one value. The generator is seeded, so one sample has one interval.
+    BCa is bias-corrected and accelerated: Efron, "Better Bootstrap Confidence Intervals", 1987; the
+    code is ``scipy.stats.bootstrap``. Resampling the differences keeps the pairs. If all
+    differences are equal, BCa is undefined, and the interval is that one value. The generator is
+    seeded, so a sample always has the same interval.
 
     Raises :class:`InputError` for fewer than two differences or one that is not finite.
     """
@@ -116,12 +117,13 @@ def bootstrap_interval(
 
 
 def signed_rank(differences: ArrayLike) -> SignedRank:
-    """Wilcoxon's signed-rank test that differences are symmetric about zero, along the last axis.
+    """Tests by Wilcoxon's signed ranks if differences are symmetric about zero, on the last axis.
 
-    Zeros follow Pratt (1959): ranked with the others, then left out. Two searchers often find the
-    same optimum, and dropping those pairs first ("wilcox") would overstate what is left. p is
-    ``scipy.stats.wilcoxon``'s: exact for at most 50 differences without ties or zeros, by
-    permutation for at most 13 with them, else normal with tie correction. All zero: p = 1.
+    Zeros are treated as by Pratt (1959): they are ranked with the others and then left out. Two
+    searchers often find the same optimum; dropping those pairs first ("wilcox") would overstate
+    the others. The p value is that of ``scipy.stats.wilcoxon``: exact for at most 50 differences
+    without ties or zeros, by permutation for at most 13 with them, else by the normal
+    approximation with tie correction. If all differences are zero, p is 1.
 
     Args:
         differences: [..., pairs].
@@ -149,11 +151,11 @@ def _finite(values: ArrayLike) -> Floats:
 
 
 def holm(p_values: ArrayLike) -> Floats:
-    """p values corrected for their number, along the last axis: Holm's step-down procedure.
+    """Corrects p values for multiple tests by Holm's step-down procedure, along the last axis.
 
     Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979: the i-th smallest of m is
-    multiplied by m - i + 1, made monotone and cut at 1. It holds the chance of any false finding
-    below alpha whatever the dependence of the tests.
+    multiplied by m - i + 1, made monotone and cut at 1. The probability of any false finding stays
+    below alpha, however the tests depend on each other.
     """
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, axis=-1)
@@ -165,9 +167,9 @@ def holm(p_values: ArrayLike) -> Floats:
 
 
 def verdict(balance: float, corrected_p: float, alpha: float = 0.05) -> Verdict:
-    """In words, whether the first of two is better, given the test of first minus second.
+    """Says in words whether the first of two is better, given the test of first minus second.
 
-    Lower is better. The direction is that of the signed ranks, which is what p speaks of.
+    Lower is better. The direction is that of the signed ranks, to which p belongs.
     """
     if not corrected_p < alpha or balance == 0:
         return "not distinguishable"
@@ -175,18 +177,19 @@ def verdict(balance: float, corrected_p: float, alpha: float = 0.05) -> Verdict:
 
 
 def average_ranks(values: ArrayLike) -> Floats:
-    """Ranks of each block's methods, 1 for the lowest value; ties share the mean of their ranks.
+    """Ranks the methods within each block; 1 is the lowest value, ties share their mean rank.
 
-    NaN, a run that failed or found nothing, ranks behind every number; several NaN are a tie. So a
-    block's ranks always sum to k (k + 1) / 2, and failing is never better than any result.
+    NaN stands for a run that failed or found nothing. It ranks behind every number; several NaN
+    are a tie. So a block's ranks always sum to k (k + 1) / 2, and a failure is never better than a
+    result.
 
     Args:
         values: [blocks, methods]; lower is better.
 
-    Returns ranks [blocks, methods]: their mean over blocks is the average rank.
+    Returns ranks [blocks, methods]; their mean over blocks is the average rank.
     """
     table = np.asarray(values, dtype=float)
-    # Infinity is a result, however bad: NaN ranks behind it.
+    # Infinity is a result, so NaN ranks behind it.
     failed = np.isnan(table)
     last = table.shape[-1] - (failed.sum(axis=-1, keepdims=True) - 1) / 2
     ranks: Floats = np.where(failed, last, stats.rankdata(table, axis=-1, nan_policy="omit"))
@@ -194,23 +197,23 @@ def average_ranks(values: ArrayLike) -> Floats:
 
 
 def friedman(ranks: ArrayLike) -> float:
-    """p of Friedman's test that all methods rank alike (chi squared, corrected for ties).
+    """Returns the p value of Friedman's test that all methods rank alike (chi squared, with ties).
 
     Args:
-        ranks: [blocks, methods], at least three methods, as :func:`average_ranks` gives them.
+        ranks: [blocks, methods] from :func:`average_ranks`, with at least three methods.
 
-    All ranks tied in every block: p = 1.
+    If all ranks are tied in every block, p is 1.
     """
     table = np.asarray(ranks, dtype=float)
     if table.ndim != 2 or table.shape[1] < 3 or table.shape[0] < 2:
-        raise InputError(f"Friedman: at least 2 blocks of 3 methods, got shape {table.shape}")
+        raise InputError(f"Friedman: needs 2 blocks of 3 methods or more, got shape {table.shape}")
     if (np.ptp(table, axis=1) == 0).all():
         return 1.0
     return float(stats.friedmanchisquare(*table.T).pvalue)
 
 
 def critical_difference(methods: int, blocks: int, alpha: float = 0.05) -> float:
-    """How far two average ranks must lie apart to differ, by Nemenyi's test.
+    """Returns the least difference of two average ranks that is significant by Nemenyi's test.
 
     Demsar, section 3.2.2: q sqrt(k (k + 1) / (6 N)) for k methods and N blocks, with q the
     studentized range statistic over sqrt(2).
@@ -222,10 +225,11 @@ def critical_difference(methods: int, blocks: int, alpha: float = 0.05) -> float
 
 
 def cliques(mean_ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
-    """The bars of a critical-difference diagram: maximal groups within the difference.
+    """Returns the bars of a critical-difference diagram: maximal groups within the difference.
 
     Args:
-        mean_ranks: ascending.
+        mean_ranks: average ranks in ascending order.
+        difference: the critical difference.
 
     Returns (first, last) positions of every group of two or more that no other group contains.
     """

@@ -1,4 +1,4 @@
-"""Ranks of points by dominance, and how crowded they stand. Every objective is minimised."""
+"""Pareto ranks and crowding distances. All objectives are minimised."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from nas.errors import InputError
 
 
 def non_dominated_rank(values: ArrayLike) -> NDArray[np.int64]:
-    """Which front a point is on: 0 for what no other dominates, 1 without those, and so on.
+    """Returns the front of every point: 0 if nothing dominates it, 1 once front 0 is removed, etc.
 
     Deb et al. 2002, "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", section
-    III-A. A point dominates another that is nowhere better and somewhere worse, so equals have
-    equal ranks. Takes time and memory of the square of the number of points.
+    III-A. A point dominates another one if it is no worse in every objective and better in one, so
+    equal points have equal ranks. Time and memory grow with the square of the number of points.
 
     Args:
         values: [points, objectives], without NaN.
@@ -37,9 +37,10 @@ def non_dominated_rank(values: ArrayLike) -> NDArray[np.int64]:
 
 
 def pareto_front(points: ArrayLike) -> NDArray[np.bool_]:
-    """Which points no other point dominates: no worse in every objective, better in one.
+    """Marks the points that no other point dominates.
 
-    Equal points do not dominate each other, so all copies of a front's point belong to it. A point
+    A point dominates another one if it is no worse in every objective and better in one. Equal
+    points do not dominate each other, so all copies of a front's point belong to it. A point
     with a NaN belongs to no front. For whole tables: the time is that of front times points, where
     :func:`non_dominated_rank` takes the square.
 
@@ -53,7 +54,7 @@ def pareto_front(points: ArrayLike) -> NDArray[np.bool_]:
         raise InputError(f"points: must be [points, objectives], got shape {table.shape}")
     member = np.zeros(len(table), dtype=bool)
     left = np.flatnonzero(~np.isnan(table).any(axis=1))
-    # In this order nobody is dominated by a later one, so the first one left is on the front.
+    # In this order no point is dominated by a later one, so the first one left is on the front.
     left = left[np.lexsort(table[left].T[::-1])]
     while len(left):
         best = table[left[0]]
@@ -64,16 +65,16 @@ def pareto_front(points: ArrayLike) -> NDArray[np.bool_]:
 
 
 def crowding_distance(values: ArrayLike, ranks: ArrayLike | None = None) -> NDArray[np.float64]:
-    """How far the neighbours of every point in its front are apart, summed over the objectives.
+    """Returns the distance between every point's neighbours on its front, over all objectives.
 
-    Deb et al. 2002, section III-B: the distance between the next smaller and the next larger
-    point by one objective, in units of the front's range of it. The smallest and the largest by
-    any objective are infinitely far from the rest; of equals, the first counts as the smaller.
-    An objective whose range is zero or infinite adds nothing.
+    Deb et al. 2002, section III-B: for each objective, the distance between the next smaller and
+    the next larger point, divided by the front's range. The smallest and the largest point of any
+    objective have infinite distance; among equals, the first counts as the smaller. An objective
+    whose range is zero or infinite adds nothing.
 
     Args:
         values: [points, objectives], without NaN.
-        ranks: [points], the front of each; by default they are all of one.
+        ranks: [points], the front of each point; by default all are on one front.
 
     Returns distances [points].
     """
@@ -94,14 +95,14 @@ def crowding_distance(values: ArrayLike, ranks: ArrayLike | None = None) -> NDAr
 
 
 def crowded_order(values: ArrayLike) -> list[tuple[int, float]]:
-    """Keys that sort the better first: by rank, and within a front the less crowded first.
+    """Returns sort keys: by rank, and within a front the less crowded point first.
 
     The crowded-comparison operator of Deb et al. 2002, section III-B.
 
     Args:
         values: [points, objectives], without NaN.
 
-    Returns a key for every point.
+    Returns one key per point.
     """
     table = np.asarray(values, dtype=float)
     ranks = non_dominated_rank(table)

@@ -86,9 +86,9 @@ def test_what_a_reader_must_know_is_said(trials: pd.DataFrame, tmp_path: Path) -
     failing.loc[mine, "status"] = "failed"
     text = report(failing[~((failing["searcher"] == "better") & (failing["seed"] == 0))],
                   tmp_path, **ONE)  # fmt: skip
-    assert "- same: 30 runs ended before 90 % of the budget and keep what they had" in text
+    assert "- same: 30 runs ended before 90 % of the budget ; their last values are kept" in text
     assert "- first: 1 runs never had a result; they rank last" in text
-    assert "- unlike numbers of runs" in text
+    assert "- numbers of runs differ" in text
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

@@ -221,7 +221,7 @@ def origin(done: list[tuple[Run, Result, float]]) -> Iterator[str]:
     for run, _, seconds in done:
         spent.setdefault(run.label, []).append(seconds)
     means = [f"{label} {np.mean(seconds):.3f}" for label, seconds in spent.items()]
-    yield f"processor seconds a run, the table's part included: {', '.join(means)}"
+    yield f"processor seconds per run, the table's part included: {', '.join(means)}"
     packages = sorted({peer.package for peer in PEERS.values()})
     known = [name for name in packages if find_spec(MODULES[name])]
     yield f"versions: {', '.join(f'{name} {version(name)}' for name in known)}"

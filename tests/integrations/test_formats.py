@@ -89,7 +89,7 @@ def test_several_objectives_are_several_directions(tmp_path: Path) -> None:
 def test_optuna_bad_input(folder: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "study.db")
     optuna_studies(folder, out)
-    with pytest.raises(InputError, match=r"study.db: holds a study mine-evolution already"):
+    with pytest.raises(InputError, match=r"study.db: already holds a study mine-evolution"):
         optuna_studies(folder, out)
     with pytest.raises(InputError, match="--out: nosql://x: cannot be opened by Optuna"):
         optuna_studies(folder, "nosql://x")
@@ -127,7 +127,7 @@ def test_tensorboard_has_searches_and_learning_curves(tmp_path: Path) -> None:
     for point in CURVE:
         for tag in ("train_loss", "validation_loss", "validation_accuracy"):
             assert curve[tag, point["epoch"]] == pytest.approx(point[tag])
-    with pytest.raises(InputError, match="is not empty; runs in it would be mixed"):
+    with pytest.raises(InputError, match="must be an empty folder"):
         write_scalars(folder, out)
 
 
@@ -146,7 +146,7 @@ def test_a_card_tells_what_the_network_is_and_how_good(folder: Path, tmp_path: P
     assert "is the classic resnet20" in model_card(f"{folder}:resnet20")
     searched = next(r["trial"] for r in read_records(folder) if r.get("search") == "random")
     assert f"# {searched}\n" in model_card(f"{folder}:{searched}")
-    with pytest.raises(InputError, match=r"a card is of a campaign's network: results/NAME:best"):
+    with pytest.raises(InputError, match=r"must name a campaign's network: results/NAME:best"):
         model_card("resnet20")
 
 

@@ -207,7 +207,7 @@ def test_friedman_is_demsars_example() -> None:
 
 def test_friedman_of_ties_alone_and_of_two_methods() -> None:
     assert friedman(np.full((5, 3), 2.0)) == 1
-    with pytest.raises(InputError, match="at least 2 blocks of 3 methods"):
+    with pytest.raises(InputError, match="needs 2 blocks of 3 methods"):
         friedman(np.ones((5, 2)))
 
 
