@@ -47,7 +47,7 @@ def add_form(command: argparse.ArgumentParser) -> None:
     command.add_argument("--columns", help="columns to show, separated by commas, or all")
     command.add_argument(
         "--format",
-        help="text, csv, markdown, latex, json or parquet; default: by the ending of --out, or text",
+        help="text, csv, markdown, latex, json or parquet; default: the ending of --out, or text",
     )
     command.add_argument("--out", type=Path, metavar="FILE", help="default: printed")
 
@@ -60,7 +60,7 @@ def add_rows(command: argparse.ArgumentParser) -> None:
     command.add_argument("--per-seed", action="store_true",
                          help="one row per trained network, not per architecture")  # fmt: skip
     command.add_argument("--by", default="validation_accuracy", metavar="ACCURACY",
-                         help="accuracy for rank and Pareto front; default: %(default)s")  # fmt: skip
+                         help="accuracy for rank and front; default: %(default)s")  # fmt: skip
     command.add_argument("--cost", help="cost for the Pareto front; default: an objective, or macs")
     add_form(command)
 

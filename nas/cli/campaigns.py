@@ -20,9 +20,7 @@ def add(commands: Commands) -> None:
     run.set_defaults(command=_run)
 
     bench = commands.add_parser("bench", help="compare searchers on a table of known results")
-    bench.add_argument(
-        "folder", type=Path, help="folder with benchmark.yaml, also for the report"
-    )
+    bench.add_argument("folder", type=Path, help="folder with benchmark.yaml, also for the report")
     bench.add_argument("--data", type=Path, help="the folder of the table's files")
     bench.add_argument(
         "--processes", type=whole(1), help="runs at the same time; default: one per core"

@@ -36,7 +36,7 @@ class Call(NamedTuple):
 
     @property
     def form(self) -> tuple[Any, ...]:
-        """Returns the call without its literals; calls that differ only in these have equal forms."""
+        """The call without its literals; calls that differ only in literals have equal forms."""
         parts = (a.form if isinstance(a, Call) else (a.name, a.default) for a in self.arguments)
         return (self.head, *parts)
 
@@ -55,7 +55,7 @@ class Call(NamedTuple):
         return [head for a in self.arguments if isinstance(a, Call) for head in a.heads()]
 
     def source(self, texts: Iterator[str]) -> str:
-        """Writes the call with a text for each slot; arguments equal to their default are omitted."""
+        """Writes the call with a text for each slot, without arguments that equal their default."""
         parts = []
         for argument in self.arguments:
             if isinstance(argument, Call):

@@ -47,7 +47,7 @@ class Job:
 
     @property
     def example(self) -> Tensor:
-        """Makes an input to trace with; torch would fix a batch of 1, so a dynamic batch is larger."""
+        """An input to trace with; a dynamic batch is not 1, because torch would fix that size."""
         return torch.zeros(2 if self.dynamic_batch else 1, *self.network.architecture.input_shape)
 
     @property

@@ -78,7 +78,7 @@ def difference(network: Network, run: Run, batches: Iterable[int], seed: int = 0
         if not expected.isfinite().all():
             raise ExportError("the network's own output is not finite, so it cannot be compared")
         if found.shape != expected.shape:
-            raise ExportError(f"gives {tuple(found.shape)}, the network {tuple(expected.shape)}")
+            raise ExportError(f"output has shape {tuple(found.shape)}, not {tuple(expected.shape)}")
         scale = expected.abs().max().item()
         apart = (found - expected).abs().max().item() / (scale or 1.0)
         if not apart <= TOLERANCE:  # a NaN is not

@@ -173,7 +173,7 @@ class _Cutter:
                 units |= _split(unit, units.pop(unit))
 
     def _ordered(self, units: dict[Path, list[Node]]) -> list[Path]:
-        """Orders units by their dependencies, then by position; :class:`CycleError` if impossible."""
+        """Orders units by dependency, then position; :class:`CycleError` if that is impossible."""
         home = {node.name: unit for unit, members in units.items() for node in members}
         sorter: TopologicalSorter[Path] = TopologicalSorter()
         for unit, members in units.items():

@@ -72,7 +72,7 @@ class _Writer:
         outputs: Any = end.args[0]
         self._outputs: tuple[fx.Node, ...] = outputs if isinstance(outputs, tuple) else (outputs,)
         self._uses = Counter(chain(self._outputs, *map(_operands, self._nodes)))
-        self._written: dict[fx.Node, _Expression] = {}  # expressions that are not yet part of another
+        self._written: dict[fx.Node, _Expression] = {}  # not yet part of another
         self._names: dict[fx.Node, str] = {}  # names of the values that are still needed
 
     def forward(self) -> Forward:

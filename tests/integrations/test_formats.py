@@ -160,4 +160,4 @@ def test_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["export", f"{folder}:best", "--to", "card", "--out", str(card)]) == 0
     assert card.read_text().startswith("---\n")
     assert main(["export", str(folder), "--to", "optuna", "--opset", "18"]) == 2
-    assert "--opset: is for networks, not for --to optuna" in capsys.readouterr().err
+    assert "--opset: only for networks, not for --to optuna" in capsys.readouterr().err
