@@ -1,4 +1,4 @@
-"""Ensembles of trained networks: the average of their probabilities, measured like a network's."""
+"""Ensembles of trained networks: their average prediction, measured like a network's."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
-from nas.configuration import Config, validate
+from nas.configuration import Config, Named, validate
+from nas.metrics import Protocol
+from nas.tasks import Task, make
 from nas.training import data
 from nas.training.data import Part, SearchData
-from nas.training.evaluation import ensemble, evaluations
+from nas.training.evaluation import evaluations
 from nas.training.hardware import device_name, resolve_device
 from nas.training.latency import measure_latency
-from nas.training.protocols import Protocol
 
 SOURCE = "ensemble request"
 
@@ -39,20 +40,21 @@ class Request(Config):
     test: bool = False
     protocol: Protocol = "single"
     latency: bool = False
+    task: Named = Named(name="classification")
 
 
 def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure the average of the members' softmax probabilities; nothing is trained.
+    """Measure the task's average of the members' predictions; nothing is trained.
 
     Args:
         request: the fields of a :class:`Request`; beside them ``weights``, the safetensors of each
             member, and ``search_data`` and ``test_data``, if they are loaded already.
 
-    Returns ``validation_accuracy`` (a fraction), ``validation_loss`` (nats) and
-    ``validation_calibration_error``, ``device``, ``device_name``, ``host``, ``data_checksum``, and
-    if asked for what :func:`nas.training.latency.measure_latency` tells of the networks one after
-    the other. Only if the request says ``test``: ``test_accuracy`` and ``evaluations``, as of
-    :func:`nas.evaluators.training.evaluate`.
+    Returns the task's metrics on validation images (``validation_loss`` and so on), ``device``,
+    ``device_name``, ``host``, ``data_checksum``, and if asked for what
+    :func:`nas.training.latency.measure_latency` tells of the networks one after the other. Only if
+    the request says ``test``: the primary metric on test images and ``evaluations``, as
+    :func:`nas.evaluators.training.evaluate` returns them.
 
     Networks are evaluated in float32, whatever precision trained them. Sets torch's threads for
     this process.
@@ -65,6 +67,7 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
     config = data.resolve(asked.data, SOURCE, "data")
     device = resolve_device(asked.device, f"{SOURCE}: device")
     images = loaded or data.search_data(config)
+    task = make(asked.task, SOURCE, "task")
     torch.set_num_threads(asked.threads)
     networks = []
     for member, state in zip(asked.members, weights, strict=True):
@@ -75,32 +78,37 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
     parts = {"validation": images.validation}
     if asked.test:
         parts["test"] = tested or data.held_out(config)
-    found = evaluations(networks, parts, images, asked.protocol)
+    found = evaluations(networks, parts, images, task, asked.protocol)
     validation = found["single"]["validation"]
     observation = {
-        "validation_accuracy": validation["accuracy"],
-        "validation_loss": validation["loss"],
-        "validation_calibration_error": validation["calibration_error"],
+        **{
+            f"validation_{metric.name}": validation[metric.name]
+            for metric in task.metrics
+            if metric.name in validation
+        },
         "device": device,
         "device_name": device_name(device),
         "host": platform.node(),
         "data_checksum": images.checksum,
     }
     if asked.test:
-        observation["test_accuracy"] = found["single"]["test"]["accuracy"]
+        observation[f"test_{task.primary.name}"] = found["single"]["test"][task.primary.name]
         observation["evaluations"] = found
     if asked.latency:
-        observation |= measure_latency(_Together(networks), images.input_shape, device)
+        observation |= measure_latency(_Together(networks, task), images.input_shape, device)
     return observation
 
 
 class _Together(nn.Module):
     """The networks one after the other."""
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    def __init__(self, networks: Sequence[nn.Module], task: Task) -> None:
         super().__init__()
+        self.task = task
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[N, classes], the average of probabilities."""
-        return ensemble([network(images).softmax(1) for network in self.networks])
+        """The average of the task's predictions, one row per image."""
+        return self.task.average(
+            [self.task.predictions(network(images)) for network in self.networks]
+        )

@@ -3,7 +3,6 @@
 import io
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -14,11 +13,13 @@ from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
 from nas.architecture.reference import reference_cost
 from nas.architecture.weights import weights_bytes
-from nas.configuration import Config, validate
+from nas.configuration import Config, Named, validate
 from nas.errors import InputError
 from nas.evaluators import ensemble
 from nas.evaluators.work import Progress, Work
+from nas.metrics import Protocol
 from nas.spaces.choices import Infeasible
+from nas.tasks import make
 from nas.training import data, recipe
 from nas.training.compilation import Compile
 from nas.training.data import Part, SearchData
@@ -26,7 +27,6 @@ from nas.training.evaluation import evaluations
 from nas.training.hardware import device_name, resolve_device
 from nas.training.latency import measure_latency
 from nas.training.loop import Trainer, TrainResult
-from nas.training.protocols import Protocol
 from nas.training.transfer import Start
 
 SOURCE = "training request"
@@ -68,6 +68,7 @@ class Request(Config):
     inherit: bool | None = None
     compile: Compile = "never"
     cuda_graphs: bool = True
+    task: Named = Named(name="classification")
 
 
 def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
@@ -82,18 +83,19 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
 
     Yields after every epoch the fields of :class:`nas.training.loop.Epoch`.
 
-    Returns ``validation_accuracy`` (a fraction), ``validation_loss`` and ``train_loss`` (nats) of
-    the last epoch, ``epochs``, ``epochs_before`` (those of the checkpoint), ``train_seconds``,
-    ``evaluation_seconds``, ``curve`` (an entry an epoch, from the first), ``device`` and
-    ``precision`` (what "auto" became), ``device_name`` (its model), ``host`` (the machine),
-    ``data_checksum`` (the split's), ``train_images`` (how many), ``pipeline`` ("resident" on the
-    device, or "streamed"), ``compiled`` and ``captured`` (whether it was), and if asked for, what
+    Returns ``validation_loss`` and the task's primary metric on validation images, such as
+    ``validation_accuracy``, and ``train_loss``, all of the last epoch; ``epochs``,
+    ``epochs_before`` (those of the checkpoint), ``train_seconds``, ``evaluation_seconds``,
+    ``curve`` (an entry per epoch, from the first), ``device`` and ``precision`` (what "auto"
+    became), ``device_name`` (its model), ``host`` (the machine), ``data_checksum`` (the split's),
+    ``train_images`` (how many), ``pipeline`` ("resident" on the device, or "streamed"),
+    ``compiled`` and ``captured`` (whether it was), and if asked for, what
     :func:`nas.training.latency.measure_latency` tells.
     If it says whether to ``inherit``: ``inherited_params``, how many parameters came over.
-    Only if the request says ``test``: ``test_accuracy``, ``evaluations`` (metrics on validation and
-    test images: see :func:`nas.training.evaluation.evaluations`; accuracies beside them are of
-    single views), ``fvcore`` (its counts) and ``fvcore_uncounted`` (the operators that it does not
-    count).
+    Only if the request says ``test``: the primary metric on test images, such as
+    ``test_accuracy``, ``evaluations`` (metrics on validation and test images: see
+    :func:`nas.training.evaluation.evaluations`; metrics beside them are of single views),
+    ``fvcore`` (its counts) and ``fvcore_uncounted`` (the operators that it does not count).
 
     Sets torch's threads for this process. Raises
     :class:`InputError` where the request, or the fit of architecture and data, is wrong, and
@@ -112,11 +114,12 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     if until > how.epochs:
         raise InputError(f"{SOURCE}: epochs: the recipe has {how.epochs}, got {until}")
     device = resolve_device(trial.device, f"{SOURCE}: device")
+    task = make(trial.task, SOURCE, "task")
     architecture = Architecture.from_json(trial.architecture)
     images = loaded or data.search_data(data_config)
     if trial.train_percent < 100:
         images = _part_of_training(images, trial.train_percent, data_config.split.seed)
-    check_fit(architecture, images)
+    task.check_fit(architecture, images.input_shape, images.classes)
     torch.set_num_threads(trial.threads)
     latency = {}
     if trial.latency is not None:
@@ -139,6 +142,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         start,
         trial.compile,
         trial.cuda_graphs,
+        task,
     )
     if state is not None:
         trainer.load_state_dict(state)
@@ -154,21 +158,20 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         return file.getvalue()
 
     for point in trainer.curve:
-        yield Progress(asdict(point), save)
+        yield Progress(point.record(), save)
     for epoch in range(before + 1, until + 1):
         trainer.run(epoch)
-        yield Progress(asdict(trainer.curve[-1]), save)
+        yield Progress(trainer.curve[-1].record(), save)
     result = trainer.run(until)
     last = result.curve[-1]
     observation = {
-        "validation_accuracy": last.validation_accuracy,
-        "validation_loss": last.validation_loss,
+        **{f"validation_{name}": value for name, value in last.validation.items()},
         "train_loss": last.train_loss,
         "epochs": last.epoch,
         "epochs_before": before,
         "train_seconds": result.train_seconds,
         "evaluation_seconds": result.evaluation_seconds,
-        "curve": [asdict(epoch) for epoch in result.curve],
+        "curve": [epoch.record() for epoch in result.curve],
         "device": device,
         "device_name": device_name(device),
         "host": platform.node(),
@@ -187,8 +190,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         observation["fvcore"] = counted.cost._asdict()
         observation["fvcore_uncounted"] = sorted(counted.uncounted)
         parts = {"validation": images.validation, "test": tested or data.held_out(data_config)}
-        found = evaluations([result.network], parts, images, trial.protocol)
-        observation["test_accuracy"] = found["single"]["test"]["accuracy"]
+        found = evaluations([result.network], parts, images, task, trial.protocol)
+        observation[f"test_{task.primary.name}"] = found["single"]["test"][task.primary.name]
         observation["evaluations"] = found
     return observation
 
@@ -202,23 +205,3 @@ def _check_latency(measured: Mapping[str, Any], limit: float | None) -> None:
     if limit is not None and value > limit:
         reason = f"latency_ms is {value:.4g}, over the limit of {limit:g}, on {where}"
         raise Infeasible(reason, "latency_ms")
-
-
-def check_fit(architecture: Architecture, images: SearchData) -> None:
-    """:class:`InputError` unless the architecture takes these images and tells their classes."""
-    if architecture.input_shape != images.input_shape:
-        raise InputError(
-            f"the architecture takes {architecture.input_shape} images, the data set has "
-            f"{images.input_shape} ones (channels, height, width)"
-        )
-    if architecture.output_shape != (images.classes,):
-        raise InputError(
-            f"the architecture returns {architecture.output_shape}, the data set has "
-            f"{images.classes} classes"
-        )
-    for head in architecture.outputs[1:]:
-        if architecture.shapes[head] != architecture.output_shape:
-            raise InputError(
-                f"auxiliary head {head!r} returns {architecture.shapes[head]}, the main output "
-                f"{architecture.output_shape}: they must be alike"
-            )

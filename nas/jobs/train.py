@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,18 @@ from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.specification import data_definition, differences
 from nas.campaigns.store.provenance import cores, environment
 from nas.errors import InputError
-from nas.evaluators.training import check_fit
 from nas.files import write_whole
 from nas.jobs import names as named
 from nas.jobs.row import Row
+from nas.metrics import Metric, Protocol
 from nas.registry import unknown
+from nas.tasks import Task
+from nas.tasks.classification import Classification
 from nas.training.compilation import Compile
 from nas.training.data import DataConfig, SearchData, held_out, search_data
 from nas.training.evaluation import VIEWS, evaluate
 from nas.training.hardware import resolve_device
 from nas.training.loop import Epoch, Trainer
-from nas.training.protocols import Protocol
 from nas.training.recipe import Recipe, check_augment
 from nas.training.transfer import Start
 
@@ -51,6 +52,7 @@ class Job:
 
     name: str
     architecture: Architecture
+    task: Task
     data: DataConfig
     images: SearchData
     recipe: Recipe
@@ -120,7 +122,7 @@ def prepare(
         weights: a file of weights to start from.
         freeze: see :class:`nas.training.transfer.Start`.
         protocol: what the trained network sees of an image: see
-            :func:`nas.training.evaluation.probabilities`.
+            :func:`nas.training.evaluation.predictions`.
         device: "cpu", "cuda" or "auto".
         compile: whether training steps are compiled: "never", "auto" or "always".
         cuda_graphs: whether they replay a CUDA graph, on a GPU.
@@ -135,10 +137,12 @@ def prepare(
     config = named.data(data)
     how = named.recipe(recipe, changes)
     images = search_data(config)
-    check_augment(how, images.input_shape, "--recipe")
-    built = named.architecture(architecture, images.input_shape, images.classes)
+    shape, classes = images.input_shape, images.classes
+    task = Classification()
+    check_augment(how, task, shape, "--recipe")
+    built = named.architecture(architecture, shape, task.outputs(shape, classes))
     try:
-        check_fit(built, images)
+        task.check_fit(built, shape, classes)
     except InputError as error:
         raise InputError(f"{architecture}: {error}") from None
     start = None if weights is None else Start.from_file(weights, freeze)
@@ -146,7 +150,7 @@ def prepare(
         with torch.random.fork_rng(devices=[]):
             start.apply(Network(built))  # for what it refuses, before a folder is begun
     return Job(
-        architecture, built, config, images, how, named.kind(architecture),
+        architecture, built, task, config, images, how, named.kind(architecture),
         named.initialization(architecture), seed, start, weights, protocol, device, compile,
         cuda_graphs,
     )  # fmt: skip
@@ -204,13 +208,14 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
         job.start,
         job.compile,
         job.cuda_graphs,
+        job.task,
     )
     if checkpoint.exists():
         _resume(trainer, checkpoint)
     else:
         write_whole(folder / "resolved.json", _json({"question": asked, "environment": here}))
     kept, written = len(trainer.curve), time.monotonic()
-    status = _Epochs(job.recipe.epochs)
+    status = _Epochs(job.recipe.epochs, job.task.primary)
     for epoch in trainer.curve:
         status.hear(epoch)
 
@@ -230,10 +235,11 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
         def tell(epoch: Epoch) -> None:
             nonlocal kept, written
             status.hear(epoch)
+            primary = job.task.primary
             progress.line(
                 f"epoch {epoch.epoch}/{job.recipe.epochs}  train loss {epoch.train_loss:.4f}  "
-                f"validation loss {epoch.validation_loss:.4f}  "
-                f"accuracy {epoch.validation_accuracy:.4f}  "
+                f"validation loss {epoch.validation['loss']:.4f}  "
+                f"{primary.in_words} {epoch.validation[primary.name]:.4f}  "
                 f"{epoch.train_seconds + epoch.evaluation_seconds:.1f} s  ({progress.left()})"
             )
             due = time.monotonic() - written >= CHECKPOINT_SECONDS
@@ -263,10 +269,15 @@ class _Epochs(Status):
 
     unit = "epochs"
 
+    def __init__(self, total: int, primary: Metric) -> None:
+        super().__init__(total)
+        self._primary = primary
+
     def hear(self, epoch: Epoch) -> None:
         self.done = epoch.epoch
-        if self.best is None or epoch.validation_accuracy > self.best:
-            self.best, self.best_trial = epoch.validation_accuracy, f"epoch {epoch.epoch}"
+        value, better = epoch.validation[self._primary.name], self._primary.flipped
+        if self.best is None or better(value) < better(self.best):
+            self.best, self.best_trial = value, f"epoch {epoch.epoch}"
 
     @property
     def shown(self) -> list[str]:
@@ -276,8 +287,8 @@ class _Epochs(Status):
 
 def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
     parts = {"validation": job.images.validation, "test": held_out(job.data)}
-    worth = evaluate([trainer.network], parts, job.images, job.protocol)
-    asked, curve = job.question(), [asdict(epoch) for epoch in trainer.curve]
+    worth = evaluate([trainer.network], parts, job.images, job.task, job.protocol)
+    asked, curve = job.question(), [epoch.record() for epoch in trainer.curve]
     started = {"file": str(job.weights), "inherited_params": trainer.inherited_params,
                "drawn": list(trainer.drawn)}  # fmt: skip
     return {
@@ -293,7 +304,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "start": asked["start"] and asked["start"] | started,
         "protocol": job.protocol,
         "classes": job.images.names,
-        **{name: asdict(found) for name, found in worth.items()},
+        **worth,
         "train_seconds": sum(epoch["train_seconds"] for epoch in curve),
         "evaluation_seconds": sum(epoch["evaluation_seconds"] for epoch in curve),
         "precision": trainer.precision,

@@ -3,7 +3,7 @@
 A recipe lists transformations by name, with their keyword-only arguments as options; they are
 applied in that order. Each takes and returns a batch ``[N, C, H, W]`` of pixels from 0 to 255,
 uint8 until one of them makes them float32. Black comes in from outside the image unless told
-otherwise. :func:`mixup` and :func:`cutmix` mix images, and their labels alike: they come last.
+otherwise. :func:`mixup` and :func:`cutmix` mix images, and their targets alike: they come last.
 
 Our own, because the libraries at hand draw from torch's global generator, and most work on one
 image at a time.
@@ -18,11 +18,12 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import AfterValidator, Field
 from torch import Generator, Tensor
-from torch.nn.functional import affine_grid, grid_sample, interpolate, one_hot, pad
+from torch.nn.functional import affine_grid, grid_sample, interpolate, pad
 
 from nas.configuration import Named
 from nas.errors import InputError
 from nas.registry import Registry
+from nas.tasks.base import Task
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -63,10 +64,12 @@ class Pipeline:
 
     Args:
         steps: names and options, checked.
+        task: makes targets of the labels.
         classes: of the data set.
     """
 
-    def __init__(self, steps: Sequence[Named], classes: int) -> None:
+    def __init__(self, steps: Sequence[Named], task: Task, classes: int) -> None:
+        self._task = task
         self._classes = classes
         self._steps: list[Callable[..., Tensor]] = []
         self._mixtures: list[Callable[..., tuple[Tensor, Tensor]]] = []
@@ -77,12 +80,12 @@ class Pipeline:
     def __call__(
         self, images: Tensor, labels: Tensor, generator: Generator
     ) -> tuple[Tensor, Tensor]:
-        """The batch transformed, and its targets: ``labels``, or ``[N, classes]`` if mixed."""
+        """The batch transformed, and the task's targets of ``labels``; soft ones if mixed."""
         for step in self._steps:
             images = step(images, generator)
         if not self._mixtures:
-            return images, labels
-        targets = one_hot(labels, self._classes).float()
+            return images, self._task.targets(labels, self._classes)
+        targets = self._task.soft_targets(labels, self._classes)
         for mixture in self._mixtures:
             images, targets = mixture(images, targets, generator)
         return images, targets

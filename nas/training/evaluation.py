@@ -3,128 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
+from nas.metrics import Metric, Protocol
+from nas.tasks.base import Json, Task
 from nas.training.batches import batches
 from nas.training.data import Part, SearchData
 from nas.training.loop import evaluation_bounds, normalizer
-from nas.training.protocols import Protocol
 
 View = Callable[[Tensor], Tensor]
 """From images to the images that the network sees instead, of the same shape."""
 
-CALIBRATION_BINS = 15
 SCALES = (1.0, 1.125)
-DETAILED = 20
-"""Of more classes, records of campaigns hold no accuracy of each and no confusion matrix: of 20,
-these are 1.6 kB, and of 100 they would be 32."""
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """How good probabilities are.
-
-    Attributes:
-        loss: mean cross entropy in nats.
-        accuracy: the fraction whose most probable class is right (top-1).
-        top5: the fraction with the truth among the five most probable; 1 for up to 5 classes.
-        per_class: for each class, the fraction of its images that are right; None without images.
-        confusion: rows are true classes, columns predicted ones; counts.
-        calibration_error: expected calibration error (Guo et al. 2017, arXiv:1706.04599, eq. 5)
-            of the most probable class, in 15 equal bins.
-    """
-
-    loss: float
-    accuracy: float
-    top5: float
-    per_class: tuple[float | None, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    calibration_error: float
-
-    def concise(self) -> dict[str, Any]:
-        """As plain JSON, without what tells nothing or is long.
-
-        That is ``top5`` of five classes or fewer, ``per_class`` and ``confusion`` of more than
-        :data:`DETAILED`.
-        """
-        kept = asdict(self)
-        classes = len(self.per_class)
-        if classes <= 5:
-            del kept["top5"]
-        if classes > DETAILED:
-            del kept["per_class"], kept["confusion"]
-            return kept
-        return kept | {"per_class": [*self.per_class], "confusion": [*map(list, self.confusion)]}
 
 
 def evaluate(
     networks: Sequence[nn.Module],
     parts: Mapping[str, Part],
     data: SearchData,
+    task: Task,
     protocol: Protocol = "single",
-) -> dict[str, Metrics]:
-    """What a network, or several by the average of their probabilities, is worth on each part."""
-    return {
-        name: metrics(
-            ensemble([probabilities(network, part, data, protocol) for network in networks]),
-            torch.tensor(part.labels),
-        )
-        for name, part in parts.items()
-    }
+    metrics: Sequence[Metric] = (),
+) -> dict[str, Json]:
+    """What a network, or several by their average prediction, is worth on each part.
+
+    Args:
+        networks: one, or the members of an ensemble.
+        parts: of the data set, by name.
+        data: what the networks were trained on.
+        task: what they were trained for.
+        protocol: what they see of each image.
+        metrics: of the user, measured beside the task's; each has a function.
+
+    Returns by part what :meth:`nas.tasks.base.Task.evaluate` says, and the further metrics.
+    """
+    found = {}
+    for name, part in parts.items():
+        members = [predictions(network, part, data, task, protocol) for network in networks]
+        joint = task.average(members)
+        targets = task.targets(torch.tensor(part.labels), data.classes)
+        own = {each.name: each.measure(joint, targets) for each in metrics}
+        found[name] = {**task.evaluate(joint, targets), **own}
+    return found
 
 
 def evaluations(
     networks: Sequence[nn.Module],
     parts: Mapping[str, Part],
     data: SearchData,
+    task: Task,
     protocol: Protocol = "single",
-) -> dict[str, dict[str, Any]]:
+    metrics: Sequence[Metric] = (),
+) -> dict[str, dict[str, Json]]:
     """For the records of campaigns: :func:`evaluate` by single views and by the protocol.
 
-    Returns :meth:`Metrics.concise` by part, by protocol.
+    Returns what the task finds worth recording, by part, by protocol.
     """
     return {
         each: {
-            name: found.concise() for name, found in evaluate(networks, parts, data, each).items()
+            name: task.concise(found)
+            for name, found in evaluate(networks, parts, data, task, each, metrics).items()
         }
         for each in dict.fromkeys(("single", protocol))
     }
 
 
-def metrics(probabilities: Tensor, labels: Tensor) -> Metrics:
-    """The metrics of probabilities [N, classes] for the true labels [N]."""
-    n, classes = probabilities.shape
-    confidence, predicted = probabilities.max(1)
-    right = predicted == labels
-    counts = torch.bincount(labels * classes + predicted, minlength=classes**2)
-    confusion = counts.view(classes, classes)
-    of_truth = probabilities[torch.arange(n, device=labels.device), labels]
-    top5 = probabilities.topk(min(5, classes)).indices.eq(labels[:, None]).any(1)
-    bins = (confidence * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
-    gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64, device=labels.device)
-    gaps.index_add_(0, bins, right.double() - confidence.double())
-    sizes = confusion.sum(1).tolist()
-    hits = confusion.diagonal().tolist()
-    return Metrics(
-        loss=-of_truth.clamp(min=torch.finfo(of_truth.dtype).tiny).log().mean().item(),
-        accuracy=right.double().mean().item(),
-        top5=top5.double().mean().item(),
-        per_class=tuple(h / s if s else None for h, s in zip(hits, sizes, strict=True)),
-        confusion=tuple(map(tuple, confusion.tolist())),
-        calibration_error=(gaps.abs().sum() / n).item(),
-    )
-
-
 @torch.inference_mode()
-def probabilities(
-    network: nn.Module, part: Part, data: SearchData, protocol: Protocol = "single"
+def predictions(
+    network: nn.Module, part: Part, data: SearchData, task: Task, protocol: Protocol = "single"
 ) -> Tensor:
-    """[N, classes], on the CPU: the softmax of the network, averaged over the protocol's views.
+    """The network's predictions of a part, on the CPU, averaged over the protocol's views.
 
     - ``single``: the image as it is.
     - ``flip``: the image and its mirror image.
@@ -143,14 +94,9 @@ def probabilities(
     normalize = normalizer(data, device)
     averages = []
     for images, _ in batches(part, evaluation_bounds(len(part.labels)), device):
-        seen = [network(normalize(view(images))).float().softmax(1) for view in VIEWS[protocol]]
-        averages.append(torch.stack(seen).mean(0).cpu())
+        seen = [task.predictions(network(normalize(view(images)))) for view in VIEWS[protocol]]
+        averages.append(task.average(seen).cpu())
     return torch.cat(averages)
-
-
-def ensemble(members: Sequence[Tensor]) -> Tensor:
-    """The average of the probabilities of several networks."""
-    return torch.stack(list(members)).mean(0)
 
 
 def _as_is(images: Tensor) -> Tensor:

@@ -6,17 +6,18 @@ Nothing in a step waits for the device: losses add up there and are read once an
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from nas.architecture.modules import DropPath
 from nas.architecture.network import Network, in_training
+from nas.tasks.base import Task
+from nas.tasks.classification import Classification
 from nas.training.augmentation import Pipeline
 from nas.training.batches import batches
 from nas.training.capture import capture, captures
@@ -30,6 +31,8 @@ from nas.training.transfer import Start, Started
 
 EVALUATION_BATCH = 512
 
+_PART = "validation_"
+
 
 class Diverged(ArithmeticError):
     """A loss is no longer finite; the message names the epoch."""
@@ -39,17 +42,38 @@ class Diverged(ArithmeticError):
 class Epoch:
     """One point of the learning curve.
 
-    ``epoch`` counts from 1. Losses are mean cross entropies in nats: ``train_loss`` as it was
-    minimised (augmented, smoothed, in training mode, while the weights moved),
-    ``validation_loss`` plain. ``validation_accuracy`` is a fraction. Seconds are this epoch's.
+    Attributes:
+        epoch: counts from 1.
+        train_loss: as it was minimised: augmented, smoothed, in training mode, while the weights
+            moved.
+        validation: the task's metrics on the validation images, ``loss`` and the primary one
+            among them.
+        train_seconds: of this epoch.
+        evaluation_seconds: of this epoch.
     """
 
     epoch: int
     train_loss: float
-    validation_loss: float
-    validation_accuracy: float
+    validation: Mapping[str, float]
     train_seconds: float
     evaluation_seconds: float
+
+    def record(self) -> dict[str, Any]:
+        """The point as records and checkpoints hold it: ``validation_loss`` and so on."""
+        return {
+            "epoch": self.epoch,
+            "train_loss": self.train_loss,
+            **{f"{_PART}{name}": value for name, value in self.validation.items()},
+            "train_seconds": self.train_seconds,
+            "evaluation_seconds": self.evaluation_seconds,
+        }
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> "Epoch":
+        """The point of a :meth:`record`."""
+        validation = {n.removeprefix(_PART): v for n, v in record.items() if n.startswith(_PART)}
+        rest = {name: value for name, value in record.items() if not name.startswith(_PART)}
+        return cls(validation=validation, **rest)
 
 
 @dataclass(frozen=True)
@@ -94,6 +118,7 @@ class Trainer:
             is not.
         cuda_graphs: whether full batches replay a CUDA graph of the network's passes, where they
             can: see :mod:`nas.training.capture`.
+        task: what the network is trained for; None: classification.
 
     Attributes:
         curve: the epochs so far.
@@ -117,7 +142,9 @@ class Trainer:
         start: Start | None = None,
         compile: Compile = "never",
         cuda_graphs: bool = True,
+        task: Task | None = None,
     ) -> None:
+        self._task = task or Classification()
         self._device = torch.device(device)
         self._data = data
         self._recipe = recipe
@@ -139,7 +166,7 @@ class Trainer:
         decay = recipe.weight_average
         self._average = WeightAverage(self._network, decay) if decay is not None else None
         self.precision = resolve_precision(recipe.precision, self._network, self._device)
-        self._augment = Pipeline(recipe.augment, data.classes)
+        self._augment = Pipeline(recipe.augment, self._task, data.classes)
         self._normalize = normalizer(data, self._device)
         paths = [module for module in self._network.modules() if isinstance(module, DropPath)]
         self._drop_paths = [(module, module.probability) for module in paths]
@@ -177,7 +204,7 @@ class Trainer:
         """All that the next epoch depends on: tensors and plain values, for ``torch.save``."""
         average = self._average
         return {
-            "curve": [asdict(epoch) for epoch in self.curve],
+            "curve": [epoch.record() for epoch in self.curve],
             "network": self._network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "average": average and {"network": average.network.state_dict(),
@@ -190,7 +217,7 @@ class Trainer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from what :meth:`state_dict` of a trainer with the same arguments gave."""
-        self.curve = [Epoch(**epoch) for epoch in state["curve"]]
+        self.curve = [Epoch.read(epoch) for epoch in state["curve"]]
         self._network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         if self._average is not None:
@@ -207,12 +234,11 @@ class Trainer:
             started = perf_counter()
             train_loss = self._train_epoch(epoch)
             trained = perf_counter()
-            loss, accuracy = measure(self.network, self._data.validation, self._data)
+            found = measure(self.network, self._data.validation, self._data, self._task)
         return Epoch(
             epoch=epoch,
             train_loss=train_loss,
-            validation_loss=_finite(loss, "validation", epoch),
-            validation_accuracy=accuracy,
+            validation={**found, "loss": _finite(found["loss"], "validation", epoch)},
             train_seconds=trained - started,
             evaluation_seconds=perf_counter() - trained,
         )
@@ -245,13 +271,11 @@ class Trainer:
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            scores = self._passes(images)(images)
-        main, *heads = scores if isinstance(scores, tuple) else (scores,)
-        smoothing, weight = self._recipe.label_smoothing, self._recipe.auxiliary_weight
-        loss = cross_entropy(main.float(), targets, label_smoothing=smoothing)
-        for head in heads:
-            loss = loss + weight * cross_entropy(head.float(), targets, label_smoothing=smoothing)
-        return loss
+            outputs = self._passes(images)(images)
+        recipe = self._recipe
+        return self._task.training_loss(
+            outputs, targets, recipe.label_smoothing, recipe.auxiliary_weight
+        )
 
     def _passes(self, images: Tensor) -> Callable[[Tensor], Any]:
         """What a batch goes through: the captured network if it is a full one."""
@@ -300,22 +324,25 @@ def train(
 
 
 @torch.inference_mode()
-def measure(network: nn.Module, part: Part, data: SearchData) -> tuple[float, float]:
-    """(mean cross entropy in nats, accuracy as a fraction) of ``network`` on ``part``.
+def measure(
+    network: nn.Module, part: Part, data: SearchData, task: Task | None = None
+) -> dict[str, float]:
+    """What the task tallies of ``network`` on ``part``: ``loss`` and its primary metric.
 
-    The network is left in evaluation mode; images are normalised as its training images were.
+    The task is classification by default. The network is left in evaluation mode; images are
+    normalised as its training images were.
     """
     network.eval()
     device = next(network.parameters()).device
     normalize = normalizer(data, device)
     count = len(part.labels)
-    loss = torch.zeros((), device=device)
-    correct = torch.zeros((), device=device, dtype=torch.int64)
+    task = task or Classification()
+    totals: dict[str, Tensor] = {}
     for images, labels in batches(part, evaluation_bounds(count), device):
-        scores = network(normalize(images))
-        loss += cross_entropy(scores, labels, reduction="sum")
-        correct += (scores.argmax(1) == labels).sum()
-    return loss.item() / count, correct.item() / count
+        outputs = network(normalize(images))
+        for name, total in task.tally(outputs, task.targets(labels, data.classes)).items():
+            totals[name] = totals[name] + total if name in totals else total
+    return task.finish(totals, count)
 
 
 def evaluation_bounds(images: int) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from nas.configuration import Config, Named, defaults, validate, validate_options
 from nas.errors import InputError
 from nas.registry import unknown
+from nas.tasks.base import Task
 from nas.training.presets import PRESETS
 
 Epochs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -183,13 +184,21 @@ def resolve(data: Any, source: str | Path, where: str = "recipe") -> Recipe:
 
 
 def check_augment(
-    recipe: Recipe, input_shape: tuple[int, ...], source: str | Path, where: str = "recipe"
+    recipe: Recipe,
+    task: Task,
+    input_shape: tuple[int, ...],
+    source: str | Path,
+    where: str = "recipe",
 ) -> None:
-    """Tries each transformation on images of a shape (C, H, W).
+    """Tries each transformation on images of a shape (C, H, W), and asks the task for its targets.
 
     Raises :class:`InputError` naming the file ``source``, the key path under ``where``, and what
-    keeps the transformation from such images.
+    keeps the transformation from such images, or the task from such a recipe.
     """
+    try:
+        task.check_recipe(recipe.label_smoothing)
+    except InputError as error:
+        raise InputError(f"{source}: {where}.{error}") from None
     for position, step in enumerate(recipe.augment):
         import torch
 
@@ -198,7 +207,7 @@ def check_augment(
         images = torch.zeros(2, *input_shape, dtype=torch.uint8)
         labels = torch.zeros(2, dtype=torch.int64)
         try:
-            Pipeline([step], classes=1)(images, labels, torch.Generator())
+            Pipeline([step], task, classes=1)(images, labels, torch.Generator())
         except InputError as error:
             raise InputError(f"{source}: {where}.augment.{position}: {error}") from None
 

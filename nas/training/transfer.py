@@ -41,7 +41,7 @@ class Start:
     Attributes:
         weights: tensors by the names of the network's state dict. Those whose name and shape
             agree are taken; the rest of the network keeps its initial weights.
-        freeze: "none"; "body", all but the classifier, the linear layers that no other weighted
+        freeze: "none"; "body", all but the head, the linear layers that no other weighted
             layer follows; or "until=NODE", that node and all that it depends on. What is frozen
             runs as in evaluation: batch norms keep their statistics, nothing is dropped.
         source: where the weights are from, for messages.
@@ -110,8 +110,8 @@ def frozen_nodes(architecture: Architecture, freeze: str) -> list[str]:
     if freeze == "none":
         return []
     if freeze == "body":
-        classifier = _classifier(architecture)
-        return [node.name for node in architecture.nodes if node.name not in classifier]
+        head = _head(architecture)
+        return [node.name for node in architecture.nodes if node.name not in head]
     node = freeze.removeprefix("until=")
     names = [each.name for each in architecture.nodes]
     if node == freeze:
@@ -122,7 +122,7 @@ def frozen_nodes(architecture: Architecture, freeze: str) -> list[str]:
     return [each.name for each in inner.nodes]
 
 
-def _classifier(architecture: Architecture) -> set[str]:
+def _head(architecture: Architecture) -> set[str]:
     """The last linear layer before each output, and what follows it."""
     by_name = {node.name: node for node in architecture.nodes}
     found: set[str] = set()
@@ -133,7 +133,7 @@ def _classifier(architecture: Architecture) -> set[str]:
             linear = node is not None and isinstance(node.operation, Linear)
             if node is None or not (linear or len(node.inputs) == 1):
                 raise InputError(
-                    f"freeze: body: output {output!r} has no linear classifier; name the last node "
+                    f"freeze: body: output {output!r} has no linear head; name the last node "
                     "to freeze: until=NODE"
                 )
             found.add(name)

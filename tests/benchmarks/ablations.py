@@ -78,7 +78,7 @@ def trained(run: tuple[str, int]) -> tuple[float, float]:
     data, test = images()
     recipe = resolve({**BASE, **VARIANTS[variant][0]}, "benchmark")
     result = train(lambda: nas.compile(architecture()), data, recipe, seed, DEVICE)
-    return 100 * measure(result.network, test, data)[1], result.curve[-1].train_loss
+    return 100 * measure(result.network, test, data)["accuracy"], result.curve[-1].train_loss
 
 
 def main() -> None:

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 import nas
-from nas.training.evaluation import VIEWS, ensemble, metrics, probabilities
+from nas.tasks.classification import Classification
+from nas.training.evaluation import VIEWS, predictions
 from nas.training.loop import train
 from nas.training.recipe import resolve
 from tests.benchmarks.ablations import BASE
 from tests.benchmarks.images import cifar10, classes
 
+TASK = Classification()
 SEEDS = (0, 1, 2)
 CROPS = {"augment": [{"name": "resized_crop", "area": [0.5, 1]}, "flip"]}
 RECIPES = {"shifts": BASE, "resized crops": BASE | CROPS}
@@ -38,21 +40,21 @@ def main() -> None:
         for seed in SEEDS:
             network = train(lambda: nas.compile(architecture), images, recipe, seed).network
             for protocol in VIEWS:
-                seen[protocol].append(probabilities(network, test, images, protocol))
+                seen[protocol].append(predictions(network, test, images, TASK, protocol))
         rows |= {f"{name}: one network, {protocol}": seen[protocol] for protocol in VIEWS}
         rows |= {
-            f"{name}: ensemble of three, {protocol}": [ensemble(seen[protocol])]
+            f"{name}: ensemble of three, {protocol}": [TASK.average(seen[protocol])]
             for protocol in ("single", "ten_crop")
         }
     print("| | test accuracy, % | of each | loss | calibration error |")
     print("|---|---|---|---|---|")
     for name, made in rows.items():
-        found = [metrics(each, labels) for each in made]
-        accuracy = [100 * each.accuracy for each in found]
+        found = [TASK.evaluate(each, labels) for each in made]
+        accuracy = [100 * each["accuracy"] for each in found]
         print(
             f"| {name} | {np.mean(accuracy):.2f} | {', '.join(f'{a:.1f}' for a in accuracy)} "
-            f"| {np.mean([each.loss for each in found]):.3f} "
-            f"| {np.mean([each.calibration_error for each in found]):.3f} |"
+            f"| {np.mean([each['loss'] for each in found]):.3f} "
+            f"| {np.mean([each['calibration_error'] for each in found]):.3f} |"
         )
     print(f"\nOne thread, {time.process_time() - started:,.0f} s of CPU time in all.")
 

@@ -105,7 +105,7 @@ def learned(network: Network, images: SearchData, test: Part, seed: int) -> Iter
         for given, freeze in network.protocols().values():
             start = None if freeze is None else Start(body, freeze)
             trainer = Trainer(lambda: nas.compile(architecture), few, given, seed, start=start)
-            found.append(100 * measure(trainer.run(given.epochs).network, test, few)[1])
+            found.append(100 * measure(trainer.run(given.epochs).network, test, few)["accuracy"])
         yield found
 
 

@@ -52,7 +52,7 @@ def test_kept_weights_are_those_that_were_measured(folder: Path) -> None:
         network = nas.compile(reference.architecture)
         assert reference.weights is not None
         nas.load_weights(network, reference.weights)
-        assert measure(network, test, images)[1] == metrics["test_accuracy"]
+        assert measure(network, test, images)["accuracy"] == metrics["test_accuracy"]
         assert reference.accuracies["test_accuracy"] == metrics["test_accuracy"]
     assert not (folder / "checkpoints").exists()
 

@@ -86,9 +86,9 @@ def test_the_row_is_of_the_weights_that_are_written(trained: Path) -> None:
     config = named.data(DATA)
     images = search_data(config)
     for part, held in (("validation", images.validation), ("test", held_out(config))):
-        loss, accuracy = measure(network, held, images)
-        assert told[part]["accuracy"] == pytest.approx(accuracy)
-        assert told[part]["loss"] == pytest.approx(loss, rel=1e-5)
+        worth = measure(network, held, images)
+        assert told[part]["accuracy"] == pytest.approx(worth["accuracy"])
+        assert told[part]["loss"] == pytest.approx(worth["loss"], rel=1e-5)
         assert sum(map(sum, told[part]["confusion"])) == len(held.labels)
     assert (told["params"], told["macs"]) == architecture.cost[:2]
     assert told["recipe_fingerprint"] == named.recipe(RECIPE).fingerprint

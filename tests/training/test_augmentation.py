@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nas.configuration import Named
 from nas.errors import InputError
+from nas.tasks.classification import Classification
 from nas.training import augmentation, rand_augment
 from nas.training.augmentation import MIXTURES, TRANSFORMATIONS, Pipeline
 
@@ -42,7 +43,7 @@ def smooth(n: int = 1, side: int = 32) -> Tensor:
 def applied(name: str, images: Tensor, seed: int = 0, **options: Any) -> Tensor:
     step = Named(name=name, **{**NEEDED.get(name, {}), **options})
     labels = torch.arange(len(images)) % 10
-    return Pipeline([step], 10)(images, labels, generator(seed))[0]
+    return Pipeline([step], Classification(), 10)(images, labels, generator(seed))[0]
 
 
 # --- every transformation ---
@@ -88,10 +89,10 @@ def test_without_strength_nothing_changes(name: str) -> None:
 
 def test_steps_follow_each_other_and_no_steps_are_the_identity() -> None:
     images, labels = noise(), torch.arange(6)
-    same, targets = Pipeline([], 10)(images, labels, generator())
+    same, targets = Pipeline([], Classification(), 10)(images, labels, generator())
     assert same is images
     assert targets is labels
-    both = Pipeline([Named(name="shift"), Named(name="flip")], 10)
+    both = Pipeline([Named(name="shift"), Named(name="flip")], Classification(), 10)
     made, _ = both(images, labels, generator(3))
     drawn = generator(3)
     shifted = augmentation.shift(images, drawn)
@@ -308,7 +309,9 @@ def test_targets_are_mixed_as_the_images_are(name: str) -> None:
     n = 8
     colours = torch.arange(n) * 10.0
     images = colours.view(n, 1, 1, 1).expand(n, 3, 16, 16)
-    made, targets = Pipeline([Named(name=name)], n)(images, torch.arange(n), generator(2))
+    made, targets = Pipeline([Named(name=name)], Classification(), n)(
+        images, torch.arange(n), generator(2)
+    )
     assert torch.allclose(targets.sum(1), torch.ones(n))
     assert (targets > 0).sum(1).max() == 2
     assert torch.allclose(made.mean((1, 2, 3)), targets @ colours, atol=0.01)

@@ -63,7 +63,7 @@ def test_on_a_cpu_nothing_changes() -> None:
     assert not other.captured
     for plain, asked in zip(one.run(2).curve, other.run(2).curve, strict=True):
         assert plain.train_loss == asked.train_loss
-        assert plain.validation_loss == asked.validation_loss
+        assert plain.validation["loss"] == asked.validation["loss"]
 
 
 def test_full_batches_go_through_what_was_captured_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ def test_full_batches_go_through_what_was_captured_once(monkeypatch: pytest.Monk
     assert replayed == [16] * 4  # of two epochs of 44 images
     for one, other in zip(eager.curve, captured.curve, strict=True):
         assert one.train_loss == other.train_loss
-        assert one.validation_loss == other.validation_loss
+        assert one.validation["loss"] == other.validation["loss"]
 
 
 @needs_cuda
@@ -105,7 +105,7 @@ def test_captured_and_eager_training_agree(optimizer: str, precision: str) -> No
     tolerance = 1e-4 if precision == "fp32" else 2e-2
     for one, other in zip(eager.curve, captured.curve, strict=True):
         assert other.train_loss == pytest.approx(one.train_loss, rel=tolerance)
-        assert other.validation_loss == pytest.approx(one.validation_loss, rel=tolerance)
+        assert other.validation["loss"] == pytest.approx(one.validation["loss"], rel=tolerance)
     states = [result.network.state_dict() for result in (eager, captured)]
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, rtol=tolerance, atol=tolerance)

@@ -74,5 +74,5 @@ def test_compiled_and_eager_training_agree() -> None:
         curves[asked] = trainer.run(4, lambda epoch: graphs.append(counters["unique_graphs"])).curve
     for eager, compiled in zip(curves["never"], curves["always"], strict=True):
         assert compiled.train_loss == pytest.approx(eager.train_loss, rel=1e-4)
-        assert compiled.validation_loss == pytest.approx(eager.validation_loss, rel=1e-4)
+        assert compiled.validation["loss"] == pytest.approx(eager.validation["loss"], rel=1e-4)
     assert graphs == [0] * 4 + [2] * 4

@@ -92,7 +92,7 @@ def test_a_training_goes_on_from_a_checkpoint(graphs: bool) -> None:
     second.load_state_dict(torch.load(file, map_location="cuda", weights_only=True))
     for one, other in zip(whole.curve, second.run(4).curve, strict=True):
         assert other.train_loss == pytest.approx(one.train_loss, rel=1e-3)
-        assert other.validation_loss == pytest.approx(one.validation_loss, rel=1e-3)
+        assert other.validation["loss"] == pytest.approx(one.validation["loss"], rel=1e-3)
 
 
 def test_bf16_is_chosen_and_agrees_with_fp32() -> None:

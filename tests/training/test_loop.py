@@ -95,7 +95,7 @@ def test_a_small_network_learns_the_digits(digits: SearchData) -> None:
     result = train(small, digits, recipe(epochs=4), seed=0, on_epoch=heard.append)
     assert result.curve == tuple(heard)
     assert [epoch.epoch for epoch in heard] == [1, 2, 3, 4]
-    assert heard[-1].validation_accuracy > 0.95
+    assert heard[-1].validation["accuracy"] > 0.95
     assert heard[-1].train_loss < heard[0].train_loss
     assert result.train_seconds == pytest.approx(sum(epoch.train_seconds for epoch in heard))
     assert all(epoch.evaluation_seconds > 0 for epoch in heard)
@@ -105,9 +105,9 @@ def test_a_small_network_learns_the_digits(digits: SearchData) -> None:
         scores = result.network((images - digits.mean[0]) / digits.std[0])
     labels = torch.from_numpy(digits.validation.labels)
     accuracy = (scores.argmax(1) == labels).double().mean().item()
-    assert heard[-1].validation_accuracy == pytest.approx(accuracy, abs=1e-9)
+    assert heard[-1].validation["accuracy"] == pytest.approx(accuracy, abs=1e-9)
     loss = -log_softmax(scores, 1)[range(len(labels)), labels].mean().item()
-    assert heard[-1].validation_loss == pytest.approx(loss, rel=1e-4)
+    assert heard[-1].validation["loss"] == pytest.approx(loss, rel=1e-4)
 
 
 @pytest.mark.parametrize("augment", [[], ["shift", "flip", "mixup"]], ids=["plain", "augmented"])
@@ -117,7 +117,7 @@ def test_a_seed_decides_all(digits: SearchData, augment: list[str], optimizer: s
 
     def run(seed: int) -> tuple[list[list[float]], list[Tensor]]:
         result = train(small, digits, how, seed)
-        curve = [[e.train_loss, e.validation_loss, e.validation_accuracy] for e in result.curve]
+        curve = [[e.train_loss, *e.validation.values()] for e in result.curve]
         return curve, list(result.network.state_dict().values())
 
     curve, weights = run(3)
@@ -322,4 +322,4 @@ def test_validation_images_are_not_augmented(digits: SearchData) -> None:
 def test_the_same_code_trains_on_a_gpu(digits: SearchData) -> None:
     augment = [{"name": "shift", "pixels": 1}]
     result = train(small, digits, recipe(epochs=4, augment=augment), seed=0, device="cuda")
-    assert result.curve[-1].validation_accuracy > 0.9
+    assert result.curve[-1].validation["accuracy"] > 0.9

@@ -178,7 +178,7 @@ recipe: {{preset: quick}}
 
     monkeypatch.setattr(folders, "_picture", refuse)
     campaign = load_campaign(tmp_path)
-    assert (campaign.input_shape, campaign.classes) == ((3, 16, 16), 2)
+    assert (campaign.input_shape, campaign.outputs) == ((3, 16, 16), 2)
 
 
 def test_trials_share_what_is_on_the_device() -> None:

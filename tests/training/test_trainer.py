@@ -74,7 +74,7 @@ def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(
     assert same_weights(whole.network, resumed.network)
 
     def points(curve: Any) -> list[Any]:
-        return [(e.epoch, e.train_loss, e.validation_loss, e.validation_accuracy) for e in curve]
+        return [(e.epoch, e.train_loss, e.validation) for e in curve]
 
     assert points(resumed.curve) == points(whole.curve)
 
@@ -119,7 +119,7 @@ def test_the_average_is_what_is_evaluated_and_returned() -> None:
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-7)
     assert not same_weights(plain.network, slow.network)
     assert plain.curve[-1].train_loss == slow.curve[-1].train_loss
-    assert plain.curve[-1].validation_loss != slow.curve[-1].validation_loss
+    assert plain.curve[-1].validation["loss"] != slow.curve[-1].validation["loss"]
 
 
 # --- auxiliary heads ---

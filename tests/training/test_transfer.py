@@ -155,7 +155,7 @@ def test_a_parameter_that_is_a_node_by_itself_is_frozen() -> None:
 
 
 def test_a_network_without_a_linear_classifier_is_told_what_to_name() -> None:
-    with pytest.raises(InputError, match="no linear classifier; name the last node to freeze"):
+    with pytest.raises(InputError, match="no linear head; name the last node to freeze"):
         frozen_nodes(classic("nin", (3, 32, 32), 10), "body")
 
 

@@ -110,8 +110,8 @@ def _built(campaign: Campaign, ask: Record) -> tuple[str, dict[str, int]] | str:
             if ask["classic"] in CLASSICS:
                 function = CLASSICS[ask["classic"]].function
                 validate_options(function, ask["options"], ask["classic"], "options")
-            shape, classes = campaign.input_shape, campaign.classes
-            built = classic(ask["classic"], shape, classes, **ask["options"])
+            shape, outputs = campaign.input_shape, campaign.outputs
+            built = classic(ask["classic"], shape, outputs, **ask["options"])
         else:
             built = campaign.space.decode(ask["genotype"])
     except InputError as error:

@@ -13,8 +13,8 @@ import pandas as pd
 from nas.campaigns.drive.stages import trial_name
 from nas.campaigns.store.log import History, Record, read_records
 from nas.errors import InputError
+from nas.metrics import Protocol
 from nas.spaces.choices import recipe_choices
-from nas.training.protocols import Protocol
 
 EVALUATED = {
     "test_loss": ("single", "test", "loss"),

@@ -113,8 +113,8 @@ class Requests:
             if "genotype" in ask:
                 built = self._campaign.space.decode(ask["genotype"])
             else:
-                shape, classes = self._campaign.input_shape, self._campaign.classes
-                built = classic(ask["classic"], shape, classes, **ask["options"])
+                shape, outputs = self._campaign.input_shape, self._campaign.outputs
+                built = classic(ask["classic"], shape, outputs, **ask["options"])
             self._built = ask["trial"], built
         return built
 

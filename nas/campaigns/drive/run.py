@@ -142,7 +142,7 @@ def _write_resolved(campaign: Campaign, evaluator: str, done: int) -> None:
         "data_checksum": campaign.data_checksum,
         "data_fingerprint": campaign.data_fingerprint,
         "input_shape": campaign.input_shape,
-        "classes": campaign.classes,
+        "classes": campaign.outputs,
         "evaluator": evaluator if campaign.tabular is None else campaign.config.evaluator.name,
         "environment": environment(),
     }

@@ -26,6 +26,7 @@ from nas.spaces.constraints import Constraints, constrained
 from nas.spaces.hyperparameters import joint
 from nas.spaces.python_space import definition
 from nas.spaces.search_space import SearchSpace
+from nas.tasks import Task, make
 from nas.training import data, datasets, recipe
 from nas.user_code import absolute, is_code
 
@@ -62,8 +63,10 @@ class Campaign:
     """Of what is split: images and labels."""
     recipe: recipe.Recipe | None
     tabular: Tabular | None
+    task: Task
     input_shape: tuple[int, ...]
-    classes: int
+    outputs: int
+    """How many outputs the head of each network has: with classification, the classes."""
     space: SearchSpace
     space_definition: dict[str, Any]
     fidelities: Fidelities
@@ -103,26 +106,29 @@ def load_campaign(folder: Path) -> Campaign:
     """
     path = folder / FILE_NAME
     config = validate(CampaignFile, read_yaml(path), path)
+    task = make(config.task, path, "task")
     images, training, options = _evaluator(config, path)
     if config.searcher.name not in SEARCHERS:
         raise InputError(
             f"{path}: searcher.name: {unknown('searcher', config.searcher.name, SEARCHERS)}"
         )
     if options is not None:
-        input_shape, classes, checksum = options.input_shape, options.classes, None
-        fingerprint = None
+        input_shape, checksum, fingerprint = options.input_shape, None, None
+        outputs = task.outputs(input_shape, options.classes)
     else:
         assert images is not None
         with _at(path, "data"):
             input_shape, classes, checksum, fingerprint = _geometry(images)
+        with _at(path, "task"):
+            outputs = task.outputs(input_shape, classes)
         assert training is not None
-        recipe.check_augment(training, input_shape, path)
+        recipe.check_augment(training, task, input_shape, path)
 
     def variant(
         shape: tuple[int, ...], changes: Mapping[str, int]
     ) -> tuple[SearchSpace, dict[str, Any]]:
         entry = config.space.model_copy(update=changes)
-        made, described = read_space(entry, path, shape, classes)
+        made, described = read_space(entry, path, shape, outputs)
         with _at(path, "constraints"):
             made = constrained(made, config.constraints.before_training, folder)
         if training is None or not (config.hyperparameters or is_code(config.space.name)):
@@ -142,7 +148,7 @@ def load_campaign(folder: Path) -> Campaign:
             raise InputError(f"{path}: {where}: {unknown('classic', entry.name, CLASSICS)}")
         validate_options(CLASSICS[entry.name].function, entry.options, path, where)
         with _at(path, where):
-            made = classic(entry.name, input_shape, classes, **entry.options)
+            made = classic(entry.name, input_shape, outputs, **entry.options)
             contestant = Contestant(_label(entry), entry.name, entry.options, made)
             if contestant.label in contestants:
                 raise InputError(f"{contestant.label} is listed twice")
@@ -156,8 +162,9 @@ def load_campaign(folder: Path) -> Campaign:
         data_fingerprint=fingerprint,
         recipe=training,
         tabular=tabular,
+        task=task,
         input_shape=input_shape,
-        classes=classes,
+        outputs=outputs,
         space=found,
         space_definition=described,
         fidelities=fidelities,
@@ -168,7 +175,7 @@ def load_campaign(folder: Path) -> Campaign:
     with _at(path):
         if config.early_stopping is not None:
             early_stopping.check(config.objectives, own)
-        fidelities.check(own, training, config.measures_latency)
+        fidelities.check(own, training, task, config.measures_latency)
         if config.inherit_weights:
             inheritance.check(own, config.duplicates, training is not None)
     return campaign
@@ -266,7 +273,7 @@ def _tabular(
 
 
 def read_space(
-    entry: Named, path: Path, input_shape: tuple[int, ...], classes: int
+    entry: Named, path: Path, input_shape: tuple[int, ...], outputs: int
 ) -> tuple[SearchSpace, dict[str, Any]]:
     """The space that a file names, and what it is: as plain JSON that changes when it does."""
     name, options = entry.name, entry.options
@@ -276,7 +283,7 @@ def read_space(
         for key in ("input_shape", "classes"):
             if key in options:
                 raise InputError(f"{key}: is the data set's, not the space's to choose")
-        found = space(where, input_shape, classes, **options)
+        found = space(where, input_shape, outputs, **options)
         if is_code(name):
             return found, {**definition(where), **options}
         file = space_file(where)
@@ -296,7 +303,7 @@ def _try_space(campaign: Campaign) -> None:
         return
     with _at(campaign.file, "space"):
         built = campaign.space.decode(drawn)
-        expected = (campaign.input_shape, (campaign.classes,))
+        expected = (campaign.input_shape, (campaign.outputs,))
         if (built.input_shape, built.output_shape) != expected:
             raise InputError(
                 f"{campaign.space.name}: makes {built.output_shape} of {built.input_shape}, the "

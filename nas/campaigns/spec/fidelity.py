@@ -12,6 +12,7 @@ from nas.searchers import Searcher
 from nas.searchers.multi_fidelity import MultiFidelity
 from nas.spaces.constraints import ConstrainedSpace
 from nas.spaces.search_space import SearchSpace
+from nas.tasks import Task
 from nas.training.data import DataConfig
 from nas.training.recipe import Recipe, check_augment
 
@@ -76,12 +77,15 @@ class Fidelities:
         """The fidelity of a full training."""
         return recipe.epochs if self.axis == "epochs" else FULL
 
-    def check(self, searcher: Searcher, recipe: Recipe | None, measures_latency: bool) -> None:
+    def check(
+        self, searcher: Searcher, recipe: Recipe | None, task: Task, measures_latency: bool
+    ) -> None:
         """:class:`InputError` unless trainings can be as short, or small, as the searcher asks.
 
         Args:
             searcher: of the campaign.
             recipe: of a full training; None where nothing is trained.
+            task: what is trained for.
             measures_latency: whether trials do, of what they train.
         """
         if recipe is None:
@@ -117,7 +121,7 @@ class Fidelities:
                 ) from None
             if self.axis == "resolution":
                 where = f"searcher.min_fidelity: {least} percent of the resolution is too little"
-                check_augment(recipe, self._smaller(least), where)
+                check_augment(recipe, task, self._smaller(least), where)
 
     def request(
         self, fidelity: int | None, genotype: Mapping[str, Any], data: DataConfig

@@ -18,11 +18,11 @@ from nas.campaigns.spec.fidelity import Axis
 from nas.campaigns.spec.objectives import Objective, Objectives
 from nas.configuration import Config, Named
 from nas.errors import InputError
+from nas.metrics import Protocol
 from nas.searchers.duplicates import Policy
 from nas.spaces.choices import Option, fault
 from nas.spaces.constraints import Constraints
 from nas.training.compilation import Compile
-from nas.training.protocols import Protocol
 
 
 def _auto_or(kind: type, least: str, accepts: Callable[[Any], bool]) -> PlainValidator:
@@ -112,7 +112,7 @@ class Final(Config):
     and the ``classics``; each with each of ``seeds``. ``compile``: whether by torch.compile, as
     search never is. ``ensembles``: of how many of the best of ``top``, each is one. ``protocol``:
     what networks see of an image, beside the image as it is: see
-    :func:`nas.training.evaluation.probabilities`.
+    :func:`nas.training.evaluation.predictions`.
     """
 
     top: Annotated[int, Field(ge=0)] = 5
@@ -168,6 +168,8 @@ class CampaignFile(Config):
     """``training``, which needs ``data`` and ``recipe``, or ``tabular``, which takes neither."""
     data: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
     recipe: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
+    task: Named = Named(name="classification")
+    """What networks are trained for: a name of :data:`nas.tasks.TASKS`, with its options."""
     duplicates: Policy = "reuse"
     early_stopping: EarlyStopping | None = None
     inherit_weights: bool = False

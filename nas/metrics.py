@@ -1,0 +1,361 @@
+"""What is measured of networks: each metric's name, unit, direction and meaning stand here, once.
+
+Objectives, constraints, records, tables, plots, reports and the documentation read
+:data:`METRICS`. A new built-in metric is one entry here, beside the code that measures it. What a
+user declares in ``campaign.yaml`` (``task``, ``metrics``) joins them in the campaign's own
+:class:`Catalogue`, which its records hold, so that tables and reports need none of the user's code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from nas.configuration import Config
+from nas.errors import InputError
+
+Direction = Literal["maximize", "minimize"]
+
+Stage = Literal["graph", "training", "test"]
+"""When a metric is known.
+
+- ``graph``: from the architecture alone, before any training.
+- ``training``: every trial reports it, those of a search too.
+- ``test``: the final stage alone measures it, on the test images. No search may see it.
+"""
+
+Part = Literal["validation", "test"]
+"""The parts of a data set on which predictions are measured."""
+
+Protocol = Literal["single", "flip", "ten_crop", "multi_scale"]
+"""What a network sees of an image: see :func:`nas.training.evaluation.predictions`."""
+
+Table = Literal["trials", "networks", "curves"]
+"""The tables of :mod:`nas.analysis.tables`: one row per trial, per architecture, per epoch."""
+
+Form = Literal["count", "id", "fraction", "number", "milliseconds", "seconds"]
+"""How a value is written for people: with separators, as it is, with four places, ..."""
+
+_FORMS: dict[str, Form] = {
+    "fraction": "fraction",
+    "ms": "milliseconds",
+    "s": "seconds",
+    "epochs": "id",
+}
+
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=60)]
+
+
+class Metric(Config):
+    """A quantity that is measured of a network.
+
+    A metric of predictions, such as a task's accuracy, is declared once and measured on several
+    parts of a data set: :meth:`on` gives ``validation_accuracy`` and ``test_accuracy``. For a
+    metric of your own, give the ``function`` and name it in ``campaign.yaml``:
+
+    >>> balanced = Metric(name="balanced_accuracy", function=balanced_accuracy,
+    ...                   direction="maximize", unit="fraction", meaning="mean recall")
+
+    Attributes:
+        name: what records, tables and ``campaign.yaml`` call it.
+        meaning: what it is, for people.
+        direction: which way it is better; None where an objective has to say it.
+        unit: "fraction" (from 0 to 1), "nats", "s", "ms", or any other.
+        dtype: of its column.
+        stage: when it is known.
+        words: its name in words; by default the name with spaces.
+        title: the head of its column in a report; by default its words.
+        tables: those that have a column of it. Tables of architectures hold means over seeds.
+        shown: whether a printed table has the column without being asked for it.
+        path: where it stands in a trial's ``evaluations``: the protocol, the part and the metric.
+            None: it stands among the trial's metrics by its name.
+        function: for a metric of predictions, a function of a trained network's predictions and
+            the targets (tensors on the CPU, one row per image) that returns a number.
+    """
+
+    name: Name
+    meaning: str = ""
+    direction: Direction | None = None
+    unit: str = ""
+    dtype: Literal["float64", "Int64"] = "float64"
+    stage: Stage = "training"
+    words: str = ""
+    title: str = ""
+    tables: tuple[Table, ...] = ("trials", "networks")
+    shown: bool = True
+    path: tuple[Protocol, Part, str] | None = None
+    function: Callable[[Any, Any], float] | None = Field(default=None, exclude=True)
+
+    @model_validator(mode="after")
+    def _says_if_it_is_tested(self) -> Metric:
+        if (self.stage == "test") != is_test(self.name):
+            raise InputError(
+                f"the name of a metric begins with test_ exactly if its stage is test, got "
+                f"{self.name!r} with stage {self.stage}"
+            )
+        return self
+
+    def on(self, part: Part, **changes: Any) -> Metric:
+        """This metric of predictions, measured on one part of the data set."""
+        stage: Stage = "test" if part == "test" else "training"
+        named = {"name": f"{part}_{self.name}", "words": f"{part} {self.in_words}", "stage": stage}
+        return self.model_copy(update={**named, "function": None, **changes})
+
+    def measure(self, predictions: Any, targets: Any) -> float:
+        """What its function says of predictions."""
+        assert self.function is not None
+        return float(self.function(predictions, targets))
+
+    def flipped(self, value: Any) -> Any:
+        """The value as something to minimise; of that, the value again."""
+        return -value if self.direction == "maximize" else value
+
+    @property
+    def in_words(self) -> str:
+        """Its name in words."""
+        return self.words or self.name.replace("_", " ")
+
+    @property
+    def axis(self) -> str:
+        """What stands at a plot's axis: its name in words, and the unit."""
+        return self.in_words + (f" ({self.unit})" if self.unit else "")
+
+    @property
+    def form(self) -> Form:
+        """How its values are written for people."""
+        return _FORMS.get(self.unit, "count" if self.dtype == "Int64" else "number")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the largest value that is possible."""
+        if self.unit == "fraction":
+            return 0.0, 1.0
+        return (-math.inf if self.unit == "" and self.dtype == "float64" else 0.0), math.inf
+
+    @property
+    def column(self) -> tuple[str, str]:
+        """The dtype and the meaning of its column."""
+        told = not self.unit or self.unit in self.meaning.split()
+        return self.dtype, (self.meaning or self.in_words) + ("" if told else f" ({self.unit})")
+
+
+def is_test(name: str) -> bool:
+    """Whether a name is of something that is measured on test images."""
+    return name.partition("_")[0] == "test"
+
+
+class Catalogue(Mapping[str, Metric]):
+    """The metrics of a campaign by their names in records and tables.
+
+    Args:
+        task: what the task measures of predictions; the first is its primary metric, by which
+            networks are selected and ranked. ``loss`` is among them.
+        own: what the user measures of predictions, too.
+        reported: what the user's evaluator reports besides.
+
+    Raises :class:`InputError` where two metrics have one name.
+    """
+
+    def __init__(
+        self,
+        task: Sequence[Metric] = (),
+        own: Sequence[Metric] = (),
+        reported: Sequence[Metric] = (),
+    ) -> None:
+        self.task = tuple(task) or CLASSIFICATION
+        self.own = tuple(own)
+        self.reported = tuple(reported)
+        self._metrics: dict[str, Metric] = {}
+        for metric in self._all():
+            if metric.name in self._metrics or metric.name in _TAKEN:
+                raise InputError(f"there is a metric or a column {metric.name!r} already")
+            self._metrics[metric.name] = metric
+
+    def __getitem__(self, name: str) -> Metric:
+        return self._metrics[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._metrics)
+
+    def __len__(self) -> int:
+        return len(self._metrics)
+
+    @property
+    def primary(self) -> Metric:
+        """The task's primary metric of predictions, such as accuracy."""
+        return self.task[0]
+
+    @cached_property
+    def validation(self) -> str:
+        """The primary metric on the validation images: what a search selects by."""
+        return f"validation_{self.primary.name}"
+
+    @cached_property
+    def test(self) -> str:
+        """The primary metric on the test images."""
+        return f"test_{self.primary.name}"
+
+    @cached_property
+    def search(self) -> str:
+        """The column of what the search saw of the primary metric, in a table of architectures."""
+        return f"search_{self.primary.name}"
+
+    def of(self, table: Table) -> dict[str, Metric]:
+        """The metrics that have a column in a table, in order."""
+        return {name: metric for name, metric in self.items() if table in metric.tables}
+
+    def known(self) -> dict[str, Direction]:
+        """The metrics that may be an objective by their bare names, and their directions."""
+        return {
+            name: metric.direction
+            for name, metric in self.items()
+            if metric.direction is not None and metric.stage != "test" and metric.path is None
+        }
+
+    def evaluated(self) -> dict[str, tuple[Protocol, Part, str]]:
+        """The metrics that the final stage's ``evaluations`` hold, and where in them."""
+        return {name: metric.path for name, metric in self.items() if metric.path is not None}
+
+    def definition(self) -> dict[str, list[dict[str, Any]]]:
+        """What is not built in, as plain JSON for records: see :meth:`read`."""
+        parts = {"task": self.task if self.task is not CLASSIFICATION else (),
+                 "own": self.own, "reported": self.reported}  # fmt: skip
+        return {
+            key: [metric.model_dump(mode="json", exclude_defaults=True) for metric in metrics]
+            for key, metrics in parts.items()
+            if metrics
+        }
+
+    @classmethod
+    def read(cls, definition: Mapping[str, Any] | None) -> Catalogue:
+        """The catalogue of a recorded :meth:`definition`; None: the built-in one.
+
+        Raises :class:`ValueError` where it is none.
+        """
+        if not definition:
+            return METRICS
+        return cls(
+            **{
+                key: [Metric.model_validate(each, strict=False) for each in metrics]
+                for key, metrics in definition.items()
+            }
+        )
+
+    def _all(self) -> Iterator[Metric]:
+        yield from _BEFORE
+        primary, loss = self.primary, next(each for each in self.task if each.name == "loss")
+        yield primary.on(
+            "validation",
+            meaning=f"{primary.meaning}, after the last epoch",
+            tables=("trials", "networks", "curves"),
+        )
+        yield primary.on("test", meaning=f"{primary.meaning}; the final stage alone measures it")
+        for metric in self.task[1:]:
+            yield metric.on("test", path=("single", "test", metric.name), shown=False)
+        for protocol in get_args(Protocol)[1:]:
+            for part in get_args(Part):
+                yield primary.on(
+                    part,
+                    name=f"{part}_{protocol}",
+                    words=f"{part} {primary.in_words}, {protocol.replace('_', ' ')}",
+                    meaning=f"{part} {primary.in_words} by several views of each image "
+                    f"(final.protocol: {protocol})",
+                    path=(protocol, part, primary.name),
+                    shown=part == "test",
+                )
+        for metric in self.own:
+            yield metric.on("validation")
+            yield metric.on("test", path=("single", "test", metric.name))
+        yield from self.reported
+        yield loss.on("validation", tables=("trials", "curves"))
+        yield from _AFTER
+
+
+_BEFORE = (
+    Metric(
+        name="params", direction="minimize", dtype="Int64", stage="graph",
+        words="trainable parameters", title="params", meaning="trainable parameters",
+    ),
+    Metric(
+        name="macs", direction="minimize", dtype="Int64", stage="graph",
+        words="multiply-accumulates, batch 1", title="MACs",
+        meaning="multiply-accumulates of convolution and linear layers, batch 1",
+    ),
+    Metric(
+        name="flops", direction="minimize", dtype="Int64", stage="graph", shown=False,
+        words="floating-point operations, batch 1", title="FLOPs",
+        meaning="what fvcore totals; where it has not counted, by the equal analytic rule",
+    ),
+    Metric(
+        name="activations", direction="minimize", dtype="Int64", stage="graph", shown=False,
+        unit="elements", meaning="elements that convolution and linear layers put out",
+    ),
+    Metric(
+        name="latency_ms", direction="minimize", unit="ms", words="latency, batch 1",
+        title="latency, ms", meaning="median time of a forward pass, where it was measured",
+    ),
+    Metric(
+        name="latency_iqr_ms", unit="ms", tables=(),
+        meaning="time between the quartiles of the passes that latency_ms is the median of",
+    ),
+)  # fmt: skip
+
+_AFTER = (
+    Metric(
+        name="train_loss", unit="nats", words="training loss", tables=("trials", "curves"),
+        meaning="as it was minimised (augmented, smoothed, in training mode), of the last epoch",
+    ),
+    Metric(
+        name="epochs", dtype="Int64", unit="epochs", tables=("trials",),
+        meaning="trained in all, those of the trial that it continues included",
+    ),
+    Metric(
+        name="epochs_before", dtype="Int64", unit="epochs", tables=("trials",),
+        meaning="those of the trial that it continues",
+    ),
+    Metric(
+        name="train_seconds", direction="minimize", unit="s", words="training time",
+        title="training, s", tables=("trials", "networks", "curves"),
+        meaning="time in training steps, that of the trial it continues included",
+    ),
+    Metric(
+        name="evaluation_seconds", unit="s", tables=("curves",),
+        meaning="time in evaluation after the epochs",
+    ),
+)  # fmt: skip
+
+_TAKEN = {
+    "trial", "stage", "kind", "search", "number", "label", "seed", "fidelity", "status", "cause",
+    "error", "attempts", "fingerprint", "seconds", "worker", "duplicate_of", "parent", "recipe",
+    "campaign", "name", "conditions", "rank", "pareto", "seeds", "epoch", "curve", "evaluations",
+    "fvcore", "validation_std", "test_std", "test_low", "test_high",
+}  # fmt: skip
+"""Names that columns and records have for something else."""
+
+COSTS = tuple(metric.name for metric in _BEFORE if metric.stage == "graph")
+"""What the graph of an architecture tells."""
+
+CLASSIFICATION = (
+    Metric(
+        name="accuracy", direction="maximize", unit="fraction",
+        meaning="fraction of the images whose most probable class is right",
+    ),
+    Metric(name="loss", direction="minimize", unit="nats", meaning="mean cross entropy in nats"),
+    Metric(
+        name="top5", direction="maximize", unit="fraction",
+        meaning="fraction with the truth among the five most probable classes; empty for up to "
+        "five classes",
+    ),
+    Metric(
+        name="calibration_error", direction="minimize", unit="fraction",
+        meaning="expected calibration error, in 15 bins (Guo et al. 2017)",
+    ),
+)  # fmt: skip
+"""What :class:`nas.tasks.classification.Classification` measures of predictions."""
+
+METRICS = Catalogue(CLASSIFICATION)
+"""The built-in metrics: those of classification among them."""
