@@ -112,7 +112,7 @@ def curves(
     x = trials["seconds"].to_numpy(float) / 3600 if hours else trials["evaluation"].to_numpy(float)
     times = [x[place] for place in places]
     if any((np.diff(time) < 0).any() or np.isnan(time).any() for time in times):
-        raise InputError("trials: rows of a run must be in the order of their end times")
+        raise InputError("trials: rows of a run must be in the order of evaluation and time")
 
     if objectives:
         if true_front is None or reference_point is None:

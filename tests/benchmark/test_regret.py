@@ -163,8 +163,8 @@ def test_hypervolume_is_a_share_of_the_true_fronts() -> None:
     [
         (run("a", 0, [1.0], [1.0]).drop(columns="test"), "there is no column test"),
         (run("a", 0, [1.0], [1.0]).iloc[:0], "there are none"),
-        (run("a", 0, [1.0, 2.0], [1.0, 2.0], evaluation=[2, 1]), "in the order told"),
-        (run("a", 0, [1.0], [1.0], workers=1), "with its time"),
+        (run("a", 0, [1.0, 2.0], [1.0, 2.0], evaluation=[2, 1]), "order of evaluation and time"),
+        (run("a", 0, [1.0], [1.0], workers=1), "order of evaluation and time"),
         (run("a", 0, [1.0], [1.0], workers=1).drop(columns="seconds"), "no column seconds"),
         (run("a", 0, [1.0], [1.0], workers=1, seconds=0.0), "seconds are all zero"),
     ],

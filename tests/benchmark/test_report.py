@@ -61,7 +61,7 @@ def test_the_same_trials_give_the_same_bytes(trials: pd.DataFrame, tmp_path: Pat
 
 def test_several_objectives_are_judged_by_hypervolume(trials: pd.DataFrame, tmp_path: Path) -> None:
     text = report(trials.drop(columns="test"), tmp_path, **TWO)
-    assert "By hypervolume regret at the end" in text
+    assert "Compared is the hypervolume regret at the end" in text
     assert "fronts.svg" in written(tmp_path)
     assert {"true front", "validation", "latency"} <= svg_text(tmp_path / "fronts.svg")
 
@@ -86,7 +86,7 @@ def test_what_a_reader_must_know_is_said(trials: pd.DataFrame, tmp_path: Path) -
     failing.loc[mine, "status"] = "failed"
     text = report(failing[~((failing["searcher"] == "better") & (failing["seed"] == 0))],
                   tmp_path, **ONE)  # fmt: skip
-    assert "- same: 30 runs ended before 90 % of the budget ; their last values are kept" in text
+    assert "- same: 30 runs ended before 90 % of the budget; their last values are kept" in text
     assert "- first: 1 runs never had a result; they rank last" in text
     assert "- numbers of runs differ" in text
 
