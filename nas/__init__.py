@@ -8,7 +8,7 @@
 >>> space = nas.space("primitives")
 >>> genotype = space.sample(numpy.random.default_rng(0))
 >>> architecture = space.decode(genotype)
->>> trials = nas.results("results/quickstart")          # a pandas.DataFrame: a row a trial
+>>> trials = nas.results("results/quickstart")          # a pandas.DataFrame, one row per trial
 
 Importing ``nas`` loads no torch, ray or optuna; each name below is imported when first used.
 """

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, on disks that may be full."""
+"""Writes files completely or not at all, also if the disk is full."""
 
 import os
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from nas.errors import CampaignError
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raises :class:`CampaignError` that names ``path`` where the file cannot be written."""
+    """Raises :class:`CampaignError` that names ``path`` if the file cannot be written."""
     try:
         yield
     except OSError as error:
         raise CampaignError(
             f"{path}: cannot be written: {error.strerror or error}; "
-            "what was written before is safe: mend that and run it again"
+            "earlier results are safe: solve this and run the command again"
         ) from error
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Puts ``content`` in place of what is there; a crash leaves the one or the other."""
+    """Replaces a file by ``content``; after a crash, the old or the new content is complete."""
     temporary = path.with_name(f"{path.name}.part")
     with writing(path):
         path.parent.mkdir(exist_ok=True)

@@ -1,1 +1,1 @@
-"""The report of a campaign: one page that needs nothing else, or served while the campaign runs."""
+"""Writes a campaign's report as one self-contained page, or serves it while the campaign runs."""

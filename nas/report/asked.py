@@ -1,4 +1,4 @@
-"""What a report says of the question: what was asked, what is left to do, and where it ran."""
+"""The report's text on the experiment specification, on unfinished work, and on provenance."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nas.campaigns.spec.specification import flat
 from nas.campaigns.store.log import Record
 
 Facts = list[tuple[str, str]]
-"""What and how much, in words."""
+"""Pairs of a term and its description."""
 
 
 def resolved(folder: Path) -> dict[str, Any]:
-    """What ``resolved.json`` tells; empty where it is missing or cannot be read."""
+    """Reads ``resolved.json``; the result is empty if it is missing or cannot be read."""
     try:
         told = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -26,7 +26,7 @@ def resolved(folder: Path) -> dict[str, Any]:
 
 
 def asked(campaign: Record, told: dict[str, Any]) -> Facts:
-    """The question in a few lines: data, space, searcher, objectives, budget and recipe."""
+    """Summarises the specification: data, space, searcher, objectives, budget and recipe."""
     question, config = campaign["question"], told.get("campaign") or {}
     facts: Facts = []
     if isinstance(data := question.get("data"), dict):
@@ -40,13 +40,13 @@ def asked(campaign: Record, told: dict[str, Any]) -> Facts:
         seed = f"split seed {split['seed']}" if "seed" in split else ""
         facts.append(("Data", _joined(data.get("name"), form, classes, parts, seed)))
     if isinstance(table := question.get("evaluator"), dict):
-        facts.append(("Table", _joined("looked up, nothing trained", *_files(table))))
+        facts.append(("Table", _joined("results looked up, not trained", *_files(table))))
     space = question.get("space") or {}
     name = (config.get("space") or {}).get("name")
     facts.append(("Space", _joined(name, f"family {space['family']}" if "family" in space else "")))
     searcher = dict(question.get("searcher") or {})
     options = {key: value for key, value in searcher.items() if key != "name" and value != []}
-    baseline = "random search beside it" if config.get("random_baseline") else ""
+    baseline = "random search as baseline" if config.get("random_baseline") else ""
     facts.append(("Searcher", _joined(searcher.get("name"), _options(options), baseline)))
     objectives = question.get("objectives") or []
     facts.append(("Objectives", ", ".join(_objective(each) for each in objectives)))
@@ -75,30 +75,30 @@ def _final(final: dict[str, Any]) -> str:
 
 
 def unfinished(trials: pd.DataFrame, told: dict[str, Any]) -> Iterator[str]:
-    """Why the campaign is not over, as far as the records and ``resolved.json`` tell."""
+    """Yields the reasons why the campaign is not over, from the records and ``resolved.json``."""
     waiting = int((trials["status"] == "unfinished").sum())
     if waiting:
-        yield f"{waiting} trials are under way or were cut off"
+        yield f"{waiting} trials are running or were interrupted"
     config = told.get("campaign") or {}
     searched = trials[(trials["stage"] == "search") & (trials["status"] != "duplicate")]
     budget = {key: value for key, value in (config.get("budget") or {}).items() if value}
     if set(budget) == {"trials"}:
         for search, spent in searched.groupby("search").size().items():
             if spent < budget["trials"]:
-                yield f"{search}: {spent} of {budget['trials']} trials are given out"
+                yield f"{search}: {spent} of {budget['trials']} trials have been started"
     final = config.get("final") or {}
     retrained = trials[trials["stage"] == "final"]
     seeds = len(final.get("seeds") or [])
     wanted = len(final.get("classics") or []) * seeds
     classics = int((retrained["kind"] == "classic").sum())
     if classics < wanted:
-        yield f"{classics} of {wanted} trainings of classics are given out"
+        yield f"{classics} of {wanted} trainings of classics have been started"
     if final.get("top", 1) and not (retrained["kind"] == "found").any():
-        yield "no found network is retrained yet: accuracies are what the search saw"
+        yield "no searched network has been retrained yet, so accuracies are those of the search"
 
 
 def provenance(campaign: Record, told: dict[str, Any], trials: pd.DataFrame) -> Facts:
-    """Versions, commit, hardware, seeds, checksums."""
+    """Lists versions, commit, hardware, seeds and checksums."""
     place = told.get("environment") or {}
     versions = {"python": place.get("python"), **(place.get("versions") or {})}
     git = place.get("git") or {}
@@ -124,7 +124,7 @@ def provenance(campaign: Record, told: dict[str, Any], trials: pd.DataFrame) -> 
 
 
 def complete(campaign: Record) -> Facts:
-    """The whole question by key path, every default written out."""
+    """Lists the whole specification by key path, with every default."""
     return [(key, json.dumps(value)) for key, value in flat(campaign["question"]).items()]
 
 

@@ -1,4 +1,4 @@
-// Colours, and where an axis has its marks.
+// Colours, and the tick marks of axes.
 const probe = document.body.appendChild(element("i", { hidden: "" }));
 
 function ink(name) {

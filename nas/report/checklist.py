@@ -1,9 +1,9 @@
-"""The NAS best practices checklist, filled in by a campaign.
+"""Fills in the checklist of NAS best practices from a campaign's records.
 
-Lindauer and Hutter, "Best Practices for Scientific Research on Neural Architecture Search",
-JMLR 21 (2020), arXiv:1909.02453: the items are theirs, shortened. An answer is "yes" or "no" where
-the records or ``resolved.json`` tell, else "not recorded": what was done outside of the campaign
-is not known here.
+The items are those of Lindauer and Hutter, "Best Practices for Scientific Research on Neural
+Architecture Search", JMLR 21 (2020), arXiv:1909.02453, in short form. An answer is "yes" or "no" if
+the records or ``resolved.json`` contain it. Otherwise it is "not recorded", because what was done
+outside of the campaign is unknown here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nas.campaigns.store.log import Record
 
 
 class Item(NamedTuple):
-    """One practice, whether it was followed, and why one may say so."""
+    """One practice, whether it was followed, and the reason for this answer."""
 
     practice: str
     answer: str
@@ -30,12 +30,12 @@ YES, NO, UNKNOWN = "yes", "no", "not recorded"
 def checklist(
     campaign: Record, told: dict[str, Any], trials: pd.DataFrame, budgets: list[str]
 ) -> dict[str, list[Item]]:
-    """The items by group, in the paper's order.
+    """Returns the items by group, in the paper's order.
 
     Args:
         campaign: the first record.
-        told: ``resolved.json``.
-        trials: of :func:`nas.analysis.tables.trials.trials`.
+        told: the content of ``resolved.json``.
+        trials: the table of :func:`nas.analysis.tables.trials.trials`.
         budgets: the notes of :func:`nas.analysis.tables.verdict.budgets`.
     """
     question = campaign["question"]
@@ -54,15 +54,15 @@ def _code(question: dict[str, Any], told: dict[str, Any]) -> Iterator[Item]:
     elif modified:
         code = (NO, f"commit {commit[:12]} had uncommitted changes")
     else:
-        code = (YES, f"commit {commit[:12]}, unmodified; whether it is public is not known here")
+        code = (YES, f"commit {commit[:12]}, unmodified; whether it is public is not recorded")
     for what in ("training pipeline of the final architectures", "search space", "NAS method"):
         yield Item(f"The code of the {what}, by its commit", *code)
     has_recipe = isinstance(question.get("recipe"), dict)
     yield Item(
         "Hyperparameters and seeds of the final evaluation",
         YES if has_recipe else UNKNOWN,
-        "recipe with every default, and the seed of each training, are recorded" if has_recipe
-        else "no recipe is recorded: results were looked up",
+        "the recipe with every default and the seed of each training are recorded" if has_recipe
+        else "no recipe is recorded, because results were looked up",
     )  # fmt: skip
     searcher = question.get("searcher") or {}
     yield Item(
@@ -80,49 +80,50 @@ def _comparing(
     yield Item(
         "The same data, split, space and training code for all methods",
         NO if own else YES,
-        "parts of the recipe were searched, so rows differ in it" if own
-        else "one campaign: all its searches share them",
+        "parts of the recipe were searched, so they differ between rows" if own
+        else "all searches of this campaign share them",
     )  # fmt: skip
     workers = trials["worker"].dropna().str.split("/").str[0].nunique()
     yield Item(
         "Confounders controlled: hardware, library versions, run time",
         NO if workers > 1 else YES if told.get("environment") else UNKNOWN,
-        f"trials ran on {workers} hosts; whether these are alike is not recorded" if workers > 1
-        else "one host and one set of versions, those of the last run" if told.get("environment")
+        f"trials ran on {workers} hosts; if these are alike is not recorded" if workers > 1
+        else "there was one host and one set of versions, see the last run"
+        if told.get("environment")
         else "no environment is recorded",
     )  # fmt: skip
-    yield Item("Ablation studies", UNKNOWN, "one campaign holds one setting: compare several")
+    yield Item("Ablation studies", UNKNOWN, "a campaign has one setting; compare several campaigns")
     final = trials[(trials["stage"] == "final") & (trials["status"] == "completed")]
     yield Item(
         "The same evaluation protocol for all methods",
         YES if len(final) else NO,
-        "all finalists and classics were retrained from scratch by one recipe, test read once"
-        if len(final) else "nothing is retrained yet",
+        "all finalists and classics were retrained from scratch by one recipe; test was read once"
+        if len(final) else "nothing has been retrained yet",
     )  # fmt: skip
     timed = bool(trials["ended_s"].notna().any())
     yield Item(
         "Performance over time", YES if timed else UNKNOWN,
-        "the curve of the best so far is above" if timed else "no times are recorded",
+        "the plots show the best so far over time" if timed else "no times are recorded",
     )  # fmt: skip
     random = bool((trials["kind"] == "random").any()) or (
         (question.get("searcher") or {}).get("name") == "random"
     )
     yield Item(
         "Comparison with random search", YES if random else NO,
-        (budgets[0] if budgets else "random search alone") if random
+        (budgets[0] if budgets else "random search is the only searcher") if random
         else "random_baseline is off",
     )  # fmt: skip
     yield Item(
         "Several runs of each search, seeds reported", NO,
-        f"{searches} searches, each run once with seed {question.get('seed')}: finals have "
-        f"{final['seed'].nunique()} seeds, the searches one",
+        f"each of the {searches} searches was run once, with seed {question.get('seed')}; final "
+        f"trainings have {final['seed'].nunique()} seeds",
     )  # fmt: skip
     tabular = "evaluator" in question
     yield Item(
         "Tabular or surrogate benchmarks for in-depth evaluation",
         YES if tabular else NO,
         "results were looked up in a table" if tabular
-        else "every trial was trained; nas bench compares searchers on tables",
+        else "every trial was trained; use nas bench to compare searchers on tables",
     )  # fmt: skip
 
 
@@ -131,13 +132,13 @@ def _reporting(
 ) -> Iterator[Item]:
     yield Item(
         "How hyperparameters were tuned, and what that took", UNKNOWN,
-        "the recipe is recorded, how it came about is not",
+        "the recipe is recorded, but not how it was chosen",
     )  # fmt: skip
     seconds = trials["seconds"].notna().any()
     yield Item(
         "Time of the whole method, not of the search alone",
         YES if seconds else UNKNOWN,
-        "under costs: each search and the final stage" if seconds else "no times are recorded",
+        "see Costs for each search and the final stage" if seconds else "no times are recorded",
     )  # fmt: skip
     missing = [
         words
@@ -151,5 +152,5 @@ def _reporting(
         "All details of the experimental setup",
         NO if missing else YES,
         f"not recorded: {', '.join(missing)}" if missing
-        else "under provenance: versions, hardware, checksum, seeds and every setting",
+        else "see Provenance for versions, hardware, checksum, seeds and every setting",
     )  # fmt: skip

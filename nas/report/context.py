@@ -1,4 +1,4 @@
-"""All that a report shows, as plain values, from a campaign's folder."""
+"""Collects everything that a report shows, as plain values, from a campaign's folder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from nas.report.drawings import Drawing, drawing
 from nas.report.figures import figures
 
 _DRAWN = 40
-"""Rows of the table whose networks are drawn, the best first."""
+"""How many rows of the table have their network drawn, from the best."""
 
 _FIGURED = 1000
-"""Trials up to which figures are drawn."""
+"""The largest number of trials for which figures are drawn."""
 
 
 def state(folder: Path) -> str:
-    """Changes when the records do."""
+    """Returns a text that changes when the records change."""
     try:
         found = (folder / "records.jsonl").stat()
     except OSError:
@@ -34,12 +34,13 @@ def state(folder: Path) -> str:
 
 
 def context(folder: Path, live: bool = False) -> dict[str, Any]:
-    """What the page's template names, and under ``data`` what its script reads.
+    """Collects the values that the page's template uses; its script reads those under ``data``.
 
-    Raises :class:`nas.errors.InputError` where there are no records, or they are corrupt or of
-    another schema. A campaign that is not over, or without a completed trial, says so under
-    ``partial``. The figures are left out where it has many trials, and where the page is ``live``:
-    drawing them takes seconds.
+    If the campaign is not over, or has no completed trial, ``partial`` says so. Drawing the figures
+    takes seconds, so they are left out if there are many trials or if the page is ``live``.
+
+    Raises :class:`nas.errors.InputError` if there are no records, or if they are corrupt or of
+    another schema.
     """
     now = state(folder)
     records, history = recorded(folder)
@@ -55,7 +56,7 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
         verdicts, missing = outcome.judged(campaign_table(folder, per_seed=True))
     else:
         failed = int((every["status"] == "failed").sum())
-        partial.insert(0, f"no trial has completed: {failed} failed, so there are no results")
+        partial.insert(0, f"no trial has completed ({failed} failed), so there are no results")
     pictures, undrawn = _drawings(folder, history, table)
     figured = not live and table is not None and len(every) <= _FIGURED
     shown, unshown = figures(folder) if figured else ([], [])
@@ -107,7 +108,7 @@ def _counts(every: pd.DataFrame) -> str:
 
 
 def _labels(every: pd.DataFrame) -> list[tuple[str, str]]:
-    """Of each retrained network, the row of the table that it belongs to."""
+    """Returns the table row to which each retrained network belongs."""
     final = every[every["stage"] == "final"]
     return list(zip(final["trial"], final["label"], strict=True))
 
@@ -119,7 +120,7 @@ def _accelerators(history: History) -> dict[str, float]:
 def _drawings(
     folder: Path, history: History, table: pd.DataFrame | None
 ) -> tuple[dict[str, Drawing], str]:
-    """By row of the table, its network; and why the first that has none has none."""
+    """Draws the network of each table row; also returns why the first missing one is missing."""
     pictures: dict[str, Drawing] = {}
     fault = ""
     asks = dict(history.asks)

@@ -1,4 +1,4 @@
-"""What the page's script draws and lists: columns of plain values, ready for JSON."""
+"""Prepares the data that the page's script draws and lists, as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _KINDS = {"str": "text", "bool": "flag", "Int64": "count", "UInt64": "id", "floa
 _ID = {"rank", "seeds", "epochs", "fidelity"}
 
 _POINTS = 400
-"""Epochs of a learning curve that are drawn."""
+"""The largest number of epochs of a learning curve that are drawn."""
 _SEARCHED = 300
-"""Learning curves of the search stage that are kept: of the best trials."""
+"""How many trials of the search stage keep their learning curves; they are the best ones."""
 
 
 def columns(table: pd.DataFrame, module: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The columns that hold anything: name, title, how it is written, its meaning and values."""
+    """Returns the columns that are not empty: name, title, format, meaning and values."""
     found = []
     for name in names:
         dtype, meaning = module.COLUMNS[name]
@@ -55,12 +55,12 @@ def columns(table: pd.DataFrame, module: Any, names: tuple[str, ...]) -> list[di
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The columns of the results table."""
+    """Returns the columns of the results table."""
     return columns(table, network_table, _ROWS)
 
 
 def trials(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The columns of the table of all trials."""
+    """Returns the columns of the table of all trials."""
     return columns(table, trial_table, _TRIALS)
 
 
@@ -93,12 +93,12 @@ def _plain(values: pd.Series, form: str) -> list[Any]:
 
 
 def incumbents(folder: Path) -> dict[str, Any]:
-    """The best so far of the first objective, of each search: at each trial that improves on it.
+    """Returns each search's best value of the first objective, at each trial that improves it.
 
-    Duplicates are not counted. Where trials have unlike fidelities, those of the highest alone
-    can be the best. Returns ``metric`` and, by search, ``trial``, ``hours`` and ``epochs`` (that
-    the search had spent by then), ``value`` and ``by``, the trial's id; the last point is that of
-    the last trial.
+    Duplicates are not counted. If fidelities differ, only trials of the highest can be the best.
+    The result holds ``metric`` and, for each search, ``trial``, ``hours`` and ``epochs`` (spent by
+    the search until then), ``value``, and ``by``, the id of the trial. The last point is at the
+    search's last trial.
     """
     campaign = read(folder)
     first = campaign.objectives[0]
@@ -123,9 +123,9 @@ def incumbents(folder: Path) -> dict[str, Any]:
 
 
 def curves(history: History) -> dict[str, list[list[Any]]]:
-    """Epochs and validation accuracies of every retrained network, and of the best of the search.
+    """Returns epochs and validation accuracies of retrained networks and the best searched ones.
 
-    Long ones are thinned to 400 epochs; of the search stage the best 300 trials are kept.
+    Long curves are thinned to 400 epochs. The best 300 trials of the search stage are kept.
     """
     kept: dict[str, list[list[Any]]] = {}
     searched: list[tuple[float, str]] = []
@@ -148,7 +148,7 @@ def _curve(result: Record) -> list[list[Any]]:
         if _finite(point.get("validation_accuracy")) and _finite(point.get("epoch"))
     ]
     step = max(1, math.ceil(len(points) / _POINTS))
-    thinned = points[::-step][::-1]  # with the last
+    thinned = points[::-step][::-1]  # this keeps the last point
     return [[epoch for epoch, _ in thinned], [round(value, 5) for _, value in thinned]]
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a report."""
+"""Draws the networks of a report."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from nas.jobs.references import built
 
 
 class Drawing(NamedTuple):
-    """SVG of a network, and of its cells where its space has such; empty: not drawn."""
+    """The SVG texts of a network and, if its space has cells, of its cells; "" if not drawn."""
 
     network: str
     cells: str = ""
 
 
 def drawing(folder: Path, ask: Record, name: str) -> Drawing:
-    """The drawing of what was asked for.
+    """Draws the network of a trial.
 
-    Raises :class:`nas.errors.InputError` where the network cannot be built again, as when
+    Raises :class:`nas.errors.InputError` if the network cannot be built again, for example if
     ``campaign.yaml`` is missing.
     """
     architecture, space = built(folder, ask)

@@ -1,4 +1,4 @@
-"""The figures of a report that are pictures: all but those that the page itself draws."""
+"""Draws the figures that a report embeds as images; the page itself draws the other ones."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ KINDS = {
     "ranks": "Ranks over seeds",
     "workers": "When workers were busy",
 }
-"""Titles of the kinds of :data:`nas.analysis.plots.kinds.KINDS` that are shown: not importance,
-whose fANOVA takes minutes where a choice has many options."""
+"""The titles of the figures that are shown, by kind in :data:`nas.analysis.plots.kinds.KINDS`.
+Importance is left out, because its fANOVA takes minutes if a choice has many options."""
 
 
 class Figure(NamedTuple):
-    """An SVG file as the source of an image."""
+    """A figure: its title, and an SVG file as the source of an image."""
 
     kind: str
     title: str
@@ -34,7 +34,7 @@ class Figure(NamedTuple):
 
 
 def figures(folder: Path) -> tuple[list[Figure], list[str]]:
-    """The figures that a campaign has, and in words why it has no others."""
+    """Returns a campaign's figures, and the reasons why others are missing."""
     campaign = read(folder)
     found, missing = [], []
     for kind, title in KINDS.items():

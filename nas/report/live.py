@@ -1,4 +1,4 @@
-"""The report, served on this machine alone while its campaign runs. It reads and never writes."""
+"""Serves the report on this machine only while its campaign runs. It never writes to the folder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ HOST = "127.0.0.1"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``/``, the page, and ``/state``, which changes when the records do.
+    """Serves the page as ``/``, and as ``/state`` a text that changes when the records change.
 
     Args:
-        folder: of the campaign.
-        port: 0 takes any that is free.
+        folder: the folder of the campaign.
+        port: the port; 0 takes any free port.
 
-    Raises :class:`InputError` where the campaign has no records that can be read, or the port is
-    taken.
+    Raises :class:`InputError` if the campaign has no readable records, or if the port is in use.
     """
 
     daemon_threads = True
@@ -42,11 +41,11 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The address of the page."""
         return f"http://{HOST}:{self.server_port}/"
 
     def page(self) -> bytes:
-        """The page as of now, made anew only when there is news."""
+        """Returns the current page, which is only made again if the records have changed."""
         with self._making:
             return self._page(state(self.folder))
 
@@ -60,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "nas", ""
 
     def do_GET(self) -> None:
-        # A foreign site whose name leads here must not read it (DNS rebinding).
+        # Another site whose name resolves to this machine must not read it (DNS rebinding).
         host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
         if host not in (HOST, "localhost"):
             self.send_error(HTTPStatus.FORBIDDEN)
@@ -85,4 +84,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing: the terminal is the reader's."""
+        """Logs nothing, so that the terminal stays free."""

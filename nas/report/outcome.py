@@ -1,4 +1,4 @@
-"""What a report says of the answer: the best of each kind, the verdicts, failures and costs."""
+"""The report's text on the results: the best of each kind, the verdicts, failures and costs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ KINDS = {
 }
 
 _LAST = 12
-"""Lines of a traceback that a failure shows."""
+"""How many lines of a traceback a failure shows."""
 
 
 def leaders(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The best row of each kind, by validation accuracy: as a figure and what stands below it."""
+    """Returns the best row of each kind by validation accuracy, with its value and labels."""
     found = []
     for kind, title in KINDS.items():
         rows = table[table["kind"] == kind]
@@ -59,10 +59,10 @@ def _of(shown: str, best: pd.Series) -> str:
 
 
 def judged(networks: pd.DataFrame) -> tuple[list[dict[str, str]], list[str]]:
-    """The verdicts as sentences with how sure they are; and why others are missing.
+    """Writes the verdicts as sentences with their certainty, and why others are missing.
 
     Args:
-        networks: a table with a row a network.
+        networks: a table with one row per trained network.
     """
     table = verdicts(networks)
     sentences = [
@@ -92,7 +92,7 @@ def _how_sure(row: dict[str, Any]) -> str:
     if not row["seeds"]:
         return "no seed in common"
     if math.isnan(row["low"]) or math.isnan(row["corrected_p"]):
-        return f"{apart}, {row['seeds']} paired seeds; an interval and a test need at least three"
+        return f"{apart}, {row['seeds']} paired seeds; an interval and a test need three or more"
     return (
         f"{apart}, 95 % interval [{row['low']:+.4f}, {row['high']:+.4f}], {row['seeds']} paired "
         f"seeds, p {row['corrected_p']:.2g} by a paired t test with Holm's correction"
@@ -100,7 +100,7 @@ def _how_sure(row: dict[str, Any]) -> str:
 
 
 def failures(trials: pd.DataFrame) -> list[dict[str, Any]]:
-    """Failed trials by cause and last line, the most frequent first."""
+    """Groups failed trials by cause and last line, the most frequent first."""
     failed = trials[trials["status"] == "failed"].copy()
     errors = failed["error"].fillna("").str.rstrip()
     failed["last"] = errors.map(lambda error: error.rpartition("\n")[2])
@@ -119,11 +119,11 @@ def failures(trials: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def costs(trials: pd.DataFrame, accelerators: dict[str, float]) -> list[dict[str, str]]:
-    """What each search and the final stage took.
+    """Returns the costs of each search and of the final stage.
 
     Args:
-        trials: of :func:`nas.analysis.tables.trials.trials`.
-        accelerators: of each trial with a result, how many it had.
+        trials: the table of :func:`nas.analysis.tables.trials.trials`.
+        accelerators: the number of accelerators of each trial with a result.
     """
     rows = []
     stage = trials["search"].where(trials["stage"] == "search", "final stage")
@@ -149,7 +149,7 @@ def _spent(name: str, group: pd.DataFrame, accelerators: dict[str, float]) -> di
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: ``42.0 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Writes seconds for people: ``42.0 s``, ``3 min 20 s``, ``2 h 05 min``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
@@ -159,7 +159,7 @@ def duration(seconds: float) -> str:
 
 
 def hint(folder: Path, table: pd.DataFrame | None) -> Iterator[str]:
-    """What to type next."""
+    """Yields commands that the reader may want to run next."""
     if table is not None and (table["kind"] == "found").any():
         yield f"nas show {folder}:best"
         yield f"nas export {folder}:best --to onnx"

@@ -1,4 +1,4 @@
-"""Writes the page of a report."""
+"""Renders a report as a page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SCRIPTS = ("table.js", "axes.js", "plot.js", "script.js")
 def write_report(folder: Path, out: Path | None = None) -> Path:
     """Writes the report of a campaign, by default as ``report.html`` into its folder.
 
-    Raises :class:`nas.errors.InputError` where there are no records, or they are corrupt or of
+    Raises :class:`nas.errors.InputError` if there are no records, or if they are corrupt or of
     another schema.
     """
     path = folder / FILE_NAME if out is None else out
@@ -33,11 +33,11 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
 
 
 def render(shown: Mapping[str, Any], live: bool = False) -> str:
-    """The page as one text that needs no other file.
+    """Returns the page as one text that needs no other file.
 
     Args:
-        shown: of :func:`nas.report.context.context`.
-        live: whether the page is served, and asks for news.
+        shown: the values of :func:`nas.report.context.context`.
+        live: whether the page is served and updates itself.
     """
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -57,7 +57,7 @@ def render(shown: Mapping[str, Any], live: bool = False) -> str:
 
 
 def _as_json(values: Any) -> str:
-    """JSON that may stand in a script element: nothing in it can end that."""
+    """Writes JSON that cannot end the script element in which it stands."""
     text = json.dumps(values, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.replace("<", "\\u003c")
 
@@ -67,7 +67,7 @@ def _read(name: str) -> str:
 
 
 def _drawing_style() -> str:
-    """The drawings follow the page's switch, which goes before what the system prefers."""
+    """Returns the style by which drawings follow the page's switch rather than the system."""
     return "".join(
         f':root[data-theme="{theme}"]{{{colours(dark)}}}\n'
         for theme, dark in (("light", False), ("dark", True))

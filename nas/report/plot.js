@@ -1,4 +1,4 @@
-// Points and lines on a canvas, that a pointer and the arrow keys can ask.
+// Draws points and lines on a canvas; pointer and arrow keys select them.
 const MARGIN = { left: 64, right: 16, top: 12, bottom: 44 };
 
 class Plot {
@@ -89,7 +89,7 @@ class Plot {
     const colours = Object.fromEntries(["ink", "muted", "line", "page", "found", "random", "classic", "ensemble"].map((c) => [c, ink(c)]));
     if (this.empty) {
       pen.fillStyle = colours.muted;
-      pen.fillText("Nothing to draw yet.", MARGIN.left, 40);
+      pen.fillText("There is nothing to draw yet.", MARGIN.left, 40);
       return;
     }
     const { width, height } = this.place();
@@ -190,7 +190,7 @@ class Plot {
       if (free === undefined) continue;
       taken.push({ y: at + free, left, right: left + size });
       pen.textAlign = "left";
-      pen.strokeText(label, left, at + free);  // a line behind it does not strike it out
+      pen.strokeText(label, left, at + free);  // the outline keeps it readable above lines
       pen.fillText(label, left, at + free);
     }
   }

@@ -35,7 +35,7 @@ function thumbnail(name) {
 }
 
 function curveOf(trials) {
-  const figure = element("figure", {}, element("figcaption", {}, trials.length > 1 ? "Learning curves, one a seed" : "Learning curve"));
+  const figure = element("figure", {}, element("figcaption", {}, trials.length > 1 ? "Learning curves, one per seed" : "Learning curve"));
   const plot = new Plot(figure, { label: "Validation accuracy by epoch", describe: () => curvesOf(trials), open() {} });
   plot.refresh();
   return figure;
@@ -222,11 +222,11 @@ async function follow() {
   const began = performance.now();
   try {
     await news();
-    said("Live: follows the campaign.");
+    said("Live: this page follows the campaign.");
   } catch {
-    said("The server has ended: this is what it last told.");
+    said("The server has stopped; this page shows its last state.");
   }
-  // A long page takes longer to make: leave the server most of its time.
+  // A large page takes longer to make, so the server is asked less often.
   setTimeout(follow, Math.max(2000, 4 * (performance.now() - began)));
 }
 

@@ -1,4 +1,4 @@
-// A table that sorts, filters and, when it is long, holds in the page only the rows in view.
+// A table that sorts and filters; of a long table, the page holds only the visible rows.
 const ROW = 30, SPARE = 12, SHORT = 100;
 const writers = {
   fraction: new Intl.NumberFormat("en", { minimumFractionDigits: 4, maximumFractionDigits: 4 }),
@@ -58,7 +58,7 @@ class Grid {
     this.table.setAttribute("aria-rowcount", this.length + 1);
     this.body = this.table.tBodies[0];
     this.filter();
-    // While the table was empty the page forgot where it stood.
+    // The page lost its scroll position while the table was empty.
     this.scroll.scrollTo(scrollLeft, scrollTop);
     this.draw();
     if (focused) this.button(focused)?.focus({ preventScroll: true });
@@ -94,7 +94,7 @@ class Grid {
   }
 
   sort(name) {
-    // Numbers from their best-known end first: accuracies fall, the rest rises.
+    // Accuracies are sorted downwards at first, everything else upwards.
     const column = this.columns.find((each) => each.name === name);
     if (this.sorted === name) this.descending = !this.descending;
     else this.descending = ["fraction", "flag"].includes(column.form);

@@ -1,5 +1,5 @@
 "use strict";
-// In the head, so that the page is never seen in the wrong colours.
+// This script is in the head, so that the page never shows the wrong colours.
 const theme = {
   stored() {
     try { return localStorage.getItem("nas-report-theme"); } catch { return null; }

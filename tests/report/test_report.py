@@ -87,7 +87,7 @@ def test_what_records_say_is_text_and_never_markup(tmp_path: Path) -> None:
 
 def test_failed_trials_alone_give_a_partial_report(tmp_path: Path) -> None:
     shown = context(write(tmp_path, synthetic(8, finals=0, failed=1.0)))
-    assert shown["partial"][0] == "no trial has completed: 8 failed, so there are no results"
+    assert shown["partial"][0] == "no trial has completed (8 failed), so there are no results"
     assert [(f["cause"], f["count"]) for f in shown["failures"]] == [("out of memory", 8)]
     assert shown["failures"][0]["last"] == "RuntimeError: <b>out of memory</b>"
     page = write_report(tmp_path).read_text()
@@ -99,11 +99,11 @@ def test_a_half_finished_campaign_says_what_is_left(tmp_path: Path) -> None:
     budget = {"budget": {"trials": 6}, "final": {"top": 1, "seeds": [0, 1], "classics": ["lenet5"]}}
     (tmp_path / "resolved.json").write_text(json.dumps({"campaign": budget}))
     assert context(tmp_path)["partial"] == [
-        "1 trials are under way or were cut off",
-        "evolution: 4 of 6 trials are given out",
-        "random: 4 of 6 trials are given out",
-        "0 of 2 trainings of classics are given out",
-        "no found network is retrained yet: accuracies are what the search saw",
+        "1 trials are running or were interrupted",
+        "evolution: 4 of 6 trials have been started",
+        "random: 4 of 6 trials have been started",
+        "0 of 2 trainings of classics have been started",
+        "no searched network has been retrained yet, so accuracies are those of the search",
     ]
 
 
