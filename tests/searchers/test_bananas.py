@@ -16,7 +16,8 @@ from nas.searchers import Observation, Searcher, bananas, searcher
 from nas.searchers.bananas import thompson
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.search_space import SearchSpace
-from tests.searchers.toy import OPTIMUM, Case, campaign, loss, proposals, space
+from nas.testing.searchers import SearcherCase as Case
+from nas.testing.toy import OPTIMUM, campaign, loss, proposals, space
 from tests.spaces.chance import assert_distributed
 
 QUICK = {"initial_size": 6, "refit_every": 4, "networks": 2, "candidates": 30}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nas.searchers import SEARCHERS, Observation, Searcher, searcher
-from tests.searchers.toy import space
+from nas.testing.toy import space
 from tests.spaces.chance import assert_distributed
 
 

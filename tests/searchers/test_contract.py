@@ -1,26 +1,29 @@
-"""What every searcher promises. A new one adds its cases to CASES and inherits the rest."""
+"""What every searcher promises, by ``nas.testing``: a new one adds its cases to CASES."""
 
-import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from nas.configuration import validate_options
 from nas.errors import InputError
-from nas.searchers import SEARCHERS, Observation, Searcher, searcher
-from tests.searchers.toy import Case, best, campaign, loss, proposals, recorded, space
+from nas.searchers import SEARCHERS, Observation, Proposal, searcher
+from nas.searchers.random_search import RandomSearch
+from nas.testing import check_searcher, searchers
+from nas.testing.searchers import CHECKS, hash_seed_does_not_matter
+from nas.testing.searchers import SearcherCase as Case
+from nas.testing.toy import best, campaign, space
 
 TPE_SOON = {"n_startup_trials": 5}
 TPE = {"name": "optuna", "sampler_options": TPE_SOON}
 NSGA_II = {"name": "optuna", "sampler": "NSGAII", "sampler_options": {"population_size": 4}}
 EVOLUTION = {"name": "evolution", "population_size": 8, "tournament_size": 3}
 CASES = {
-    "random": Case("random"),
-    "random, 2 objectives": Case("random", objectives=2),
+    "random": Case("random", learns=False),
+    "random, 2 objectives": Case("random", objectives=2, learns=False),
     "evolution": Case("evolution", {"population_size": 8, "tournament_size": 3}),
     "evolution from a member": Case(
         "evolution", {"population_size": 8, "tournament_size": 3, "initial": ("small",)}
@@ -39,8 +42,8 @@ CASES = {
     "local search": Case("local_search", {"starts": 2}),
     "BANANAS": Case("bananas", {"initial_size": 6, "refit_every": 5, "candidates": 20}),
     "TPE": Case("optuna", {"sampler_options": TPE_SOON}),
-    "Optuna's random": Case("optuna", {"sampler": "random"}),
-    "Optuna's quasi-random": Case("optuna", {"sampler": "QMC"}),
+    "Optuna's random": Case("optuna", {"sampler": "random"}, learns=False),
+    "Optuna's quasi-random": Case("optuna", {"sampler": "QMC"}, learns=False),
     "TPE by groups": Case("optuna", {"sampler_options": {**TPE_SOON, "group": True}}),
     "TPE, 2 objectives": Case("optuna", {"sampler_options": TPE_SOON}, objectives=2),
     "Optuna's NSGA-II": Case(
@@ -50,7 +53,7 @@ CASES = {
         "optuna", {"sampler": "NSGAIII", "sampler_options": {"population_size": 4}}, objectives=2
     ),
     "Gaussian process": Case(
-        "optuna", {"sampler": "GP", "sampler_options": {"n_startup_trials": 3}}
+        "optuna", {"sampler": "GP", "sampler_options": {"n_startup_trials": 3}}, trials=12
     ),
     "successive halving": Case("successive_halving", {"max_fidelity": 9}),
     "ASHA": Case("asha", {"max_fidelity": 9, "reduction_factor": 2}),
@@ -63,182 +66,20 @@ CASES = {
     ),
     "BOHB": Case("bohb", {"max_fidelity": 9, "searcher": TPE, "min_points": 5}),
 }
-SLOW = {"Gaussian process"}
-
-every_case = pytest.mark.parametrize("name", CASES)
-
-
-def trials(name: str) -> int:
-    return 12 if name in SLOW else 40
-
-
-def trace(name: str, seed: int = 0, workers: int = 3) -> list[Any]:
-    events = campaign(CASES[name].make(seed), trials(name), workers=workers, failures=0.2)
-    return [list(p.genotype.items()) for p in proposals(events)]
 
 
 def test_every_searcher_is_held_to_the_contract() -> None:
-    assert {case.name for case in CASES.values()} == set(SEARCHERS)
+    assert {case.searcher for case in CASES.values()} == set(SEARCHERS)
 
 
-@every_case
-def test_options_are_declared_for_yaml(name: str) -> None:
-    case = CASES[name]
-    written = json.loads(json.dumps(case.options))
-    read = validate_options(SEARCHERS[case.name], written, "campaign.yaml", "searcher")
-    assert read == case.options
-    with pytest.raises(InputError, match=r"campaign.yaml: searcher.*unknown key 'objectives'"):
-        validate_options(SEARCHERS[case.name], {"objectives": 1}, "campaign.yaml", "searcher")
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_searcher_keeps_what_campaigns_rely_on(check: Callable[[Case], None], name: str) -> None:
+    check(CASES[name])
 
 
-@every_case
-def test_proposals_are_of_the_space_and_plain_json(name: str) -> None:
-    for proposal in proposals(campaign(CASES[name].make(), trials(name), workers=3)):
-        space().validate(proposal.genotype)
-        order, _ = space().run(lambda choice, _, p=proposal: p.genotype[choice])  # type: ignore[misc]
-        assert list(order) == list(proposal.genotype)
-        assert json.loads(json.dumps(proposal.genotype)) == proposal.genotype
-        assert json.loads(json.dumps(proposal.note)) == proposal.note
-
-
-@every_case
-def test_fidelities_rise_with_a_genotype_and_are_told_unchanged(name: str) -> None:
-    """A searcher that asks for none asks for none ever, and continues nothing."""
-    asked = {}
-    for trial_id, proposal, observation in campaign(CASES[name].make(), trials(name), workers=3):
-        if observation is not None:
-            assert observation.fidelity == asked[trial_id].fidelity
-            continue
-        assert proposal is not None
-        asked[trial_id] = proposal
-        if proposal.continues is not None:
-            before = asked[proposal.continues]
-            assert proposal.genotype == before.genotype
-            assert before.fidelity is not None
-            assert proposal.fidelity is not None
-            assert before.fidelity < proposal.fidelity
-    assert len({type(proposal.fidelity) for proposal in asked.values()}) == 1
-
-
-@every_case
-def test_same_seed_same_asks_other_seed_other_asks(name: str) -> None:
-    assert trace(name, seed=1) == trace(name, seed=1)
-    assert trace(name, seed=1) != trace(name, seed=2)
-
-
-def test_asks_do_not_hang_on_the_hash_seed() -> None:
-    code = (
-        "from tests.searchers.test_contract import CASES, SLOW, trace; "
-        "print([trace(name) for name in CASES if name not in SLOW])"
-    )
-    printed = [
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in "12"
-    ]
-    assert printed[0] == printed[1] != ""
-
-
-def rebuilt(name: str, events: list[Any]) -> Searcher:
-    made = CASES[name].make()
-    for trial_id, proposal, observation in map(recorded, events):
-        if proposal is not None:
-            made.replay(trial_id, proposal)
-        if observation is not None:
-            made.tell(observation)
-    return made
-
-
-@every_case
-def test_any_recorded_prefix_gives_the_next_ask(name: str) -> None:
-    events = campaign(CASES[name].make(), trials(name), workers=3, failures=0.2)
-    asks = [i for i, (_, proposal, _) in enumerate(events) if proposal is not None]
-    for i in asks[:: 5 if name not in SLOW else 4]:
-        trial_id, proposal, _ = events[i]
-        assert rebuilt(name, events[:i]).ask(trial_id) == proposal
-
-
-@every_case
-def test_a_rebuilt_searcher_goes_on_as_the_first_would(name: str) -> None:
-    events = campaign(CASES[name].make(), trials(name), workers=3, failures=0.2)
-    middle = len(events) // 2
-    made = rebuilt(name, events[:middle])
-    for trial_id, proposal, observation in events[middle:]:
-        if proposal is not None:
-            assert made.ask(trial_id) == proposal
-        if observation is not None:
-            made.tell(observation)
-
-
-@every_case
-def test_asking_twice_answers_the_same_and_leaves_no_trace(name: str) -> None:
-    once, twice = CASES[name].make(), CASES[name].make()
-    for trial_id in range(trials(name)):
-        proposal = once.ask(trial_id)
-        assert proposal is not None
-        assert proposal == twice.ask(trial_id) == twice.ask(trial_id)
-        values = (float(trial_id % 5), 1.0)[: once.objectives]
-        for made in (once, twice):
-            made.tell(Observation(trial_id, proposal.genotype, values, proposal.note))
-
-
-@every_case
-def test_results_of_another_searcher_are_welcome(name: str) -> None:
-    """Neither asked nor replayed, with an empty note: they may teach, and disturb nothing."""
-
-    def asked() -> list[Any]:
-        made, other = CASES[name].make(), CASES[name].make(seed=5)
-        found = []
-        for trial_id in range(trials(name)):
-            own = trial_id % 3 == 0
-            proposal = (made if own else other).ask(trial_id)
-            assert proposal is not None
-            space().validate(proposal.genotype)
-            values = (loss(proposal.genotype), 1.0)[: made.objectives]
-            told = Observation(
-                trial_id,
-                proposal.genotype,
-                None if trial_id % 7 == 5 else values,
-                proposal.note,
-                proposal.fidelity,
-            )
-            other.tell(told)
-            made.tell(told if own else replace(told, note={}))
-            found.append(proposal.genotype)
-        return found
-
-    assert asked() == asked()
-
-
-@every_case
-def test_a_campaign_of_failures_goes_on(name: str) -> None:
-    events = campaign(CASES[name].make(), 30, workers=3, failures=1.0)
-    asked = [json.dumps(p.genotype) for p in proposals(events)]
-    assert len(asked) == 30
-    assert len(set(asked)) > 15
-
-
-@every_case
-def test_what_is_told_matters_unless_search_is_random(name: str) -> None:
-    def asks(sign: float) -> list[Any]:
-        made = CASES[name].make()
-        events = campaign(made, trials(name), value=lambda g: sign * len(json.dumps(g)))
-        return [p.genotype for p in proposals(events)]
-
-    assert (asks(1.0) == asks(-1.0)) == ("random" in name)
-
-
-@pytest.mark.parametrize("workers", [1, 17, 60])
-@every_case
-def test_nobody_waits_for_nothing(name: str, workers: int) -> None:
-    """Who asks for nothing has trials under way; a campaign would stand still otherwise."""
-    asked = proposals(campaign(CASES[name].make(), trials(name), workers=workers, failures=0.5))
-    assert len(asked) == trials(name)
+def test_suggestions_do_not_depend_on_the_hash_seed() -> None:
+    hash_seed_does_not_matter(*(case for case in CASES.values() if case.trials == 40))
 
 
 @pytest.mark.slow
@@ -278,3 +119,86 @@ def test_the_registry_imports_nothing_heavy() -> None:
     code = "import nas.searchers, sys; print({'torch', 'optuna', 'ray'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+# --- the checks find what is broken ---
+
+
+class Careless(RandomSearch):
+    """Draws as random search does, with one fault at a time."""
+
+    def __init__(self, *arguments: Any, fault: str = "") -> None:
+        super().__init__(*arguments)
+        self.fault = fault
+        self.asked = 0
+        self.told: list[Observation] = []
+
+    def ask(self, trial_id: int) -> Proposal | None:
+        self.asked += 1
+        proposal = super().ask(trial_id)
+        assert proposal is not None
+        genotype = proposal.genotype
+        match self.fault:
+            case "hash":
+                names = {str(option) for option in range(trial_id, trial_id + 9)}
+                return super().ask(int(next(iter(names))))
+            case "seed":
+                return Proposal(self.space.sample(np.random.default_rng(trial_id)))
+            case "waits":
+                return None if trial_id == 3 else proposal
+            case "order":
+                return Proposal(dict(reversed(genotype.items())))
+            case "note":
+                return Proposal(genotype, {"parents": (1, 2)})
+            case "trace":
+                return super().ask(self.asked)
+            case "memory":
+                return super().ask(trial_id + int(sum((o.values or (0,))[0] for o in self.told)))
+            case "fidelity" if trial_id % 2:
+                return replace(proposal, fidelity=trial_id)
+            case "failures" if self.told and self.told[-1].values is None:
+                return super().ask(0)
+        return proposal
+
+    def tell(self, observation: Observation) -> None:
+        self.told.append(observation)
+
+
+@pytest.mark.parametrize(
+    ("fault", "check", "message"),
+    [
+        ("hash", hash_seed_does_not_matter, "with another hash seed, other genotypes"),
+        ("seed", searchers.the_seed_decides, "campaigns with two seeds are the same"),
+        ("waits", searchers.nobody_waits_for_nothing, "the campaign stands still"),
+        (
+            "order",
+            searchers.proposals_are_of_the_space_and_plain_json,
+            "must stand in the order asked",
+        ),
+        ("note", searchers.proposals_are_of_the_space_and_plain_json, "JSON does not give"),
+        (
+            "trace",
+            searchers.asking_twice_answers_the_same_and_leaves_no_trace,
+            "asked twice, it answers differently",
+        ),
+        ("trace", searchers.any_recorded_prefix_gives_the_next_proposal, "rebuilt from the"),
+        ("memory", searchers.observations_matter_unless_search_is_random, "learns is False"),
+        ("fidelity", searchers.fidelities_rise_with_a_genotype, "either every proposal has"),
+        ("failures", searchers.a_campaign_of_failures_goes_on, "of 30 trials that all failed"),
+    ],
+)
+def test_a_broken_promise_is_named(fault: str, check: Callable[[Case], None], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check(Case(Careless, {"fault": fault}, learns=False))
+
+
+def test_a_sound_searcher_of_ones_own_passes() -> None:
+    check_searcher(Careless, learns=False)
+
+
+def test_a_class_that_no_other_process_can_import_is_checked_without_its_hash_seed() -> None:
+    class Mine(RandomSearch):
+        pass
+
+    with pytest.warns(UserWarning, match="the hash seed is not checked"):
+        check_searcher(Mine, learns=False)

@@ -11,7 +11,8 @@ from nas.errors import InputError
 from nas.searchers import Observation, Searcher, searcher
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.search_space import SearchSpace
-from tests.searchers.toy import OPTIMUM, SMALL, Case, best, campaign, loss, proposals, space
+from nas.testing.searchers import SearcherCase as Case
+from nas.testing.toy import OPTIMUM, SMALL, best, campaign, loss, proposals, space
 from tests.spaces.chance import assert_distributed
 
 

@@ -11,8 +11,9 @@ from nas.errors import InputError
 from nas.searchers import Observation, Proposal, Searcher, searcher
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.search_space import SearchSpace
+from nas.testing.searchers import SearcherCase as Case
+from nas.testing.toy import SMALL, Event, best, campaign, loss, proposals, space
 from tests.searchers.test_evolution import BITS, bits, zeros
-from tests.searchers.toy import SMALL, Case, Event, best, campaign, loss, proposals, space
 from tests.spaces.chance import assert_distributed
 
 

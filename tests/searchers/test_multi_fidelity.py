@@ -12,7 +12,8 @@ from nas.searchers import SEARCHERS, Observation, Proposal, Searcher, searcher
 from nas.searchers.hyperband import hyperband_brackets
 from nas.searchers.multi_fidelity import fidelities
 from nas.spaces.search_space import SearchSpace
-from tests.searchers.toy import Case, campaign, loss, misled, proposals, space
+from nas.testing.searchers import SearcherCase as Case
+from nas.testing.toy import campaign, loss, misled, proposals, space
 
 KINDS = ("successive_halving", "asha", "hyperband", "bohb")
 every_kind = pytest.mark.parametrize("kind", KINDS)

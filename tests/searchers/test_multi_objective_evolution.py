@@ -7,8 +7,9 @@ import numpy as np
 from nas.searchers import Observation, Proposal, Searcher
 from nas.searchers.population import drawn
 from nas.statistics.hypervolume import hypervolume
+from nas.testing.searchers import SearcherCase as Case
+from nas.testing.toy import SMALL, campaign, loss, proposals
 from tests.searchers.test_evolution import parents
-from tests.searchers.toy import SMALL, Case, campaign, loss, proposals
 from tests.spaces.chance import assert_distributed
 from tests.statistics.test_pareto import crowding_by_definition, ranks_by_peeling
 

@@ -10,8 +10,9 @@ from nas.errors import InputError
 from nas.searchers import Observation, Proposal, searcher
 from nas.searchers.nsga2 import NSGA2
 from nas.statistics.hypervolume import hypervolume
+from nas.testing.searchers import SearcherCase as Case
+from nas.testing.toy import OPTIMUM, SMALL, best, campaign, loss, space
 from tests.searchers.test_multi_objective_evolution import crowded
-from tests.searchers.toy import OPTIMUM, SMALL, Case, best, campaign, loss, space
 from tests.spaces.chance import assert_distributed
 
 

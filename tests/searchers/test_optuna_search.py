@@ -14,7 +14,8 @@ from nas.errors import InputError
 from nas.searchers import Observation, Proposal, Searcher, searcher
 from nas.spaces.choices import Choose, Genotype, Infeasible
 from nas.spaces.search_space import SearchSpace
-from tests.searchers.toy import OPTIMUM, Case, campaign, cost, loss, proposals, recorded, space
+from nas.testing.searchers import SearcherCase as Case
+from nas.testing.toy import OPTIMUM, campaign, cost, loss, proposals, recorded, space
 
 OPS = ["conv", "pool", "skip", None]
 

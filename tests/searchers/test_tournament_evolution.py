@@ -12,8 +12,9 @@ from nas.errors import InputError
 from nas.searchers import Observation, Searcher, searcher
 from nas.searchers.population import Evolution
 from nas.spaces.search_space import SearchSpace
+from nas.testing.searchers import SearcherCase as Case
+from nas.testing.toy import SMALL, campaign, proposals, space
 from tests.searchers.test_evolution import BITS, bits, parents, tell, zeros
-from tests.searchers.toy import SMALL, Case, campaign, proposals, space
 from tests.spaces.chance import assert_distributed
 
 

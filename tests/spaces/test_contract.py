@@ -1,26 +1,23 @@
-"""What every space promises, whoever wrote it: the shipped ones, and those of users."""
+"""What every search space promises, by ``nas.testing``: the shipped ones, and those of users."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import nas
-from nas.architecture.reference import reference_cost
+from nas.architecture.graph import Architecture
 from nas.errors import InputError
 from nas.spaces import spaces
-from nas.spaces.choices import Genotype, Option, same
+from nas.spaces.choices import Choose
 from nas.spaces.constraints import Constraints, constrained
 from nas.spaces.hyperparameters import joint
 from nas.spaces.search_space import SearchSpace
+from nas.testing import check_space
+from nas.testing.spaces import CHECKS, TINY_CHECKS, SpaceCase, the_cost_is_fvcores
 
 EXAMPLES = Path(__file__).parent / "examples"
 NETWORK = {"cells": 1, "channels": 8}
@@ -81,7 +78,6 @@ NAMES = sorted(CASES)
 IDS = [Path(name).name for name in NAMES]
 of_every_space = pytest.mark.parametrize("name", [*NAMES, "joint", "constrained"],
                                          ids=[*IDS, "joint", "constrained"])  # fmt: skip
-seeds = st.integers(0, 2**32 - 1)
 
 
 @cache
@@ -97,50 +93,18 @@ def small(name: str) -> SearchSpace:
 
 
 @cache
-def tiny(name: str) -> SearchSpace:
-    """A space that can be enumerated."""
-    overrides = CASES[name].tiny
-    return nas.space(
-        name, (3, 16, 16), 5, **(CASES[name].small if overrides is None else overrides)
-    )
+def case(name: str) -> SpaceCase:
+    tiny = None
+    if name in CASES:
+        overrides = CASES[name].tiny
+        tiny = nas.space(
+            name, (3, 16, 16), 5, **(CASES[name].small if overrides is None else overrides)
+        )
+    return SpaceCase(small(name), tiny, (3, 16, 16), (5,))
 
 
-def rng(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
-
-def items(genotype: Genotype) -> list[tuple[str, str]]:
-    """Order and types included, which == between dicts leaves out."""
-    return [(name, repr(option)) for name, option in genotype.items()]
-
-
-def asked(space: SearchSpace, genotype: Genotype) -> dict[str, tuple[Option, ...]]:
-    """The options that every choice of a genotype was asked with, in order."""
-    options: dict[str, tuple[Option, ...]] = {}
-
-    def answer(name: str, given: tuple[Option, ...]) -> Option:
-        options[name] = given
-        return genotype[name]
-
-    space.run(answer)
-    return options
-
-
-def allowed(option: Option, options: tuple[Option, ...]) -> bool:
-    return any(same(option, each) for each in options)
-
-
-def check_changed(space: SearchSpace, parent: Genotype, child: Genotype) -> None:
-    """One answer is another; those before are kept, and those after where they still can be."""
-    assert items(child) != items(parent)
-    options = asked(space, child)
-    differing = [n for n in child if n not in parent or not same(child[n], parent[n])]
-    changed = differing[0]
-    assert changed in parent
-    before = list(child).index(changed)
-    assert items(child)[:before] == items(parent)[:before]
-    for name in differing[1:]:
-        assert name not in parent or not allowed(parent[name], options[name])
+def name_of(check: Callable[[SpaceCase], None]) -> str:
+    return check.__name__
 
 
 def test_every_shipped_space_is_here() -> None:
@@ -148,129 +112,23 @@ def test_every_shipped_space_is_here() -> None:
 
 
 @of_every_space
-@settings(max_examples=50)
-@given(seeds)
-def test_a_sample_is_valid_decodes_and_is_replayed_exactly(name: str, seed: int) -> None:
-    space = small(name)
-    genotype = space.sample(rng(seed))
-    assert items(space.sample(rng(seed))) == items(genotype)
-    text = json.dumps(genotype)
-    assert items(json.loads(text)) == items(genotype)
-    space.validate(genotype)
-    assert all(allowed(genotype[n], options) for n, options in asked(space, genotype).items())
-    # Neither the order nor the objects matter.
-    parts = list(json.loads(text).items())
-    shuffled = dict(parts[index] for index in rng(seed).permutation(len(parts)))
-    again, _ = space.run(lambda choice, _: shuffled[choice])
-    assert items(again) == items(genotype)
-    architecture = space.decode(genotype)
-    assert space.decode(shuffled) == architecture
-    assert architecture.input_shape == (3, 16, 16)
-    assert architecture.output_shape == (5,)
-    assert nas.Architecture.from_json(architecture.to_json()) == architecture
-    assert space.decode(space.from_string(space.to_string(genotype))) == architecture
-    assert items(space.from_string(space.to_string(genotype))) == items(genotype)
-
-
-@of_every_space
-@settings(max_examples=60)
-@given(seeds)
-def test_mutation_changes_what_it_says(name: str, seed: int) -> None:
-    space, generator = small(name), rng(seed)
-    parent = space.sample(generator)
-    for _ in range(3):
-        child = space.mutate(parent, generator)
-        check_changed(space, parent, child)
-        space.validate(child)
-        parent = child
-
-
-@of_every_space
-@settings(max_examples=60)
-@given(seeds)
-def test_crossover_takes_every_answer_it_can_from_a_parent(name: str, seed: int) -> None:
-    space, generator = small(name), rng(seed)
-    a, b = space.sample(generator), space.sample(generator)
-    child = space.crossover(a, b, generator)
-    space.validate(child)
-    assert items(space.crossover(a, a, generator)) == items(a)
-    for choice, options in asked(space, child).items():
-        parental = [p[choice] for p in (a, b) if choice in p and allowed(p[choice], options)]
-        assert not parental or allowed(child[choice], tuple(parental))
-
-
-@of_every_space
-def test_neighbours_are_valid_distinct_and_one_change_away(name: str) -> None:
-    space = small(name)
-    parent = space.sample(rng(0))
-    found = list(islice(space.neighbors(parent), 100))
-    assert len({str(items(genotype)) for genotype in found}) == len(found) > 0
-    for genotype in found:
-        check_changed(space, parent, genotype)
-        space.validate(genotype)
+@pytest.mark.parametrize("check", CHECKS, ids=name_of)
+def test_a_space_keeps_what_searchers_rely_on(
+    check: Callable[[SpaceCase], None], name: str
+) -> None:
+    check(case(name))
 
 
 @pytest.mark.parametrize("name", NAMES, ids=IDS)
-def test_the_size_is_the_number_that_enumeration_finds(name: str) -> None:
-    space = tiny(name)
-    found = [str(items(genotype)) for genotype in space.enumerate()]
-    assert 5 < len(found) < 40_000
-    assert len(set(found)) == len(found)
-    assert (space.size().count, space.size().exact) == (len(found), True)
-    assert str(items(space.sample(rng(0)))) in set(found)
-
-
-@pytest.mark.parametrize("name", NAMES, ids=IDS)
-def test_neighbours_are_all_that_mutation_can_return(name: str) -> None:
-    space, generator = tiny(name), rng(1)
-    parent = space.sample(generator)
-    neighbours = {str(items(genotype)) for genotype in space.neighbors(parent)}
-    mutants = [space.mutate(parent, generator) for _ in range(100)]
-    assert {str(items(genotype)) for genotype in mutants} <= neighbours
-
-
-@of_every_space
-@settings(max_examples=20)
-@given(seeds)
-def test_validate_names_the_first_choice_at_fault(name: str, seed: int) -> None:
-    space, generator = small(name), rng(seed)
-    genotype = space.sample(generator)
-    names = list(genotype)
-    first = int(generator.integers(len(names)))
-    spoilt = [*names[first : first + 1], *names[first + 1 :: 2]]
-    wrong: Genotype = {**genotype, **dict.fromkeys(spoilt, "no such option")}
-    missing = {n: o for n, o in genotype.items() if n not in spoilt}
-    for fault, said in [
-        (wrong, f"choice {names[first]!r}: 'no such option' is not an option; allowed: "),
-        (missing, f"choice {names[first]!r} is missing; allowed: "),
-        ({**genotype, "no such choice": 1}, "choice 'no such choice' is not asked"),
-    ]:
-        for check in (space.validate, space.decode):
-            with pytest.raises(InputError) as caught:
-                check(fault)  # type: ignore[arg-type]
-            assert str(caught.value).startswith(f"space {space.name}: {said}")
+@pytest.mark.parametrize("check", TINY_CHECKS, ids=name_of)
+def test_a_space_lists_its_genotypes(check: Callable[[SpaceCase], None], name: str) -> None:
+    check(case(name))
 
 
 @of_every_space
 @pytest.mark.slow
 def test_the_analytic_cost_is_fvcores(name: str) -> None:
-    space, generator = small(name), rng(2)
-    for _ in range(2):
-        genotype = space.sample(generator)
-        architecture = space.decode(genotype)
-        assert architecture.cost == reference_cost(architecture).cost, genotype
-
-
-@of_every_space
-def test_encodings_tell_genotypes_apart(name: str) -> None:
-    space, generator = small(name), rng(3)
-    drawn = [space.sample(generator) for _ in range(50)]
-    features = [space.encode(genotype, "one_hot") for genotype in drawn]
-    assert [len(each) for each in features] == [len(genotype) for genotype in drawn]
-    distinct: Callable[[list[Any]], int] = lambda found: len({str(sorted(f)) for f in found})  # noqa: E731
-    assert distinct(features) == distinct([items(genotype) for genotype in drawn])
-    if space.cell_graphs(drawn[0]):
-        assert any(space.encode(genotype, "path") for genotype in drawn)
+    the_cost_is_fvcores(case(name))
 
 
 def test_one_space_in_python_and_in_yaml() -> None:
@@ -287,3 +145,46 @@ def test_one_space_in_python_and_in_yaml() -> None:
 def test_a_foreign_genotype_has_no_notation(name: str) -> None:
     with pytest.raises(InputError, match="choice"):
         small(name).to_string({"elsewhere": "conv_3x3"})
+
+
+# --- the checks find what is broken ---
+
+
+def faulty(fault: str) -> Callable[..., Architecture]:
+    """A space with one fault."""
+    calls = iter(range(10**9))
+
+    def function(choose: Choose, *, input_shape: tuple[int, ...], classes: int) -> Architecture:
+        g = nas.Builder(input_shape)
+        widths = [4, 8, 16]
+        if fault == "other options":
+            widths = widths[next(calls) % 2 :]
+        width = choose("width", widths)
+        kernel = choose("kernel", [1, 3])
+        if fault == "no memory":
+            width += next(calls)
+        if fault == "other output" and kernel == 3:
+            classes += 1
+        return g.build(g.linear(g.global_pool(g.conv(g.input, width, kernel)), classes))
+
+    return function
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("no memory", "builds two networks"),
+        ("other output", r"shapes \(\(3, 8, 8\), \(5,\)\), expected"),
+    ],
+)
+def test_a_broken_promise_is_named(fault: str, message: str) -> None:
+    function = faulty(fault)
+    space = SearchSpace(lambda choose: function(choose, input_shape=(3, 8, 8), classes=4), "mine")
+    with pytest.raises(AssertionError, match=message):
+        check_space(space, output_shape=(4,))
+
+
+def test_a_sound_space_of_ones_own_passes() -> None:
+    function = faulty("none")
+    space = SearchSpace(lambda choose: function(choose, input_shape=(3, 8, 8), classes=4), "mine")
+    check_space(space, space, input_shape=(3, 8, 8), output_shape=(4,))

@@ -19,8 +19,9 @@ from nas.campaigns.engines.simulated import Faults, SimulatedCluster
 from nas.campaigns.store.log import read_records
 from nas.errors import InputError
 from nas.searchers import Observation, Proposal
+from nas.testing.searchers import SearcherCase as Case
+from nas.testing.toy import loss
 from tests.campaigns import toy
-from tests.searchers.toy import Case, loss
 
 
 class Jobs:

@@ -1,20 +1,23 @@
-"""A conditional toy space with a known optimum, and campaigns on it with workers that fail."""
+"""A small search space with a known optimum, and campaigns on it with workers that fail.
+
+Searchers are checked on this space: it is conditional, some of its answers are infeasible, and
+its objectives cost nothing to compute.
+"""
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
 
-from nas.searchers import Observation, Proposal, Searcher, searcher
+from nas.searchers import Observation, Proposal, Searcher
 from nas.spaces.choices import Choose, Genotype, Infeasible
 from nas.spaces.search_space import SearchSpace
 
 
 def stages(choose: Choose) -> None:
-    """Depth decides what is asked and which exits there are, an op whether a width is asked."""
+    """Ask for up to three stages: the depth decides which choices there are, and so does an op."""
     ops = []
     for i in range(choose("depth", [1, 2, 3])):
         ops.append(choose(f"stage{i}.op", ["conv", "pool", "skip"]))
@@ -51,6 +54,7 @@ OPTIMUM: Genotype = {
 
 
 def space() -> SearchSpace:
+    """The toy space, made anew. Its networks cannot be built; a searcher never builds one."""
     return SearchSpace(cast(Any, stages), "toy", {"small": SMALL, "optimum": OPTIMUM})
 
 
@@ -60,32 +64,19 @@ def loss(genotype: Genotype) -> float:
 
 
 def cost(genotype: Genotype) -> float:
+    """The second objective: the sum of all widths."""
     return float(sum(cast(int, v) for name, v in genotype.items() if name.endswith("width")))
 
 
 def misled(proposal: Proposal) -> float:
-    """How far off the loss is after few epochs: less and less, of each genotype differently."""
+    """How far off the loss is at a low fidelity; the error differs from genotype to genotype."""
     if proposal.fidelity is None:
         return 0.0
     return zlib.crc32(json.dumps(proposal.genotype).encode()) % 7 / proposal.fidelity
 
 
-@dataclass(frozen=True)
-class Case:
-    """A searcher to hold to the contract."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    objectives: int = 1
-
-    def make(self, seed: int = 0) -> Searcher:
-        return searcher(
-            self.name, space=space(), seed=(7, seed), objectives=self.objectives, **self.options
-        )
-
-
 Event = tuple[int, Proposal | None, Observation | None]
-"""Trial id, and what was proposed under it or what was told of it."""
+"""A trial's id, and either what was suggested for it or what was observed of it."""
 
 
 def campaign(
@@ -97,7 +88,16 @@ def campaign(
     seed: int = 0,
     value: Callable[[Genotype], float] = loss,
 ) -> list[Event]:
-    """What happened, in order, with so many trials under way at a time, ending in any order."""
+    """Run a campaign on the toy space and return its events, in order.
+
+    Args:
+        made: the searcher.
+        trials: how many genotypes it is asked for.
+        workers: how many trials are under way at a time. They end in any order.
+        failures: the share of trials that fail.
+        seed: of the order in which trials end, and of which of them fail.
+        value: the first objective of a genotype.
+    """
     rng = np.random.default_rng(seed)
     events: list[Event] = []
     running: dict[int, Proposal] = {}
@@ -110,6 +110,9 @@ def campaign(
                 running[asked] = proposal
                 asked += 1
                 continue
+            assert running, (
+                f"ask({asked}) returned None while no trial is under way: the campaign stands still"
+            )
         done = list(running)[int(rng.integers(len(running)))]
         proposal = running.pop(done)
         reached = value(proposal.genotype) + misled(proposal)
@@ -122,6 +125,7 @@ def campaign(
 
 
 def proposals(events: list[Event]) -> list[Proposal]:
+    """What was suggested, in order."""
     return [proposal for _, proposal, _ in events if proposal is not None]
 
 
@@ -138,4 +142,5 @@ def recorded(event: Event) -> Event:
 
 
 def best(events: list[Event]) -> float:
+    """The smallest first objective that was observed."""
     return min(o.values[0] for _, _, o in events if o is not None and o.values is not None)

@@ -1,0 +1,42 @@
+"""Checks for a part of your own: does it keep what campaigns rely on?
+
+Each function below takes one part, runs every check that the built-in parts of its kind pass, and
+raises :class:`AssertionError` that says which promise is broken. They need no test framework:
+
+>>> from nas.testing import check_searcher
+>>> check_searcher("mine.py:Mine", {"population_size": 8})
+
+With pytest, a case and the list of checks of its kind give one test per check:
+
+>>> import pytest
+>>> from nas.testing.searchers import CHECKS, SearcherCase
+>>> @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+... def test_mine(check):
+...     check(SearcherCase("mine.py:Mine", {"population_size": 8}))
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.testing.evaluators import check_evaluator as check_evaluator
+    from nas.testing.searchers import check_searcher as check_searcher
+    from nas.testing.spaces import check_space as check_space
+
+_PUBLIC = {
+    "check_evaluator": "nas.testing.evaluators",
+    "check_searcher": "nas.testing.searchers",
+    "check_space": "nas.testing.spaces",
+}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'nas.testing' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

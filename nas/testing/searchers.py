@@ -1,0 +1,289 @@
+"""What every searcher promises to a campaign, as checks on a toy space."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nas.configuration import validate_options
+from nas.errors import InputError
+from nas.searchers import SEARCHERS, Observation, Proposal, Searcher
+from nas.testing import toy
+from nas.testing.toy import Event, campaign, proposals
+
+
+@dataclass(frozen=True)
+class SearcherCase:
+    """A searcher with options, to be checked.
+
+    Attributes:
+        searcher: its name as in ``campaign.yaml`` (``evolution``, ``mine.py:Mine``), or its class.
+        options: its options as in ``campaign.yaml``.
+        objectives: how many objectives it minimises.
+        trials: how many trials a check asks for: fewer for a searcher that takes long.
+        learns: whether observations change what it suggests; false for random search.
+    """
+
+    searcher: str | type[Searcher]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    objectives: int = 1
+    trials: int = 40
+    learns: bool = True
+
+    @property
+    def kind(self) -> type[Searcher]:
+        """The searcher's class."""
+        if isinstance(self.searcher, str):
+            found: type[Searcher] = SEARCHERS.find(self.searcher)
+            return found
+        return self.searcher
+
+    def make(self, seed: int = 0) -> Searcher:
+        """A fresh searcher over the toy space."""
+        return self.kind(toy.space(), (7, seed), self.objectives, **self.options)
+
+
+def check_searcher(
+    searcher: str | type[Searcher],
+    options: Mapping[str, Any] | None = None,
+    *,
+    objectives: int = 1,
+    trials: int = 40,
+    learns: bool = True,
+) -> None:
+    """Run every check of :data:`CHECKS` on a searcher, and :func:`hash_seed_does_not_matter`.
+
+    The arguments are those of :class:`SearcherCase`. Raises :class:`AssertionError` where a
+    promise is broken.
+    """
+    case = SearcherCase(searcher, options or {}, objectives, trials, learns)
+    for check in CHECKS:
+        check(case)
+    hash_seed_does_not_matter(case)
+
+
+def options_are_declared(case: SearcherCase) -> None:
+    """Options are typed keyword arguments, so that a campaign's file is checked against them."""
+    written = json.loads(json.dumps(case.options))
+    read = validate_options(case.kind, written, "campaign.yaml", "searcher")
+    assert read == case.options, f"the options {case.options} are read as {read}"
+    try:
+        validate_options(case.kind, {"objectives": 1}, "campaign.yaml", "searcher")
+    except InputError as error:
+        message = str(error)
+    else:
+        message = "no error"
+    assert message.startswith("campaign.yaml: searcher"), message
+    assert "unknown key 'objectives'" in message, (
+        f"an option called 'objectives' must be an unknown key, for it is no option; got: {message}"
+    )
+
+
+def proposals_are_of_the_space_and_plain_json(case: SearcherCase) -> None:
+    """A genotype is valid, its choices are in the order asked, and JSON gives it back."""
+    space = toy.space()
+    for proposal in proposals(campaign(case.make(), case.trials, workers=3)):
+        genotype = proposal.genotype
+        space.validate(genotype)
+        order, _ = space.run(lambda choice, _, g=genotype: g[choice])  # type: ignore[misc]
+        assert list(order) == list(genotype), (
+            f"the choices of {genotype} must stand in the order asked: {list(order)}"
+        )
+        for what in (genotype, proposal.note):
+            assert json.loads(json.dumps(what)) == what, f"JSON does not give {what} back"
+
+
+def fidelities_rise_with_a_genotype(case: SearcherCase) -> None:
+    """A trial that continues another trains the same genotype for longer.
+
+    A searcher that sets no fidelity never sets one, and continues nothing.
+    """
+    suggested: dict[int, Proposal] = {}
+    for trial_id, proposal, observation in campaign(case.make(), case.trials, workers=3):
+        if observation is not None:
+            assert observation.fidelity == suggested[trial_id].fidelity
+        if proposal is None:
+            continue
+        suggested[trial_id] = proposal
+        if proposal.continues is not None:
+            before = suggested[proposal.continues]
+            assert proposal.genotype == before.genotype, (
+                f"trial {trial_id} continues trial {proposal.continues} with another genotype"
+            )
+            assert before.fidelity is not None, f"trial {proposal.continues} has no fidelity"
+            assert proposal.fidelity is not None, f"trial {trial_id} has no fidelity"
+            assert before.fidelity < proposal.fidelity, (
+                f"trial {trial_id} continues trial {proposal.continues} and trains no longer"
+            )
+    kinds = {type(proposal.fidelity) for proposal in suggested.values()}
+    assert len(kinds) == 1, "either every proposal has a fidelity, or none has"
+
+
+def genotypes(case: SearcherCase, seed: int = 0) -> list[list[tuple[str, Any]]]:
+    """What a campaign with three workers and some failures suggests, in order."""
+    events = campaign(case.make(seed), case.trials, workers=3, failures=0.2)
+    return [list(proposal.genotype.items()) for proposal in proposals(events)]
+
+
+def the_seed_decides(case: SearcherCase) -> None:
+    """The same seed suggests the same genotypes, another seed suggests others."""
+    first = genotypes(case, seed=1)
+    assert first == genotypes(case, seed=1), "two campaigns with one seed differ"
+    assert first != genotypes(case, seed=2), "campaigns with two seeds are the same"
+
+
+def hash_seed_does_not_matter(*cases: SearcherCase) -> None:
+    """What is suggested does not depend on Python's hash seed, as the order of a set does.
+
+    Runs all cases in two processes. A class that another process cannot import is left out, with
+    a warning.
+    """
+    try:
+        pickled = pickle.dumps(cases)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        warnings.warn(f"the hash seed is not checked: {error}", stacklevel=2)
+        return
+    code = (
+        "import pickle, sys; from nas.testing.searchers import genotypes; "
+        "print([genotypes(case) for case in pickle.load(sys.stdin.buffer)])"
+    )
+    printed = []
+    for seed in "12":
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            input=pickled,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        printed.append(done.stdout)
+    assert printed[0] == printed[1], "with another hash seed, other genotypes are suggested"
+
+
+def rebuilt(case: SearcherCase, events: list[Event]) -> Searcher:
+    """A fresh searcher that has heard of the events as a resumed campaign tells them."""
+    made = case.make()
+    for trial_id, proposal, observation in map(toy.recorded, events):
+        if proposal is not None:
+            made.replay(trial_id, proposal)
+        if observation is not None:
+            made.tell(observation)
+    return made
+
+
+def any_recorded_prefix_gives_the_next_proposal(case: SearcherCase) -> None:
+    """Rebuilt from the records up to any trial, it suggests for that trial what it did."""
+    events = campaign(case.make(), case.trials, workers=3, failures=0.2)
+    asks = [i for i, (_, proposal, _) in enumerate(events) if proposal is not None]
+    for i in asks[:: 5 if case.trials > 20 else 4]:
+        trial_id, proposal, _ = events[i]
+        again = rebuilt(case, events[:i]).ask(trial_id)
+        assert again == proposal, (
+            f"rebuilt from the records before trial {trial_id}, it suggests {again}, "
+            f"and not {proposal}"
+        )
+
+
+def a_rebuilt_searcher_goes_on_as_the_first_would(case: SearcherCase) -> None:
+    """Stopped in the middle and rebuilt, it suggests the rest of the campaign."""
+    events = campaign(case.make(), case.trials, workers=3, failures=0.2)
+    middle = len(events) // 2
+    made = rebuilt(case, events[:middle])
+    for trial_id, proposal, observation in events[middle:]:
+        if proposal is not None:
+            again = made.ask(trial_id)
+            assert again == proposal, f"trial {trial_id}: {again}, and not {proposal}"
+        if observation is not None:
+            made.tell(observation)
+
+
+def asking_twice_answers_the_same_and_leaves_no_trace(case: SearcherCase) -> None:
+    """Asked again for the same trial, it answers the same, and later trials are not changed."""
+    once, twice = case.make(), case.make()
+    for trial_id in range(case.trials):
+        proposal = once.ask(trial_id)
+        assert proposal is not None, f"trial {trial_id}: None while no trial is under way"
+        assert proposal == twice.ask(trial_id) == twice.ask(trial_id), (
+            f"trial {trial_id}: asked twice, it answers differently"
+        )
+        values = (float(trial_id % 5), 1.0)[: case.objectives]
+        for made in (once, twice):
+            made.tell(Observation(trial_id, proposal.genotype, values, proposal.note))
+
+
+def results_of_another_searcher_are_welcome(case: SearcherCase) -> None:
+    """Trials that it did not suggest, with an empty note, may teach it and disturb nothing."""
+
+    def suggested() -> list[Any]:
+        made, other = case.make(), case.make(seed=5)
+        found = []
+        for trial_id in range(case.trials):
+            own = trial_id % 3 == 0
+            proposal = (made if own else other).ask(trial_id)
+            assert proposal is not None, f"trial {trial_id}: None while no trial is under way"
+            toy.space().validate(proposal.genotype)
+            values = (toy.loss(proposal.genotype), 1.0)[: case.objectives]
+            told = Observation(
+                trial_id,
+                proposal.genotype,
+                None if trial_id % 7 == 5 else values,
+                proposal.note,
+                proposal.fidelity,
+            )
+            other.tell(told)
+            made.tell(told if own else replace(told, note={}))
+            found.append(proposal.genotype)
+        return found
+
+    assert suggested() == suggested(), "with results of another searcher, it does not repeat"
+
+
+def a_campaign_of_failures_goes_on(case: SearcherCase) -> None:
+    """Where every trial fails, it goes on to suggest different genotypes."""
+    events = campaign(case.make(), 30, workers=3, failures=1.0)
+    found = [json.dumps(proposal.genotype) for proposal in proposals(events)]
+    assert len(set(found)) > 15, f"of 30 trials that all failed, only {len(set(found))} differ"
+
+
+def observations_matter_unless_search_is_random(case: SearcherCase) -> None:
+    """With the objective turned round, other genotypes are suggested."""
+
+    def found(sign: float) -> list[Any]:
+        events = campaign(case.make(), case.trials, value=lambda g: sign * len(json.dumps(g)))
+        return [proposal.genotype for proposal in proposals(events)]
+
+    same = found(1.0) == found(-1.0)
+    assert same != case.learns, (
+        "what is observed changes nothing; say learns=False of a random search"
+        if same
+        else "what is observed changes what is suggested, though learns is False"
+    )
+
+
+def nobody_waits_for_nothing(case: SearcherCase) -> None:
+    """It answers None only while trials are under way; otherwise a campaign stands still."""
+    for workers in (1, 17, 60):
+        events = campaign(case.make(), case.trials, workers=workers, failures=0.5)
+        assert len(proposals(events)) == case.trials
+
+
+CHECKS: tuple[Callable[[SearcherCase], None], ...] = (
+    options_are_declared,
+    proposals_are_of_the_space_and_plain_json,
+    fidelities_rise_with_a_genotype,
+    the_seed_decides,
+    any_recorded_prefix_gives_the_next_proposal,
+    a_rebuilt_searcher_goes_on_as_the_first_would,
+    asking_twice_answers_the_same_and_leaves_no_trace,
+    results_of_another_searcher_are_welcome,
+    a_campaign_of_failures_goes_on,
+    observations_matter_unless_search_is_random,
+    nobody_waits_for_nothing,
+)
+"""The checks of one searcher, each a function of a case."""
