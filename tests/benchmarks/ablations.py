@@ -87,7 +87,7 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(min(cores(), len(runs))) as pool:
         found = dict(zip(runs, pool.map(trained, runs, chunksize=1), strict=True))
     print(
-        "| recipe | test accuracy, % | of the seeds | train loss | against the first | expected |"
+        "| recipe | test accuracy, % | of each seed | train loss | against the first | expected |"
     )
     print("|---|---|---|---|---|---|")
     first = np.array([found[FIRST, seed][0] for seed in SEEDS])
