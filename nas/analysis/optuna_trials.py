@@ -13,7 +13,8 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from nas.campaigns.store.log import History, Record
+from nas.campaigns.store.history import History
+from nas.campaigns.store.types import Ask, Measurement, Result, given
 
 STATES = {
     "completed": TrialState.COMPLETE,
@@ -37,9 +38,7 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-def frozen_trials(
-    asks: list[Record], history: History, metrics: list[str]
-) -> Iterator[FrozenTrial]:
+def frozen_trials(asks: list[Ask], history: History, metrics: list[str]) -> Iterator[FrozenTrial]:
     """Trials of a study, as :func:`optuna_studies` describes them.
 
     Args:
@@ -49,39 +48,40 @@ def frozen_trials(
     """
     choices: dict[str, dict[str, Any]] = {}  # of each parameter, by their JSON
     for ask in asks:
-        for name, option in ask["genotype"].items():
+        for name, option in ask.genotype.items():
             choices.setdefault(name, {})[json.dumps(option)] = option
     spaces = {
         name: CategoricalDistribution([found[key] for key in sorted(found)])
         for name, found in choices.items()
     }
     for ask in asks:
-        yield _trial(ask, history.results.get(ask["trial"]), spaces, metrics)
+        yield _trial(ask, history.results.get(ask.trial), spaces, metrics)
 
 
 def _trial(
-    ask: Record,
-    result: Record | None,
+    ask: Ask,
+    result: Result | None,
     spaces: Mapping[str, CategoricalDistribution],
     metrics: list[str],
 ) -> FrozenTrial:
-    state = STATES["unfinished" if result is None else result["status"]]
-    told = {} if result is None else result["metrics"]
-    values = [told.get(metric, ask["cost"].get(metric)) for metric in metrics]
+    state = STATES["unfinished" if result is None else result.status]
+    told: Measurement = {} if result is None else result.metrics
+    values: list[Any] = [told.get(metric, ask.cost.get(metric)) for metric in metrics]
     curve = {point["epoch"]: point.get(metrics[0]) for point in told.get("curve") or []}
     trial = create_trial(
         state=state,
         values=values if state == TrialState.COMPLETE else None,
-        params=ask["genotype"],
-        distributions={name: spaces[name] for name in ask["genotype"]},
+        params=ask.genotype,
+        distributions={name: spaces[name] for name in ask.genotype},
         intermediate_values={e: v for e, v in curve.items() if isinstance(v, int | float)},
         user_attrs={
-            "trial": ask["trial"],
-            "fingerprint": ask["fingerprint"],
-            **ask["cost"],
-            **{key: ask[key] for key in ("fidelity", "note") if key in ask},
+            "trial": ask.trial,
+            "fingerprint": ask.fingerprint,
+            **ask.cost,
+            **given(fidelity=ask.fidelity),
+            "note": ask.note,
             **{key: value for key, value in told.items() if isinstance(value, int | float | str)},
-            **({} if result is None else {k: result.get(k) for k in ("seconds", "cause", "error")}),
+            **({} if result is None else result.model_dump(include={"seconds", "cause", "error"})),
         },
     )
     trial.datetime_start = _when(ask)
@@ -89,5 +89,5 @@ def _trial(
     return trial
 
 
-def _when(record: Record) -> datetime:
-    return datetime.fromtimestamp(record.get("time", 0.0))
+def _when(record: Ask | Result) -> datetime:
+    return datetime.fromtimestamp(record.time or 0.0)

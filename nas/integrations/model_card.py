@@ -16,6 +16,7 @@ import yaml
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import render
 from nas.analysis.tables.trials import EVALUATED, recorded
+from nas.campaigns.store.types import Ask
 from nas.errors import InputError
 from nas.jobs import names as named
 from nas.jobs.references import Reference
@@ -34,11 +35,11 @@ def model_card(name: str) -> str:
     if not named.is_reference(name) or Path(name).is_dir():
         raise InputError(f"{name}: must name a campaign's network: results/NAME:best, or :TRIAL")
     folder = Path(name.rpartition(":")[0])
-    records, history = recorded(folder)
+    _, history = recorded(folder)
     reference = named.reference(name)
-    ask, question = history.asks[reference.trial], records[0]["question"]
-    table = campaign_table(folder, every_trial=ask["stage"] == "search")
-    label = ask.get("label", ask["trial"])
+    ask, question = history.asks[reference.trial], history.header.specification
+    table = campaign_table(folder, every_trial=ask.stage == "search")
+    label = ask.label or ask.trial
     row = table[table["name"] == label].copy()
     row.attrs = {}  # the notes come below
     known = [name for name in EVALUATED if row[name].notna().any()]
@@ -46,7 +47,7 @@ def model_card(name: str) -> str:
     lines = [
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n",
         f"# {label}\n",
-        f"An image classifier that {_origin(ask, question)}. This is trial `{ask['trial']}`.\n",
+        f"An image classifier that {_origin(ask, question)}. This is trial `{ask.trial}`.\n",
         "## Model\n",
         *_model(ask, reference),
         "## Training\n",
@@ -63,14 +64,14 @@ def model_card(name: str) -> str:
     return "\n".join(lines)
 
 
-def _origin(ask: Mapping[str, Any], question: Mapping[str, Any]) -> str:
-    if ask["kind"] == "classic":
-        return f"is the classic {ask['classic']}"
-    searcher = "random" if ask["kind"] == "random" else question["searcher"]["name"]
+def _origin(ask: Ask, question: Mapping[str, Any]) -> str:
+    if ask.kind == "classic":
+        return f"is the classic {ask.classic}"
+    searcher = "random" if ask.kind == "random" else question["searcher"]["name"]
     return f"was found by the searcher {searcher}"
 
 
-def _model(ask: Mapping[str, Any], reference: Reference) -> Iterator[str]:
+def _model(ask: Ask, reference: Reference) -> Iterator[str]:
     architecture = reference.architecture
     yield f"- input: {'x'.join(map(str, architecture.input_shape))} (channels, height, width)"
     yield f"- output: scores of {architecture.output_shape[0]} classes"
@@ -82,12 +83,12 @@ def _model(ask: Mapping[str, Any], reference: Reference) -> Iterator[str]:
     yield f"- weights: {reference.weights.name if reference.weights else 'not kept'}\n"
 
 
-def _training(ask: Mapping[str, Any], question: Mapping[str, Any]) -> Iterator[str]:
+def _training(ask: Ask, question: Mapping[str, Any]) -> Iterator[str]:
     if not {"data", "recipe"} <= question.keys():
         yield "Nothing was trained: accuracies were looked up in a table.\n"
         return
-    recipe = question["recipe"] | recipe_choices(ask.get("genotype", {}))
-    yield f"From scratch, seed {ask['seed']}.\n"
+    recipe = question["recipe"] | recipe_choices(ask.genotype)
+    yield f"From scratch, seed {ask.seed}.\n"
     for name, section in (("data", question["data"]), ("recipe", recipe)):
         yield f"- {name}:"
         yield f"\n```yaml\n{yaml.safe_dump(section, sort_keys=False)}```"

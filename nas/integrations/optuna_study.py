@@ -9,7 +9,7 @@ import optuna
 
 from nas.analysis.optuna_trials import frozen_trials, quiet
 from nas.analysis.tables.trials import recorded
-from nas.campaigns.store.log import Record
+from nas.campaigns.store.types import Ask
 from nas.errors import InputError
 
 _DEFAULT = [{"metric": "validation_accuracy", "direction": "maximize"}]
@@ -30,13 +30,13 @@ def optuna_studies(folder: Path, storage: str) -> list[str]:
     Raises :class:`InputError` if there are no records, if the storage cannot be opened, or if it
     already holds a study of the same name.
     """
-    records, history = recorded(folder)
-    objectives = records[0]["question"].get("objectives", _DEFAULT)
+    _, history = recorded(folder)
+    objectives = history.header.specification.get("objectives", _DEFAULT)
     url = storage if "://" in storage else f"sqlite:///{storage}"
-    searches: dict[str, list[Record]] = {}
+    searches: dict[str, list[Ask]] = {}
     for ask in history.evaluated:
-        if ask["stage"] == "search":
-            searches.setdefault(ask["search"], []).append(ask)
+        if ask.stage == "search":
+            searches.setdefault(ask.search, []).append(ask)
     names = {search: f"{folder.resolve().name}-{search}" for search in searches}
     with quiet():
         opened = _opened(url, storage)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architecture.graph import Architecture
-from nas.campaigns.drive.requests import own_initialization
 from nas.campaigns.spec.campaign import read_space
 from nas.campaigns.spec.schema import CampaignFile
 from nas.campaigns.store.checkpoints import weights_path
-from nas.campaigns.store.log import History, Record, read_records
-from nas.classics import classic
+from nas.campaigns.store.history import History
+from nas.campaigns.store.log import read_records
+from nas.campaigns.store.types import Ask, Measurement
+from nas.classics import CLASSICS, classic
 from nas.configuration import read_yaml, validate
 from nas.errors import InputError
 from nas.jobs.row import read_row
@@ -43,7 +44,7 @@ class Reference:
         accuracies: what the records tell of it: validation and, of a retrained network, test.
         space: where it was found; None for a classic and a folder of `nas train`.
         genotype: likewise.
-        kind: what it is in tables: found, random, classic, or other.
+        kind: what it is in tables: searched, random, classic, or other.
         initialization: what the initialisation "reference" is for it.
     """
 
@@ -107,28 +108,30 @@ def _of_campaign(folder: Path, which: str) -> Reference:
         raise InputError(f"{folder}: no records yet; run the campaign: nas run {folder}")
     ask = _best(folder, history) if which == BEST else _named(folder, history, which)
     architecture, space = built(folder, ask)
-    weights = weights_path(folder, ask["trial"])
-    metrics = history.results.get(ask["trial"], {}).get("metrics", {})
+    weights = weights_path(folder, ask.trial)
+    metrics: Measurement = (
+        history.results[ask.trial].metrics if ask.trial in history.results else {}
+    )
     return Reference(
         architecture,
-        ask["trial"],
+        ask.trial,
         weights if weights.exists() else None,
         {name: metrics[name] for name in ("validation_accuracy", "test_accuracy")
          if isinstance(metrics.get(name), float)},
         space,
-        ask["genotype"] if space is not None else None,
-        ask["kind"],
-        ask.get("initialization") or own_initialization(ask),
+        ask.genotype if space is not None else None,
+        ask.kind,
+        ask.initialization or (CLASSICS[ask.classic].initialization if ask.classic else "default"),
     )  # fmt: skip
 
 
-def _best(folder: Path, history: History) -> Record:
+def _best(folder: Path, history: History) -> Ask:
     """The best found network, by validation accuracy: retrained, if one is, or of the search."""
-    found = {trial: ask for trial, ask in history.asks.items() if ask["kind"] == "found"}
+    found = {trial: ask for trial, ask in history.asks.items() if ask.kind == "searched"}
     scores: dict[str, list[float]] = {}
     for trial, ask in found.items():
-        if ask["stage"] == "final" and (score := _score(history, trial)) is not None:
-            scores.setdefault(ask["label"], []).append(score)
+        if ask.stage == "final" and (score := _score(history, trial)) is not None:
+            scores.setdefault(ask.label, []).append(score)
     if scores:
         label = max(scores, key=lambda name: sum(scores[name]) / len(scores[name]))
         return _of_label(history, label)
@@ -138,9 +141,9 @@ def _best(folder: Path, history: History) -> Record:
     return found[max(searched, key=searched.__getitem__)]
 
 
-def _named(folder: Path, history: History, which: str) -> Record:
+def _named(folder: Path, history: History, which: str) -> Ask:
     """The trial of an id; of one that was retrained, or of a row's name, its best seed."""
-    labels = list(dict.fromkeys(ask["label"] for ask in history.asks.values() if "label" in ask))
+    labels = list(dict.fromkeys(ask.label for ask in history.asks.values() if ask.label))
     if which in labels:
         return _of_label(history, which)
     if which in history.asks:
@@ -149,47 +152,46 @@ def _named(folder: Path, history: History, which: str) -> Record:
     raise InputError(f"{folder}: {unknown('trial', which, rows)}, or the id of any trial")
 
 
-def _of_label(history: History, label: str) -> Record:
-    asks = [ask for ask in history.asks.values() if ask.get("label") == label]
-    return max(asks, key=lambda ask: _score(history, ask["trial"]) or -1.0)
+def _of_label(history: History, label: str) -> Ask:
+    asks = [ask for ask in history.asks.values() if ask.label == label]
+    return max(asks, key=lambda ask: _score(history, ask.trial) or -1.0)
 
 
 def _score(history: History, trial: str) -> float | None:
     result = history.results.get(trial)
-    if result is None or result["status"] != "completed":
+    if result is None or not result.completed:
         return None
-    score = result["metrics"].get("validation_accuracy")
-    return score if isinstance(score, int | float) else None
+    return result.number("validation_accuracy")
 
 
-def built(folder: Path, ask: Record) -> tuple[Architecture, SearchSpace | None]:
+def built(folder: Path, ask: Ask) -> tuple[Architecture, SearchSpace | None]:
     """The network of an ask, and its space unless it is a classic; the data need not be there.
 
     What they decide, the shape of an image and the number of classes, the last run has resolved.
     Raises :class:`InputError` where ``campaign.yaml`` or the program now make another one of it.
     """
-    if "members" in ask:
+    if ask.is_ensemble:
         raise InputError(
-            f"{folder}: {ask['trial']}: is an ensemble, no network of its own; its members are "
-            f"{', '.join(ask['members'])}"
+            f"{folder}: {ask.trial}: is an ensemble, no network of its own; its members are "
+            f"{', '.join(ask.members)}"
         )
     path = folder / "campaign.yaml"
     config = validate(CampaignFile, read_yaml(path), path)
     shape, classes = _resolved(folder / "resolved.json")
-    if "genotype" in ask:
+    if ask.is_of_space:
         space, _ = read_space(config.space, path, shape, classes)
         if config.hyperparameters:
             space = joint(space, config.hyperparameters, lambda asked: None)
         try:
-            architecture = space.decode(ask["genotype"])
+            architecture = space.decode(ask.genotype)
         except InputError as error:
-            raise InputError(f"{folder}: {ask['trial']}: {error}") from None
+            raise InputError(f"{folder}: {ask.trial}: {error}") from None
     else:
         space = None
-        architecture = classic(ask["classic"], shape, classes, **ask["options"])
-    if architecture.fingerprint != ask["fingerprint"]:
+        architecture = classic(ask.classic, shape, classes, **ask.options)
+    if architecture.fingerprint != ask.fingerprint:
         raise InputError(
-            f"{folder}: {ask['trial']}: campaign.yaml and the program now make another network of "
+            f"{folder}: {ask.trial}: campaign.yaml and the program now make another network of "
             "it than was recorded: they have changed since"
         )
     return architecture, space

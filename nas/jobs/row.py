@@ -25,6 +25,8 @@ def read_row(folder: Path) -> Row | None:
         raise InputError(f"{path}: is no JSON: {error}") from None
     if not isinstance(row, dict):
         raise InputError(f"{path}: must hold a JSON object, holds a {type(row).__name__}")
+    if row.get("kind") == "found":  # the word of earlier versions
+        row["kind"] = "searched"
     return row
 
 

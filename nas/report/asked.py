@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from nas.campaigns.spec.specification import flat
-from nas.campaigns.store.log import Record
+from nas.campaigns.store.types import Header
 
 Facts = list[tuple[str, str]]
 """Pairs of a term and its description."""
@@ -25,9 +25,9 @@ def resolved(folder: Path) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def asked(campaign: Record, told: dict[str, Any]) -> Facts:
+def asked(campaign: Header, told: dict[str, Any]) -> Facts:
     """Summarises the specification: data, space, searcher, objectives, budget and recipe."""
-    question, config = campaign["question"], told.get("campaign") or {}
+    question, config = campaign.specification, told.get("campaign") or {}
     facts: Facts = []
     if isinstance(data := question.get("data"), dict):
         shape = told.get("input_shape")
@@ -68,7 +68,7 @@ def asked(campaign: Record, told: dict[str, Any]) -> Facts:
 
 
 def _final(final: dict[str, Any]) -> str:
-    counts = [(final.get("top"), "found"), (final.get("top_random"), "of random search"),
+    counts = [(final.get("top"), "searched"), (final.get("top_random"), "of random search"),
               (len(final.get("classics") or []), "classics"),
               (len(final.get("ensembles") or []), "ensembles")]  # fmt: skip
     return ", ".join(f"{count} {what}" for count, what in counts if count)
@@ -93,11 +93,11 @@ def unfinished(trials: pd.DataFrame, told: dict[str, Any]) -> Iterator[str]:
     classics = int((retrained["kind"] == "classic").sum())
     if classics < wanted:
         yield f"{classics} of {wanted} trainings of classics have been started"
-    if final.get("top", 1) and not (retrained["kind"] == "found").any():
+    if final.get("top", 1) and not (retrained["kind"] == "searched").any():
         yield "no searched network has been retrained yet, so accuracies are those of the search"
 
 
-def provenance(campaign: Record, told: dict[str, Any], trials: pd.DataFrame) -> Facts:
+def provenance(campaign: Header, told: dict[str, Any], trials: pd.DataFrame) -> Facts:
     """Lists versions, commit, hardware, seeds and checksums."""
     place = told.get("environment") or {}
     versions = {"python": place.get("python"), **(place.get("versions") or {})}
@@ -113,19 +113,19 @@ def provenance(campaign: Record, told: dict[str, Any], trials: pd.DataFrame) -> 
         ("Commit", f"{git['commit']}{modified}" if git.get("commit") else ""),
         ("Hardware", _joined(place.get("processor"), cores, memory, *gpus)),
         ("System", _joined(place.get("platform"), place.get("host"))),
-        ("Search seed", _text(campaign["question"].get("seed"))),
+        ("Search seed", _text(campaign.specification.get("seed"))),
         ("Final seeds", ", ".join(str(seed) for seed in sorted(final))),
         ("Data checksum", _text(told.get("data_checksum"))),
-        ("Recipe hash", _text(campaign.get("recipe") or told.get("recipe_fingerprint"))),
+        ("Recipe hash", _text(campaign.recipe or told.get("recipe_fingerprint"))),
         ("Evaluator", _text(told.get("evaluator"))),
-        ("Record schema", _text(campaign.get("schema"))),
+        ("Record schema", _text(campaign.schema_version)),
     ]  # fmt: skip
     return [(what, words or "not recorded") for what, words in facts]
 
 
-def complete(campaign: Record) -> Facts:
+def complete(campaign: Header) -> Facts:
     """Lists the whole specification by key path, with every default."""
-    return [(key, json.dumps(value)) for key, value in flat(campaign["question"]).items()]
+    return [(key, json.dumps(value)) for key, value in flat(campaign.specification).items()]
 
 
 def _joined(*parts: Any) -> str:

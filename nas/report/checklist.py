@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from nas.campaigns.store.log import Record
+from nas.campaigns.store.types import Header
 
 
 class Item(NamedTuple):
@@ -28,7 +28,7 @@ YES, NO, UNKNOWN = "yes", "no", "not recorded"
 
 
 def checklist(
-    campaign: Record, told: dict[str, Any], trials: pd.DataFrame, budgets: list[str]
+    campaign: Header, told: dict[str, Any], trials: pd.DataFrame, budgets: list[str]
 ) -> dict[str, list[Item]]:
     """Returns the items by group, in the paper's order.
 
@@ -38,7 +38,7 @@ def checklist(
         trials: the table of :func:`nas.analysis.tables.trials.trials`.
         budgets: the notes of :func:`nas.analysis.tables.verdict.budgets`.
     """
-    question = campaign["question"]
+    question = campaign.specification
     return {
         "Releasing code": list(_code(question, told)),
         "Comparing methods": list(_comparing(question, told, trials, budgets)),

@@ -10,7 +10,7 @@ import pandas as pd
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.trials import recorded, trials
 from nas.analysis.tables.verdict import budgets
-from nas.campaigns.store.log import History
+from nas.campaigns.store.history import History
 from nas.errors import InputError
 from nas.report import asked, data, outcome
 from nas.report.checklist import checklist
@@ -43,8 +43,8 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
     another schema.
     """
     now = state(folder)
-    records, history = recorded(folder)
-    campaign, every, told = records[0], trials(folder), asked.resolved(folder)
+    _, history = recorded(folder)
+    campaign, every, told = history.header, trials(folder), asked.resolved(folder)
     partial = list(asked.unfinished(every, told))
     notes: list[str] = []
     verdicts: list[dict[str, str]] = []
@@ -72,7 +72,7 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
         "verdicts": verdicts,
         "missing": missing,
         "notes": [note for note in notes if note not in missing][len(verdicts) :],
-        "best": next((each["name"] for each in leaders if each["kind"] == "found"), None),
+        "best": next((each["name"] for each in leaders if each["kind"] == "searched"), None),
         "drawings": pictures,
         "undrawn": undrawn,
         "figures": shown,
@@ -114,7 +114,7 @@ def _labels(every: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _accelerators(history: History) -> dict[str, float]:
-    return {trial: result.get("accelerators", 1.0) for trial, result in history.results.items()}
+    return {trial: result.accelerators for trial, result in history.results.items()}
 
 
 def _drawings(
@@ -125,7 +125,7 @@ def _drawings(
     fault = ""
     asks = dict(history.asks)
     for ask in history.asks.values():
-        asks.setdefault(ask.get("label", ""), ask)
+        asks.setdefault(ask.label, ask)
     single = [] if table is None else table[table["kind"] != "ensemble"]["name"].head(_DRAWN)
     for name in single:
         try:
@@ -137,7 +137,7 @@ def _drawings(
 
 def _genotypes(history: History, pictures: dict[str, Drawing]) -> dict[str, Any]:
     return {
-        name: history.asks[name]["genotype"]
+        name: history.asks[name].genotype
         for name in pictures
-        if name in history.asks and "genotype" in history.asks[name]
+        if name in history.asks and history.asks[name].is_of_space
     }

@@ -13,7 +13,8 @@ from nas.analysis.plots.campaign import read
 from nas.analysis.tables import networks as network_table
 from nas.analysis.tables import trials as trial_table
 from nas.analysis.tables.trials import EVALUATED
-from nas.campaigns.store.log import History, Record
+from nas.campaigns.store.history import History
+from nas.campaigns.store.types import Result
 
 _ROWS = (
     "name", "kind", "test_accuracy", "test_std", "seeds", "validation_accuracy", "search_accuracy",
@@ -109,7 +110,7 @@ def incumbents(folder: Path) -> dict[str, Any]:
         improves = np.flatnonzero(flipped < np.nan_to_num(np.r_[np.inf, best[:-1]], nan=np.inf))
         if not len(improves):
             continue
-        epochs = [campaign.history.results[trial].get("epochs", 0) for trial in rows["trial"]]
+        epochs = [campaign.history.results[trial].epochs for trial in rows["trial"]]
         shown = np.r_[improves, len(rows) - 1]
         by = np.r_[improves, improves[-1]]
         searches[str(search)] = {
@@ -130,21 +131,21 @@ def curves(history: History) -> dict[str, list[list[Any]]]:
     kept: dict[str, list[list[Any]]] = {}
     searched: list[tuple[float, str]] = []
     for trial, result in history.results.items():
-        if not result["metrics"].get("curve"):
+        if not result.metrics.get("curve"):
             continue
-        if history.asks[trial]["stage"] == "final":
+        if history.asks[trial].stage == "final":
             kept[trial] = _curve(result)
-        elif _finite(accuracy := result["metrics"].get("validation_accuracy")):
-            searched.append((-accuracy, trial))
+        elif _finite(result.metrics.get("validation_accuracy")):
+            searched.append((-result.metrics["validation_accuracy"], trial))
     for _, trial in sorted(searched)[:_SEARCHED]:
         kept[trial] = _curve(history.results[trial])
     return kept
 
 
-def _curve(result: Record) -> list[list[Any]]:
+def _curve(result: Result) -> list[list[Any]]:
     points = [
         (point["epoch"], point["validation_accuracy"])
-        for point in result["metrics"]["curve"]
+        for point in result.metrics["curve"]
         if _finite(point.get("validation_accuracy")) and _finite(point.get("epoch"))
     ]
     step = max(1, math.ceil(len(points) / _POINTS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from nas.campaigns.store.log import Record
+from nas.campaigns.store.types import Ask
 from nas.drawing.cells import cell_diagram
 from nas.drawing.diagram import in_a_row
 from nas.drawing.networks import in_short, network_diagram
@@ -20,7 +20,7 @@ class Drawing(NamedTuple):
     cells: str = ""
 
 
-def drawing(folder: Path, ask: Record, name: str) -> Drawing:
+def drawing(folder: Path, ask: Ask, name: str) -> Drawing:
     """Draws the network of a trial.
 
     Raises :class:`nas.errors.InputError` if the network cannot be built again, for example if
@@ -28,7 +28,7 @@ def drawing(folder: Path, ask: Record, name: str) -> Drawing:
     """
     architecture, space = built(folder, ask)
     network = svg(network_diagram(architecture), name, in_short(architecture))
-    cells = {} if space is None else space.cell_graphs(ask["genotype"])
+    cells = {} if space is None else space.cell_graphs(ask.genotype)
     if not cells:
         return Drawing(network)
     diagram = in_a_row({label: cell_diagram(cell) for label, cell in cells.items()})

@@ -12,7 +12,7 @@ import pandas as pd
 from nas.analysis.tables.verdict import SEEDS, verdicts
 
 KINDS = {
-    "found": "Best found",
+    "searched": "Best found",
     "ensemble": "Best ensemble",
     "classic": "Best classic",
     "random": "Best of random search",
@@ -41,7 +41,7 @@ def leaders(table: pd.DataFrame) -> list[dict[str, Any]]:
                 "kind": kind,
                 "value": f"{best[shown]:.4f}",
                 "of": _of(shown, best),
-                "cost": f"{best['params']:,} params, {best['macs']:,} MACs",
+                "cost": f"{best.params:,} params, {best.macs:,} MACs",
             }
         )
     return found
@@ -160,7 +160,7 @@ def duration(seconds: float) -> str:
 
 def hint(folder: Path, table: pd.DataFrame | None) -> Iterator[str]:
     """Yields commands that the reader may want to run next."""
-    if table is not None and (table["kind"] == "found").any():
+    if table is not None and (table["kind"] == "searched").any():
         yield f"nas show {folder}:best"
         yield f"nas export {folder}:best --to onnx"
     yield f"nas check {folder}"

@@ -86,7 +86,7 @@ class Plot {
     canvas.height = Math.round(canvas.clientHeight * density);
     pen.setTransform(density, 0, 0, density, 0, 0);
     pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
-    const colours = Object.fromEntries(["ink", "muted", "line", "page", "found", "random", "classic", "ensemble"].map((c) => [c, ink(c)]));
+    const colours = Object.fromEntries(["ink", "muted", "line", "page", "searched", "random", "classic", "ensemble"].map((c) => [c, ink(c)]));
     if (this.empty) {
       pen.fillStyle = colours.muted;
       pen.fillText("There is nothing to draw yet.", MARGIN.left, 40);

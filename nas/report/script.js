@@ -95,7 +95,7 @@ function chooser(figure, label, options, refresh) {
 const figures = Object.fromEntries([...document.querySelectorAll("[data-plot]")].map((each) => [each.dataset.plot, each]));
 const cost = chooser(figures.tradeoff, "Cost", COSTS, () => tradeoff.refresh());
 const score = chooser(figures.tradeoff, " Accuracy", SCORES, () => tradeoff.refresh());
-const KINDS = { found: "found", random: "random search", classic: "classic", ensemble: "ensemble", front: "Pareto front" };
+const KINDS = { searched: "searched", random: "random search", classic: "classic", ensemble: "ensemble", front: "Pareto front" };
 
 const tradeoff = new Plot(figures.tradeoff, {
   label: "Accuracy against cost of every network; arrow keys go from one to the next",
@@ -147,7 +147,7 @@ const incumbents = new Plot(figures.incumbents, {
     const { searches = {}, metric = "" } = data.incumbents;
     const names = {};
     const lines = Object.entries(searches).map(([search, curve]) => {
-      const kind = search === "random" ? "random" : "found", xs = curve[unit.value];
+      const kind = search === "random" ? "random" : "searched", xs = curve[unit.value];
       names[kind] = names[kind] ? `${names[kind]}, ${search}` : search;
       const texts = curve.by.map((trial, i) => `${search}: ${metric} ${written("number", curve.value[i])}\n${trial}\nafter ${written("number", xs[i])} ${UNITS[unit.value]}`);
       return { xs, ys: curve.value, kind, steps: true, dash: kind === "random" ? [6, 3] : [], texts, opens: curve.by };

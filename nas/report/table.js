@@ -28,7 +28,7 @@ class Grid {
   constructor(root, { key, label, open }) {
     Object.assign(this, { root, key, open, sorted: null, descending: false, from: -1, to: -1 });
     this.search = element("input", {
-      type: "search", "aria-label": `Search ${label}`, placeholder: "Search: resnet found macs<1e6",
+      type: "search", "aria-label": `Search ${label}`, placeholder: "Search: resnet searched macs<1e6",
     });
     this.count = element("output", { "aria-live": "polite" });
     this.table = element("table", { "aria-label": label });

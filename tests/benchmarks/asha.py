@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from nas.campaigns.store.log import History, Record, read_records
+from nas.campaigns.store.history import History
+from nas.campaigns.store.log import read_records
+from nas.campaigns.store.types import Ask
 from nas.errors import InputError
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -23,12 +25,12 @@ def read(name: str) -> History:
     return History(folder, records)
 
 
-def completed(history: History, stage: str) -> list[tuple[Record, dict[str, Any]]]:
+def completed(history: History, stage: str) -> list[tuple[Ask, dict[str, Any]]]:
     """Asks and metrics."""
     return [
-        (history.asks[trial], result["metrics"])
+        (history.asks[trial], result.metrics)
         for trial, result in history.results.items()
-        if result["status"] == "completed" and history.asks[trial]["stage"] == stage
+        if result.status == "completed" and history.asks[trial].stage == stage
     ]
 
 
@@ -41,8 +43,8 @@ def trained(history: History) -> int:
 def promotions(history: History) -> int:
     """How many trials went on from a checkpoint: with the epochs, and the curve, of the paused."""
     found = completed(history, "search")
-    by_number = {ask["number"]: metrics for ask, metrics in found}
-    promoted = [(by_number[a["continues"]], m) for a, m in found if "continues" in a]
+    by_number = {ask.number: metrics for ask, metrics in found}
+    promoted = [(by_number[a.continues], m) for a, m in found if a.continues is not None]
     for paused, continued in promoted:
         before = continued["epochs_before"]
         if before != paused["epochs"] or continued["curve"][:before] != paused["curve"]:
@@ -57,7 +59,7 @@ def row(history: History, full: History) -> list[str]:
     tests = [100 * metrics["test_accuracy"] for _, metrics in completed(history, "final")]
     epochs = trained(history)
     return [
-        str(sum("continues" not in ask for ask, _ in found)),
+        str(sum(ask.continues is None for ask, _ in found)),
         str(len(last)),
         str(promotions(history)),
         f"{epochs} ({epochs / trained(full):.0%})",

@@ -14,7 +14,8 @@ from typing import Any
 from rich.console import Console
 
 from nas.campaigns.drive.run import run
-from nas.campaigns.store.log import Record, read_records
+from nas.campaigns.store.log import read_records
+from nas.campaigns.store.types import Result
 
 CAMPAIGN = """
 space: primitives
@@ -45,7 +46,7 @@ def nothing(trial: Mapping[str, Any]) -> dict[str, Any]:
     return {"validation_accuracy": 0.5}
 
 
-def campaign(trials: int, evaluator: str) -> tuple[float, list[Record]]:
+def campaign(trials: int, evaluator: str) -> tuple[float, list[Result]]:
     """Seconds that a campaign takes, from nothing to its end, and its results."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -54,8 +55,8 @@ def campaign(trials: int, evaluator: str) -> tuple[float, list[Record]]:
         started = time.perf_counter()
         run(folder, evaluator=f"{HERE}:{evaluator}", console=Console(quiet=True))
         seconds = time.perf_counter() - started
-        results = [record for record in read_records(folder) if record["type"] == "result"]
-    if {record["status"] for record in results} != {"completed"}:
+        results = [record for record in read_records(folder) if isinstance(record, Result)]
+    if {record.status for record in results} != {"completed"}:
         raise RuntimeError("a trial has failed")
     return seconds, results
 
@@ -86,7 +87,7 @@ def plain() -> float:
 def main() -> None:
     """Prints the table."""
     wall, results = campaign(SLEEPING, "sleep")
-    ideal = sum(record["seconds"] for record in results) / 2
+    ideal = sum(record.seconds for record in results) / 2
     # The first result comes when the first trial is over; all before that is start-up.
     before = results[0]["elapsed"] - results[0]["seconds"]
     working = results[-1]["elapsed"] - before
@@ -97,7 +98,7 @@ def main() -> None:
     print(f"| the same, from the first trial's start to the last one's end "
           f"| {working / ideal:.3f} | <= 1.05 |")  # fmt: skip
     _, results = campaign(TRIVIAL, "nothing")
-    times = [record["time"] for record in results]
+    times = [record.time for record in results]
     each = (times[-1] - times[WARMED]) / (len(times) - 1 - WARMED)
     print(f"| wall time a trial that does nothing, 2 warm workers, {TRIVIAL} trials "
           f"| {each:.3f} s | <= 0.06 s |")  # fmt: skip

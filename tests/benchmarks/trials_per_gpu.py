@@ -13,7 +13,8 @@ import numpy as np
 from rich.console import Console
 
 from nas.campaigns.drive.run import run
-from nas.campaigns.store.log import History, read_records
+from nas.campaigns.store.history import History
+from nas.campaigns.store.log import read_records
 from nas.training.hardware import device_name
 
 TRIALS, EPOCHS, BATCH = 24, 2, 128
@@ -55,17 +56,17 @@ def campaign(together: int, graphs: bool) -> dict[str, float]:
         run(folder, console=Console(quiet=True))
         history = History(folder, read_records(folder))
     results = list(history.results.values())
-    if wrong := [result for result in results if result["status"] != "completed"]:
+    if wrong := [result for result in results if result.status != "completed"]:
         raise RuntimeError(f"a trial has failed: {wrong[0]}")
-    if {result["metrics"]["captured"] for result in results} != {graphs}:
+    if {result.metrics["captured"] for result in results} != {graphs}:
         raise RuntimeError("a network was not captured, or was")
-    times = sorted(result["time"] for result in results)
-    metrics = [result["metrics"] for result in results]
+    times = sorted(result.time for result in results)
+    metrics = [result.metrics for result in results]
     return {
         "rate": 3600 * (len(times) - together) / (times[-1] - times[together - 1]),
         "first": float(np.median([each["curve"][0]["train_seconds"] for each in metrics])),
         "later": float(np.median([each["curve"][-1]["train_seconds"] for each in metrics])),
-        "seconds": float(np.median([result["seconds"] for result in results])),
+        "seconds": float(np.median([result.seconds for result in results])),
     }
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.campaigns.drive.run import run
-from nas.campaigns.store.log import read_records
 from nas.evaluators.work import Progress, Work
+from tests.campaigns.lines import read_records
 
 SPACE = """
 family: free_graph

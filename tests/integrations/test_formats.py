@@ -12,7 +12,6 @@ from optuna.trial import TrialState
 from tensorboardX.proto.event_pb2 import Event
 
 from nas.campaigns.drive.run import run
-from nas.campaigns.store.log import read_records
 from nas.cli import main
 from nas.errors import InputError
 from nas.integrations.model_card import model_card
@@ -20,6 +19,7 @@ from nas.integrations.optuna_study import optuna_studies
 from nas.integrations.tensorboard import write_scalars
 from tests.analysis.tables.test_trials import CURVE, RECORDS, ask, write
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_a_card_tells_what_the_network_is_and_how_good(folder: Path, tmp_path: P
     assert body.startswith(f"\n# {final['label']}\n")
     assert f"- params: {final['cost']['params']:,}\n" in body
     assert final["fingerprint"] in body
-    assert f"| {final['label']} | found  |" in body
+    assert f"| {final['label']} | searched |" in body
     assert "too few seeds to say" in body
     assert "found by the searcher evolution" in body
     assert "is the classic resnet20" in model_card(f"{folder}:resnet20")

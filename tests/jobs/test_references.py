@@ -10,13 +10,13 @@ import torch
 import nas
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
-from nas.campaigns.store.log import read_records
 from nas.cli import main
 from nas.errors import InputError
 from nas.jobs import names as named
 from nas.training.data import held_out, search_data
 from nas.training.loop import measure
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 CAMPAIGN = (
     toy.CAMPAIGN.replace("top: 1, top_random: 1,", "top: 2, top_random: 0, seeds: [0, 1],")

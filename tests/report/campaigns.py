@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from nas.campaigns.store.log import SCHEMA
+from nas.campaigns.store.types import SCHEMA
 
 QUESTION: dict[str, Any] = {
     "space": {"family": "free_graph"},
@@ -19,7 +19,7 @@ QUESTION: dict[str, Any] = {
 
 def write(folder: Path, records: list[dict[str, Any]], schema: int = SCHEMA) -> Path:
     """A campaign of these records, the first of them added."""
-    first = {"type": "campaign", "time": 0.0, "schema": schema, "question": QUESTION}
+    first = {"type": "campaign", "time": 0.0, "schema": schema, "specification": QUESTION}
     lines = [json.dumps(record) + "\n" for record in [first, *records]]
     (folder / "records.jsonl").write_text("".join(lines))
     return folder
@@ -30,12 +30,12 @@ def synthetic(trials: int, finals: int = 3, seeds: int = 3, failed: float = 0.02
     rng = random.Random(0)
     records: list[dict[str, Any]] = []
     for index in range(trials):
-        search, kind = [("evolution", "found"), ("random", "random")][index % 2]
+        search, kind = [("evolution", "searched"), ("random", "random")][index % 2]
         trial = f"{search}-{index // 2:04}"
         fields = {"number": index // 2, "note": {}, "genotype": {"width": index}}
         fails = rng.random() < failed
         records += _trial(rng, trial, kind, "search", index, fails, search=search, **fields)
-    rows = [(f"evolution-{i:04}", "found", {"genotype": {"width": i}}) for i in range(finals)]
+    rows = [(f"evolution-{i:04}", "searched", {"genotype": {"width": i}}) for i in range(finals)]
     rows += [("random-0000", "random", {"genotype": {"width": 0}})] * bool(finals)
     rows += [("lenet5", "classic", {"classic": "lenet5", "options": {}})] * bool(finals)
     for label, kind, what in rows:

@@ -113,7 +113,7 @@ def test_a_finished_campaign_is_not_partial(tmp_path: Path) -> None:
     (tmp_path / "resolved.json").write_text(json.dumps({"campaign": budget}))
     shown = context(tmp_path)
     assert shown["partial"] == []
-    assert [leader["kind"] for leader in shown["leaders"]] == ["found", "classic", "random"]
+    assert [leader["kind"] for leader in shown["leaders"]] == ["searched", "classic", "random"]
 
 
 def test_the_checklist_says_what_was_recorded_and_no_more(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_no_records_and_an_older_schema_are_bad_input(
     write(tmp_path, synthetic(2, finals=0), schema=1)
     for arguments in (["report", str(tmp_path)], ["report", "--live", str(tmp_path)]):
         assert cli.main(arguments) == 2
-        assert "this program reads schema 2, got 1" in capsys.readouterr().err
+        assert "this program reads schema 2 and 3, got 1" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
 
 

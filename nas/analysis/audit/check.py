@@ -26,8 +26,9 @@ from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import render
 from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.campaigns.spec.specification import differences, question
-from nas.campaigns.store.log import Record, read_lines
+from nas.campaigns.store.log import read_lines
 from nas.campaigns.store.provenance import environment
+from nas.campaigns.store.types import Header, Record
 from nas.configuration import validate
 from nas.errors import InputError
 from nas.training.recipe import Recipe
@@ -72,12 +73,13 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
     path = folder / "records.jsonl"
     entries, faults = _read(path)
     trials, misplaced = sort_out(entries)
-    first = entries[0].record if entries and entries[0].record["type"] == "campaign" else {}
-    recorded: dict[str, Any] = first.get("question", {})
+    first = entries[0].record if entries else None
+    header = first if isinstance(first, Header) else None
+    recorded = {} if header is None else header.specification
     faults += misplaced
     faults += identity_faults(trials, recorded)
     faults += result_faults(trials, recorded)
-    faults += _recipe_faults(first)
+    faults += _recipe_faults(header)
     sound = all(fault.warning for fault in faults)
     campaign, changed, others = _asked(folder, recorded)
     console = console or Console(stderr=True)
@@ -95,9 +97,9 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
         with _progress(console, "proposals", len(entries)) as advance:
             faults += replay_faults(campaign, entries, advance)
         counts.append("proposals asked again")
-    if campaign is not None and "data" in first and "data" not in changed:
-        faults += differing(1, "data", first["data"], campaign.data_fingerprint)
-    others += _resolved_problems(folder, first, data_checksum(trials))
+    if campaign is not None and header is not None and header.data and "data" not in changed:
+        faults += differing(1, "data", header.data, campaign.data_fingerprint)
+    others += _resolved_problems(folder, header, data_checksum(trials))
     notes += _version_notes(folder)
     for name, form in TABLES.items():
         if not (folder / name).exists():
@@ -118,11 +120,11 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
     return Report(problems, warnings, f"{folder}: {said}")
 
 
-def _read(path: Path) -> tuple[list[Entry], list[Fault]]:
+def _read(path: Path) -> tuple[list[Entry[Record]], list[Fault]]:
     """The records that can be read, and what is wrong with the other lines."""
     if not path.is_file():
         raise InputError(f"{path}: is not there; is {path.parent} a campaign that has run?")
-    entries: list[Entry] = []
+    entries: list[Entry[Record]] = []
     faults: list[Fault] = []
     for number, _, record, fault, torn in read_lines(path):
         if record is not None:
@@ -138,17 +140,20 @@ def _read(path: Path) -> tuple[list[Entry], list[Fault]]:
     return entries, faults
 
 
-def _recipe_faults(first: Record) -> Iterator[Fault]:
+def _recipe_faults(header: Header | None) -> Iterator[Fault]:
     """The recorded recipe has the recorded fingerprint."""
-    expected = None
-    if "recipe" in first.get("question", {}):
+    if header is None:
+        return
+    expected = ""
+    if "recipe" in header.specification:
         try:
-            recipe = validate(Recipe, first["question"]["recipe"], "question", "recipe")
+            given = header.specification["recipe"]
+            recipe = validate(Recipe, given, "specification", "recipe")
         except InputError as error:
             yield from (Fault(1, line) for line in str(error).splitlines())
             return
         expected = recipe.fingerprint
-    yield from differing(1, "recipe", first.get("recipe"), expected)
+    yield from differing(1, "recipe", header.recipe, expected)
 
 
 def _asked(
@@ -164,7 +169,7 @@ def _asked(
     return campaign, changed, [f"{campaign.file}: {line.strip()}" for line in lines]
 
 
-def _resolved_problems(folder: Path, first: Record, checksum: str | None) -> list[str]:
+def _resolved_problems(folder: Path, header: Header | None, checksum: str | None) -> list[str]:
     """``resolved.json`` tells the recorded question, and the data that were trained on."""
     path = folder / "resolved.json"
     if not path.exists():
@@ -174,7 +179,9 @@ def _resolved_problems(folder: Path, first: Record, checksum: str | None) -> lis
         told = {"question": resolved["question"], "recipe": resolved["recipe_fingerprint"]}
     except (ValueError, TypeError, KeyError) as error:
         return [f"{path}: is corrupt: {error!r}"]
-    recorded = {"question": first.get("question"), "recipe": first.get("recipe")} if first else told
+    recorded: dict[str, Any] = told
+    if header is not None:
+        recorded = {"question": header.specification, "recipe": header.recipe or None}
     if checksum is not None:
         told["data_checksum"] = resolved.get("data_checksum")
         recorded = {**recorded, "data_checksum": checksum}

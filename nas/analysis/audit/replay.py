@@ -9,10 +9,12 @@ from typing import Any
 
 from nas.analysis.audit.records import Entry, Fault, Trials, differing
 from nas.campaigns.drive.ensembles import best_retrained
-from nas.campaigns.drive.stages import Search
+from nas.campaigns.drive.networks import Networks
+from nas.campaigns.drive.stages import Search, training_seed
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.specification import differences
-from nas.campaigns.store.log import History, Record
+from nas.campaigns.store.history import History
+from nas.campaigns.store.types import Ask, Record, Result
 from nas.classics import CLASSICS, classic
 from nas.configuration import validate_options
 from nas.errors import InputError
@@ -82,11 +84,11 @@ def rebuild_faults(
     known: dict[str, tuple[str, dict[str, int]] | str] = {}
     options = {each.label: each.options for each in campaign.classics}
     for trial, (line, ask) in trials.asks.items():
-        if ask["kind"] == "ensemble":  # of networks that are built here themselves
+        if ask.kind == "ensemble":  # of networks that are built here themselves
             advance()
             continue
-        what = "classic" if "classic" in ask else "genotype"
-        key = json.dumps([ask[what], ask.get("options")])
+        what = "genotype" if ask.is_of_space else "classic"
+        key = json.dumps([getattr(ask, what), ask.options])
         if key not in known:
             known[key] = _built(campaign, ask)
         built = known[key]
@@ -94,33 +96,33 @@ def rebuild_faults(
             yield Fault(line, f"{trial}: {what}: {built}")
         else:
             fingerprint, cost = built
-            yield from differing(line, f"{trial}: fingerprint", ask["fingerprint"], fingerprint)
+            yield from differing(line, f"{trial}: fingerprint", ask.fingerprint, fingerprint)
             for name, count in cost.items():
-                yield from differing(line, f"{trial}: cost.{name}", ask["cost"][name], count)
-        if what == "classic" and ask["label"] in options:
-            expected = options[ask["label"]]
-            yield from differing(line, f"{trial}: options", ask["options"], expected)
+                yield from differing(line, f"{trial}: cost.{name}", ask.cost[name], count)
+        if what == "classic" and ask.label in options:
+            expected = options[ask.label]
+            yield from differing(line, f"{trial}: options", ask.options, expected)
         advance()
 
 
-def _built(campaign: Campaign, ask: Record) -> tuple[str, dict[str, int]] | str:
+def _built(campaign: Campaign, ask: Ask) -> tuple[str, dict[str, int]] | str:
     """Fingerprint and cost of what an ask says, or why there is no such architecture."""
     try:
-        if "classic" in ask:
-            if ask["classic"] in CLASSICS:
-                function = CLASSICS[ask["classic"]].function
-                validate_options(function, ask["options"], ask["classic"], "options")
+        if not ask.is_of_space:
+            if ask.classic in CLASSICS:
+                function = CLASSICS[ask.classic].function
+                validate_options(function, ask.options, ask.classic, "options")
             shape, outputs = campaign.input_shape, campaign.outputs
-            built = classic(ask["classic"], shape, outputs, **ask["options"])
+            built = classic(ask.classic, shape, outputs, **ask.options)
         else:
-            built = campaign.space.decode(ask["genotype"])
+            built = campaign.space.decode(ask.genotype)
     except InputError as error:
         return str(error).replace("\n", "; ")
     return built.fingerprint, built.cost._asdict()
 
 
 def replay_faults(
-    campaign: Campaign, entries: Iterable[Entry], advance: Callable[[], None]
+    campaign: Campaign, entries: Iterable[Entry[Record]], advance: Callable[[], None]
 ) -> Iterator[Fault]:
     """Asks every searcher again for each recorded proposal, and tells it the recorded results.
 
@@ -135,30 +137,30 @@ def replay_faults(
         advance: is called after each.
     """
     audited = _Audited(**vars(campaign))
-    searches = {name: Search(audited, name) for name in audited.searches}
-    first = Search(campaign, next(iter(searches))).ask()
+    networks, seed = Networks(campaign), training_seed(campaign)
+    searches = {name: Search(audited, name, networks) for name in audited.searches}
     history = History(campaign.folder)
     retrained: set[str] = set()
     for line, record in entries:
         advance()
         history.add(record)
-        if record["type"] == "ask" and record["kind"] == "ensemble":
+        if isinstance(record, Ask) and record.is_ensemble:
             ranked = best_retrained(history, campaign.config.searcher.name)
-            expected = [each.get(record["seed"]) for each in ranked[: len(record["members"])]]
-            yield from differing(line, f"{record['trial']}: members", record["members"], expected)
-        elif record["type"] == "ask" and record["stage"] == "final":
-            retrained.add(record["label"])
+            expected = [each.get(record.seed) for each in ranked[: len(record.members)]]
+            yield from differing(line, f"{record.trial}: members", list(record.members), expected)
+        elif isinstance(record, Ask) and record.stage == "final":
+            retrained.add(record.label)
             yield from _picked(line, record, history.asks, searches, retrained)
-        if record["type"] not in ("ask", "result"):
+        if not isinstance(record, Ask | Result):
             continue
-        ask = history.asks[record["trial"]]
-        search = searches.get(ask.get("search", ""))
+        ask = history.asks[record.trial]
+        search = searches.get(ask.search)
         if search is None:
             continue
-        if first is not None and record["type"] == "ask":
-            yield from differing(line, f"{ask['trial']}: seed", ask["seed"], first["seed"])
+        if isinstance(record, Ask):
+            yield from differing(line, f"{ask.trial}: seed", ask.seed, seed)
         try:
-            if record["type"] == "result":
+            if isinstance(record, Result):
                 search.tell(ask, record)
             else:
                 search.replay(ask)
@@ -166,27 +168,27 @@ def replay_faults(
             del searches[search.name]  # it cannot be followed any further
             yield Fault(line, str(error).rpartition("records.jsonl: ")[2])
         if difference := audited.made[search.name].news():
-            yield Fault(line, f"{ask['trial']}: asked again: {difference}")
+            yield Fault(line, f"{ask.trial}: asked again: {difference}")
 
 
 def _picked(
     line: int,
-    ask: Record,
-    asks: Mapping[str, Record],
+    ask: Ask,
+    asks: Mapping[str, Ask],
     searches: Mapping[str, Search],
     retrained: set[str],
 ) -> Iterator[Fault]:
     """Whatever its search had found better was retrained before it."""
-    if ask["kind"] == "classic" or asks[ask["label"]]["search"] not in searches:
+    if ask.kind == "classic" or asks[ask.label].search not in searches:
         return
-    for better in searches[asks[ask["label"]]["search"]].ranked():
-        if better["trial"] == ask["label"]:
+    for better in searches[asks[ask.label].search].ranked():
+        if better.trial == ask.label:
             return
-        if better["trial"] not in retrained:
+        if better.trial not in retrained:
             yield Fault(
                 line,
-                f"{ask['trial']}: label: {json.dumps(ask['label'])}, expected "
-                f'"{better["trial"]}" before it, which was better',
+                f"{ask.trial}: label: {json.dumps(ask.label)}, expected "
+                f'"{better.trial}" before it, which was better',
             )
             return
 

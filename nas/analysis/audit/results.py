@@ -10,43 +10,43 @@ from typing import Any, get_args
 from nas.analysis.audit.records import Fault, Trials, differing, is_number, part_of, usual
 from nas.campaigns.engines.base import Cause
 from nas.campaigns.spec.objectives import missing, recorded
-from nas.campaigns.store.log import Record
+from nas.campaigns.store.types import Ask, Result
 from nas.spaces.choices import recipe_choices
 
 
 def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault]:
     """Whether results have what their status says, are possible, and are of one data set."""
     objectives = recorded(question)
-    completed = [(_group(trials.asks[trial].record), entry.record["metrics"])
+    completed = [(_group(trials.asks[trial].record), entry.record.metrics)
                  for trial, entry in trials.results.items()
-                 if entry.record["status"] == "completed"]  # fmt: skip
+                 if entry.record.status == "completed"]  # fmt: skip
     checksum = data_checksum(trials)
     usually = {
         group: usual(sorted(metrics) for each, metrics in completed if each == group)
         for group in ("search", "final", "ensemble")
     }
     for trial, (line, result) in trials.results.items():
-        ask, metrics = trials.asks[trial].record, result["metrics"]
-        if ask["stage"] == "search":
+        ask, metrics = trials.asks[trial].record, result.metrics
+        if ask.stage == "search":
             for name, value in _test_metrics(metrics):
                 yield Fault(
                     line, f"{trial}: {name}: {json.dumps(value)}, expected none in a search"
                 )
-        if result["status"] == "failed":
+        if result.status == "failed":
             yield from _failed(line, result)
             continue
         for key in ("error", "cause"):
-            yield from differing(line, f"{trial}: {key}", result.get(key), None)
+            yield from differing(line, f"{trial}: {key}", getattr(result, key), None)
         if name := missing(objectives, ask, metrics):
             value = json.dumps(metrics.get(name))
             yield Fault(line, f"{trial}: {name}: {value}, expected a number")
         yield from _plausible(line, trial, metrics)
         yield from _curve(line, trial, metrics)
-        own = recipe_choices(ask.get("genotype", {})).get("epochs")
+        own = recipe_choices(ask.genotype).get("epochs")
         # Where fidelity is no number of epochs, every training is of all.
-        rung = None if question.get("fidelity", "epochs") != "epochs" else ask.get("fidelity")
+        rung = None if question.get("fidelity", "epochs") != "epochs" else ask.fidelity
         epochs = rung or own or part_of(question, "recipe").get("epochs")
-        if result["status"] == "stopped":
+        if result.status == "stopped":
             yield from _stopped(line, trial, metrics, epochs)
             epochs = None
         if epochs is not None and "epochs" in metrics:
@@ -55,33 +55,33 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
         if not (is_number(before) and (not is_number(after) or 0 <= before <= after)):
             text = f"{trial}: epochs_before: {json.dumps(before)}, expected at most its epochs"
             yield Fault(line, text)
-        if is_number(after) and result.get("epochs", 0) > after:
-            text = f"{trial}: epochs: {result['epochs']}, expected at most {after}, what it has had"
+        if is_number(after) and result.epochs > after:
+            text = f"{trial}: epochs: {result.epochs}, expected at most {after}, what it has had"
             yield Fault(line, text)
         yield from _latency(line, ask, metrics, part_of(question, "constraints"))
         yield from _evaluations(line, trial, metrics)
         if "fvcore" in metrics:
-            yield from differing(line, f"{trial}: fvcore", metrics["fvcore"], ask["cost"])
+            yield from differing(line, f"{trial}: fvcore", metrics["fvcore"], ask.cost)
         if "data_checksum" in metrics:
             yield from differing(
                 line, f"{trial}: data_checksum", metrics["data_checksum"], checksum
             )
-        unusual = metrics.keys() ^ usually[_group(ask)] if result["status"] == "completed" else ()
+        unusual = metrics.keys() ^ usually[_group(ask)] if result.status == "completed" else ()
         for name in sorted(unusual):
             has = "has" if name in metrics else "has no"
             text = f"{trial}: metrics: {has} {name}, unlike most of its stage"
             yield Fault(line, text, warning=True)
 
 
-def _group(ask: Record) -> str:
+def _group(ask: Ask) -> str:
     """Trials of which group report the same metrics."""
-    return "ensemble" if ask["kind"] == "ensemble" else str(ask["stage"])
+    return "ensemble" if ask.kind == "ensemble" else str(ask.stage)
 
 
 def data_checksum(trials: Trials) -> str | None:
     """That of the data that most trials were trained on, if any tells."""
     checksum: str | None = usual(
-        entry.record["metrics"].get("data_checksum") for entry in trials.results.values()
+        entry.record.metrics.get("data_checksum") for entry in trials.results.values()
     )
     return checksum
 
@@ -98,14 +98,14 @@ def _test_metrics(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from _test_metrics(inner)
 
 
-def _failed(line: int, result: Record) -> Iterator[Fault]:
-    if not result["error"]:
-        yield Fault(line, f"{result['trial']}: error: {json.dumps(result['error'])}, expected why "
+def _failed(line: int, result: Result) -> Iterator[Fault]:
+    if not result.error:
+        yield Fault(line, f"{result.trial}: error: {json.dumps(result.error)}, expected why "
                     "it failed")  # fmt: skip
-    if result.get("cause", "error") not in get_args(Cause):
+    if "cause" in result.model_fields_set and result.cause not in get_args(Cause):
         allowed = ", ".join(get_args(Cause))
-        cause = json.dumps(result["cause"])
-        yield Fault(line, f"{result['trial']}: cause: {cause}, expected one of {allowed}")
+        cause = json.dumps(result.cause)
+        yield Fault(line, f"{result.trial}: cause: {cause}, expected one of {allowed}")
 
 
 def _evaluations(line: int, trial: str, metrics: Mapping[str, Any]) -> Iterator[Fault]:
@@ -132,14 +132,14 @@ def _evaluations(line: int, trial: str, metrics: Mapping[str, Any]) -> Iterator[
 
 
 def _latency(
-    line: int, ask: Record, metrics: Mapping[str, Any], constraints: Mapping[str, Any]
+    line: int, ask: Ask, metrics: Mapping[str, Any], constraints: Mapping[str, Any]
 ) -> Iterator[Fault]:
     """A search trial that began anew keeps the limit on what was measured before."""
     limit, latency = part_of(constraints, "latency_ms"), metrics.get("latency_ms")
-    if ask["stage"] != "search" or metrics.get("epochs_before") or "table" in limit:
+    if ask.stage != "search" or metrics.get("epochs_before") or "table" in limit:
         return
     if limit and is_number(latency) and latency > limit.get("limit", math.inf):
-        text = f"{ask['trial']}: latency_ms: {latency}, expected at most {limit['limit']}"
+        text = f"{ask.trial}: latency_ms: {latency}, expected at most {limit['limit']}"
         yield Fault(line, text)
 
 

@@ -13,7 +13,8 @@ from nas.analysis.tables.trials import curves, recorded, trials
 from nas.campaigns.spec.budget import Budget, Spending
 from nas.campaigns.spec.objectives import Objectives, minimised, missing
 from nas.campaigns.spec.objectives import recorded as objectives_of
-from nas.campaigns.store.log import History, Record
+from nas.campaigns.store.history import History
+from nas.campaigns.store.types import Ask, Failure, Header, Record, Result
 from nas.errors import InputError
 
 
@@ -44,7 +45,7 @@ class Campaign(NamedTuple):
     @property
     def best(self) -> str | None:
         """The trial that was best by the first objective, of the campaign's own searcher."""
-        own = self.searched[self.searched["kind"] == "found"]["value0"].dropna()
+        own = self.searched[self.searched["kind"] == "searched"]["value0"].dropna()
         if own.empty:
             return None
         highest = self.objectives[0].direction == "maximize"
@@ -57,8 +58,8 @@ class Campaign(NamedTuple):
         """
         first, found = self.objectives[:1], {}
         for trial, ask in self.history.asks.items():
-            result = self.history.results.get(ask.get("duplicate_of", trial), {})
-            if ask["stage"] == "search" and result.get("status") == "completed":
+            result = self.history.results.get(ask.duplicate_of or trial)
+            if ask.stage == "search" and result is not None and result.completed:
                 value = _values(first, ask, result)["value0"]
                 found[trial] = value
         return found
@@ -71,8 +72,8 @@ def read(folder: Path) -> Campaign:
     are not known.
     """
     records, history = recorded(folder)
-    question = records[0]["question"]
-    objectives = objectives_of(question)
+    specification = history.header.specification
+    objectives = objectives_of(specification)
     if not objectives:
         raise InputError(f"{folder}: records.jsonl: objectives: none that can be read")
     table = trials(folder)
@@ -87,7 +88,7 @@ def read(folder: Path) -> Campaign:
     full = searched["fidelity"].isna() | (searched["fidelity"] == searched["fidelity"].max())
     values = [f"value{index}" for index in range(len(objectives))]
     searched[values] = searched[values].where(full.astype(bool))
-    axis = str(question.get("fidelity", "epochs"))
+    axis = str(specification.get("fidelity", "epochs"))
     return Campaign(folder, table, curves(folder), searched, objectives, axis, history)
 
 
@@ -95,28 +96,30 @@ def _ended(
     records: list[Record], history: History, objectives: Objectives
 ) -> Iterator[dict[str, Any]]:
     spent: dict[str, Spending] = {}
-    for record in records[1:]:
-        ask = history.asks[record["trial"]]
-        if ask["stage"] != "search" or "duplicate_of" in ask:
+    for record in records:
+        if isinstance(record, Header):
             continue
-        search = spent.setdefault(ask["search"], Spending(Budget(hours=1)))
-        if record["type"] == "ask":
+        ask = history.asks[record.trial]
+        if ask.stage != "search" or ask.is_duplicate:
+            continue
+        search = spent.setdefault(ask.search, Spending(Budget(hours=1)))
+        if isinstance(record, Ask):
             search.asked(record)
-        elif record["type"] == "failure":
+        elif isinstance(record, Failure):
             search.lost(record)
         else:
             search.ended(record)
-            hours, _ = search.shares(record.get("elapsed", 0.0))["hours"]
+            hours, _ = search.shares(record.elapsed)["hours"]
             yield {
-                "trial": record["trial"],
+                "trial": record.trial,
                 "hours": hours,
                 **_values(objectives, ask, record),
             }
 
 
-def _values(objectives: Objectives, ask: Record, result: Record) -> dict[str, float]:
-    metrics = result["metrics"]
-    if result["status"] != "completed" or missing(objectives, ask, metrics):
+def _values(objectives: Objectives, ask: Ask, result: Result) -> dict[str, float]:
+    metrics = result.metrics
+    if not result.completed or missing(objectives, ask, metrics):
         return {f"value{index}": np.nan for index in range(len(objectives))}
     flipped = minimised(objectives, ask, metrics)
     return {

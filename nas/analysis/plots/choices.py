@@ -14,7 +14,7 @@ from nas.analysis.optuna_trials import frozen_trials, quiet
 from nas.analysis.plots import names
 from nas.analysis.plots.campaign import Campaign
 from nas.analysis.plots.style import COLOURS
-from nas.campaigns.store.log import Record
+from nas.spaces.choices import Genotype
 
 _SHARED = 3
 """Choices that take the same options before these count as operations, not as one decision."""
@@ -30,9 +30,9 @@ _WIDE = 8
 def operations(campaign: Campaign) -> Figure | str:
     """How often the searcher proposed each operation, in a window that moves over its trials."""
     proposed = [
-        ask["genotype"]
+        ask.genotype
         for ask in campaign.history.asks.values()
-        if ask["stage"] == "search" and ask["kind"] == "found"
+        if ask.stage == "search" and ask.kind == "searched"
     ]
     asked = roles(proposed)
     if not asked:
@@ -73,7 +73,7 @@ def operations(campaign: Campaign) -> Figure | str:
     return figure
 
 
-def roles(genotypes: list[Record]) -> dict[str, list[str]]:
+def roles(genotypes: list[Genotype]) -> dict[str, list[str]]:
     """The choices that share options which are words, by what they are: ``operation``, ``merge``.
 
     What a choice is, is the last part of its name without its numbers. Left out are choices that
@@ -103,7 +103,7 @@ def _are_words(options: set[object], parts: set[str]) -> bool:
 
 
 def frequencies(
-    genotypes: list[Record], chosen: list[str], window: int | None = None
+    genotypes: list[Genotype], chosen: list[str], window: int | None = None
 ) -> pd.DataFrame:
     """The share of each option among the answers to some choices, in a moving window.
 
@@ -141,11 +141,11 @@ def importances(campaign: Campaign) -> tuple[dict[str, float], str]:
     if rows["value0"].nunique() == 1:
         return {}, "all trials have the same value: nothing to explain"
     asks = [campaign.history.asks[trial] for trial in rows["trial"]]
-    if not any(ask["genotype"] for ask in asks):
+    if not any(ask.genotype for ask in asks):
         return {}, "the space has no choices"
     objective = campaign.objectives[0]
-    alike = len({frozenset(ask["genotype"]) for ask in asks}) == 1
-    tried = [{ask["genotype"].get(name) for ask in asks} for name in asks[0]["genotype"]]
+    alike = len({frozenset(ask.genotype) for ask in asks}) == 1
+    tried = [{ask.genotype.get(name) for ask in asks} for name in asks[0].genotype]
     evaluator: FanovaImportanceEvaluator | PedAnovaImportanceEvaluator
     if alike and len(asks) <= _SLOW and max(map(len, tried)) <= _WIDE:
         evaluator = FanovaImportanceEvaluator(seed=0)

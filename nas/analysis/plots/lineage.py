@@ -50,7 +50,7 @@ def ancestors(campaign: Campaign) -> pd.DataFrame:
 
 
 def _genotype(campaign: Campaign, trial: str) -> Genotype:
-    found: Genotype = campaign.history.asks[trial]["genotype"]
+    found: Genotype = campaign.history.asks[trial].genotype
     return found
 
 
@@ -88,7 +88,7 @@ def lineage(campaign: Campaign) -> Figure | str:
     whole, line = len(line), line.tail(_ROWS).reset_index(drop=True)
     figure = Figure(figsize=(7.4, 0.24 * len(line) + 0.9), layout="constrained")
     panel = figure.subplots()
-    colour = KINDS["found"].colour
+    colour = KINDS["searched"].colour
     for row, siblings in line["siblings"].items():
         for value in siblings:
             panel.plot([line["value"][row - 1], value], [row - 1, row], color=FAINT, lw=0.6)

@@ -32,7 +32,7 @@ def short(trial: str) -> str:
 
 
 def network(name: str, kind: str) -> str:
-    """An architecture of a table: classics and ensembles by name, another as ``found 12``."""
+    """An architecture of a table: classics and ensembles by name, another as ``searched 12``."""
     return name if kind in ("classic", "ensemble") else f"{kind} {short(name)}"
 
 

@@ -49,7 +49,7 @@ class Mark(NamedTuple):
 
 
 KINDS = {
-    "found": Mark(COLOURS[0], "o"),
+    "searched": Mark(COLOURS[0], "o"),
     "random": Mark(COLOURS[1], "^"),
     "classic": Mark(COLOURS[2], "s"),
     "ensemble": Mark(COLOURS[3], "D"),

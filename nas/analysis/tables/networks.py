@@ -21,7 +21,7 @@ from nas.analysis.tables.trainings import NAME, is_training, trainings
 from nas.analysis.tables.trials import COLUMNS as TRIAL_COLUMNS
 from nas.analysis.tables.trials import EVALUATED, recorded, trials
 from nas.analysis.tables.verdict import budgets, prefix, selection, verdicts
-from nas.campaigns.store.log import History
+from nas.campaigns.store.history import History
 from nas.errors import InputError
 from nas.registry import unknown
 from nas.statistics.hypervolume import pareto_front
@@ -31,8 +31,9 @@ COLUMNS = {
     "campaign": ("str", "the name of its folder, or nas train; empty in a table of one"),
     "name": ("str", "the classic's with its options, the trial that found the architecture, the "
                     "ensemble's with its members' numbers, or what nas train was given"),
-    "kind": ("str", "found (by the campaign's searcher), random (by its baseline), classic, "
-                    "ensemble (of the best found ones, once retrained) or, of nas train, other"),
+    "kind": ("str", "searched (suggested by the campaign's searcher), random (by its baseline), "
+                    "classic, ensemble (of the best searched ones, once retrained) or, of nas "
+                    "train, other"),
     "conditions": ("str", "a letter: equal for rows of equal data, split, recipe and stage"),
     "rank": ("Int64", "1 is best, ties share; among architectures of equal conditions, by mean "
                       "validation accuracy unless the notes say otherwise"),
@@ -101,13 +102,14 @@ def campaign_table(
     for label, folder in zip(_labels(folders), folders, strict=True):
         if folder in alone:
             continue
-        records, history = recorded(folder)
+        _, history = recorded(folder)
+        specification = history.header.specification
         networks = _networks(folder, every_trial)
-        cost = cost or _cost(records[0]["question"])
-        letters = _letters(groups, records[0]["question"], networks, _checksum(history))
+        cost = cost or _cost(specification)
+        letters = _letters(groups, specification, networks, _checksum(history))
         parts.append(networks.assign(campaign=label, conditions=letters))
         spent += [prefix(label) + note for note in budgets(folder)]
-        told += [prefix(label) + note for note in notes(records, history)]
+        told += [prefix(label) + note for note in notes(history)]
     if alone:
         label = NAME if parts else ""
         networks, said = trainings(alone, groups)
@@ -169,7 +171,7 @@ def _networks(folder: Path, every_trial: bool) -> pd.DataFrame:
 
 def _checksum(history: History) -> str | None:
     """The split's, as far as the evaluator tells it; a campaign has one."""
-    told = (result["metrics"].get("data_checksum") for result in history.results.values())
+    told = (result.metrics.get("data_checksum") for result in history.results.values())
     return next((checksum for checksum in told if isinstance(checksum, str)), None)
 
 

@@ -5,32 +5,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 
-from nas.campaigns.store.log import History, Record
+from nas.campaigns.store.history import History
+from nas.campaigns.store.types import Ask, Header, Json, Result
 
-_Groups = dict[str, list[tuple[Record, Record]]]  # the ask and result of each, by label
+_Groups = dict[str, list[tuple[Ask, Result]]]  # the ask and result of each, by label
 
 
-def notes(records: list[Record], history: History) -> Iterator[str]:
+def notes(history: History) -> Iterator[str]:
     """The notes of one campaign, a line each."""
     groups: _Groups = {}
     failed = []
     for trial, result in history.results.items():
         ask = history.asks[trial]
-        if result["status"] == "failed":
+        if result.status == "failed":
             failed.append(ask)
-        elif ask["stage"] == "final":
-            groups.setdefault(ask["label"], []).append((ask, result))
+        elif ask.stage == "final":
+            groups.setdefault(ask.label, []).append((ask, result))
     yield from _trial_notes(history, groups, failed)
-    yield from _question_notes(records[0], groups)
+    yield from _specification_notes(history.header, groups)
 
 
-def _trial_notes(history: History, groups: _Groups, failed: list[Record]) -> Iterator[str]:
+def _trial_notes(history: History, groups: _Groups, failed: list[Ask]) -> Iterator[str]:
     uncounted = sorted(
         {
             operator
             for runs in groups.values()
             for _, result in runs
-            for operator in result["metrics"].get("fvcore_uncounted", [])
+            for operator in result.metrics.get("fvcore_uncounted", [])
         }
     )
     if uncounted:
@@ -43,11 +44,11 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Record]) -> Ite
     yield from _evaluation_notes(groups)
     unfinished = history.unfinished()
     # One whose retraining is not over may yet get its row.
-    left = {ask["label"] for ask in unfinished if ask["stage"] == "final"}
-    lost = {ask["label"] for ask in failed if ask["stage"] == "final"} - groups.keys() - left
+    left = {ask.label for ask in unfinished if ask.stage == "final"}
+    lost = {ask.label for ask in failed if ask.stage == "final"} - groups.keys() - left
     if lost:
         yield f"no row, because every retraining failed: {', '.join(sorted(lost))}"
-    stopped = sum(result["status"] == "stopped" for result in history.results.values())
+    stopped = sum(result.status == "stopped" for result in history.results.values())
     yield (
         f"{len(history.results)} trials, {len(failed)} failed"
         + (f", {stopped} stopped early" if stopped else "")
@@ -55,7 +56,7 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Record]) -> Ite
     )
     if not groups:
         yield "nothing is retrained yet: accuracies are what the search saw, each of one training"
-    counts = Counter(ask["search"] for ask in history.duplicates)
+    counts = Counter(ask.search for ask in history.duplicates)
     for search, count in counts.items():
         yield (
             f"{search}: {count} proposals repeated an earlier trial of its own and spent no budget"
@@ -64,8 +65,8 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Record]) -> Ite
 
 def _evaluation_notes(groups: _Groups) -> Iterator[str]:
     """Of which protocols a mean is over fewer networks than its row has."""
-    told = [result["metrics"].get("evaluations") for runs in groups.values() for _, result in runs]
-    told = [each if isinstance(each, dict) else {} for each in told]
+    found = [result.metrics.get("evaluations") for runs in groups.values() for _, result in runs]
+    told: list[Json] = [each if isinstance(each, dict) else {} for each in found]
     lacking = {
         protocol: sum(protocol not in each for each in told)
         for protocol in dict.fromkeys(protocol for each in told for protocol in each)
@@ -77,29 +78,29 @@ def _evaluation_notes(groups: _Groups) -> Iterator[str]:
         )
 
 
-def _question_notes(campaign: Record, groups: _Groups) -> Iterator[str]:
-    question = campaign["question"]
-    if "evaluator" in question:
-        looked_up = question["evaluator"]
+def _specification_notes(campaign: Header, groups: _Groups) -> Iterator[str]:
+    specification = campaign.specification
+    if "evaluator" in specification:
+        looked_up = specification["evaluator"]
         yield (
             f"every row was looked up, nothing was trained: {', '.join(looked_up['table'])}, "
             f"validation {looked_up['validation']}, test {looked_up['test']}"
         )
         return
-    if not {"recipe", "data"} <= question.keys():
+    if not {"recipe", "data"} <= specification.keys():
         return
-    recipe, data = question["recipe"], question["data"]
-    name = f"recipe {campaign['recipe']}" if "recipe" in campaign else "one recipe"
+    recipe, data = specification["recipe"], specification["data"]
+    name = f"recipe {campaign.recipe}" if campaign.recipe else "one recipe"
     yield (
         f"every row: data {data['name']}, split seed {data['split']['seed']}, {name}, "
         f"{recipe['epochs']} epochs; selected by validation, test read once by the final stage"
     )
     if recipe.get("initialization") == "reference":
         own = {
-            f"{label} {ask['initialization']}"
+            f"{label} {ask.initialization}"
             for label, runs in groups.items()
             for ask, _ in runs
-            if ask["kind"] == "classic" and "initialization" in ask
+            if ask.kind == "classic" and ask.initialization
         }
         yield initializations(own)
 

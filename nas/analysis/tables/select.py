@@ -25,7 +25,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 def where(table: pd.DataFrame, condition: str) -> pd.DataFrame:
     """The rows for which a condition holds, renumbered; ``attrs`` stay.
 
-    The condition has Python's syntax, as ``params < 1e6 and kind in ("found", "classic")``:
+    The condition has Python's syntax, as ``params < 1e6 and kind in ("searched", "classic")``:
     columns, numbers and strings, ``== != < <= > >=``, ``in`` (of a list, or a string in a text:
     ``"resnet" in name``), ``and or not`` and parentheses. Nothing is evaluated beyond that. A
     comparison with an empty cell does not hold.

@@ -11,7 +11,9 @@ from typing import Any, get_args
 import pandas as pd
 
 from nas.campaigns.drive.stages import trial_name
-from nas.campaigns.store.log import History, Record, read_records
+from nas.campaigns.store.history import History
+from nas.campaigns.store.log import read_records
+from nas.campaigns.store.types import Ask, Record, Result
 from nas.errors import InputError
 from nas.metrics import Protocol
 from nas.spaces.choices import recipe_choices
@@ -29,8 +31,8 @@ which protocol, part and metric."""
 COLUMNS = {
     "trial": ("str", "its id"),
     "stage": ("str", "search, or final: retrained from scratch and tested"),
-    "kind": ("str", "found (by the campaign's searcher), random (by its baseline), classic or "
-                    "ensemble (of the best found ones, once retrained)"),
+    "kind": ("str", "searched (suggested by the campaign's searcher), random (by its baseline), "
+                    "classic or ensemble (of the best searched ones, once retrained)"),
     "search": ("str", "the searcher that asked for it; empty in the final stage"),
     "number": ("Int64", "the searcher's number for it; likewise"),
     "label": ("str", "final stage: what the seeds of one architecture share, the trial that found "
@@ -117,7 +119,7 @@ def curves(folder: Path | str) -> pd.DataFrame:
     rows = [
         {"trial": trial, **point}
         for trial, result in history.results.items()
-        for point in result["metrics"].get("curve") or []
+        for point in result.metrics.get("curve") or []
     ]
     return frame(rows, CURVE_COLUMNS)
 
@@ -150,8 +152,8 @@ def _state(folder: Path) -> tuple[Path, int, int]:
 
 @lru_cache(maxsize=2)  # likewise
 def _table(folder: Path, modified: int, size: int) -> pd.DataFrame:
-    records, history = _read(folder, modified, size)
-    start = records[0].get("time")
+    _, history = _read(folder, modified, size)
+    start = history.header.time
     return frame([_row(history, ask, start) for ask in history.asks.values()], COLUMNS)
 
 
@@ -161,36 +163,36 @@ def _read(folder: Path, modified: int, size: int) -> tuple[list[Record], History
     return records, History(folder, records)
 
 
-def own_recipe(ask: Record) -> str | None:
+def own_recipe(ask: Ask) -> str | None:
     """What was searched of the recipe with the architecture, as JSON; None: nothing."""
-    own = recipe_choices(ask.get("genotype", {}))
+    own = recipe_choices(ask.genotype)
     return json.dumps(own) if own else None
 
 
-def _row(history: History, ask: Record, start: float | None) -> dict[str, Any]:
-    trial = ask["trial"]
-    result = history.results.get(trial, {})
-    metrics = result.get("metrics", {})
-    waiting = "duplicate" if "duplicate_of" in ask else "unfinished"
-    parent = ask.get("note", {}).get("parent")
+def _row(history: History, ask: Ask, start: float | None) -> dict[str, Any]:
+    trial = ask.trial
+    result = history.results.get(trial)
+    metrics = {} if result is None else result.metrics
+    waiting = "duplicate" if ask.is_duplicate else "unfinished"
+    parent = ask.note.get("parent")
     failures = len(history.failures.get(trial, ()))
     counted = metrics.get("fvcore")
     return {
         **{name: metrics.get(name) for name in _METRICS},
         **{name: _within(metrics.get("evaluations"), path) for name, path in EVALUATED.items()},
-        **ask,
-        **ask["cost"],
-        "flops": (counted if isinstance(counted, dict) else ask["cost"]).get("flops"),
-        "label": ask.get("label", trial),
-        "status": result.get("status", waiting),
-        "cause": result.get("cause"),
-        "error": result.get("error"),
-        "attempts": failures + ("duplicate_of" not in ask),
-        "seconds": result.get("seconds"),
-        "worker": result.get("worker"),
+        **{name: getattr(ask, name) for name in ask.model_fields_set},
+        **ask.cost,
+        "flops": (counted if isinstance(counted, dict) else ask.cost).get("flops"),
+        "label": ask.label or trial,
+        "status": waiting if result is None else result.status,
+        "cause": result and result.cause,
+        "error": result and result.error,
+        "attempts": failures + (not ask.is_duplicate),
+        "seconds": result and result.seconds,
+        "worker": result and (result.worker or None),
         "asked_s": _since(start, ask),
         "ended_s": _since(start, result),
-        "parent": trial_name(ask["search"], parent) if isinstance(parent, int) else None,
+        "parent": trial_name(ask.search, parent) if isinstance(parent, int) else None,
         "recipe": own_recipe(ask),
     }
 
@@ -201,10 +203,10 @@ def _within(tree: Any, path: Iterable[str]) -> Any:
     return tree
 
 
-def _since(start: Any, record: Record) -> float | None:
-    time = record.get("time")
-    known = isinstance(start, int | float) and isinstance(time, int | float)
-    return time - start if known else None
+def _since(start: float | None, record: Ask | Result | None) -> float | None:
+    if start is None or record is None or record.time is None:
+        return None
+    return record.time - start
 
 
 def frame(rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]]) -> pd.DataFrame:

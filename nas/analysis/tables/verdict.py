@@ -65,7 +65,7 @@ def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
     contests: list[tuple[_Entry, _Entry]] = []
     leaders = []
     for campaign, rows in retrained.groupby("campaign", sort=False):
-        found = _best(rows[rows["kind"] == "found"])
+        found = _best(rows[rows["kind"] == "searched"])
         if found is None:
             missing.append(f"{prefix(campaign)}no verdict: no found network is retrained")
             continue
@@ -146,7 +146,7 @@ def _judged(contests: Sequence[tuple[_Entry, _Entry]]) -> pd.DataFrame:
 
 
 def _in_words(row: dict[str, object]) -> str:
-    what = {"classic": "the best classic, ", "random": "random search's ", "found": ""}
+    what = {"classic": "the best classic, ", "random": "random search's ", "searched": ""}
     other = f"{what[str(row['kind'])]}{row['against']}"
     begin = f"{prefix(row['campaign'])}{row['found']} against {other}: "
     if row["verdict"] == "too few seeds":

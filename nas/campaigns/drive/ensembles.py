@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from typing import Any
 
 from nas.campaigns.spec.campaign import Campaign
-from nas.campaigns.store.log import History, Record
+from nas.campaigns.store.history import History
+from nas.campaigns.store.types import Ask
 
 
-def ensembles(campaign: Campaign, history: History) -> Iterator[dict[str, Any]]:
-    """The fields of the ensembles' asks, known when all retrainings are :func:`over`.
+def ensembles(campaign: Campaign, history: History) -> Iterator[Ask]:
+    """The asks for the ensembles, known when all retrainings are :func:`over`.
 
     A label tells the members, so that a campaign that goes on and comes to others adds an ensemble
     and never renames one.
@@ -19,21 +19,25 @@ def ensembles(campaign: Campaign, history: History) -> Iterator[dict[str, Any]]:
         if len(ranked) < size:
             continue
         for seed in campaign.config.final.seeds:
-            members = [networks[seed] for networks in ranked[:size]]
-            label = label_of([history.asks[member] for member in members])
-            yield {
-                "trial": f"final-{label}-seed{seed}",
-                "stage": "final",
-                "kind": "ensemble",
-                "label": label,
-                "seed": seed,
-                "members": members,
-            }
+            trials = [networks[seed] for networks in ranked[:size]]
+            members = [history.asks[trial] for trial in trials]
+            label = label_of(members)
+            fingerprint, cost = identity(members)
+            yield Ask(
+                trial=f"final-{label}-seed{seed}",
+                stage="final",
+                kind="ensemble",
+                label=label,
+                seed=seed,
+                members=tuple(trials),
+                fingerprint=fingerprint,
+                cost=cost,
+            )
 
 
 def over(history: History) -> bool:
     """Whether every retraining that was asked for has ended."""
-    return all(ask["trial"] in history.results for ask in _retrained(history))
+    return all(ask.trial in history.results for ask in _retrained(history))
 
 
 def best_retrained(history: History, search: str) -> list[dict[int, str]]:
@@ -45,37 +49,33 @@ def best_retrained(history: History, search: str) -> list[dict[int, str]]:
     """
     networks: dict[str, dict[int, str]] = {}
     for ask in _retrained(history):
-        if "genotype" in ask and history.asks[ask["label"]]["search"] == search:
-            networks.setdefault(ask["label"], {})[ask["seed"]] = ask["trial"]
+        if ask.is_of_space and history.asks[ask.label].search == search:
+            networks.setdefault(ask.label, {})[ask.seed] = ask.trial
     seeds = {seed for each in networks.values() for seed in each}
     means: list[tuple[float, dict[int, str]]] = []
     for each in networks.values():
         results = [history.results[trial] for trial in each.values() if trial in history.results]
-        told = [r["metrics"].get("validation_accuracy") for r in results]
-        accuracies = [
-            value
-            for value, result in zip(told, results, strict=True)
-            if result["status"] == "completed" and isinstance(value, int | float)
-        ]
+        told = [result.number("validation_accuracy") for result in results if result.completed]
+        accuracies = [value for value in told if value is not None]
         if len(accuracies) == len(seeds):
             means.append((sum(accuracies) / len(seeds), each))
     return [each for _, each in sorted(means, key=lambda pair: -pair[0])]
 
 
-def label_of(members: Sequence[Record]) -> str:
+def label_of(members: Sequence[Ask]) -> str:
     """The label of the ensemble of these asks: how many, and the numbers that found them."""
-    numbers = (ask["label"].rpartition("-")[2] for ask in members)
+    numbers = (ask.label.rpartition("-")[2] for ask in members)
     return f"ensemble-of-{len(members)}-{'-'.join(numbers)}"
 
 
-def identity(members: Sequence[Record]) -> tuple[str, dict[str, int]]:
+def identity(members: Sequence[Ask]) -> tuple[str, dict[str, int]]:
     """Fingerprint and cost of an ensemble: a hash over its members', in order, and their sums."""
-    together = ",".join(ask["fingerprint"] for ask in members)
-    cost = {name: sum(ask["cost"][name] for ask in members) for name in members[0]["cost"]}
+    together = ",".join(ask.fingerprint for ask in members)
+    cost = {name: sum(ask.cost[name] for ask in members) for name in members[0].cost}
     return blake2b(together.encode(), digest_size=16).hexdigest(), cost
 
 
-def _retrained(history: History) -> Iterator[Record]:
+def _retrained(history: History) -> Iterator[Ask]:
     for ask in history.asks.values():
-        if ask["stage"] == "final" and "members" not in ask:
+        if ask.stage == "final" and not ask.is_ensemble:
             yield ask

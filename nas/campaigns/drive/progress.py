@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.campaigns.spec.objectives import Objectives
-from nas.campaigns.store.log import Record
 from nas.campaigns.store.provenance import gpu_use
+from nas.campaigns.store.types import Ask, Result
 
 SUMMARY_SECONDS = 60.0
 """How often a line sums up where the campaign stands."""
@@ -115,22 +115,22 @@ class Progress:
         self._write(text)
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def trial(self, ask: Record, result: Record) -> None:
+    def trial(self, ask: Ask, result: Result) -> None:
         """The line of a trial that has ended."""
-        if result["status"] == "completed":
-            metrics = result["metrics"]
+        if result.completed:
+            metrics = result.metrics
             names = [each.metric for each in self._status.objectives if each.metric in metrics]
             names += [name for name in ("test_accuracy",) if name in metrics]
             how = "  ".join(f"{name} {shown(metrics[name])}" for name in names)
-        elif result["status"] == "stopped":
-            how = f"stopped early, after epoch {result['metrics']['epochs']}"
+        elif result.status == "stopped":
+            how = f"stopped early, after epoch {result.metrics['epochs']}"
         else:
-            last_line = (result["error"] or "").strip().rpartition("\n")[2]
+            last_line = (result.error or "").strip().rpartition("\n")[2]
             how = "failed: " + textwrap.shorten(last_line, 100, placeholder=" ...")
-        cost = ask["cost"]
+        cost = ask.cost
         self.line(
-            f"{ask['trial']}  {how}  params {cost['params']:,}  macs {cost['macs']:,}  "
-            f"{result['seconds']:.1f} s  ({self._status.count}, {self.left()})"
+            f"{ask.trial}  {how}  params {cost['params']:,}  macs {cost['macs']:,}  "
+            f"{result.seconds:.1f} s  ({self._status.count}, {self.left()})"
         )
         if time.monotonic() - self._summed_up > SUMMARY_SECONDS:
             self.summary()

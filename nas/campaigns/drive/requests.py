@@ -1,17 +1,16 @@
 """What the evaluator of a campaign is called with: the request of each trial."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from nas.architecture.graph import Architecture
-from nas.campaigns.drive import ensembles
+from nas.campaigns.drive.networks import Networks
 from nas.campaigns.engines.base import Json, Shared
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.hyperparameters import own_recipe
 from nas.campaigns.store.checkpoints import weights_path
-from nas.campaigns.store.log import History, Record
-from nas.classics import CLASSICS, classic
+from nas.campaigns.store.history import History
+from nas.campaigns.store.types import Ask
 from nas.errors import InputError
 from nas.training.data import DataConfig, held_out, search_data
 from nas.training.recipe import Recipe
@@ -20,12 +19,12 @@ from nas.training.recipe import Recipe
 class Requests:
     """Makes requests of asks: a function of the campaign and the ask, and of its members' asks."""
 
-    def __init__(self, campaign: Campaign, history: History) -> None:
+    def __init__(self, campaign: Campaign, history: History, networks: Networks) -> None:
         self._campaign = campaign
         self._history = history
-        self._built: tuple[str, Architecture | None] = "", None  # the last one, asked for twice
+        self._networks = networks
 
-    def payload(self, ask: Record, continued: int | None) -> Json:
+    def payload(self, ask: Ask, continued: int | None) -> Json:
         """What the evaluator is called with: plain JSON, and the weights of an ensemble's members.
 
         Args:
@@ -35,33 +34,31 @@ class Requests:
         Raises :class:`InputError` where there is no such network at the trial's fidelity, or the
         weights of an ensemble's member are gone.
         """
-        if "members" in ask:
+        if ask.is_ensemble:
             return self._ensemble(ask)
-        test, recipe = ask["stage"] == "final", self.recipe(ask)
+        test, recipe = ask.stage == "final", self.recipe(ask)
         if recipe is None or self._campaign.data is None:
-            what = {"genotype": ask["genotype"]} if "genotype" in ask else {}
+            what = {"genotype": ask.genotype} if ask.is_of_space else {}
             return {
                 **what,
-                "fingerprint": ask["fingerprint"],
-                "epochs": ask.get("fidelity"),
+                "fingerprint": ask.fingerprint,
+                "epochs": ask.fidelity,
                 "since": continued,
                 "test": test,
             }
-        if "initialization" in ask:
-            recipe = recipe.with_reference(ask["initialization"])
+        if ask.initialization:
+            recipe = recipe.with_reference(ask.initialization)
         return {
-            "architecture": self.architecture(ask).to_json(),
+            "architecture": self._networks.of(ask).to_json(),
             "recipe": recipe.model_dump(mode="json"),
-            "seed": ask["seed"],
+            "seed": ask.seed,
             "cuda_graphs": self._campaign.config.engine.cuda_graphs,
             "test": test,
             **self._surroundings(self._campaign.data),
             "epochs": None,
             "compile": self._campaign.config.final.compile if test else "never",
             **({"protocol": self._campaign.config.final.protocol} if test else {}),
-            **self._campaign.fidelities.request(
-                ask.get("fidelity"), ask.get("genotype", {}), self._campaign.data
-            ),
+            **self._campaign.fidelities.request(ask.fidelity, ask.genotype, self._campaign.data),
             "latency": self._latency(ask),
         }
 
@@ -79,52 +76,33 @@ class Requests:
             for name, load in loaders.items()
         }
 
-    def keeps(self, ask: Record) -> bool:
+    def keeps(self, ask: Ask) -> bool:
         """Whether what it has in the end is wanted: its weights, or its state to go on from."""
         config, recipe = self._campaign.config, self.recipe(ask)
         if recipe is None:
             return False
-        if ask["stage"] == "final":
+        if ask.stage == "final":
             return config.final.weights
         if config.inherit_weights:
-            return bool(ask["search"] == config.searcher.name)
+            return ask.search == config.searcher.name
         if not self._campaign.fidelities.continued:
             return False
-        return bool(ask.get("fidelity", recipe.epochs) < recipe.epochs)
+        return ask.fidelity is not None and ask.fidelity < recipe.epochs
 
-    def recipe(self, ask: Mapping[str, Any]) -> Recipe | None:
+    def recipe(self, ask: Ask) -> Recipe | None:
         """What the trial is trained by; None where nothing is trained."""
         recipe = self._campaign.recipe
-        if recipe is None or "members" in ask:
+        if recipe is None or ask.is_ensemble:
             return None
-        return own_recipe(recipe, ask.get("genotype", {}))
+        return own_recipe(recipe, ask.genotype)
 
-    def identity(self, ask: Mapping[str, Any]) -> tuple[str, dict[str, int]]:
-        """Fingerprint and cost of the network, or the networks, that the trial is of."""
-        if "members" in ask:
-            return ensembles.identity([self._history.asks[name] for name in ask["members"]])
-        built = self.architecture(ask)
-        return built.fingerprint, built.cost._asdict()
-
-    def architecture(self, ask: Mapping[str, Any]) -> Architecture:
-        """What the trial trains, or has looked up."""
-        trial, built = self._built
-        if built is None or trial != ask["trial"]:
-            if "genotype" in ask:
-                built = self._campaign.space.decode(ask["genotype"])
-            else:
-                shape, outputs = self._campaign.input_shape, self._campaign.outputs
-                built = classic(ask["classic"], shape, outputs, **ask["options"])
-            self._built = ask["trial"], built
-        return built
-
-    def _ensemble(self, ask: Record) -> Json:
+    def _ensemble(self, ask: Ask) -> Json:
         assert self._campaign.data is not None
         members, weights = [], []
-        for name in ask["members"]:
+        for name in ask.members:
             if not (path := weights_path(self._campaign.folder, name)).exists():
                 raise InputError(f"{path}: is not there, the weights of a member of the ensemble")
-            architecture = self.architecture(self._history.asks[name])
+            architecture = self._networks.of(self._history.asks[name])
             members.append({"trial": name, "architecture": architecture.to_json()})
             weights.append(path.read_bytes())
         return {
@@ -144,14 +122,9 @@ class Requests:
             "threads": engine.cpus_per_trial,
         }
 
-    def _latency(self, ask: Record) -> Json | None:
+    def _latency(self, ask: Ask) -> Json | None:
         """Whether latency is measured, and the limit: the final stage retrains whatever it is."""
         config = self._campaign.config
         if not config.measures_latency:
             return None
-        return {"limit": None if ask["stage"] == "final" else config.constraints.measured_latency}
-
-
-def own_initialization(ask: Mapping[str, Any]) -> str:
-    """What the initialisation "reference" is for what an ask is of."""
-    return CLASSICS[ask["classic"]].initialization if "classic" in ask else "default"
+        return {"limit": None if ask.stage == "final" else config.constraints.measured_latency}

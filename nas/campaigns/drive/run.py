@@ -17,6 +17,7 @@ from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.campaigns.spec.specification import question
 from nas.campaigns.store.log import RecordLog
 from nas.campaigns.store.provenance import environment
+from nas.campaigns.store.types import Header
 from nas.errors import InputError
 from nas.files import write_whole
 from nas.registry import resolve
@@ -50,7 +51,7 @@ def run(
     """
     campaign = load_campaign(Path(folder))
     with RecordLog(campaign.folder) as log:
-        begun_with = next(log.earlier(), {}).get("evaluator", EVALUATOR)
+        begun_with = _begun_with(log)
         evaluator = evaluator or begun_with
         if evaluator != EVALUATOR:
             _find(evaluator)
@@ -93,6 +94,12 @@ def run(
             if rejected := rejections(campaign.space.rejected):
                 progress.line(rejected)
         return runner.summary
+
+
+def _begun_with(log: RecordLog) -> str:
+    """What the trials of earlier runs were evaluated by."""
+    first = next(log.earlier(), None)
+    return (isinstance(first, Header) and first.evaluator) or EVALUATOR
 
 
 def _find(evaluator: str) -> None:

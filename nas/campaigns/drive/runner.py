@@ -2,16 +2,16 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from nas.campaigns.drive import ensembles, stages
 from nas.campaigns.drive.epochs import Epochs
 from nas.campaigns.drive.failures import Patience
+from nas.campaigns.drive.networks import Networks
 from nas.campaigns.drive.progress import Progress, Status
-from nas.campaigns.drive.requests import Requests, own_initialization
+from nas.campaigns.drive.requests import Requests
 from nas.campaigns.engines.base import (
     Cause,
     Json,
@@ -25,8 +25,10 @@ from nas.campaigns.spec.early_stopping import reached
 from nas.campaigns.spec.objectives import missing
 from nas.campaigns.spec.specification import check_same, question
 from nas.campaigns.store.checkpoints import Checkpoints, write_weights
-from nas.campaigns.store.log import SCHEMA, History, Record, RecordLog
+from nas.campaigns.store.history import History
+from nas.campaigns.store.log import RecordLog
 from nas.campaigns.store.provenance import gpus
+from nas.campaigns.store.types import SCHEMA, Ask, Failure, Header, Record, Result, given
 from nas.errors import CampaignError, InputError
 
 _SPOT_CHECKS = 8
@@ -69,9 +71,12 @@ class Runner:
         self._campaign = campaign
         self._log = log
         self._history = History(campaign.folder)
-        self._requests = Requests(campaign, self._history)
+        self._networks = Networks(campaign)
+        self._requests = Requests(campaign, self._history, self._networks)
         self.checkpoints = Checkpoints(campaign.folder)
-        self._searches = {name: stages.Search(campaign, name) for name in campaign.searches}
+        self._searches = {
+            name: stages.Search(campaign, name, self._networks) for name in campaign.searches
+        }
         self._running: set[str] = set()
         self._epochs = Epochs()
         self._curves: dict[str, list[Json]] = {}  # of those that may be stopped
@@ -84,12 +89,15 @@ class Runner:
             self._replay(first, earlier)
         else:
             log.append(
-                "campaign",
-                schema=SCHEMA,
-                question=question(campaign),
-                **({"recipe": campaign.recipe.fingerprint} if campaign.recipe else {}),
-                **({"data": campaign.data_fingerprint} if campaign.data else {}),
-                **({"evaluator": evaluator} if campaign.data and evaluator else {}),
+                Header(
+                    schema=SCHEMA,
+                    specification=question(campaign),
+                    **given(
+                        recipe=campaign.recipe.fingerprint if campaign.recipe else None,
+                        data=campaign.data_fingerprint,
+                        evaluator=evaluator if campaign.data and evaluator else None,
+                    ),
+                )
             )
         self._again = deque(self._history.unfinished())
         self._elapsed_before = self._history.elapsed
@@ -99,25 +107,25 @@ class Runner:
     def next(self) -> Trial | None:
         """The next trial: one that an earlier run left unfinished, of a search, or a final one."""
         while ask := self._again.popleft() if self._again else self._search() or self._final():
-            self._running.add(ask["trial"])
+            self._running.add(ask.trial)
             self.status.running = len(self._running)
             try:
                 payload = self._requests.payload(ask, self._continued(ask))
             except InputError as error:  # there is no such network at so low a fidelity
-                self.done(ask["trial"], failure(str(error)))
+                self.done(ask.trial, failure(str(error)))
                 continue
-            own, checkpoint = self.checkpoints.find(ask["trial"]), self._checkpoint(ask)
-            lost = self._history.failures.get(ask["trial"], ())
-            recorded = sum(failure.get("epochs", 0) for failure in lost)
+            own, checkpoint = self.checkpoints.find(ask.trial), self._checkpoint(ask)
+            lost = self._history.failures.get(ask.trial, ())
+            recorded = sum(failure.epochs for failure in lost)
             before = self._continued(ask) or 0
-            self._epochs.begin(ask["trial"], before, recorded, saved=own is not None)
-            if "inherits" in ask:
+            self._epochs.begin(ask.trial, before, recorded, saved=own is not None)
+            if ask.inherits is not None:
                 payload["inherit"] = own is None and checkpoint is not None
                 if checkpoint is None and self.progress is not None:
                     gone = f"the weights of {stages.parent(ask)} are gone"
-                    self.progress.line(f"{ask['trial']}: {gone}; it starts from new ones")
+                    self.progress.line(f"{ask.trial}: {gone}; it starts from new ones")
             shared = self._requests.shared(payload)
-            return Trial(ask["trial"], payload, checkpoint, self._requests.keeps(ask), shared)
+            return Trial(ask.trial, payload, checkpoint, self._requests.keeps(ask), shared)
         return None
 
     def update(self, trial: str, update: Update) -> bool:
@@ -131,14 +139,14 @@ class Runner:
             self.checkpoints.write(trial, update.checkpoint)
         ask = self._history.asks[trial]
         recipe = self._requests.recipe(ask)
-        if self._campaign.config.early_stopping is None or ask["stage"] == "final" or not recipe:
+        if self._campaign.config.early_stopping is None or ask.stage == "final" or not recipe:
             return False
         curve = self._curves.setdefault(trial, [])
         if update.metrics.get("epoch") == 1:
             curve.clear()  # of an attempt whose worker died
         curve.append(update.metrics)
         whole = [point.get("epoch") for point in curve] == list(range(1, len(curve) + 1))
-        search = self._searches.get(ask["search"])  # None: a baseline that is off by now
+        search = self._searches.get(ask.search)  # None: a baseline that is off by now
         return whole and len(curve) < recipe.epochs and search is not None and search.stops(curve)
 
     def done(self, trial: str, outcome: Outcome) -> None:
@@ -155,21 +163,22 @@ class Runner:
         if self._tried_again(ask, outcome):
             return
         self._epochs.forget(trial)
-        final = ask["stage"] == "final"
+        final = ask.stage == "final"
         if outcome.checkpoint is not None:
             if final:
                 write_weights(self._campaign.folder, trial, outcome.checkpoint)
             else:
                 self.checkpoints.write(trial, outcome.checkpoint)
         result = self._log.append(
-            "result",
-            trial=trial,
-            status=outcome.status,
-            metrics=outcome.metrics,
-            error=outcome.error,
-            cause=outcome.cause,
-            **self._spent(ask, outcome),
-            **({} if outcome.worker is None else {"worker": outcome.worker}),
+            Result(
+                trial=trial,
+                status=outcome.status,
+                metrics=outcome.metrics,
+                error=outcome.error,
+                cause=outcome.cause,
+                **self._spent(ask, outcome),
+                **given(worker=outcome.worker),
+            )
         )
         if final or outcome.checkpoint is None:
             self.checkpoints.discard(trial)
@@ -183,7 +192,7 @@ class Runner:
 
     def check_complete(self) -> None:
         """:class:`CampaignError` if a trial was given out and never came back."""
-        lost = [ask["trial"] for ask in self._history.unfinished()]
+        lost = [ask.trial for ask in self._history.unfinished()]
         if lost:
             raise CampaignError(
                 f"{self._campaign.folder}: no outcome came back of {', '.join(lost)}; "
@@ -205,22 +214,22 @@ class Runner:
         return [*([counted] if duplicates else []), *filter(None, ends)]
 
     def _replay(self, first: Record, rest: Iterator[Record]) -> None:
+        assert isinstance(first, Header)
         check_same(self._campaign, first)
         for record in rest:
-            if record["type"] == "result":
+            if isinstance(record, Result):
                 self._check(record)
                 self._tell(record)
                 continue
-            if record["type"] == "failure":
-                self._history.add(record)
-                search = self._searches.get(self._history.asks[record["trial"]].get("search", ""))
+            self._history.add(record)
+            if isinstance(record, Failure):
+                search = self._searches.get(self._history.asks[record.trial].search)
                 if search is not None:
                     search.spending.lost(record)
-                continue
-            self._history.add(record)
-            self._spot_check(record)
-            if record["stage"] == "search" and record["search"] in self._searches:
-                self._searches[record["search"]].replay(record)
+            elif isinstance(record, Ask):
+                self._spot_check(record)
+                if record.stage == "search" and record.search in self._searches:
+                    self._searches[record.search].replay(record)
         asked = max(search.spending.trials for search in self._searches.values())
         most = self._campaign.config.budget.trials
         if most is not None and asked > most:
@@ -229,125 +238,117 @@ class Runner:
                 f"allowed: at least {asked}, got {most}"
             )
 
-    def _check(self, result: Record) -> None:
+    def _check(self, result: Result) -> None:
         """What a searcher cannot be told is no record of ours."""
-        trial = result["trial"]
-        where = f"{self._campaign.folder}: records.jsonl: trial {trial}"
-        ask = self._history.asks.get(trial)
+        where = f"{self._campaign.folder}: records.jsonl: trial {result.trial}"
+        ask = self._history.asks.get(result.trial)
         if ask is None:
             raise InputError(f"{where}: a result, but it was never asked")
-        if result["status"] != "completed":
+        if not result.completed:
             return
-        if name := missing(self._campaign.config.objectives, ask, result["metrics"]):
-            found = result["metrics"].get(name)
+        if name := missing(self._campaign.config.objectives, ask, result.metrics):
+            found = result.metrics.get(name)
             raise InputError(f"{where}: metrics.{name}: must be a number, got {found!r}")
 
-    def _spot_check(self, ask: Record) -> None:
+    def _spot_check(self, ask: Ask) -> None:
         """The code that builds architectures is part of the question, too."""
-        if len(self._history.asks) > _SPOT_CHECKS:
+        if len(self._history.asks) > _SPOT_CHECKS or ask.is_ensemble:
             return
-        if self._requests.identity(ask)[0] != ask["fingerprint"]:
+        if self._networks.of(ask).fingerprint != ask.fingerprint:
             raise InputError(
-                f"{self._campaign.folder}: records.jsonl: what {ask['trial']} was asked as now "
+                f"{self._campaign.folder}: records.jsonl: what {ask.trial} was asked as now "
                 "builds another architecture: the program has changed since. Go on with the "
                 "version that resolved.json names, or start a campaign in another folder."
             )
 
-    def _search(self) -> Record | None:
+    def _search(self) -> Ask | None:
         for search in self._searches.values():
-            while fields := search.ask(self._elapsed()):
-                ask = self._ask(fields)
-                if "duplicate_of" not in ask:
+            while ask := search.ask(self._elapsed()):
+                ask = self._book(ask)
+                if not ask.is_duplicate:
                     return ask
                 search.answer(ask)
         return None
 
-    def _final(self) -> Record | None:
+    def _final(self) -> Ask | None:
         asks = self._history.asks
-        fields = list(stages.classics(self._campaign))
-        if not any(asks[trial]["stage"] == "search" for trial in self._running):
-            fields += stages.finalists(self._campaign, list(self._searches.values()))
+        wanted = list(stages.classics(self._campaign))
+        if not any(asks[trial].stage == "search" for trial in self._running):
+            wanted += stages.finalists(self._campaign, list(self._searches.values()))
             unknown = 0
-            if all(each["trial"] in asks for each in fields) and ensembles.over(self._history):
-                fields += ensembles.ensembles(self._campaign, self._history)
+            if all(each.trial in asks for each in wanted) and ensembles.over(self._history):
+                wanted += ensembles.ensembles(self._campaign, self._history)
             else:
                 final = self._campaign.config.final
                 unknown = len(final.ensembles) * len(final.seeds)
-            given_out = {ask["trial"] for ask in self._history.evaluated}
-            self.status.total = len(given_out | {each["trial"] for each in fields}) + unknown
+            given_out = {ask.trial for ask in self._history.evaluated}
+            self.status.total = len(given_out | {each.trial for each in wanted}) + unknown
             self.status.estimated = False
-        return next((self._ask(each) for each in fields if each["trial"] not in asks), None)
+        return next((self._book(each) for each in wanted if each.trial not in asks), None)
 
-    def _ask(self, fields: Mapping[str, Any]) -> Record:
-        fingerprint, cost = self._requests.identity(fields)
-        recorded = {**fields, "fingerprint": fingerprint, "cost": cost}
-        recipe = self._requests.recipe(fields)
-        if recipe is not None and recipe.initialization == "reference":
-            # Recorded, so that a later catalogue does not change what this trial was.
-            recorded["initialization"] = own_initialization(fields)
-        if recorded["stage"] == "search":
-            original = self._searches[recorded["search"]].original(recorded)
-            if original is not None:
-                recorded["duplicate_of"] = original
-        ask = self._log.append("ask", **recorded)
-        self._history.add(ask)
-        return ask
+    def _book(self, ask: Ask) -> Ask:
+        """Records a trial before anything is done about it."""
+        recorded = self._log.append(ask)
+        self._history.add(recorded)
+        return recorded
 
-    def _checkpoint(self, ask: Record) -> Path | None:
+    def _checkpoint(self, ask: Ask) -> Path | None:
         """Where a trial goes on from: its own state, after a crash, or the trial it continues.
 
         Without either it starts anew, which takes longer and comes to the same. Where weights are
         inherited it may also be the parent's; without that it starts anew, from other weights.
         """
-        found = self.checkpoints.find(ask["trial"])
-        if found is None and "continues" in ask and self._campaign.fidelities.continued:
-            found = self.checkpoints.find(self._continues(ask))
-        if found is None and "inherits" in ask:
-            found = self.checkpoints.find(stages.parent(ask))
+        found = self.checkpoints.find(ask.trial)
+        continues, parent = self._continues(ask), stages.parent(ask)
+        if found is None and continues and self._campaign.fidelities.continued:
+            found = self.checkpoints.find(continues)
+        if found is None and parent:
+            found = self.checkpoints.find(parent)
         return found
 
     def _starts(self) -> set[str]:
         """The trials whose state may still be asked for."""
         waiting = [*(self._history.asks[trial] for trial in self._running), *self._again]
-        parents = {stages.parent(ask) for ask in waiting if "inherits" in ask}
-        before = {self._continues(ask) for ask in waiting if "continues" in ask}
-        return parents.union(before, *(search.starts for search in self._searches.values()))
+        wanted = {each for ask in waiting for each in (stages.parent(ask), self._continues(ask))}
+        starts = (search.starts for search in self._searches.values())
+        return {each for each in wanted if each}.union(*starts)
 
-    def _continues(self, ask: Record) -> str:
+    def _continues(self, ask: Ask) -> str | None:
         """The trial whose state one goes on from."""
-        before = stages.trial_name(ask["search"], ask["continues"])
+        if ask.continues is None:
+            return None
+        before = stages.trial_name(ask.search, ask.continues)
         return stages.trained(self._history.asks[before])
 
-    def _tried_again(self, ask: Record, outcome: Outcome) -> bool:
+    def _tried_again(self, ask: Ask, outcome: Outcome) -> bool:
         """Whether a trial that was lost with its worker is put in line once more."""
-        trial = ask["trial"]
+        trial = ask.trial
         tries = len(self._history.failures.get(trial, ()))
         if outcome.cause != "worker_died" or tries >= self._campaign.config.engine.retries:
             return False
         lost = self._log.append(
-            "failure",
-            trial=trial,
-            error=outcome.error,
-            cause=outcome.cause,
-            **self._spent(ask, outcome),
+            Failure(
+                trial=trial,
+                error=outcome.error or "",
+                cause=outcome.cause,
+                **self._spent(ask, outcome),
+            )
         )
         self._history.add(lost)
-        if (search := self._searches.get(ask.get("search", ""))) is not None:
+        if (search := self._searches.get(ask.search)) is not None:
             search.spending.lost(lost)
         self._again.append(ask)
         if self.progress is not None:
             self.progress.line(f"{trial}: its worker died; it is tried again")
         return True
 
-    def _continued(self, ask: Record) -> int | None:
+    def _continued(self, ask: Ask) -> int | None:
         """The epochs that the trial goes on from."""
-        if "continues" not in ask or not self._campaign.fidelities.continued:
+        if ask.continues is None or not self._campaign.fidelities.continued:
             return None
-        before = stages.trial_name(ask["search"], ask["continues"])
-        epochs: int = self._history.asks[before]["fidelity"]
-        return epochs
+        return self._history.asks[stages.trial_name(ask.search, ask.continues)].fidelity
 
-    def _judged(self, ask: Record, outcome: Outcome) -> Outcome:
+    def _judged(self, ask: Ask, outcome: Outcome) -> Outcome:
         """A trial has only completed if it has a number for every objective."""
         if outcome.status != "completed":
             return outcome
@@ -360,24 +361,25 @@ class Runner:
         cause: Cause = "diverged" if name in metrics else "error"
         return Outcome("failed", metrics, error, outcome.seconds, cause)
 
-    def _tell(self, result: Record) -> None:
-        ask, status = self._history.asks[result["trial"]], self.status
+    def _tell(self, result: Result) -> None:
+        ask, status = self._history.asks[result.trial], self.status
         # Without its metrics: with learning curves they are most of what there is to remember, and
         # whoever needs them later reads the records. By the one that is kept, ensembles are made.
-        kept = {k: v for k, v in result["metrics"].items() if k == "validation_accuracy"}
-        self._history.add({**result, "metrics": kept if ask["stage"] == "final" else {}})
+        kept = {k: v for k, v in result.metrics.items() if k == "validation_accuracy"}
+        metrics = kept if ask.stage == "final" else {}
+        self._history.add(result.model_copy(update={"metrics": metrics}))
         status.done += 1
-        status.failed += result["status"] == "failed"
+        status.failed += result.status == "failed"
         status.running = len(self._running)
         # A baseline that is switched off keeps its records, and nobody to tell.
-        search = self._searches.get(ask.get("search", ""))
+        search = self._searches.get(ask.search)
         if search is not None:
             search.tell(ask, result)
         own = next(iter(self._searches.values()))
         if own.best is not None:
             values, best = own.best
             status.best = self._campaign.config.objectives[0].flipped(values[0])
-            status.best_trial = best["trial"]
+            status.best_trial = best.trial
             status.front = len(own.front)
 
     def _estimate(self) -> None:
@@ -398,10 +400,10 @@ class Runner:
         """Seconds that runs of the campaign have taken up to now."""
         return round(self._elapsed_before + self._clock() - self._started, 3)
 
-    def _spent(self, ask: Record, outcome: Outcome) -> Json:
+    def _spent(self, ask: Ask, outcome: Outcome) -> Json:
         """What an attempt at a trial costs, as it is recorded."""
-        trial, recipe = ask["trial"], self._requests.recipe(ask)
-        rung = ask.get("fidelity") if self._campaign.fidelities.continued else None
+        trial, recipe = ask.trial, self._requests.recipe(ask)
+        rung = ask.fidelity if self._campaign.fidelities.continued else None
         epochs = self._epochs.end(trial, outcome, rung or (recipe.epochs if recipe else 0))
         engine = self._campaign.config.engine
         if "device" in outcome.metrics:

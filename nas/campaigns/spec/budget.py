@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from nas.campaigns.store.log import Record
+from nas.campaigns.store.types import Ask, Failure, Result
 from nas.configuration import Config
 from nas.errors import InputError
 
@@ -62,24 +62,24 @@ class Spending:
         self._under_way = 0
         self._since = 0.0
 
-    def asked(self, ask: Record) -> None:
+    def asked(self, ask: Ask) -> None:
         """A trial is given out."""
         self.trials += 1
         if not self._under_way:
-            self._since = ask.get("elapsed", 0.0)
+            self._since = ask.elapsed
         self._under_way += 1
 
-    def lost(self, failure: Record) -> None:
+    def lost(self, attempt: Failure | Result) -> None:
         """An attempt at a trial has ended, and it is tried again."""
-        self._epochs += failure.get("epochs", 0)
-        self._accelerator_seconds += failure["seconds"] * failure.get("accelerators", 1)
+        self._epochs += attempt.epochs
+        self._accelerator_seconds += attempt.seconds * attempt.accelerators
 
-    def ended(self, result: Record) -> None:
+    def ended(self, result: Result) -> None:
         """A trial has ended."""
         self.lost(result)
         self._under_way -= 1
         if not self._under_way:
-            self._seconds += result.get("elapsed", 0.0) - self._since
+            self._seconds += result.elapsed - self._since
 
     def shares(self, elapsed: float) -> dict[str, tuple[float, float]]:
         """What is limited: how much of it is spent, and the limit.

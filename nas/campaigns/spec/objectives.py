@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
+from nas.campaigns.store.types import Ask
 from nas.configuration import Config
 from nas.errors import InputError
 from nas.registry import unknown
@@ -58,9 +59,9 @@ class Objective(Config):
             )
         return self
 
-    def of(self, ask: Mapping[str, Any], metrics: Mapping[str, Any]) -> Any:
+    def of(self, ask: Ask, metrics: Mapping[str, Any]) -> Any:
         """What was recorded as the metric, None if nothing was."""
-        return ask["cost"].get(self.metric, metrics.get(self.metric))
+        return ask.cost.get(self.metric, metrics.get(self.metric))
 
     def flipped(self, value: float) -> float:
         """The value as something to minimise; of that, the value again."""
@@ -85,13 +86,13 @@ def recorded(question: Mapping[str, Any]) -> Objectives:
         return ()
 
 
-def missing(objectives: Objectives, ask: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+def missing(objectives: Objectives, ask: Ask, metrics: Mapping[str, Any]) -> str:
     """The first metric that is no finite number; "" where all are.
 
     An ensemble needs its validation accuracy alone: it is told to no searcher, and as nothing is
     trained, it has no training time or loss.
     """
-    if "members" in ask:
+    if ask.is_ensemble:
         objectives = (Objective(metric="validation_accuracy", direction="maximize"),)
     for objective in objectives:
         value = objective.of(ask, metrics)
@@ -101,9 +102,7 @@ def missing(objectives: Objectives, ask: Mapping[str, Any], metrics: Mapping[str
     return ""
 
 
-def minimised(
-    objectives: Objectives, ask: Mapping[str, Any], metrics: Mapping[str, Any]
-) -> tuple[float, ...]:
+def minimised(objectives: Objectives, ask: Ask, metrics: Mapping[str, Any]) -> tuple[float, ...]:
     """The objectives of a trial as searchers hear them: the signs change here, nowhere else."""
     return tuple(float(each.flipped(each.of(ask, metrics))) for each in objectives)
 

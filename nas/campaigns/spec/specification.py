@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nas.campaigns.spec.campaign import Campaign
+from nas.campaigns.store.types import Header
 from nas.configuration import defaults
 from nas.errors import InputError
 from nas.searchers import SEARCHERS
@@ -50,18 +51,18 @@ def _evaluation(campaign: Campaign) -> dict[str, Any]:
     return {"evaluator": {"name": "tabular", **options, "table": files}}
 
 
-def check_same(campaign: Campaign, first: Mapping[str, Any]) -> None:
+def check_same(campaign: Campaign, first: Header) -> None:
     """:class:`InputError` unless the campaign still asks what the first record says, of the same.
 
     Every difference is in the message.
     """
-    if lines := differences(first["question"], question(campaign)):
+    if lines := differences(first.specification, question(campaign)):
         raise InputError(
             f"{campaign.file}: asks another question than the one that records.jsonl answers:\n"
             + lines
             + "\nStart a campaign in another folder, or put the recorded values back."
         )
-    recorded = first.get("data", campaign.data_fingerprint)  # older records have none
+    recorded = first.data or campaign.data_fingerprint  # older records have none
     if recorded != campaign.data_fingerprint:
         raise InputError(
             f"{campaign.file}: data: its images or labels are others than those that records.jsonl "

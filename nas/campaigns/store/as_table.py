@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nas.campaigns.store.log import History, Record, read_records
+from nas.campaigns.store.history import History
+from nas.campaigns.store.log import read_records
+from nas.campaigns.store.types import Ask, Result
 from nas.errors import InputError
 from nas.evaluators.tabular import Floats, Table
 
@@ -32,7 +34,7 @@ def campaign(folder: Path, *, campaigns: tuple[str, ...]) -> Table:
     weights inherited, or differs from the first in data or recipe: rows of unlike recipes are not
     to be ranked together.
     """
-    rows: dict[str, tuple[Record, Record]] = {}
+    rows: dict[str, tuple[Ask, Result]] = {}
     tested: dict[str, list[float]] = {}
     files: dict[str, str] = {}
     first: dict[str, Any] = {}
@@ -41,39 +43,40 @@ def campaign(folder: Path, *, campaigns: tuple[str, ...]) -> Table:
         records = read_records(folder / name)
         if not records:
             raise InputError(f"{path}: there is no record of a campaign")
-        question = {key: records[0]["question"].get(key) for key in ("data", "recipe")}
-        first = first or question
-        for key, value in question.items():
+        history = History(folder / name, records)
+        specification = history.header.specification
+        trained = {key: specification.get(key) for key in ("data", "recipe")}
+        first = first or trained
+        for key, value in trained.items():
             if value is None or value != first[key]:
                 raise InputError(f"{path}: {key} is not that of {campaigns[0]}")
-        if records[0]["question"].get("hyperparameters"):
+        if specification.get("hyperparameters"):
             raise InputError(f"{path}: its recipe was searched too, so its rows do not compare")
-        if records[0]["question"].get("inherit_weights"):
+        if specification.get("inherit_weights"):
             raise InputError(f"{path}: its trials start from each other's weights, so its rows do "
                              "not compare")  # fmt: skip
         files[f"{name}/records.jsonl"] = hashlib.sha256(path.read_bytes()).hexdigest()
-        history = History(folder / name, records)
         for trial, result in history.results.items():
-            ask, metrics = history.asks[trial], result["metrics"]
-            if result["status"] == "completed" and ask.get("fidelity") is None:
-                if ask["stage"] == "search":
-                    rows.setdefault(ask["fingerprint"], (ask, result))
+            ask, metrics = history.asks[trial], result.metrics
+            if result.completed and ask.fidelity is None:
+                if ask.stage == "search":
+                    rows.setdefault(ask.fingerprint, (ask, result))
                 elif "test_accuracy" in metrics:
-                    tested.setdefault(ask["fingerprint"], []).append(metrics["test_accuracy"])
+                    tested.setdefault(ask.fingerprint, []).append(metrics["test_accuracy"])
     return _table(", ".join(str(folder / name) for name in campaigns), rows, tested, files)
 
 
 def _table(
     source: str,
-    rows: dict[str, tuple[Record, Record]],
+    rows: dict[str, tuple[Ask, Result]],
     tested: dict[str, list[float]],
     files: dict[str, str],
 ) -> Table:
     if not rows:
         raise InputError(f"{source}: no search trial has completed")
-    results = [result["metrics"] for _, result in rows.values()]
+    results = [result.metrics for _, result in rows.values()]
     metrics: dict[str, Floats] = {
-        name: np.array([ask["cost"][name] for ask, _ in rows.values()], float)
+        name: np.array([ask.cost[name] for ask, _ in rows.values()], float)
         for name in ("params", "macs", "flops", "activations")
     }
     metrics["test_accuracy"] = np.array([np.mean(tested.get(key, [np.nan])) for key in rows])

@@ -148,7 +148,7 @@ def swapped_with_the_next(records: Records) -> tuple[int, str]:
     """The label of a retrained trial, with the id that goes with it."""
     line, ask = next(
         (n, r) for n, r in enumerate(records, 1) if r["type"] == "ask" and r["stage"] == "final"
-        and r["kind"] == "found"
+        and r["kind"] == "searched"
     )  # fmt: skip
     other = next(
         r["trial"]
@@ -196,7 +196,7 @@ def result_lost_before_the_final_stage(records: Records) -> tuple[int, str]:
 
 
 def another_question(records: Records) -> tuple[int, str]:
-    records[0]["question"]["recipe"]["learning_rate"] *= 2
+    records[0]["specification"]["recipe"]["learning_rate"] *= 2
     return 1, f"recipe: {json.dumps(records[0]['recipe'])}, expected"
 
 
@@ -207,7 +207,7 @@ def unknown_stage(records: Records) -> tuple[int, str]:
 
 def another_schema(records: Records) -> tuple[int, str]:
     records[0]["schema"] = 1
-    return 1, "schema: this program reads schema 2, got 1; finish it with the version"
+    return 1, "schema: this program reads schema 2 and 3, got 1; finish it with the version"
 
 
 def clock_of_nobody(records: Records) -> tuple[int, str]:
@@ -351,8 +351,8 @@ def test_an_older_time_is_a_warning(copy: Path) -> None:
         ("resolved.json", '"seed": 0', '"seed": 1', "seed: recorded 0, now 1"),
         ("resolved.json", '"recipe_fingerprint": "', '"recipe_fingerprint": "0', "recipe: "),
         ("resolved.json", "{", "[", "is corrupt"),
-        ("table.csv", ",classic,", ",found,", ",found,"),
-        ("table.md", "| random ", "| found  ", "| found  "),
+        ("table.csv", ",classic,", ",searched,", ",searched,"),
+        ("table.md", "| random ", "| search ", "| search "),
     ],
 )
 def test_another_file_that_disagrees_is_found(
@@ -490,7 +490,7 @@ def test_every_searcher_asks_the_same_again(folder: Path, name: str) -> None:
     assert not report.problems
     assert "proposals asked again" in report.summary
     records = read(folder)
-    own = [r for r in records if r["type"] == "ask" and "search" in r and r["kind"] == "found"]
+    own = [r for r in records if r["type"] == "ask" and "search" in r and r["kind"] == "searched"]
     ask = own[9]
     ask["note"]["of_mine"] = 1
     write(folder, records)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.campaigns.store.log import SCHEMA
+from nas.campaigns.store.types import SCHEMA
 
 ACCURACY = {"metric": "validation_accuracy", "direction": "maximize"}
 MACS = {"metric": "macs", "direction": "minimize"}
@@ -17,7 +17,7 @@ COST = {"params": 1000, "macs": 20000, "flops": 30000, "activations": 400}
 
 def ask(trial: str, **fields: Any) -> dict[str, Any]:
     search, _, number = trial.rpartition("-")
-    kind = "random" if search == "random" else "found"
+    kind = "random" if search == "random" else "searched"
     return {
         "type": "ask", "trial": trial, "stage": "search", "kind": kind, "search": search,
         "number": int(number), "note": {}, "genotype": {}, "seed": 0, "fingerprint": trial,
@@ -51,7 +51,7 @@ def write(
     **question: Any,
 ) -> Path:
     asked = {"objectives": list(objectives), "recipe": {"epochs": 4}, **question}
-    first = {"type": "campaign", "time": 0.0, "schema": SCHEMA, "question": asked}
+    first = {"type": "campaign", "time": 0.0, "schema": SCHEMA, "specification": asked}
     lines = [json.dumps(record) + "\n" for record in (first, *records)]
     folder.mkdir(exist_ok=True)
     (folder / "records.jsonl").write_text("".join(lines))
@@ -91,7 +91,7 @@ def rich(folder: Path) -> Path:
                 if number != 7
                 else result(trial, **times)
             )  # fmt: skip
-    for label, kind in (("evolution-0021", "found"), ("random-0003", "random"),
+    for label, kind in (("evolution-0021", "searched"), ("random-0003", "random"),
                         ("lenet5", "classic"), ("resnet20", "classic")):  # fmt: skip
         cost = {**COST, "macs": int(rng.integers(10_000, 90_000))}
         for seed in (0, 1):

@@ -16,7 +16,7 @@ def intervals(workers: bool) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "trial": [str(number) for number in range(200)],
-            "kind": "found",
+            "kind": "searched",
             "stage": "search",
             "status": "completed",
             "worker": rng.choice(["a", "b"], 200) if workers else None,

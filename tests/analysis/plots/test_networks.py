@@ -41,7 +41,7 @@ def test_a_point_is_the_mean_of_the_retrained_or_what_the_search_saw(tmp_path: P
         ask("evolution-0001"), result("evolution-0001", validation_accuracy=0.6),
     ]  # fmt: skip
     for seed, accuracy in enumerate((0.7, 0.8)):
-        records.append(retrained("evolution-0000", "found", seed))
+        records.append(retrained("evolution-0000", "searched", seed))
         told = {"validation_accuracy": accuracy, "test_accuracy": 0.5}
         records.append(result(records[-1]["trial"], **told))
     table = points(read(write(tmp_path, records))).set_index("name")

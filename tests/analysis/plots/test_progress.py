@@ -50,7 +50,7 @@ def test_searches_stand_beside_each_other_whatever_their_order(tmp_path: Path) -
             trial = f"{search}-{number:04d}"
             records += [ask(trial), result(trial, validation_accuracy=value)]
     table = best_so_far(read(write(tmp_path, records))).groupby("kind")["reached"].apply(list)
-    assert table.to_dict() == {"random": [0.6, 0.6], "found": [0.5, 0.8]}
+    assert table.to_dict() == {"random": [0.6, 0.6], "searched": [0.5, 0.8]}
 
 
 def test_duplicates_and_lower_fidelities_are_not_the_best(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from nas.analysis.tables.networks import COLUMNS, campaign_table
 from nas.analysis.tables.render import FORMATS, render
 from nas.analysis.tables.trials import EVALUATED
 from nas.campaigns.drive.run import run
-from nas.campaigns.store.log import SCHEMA, read_records
+from nas.campaigns.store.types import SCHEMA
 from nas.classics.table import classics_table
 from nas.errors import InputError
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 QUESTION = {
     "objectives": [{"metric": "validation_accuracy", "direction": "maximize"}],
@@ -47,17 +48,17 @@ def result(trial: str, validation: float, test: float | None = None) -> dict[str
 
 
 SEARCHED = [
-    ask("evolution-0000", "search", "found"),
+    ask("evolution-0000", "search", "searched"),
     result("evolution-0000", 0.90),
-    ask("evolution-0001", "search", "found"),
+    ask("evolution-0001", "search", "searched"),
     result("evolution-0001", 0.95),
     ask("random-0000", "search", "random"),
     result("random-0000", 0.92),
 ]
 RETRAINED = [
-    ask("final-evolution-0001-seed0", "final", "found", label="evolution-0001"),
+    ask("final-evolution-0001-seed0", "final", "searched", label="evolution-0001"),
     result("final-evolution-0001-seed0", 0.93, 0.90),
-    ask("final-evolution-0001-seed1", "final", "found", label="evolution-0001"),
+    ask("final-evolution-0001-seed1", "final", "searched", label="evolution-0001"),
     result("final-evolution-0001-seed1", 0.91, 0.94),
     ask("final-lenet5-seed0", "final", "classic", label="lenet5"),
     result("final-lenet5-seed0", 0.97, 0.96),
@@ -71,7 +72,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write(folder: Path, records: list[dict[str, Any]], question: Any = QUESTION) -> None:
-    first = {"type": "campaign", "schema": SCHEMA, "question": question}
+    first = {"type": "campaign", "schema": SCHEMA, "specification": question}
     lines = [json.dumps(record) + "\n" for record in [first, *records]]
     (folder / "records.jsonl").write_text("".join(lines))
 
@@ -119,9 +120,9 @@ def test_notes_say_what_a_reader_must_know(folder: Path) -> None:
 def test_failed_and_unfinished_trials_are_counted_not_hidden(tmp_path: Path) -> None:
     failed = result("evolution-0002", 0.0) | {"status": "failed", "metrics": {}, "error": "boom"}
     more = [
-        ask("evolution-0002", "search", "found"),
+        ask("evolution-0002", "search", "searched"),
         failed,
-        ask("evolution-0003", "search", "found"),
+        ask("evolution-0003", "search", "searched"),
     ]
     write(tmp_path, SEARCHED + more)
     table = campaign_table(tmp_path)
@@ -187,8 +188,8 @@ def retrained(label: str, kind: str, validation: float, **cost: int) -> list[dic
 
 def test_rank_and_front(tmp_path: Path) -> None:
     rows = [
-        *retrained("a", "found", 0.9, macs=5, params=9),
-        *retrained("b", "found", 0.8, macs=5, params=5),  # as dear as a, and worse
+        *retrained("a", "searched", 0.9, macs=5, params=9),
+        *retrained("b", "searched", 0.8, macs=5, params=5),  # as dear as a, and worse
         *retrained("c", "classic", 0.8, macs=3, params=5),
         *retrained("d", "classic", 0.7, macs=4, params=4),
     ]
@@ -235,7 +236,7 @@ def test_lower_fidelities_are_other_conditions_and_the_full_one_is_none(tmp_path
     for number, fidelity in enumerate(rungs):
         asked = {} if fidelity is None else {"fidelity": fidelity}
         trial = f"hyperband-000{number}"
-        rows += [ask(trial, "search", "found", **asked), result(trial, 0.9 - number / 10)]
+        rows += [ask(trial, "search", "searched", **asked), result(trial, 0.9 - number / 10)]
     write(tmp_path, rows)
     table = campaign_table(tmp_path)
     letters = dict(zip(table["name"], table["conditions"], strict=True))
@@ -249,7 +250,7 @@ def test_of_a_real_run_without_fvcore_and_seconds(tmp_path: Path) -> None:
     folder = toy.write(tmp_path / "campaign", text)
     run(folder, evaluator=f"{toy.HERE}:evaluate")
     table = campaign_table(folder)
-    assert set(table["kind"]) == {"found", "random", "classic"}
+    assert set(table["kind"]) == {"searched", "random", "classic"}
     records = read_records(folder)
     costs = {r["label"]: r["cost"] for r in records if r.get("stage") == "final"}
     assert dict(zip(table["name"], table["flops"], strict=True)) == {

@@ -8,7 +8,7 @@ from nas.errors import InputError
 
 TABLE = pd.DataFrame({
     "name": ["resnet20", "resnet50", "lenet5", "nin"],
-    "kind": ["classic", "classic", "classic", "found"],
+    "kind": ["classic", "classic", "classic", "searched"],
     "macs": [40, 4000, 4, 30],
     "rank": pd.array([1, 2, None, 3], dtype="Int64"),
     "accuracy": [0.9, 0.8, None, 0.7],
@@ -27,7 +27,7 @@ TABLE.attrs["notes"] = ["kept"]
         ("pareto", ["resnet20", "nin"]),
         ('"resnet" in name', ["resnet20", "resnet50"]),
         ('"resnet" not in name', ["lenet5", "nin"]),
-        ('kind in ("found", "random")', ["nin"]),
+        ('kind in ("searched", "random")', ["nin"]),
         ("macs not in [4, 40]", ["resnet50", "nin"]),
         ("rank < 3", ["resnet20", "resnet50"]),
         # An empty cell is neither above nor below, equal nor unequal.

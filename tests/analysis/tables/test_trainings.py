@@ -90,12 +90,12 @@ def test_trainings_of_one_name_are_the_seeds_of_one_row(tmp_path: Path) -> None:
 def test_what_was_found_is_judged_against_classics_of_equal_conditions(tmp_path: Path) -> None:
     folders = []
     for seed, gain in enumerate((0.10, 0.11, 0.12)):
-        found = {"kind": "found", "test": worth(0.8 + seed / 100 + gain)}
+        found = {"kind": "searched", "test": worth(0.8 + seed / 100 + gain)}
         folders.append(row(tmp_path / f"found-{seed}", "mine:best", seed, **found))
         folders.append(row(tmp_path / f"classic-{seed}", "resnet20", seed))
         long = {"recipe": {"epochs": 60}, "validation": worth(0.99)}
         folders.append(row(tmp_path / f"long-{seed}", "resnet20", seed, **long))
-        short = {"kind": "found", "recipe": {"epochs": 1}, "validation": worth(0.1)}
+        short = {"kind": "searched", "recipe": {"epochs": 1}, "validation": worth(0.1)}
         folders.append(row(tmp_path / f"short-{seed}", "mine:best", seed, **short))
     (verdict,) = verdicts(campaign_table(folders, per_seed=True)).to_dict("records")
     assert (verdict["found"], verdict["against"]) == ("mine:best", "resnet20")

@@ -8,9 +8,10 @@ import pytest
 import nas
 from nas.analysis.tables.trials import COLUMNS, CURVE_COLUMNS, curves, trials
 from nas.campaigns.drive.run import run
-from nas.campaigns.store.log import SCHEMA, read_records
+from nas.campaigns.store.types import SCHEMA
 from nas.errors import InputError
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 COST = {"params": 1000, "macs": 20000, "flops": 30000, "activations": 400}
 POINT = {
@@ -22,7 +23,7 @@ CURVE = [{"epoch": 1, **POINT}, {"epoch": 2, **POINT, "validation_accuracy": 0.9
 
 def ask(trial: str, **fields: Any) -> dict[str, Any]:
     return {
-        "type": "ask", "time": 101.0, "trial": trial, "stage": "search", "kind": "found",
+        "type": "ask", "time": 101.0, "trial": trial, "stage": "search", "kind": "searched",
         "search": "evolution", "number": int(trial[-1]), "note": {}, "genotype": {},
         "seed": 2**64 - 1, "fingerprint": "f", "cost": COST, **fields,
     }  # fmt: skip
@@ -49,7 +50,7 @@ RECORDS = [
 
 
 def write(folder: Path, records: list[dict[str, Any]], question: Any = None) -> Path:
-    first = {"type": "campaign", "time": 100.0, "schema": SCHEMA, "question": question or {}}
+    first = {"type": "campaign", "time": 100.0, "schema": SCHEMA, "specification": question or {}}
     lines = [json.dumps(record) + "\n" for record in [first, *records]]
     (folder / "records.jsonl").write_text("".join(lines))
     return folder
@@ -95,7 +96,7 @@ def test_of_a_real_run_in_the_order_asked(tmp_path: Path) -> None:
     records = read_records(folder)
     asks = [record for record in records if record["type"] == "ask"]
     assert list(table["trial"]) == [record["trial"] for record in asks]
-    assert set(table["kind"]) == {"found", "random", "classic"}
+    assert set(table["kind"]) == {"searched", "random", "classic"}
     assert (table["ended_s"] >= table["asked_s"]).all()
     final = table[table["stage"] == "final"]
     assert final["test_accuracy"].notna().all()
@@ -110,8 +111,10 @@ def test_bad_input(tmp_path: Path) -> None:
     (tmp_path / "row.json").write_text("{}")
     with pytest.raises(InputError, match="holds one training, no campaign: nas table"):
         trials(tmp_path)
-    (tmp_path / "records.jsonl").write_text('{"type": "campaign", "schema": 0, "question": {}}\n')
+    (tmp_path / "records.jsonl").write_text(
+        '{"type": "campaign", "schema": 0, "specification": {}}\n'
+    )
     with pytest.raises(
-        InputError, match=rf"jsonl:1: schema: this program reads schema {SCHEMA}, got 0"
+        InputError, match=rf"jsonl:1: schema: this program reads schema 2 and {SCHEMA}, got 0"
     ):
         trials(tmp_path)

@@ -76,8 +76,13 @@ def test_a_difference_that_is_there_is_found() -> None:
 
 def test_the_best_is_chosen_by_validation_and_judged_by_test() -> None:
     rows = networks(
-        {"name": "a", "kind": "found", "validation": [0.9, 0.9, 0.9], "test": [0.7, 0.71, 0.7]},
-        {"name": "b", "kind": "found", "validation": [0.8, 0.8, 0.8], "test": [0.99, 0.98, 0.99]},
+        {"name": "a", "kind": "searched", "validation": [0.9, 0.9, 0.9], "test": [0.7, 0.71, 0.7]},
+        {
+            "name": "b",
+            "kind": "searched",
+            "validation": [0.8, 0.8, 0.8],
+            "test": [0.99, 0.98, 0.99],
+        },
         {"name": "c", "kind": "classic", "validation": [0.7] * 3, "test": [0.9, 0.9, 0.91]},
         {"name": "d", "kind": "classic", "validation": [0.6] * 3, "test": [0.1, 0.1, 0.1]},
         {"name": "e", "kind": "random", "validation": [0.8] * 3, "test": [0.71, 0.70, 0.71]},
@@ -96,7 +101,7 @@ def test_the_best_is_chosen_by_validation_and_judged_by_test() -> None:
 
 def test_seeds_are_paired_and_too_few_are_said() -> None:
     rows = networks(
-        {"name": "a", "kind": "found", "validation": [0.9] * 4, "test": [0.9, 0.8, 0.7, 0.6]},
+        {"name": "a", "kind": "searched", "validation": [0.9] * 4, "test": [0.9, 0.8, 0.7, 0.6]},
         {"name": "c", "kind": "classic", "validation": [0.7] * 2, "test": [0.5, 0.5],
          "seed": [3, 1]},
         {"name": "e", "kind": "random", "validation": [0.8] * 4, "test": [0.6, 0.7, 0.8, 0.9],
@@ -113,7 +118,7 @@ def test_seeds_are_paired_and_too_few_are_said() -> None:
 
 
 def test_why_there_is_no_verdict() -> None:
-    found = {"name": "a", "kind": "found", "validation": [0.9] * 3, "test": [0.9] * 3}
+    found = {"name": "a", "kind": "searched", "validation": [0.9] * 3, "test": [0.9] * 3}
     classic = {"name": "c", "kind": "classic", "validation": [0.7] * 3, "test": [0.5] * 3}
     table = verdicts(networks(found, classic | {"conditions": "B"}))
     assert table.empty
@@ -127,7 +132,7 @@ def test_why_there_is_no_verdict() -> None:
 
 
 def test_campaigns_are_compared_under_like_conditions_alone() -> None:
-    found = {"name": "a", "kind": "found", "validation": [0.9] * 3, "test": [0.9, 0.91, 0.92]}
+    found = {"name": "a", "kind": "searched", "validation": [0.9] * 3, "test": [0.9, 0.91, 0.92]}
     rows = networks(
         found | {"campaign": "one"},
         found | {"campaign": "two", "test": [0.5, 0.52, 0.51]},
@@ -142,7 +147,7 @@ def test_campaigns_are_compared_under_like_conditions_alone() -> None:
 
 def test_selection_bias_is_named() -> None:
     table = pd.DataFrame({
-        "campaign": "mine", "kind": ["found", "found", "random", "classic"],
+        "campaign": "mine", "kind": ["searched", "searched", "random", "classic"],
         "name": ["a", "b", "e", "c"], "seeds": 1,
         "search_accuracy": [0.95, 0.97, 0.90, None],
         "validation_accuracy": [0.96, 0.93, 0.92, 0.5],

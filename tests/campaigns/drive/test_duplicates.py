@@ -12,11 +12,12 @@ from nas.campaigns.drive.runner import Runner
 from nas.campaigns.engines.base import Outcome
 from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.spec.campaign import load_campaign
-from nas.campaigns.store.log import RecordLog, read_records
+from nas.campaigns.store.log import RecordLog
 from nas.errors import InputError
 from nas.searchers import Observation
 from nas.searchers.duplicates import LIMIT, TRIES, Duplicates
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 EVALUATE = f"{toy.HERE}:evaluate"
 
@@ -224,7 +225,7 @@ def test_a_search_that_finds_nothing_new_ends_with_a_word(
 
 def test_an_older_campaign_may_go_on_evaluating_and_no_other_way(folder: Path) -> None:
     run(with_policy(folder, "evaluate"), evaluator=EVALUATE)
-    assert "duplicates" not in read_records(folder)[0]["question"]
+    assert "duplicates" not in read_records(folder)[0]["specification"]
     with pytest.raises(InputError, match='duplicates: recorded nothing, now "reuse"'):
         run(with_policy(folder, "reuse"), evaluator=EVALUATE)
 

@@ -15,17 +15,19 @@ from torch.nn.functional import cross_entropy
 from nas.analysis.audit.check import check
 from nas.analysis.tables.networks import campaign_table
 from nas.architecture.network import compile
+from nas.campaigns.drive.networks import Networks
 from nas.campaigns.drive.requests import Requests
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.spec.objectives import Objective, missing
-from nas.campaigns.store.log import History, read_records
+from nas.campaigns.store import log
+from nas.campaigns.store.history import History
 from nas.errors import InputError
 from nas.evaluators.ensemble import evaluate
 from nas.jobs.references import read
 from nas.training.data import held_out, search_data
 from nas.training.loop import normalizer
-from tests.campaigns import toy
+from tests.campaigns import lines, toy
 from tests.campaigns.drive.test_training import asks, results
 
 FINAL = "{top: 3, top_random: 1, seeds: [0, 1], ensembles: [2, 3], protocol: flip}"
@@ -92,7 +94,7 @@ def test_validation_alone_picks_the_members(done: Path) -> None:
     asked, told = asks(done), results(done)
     means: dict[str, list[float]] = {}
     for trial, ask in asked.items():
-        if ask["stage"] == "final" and ask["kind"] == "found":
+        if ask["stage"] == "final" and ask["kind"] == "searched":
             accuracy = told[trial]["metrics"]["validation_accuracy"]
             means.setdefault(ask["label"], []).append(accuracy)
     ranked = sorted(means, key=lambda label: -np.mean(means[label]))
@@ -162,7 +164,7 @@ def test_replay_finds_members_that_were_not_the_best(copy: Path) -> None:
     trial, ask = next((t, a) for t, a in ensembles(copy).items() if len(a["members"]) == 2)
     left = next(
         t for t, a in asks(copy).items()
-        if a["kind"] == "found" and a["stage"] == "final" and a["seed"] == ask["seed"]
+        if a["kind"] == "searched" and a["stage"] == "final" and a["seed"] == ask["seed"]
         and t not in ask["members"]
     )  # fmt: skip
     metrics = results(copy)[left]["metrics"] | {"validation_accuracy": 1.0}
@@ -199,16 +201,17 @@ def test_without_a_members_weights_an_ensemble_fails(copy: Path) -> None:
 
 def test_what_only_training_tells_is_not_asked_of_an_ensemble() -> None:
     objectives = (Objective.model_validate("train_seconds"),)
-    cost = dict.fromkeys(("params", "macs", "flops", "activations"), 1)
     told = {"validation_accuracy": 0.5}
-    assert missing(objectives, {"members": ["a", "b"], "cost": cost}, told) == ""
-    assert missing(objectives, {"members": ["a", "b"], "cost": cost}, {}) == "validation_accuracy"
-    assert missing(objectives, {"cost": cost}, told) == "train_seconds"
+    ensemble = lines.ask(kind="ensemble", members=("a", "b"))
+    assert missing(objectives, ensemble, told) == ""
+    assert missing(objectives, ensemble, {}) == "validation_accuracy"
+    assert missing(objectives, lines.ask(), told) == "train_seconds"
 
 
 def test_latency_is_that_of_all_members(done: Path) -> None:
-    requests = Requests(load_campaign(done), History(done, read_records(done)))
-    payload = requests.payload(next(iter(ensembles(done).values())), None)
+    campaign, history = load_campaign(done), History(done, log.read_records(done))
+    requests = Requests(campaign, history, Networks(campaign))
+    payload = requests.payload(history.asks[next(iter(ensembles(done)))], None)
     told = evaluate({**payload, "test": False, "latency": True})
     assert told["latency_ms"] > 0
     assert not {"test_accuracy"} & told.keys()

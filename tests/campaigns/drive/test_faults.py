@@ -16,9 +16,10 @@ import pytest
 
 from nas.campaigns.drive.run import run
 from nas.campaigns.store.checkpoints import Checkpoints
-from nas.campaigns.store.log import RecordLog, read_records
+from nas.campaigns.store.log import RecordLog
 from nas.errors import CampaignError
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 TRIALS = 11
 """Of the toy campaign: two searches of four, and three in the final stage."""
@@ -125,11 +126,11 @@ def test_a_driver_that_dies_in_the_middle_of_a_record(
     append = RecordLog.append
     for number in range(2, 8):
 
-        def torn(self: RecordLog, kind: str, /, *, last: int = number, **fields: Any) -> Any:
+        def torn(self: RecordLog, written: Any, *, last: int = number) -> Any:
             if self._path.read_bytes().count(b"\n") + 1 < last:
-                return append(self, kind, **fields)
+                return append(self, written)
             size = self._path.stat().st_size
-            record = append(self, kind, **fields)
+            record = append(self, written)
             whole = self._path.stat().st_size
             os.truncate(self._path, size + int((whole - size) * share))
             os.kill(os.getpid(), signal.SIGKILL)

@@ -13,9 +13,10 @@ from nas.campaigns.drive.run import run
 from nas.campaigns.drive.runner import Runner
 from nas.campaigns.engines.base import Outcome
 from nas.campaigns.spec.campaign import load_campaign
-from nas.campaigns.store.log import RecordLog, read_records
+from nas.campaigns.store.log import RecordLog
 from nas.errors import InputError
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 FAST = toy.CAMPAIGN.replace(", classics: [resnet20]", "")
 BEYOND = "constraints: {latency_ms: 1e-6}\nrandom_baseline: false\nbudget:"

@@ -9,9 +9,10 @@ from rich.console import Console
 from nas.campaigns.drive.progress import Progress, Status
 from nas.campaigns.spec.objectives import Objective
 from nas.campaigns.store.provenance import gpus
+from tests.campaigns.lines import ask, result
 
-ASK = {"trial": "a-0000", "cost": {"params": 1234, "macs": 5678}}
-RESULT = {"status": "completed", "metrics": {"validation_accuracy": 0.5}, "seconds": 2.0}
+ASK = ask(cost={"params": 1234, "macs": 5678, "flops": 5678, "activations": 1})
+RESULT = result(metrics={"validation_accuracy": 0.5}, seconds=2.0)
 
 
 def test_where_there_is_no_terminal_a_trial_is_a_line_here_and_in_the_log(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_where_there_is_no_terminal_a_trial_is_a_line_here_and_in_the_log(tmp_pa
         progress.trial(ASK, RESULT)
         status.done += 1
         error = "Traceback:\n  somewhere\nArithmeticError: " + "long " * 50
-        progress.trial(ASK, {"status": "failed", "error": error, "seconds": 0.1})
+        progress.trial(ASK, result(status="failed", error=error, seconds=0.1))
     assert isinstance(console.file, StringIO)
     lines = console.file.getvalue().splitlines()
     assert re.match(

@@ -13,10 +13,11 @@ from nas.campaigns.drive.runner import Runner
 from nas.campaigns.engines.base import Outcome
 from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.spec.campaign import load_campaign
-from nas.campaigns.store.log import RecordLog, read_records
+from nas.campaigns.store.log import RecordLog
 from nas.errors import CampaignError, InputError
 from nas.searchers import Observation
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 EVALUATE = f"{toy.HERE}:evaluate"
 
@@ -52,7 +53,7 @@ def test_a_campaign_from_end_to_end(folder: Path) -> None:
     assert asks[best]["cost"] == architecture.cost._asdict()
     assert "going on" not in (folder / "run.log").read_text()
     resolved = json.loads((folder / "resolved.json").read_text())
-    assert resolved["question"] == records[0]["question"]
+    assert resolved["question"] == records[0]["specification"]
     prints = {records[0]["recipe"], resolved["recipe_fingerprint"]}
     assert prints == {load_campaign(folder).recipe.fingerprint}
     assert resolved["environment"]["versions"]["torch"]
@@ -383,7 +384,9 @@ def test_the_finalists_are_distinct(folder: Path) -> None:
     edit(folder, "trials: 4", "trials: 30")
     edit(folder, "top: 1", "top: 20")
     run(folder, evaluator=EVALUATE)
-    finals = [r for r in read_records(folder) if r.get("stage") == "final" and r["kind"] == "found"]
+    finals = [
+        r for r in read_records(folder) if r.get("stage") == "final" and r["kind"] == "searched"
+    ]
     searched = [r for r in read_records(folder) if r.get("search") == "evolution"]
     distinct = {r["fingerprint"] for r in searched}
     assert len(distinct) < len(searched), "the case is not tried: no architecture came twice"
@@ -421,7 +424,7 @@ def test_reference_initialisation_is_each_networks_own(folder: Path, asked: str)
             outcome = Outcome("completed", {"validation_accuracy": 0.5}, None, 0.0)
             runner.done(trial.id, outcome)
     first, *rest = read_records(folder)
-    assert first["question"]["recipe"]["initialization"] == asked
+    assert first["specification"]["recipe"]["initialization"] == asked
     recorded = {r["trial"]: r.get("initialization") for r in rest if r["type"] == "ask"}
     own = {"final-resnet20-seed0": "kaiming_normal", "final-vgg8-seed0": "vgg"}
     expected = {trial: own.get(trial, "default") for trial in schemes}

@@ -12,10 +12,10 @@ import torch
 from nas.campaigns.drive.run import run
 from nas.campaigns.engines.base import Engine, Outcome, Shared, Trial, Update
 from nas.campaigns.engines.serial import SerialEngine
-from nas.campaigns.store.log import read_records
 from nas.training.batches import resident
 from nas.training.data import Part
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 HERE = "tests.campaigns.drive.test_shared"
 

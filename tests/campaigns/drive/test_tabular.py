@@ -15,9 +15,9 @@ from nas.analysis.tables.render import render
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.store.as_table import campaign as campaign_as_table
-from nas.campaigns.store.log import read_records
 from nas.errors import InputError
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 CAMPAIGN = """
 space: {name: nasbench201, nodes: 3, cells: 1, channels: 4}
@@ -68,7 +68,7 @@ def test_trials_are_looked_up_and_the_final_stage_alone_reads_the_test(tabular: 
         if ask["stage"] == "final":
             expected["test_accuracy"] = test / 100
         assert metrics == pytest.approx(expected)
-    question = records[0]["question"]
+    question = records[0]["specification"]
     assert not {"data", "recipe"} & set(question)
     assert set(question["evaluator"]["table"]) == {"t.csv"}
     assert "recipe" not in records[0]
@@ -216,7 +216,7 @@ def test_campaigns_that_trained_unlike_are_not_one_table(past: Path, tmp_path: P
     path = other / "records.jsonl"
     lines = path.read_text().splitlines()
     head = json.loads(lines[0])
-    head["question"]["hyperparameters"] = {"epochs": [1, 2]}
+    head["specification"]["hyperparameters"] = {"epochs": [1, 2]}
     path.write_text("\n".join([json.dumps(head), *lines[1:]]) + "\n")
     with pytest.raises(InputError, match="its recipe was searched too"):
         campaign_as_table(tmp_path, campaigns=(other.name,))

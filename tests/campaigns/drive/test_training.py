@@ -16,11 +16,11 @@ from nas.campaigns.drive.runner import Runner
 from nas.campaigns.engines.base import Trial
 from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.spec.campaign import load_campaign
-from nas.campaigns.store.log import read_records
 from nas.classics import classic
 from nas.errors import InputError
 from nas.spaces import space
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 ARRAYS = """
 data: {name: arrays, path: PATH, split: {train: 0.5, validation: 0.25, test: 0.25}}

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from nas.campaigns.spec.schema import EngineConfig
-from nas.campaigns.store.log import read_records
 from nas.configuration import validate
 from nas.errors import InputError
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 HERE = "tests.campaigns.engines.test_cluster:unhurried"
 

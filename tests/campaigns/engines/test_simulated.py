@@ -16,12 +16,12 @@ from nas.campaigns.drive.run import run
 from nas.campaigns.engines.base import Engine, Outcome, Trial, failure
 from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.engines.simulated import Faults, SimulatedCluster
-from nas.campaigns.store.log import read_records
 from nas.errors import InputError
 from nas.searchers import Observation, Proposal
 from nas.testing.searchers import SearcherCase as Case
 from nas.testing.toy import loss
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 
 class Jobs:

@@ -13,10 +13,10 @@ import pytest
 from nas.campaigns.drive.run import run
 from nas.campaigns.engines.base import Outcome, Trial, Update
 from nas.campaigns.engines.serial import SerialEngine
-from nas.campaigns.store.log import read_records
 from nas.errors import CampaignError, InputError
 from nas.evaluators.work import Progress, Work
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all of them
 

@@ -14,10 +14,13 @@ from nas.campaigns.drive.runner import Runner
 from nas.campaigns.engines.base import Outcome, Source, Trial, Update, failure
 from nas.campaigns.spec.budget import Budget, Spending
 from nas.campaigns.spec.campaign import load_campaign
-from nas.campaigns.store.log import RecordLog, read_records
+from nas.campaigns.store import log
+from nas.campaigns.store.log import RecordLog
+from nas.campaigns.store.types import Ask, Failure, Result
 from nas.configuration import validate
 from nas.errors import InputError
 from tests.campaigns import toy
+from tests.campaigns.lines import ask, read_records, result
 
 HOUR = 3600
 
@@ -141,11 +144,13 @@ def test_failures_and_lost_attempts_are_charged(
     ]  # fmt: skip
     assert {r["accelerators"] for r in own} == {1.0}  # the GPU
     spending = Spending(Budget(accelerator_hours=3.0, hours=1.0, epochs=26, trials=9))
-    for record in read_records(folder):
-        if record.get("search") == "evolution":
+    for record in log.read_records(folder):
+        if isinstance(record, Ask) and record.search == "evolution":
             spending.asked(record)
-        elif record.get("trial", "").startswith("evolution"):
-            (spending.lost if record["type"] == "failure" else spending.ended)(record)
+        elif isinstance(record, Failure) and record.trial.startswith("evolution"):
+            spending.lost(record)
+        elif isinstance(record, Result) and record.trial.startswith("evolution"):
+            spending.ended(record)
     assert spending.shares(HOUR) == {
         "trials": (3, 9), "hours": (1.0, 1.0), "accelerator_hours": (3.0, 3.0), "epochs": (26, 26),
     }  # fmt: skip
@@ -153,14 +158,14 @@ def test_failures_and_lost_attempts_are_charged(
 
 def test_what_overlaps_is_counted_once_and_what_is_under_way_up_to_now() -> None:
     spending = Spending(Budget(hours=1.0))
-    spending.asked({"elapsed": 100.0})
-    spending.asked({"elapsed": 200.0})
+    spending.asked(ask(elapsed=100.0))
+    spending.asked(ask(elapsed=200.0))
     assert spending.shares(1000.0)["hours"][0] == pytest.approx(900 / HOUR)
-    spending.ended({"elapsed": 1000.0, "seconds": 0.0})
-    spending.ended({"elapsed": 1900.0, "seconds": 0.0})
+    spending.ended(result(elapsed=1000.0))
+    spending.ended(result(elapsed=1900.0))
     assert spending.shares(9999.0)["hours"][0] == pytest.approx(0.5)
     assert spending.expected_trials(9999.0) == 4
-    spending.asked({"elapsed": 9000.0})
+    spending.asked(ask(elapsed=9000.0))
     assert spending.is_over(10_800.0)
     assert not spending.is_over(10_799.0)
     assert spending.tightest(9900.0) == "hours 0.75 of 1"

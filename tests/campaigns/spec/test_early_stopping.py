@@ -16,8 +16,9 @@ from nas.campaigns.engines.base import Update
 from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.spec.early_stopping import MedianRule, points, reached
 from nas.campaigns.spec.objectives import Objective
-from nas.campaigns.store.log import RecordLog, read_records
+from nas.campaigns.store.log import RecordLog
 from nas.errors import InputError
+from tests.campaigns.lines import read_records
 from tests.campaigns.toy import CAMPAIGN, HERE, check_complete, genotypes, write
 
 EPOCHS = 6

@@ -14,10 +14,11 @@ from nas.campaigns.drive.runner import Runner
 from nas.campaigns.engines.base import Outcome
 from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.spec.hyperparameters import own_recipe
-from nas.campaigns.store.log import RecordLog, read_records
+from nas.campaigns.store.log import RecordLog
 from nas.errors import InputError
 from nas.spaces.choices import recipe_choices
 from tests.campaigns import toy
+from tests.campaigns.lines import read_records
 
 SEARCHED = "hyperparameters: {learning_rate: [0.01, 0.1], weight_decay: [0, 0.5]}\n"
 

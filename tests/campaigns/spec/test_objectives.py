@@ -15,9 +15,9 @@ from nas.analysis.tables.render import render
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.spec.objectives import Front, Objective, best_first, minimised, missing
-from nas.campaigns.store.log import read_records
 from nas.statistics.pareto import crowding_distance, non_dominated_rank
 from tests.campaigns import toy
+from tests.campaigns.lines import ask, read_records
 
 SEVERAL = """
 space: tiny.yaml
@@ -77,7 +77,7 @@ def test_nsga2_finds_the_true_front_and_retrains_from_it(tmp_path: Path) -> None
     assert 1 < len(truth) < len(everything)
     found = searched(folder, "nsga2")
     assert truth <= set(found.values())
-    chosen = [found[label] for label in finals(folder, "found")]
+    chosen = [found[label] for label in finals(folder, "searched")]
     # A front of three and three to retrain: all of it, one architecture each.
     assert len(chosen) == 3 == len(truth)
     assert set(chosen) == truth
@@ -113,7 +113,7 @@ def test_a_metric_of_ones_own_is_optimised_the_way_that_it_says(tmp_path: Path) 
     own = {trial: value for trial, value in noise.items() if trial.startswith("nsga2")}
     assert summary.best == max(own.values()) > min(own.values())
     assert summary.best_trial == max(own, key=own.__getitem__)  # the first of equals
-    assert own[finals(folder, "found")[0]] == summary.best
+    assert own[finals(folder, "searched")[0]] == summary.best
     assert check(folder, replay=True, console=Console(quiet=True)).problems == []
 
 
@@ -136,15 +136,15 @@ def at_times(trial: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_signs_change_for_what_is_maximised_and_costs_are_the_asks() -> None:
-    ask = {"cost": {"params": 7, "macs": 5}}
+    trial = ask(cost={"params": 7, "macs": 5, "flops": 5, "activations": 1})
     metrics = {"validation_accuracy": 0.25, "noise": 3, "params": 1}
     several = objectives(
         "validation_accuracy", "params", {"metric": "noise", "direction": "maximize"}
     )
-    assert minimised(several, ask, metrics) == (-0.25, 7.0, -3.0)
-    assert missing(several, ask, metrics) == ""
+    assert minimised(several, trial, metrics) == (-0.25, 7.0, -3.0)
+    assert missing(several, trial, metrics) == ""
     for wrong in (None, "1", True, float("nan"), float("inf")):
-        assert missing(several, ask, {**metrics, "noise": wrong}) == "noise"
+        assert missing(several, trial, {**metrics, "noise": wrong}) == "noise"
 
 
 @pytest.mark.parametrize("count", [2, 3])

@@ -15,8 +15,8 @@ from nas.campaigns.engines import base as trials
 from nas.campaigns.engines.base import Outcome, Trial, carry_out
 from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.store.checkpoints import Checkpoints
-from nas.campaigns.store.log import read_records
 from nas.errors import InputError
+from tests.campaigns.lines import read_records
 from tests.campaigns.toy import CAMPAIGN, HERE, check_complete, genotypes, write
 
 ASHA = (
@@ -113,7 +113,9 @@ def test_rungs_of_asha_continue_each_other(
     assert continued > 3
     assert {ask.get("fidelity") for ask in asked.values()} >= {1, 3, 9}
     # Results of unlike fidelity do not compare: whoever got to the top was retrained first.
-    picked = {a["label"] for a in asked.values() if a["stage"] == "final" and a["kind"] == "found"}
+    picked = {
+        a["label"] for a in asked.values() if a["stage"] == "final" and a["kind"] == "searched"
+    }
     top = [n for n, a in asked.items() if a.get("fidelity") == 9 and "duplicate_of" not in a]
     assert picked
     assert len(picked & set(top)) == min(len(picked), len({asked[n]["fingerprint"] for n in top}))

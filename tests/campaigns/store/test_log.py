@@ -3,17 +3,26 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from nas.campaigns.store.log import SCHEMA, History, RecordLog, read_records
+from nas.campaigns.store.history import History
+from nas.campaigns.store.log import RecordLog, read_records
+from nas.campaigns.store.types import (
+    SCHEMA,
+    Ask,
+    Header,
+    Record,
+    Result,
+    from_line,
+    to_line,
+)
 from nas.errors import CampaignError, InputError
 
 RESULT = {"status": "completed", "metrics": {"a": 0.5}, "error": None, "seconds": 1.0}
 COST = {"params": 1, "macs": 2, "flops": 3, "activations": 4}
 ASK = {
-    "stage": "search", "kind": "found", "search": "a", "number": 0, "note": {}, "genotype": {},
+    "stage": "search", "kind": "searched", "search": "a", "number": 0, "note": {}, "genotype": {},
     "seed": 0, "fingerprint": "f", "cost": COST,
 }  # fmt: skip
 
@@ -23,11 +32,15 @@ def line(record_type: str, **changes: object) -> bytes:
     return json.dumps({"type": record_type, "trial": "x", **fields, **changes}).encode()
 
 
+def result(trial: str) -> Result:
+    return Result(trial=trial, **RESULT)
+
+
 def fill(folder: Path) -> bytes:
     with RecordLog(folder) as log:
-        log.append("campaign", schema=SCHEMA, question={"name": "Größe"})
-        log.append("result", trial="a-0000", **RESULT)
-        log.append("result", trial="a-0001", **RESULT)
+        log.append(Header(schema=SCHEMA, specification={"name": "Größe"}))
+        log.append(result("a-0000"))
+        log.append(result("a-0001"))
     return (folder / "records.jsonl").read_bytes()
 
 
@@ -37,11 +50,11 @@ def test_a_line_is_synced_to_the_disk_when_append_returns(
     path = tmp_path / "records.jsonl"
     synced = []
     with RecordLog(tmp_path) as log:
-        first = log.append("campaign", schema=SCHEMA, question={})
+        first = log.append(Header(schema=SCHEMA, specification={}))
         monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(path.read_bytes()))
-        second = log.append("result", trial="a-0000", **RESULT)
+        second = log.append(result("a-0000"))
         assert synced == [path.read_bytes()]
-        assert [json.loads(line) for line in synced[0].splitlines()] == [first, second]
+        assert [from_line(line, "") for line in synced[0].splitlines()] == [first, second]
 
 
 def test_a_log_cut_at_any_byte_keeps_its_whole_lines(tmp_path: Path) -> None:
@@ -69,11 +82,11 @@ def test_a_last_line_of_rubbish_is_set_aside(tmp_path: Path) -> None:
     (tmp_path / "records.jsonl").write_bytes(content + b"\0" * 100 + b"\n")
     with RecordLog(tmp_path) as log:
         assert len(list(log.earlier())) == 3
-        log.append("result", trial="a-0002", **RESULT)
+        log.append(result("a-0002"))
     assert len(read_records(tmp_path)) == 4
 
 
-def earlier(folder: Path) -> list[dict[str, Any]]:
+def earlier(folder: Path) -> list[Record]:
     with RecordLog(folder) as log:
         return list(log.earlier())
 
@@ -99,12 +112,15 @@ def earlier(folder: Path) -> list[dict[str, Any]]:
         (line("ask", cost=None), "cost: must be a mapping of keys to values, got None"),
         (line("ask", cost={"params": 1}), "cost.macs: Field required"),
         (line("ask", stage="foo"), "stage: Input should be 'search' or 'final', got 'foo'"),
-        (line("ask", stage="final"), "label missing, which an ask of stage final and kind found"),
+        (
+            line("ask", stage="final"),
+            "label missing, which an ask of stage final and kind searched",
+        ),
         (line("ask", kind="classic"), "classic, options missing, which"),
         (line("ask", label=None), "label: Input should be a valid string, got None"),
         (line("ask", note=None), "note: must be a mapping of keys to values, got None"),
         (line("ask", seed=-1), "seed: Input should be greater than or equal to 0, got -1"),
-        (b'{"type":"campaign","schema":2,"question":{}}', "the first record, and no other"),
+        (b'{"type":"campaign","schema":3,"specification":{}}', "the first record, and no other"),
     ],
 )
 def test_a_corrupt_line_in_the_middle_is_named(
@@ -119,9 +135,11 @@ def test_a_corrupt_line_in_the_middle_is_named(
         assert f"{tmp_path / 'records.jsonl'}:2:" in str(caught.value)
 
 
-def test_a_question_that_is_none_is_named(tmp_path: Path) -> None:
-    (tmp_path / "records.jsonl").write_text('{"type":"campaign","schema":2,"question":null}\n')
-    with pytest.raises(InputError, match=r"records\.jsonl:1: question: must be a mapping"):
+@pytest.mark.parametrize(("schema", "key"), [(2, "question"), (3, "specification")])
+def test_a_specification_that_is_none_is_named(tmp_path: Path, schema: int, key: str) -> None:
+    first = {"type": "campaign", "schema": schema, key: None}
+    (tmp_path / "records.jsonl").write_text(json.dumps(first) + "\n")
+    with pytest.raises(InputError, match=rf"records\.jsonl:1: {key}: must be a mapping"):
         read_records(tmp_path)
 
 
@@ -129,19 +147,42 @@ def test_keys_of_a_later_version_are_passed_over_and_kept(tmp_path: Path) -> Non
     with open(tmp_path / "records.jsonl", "wb") as file:
         file.write(b'{"type":"campaign","schema":2,"question":{}}\n')
         file.write(line("ask", novel=1) + b"\n" + line("result", novel=2) + b"\n")
-    assert [record.get("novel") for record in read_records(tmp_path)] == [None, 1, 2]
+    records = read_records(tmp_path)
+    assert [getattr(record, "novel", None) for record in records] == [None, 1, 2]
+    assert [json.loads(to_line(record)).get("novel") for record in records] == [None, 1, 2]
+
+
+def test_schema_2_is_read_in_the_words_of_schema_3(tmp_path: Path) -> None:
+    with open(tmp_path / "records.jsonl", "wb") as file:
+        file.write(b'{"type":"campaign","schema":2,"question":{"a":1}}\n')
+        file.write(line("ask", kind="found") + b"\n" + line("ask", trial="y") + b"\n")
+    first, *asks = read_records(tmp_path)
+    assert isinstance(first, Header)
+    assert (first.schema_version, first.specification) == (2, {"a": 1})
+    assert [ask.kind for ask in asks if isinstance(ask, Ask)] == ["searched", "searched"]
+
+
+def test_what_a_reader_would_refuse_is_not_written(tmp_path: Path) -> None:
+    content = fill(tmp_path)
+    refused = result("a-0002").model_copy(update={"seconds": -1.0})
+    with RecordLog(tmp_path) as log:
+        with pytest.raises(InputError, match="the next record: seconds: Input should be greater"):
+            log.append(refused)
+        with pytest.raises(ValueError, match="JSON"):
+            log.append(result("a-0002").model_copy(update={"metrics": {"loss": float("nan")}}))
+    assert (tmp_path / "records.jsonl").read_bytes() == content
 
 
 def test_another_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
-    path.write_bytes(fill(tmp_path).replace(b'"schema":2', b'"schema":1'))
-    with pytest.raises(InputError, match="reads schema 2, got 1; finish it with the version"):
+    path.write_bytes(fill(tmp_path).replace(b'"schema":3', b'"schema":1'))
+    with pytest.raises(InputError, match="reads schema 2 and 3, got 1; finish it with the version"):
         read_records(tmp_path)
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     with RecordLog(tmp_path) as log:
-        log.append("campaign", schema=SCHEMA, question={})
+        log.append(Header(schema=SCHEMA, specification={}))
         with pytest.raises(InputError, match="another run is at work"), RecordLog(tmp_path):
             pass
         assert len(read_records(tmp_path)) == 1  # reading needs no lock
@@ -164,10 +205,11 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
     code = (
         "import resource, signal, sys; from pathlib import Path\n"
         "from nas.campaigns.store.log import RecordLog\n"
+        "from nas.campaigns.store.types import Result\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(content) + 20},) * 2)\n"
         "with RecordLog(Path(sys.argv[1])) as log:\n"
-        "    log.append('ask', trial='a-0002', stage='search')"
+        f"    log.append(Result(trial='a-0002', **{RESULT}))"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -180,14 +222,12 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_history_has_one_ask_and_one_result_a_trial() -> None:
-    ask, result = {"type": "ask", "trial": "a"}, {"type": "result", "trial": "a"}
-    history = History(
-        Path("here"), [{"type": "campaign"}, ask, {"type": "ask", "trial": "b"}, result]
-    )
-    assert history.unfinished() == [{"type": "ask", "trial": "b"}]
+    a, b = (Ask(trial=trial, **ASK) for trial in "ab")
+    history = History(Path("here"), [Header(schema=SCHEMA, specification={}), a, b, result("a")])
+    assert history.unfinished() == [b]
     with pytest.raises(InputError, match=r"here/records\.jsonl: trial a: a second ask"):
-        history.add(ask)
+        history.add(a)
     with pytest.raises(InputError, match="trial a: a second result"):
-        history.add(result)
+        history.add(result("a"))
     with pytest.raises(InputError, match="trial c: a result, but it was never asked"):
-        history.add({"type": "result", "trial": "c"})
+        history.add(result("c"))

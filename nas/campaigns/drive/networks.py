@@ -1,0 +1,53 @@
+"""The architectures of a campaign's trials, built from what their asks tell."""
+
+import json
+
+from nas.architecture.graph import Architecture
+from nas.campaigns.spec.campaign import Campaign
+from nas.campaigns.store.types import Ask
+from nas.classics import CLASSICS, classic
+from nas.spaces.choices import Genotype
+from nas.training.recipe import Recipe
+
+
+class Networks:
+    """Builds architectures, and remembers the last one: it is asked for twice in a row.
+
+    Args:
+        campaign: says what the space is, and for which images the classics are built.
+    """
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+        self._last: tuple[str, Architecture] | None = None
+
+    def of(self, ask: Ask) -> Architecture:
+        """What a trial trains, or has looked up; of an ensemble there is none."""
+        if ask.is_of_space:
+            return self.member(ask.genotype)
+        shape, outputs = self._campaign.input_shape, self._campaign.outputs
+        return classic(ask.classic, shape, outputs, **ask.options)
+
+    def member(self, genotype: Genotype) -> Architecture:
+        """The architecture of a genotype.
+
+        Raises :class:`nas.errors.InputError` where the space has no such member.
+        """
+        key = json.dumps(genotype)  # 1 and true are equal, but not the same option
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._campaign.space.decode(genotype)
+        return self._last[1]
+
+
+def scheme(recipe: Recipe | None, classic: str | None = None) -> str | None:
+    """The initialization that a network starts from where the recipe says "reference".
+
+    It is recorded with the trial, so that a later catalogue does not change what the trial was.
+
+    Args:
+        recipe: of the trial; None where nothing is trained.
+        classic: the name of the network; None: a member of the space.
+    """
+    if recipe is None or recipe.initialization != "reference":
+        return None
+    return CLASSICS[classic].initialization if classic is not None else "default"
