@@ -89,8 +89,8 @@ def main() -> None:
     wall, results = campaign(SLEEPING, "sleep")
     ideal = sum(record.seconds for record in results) / 2
     # The first result comes when the first trial is over; all before that is start-up.
-    before = results[0]["elapsed"] - results[0]["seconds"]
-    working = results[-1]["elapsed"] - before
+    before = results[0].elapsed - results[0].seconds
+    working = results[-1].elapsed - before
     print("| what | measured | wanted |\n|---|---|---|")
     print(f"| {SLEEPING} trials of {SECONDS:g} s, 2 workers: wall time / ideal, start of Ray and "
           f"of the workers ({before:.1f} s) and end included "

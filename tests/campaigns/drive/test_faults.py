@@ -167,7 +167,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(folder: Path) -> None:
 def test_a_state_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     kept = Checkpoints(tmp_path)
     (tmp_path / "checkpoints").write_text("where the folder should be")
-    with pytest.raises(CampaignError, match=r"checkpoints/a\.pt: cannot be written: .*run it"):
+    with pytest.raises(CampaignError, match=r"checkpoints/a\.pt: cannot be written: "):
         kept.write("a", b"state")
 
 

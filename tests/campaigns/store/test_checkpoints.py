@@ -15,7 +15,7 @@ from nas.campaigns.engines import base as trials
 from nas.campaigns.engines.base import Outcome, Trial, carry_out
 from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.store.checkpoints import Checkpoints
-from nas.errors import InputError
+from nas.errors import CampaignError, InputError
 from tests.campaigns.lines import read_records
 from tests.campaigns.toy import CAMPAIGN, HERE, check_complete, genotypes, write
 
@@ -244,7 +244,7 @@ def test_a_trial_over_its_time_is_a_failed_row(tmp_path: Path) -> None:
     folder = write(
         tmp_path / "c", text.replace("epochs: 1", "epochs: 6").replace("trials: 4", "trials: 2")
     )
-    with pytest.raises(trials.CampaignError, match="the first 5 trials of this run all failed"):
+    with pytest.raises(CampaignError, match="the first 5 trials of this run all failed"):
         run(folder, evaluator=f"{HERE}:slow_epochs")
     for result in results(folder).values():
         assert (result["status"], result["cause"]) == ("failed", "time_limit")
