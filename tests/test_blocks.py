@@ -46,12 +46,9 @@ def test_it_keeps_the_shape_whatever_its_options(name: str, side: int, given: bo
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_stride_and_width_of_those_that_have_them(name: str) -> None:
-    block = BLOCKS[name]
-    if "stride" not in inspect.signature(block).parameters:
-        return
+def test_it_has_the_stride_and_the_width_that_are_given(name: str) -> None:
     g = Builder((8, 7, 6))
-    x = block(g, g.input, 12, 2)
+    x = BLOCKS[name](g, g.input, 12, 2)
     assert x.shape == (12, 4, 3)
     assert compile(g.build(x))(torch.randn(2, 8, 7, 6)).shape == (2, 12, 4, 3)
 
@@ -83,7 +80,7 @@ def test_squeeze_excitation_pools_two_ways() -> None:
     costs = []
     for adaptive in (False, True):
         g = Builder((8, 6, 6))
-        costs.append(g.build(squeeze_excitation(g, g.input, "se", 4, adaptive)).cost)
+        costs.append(g.build(squeeze_excitation(g, g.input, inner=4, adaptive=adaptive)).cost)
     assert costs[0] == Cost(2 * 32 + 4 + 8, 2 * 32, 2 * 32, 4 + 8)
     assert costs[1] == costs[0]._replace(flops=costs[0].flops + 8 * 36)
 

@@ -1,4 +1,4 @@
-"""Convolutions with their norms, and the inception module of four of them."""
+"""Convolutions with their norms and activations, one behind the other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pydantic import PositiveInt
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.operations.layers import Function
 from nas.architecture.padding import Padding
-from nas.blocks.pooling import max_pool
+
+Kernel = int | tuple[int, int]
+
+_LAYERS = (("op.0", "op.1", "op.2", "op.3"), ("op.4", "op.5", "op.6", "op.7"))
 
 
 def conv_norm(
@@ -15,28 +18,60 @@ def conv_norm(
     x: Handle,
     channels: int | None = None,
     stride: int | tuple[int, int] = 1,
-    names: tuple[str, str] = ("conv", "bn"),
-    padding: Padding | None = None,
-    epsilon: float | None = None,
     *,
-    kernel: int | tuple[int, int] = 3,
+    kernel: Kernel = 3,
     dilation: PositiveInt = 1,
     groups: PositiveInt = 1,
     activation: Function | None = "relu",
+    padding: Padding | None = None,
+    names: tuple[str, str] = ("conv", "bn"),
 ) -> Handle:
-    """Convolution, batch normalisation, activation (Ioffe & Szegedy 2015).
+    """Add a convolution, batch normalisation and an activation (Ioffe & Szegedy 2015).
 
-    By default pads ``dilation * (kernel - 1) // 2`` on both sides, so that an odd kernel at
-    stride 1 keeps the size. ``names`` are those of the convolution and the norm; ``epsilon`` is
-    the norm's, the builder's by default.
+    By default it pads ``dilation * (kernel - 1) // 2`` on both sides, so that an odd kernel at
+    stride 1 keeps the size. ``names`` are those of the convolution and the norm.
     """
     if padding is None:
         sides = (kernel,) * len(x.spatial) if isinstance(kernel, int) else kernel
         padding = [dilation * (side - 1) // 2 for side in sides]
     channels = channels or x.channels
     x = g.conv(x, channels, kernel, stride, padding, dilation, groups, bias=False, name=names[0])
-    x = g.batch_norm(x, epsilon, name=names[1])
+    x = g.batch_norm(x, name=names[1])
     return g.activation(x, activation) if activation else x
+
+
+def fitted(g: Builder, x: Handle, channels: int | None, stride: int = 1) -> Handle:
+    """Return ``x`` if it has the channels and the stride is 1, else a 1x1 projection of it.
+
+    Blocks that keep the shape by themselves change it by this.
+    """
+    if stride == 1 and channels in (None, x.channels):
+        return x
+    return conv_norm(g, x, channels, stride, kernel=1, activation=None)
+
+
+def depthwise(
+    g: Builder,
+    x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
+    *,
+    kernel: PositiveInt = 3,
+    dilation: PositiveInt = 1,
+    activation: Function = "relu",
+) -> Handle:
+    """Add a depthwise convolution, batch normalisation and an activation."""
+    with g.scope("projection"):
+        x = fitted(g, x, channels)
+    return conv_norm(
+        g,
+        x,
+        stride=stride,
+        kernel=kernel,
+        dilation=dilation,
+        groups=x.channels,
+        activation=activation,
+    )
 
 
 def separable_conv(
@@ -44,18 +79,36 @@ def separable_conv(
     x: Handle,
     channels: int | None = None,
     stride: int = 1,
-    names: tuple[str, str] = ("depthwise", "pointwise"),
-    padding: Padding | None = None,
     *,
     kernel: PositiveInt = 3,
     dilation: PositiveInt = 1,
+    padding: Padding | None = None,
+    names: tuple[str, str] = ("depthwise", "pointwise"),
 ) -> Handle:
-    """Depthwise, then pointwise convolution, nothing between (Chollet 2017, arXiv:1610.02357)."""
+    """Add a depthwise and a pointwise convolution, nothing else (Chollet 2017, arXiv:1610.02357).
+
+    ``names`` are those of the two convolutions.
+    """
     if padding is None:
         padding = dilation * (kernel - 1) // 2
     channels = channels or x.channels
     x = g.depthwise(x, kernel, stride, padding, dilation, bias=False, name=names[0])
     return g.conv(x, channels, 1, bias=False, name=names[1])
+
+
+def separable(
+    g: Builder,
+    x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
+    *,
+    kernel: PositiveInt = 3,
+    dilation: PositiveInt = 1,
+    activation: Function = "relu",
+) -> Handle:
+    """Add a separable convolution, batch normalisation and an activation."""
+    x = separable_conv(g, x, channels, stride, kernel=kernel, dilation=dilation)
+    return g.activation(g.batch_norm(x), activation)
 
 
 def depthwise_separable(
@@ -68,52 +121,132 @@ def depthwise_separable(
     dilation: PositiveInt = 1,
     activation: Function = "relu",
 ) -> Handle:
-    """Depthwise, then pointwise convolution, both normed (Howard et al. 2017, fig. 3).
+    """Add a depthwise and a pointwise convolution, each normed and activated.
 
-    Node names are those of timm.
+    MobileNet's block (Howard et al. 2017, fig. 3). Node names are those of timm.
     """
     x = conv_norm(
         g,
         x,
-        None,
-        stride,
-        ("conv_dw", "bn1"),
+        stride=stride,
         kernel=kernel,
         dilation=dilation,
         groups=x.channels,
         activation=activation,
+        names=("conv_dw", "bn1"),
     )
-    return conv_norm(g, x, channels, 1, ("conv_pw", "bn2"), kernel=1, activation=activation)
+    names = ("conv_pw", "bn2")
+    return conv_norm(g, x, channels, kernel=1, activation=activation, names=names)
 
 
-def inception(
+def relu_conv(
     g: Builder,
     x: Handle,
     channels: int | None = None,
-    widths: tuple[int, int, int, int, int, int] | None = None,
+    stride: int | tuple[int, int] = 1,
     *,
-    large_kernel: PositiveInt = 5,
+    kernel: Kernel = 3,
+    padding: Padding | None = None,
+    names: tuple[str, str, str] = ("op.0", "op.1", "op.2"),
 ) -> Handle:
-    """Four branches side by side: 1x1, 3x3, 5x5, pool (GoogLeNet, Szegedy et al. 2015, fig. 2b).
+    """Add a ReLU, a convolution and batch normalisation: ``ReLUConvBN`` in the code of DARTS.
 
-    ``widths`` are those of the paper's table 1: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool
-    projection. By default they divide ``channels`` as its module 3a does: 1/4, 3/8, 1/2, 1/16,
-    1/8, 1/8. Each convolution is normed, as in torchvision.
+    ``names`` are those of the three nodes, here and below by default those of DARTS.
     """
-    if widths is None:
-        total = channels or x.channels
-        one, five, pool = (max(total // part, 1) for part in (4, 8, 8))
-        widths = (
-            one, max(3 * total // 8, 1), total - one - five - pool, max(total // 16, 1), five, pool,
-        )  # fmt: skip
-    one, reduce_three, three, reduce_five, five, pool = widths
+    relu, *rest = names
+    x = g.relu(x, name=relu)
+    return conv_norm(
+        g,
+        x,
+        channels,
+        stride,
+        kernel=kernel,
+        activation=None,
+        padding=padding,
+        names=(rest[0], rest[1]),
+    )
 
-    def conv(x: Handle, channels: int, kernel: int, name: str) -> Handle:
-        with g.scope(name):
-            return conv_norm(g, x, channels, kernel=kernel)
 
-    branch1 = conv(x, one, 1, "branch1")
-    branch2 = conv(conv(x, reduce_three, 1, "branch2.0"), three, 3, "branch2.1")
-    branch3 = conv(conv(x, reduce_five, 1, "branch3.0"), five, large_kernel, "branch3.1")
-    branch4 = conv(max_pool(g, x), pool, 1, "branch4.1")
-    return g.concat(branch1, branch2, branch3, branch4)
+def relu_separable(
+    g: Builder,
+    x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
+    *,
+    kernel: PositiveInt = 3,
+    dilation: PositiveInt = 1,
+    padding: Padding | None = None,
+    names: tuple[tuple[str, str, str, str], ...] = _LAYERS,
+) -> Handle:
+    """Add layers of ReLU, depthwise and pointwise convolution, and batch normalisation.
+
+    ``SepConv`` and ``DilConv`` in the code of DARTS. The first layer has the stride. There is one
+    layer for each item of ``names``, which names its four nodes.
+    """
+    for relu, *convolutions, norm in names:
+        x = separable_conv(
+            g,
+            g.relu(x, name=relu),
+            channels,
+            stride,
+            kernel=kernel,
+            dilation=dilation,
+            padding=padding,
+            names=(convolutions[0], convolutions[1]),
+        )
+        x, stride = g.batch_norm(x, name=norm), 1
+    return x
+
+
+def relu_bottleneck(
+    g: Builder,
+    x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
+    *,
+    kernels: tuple[tuple[int, int], ...] = ((3, 3),),
+    inner: float = 1 / 4,
+    padding: Padding | None = None,
+    names: tuple[str, str, str] = ("op.0", "op.1", "op.2"),
+) -> Handle:
+    """Add convolutions of fewer channels between two 1x1 ones, each behind a ReLU and normed.
+
+    The bottlenecks of AmoebaNet (tensorflow/tpu, ``network_utils.py``). ``inner`` is the share of
+    the channels that the convolutions between have. A kernel strides only over the axes on which
+    it is longer than 1.
+    """
+    channels = channels or x.channels
+    width = max(int(channels * inner), 1)
+    with g.scope("pre_1x1"):
+        x = relu_conv(g, x, width, kernel=1, names=names)
+    for high, wide in kernels:
+        strides = (stride if high > 1 else 1, stride if wide > 1 else 1)
+        with g.scope(f"conv_{high}x{wide}"):
+            x = relu_conv(g, x, width, strides, kernel=(high, wide), padding=padding, names=names)
+    with g.scope("post_1x1"):
+        return relu_conv(g, x, channels, kernel=1, names=names)
+
+
+def factorized_reduction(
+    g: Builder,
+    x: Handle,
+    channels: int,
+    *,
+    active: bool = True,
+    names: tuple[str, str, str, str] = ("relu", "conv_1", "conv_2", "bn"),
+) -> Handle:
+    """Halve the map by two strided 1x1 convolutions side by side, one of them a pixel on; norm.
+
+    ``FactorizedReduce`` in the code of DARTS. ``active`` puts a ReLU before. On an odd map the
+    convolution that is a pixel on reads a border of zeros; DARTS's own code cannot take odd maps.
+    """
+    relu, first, second, norm = names
+    if active:
+        x = g.relu(x, name=relu)
+    shifted = g.pad(x, [(-1, 1)] * len(x.spatial))
+    half = channels // 2
+    x = g.concat(
+        g.conv(x, half, 1, 2, bias=False, name=first),
+        g.conv(shifted, channels - half, 1, 2, bias=False, name=second),
+    )
+    return g.batch_norm(x, name=norm)

@@ -1,4 +1,4 @@
-"""Blocks of the efficient networks, and ConvNeXt's, which descends from them."""
+"""Blocks of networks for mobile devices, and ConvNeXt's, which descends from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.operations.layers import Function
 from nas.blocks.attention import channels_first, channels_last, squeeze_excitation
-from nas.blocks.convolution import conv_norm
+from nas.blocks.convolution import conv_norm, fitted
 
 
 def inverted_residual(
@@ -19,25 +19,26 @@ def inverted_residual(
     x: Handle,
     channels: int | None = None,
     stride: int = 1,
-    container: Literal["conv", "layers", "block"] = "conv",
-    hidden: int | None = None,
-    excitation: Callable[[Builder, Handle, str], Handle] | None = None,
-    shortcut: bool = True,
     *,
     expansion: PositiveInt = 6,
     kernel: PositiveInt = 3,
     activation: Function = "relu6",
     squeeze: PositiveInt | None = None,
     drop_path: float = 0.0,
+    container: Literal["conv", "layers", "block"] = "conv",
+    hidden: PositiveInt | None = None,
+    excitation: Callable[..., Handle] | None = None,
+    shortcut: bool = True,
 ) -> Handle:
-    """Expand, depthwise, project without activation (MobileNetV2, Sandler et al. 2018, table 1).
+    """Expand, convolve depthwise, project without activation.
 
-    The shortcut stands where the shape is kept, unless ``shortcut`` is false; in training
-    ``drop_path`` is the probability of taking it alone. ``squeeze`` puts squeeze-and-excitation
-    with that reduction before the projection (Tan et al. 2019, fig. 7); ``excitation`` is one
-    that the caller makes, given its name. ``hidden`` is the expanded width itself. ``container``
-    is what torchvision calls the layers: "conv" in MobileNetV2, "layers" in MnasNet, "block" in
-    later ones.
+    MobileNetV2's block (Sandler et al. 2018, table 1). The shortcut is added if the shape is kept,
+    unless ``shortcut`` is false; in training, ``drop_path`` is the probability that the shortcut
+    alone is taken. ``squeeze`` puts squeeze-and-excitation with that reduction before the
+    projection (Tan et al. 2019, fig. 7). ``excitation`` is another function to put there; it is
+    called with the builder, the map and the ``name`` of its scope. ``hidden`` is the expanded
+    width itself. ``container`` is what torchvision calls the layers: "conv" in MobileNetV2,
+    "layers" in MnasNet, "block" in later networks.
     """
     channels, hidden = channels or x.channels, hidden or x.channels * expansion
     if squeeze and not excitation:
@@ -52,16 +53,23 @@ def inverted_residual(
         return f"{container}.{index}.0", f"{container}.{index}.1"
 
     if hidden != x.channels:
-        y = conv_norm(g, y, hidden, 1, names(), kernel=1, activation=activation)
+        y = conv_norm(g, y, hidden, kernel=1, activation=activation, names=names())
         index += 1
     y = conv_norm(
-        g, y, hidden, stride, names(), kernel=kernel, groups=hidden, activation=activation
+        g,
+        y,
+        hidden,
+        stride,
+        kernel=kernel,
+        groups=hidden,
+        activation=activation,
+        names=names(),
     )
     index += 1
     if excitation:
-        y = excitation(g, y, f"{container}.{index}")
+        y = excitation(g, y, name=f"{container}.{index}")
         index += 1
-    y = conv_norm(g, y, channels, 1, names(last=True), kernel=1, activation=None)
+    y = conv_norm(g, y, channels, kernel=1, activation=None, names=names(last=True))
     if not shortcut or stride > 1 or y.shape != x.shape:
         return y
     return g.add(x, g.drop_path(y, drop_path) if drop_path else y)
@@ -75,11 +83,11 @@ def shuffle_unit(
     *,
     kernel: PositiveInt = 3,
 ) -> Handle:
-    """Half of the channels pass, half are convolved, then both are shuffled.
+    """Pass half of the channels on, convolve the other half, then shuffle both.
 
-    ShuffleNet V2 (Ma et al. 2018, arXiv:1807.11164, fig. 3c). With a stride, both branches see
-    all channels and are convolved (fig. 3d); so they are where the width changes. ``channels``
-    must be even.
+    ShuffleNet V2's unit (Ma et al. 2018, arXiv:1807.11164, fig. 3c). With a stride, or where the
+    width changes, both branches see all channels and are convolved (fig. 3d). ``channels`` must be
+    even.
     """
     channels = channels or x.channels
     half = channels // 2
@@ -88,34 +96,43 @@ def shuffle_unit(
     branch2 = g.slice(x, half, channels) if split else x
 
     def depthwise(y: Handle, at: int) -> Handle:
-        names = (str(at), str(at + 1))
         return conv_norm(
-            g, y, None, stride, names, kernel=kernel, groups=y.channels, activation=None
+            g,
+            y,
+            stride=stride,
+            kernel=kernel,
+            groups=y.channels,
+            activation=None,
+            names=(str(at), str(at + 1)),
         )
 
     if not split:
         with g.scope("branch1"):
-            branch1 = conv_norm(g, depthwise(branch1, 0), half, 1, ("2", "3"), kernel=1)
+            branch1 = conv_norm(g, depthwise(branch1, 0), half, kernel=1, names=("2", "3"))
     with g.scope("branch2"):
-        branch2 = conv_norm(g, branch2, channels - half, 1, ("0", "1"), kernel=1)
-        branch2 = conv_norm(g, depthwise(branch2, 3), channels - half, 1, ("5", "6"), kernel=1)
+        branch2 = conv_norm(g, branch2, channels - half, kernel=1, names=("0", "1"))
+        branch2 = depthwise(branch2, 3)
+        branch2 = conv_norm(g, branch2, channels - half, kernel=1, names=("5", "6"))
     return g.channel_shuffle(g.concat(branch1, branch2), 2)
 
 
 def convnext_block(
     g: Builder,
     x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
     *,
     kernel: PositiveInt = 7,
     expansion: PositiveInt = 4,
     layer_scale: float = 1e-6,
     drop_path: float = 0.0,
 ) -> Handle:
-    """Depthwise convolution, layer norm, and two linear layers (Liu et al. 2022, fig. 4).
+    """Add a depthwise convolution, layer norm and two linear layers (Liu et al. 2022, fig. 4).
 
-    The branch is multiplied by a learnt factor a channel, which begins as ``layer_scale``;
-    ``drop_path`` is the probability that training leaves it out.
+    The branch is multiplied by one learnt factor per channel, which begins as ``layer_scale``;
+    ``drop_path`` is the probability that training leaves the branch out.
     """
+    x = fitted(g, x, channels, stride)
     y = g.depthwise(x, kernel, padding=kernel // 2, name="block.0")
     y = g.layer_norm(channels_last(g, y), "last", epsilon=1e-6, name="block.2")
     y = g.activation(g.linear(y, expansion * x.channels, name="block.3"), "gelu")

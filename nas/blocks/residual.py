@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import NonNegativeFloat, PositiveInt
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
 
 from nas.architecture.builder import Builder, Handle
 from nas.blocks.attention import squeeze_excitation
 from nas.blocks.convolution import conv_norm
+
+Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
 def residual(
@@ -14,20 +18,20 @@ def residual(
     x: Handle,
     channels: int | None = None,
     stride: int = 1,
-    padded_shortcut: bool = False,
     *,
     kernel: PositiveInt = 3,
     squeeze: PositiveInt | None = None,
+    padded_shortcut: bool = False,
 ) -> Handle:
-    """The basic residual block: two convolutions and a shortcut (He et al. 2016, fig. 5 left).
+    """Add the basic residual block: two convolutions and a shortcut (He et al. 2016, fig. 5 left).
 
-    Where the shape changes the shortcut is a strided 1x1 convolution (the paper's option B), or,
+    Where the shape changes, the shortcut is a strided 1x1 convolution (the paper's option B) or,
     if ``padded_shortcut``, subsampling with zeros for the new channels (option A), which needs no
     parameters. ``squeeze`` adds squeeze-and-excitation with that reduction before the sum.
     """
     channels = channels or x.channels
-    y = conv_norm(g, x, channels, stride, ("conv1", "bn1"), kernel=kernel)
-    y = conv_norm(g, y, channels, 1, ("conv2", "bn2"), kernel=kernel, activation=None)
+    y = conv_norm(g, x, channels, stride, kernel=kernel, names=("conv1", "bn1"))
+    y = conv_norm(g, y, channels, kernel=kernel, activation=None, names=("conv2", "bn2"))
     if squeeze:
         y = squeeze_excitation(g, y, reduction=squeeze)
     return g.relu(g.add(y, shortcut(g, x, y, stride, padded_shortcut)))
@@ -43,17 +47,17 @@ def bottleneck(
     groups: PositiveInt = 1,
     squeeze: PositiveInt | None = None,
 ) -> Handle:
-    """The bottleneck residual block: 1x1, 3x3, 1x1 (He et al. 2016, fig. 5 right).
+    """Add the bottleneck residual block: 1x1, 3x3, 1x1 (He et al. 2016, fig. 5 right).
 
-    As torchvision, the stride is in the 3x3 convolution, where the paper has it in the first. With
-    ``groups`` it is ResNeXt's (Xie et al. 2017, fig. 3c): the inner width, ``channels //
-    reduction``, is rounded down to a multiple of them.
+    The stride is in the 3x3 convolution, as in torchvision; the paper has it in the first. With
+    ``groups`` it is ResNeXt's block (Xie et al. 2017, fig. 3c): the inner width, ``channels //
+    reduction``, is rounded down to a multiple of ``groups``.
     """
     channels = channels or x.channels
     width = max(channels // reduction // groups, 1) * groups
-    y = conv_norm(g, x, width, 1, ("conv1", "bn1"), kernel=1)
-    y = conv_norm(g, y, width, stride, ("conv2", "bn2"), groups=groups)
-    y = conv_norm(g, y, channels, 1, ("conv3", "bn3"), kernel=1, activation=None)
+    y = conv_norm(g, x, width, kernel=1, names=("conv1", "bn1"))
+    y = conv_norm(g, y, width, stride, groups=groups, names=("conv2", "bn2"))
+    y = conv_norm(g, y, channels, kernel=1, activation=None, names=("conv3", "bn3"))
     if squeeze:
         y = squeeze_excitation(g, y, reduction=squeeze)
     return g.relu(g.add(y, shortcut(g, x, y, stride)))
@@ -67,14 +71,14 @@ def grouped_bottleneck(
     *,
     group_width: PositiveInt = 8,
     reduction: PositiveInt = 1,
-    squeeze: NonNegativeFloat = 0.0,
+    squeeze: Ratio = 0.0,
 ) -> Handle:
-    """The X and Y blocks of RegNet (Radosavovic et al. 2020, arXiv:2003.13678, fig. 4 and 5.1).
+    """Add RegNet's X or Y block (Radosavovic et al. 2020, arXiv:2003.13678, fig. 4 and 5.1).
 
-    A 1x1, a 3x3 in groups of ``group_width`` channels, a 1x1. The inner width is ``channels //
-    reduction`` brought to the nearest multiple of ``group_width``. ``squeeze`` makes the Y block:
-    squeeze-and-excitation behind the 3x3, through that part of the input's channels. Node names
-    are those of torchvision's RegNet.
+    It is a 1x1 convolution, a 3x3 one in groups of ``group_width`` channels, and a 1x1 one. The
+    inner width is ``channels // reduction``, rounded to the nearest multiple of ``group_width``.
+    ``squeeze`` makes it the Y block: squeeze-and-excitation behind the 3x3 convolution, with that
+    share of the input's channels inside. Node names are those of torchvision's RegNet.
     """
     channels = channels or x.channels
     inner = max(channels // reduction, 1)
@@ -83,12 +87,15 @@ def grouped_bottleneck(
     shortcut = x
     if stride > 1 or x.channels != channels:
         with g.scope("proj"):
-            shortcut = conv_norm(g, x, channels, stride, ("0", "1"), kernel=1, activation=None)
-    y = conv_norm(g, x, groups * group_width, 1, ("f.a.0", "f.a.1"), kernel=1)
-    y = conv_norm(g, y, None, stride, ("f.b.0", "f.b.1"), groups=groups)
+            shortcut = conv_norm(
+                g, x, channels, stride, kernel=1, activation=None, names=("0", "1")
+            )
+    y = conv_norm(g, x, groups * group_width, kernel=1, names=("f.a.0", "f.a.1"))
+    y = conv_norm(g, y, stride=stride, groups=groups, names=("f.b.0", "f.b.1"))
     if squeeze:
-        y = squeeze_excitation(g, y, "f.se", max(round(squeeze * x.channels), 1), adaptive=True)
-    y = conv_norm(g, y, channels, 1, ("f.c.0", "f.c.1"), kernel=1, activation=None)
+        inner = max(round(squeeze * x.channels), 1)
+        y = squeeze_excitation(g, y, inner=inner, adaptive=True, name="f.se")
+    y = conv_norm(g, y, channels, kernel=1, activation=None, names=("f.c.0", "f.c.1"))
     return g.relu(g.add(shortcut, y))
 
 
@@ -101,11 +108,11 @@ def preactivation(
     kernel: PositiveInt = 3,
     dropout: float = 0.0,
 ) -> Handle:
-    """The residual block that norms and activates before it convolves (He et al. 2016, fig. 4e).
+    """Add the residual block that norms and activates before it convolves.
 
-    arXiv:1603.05027. Where the shape changes the shortcut is a strided 1x1 convolution of the
-    activated input. ``dropout`` stands between the convolutions (Zagoruyko & Komodakis 2016,
-    fig. 1d). Node names are those of xternalz/WideResNet-pytorch.
+    He et al. 2016, arXiv:1603.05027, fig. 4e. Where the shape changes, the shortcut is a strided
+    1x1 convolution of the activated input. ``dropout`` is between the convolutions (Zagoruyko &
+    Komodakis 2016, fig. 1d). Node names are those of xternalz/WideResNet-pytorch.
     """
     channels = channels or x.channels
     active = g.relu(g.batch_norm(x, name="bn1"))
@@ -120,13 +127,12 @@ def preactivation(
 
 
 def shortcut(g: Builder, x: Handle, y: Handle, stride: int = 1, padded: bool = False) -> Handle:
-    """``x`` in the shape of ``y``, to be added to it: :func:`residual` says how."""
+    """Return ``x`` in the shape of ``y``, to be added to it; :func:`residual` says how."""
     if x.shape == y.shape:
         return x
     if not padded:
-        return conv_norm(
-            g, x, y.channels, stride, ("downsample.0", "downsample.1"), kernel=1, activation=None
-        )
+        names = ("downsample.0", "downsample.1")
+        return conv_norm(g, x, y.channels, stride, kernel=1, activation=None, names=names)
     x = g.avg_pool(x, 1, stride)
     missing = y.channels - x.channels
     while missing > 0:

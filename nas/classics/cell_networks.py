@@ -2,8 +2,8 @@
 
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
+from nas.blocks.scaling import scaled
 from nas.classics.cells import PUBLISHED, Stem, pairwise_network
-from nas.classics.scaling import scaled
 
 
 def pairwise(

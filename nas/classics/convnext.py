@@ -6,7 +6,7 @@ from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import convnext_block
-from nas.classics.scaling import scaled
+from nas.blocks.scaling import scaled
 
 
 def convnext(

@@ -6,7 +6,7 @@ from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import conv_norm
-from nas.classics.scaling import scaled
+from nas.blocks.scaling import scaled
 
 
 def densenet(
@@ -28,7 +28,9 @@ def densenet(
     growth = scaled(growth, width)
     with g.scope("features"):
         if stem == "imagenet":
-            x = conv_norm(g, g.input, scaled(channels, width), 2, ("conv0", "norm0"), kernel=7)
+            x = conv_norm(
+                g, g.input, scaled(channels, width), 2, kernel=7, names=("conv0", "norm0")
+            )
             x = g.max_pool(x, 3, 2, padding=1)
         else:
             x = g.conv(g.input, scaled(channels, width), 3, padding=1, bias=False, name="conv0")

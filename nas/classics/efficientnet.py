@@ -7,7 +7,7 @@ from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import conv_norm, inverted_residual, squeeze_excitation
-from nas.classics.scaling import divisible
+from nas.blocks.scaling import divisible
 
 
 def efficientnet(
@@ -28,7 +28,12 @@ def efficientnet(
     small = stem == "cifar"
     with g.scope("features.0"):
         x = conv_norm(
-            g, g.input, divisible(32 * width), 1 if small else 2, ("0", "1"), activation="silu"
+            g,
+            g.input,
+            divisible(32 * width),
+            1 if small else 2,
+            activation="silu",
+            names=("0", "1"),
         )
     stages = (
         (1, 16, 1, 3, 1),
@@ -48,10 +53,9 @@ def efficientnet(
                     x,
                     divisible(channels * width),
                     first_stride if repeat == 0 else 1,
-                    "block",
                     excitation=partial(
                         squeeze_excitation,
-                        channels=max(x.channels // 4, 1),
+                        inner=max(x.channels // 4, 1),
                         adaptive=True,
                         activation="silu",
                     ),
@@ -59,9 +63,10 @@ def efficientnet(
                     kernel=kernel,
                     activation="silu",
                     drop_path=drop_path * depth / total,
+                    container="block",
                 )
             depth += 1
     with g.scope(f"features.{len(stages) + 1}"):
-        x = conv_norm(g, x, 4 * x.channels, 1, ("0", "1"), kernel=1, activation="silu")
+        x = conv_norm(g, x, 4 * x.channels, kernel=1, activation="silu", names=("0", "1"))
     x = g.flatten(g.adaptive_avg_pool(x, 1))
     return g.build(g.linear(g.dropout(x, 0.2), classes, name="classifier.1"))

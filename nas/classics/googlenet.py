@@ -6,7 +6,7 @@ from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import conv_norm, inception
-from nas.classics.scaling import scaled
+from nas.blocks.scaling import scaled
 
 MODULES = {
     "3a": (64, 96, 128, 16, 32, 32),

@@ -4,7 +4,7 @@ from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import conv_norm
-from nas.classics.scaling import scaled
+from nas.blocks.scaling import scaled
 
 
 def inception_small(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architecture:

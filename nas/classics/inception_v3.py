@@ -7,7 +7,7 @@ from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.architecture.padding import Padding
 from nas.blocks import conv_norm
-from nas.classics.scaling import scaled
+from nas.blocks.scaling import scaled
 
 Kernel = int | tuple[int, int]
 Step = tuple[int, Kernel]

@@ -6,7 +6,7 @@ from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import conv_norm
-from nas.classics.scaling import scaled
+from nas.blocks.scaling import scaled
 
 Step = tuple[int, int | tuple[int, int]] | tuple[int, int | tuple[int, int], int]
 """Channels and kernel of a convolution that keeps the size; or, with a stride, of one without

@@ -3,7 +3,7 @@
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import ArchitectureError, Shape
-from nas.classics.scaling import scaled
+from nas.blocks.scaling import scaled
 
 
 def lenet5(

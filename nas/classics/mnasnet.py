@@ -6,7 +6,7 @@ from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import conv_norm, inverted_residual
-from nas.classics.scaling import divisible
+from nas.blocks.scaling import divisible
 
 
 def mnasnet(
@@ -26,10 +26,10 @@ def mnasnet(
     small = stem == "cifar"
     g = Builder(input_shape, norm_momentum=0.1 if small else 1 - 0.9997)
     first = divisible(32 * width)
-    x = conv_norm(g, g.input, first, 1 if small else 2, ("layers.0", "layers.1"))
-    x = conv_norm(g, x, first, 1, ("layers.3", "layers.4"), groups=first)
+    x = conv_norm(g, g.input, first, 1 if small else 2, names=("layers.0", "layers.1"))
+    x = conv_norm(g, x, first, groups=first, names=("layers.3", "layers.4"))
     x = conv_norm(
-        g, x, divisible(16 * width), 1, ("layers.6", "layers.7"), kernel=1, activation=None
+        g, x, divisible(16 * width), kernel=1, activation=None, names=("layers.6", "layers.7")
     )
     stages = (
         (3, 24, 3, 3, 1 if small else 2),
@@ -47,10 +47,10 @@ def mnasnet(
                     x,
                     divisible(channels * width),
                     first_stride if repeat == 0 else 1,
-                    "layers",
                     expansion=expansion,
                     kernel=kernel,
                     activation="relu",
+                    container="layers",
                 )
-    x = g.global_pool(conv_norm(g, x, 1280, 1, ("layers.14", "layers.15"), kernel=1))
+    x = g.global_pool(conv_norm(g, x, 1280, kernel=1, names=("layers.14", "layers.15")))
     return g.build(g.linear(g.dropout(x, 0.2), classes, name="classifier.1"))

@@ -8,7 +8,7 @@ from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.architecture.operations.layers import Function
 from nas.blocks import conv_norm, depthwise_separable, inverted_residual, squeeze_excitation
-from nas.classics.scaling import divisible
+from nas.blocks.scaling import divisible
 
 Stem = Literal["imagenet", "cifar"]
 """What the input is made for. "cifar" is the usual change for small images: stride 1 in the first
@@ -27,7 +27,9 @@ def mobilenet_v1(
     g = Builder(input_shape)
     small = stem == "cifar"
     first = divisible(32 * width)
-    x = conv_norm(g, g.input, first, 1 if small else 2, ("conv_stem", "bn1"), activation="relu6")
+    x = conv_norm(
+        g, g.input, first, 1 if small else 2, activation="relu6", names=("conv_stem", "bn1")
+    )
     stages = ((64, 1, 1), (128, 2, 1 if small else 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
     for stage, (channels, repeats, first_stride) in enumerate(stages):
         for repeat in range(repeats):
@@ -51,7 +53,12 @@ def mobilenet_v2(
     small = stem == "cifar"
     with g.scope("features.0"):
         x = conv_norm(
-            g, g.input, divisible(32 * width), 1 if small else 2, ("0", "1"), activation="relu6"
+            g,
+            g.input,
+            divisible(32 * width),
+            1 if small else 2,
+            activation="relu6",
+            names=("0", "1"),
         )
     index = 0
     for expansion, channels, repeats, first_stride in (
@@ -72,7 +79,7 @@ def mobilenet_v2(
                 )
     with g.scope(f"features.{index + 1}"):
         last = divisible(1280 * max(width, 1.0))
-        x = conv_norm(g, x, last, 1, ("0", "1"), kernel=1, activation="relu6")
+        x = conv_norm(g, x, last, kernel=1, activation="relu6", names=("0", "1"))
     x = g.flatten(g.adaptive_avg_pool(x, 1))
     return g.build(g.linear(g.dropout(x, 0.2), classes, name="classifier.1"))
 
@@ -133,13 +140,17 @@ def mobilenet_v3(
     first_strided = [stride for *_, stride in blocks].index(2)
     with g.scope("features.0"):
         x = conv_norm(
-            g, g.input, divisible(16 * width), 1 if small else 2, ("0", "1"),
+            g,
+            g.input,
+            divisible(16 * width),
+            1 if small else 2,
             activation="hard_swish",
-        )  # fmt: skip
+            names=("0", "1"),
+        )
     for index, (kernel, hidden, channels, squeeze, activation, stride) in enumerate(blocks):
         hidden = divisible(hidden * width)
         excitation = partial(
-            squeeze_excitation, channels=divisible(hidden // 4), adaptive=True, gate="hard_sigmoid"
+            squeeze_excitation, inner=divisible(hidden // 4), adaptive=True, gate="hard_sigmoid"
         )
         with g.scope(f"features.{index + 1}"):
             x = inverted_residual(
@@ -147,14 +158,14 @@ def mobilenet_v3(
                 x,
                 divisible(channels * width),
                 1 if small and index == first_strided else stride,
-                "block",
-                hidden,
-                excitation if squeeze else None,
                 kernel=kernel,
                 activation=activation,
+                container="block",
+                hidden=hidden,
+                excitation=excitation if squeeze else None,
             )
     with g.scope(f"features.{len(blocks) + 1}"):
-        x = conv_norm(g, x, 6 * x.channels, 1, ("0", "1"), kernel=1, activation="hard_swish")
+        x = conv_norm(g, x, 6 * x.channels, kernel=1, activation="hard_swish", names=("0", "1"))
     x = g.flatten(g.adaptive_avg_pool(x, 1))
     x = g.linear(x, divisible(last * width), name="classifier.0")
     x = g.dropout(g.activation(x, "hard_swish"), 0.2)

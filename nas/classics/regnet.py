@@ -8,7 +8,7 @@ from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import conv_norm, grouped_bottleneck
-from nas.classics.scaling import divisible, scaled
+from nas.blocks.scaling import divisible, scaled
 
 
 def regnet(
@@ -36,7 +36,7 @@ def regnet(
     """
     g = Builder(input_shape)
     small = stem == "cifar"
-    x = conv_norm(g, g.input, scaled(32, width), 1 if small else 2, ("stem.0", "stem.1"))
+    x = conv_norm(g, g.input, scaled(32, width), 1 if small else 2, names=("stem.0", "stem.1"))
     stages = Counter(block_widths(depth, initial_width, slope, step))
     for stage, (full, blocks) in enumerate(stages.items(), 1):
         group = min(group_width, full)

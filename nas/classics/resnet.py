@@ -6,7 +6,7 @@ from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import bottleneck, conv_norm, preactivation, residual
-from nas.classics.scaling import scaled
+from nas.blocks.scaling import scaled
 
 
 def resnet(
@@ -32,10 +32,10 @@ def resnet(
     g = Builder(input_shape)
     base = scaled(64, width)
     if stem == "imagenet":
-        x = conv_norm(g, g.input, base, 2, ("conv1", "bn1"), kernel=7)
+        x = conv_norm(g, g.input, base, 2, kernel=7, names=("conv1", "bn1"))
         x = g.max_pool(x, 3, 2, padding=1)
     else:
-        x = conv_norm(g, g.input, base, 1, ("conv1", "bn1"))
+        x = conv_norm(g, g.input, base, names=("conv1", "bn1"))
     for stage, count in enumerate(blocks):
         for index in range(count):
             stride = 2 if stage > 0 and index == 0 else 1
@@ -72,7 +72,7 @@ def resnet_cifar(
     """
     g = Builder(input_shape)
     base = scaled(16, width)
-    x = conv_norm(g, g.input, base, 1, ("conv1", "bn1"))
+    x = conv_norm(g, g.input, base, names=("conv1", "bn1"))
     for stage in range(3):
         for index in range(blocks):
             stride = 2 if stage > 0 and index == 0 else 1

@@ -6,7 +6,7 @@ from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import conv_norm, shortcut, squeeze_excitation
-from nas.classics.scaling import scaled
+from nas.blocks.scaling import scaled
 
 
 def legacy_seresnet(
@@ -29,9 +29,9 @@ def legacy_seresnet(
     base = scaled(64, width)
     with g.scope("layer0"):
         if stem == "imagenet":
-            x = conv_norm(g, g.input, base, 2, ("conv1", "bn1"), kernel=7)
+            x = conv_norm(g, g.input, base, 2, kernel=7, names=("conv1", "bn1"))
         else:
-            x = conv_norm(g, g.input, base, 1, ("conv1", "bn1"))
+            x = conv_norm(g, g.input, base, names=("conv1", "bn1"))
     if stem == "imagenet":
         x = g.max_pool(x, 3, 2, ceil_mode=True)
     for stage, count in enumerate(blocks):
@@ -45,11 +45,11 @@ def legacy_seresnet(
 
 def _block(g: Builder, x: Handle, channels: int, stride: int, bottlenecks: bool) -> Handle:
     if bottlenecks:
-        y = conv_norm(g, x, channels, stride, ("conv1", "bn1"), kernel=1)
-        y = conv_norm(g, y, channels, 1, ("conv2", "bn2"))
-        y = conv_norm(g, y, 4 * channels, 1, ("conv3", "bn3"), kernel=1, activation=None)
+        y = conv_norm(g, x, channels, stride, kernel=1, names=("conv1", "bn1"))
+        y = conv_norm(g, y, channels, names=("conv2", "bn2"))
+        y = conv_norm(g, y, 4 * channels, kernel=1, activation=None, names=("conv3", "bn3"))
     else:
-        y = conv_norm(g, x, channels, stride, ("conv1", "bn1"))
-        y = conv_norm(g, y, channels, 1, ("conv2", "bn2"))
-    y = squeeze_excitation(g, y, "se_module")
+        y = conv_norm(g, x, channels, stride, names=("conv1", "bn1"))
+        y = conv_norm(g, y, channels, names=("conv2", "bn2"))
+    y = squeeze_excitation(g, y, name="se_module")
     return g.relu(g.add(y, shortcut(g, x, y, stride)))

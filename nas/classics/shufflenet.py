@@ -6,7 +6,7 @@ from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import conv_norm, shuffle_unit
-from nas.classics.scaling import divisible, scaled
+from nas.blocks.scaling import divisible, scaled
 
 
 def shufflenet_v2(
@@ -23,13 +23,13 @@ def shufflenet_v2(
     """
     g = Builder(input_shape)
     if stem == "imagenet":
-        x = conv_norm(g, g.input, scaled(24, width), 2, ("conv1.0", "conv1.1"))
+        x = conv_norm(g, g.input, scaled(24, width), 2, names=("conv1.0", "conv1.1"))
         x = g.max_pool(x, 3, 2, padding=1)
     else:
-        x = conv_norm(g, g.input, scaled(24, width), 1, ("conv1.0", "conv1.1"))
+        x = conv_norm(g, g.input, scaled(24, width), names=("conv1.0", "conv1.1"))
     for stage, (channels, repeats) in enumerate(((116, 4), (232, 8), (464, 4)), 2):
         for repeat in range(repeats):
             with g.scope(f"stage{stage}.{repeat}"):
                 x = shuffle_unit(g, x, divisible(channels * width, 2), 2 if repeat == 0 else 1)
-    x = conv_norm(g, x, scaled(1024, width), 1, ("conv5.0", "conv5.1"), kernel=1)
+    x = conv_norm(g, x, scaled(1024, width), kernel=1, names=("conv5.0", "conv5.1"))
     return g.build(g.linear(g.global_pool(x), classes, name="fc"))

@@ -5,7 +5,7 @@ from typing import Literal
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
-from nas.classics.scaling import scaled
+from nas.blocks.scaling import scaled
 
 
 def squeezenet(

@@ -6,7 +6,7 @@ from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import conv_norm, separable_conv
-from nas.classics.scaling import scaled
+from nas.blocks.scaling import scaled
 
 
 def xception(
@@ -22,8 +22,8 @@ def xception(
     """
     g = Builder(input_shape)
     stride, padding = (2, 0) if stem == "imagenet" else (1, 1)
-    x = conv_norm(g, g.input, scaled(32, width), stride, ("conv1", "bn1"), padding)
-    x = conv_norm(g, x, scaled(64, width), 1, ("conv2", "bn2"), padding)
+    x = conv_norm(g, g.input, scaled(32, width), stride, names=("conv1", "bn1"), padding=padding)
+    x = conv_norm(g, x, scaled(64, width), names=("conv2", "bn2"), padding=padding)
     entry = [((128, 128), 2), ((256, 256), 2), ((728, 728), 2)]
     middle = [((728, 728, 728), 1)] * 8
     for index, (widths, stride) in enumerate([*entry, *middle, ((728, 1024), 2)], start=1):
@@ -42,7 +42,7 @@ def _block(g: Builder, x: Handle, widths: list[int], stride: int, active: bool) 
     shortcut = x
     if stride > 1 or x.channels != widths[-1]:
         names = ("skip", "skipbn")
-        shortcut = conv_norm(g, x, widths[-1], stride, names, kernel=1, activation=None)
+        shortcut = conv_norm(g, x, widths[-1], stride, kernel=1, activation=None, names=names)
     with g.scope("rep"):
         for index, channels in enumerate(widths):
             if index or active:

@@ -291,6 +291,8 @@ def read_space(
         if "constraints" in described:
             limits = validate(Constraints, described["constraints"], file, "constraints")
             described["constraints"] = limits.definition(file.parent)
+        if code := found.language.code():
+            described["code"] = code
         return found, described
 
 

@@ -7,7 +7,7 @@ numbers.
 
 from nas.classics.cells.dialects import DARTS, DIALECTS, ENAS, NASNET, PNASNET, Dialect
 from nas.classics.cells.network import Cell, Stem, pairwise_network
-from nas.classics.cells.operations import OPERATIONS
+from nas.classics.cells.operations import operations
 from nas.classics.cells.published import PUBLISHED, Published
 
 __all__ = [
@@ -15,12 +15,12 @@ __all__ = [
     "DIALECTS",
     "ENAS",
     "NASNET",
-    "OPERATIONS",
     "PNASNET",
     "PUBLISHED",
     "Cell",
     "Dialect",
     "Published",
     "Stem",
+    "operations",
     "pairwise_network",
 ]

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from nas.architecture.builder import Padding
-
 
 @dataclass(frozen=True)
 class Dialect:
     """One implementation's rules, and the names in its state dict.
 
     Attributes:
-        half_padding: windows pad half the kernel on both sides, which leaves out zeros from
-            averages; otherwise by TensorFlow's rule "same".
+        padding: how windows pad: TensorFlow's rule "same", or None for half the kernel on both
+            sides, which leaves zeros out of averages.
         epsilon: that of every batch norm.
         projects_stem: the first cell projects the stem twice; otherwise its older state is the
             stem as it is, and edges that read it project.
@@ -38,7 +36,7 @@ class Dialect:
         classifier: name of the last linear layer.
     """
 
-    half_padding: bool
+    padding: Literal["same"] | None
     epsilon: float
     projects_stem: bool
     strided_skip: Literal["projection", "factorized", "factorized_linear"]
@@ -59,17 +57,9 @@ class Dialect:
     factorized: tuple[str, str, str, str]
     classifier: str
 
-    def padding(self, kernel: int | tuple[int, int], dilation: int = 1) -> Padding:
-        """The padding of a window; an even one has no halves, and follows the rule "same"."""
-        sides = (kernel,) if isinstance(kernel, int) else kernel
-        if not self.half_padding or any(side % 2 == 0 for side in sides):
-            return "same"
-        halves = [dilation * (side - 1) // 2 for side in sides]
-        return halves if len(halves) > 1 else halves[0]
-
 
 NASNET = Dialect(
-    half_padding=False,
+    padding="same",
     epsilon=1e-3,
     projects_stem=False,
     strided_skip="projection",
@@ -109,7 +99,7 @@ PNASNET = replace(
 """The same code, with the names of timm's PNASNet."""
 
 DARTS = Dialect(
-    half_padding=True,
+    padding=None,
     epsilon=1e-5,
     projects_stem=True,
     strided_skip="factorized",

@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
-from nas.blocks import conv_norm
+from nas.blocks import Block, conv_norm, factorized_reduction
 from nas.classics.cells.dialects import Dialect
-from nas.classics.cells.operations import OPERATIONS, factorized_reduction, projection
+from nas.classics.cells.operations import operations, projecting
 from nas.errors import InputError
 from nas.registry import unknown
 
@@ -40,7 +40,7 @@ class Cell:
         concat: the states that, side by side, are the cell's output.
 
     Raises:
-        InputError: for an unknown operation, or a state that is not there yet.
+        InputError: for a state that is not there yet.
     """
 
     edges: tuple[tuple[str, int], ...]
@@ -49,9 +49,7 @@ class Cell:
     def __post_init__(self) -> None:
         if not self.edges or len(self.edges) % 2:
             raise InputError(f"a cell needs two edges a node, got {len(self.edges)} edges")
-        for index, (operation, state) in enumerate(self.edges):
-            if operation not in OPERATIONS:
-                raise InputError(f"edge {index}: {unknown('operation', operation, OPERATIONS)}")
+        for index, (_, state) in enumerate(self.edges):
             self._check_state(f"edge {index}", state, 2 + index // 2)
         if not self.concat or len(set(self.concat)) < len(self.concat):
             raise InputError(f"concat must name each state at most once, got {self.concat}")
@@ -71,27 +69,30 @@ def pairwise_cell(
     channels: int,
     reduces: bool,
     dialect: Dialect,
+    blocks: Mapping[str, Block],
     drop_path: float = 0.0,
 ) -> Handle:
     """Add a cell: project both inputs, run the edges, concatenate.
 
-    ``older`` is None in the first cell where the dialect leaves the stem as it is. ``reduces``
-    gives stride 2 to the edges that read an input. ``drop_path`` is the probability for every
-    edge but identities. Concatenated states of another shape are projected to the others'.
+    ``older`` is None in the first cell if the dialect leaves the stem as it is. ``reduces`` gives
+    stride 2 to the edges that read an input. ``blocks`` are the operations of edges by name.
+    ``drop_path`` is the probability for every edge, except identities. Concatenated states of
+    another shape are projected to the others'.
     """
+    project = projecting(dialect)
     states = [_older(g, older, newer, channels, dialect)]
     with g.scope(dialect.newer):
-        x = projection(g, newer, channels, 1, dialect)
+        x = project(g, newer, channels, 1)
     if dialect.newer_again:
         with g.scope(dialect.newer_again):
-            x = projection(g, x, channels, 1, dialect)
+            x = project(g, x, channels, 1)
     states.append(x)
     sums: list[Handle] = []
     for index, (operation, state) in enumerate(cell.edges):
         x, stride = states[state], 2 if reduces and state < 2 else 1
         side = ("left", "right")[index % 2]
         with g.scope(dialect.edge.format(edge=index, node=index // 2, side=side)):
-            y = OPERATIONS[operation](g, x, channels, stride, dialect)
+            y = blocks[operation](g, x, channels, stride)
             if drop_path and y != x:
                 y = g.drop_path(y, drop_path)
         sums.append(y)
@@ -103,12 +104,10 @@ def pairwise_cell(
         x = states[state]
         with g.scope(f"reduction_{state}"):
             if x.spatial != last.spatial:
-                x = factorized_reduction(g, x, channels, dialect, active=False)
+                x = factorized_reduction(g, x, channels, active=False, names=dialect.factorized)
             elif x.channels != channels:
                 names = ("path_conv", "path_bn")
-                x = conv_norm(
-                    g, x, channels, 1, names, epsilon=dialect.epsilon, kernel=1, activation=None
-                )
+                x = conv_norm(g, x, channels, kernel=1, activation=None, names=names)
         joined.append(x)
     return g.concat(*joined)
 
@@ -120,9 +119,9 @@ def _older(
         return newer
     if older.spatial == newer.spatial:
         with g.scope(dialect.older):
-            return projection(g, older, channels, 1, dialect)
+            return projecting(dialect)(g, older, channels, 1)
     with g.scope(dialect.older_reduced) if dialect.older_reduced else nullcontext():
-        return factorized_reduction(g, older, channels, dialect)
+        return factorized_reduction(g, older, channels, names=dialect.factorized)
 
 
 class _Step(NamedTuple):
@@ -169,6 +168,7 @@ def pairwise_network(
     drop_path: float = 0.0,
     dropout: float = 0.0,
     auxiliary: bool = False,
+    blocks: Mapping[str, Block] | None = None,
 ) -> Architecture:
     """Stem, stages of normal cells with a reduction between, classifier (Zoph et al. 2018, fig. 2).
 
@@ -190,17 +190,22 @@ def pairwise_network(
             which it falls linearly, or in all cells, as the dialect has it.
         dropout: probability before the classifier.
         auxiliary: a second output for training, from a map near the last reduction.
+        blocks: the operations of edges by name; by default those of the literature.
 
     Raises:
-        InputError: for fewer channels than :data:`LEAST_CHANNELS`.
+        InputError: for fewer channels than :data:`LEAST_CHANNELS`, or an unknown operation.
         ArchitectureError: for an input that is too small, naming the node.
     """
     if channels < LEAST_CHANNELS[stem]:
         raise InputError(too_narrow(channels, stem))
-    g = Builder(input_shape)
+    blocks = operations(dialect) if blocks is None else blocks
+    for operation, _ in (*normal.edges, *reduction.edges):
+        if operation not in blocks:
+            raise InputError(unknown("operation", operation, blocks))
+    g = Builder(input_shape, norm_epsilon=dialect.epsilon)
     stride, padding = (2, 0) if stem == "imagenet" else (1, 1)
     x = conv_norm(
-        g, g.input, stem_channels, stride, dialect.stem, padding, dialect.epsilon, activation=None
+        g, g.input, stem_channels, stride, activation=None, names=dialect.stem, padding=padding
     )
     outputs = [x if dialect.projects_stem else None, x]
     steps = list(_steps(stages, channels, stem, reach_back, dialect))
@@ -212,11 +217,13 @@ def pairwise_network(
         cell = reduction if step.reduces else normal
         with g.scope(step.scope):
             older, size = outputs[step.older], step.channels
-            x = pairwise_cell(g, older, x, cell, size, step.reduces, dialect, drop_path * depth)
+            x = pairwise_cell(
+                g, older, x, cell, size, step.reduces, dialect, blocks, drop_path * depth
+            )
         outputs.append(x)
         if auxiliary and index == head_at:
             with g.scope("auxiliary_head"):
-                heads.append(_auxiliary_head(g, x, classes, dialect.epsilon))
+                heads.append(_auxiliary_head(g, x, classes))
     if dialect.final_relu:
         x = g.relu(x)
     x = g.flatten(g.adaptive_avg_pool(x, 1))
@@ -225,9 +232,9 @@ def pairwise_network(
     return g.build(g.linear(x, classes, name=dialect.classifier), *heads)
 
 
-def _auxiliary_head(g: Builder, x: Handle, classes: int, epsilon: float) -> Handle:
+def _auxiliary_head(g: Builder, x: Handle, classes: int) -> Handle:
     x = g.avg_pool(g.relu(x), 5, 3)
-    x = conv_norm(g, x, 128, 1, ("features.2", "features.3"), epsilon=epsilon, kernel=1)
+    x = conv_norm(g, x, 128, kernel=1, names=("features.2", "features.3"))
     x = g.conv(x, 768, x.spatial, bias=False, name="features.5")
-    x = g.relu(g.batch_norm(x, epsilon, name="features.6"))
+    x = g.relu(g.batch_norm(x, name="features.6"))
     return g.linear(g.flatten(x), classes, name="classifier")

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from math import ceil
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, PositiveInt, PrivateAttr
 
+from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
-from nas.architecture.operations import Shape
+from nas.architecture.operations import ArchitectureError, Shape
+from nas.blocks import BLOCKS, Block, identity, zero
 from nas.configuration import Config, validate
 from nas.errors import InputError
-from nas.registry import Registry
+from nas.registry import Registry, unknown
+from nas.spaces.cell_graph import IDENTITY, ZERO
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.constraints import Constraints
 from nas.spaces.language import Language
+from nas.user_code import FORMS, absolute, is_code, sources
 
 T = TypeVar("T")
 
@@ -35,16 +42,19 @@ FAMILIES = Registry(
 )
 """What ``family:`` in a space file may say."""
 
+_MAP = (8, 8)
+"""The spatial size that :func:`misfit` tries a block on."""
+
 
 def distinct(options: tuple[T, ...]) -> tuple[T, ...]:
-    """Of a key that lists options: none is given twice."""
+    """Return the options of a key that lists them; raise ValueError if one is given twice."""
     if len(set(options)) < len(options):
         raise ValueError("an option is given twice")
     return options
 
 
 class Family(Config, Language):
-    """A space file. A family is a subclass with its own keys, and :meth:`architecture`."""
+    """A space file. Each family is a subclass with its own keys and :meth:`architecture`."""
 
     family: str
     paper: str
@@ -55,21 +65,131 @@ class Family(Config, Language):
     constraints: Constraints = Constraints()
     """The largest costs; a campaign may add its own."""
 
-    def check(self, source: Path) -> None:
-        """Raise :class:`InputError` for what types alone cannot tell."""
+    _folder: Path = PrivateAttr(default=Path())
 
     @abstractmethod
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int
     ) -> Callable[[], Architecture]:
-        """The space itself: ask ``choose`` wherever it may vary, return what then builds."""
+        """Ask ``choose`` wherever the space may vary; return a function that builds the rest."""
+
+    @property
+    def labels(self) -> Mapping[str, Callable[..., Handle]]:
+        """What the family's literature calls blocks, where that is not their name here."""
+        return {}
+
+    def named_blocks(self) -> Mapping[str, str]:
+        """Return the names of blocks in the file, by key path."""
+        return {}
+
+    def check(self, source: Path) -> None:
+        """Raise :class:`InputError` for what types alone cannot tell."""
+
+    def block(self, name: str) -> Callable[..., Handle]:
+        """Return the block that a name stands for.
+
+        Args:
+            name: one of the family's :attr:`labels`, one of :data:`nas.blocks.BLOCKS`, or a
+                user's own block: ``file.py:my_block``, where the path is relative to the space
+                file, or ``package.module:my_block``.
+
+        Raises:
+            InputError: if the name stands for no block.
+        """
+        if name in self.labels:
+            return self.labels[name]
+        if name not in BLOCKS and not is_code(name):
+            allowed = list(dict.fromkeys([*self.labels, *BLOCKS]))
+            raise InputError(f"{unknown('block', name, allowed)}; or {FORMS}")
+        block: Callable[..., Handle] = BLOCKS.find(name, self._folder)
+        return block
+
+    def check_blocks(
+        self, source: Path, before: int, after: int, strides: tuple[int, ...] = (1,)
+    ) -> None:
+        """Raise :class:`InputError` unless each block from outside the literature fits.
+
+        It must make ``after`` channels of ``before`` at every one of ``strides``.
+        """
+        for where, name in self.named_blocks().items():
+            for stride in strides if name not in self.labels else ():
+                if fault := misfit(self.block(name), before, after, stride):
+                    raise InputError(f"{source}: {where}: block {name} does not fit: {fault}")
+
+    def code(self) -> dict[str, str]:
+        """Return the checksum of each file that the users' own blocks consist of, by its name."""
+        return {
+            path.name: checksum
+            for name in self.named_blocks().values()
+            if name not in self.labels and is_code(name)
+            for path, checksum in sources(absolute(name, self._folder)).items()
+        }
+
+
+class Listed(Family):
+    """A family whose file lists the operations that its cells choose from."""
+
+    operations: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(distinct)]
+    """Names of blocks: see :meth:`Family.block`."""
+    channels: PositiveInt
+    """Channels of the first stage."""
+
+    def named_blocks(self) -> Mapping[str, str]:
+        """Return the operations."""
+        return {f"operations.{index}": name for index, name in enumerate(self.operations)}
+
+    def check(self, source: Path) -> None:
+        """Raise :class:`InputError` unless each block from outside the literature fits."""
+        self.check_blocks(source, self.channels, self.channels)
+
+    @cached_property
+    def blocks(self) -> Mapping[str, Block]:
+        """The blocks of the operations."""
+        return {name: self.block(name) for name in self.operations}
+
+    @cached_property
+    def drawn(self) -> Mapping[str, str]:
+        """What cell graphs call the operations: every identity and every zero has one word."""
+        words: dict[Any, str] = {identity: IDENTITY, zero: ZERO}
+        return {name: words.get(block, name) for name, block in self.blocks.items()}
+
+
+def misfit(block: Callable[..., Any], before: int, after: int, stride: int = 1) -> str | None:
+    """Return why a block cannot be used, or None.
+
+    Args:
+        block: the block, with its options set.
+        before: channels that enter it.
+        after: channels that it should make.
+        stride: the stride that it should have.
+    """
+    g = Builder((before, *_MAP))
+    try:
+        inspect.signature(block).bind(g, g.input, after, stride)
+    except TypeError:
+        return f"a block takes (g, x, channels, stride), this takes {inspect.signature(block)}"
+    try:
+        made = block(g, g.input, after, stride)
+    except ArchitectureError as error:
+        return str(error)
+    if not isinstance(made, Handle):
+        return f"a block returns a Handle, this returns a {type(made).__name__}"
+    if made.shape != (after, *(ceil(size / stride) for size in _MAP)):
+        return f"it makes {made.shape} of {g.input.shape}"
+    return None
 
 
 def read_family(data: Any, source: Path, overrides: Mapping[str, Any] | None = None) -> Family:
-    """The family that a space file describes; :class:`InputError` names the file and the key.
+    """Return the family that a space file describes.
 
-    ``overrides`` stand in for keys of the file; one that the family does not have is refused like
-    a key of the file.
+    Args:
+        data: the content of the file.
+        source: the file, for messages, and because paths in it are relative to its folder.
+        overrides: keys of the file with other values. A key that the family does not have is
+            refused as it would be in the file.
+
+    Raises:
+        InputError: naming the file and the key that is wrong.
     """
     name = data.get("family") if isinstance(data, dict) else None
     try:
@@ -79,5 +199,11 @@ def read_family(data: Any, source: Path, overrides: Mapping[str, Any] | None = N
     assert isinstance(model, type)
     assert issubclass(model, Family)
     family = validate(model, {**data, **(overrides or {})}, source)
+    family._folder = source.parent
+    for where, block in family.named_blocks().items():
+        try:
+            family.block(block)
+        except InputError as error:
+            raise InputError(f"{source}: {where}: {error}") from None
     family.check(source)
     return family

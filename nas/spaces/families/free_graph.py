@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt
 
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
-from nas.architecture.operations import ArchitectureError, Shape
-from nas.blocks import BLOCKS, conv_norm
+from nas.architecture.operations import Shape
+from nas.blocks import Block, conv_norm
 from nas.configuration import Config, validate_options
 from nas.errors import InputError
 from nas.spaces.choices import Choose
-from nas.spaces.families.family import Family
+from nas.spaces.families.family import Family, distinct, misfit
 
-T = TypeVar("T")
-
-
-def _distinct(options: tuple[T, ...]) -> tuple[T, ...]:
-    if len(set(options)) < len(options):
-        raise ValueError("an option is given twice")
-    return options
-
-
-Choices = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_distinct)]
+Choices = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(distinct)]
 Merges = Annotated[
-    tuple[Literal["add", "concat"], ...], Field(min_length=1), AfterValidator(_distinct)
+    tuple[Literal["add", "concat"], ...], Field(min_length=1), AfterValidator(distinct)
 ]
-
-_MAP = (8, 8)
-"""Blocks keep any spatial size or none; this one shows which."""
 
 
 class CellOperation(Config):
@@ -68,29 +56,30 @@ class FreeGraph(Family):
     merge: Merges
     operations: Annotated[dict[str, CellOperation], Field(min_length=1)]
 
+    def named_blocks(self) -> Mapping[str, str]:
+        """Return the block of each operation."""
+        return {f"operations.{label}.block": op.block for label, op in self.operations.items()}
+
+    @cached_property
+    def blocks(self) -> Mapping[str, Block]:
+        """The block of each operation, with its options set."""
+        return {
+            label: partial(self.block(operation.block), **operation.options)
+            for label, operation in self.operations.items()
+        }
+
     def check(self, source: Path) -> None:
-        """Every block exists, takes its options, and with them keeps the shape of every stage."""
+        """Raise :class:`InputError` unless each block takes its options and keeps shapes."""
         stages = range(max(self.stages))
         channels = sorted({width * 2**stage for width in self.width for stage in stages})
         for label, operation in self.operations.items():
-            where = f"operations.{label}"
-            try:
-                block = BLOCKS[operation.block]
-            except InputError as error:
-                raise InputError(f"{source}: {where}.block: {error}") from None
-            validate_options(block, operation.options, source, f"{where}.options")
+            where = f"operations.{label}.options"
+            validate_options(self.block(operation.block), operation.options, source, where)
             for count in channels:
-                shape = (count, *_MAP)
-                try:
-                    g = Builder(shape)
-                    made = block(g, g.input, **operation.options).shape
-                    fault = None if made == shape else f"it makes {made} of {shape}"
-                except ArchitectureError as error:
-                    fault = str(error)
-                if fault:
+                if fault := misfit(self.blocks[label], count, count):
                     raise InputError(
-                        f"{source}: {where}.options: block {operation.block} with "
-                        f"{operation.options} does not fit a stage of {count} channels: {fault}"
+                        f"{source}: {where}: block {operation.block} with {operation.options} "
+                        f"does not fit a stage of {count} channels: {fault}"
                     )
 
     def architecture(
@@ -108,7 +97,7 @@ class _Cell:
     """The answers that describe a cell, asked once and built many times."""
 
     def __init__(self, choose: Choose, family: FreeGraph) -> None:
-        self.operations = family.operations
+        self.blocks = family.blocks
         self.nodes: list[tuple[str, tuple[str, ...], str | None]] = []
         labels = tuple(family.operations)
         unread = ["input"]
@@ -131,11 +120,9 @@ class _Cell:
         """One cell on ``x``, which has as many channels as the cell puts out."""
         handles = {"input": x}
         for index, (label, inputs, merge) in enumerate(self.nodes):
-            operation = self.operations[label]
             with g.scope(f"node{index}"):
                 merged = _merge(g, [handles[name] for name in inputs], merge, x.channels)
-                block = BLOCKS[operation.block]
-                handles[f"node{index}"] = block(g, merged, **operation.options)
+                handles[f"node{index}"] = self.blocks[label](g, merged, merged.channels, 1)
         with g.scope("output"):
             return _merge(g, [handles[n] for n in self.outputs], self.output_merge, x.channels)
 

@@ -6,49 +6,37 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from itertools import combinations, product
 from math import comb
-from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
-from nas.blocks import avg_pool, conv_norm, identity, max_pool, separable_conv
-from nas.registry import unknown
-from nas.spaces.cell_graph import IDENTITY, ZERO, CellGraph
+from nas.blocks import avg_pool, conv_norm, depthwise, identity, max_pool, separable
+from nas.spaces.cell_graph import ZERO, CellGraph
 from nas.spaces.choices import Choose, Genotype, Infeasible
-from nas.spaces.families.family import Family, distinct
+from nas.spaces.families.family import Listed
 
 Edges = list[tuple[int, int, str]]
 """Source, target and operation of the edges that exist, by target, then by source."""
 
 
-def separable(g: Builder, x: Handle, channels: int, stride: int = 1) -> Handle:
-    """Depthwise 3x3, pointwise, norm, activation."""
-    return g.relu(g.batch_norm(separable_conv(g, x, channels, stride)))
+LABELS: Mapping[str, Callable[..., Handle]] = {
+    "conv_1x1": partial(conv_norm, kernel=1),
+    "depthwise_3x3": depthwise,
+    "separable_3x3": separable,
+    "max_pool_3x3": max_pool,
+    "avg_pool_3x3": avg_pool,
+    "identity": identity,
+}
+"""Level 1: the operations of section 2.3 of the paper."""
+
+_KEEPING = {"depthwise_3x3", "max_pool_3x3", "avg_pool_3x3", "identity"}
+"""Those that keep the number of channels that enters; the others make that of the cell."""
 
 
-PRIMITIVES: Mapping[str, Callable[[Builder, Handle, int], Handle]] = MappingProxyType(
-    {
-        "conv_1x1": lambda g, x, channels: conv_norm(g, x, channels, kernel=1),
-        "depthwise_3x3": lambda g, x, channels: conv_norm(g, x, groups=x.channels),
-        "separable_3x3": separable,
-        "max_pool_3x3": lambda g, x, channels: max_pool(g, x),
-        "avg_pool_3x3": lambda g, x, channels: avg_pool(g, x),
-        "identity": lambda g, x, channels: identity(g, x),
-    }
-)
-"""Level 1: section 2.3 of the paper. All but two keep the number of channels that enters."""
-
-
-def _known(name: str) -> str:
-    if name not in PRIMITIVES:
-        raise ValueError(unknown("operation", name, PRIMITIVES))
-    return name
-
-
-class Hierarchical(Family):
+class Hierarchical(Listed):
     """Three levels: primitives, motifs of them, a cell of motifs (Liu et al. 2018).
 
     arXiv:1711.00436, sections 2 and 4. On every level a graph has an operation of the level
@@ -65,19 +53,17 @@ class Hierarchical(Family):
     """
 
     family: Literal["hierarchical"]
-    operations: Annotated[
-        tuple[Annotated[str, AfterValidator(_known)], ...],
-        Field(min_length=1),
-        AfterValidator(distinct),
-    ]
     motifs: PositiveInt
     motif_nodes: Annotated[int, Field(ge=2, le=6)]
     cell_nodes: Annotated[int, Field(ge=2, le=6)]
-    channels: PositiveInt
-    """Of the stem and the first stage."""
     stages: PositiveInt
     cells: PositiveInt
     """Cells a stage."""
+
+    @property
+    def labels(self) -> Mapping[str, Callable[..., Handle]]:
+        """The paper's names."""
+        return LABELS
 
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int
@@ -125,7 +111,7 @@ class Hierarchical(Family):
             edges = []
             for source, target in _pairs(nodes):
                 label = str(genotype[_edge(name, source, target)])
-                edges.append((source, target, IDENTITY if label == "identity" else label))
+                edges.append((source, target, self.drawn.get(label, label)))
             graphs[name] = CellGraph(1, ("",) * nodes, tuple(edges))
         return graphs
 
@@ -144,7 +130,8 @@ class Hierarchical(Family):
 
         def place_motif(x: Handle, name: str, channels: int) -> Handle:
             def place_primitive(x: Handle, primitive: str) -> Handle:
-                return PRIMITIVES[primitive](g, x, channels)
+                width = x.channels if primitive in _KEEPING else channels
+                return self.blocks[primitive](g, x, width, 1)
 
             x = _assembled(g, x, motifs[name], self.motif_nodes, place_primitive)
             return conv_norm(g, x, channels, kernel=1)

@@ -9,23 +9,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
 from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
+from nas.blocks import Block
 from nas.errors import InputError
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.choices import Choose, Genotype, Infeasible
-from nas.spaces.families.family import Family, distinct
-from nas.spaces.families.matrix_module import Cell, Operation, conv, matrix_module
+from nas.spaces.families.family import Listed
+from nas.spaces.families.matrix_module import LABELS, Cell, conv, matrix_module
 
 ABSENT_OR_PRESENT = (0, 1)
 COUNTABLE_VERTICES = 7
 """The most vertices whose matrices are counted one by one: two million."""
 
 
-class MatrixCell(Family):
+class MatrixCell(Listed):
     """A stem, stages of equal cells, a classifier (Ying et al. 2019, arXiv:1902.09635, fig. 1).
 
     A cell is an upper triangular adjacency matrix of at most ``max_vertices`` with an operation
@@ -49,17 +50,20 @@ class MatrixCell(Family):
     max_vertices: Annotated[int, Field(ge=2)] = 7
     """Input and output included."""
     max_edges: PositiveInt = 9
-    operations: Annotated[tuple[Operation, ...], Field(min_length=1), AfterValidator(distinct)]
-    channels: PositiveInt
-    """Channels of the stem and of the first stage."""
     stages: PositiveInt
     cells: PositiveInt
     """Cells a stage."""
 
     cells_decide = True
 
+    @property
+    def labels(self) -> Mapping[str, Block]:
+        """The benchmark's names."""
+        return LABELS
+
     def check(self, source: Path) -> None:
-        """Every vertex can have a channel."""
+        """Raise :class:`InputError` unless blocks fit and every vertex can have a channel."""
+        super().check(source)
         if self.channels < self.max_vertices - 2:
             raise InputError(
                 f"{source}: channels: must be at least {self.max_vertices - 2}, one for each "
@@ -163,13 +167,13 @@ class MatrixCell(Family):
     def _build(self, input_shape: Shape, classes: int, cell: Cell) -> Architecture:
         g = Builder(input_shape, norm_momentum=0.003)
         with g.scope("stem"):
-            x = conv(g, g.input, self.channels, 3)
+            x = conv(g, g.input, self.channels)
         for stage in range(self.stages):
             if stage > 0:
                 x = g.max_pool(x, 2, 2, "same")
             for index in range(self.cells):
                 with g.scope(f"stack{stage}.module{index}"):
-                    x = matrix_module(g, x, self.channels * 2**stage, cell)
+                    x = matrix_module(g, x, self.channels * 2**stage, cell, self.blocks)
         return g.build(g.linear(g.global_pool(x), classes, name="dense"))
 
 

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from nas.architecture.builder import Builder, Handle
-from nas.blocks import conv_norm
+from nas.blocks import Block, conv_norm, max_pool
 
-Operation = Literal["conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"]
-_KERNELS = {"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}
-_SCOPES = {
-    "conv3x3-bn-relu": "Conv3x3-BN-ReLU",
-    "conv1x1-bn-relu": "Conv1x1-BN-ReLU",
-    "maxpool3x3": "MaxPool3x3",
+conv = partial(conv_norm, names=("conv2d", "batch_normalization"))
+"""A convolution, batch normalisation and a ReLU, named as in the benchmark."""
+
+
+def _scoped(scope: str, block: Block) -> Block:
+    def scoped(g: Builder, x: Handle, channels: int, stride: int) -> Handle:
+        with g.scope(scope):
+            return block(g, x, channels, stride)
+
+    return scoped
+
+
+LABELS: Mapping[str, Block] = {
+    "conv3x3-bn-relu": _scoped("Conv3x3-BN-ReLU", partial(conv, kernel=3)),
+    "conv1x1-bn-relu": _scoped("Conv1x1-BN-ReLU", partial(conv, kernel=1)),
+    "maxpool3x3": _scoped("MaxPool3x3", partial(max_pool, padding="same", name="max_pooling2d")),
 }
+"""The operations of vertices by the benchmark's names."""
 
 
 class Cell(NamedTuple):
@@ -50,8 +62,10 @@ def vertex_channels(sources: Sequence[Sequence[int]], channels: int) -> dict[int
     return widths
 
 
-def matrix_module(g: Builder, x: Handle, channels: int, cell: Cell) -> Handle:
-    """One cell on ``x``, as the benchmark's ``build_module`` makes it.
+def matrix_module(
+    g: Builder, x: Handle, channels: int, cell: Cell, blocks: Mapping[str, Block]
+) -> Handle:
+    """Add one cell, as the benchmark's ``build_module`` makes it.
 
     What enters a vertex is summed; what enters the output is concatenated, and the input added to
     that. The input is projected by a 1x1 convolution wherever it is read. Where a vertex has
@@ -67,11 +81,7 @@ def matrix_module(g: Builder, x: Handle, channels: int, cell: Cell) -> Handle:
                 for source in cell.sources[vertex]
             ]  # fmt: skip
             y = g.add(*entering) if len(entering) > 1 else entering[0]
-            with g.scope(_SCOPES[operation]):
-                if operation == "maxpool3x3":
-                    states.append(g.max_pool(y, 3, 1, "same", name="max_pooling2d"))
-                else:
-                    states.append(conv(g, y, y.channels, _KERNELS[operation]))
+            states.append(blocks[operation](g, y, y.channels, 1))
     ends = [states[source] for source in cell.sources[-1] if source > 0]
     if not ends:
         with g.scope("output"):
@@ -86,9 +96,4 @@ def _fitted(g: Builder, x: Handle, channels: int) -> Handle:
 
 def _projection(g: Builder, x: Handle, channels: int) -> Handle:
     with g.scope("projection"):
-        return conv(g, x, channels, 1)
-
-
-def conv(g: Builder, x: Handle, channels: int, kernel: int) -> Handle:
-    """Convolution, batch normalisation, ReLU."""
-    return conv_norm(g, x, channels, names=("conv2d", "batch_normalization"), kernel=kernel)
+        return conv(g, x, channels, kernel=1)

@@ -12,14 +12,15 @@ from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
-from nas.classics.cells import DIALECTS, OPERATIONS, PUBLISHED, Cell, Stem, pairwise_network
+from nas.blocks import Block
+from nas.classics.cells import DIALECTS, PUBLISHED, Cell, Stem, operations, pairwise_network
 from nas.classics.cells.network import LEAST_CHANNELS, too_narrow
 from nas.errors import InputError
 from nas.registry import unknown
 from nas.spaces.cell_graph import IDENTITY, CellGraph
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.families.darts_notation import read_cells, written_cells
-from nas.spaces.families.family import Family, distinct
+from nas.spaces.families.family import Listed, distinct
 from nas.spaces.families.pairwise_wiring import Concat, Inputs, Wiring
 
 
@@ -32,12 +33,11 @@ def _one_of(kind: str, allowed: Mapping[str, object]) -> AfterValidator:
     return AfterValidator(check)
 
 
-Operation = Annotated[str, _one_of("operation", OPERATIONS)]
 Publication = Annotated[str, _one_of("published cells", PUBLISHED)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-class PairwiseCell(Family):
+class PairwiseCell(Listed):
     """Stem, stages of normal cells with a reduction between, classifier; the cells are searched.
 
     A cell has ``nodes``. Each is the sum of two edges, left and right; an edge applies an operation
@@ -56,7 +56,6 @@ class PairwiseCell(Family):
     family: Literal["pairwise_cell"]
     dialect: Annotated[str, _one_of("dialect", DIALECTS)]
     """Whose implementation to follow: see :mod:`nas.classics.cells.dialects`."""
-    operations: Annotated[tuple[Operation, ...], Field(min_length=1), AfterValidator(distinct)]
     nodes: PositiveInt
     inputs: Inputs
     """Whether the edges of a node may read one state."""
@@ -69,8 +68,6 @@ class PairwiseCell(Family):
     stages: PositiveInt = 3
     cells: PositiveInt
     """Cells a stage; in the dialect of PNASNet, the reduction is one of them."""
-    channels: PositiveInt
-    """Of every state in the first stage."""
     stem: Stem = "cifar"
     stem_channels: PositiveInt | None = None
     """By default three times ``channels``."""
@@ -86,8 +83,14 @@ class PairwiseCell(Family):
             self.members.setdefault(name, self._genotype(normal, reduction))
         return self
 
+    @property
+    def labels(self) -> Mapping[str, Block]:
+        """The edge operations of the literature, as the dialect builds them."""
+        return operations(DIALECTS[self.dialect])
+
     def check(self, source: Path) -> None:
-        """The channels suffice for the reductions."""
+        """Raise :class:`InputError` unless blocks fit and the channels suffice for reductions."""
+        self.check_blocks(source, self.channels, self.channels, strides=(1, 2))
         if self.channels < LEAST_CHANNELS[self.stem]:
             raise InputError(f"{source}: channels: {too_narrow(self.channels, self.stem)}")
 
@@ -109,6 +112,7 @@ class PairwiseCell(Family):
             drop_path=self.drop_path,
             dropout=self.dropout,
             auxiliary=self.auxiliary,
+            blocks=self.blocks,
         )
 
     def size(self) -> int:

@@ -12,10 +12,10 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
+from nas.blocks.residual import Ratio
 from nas.classics.regnet import block_widths, regnet
 from nas.spaces.choices import Choose, Infeasible
 from nas.spaces.families.family import Family, distinct
-from nas.spaces.families.staged_layers import Ratio
 
 _SOME = (Field(min_length=1), AfterValidator(distinct))
 

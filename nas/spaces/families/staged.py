@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from nas.architecture.builder import Builder
+from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.architecture.operations.layers import Function
-from nas.blocks import conv_norm
-from nas.classics.scaling import divisible
-from nas.configuration import Config, validate_options
+from nas.blocks import Block, Excitation, conv_norm, grouped_bottleneck, identity, mnasnet
+from nas.blocks.attention import PLAIN
+from nas.blocks.scaling import divisible
+from nas.configuration import Config, defaults, validate_options
 from nas.errors import InputError
 from nas.registry import unknown
 from nas.spaces.choices import Choose
-from nas.spaces.families.family import Family
-from nas.spaces.families.staged_layers import LAYERS, Excitation
+from nas.spaces.families.family import Family, misfit
 from nas.spaces.families.stages import Layer, Operation, Plan, Stage, ask
+
+LABELS: Mapping[str, Callable[..., Handle]] = {
+    "conv": mnasnet.conv,
+    "separable": mnasnet.separable,
+    "inverted_residual": mnasnet.inverted_residual,
+    "bottleneck": grouped_bottleneck,
+}
+"""What ``layer:`` calls the blocks that papers of this family search over."""
 
 
 class Stem(Config):
@@ -72,7 +80,7 @@ class Staged(Family):
     strides: tuple[PositiveInt, ...]
     """Of the stem, and of each stage."""
     norm: Norm = Norm()
-    excitation: Excitation = Excitation()
+    excitation: Excitation = PLAIN
     operations: Annotated[dict[str, Operation], Field(min_length=1)]
     each: Literal["stage", "layer"]
     """Whether the layers are chosen once a stage or one by one."""
@@ -83,8 +91,17 @@ class Staged(Family):
     width_multiplier: PositiveFloat = 1.0
     """Of all widths, to multiples of eight; of the head's only where it is over 1."""
 
+    @property
+    def labels(self) -> Mapping[str, Callable[..., Handle]]:
+        """What this family calls the blocks of MnasNet and RegNet."""
+        return LABELS
+
+    def named_blocks(self) -> Mapping[str, str]:
+        """Return the block of each operation."""
+        return {f"operations.{label}.layer": op.layer for label, op in self.operations.items()}
+
     def check(self, source: Path) -> None:
-        """Strides, operations and settings fit each other."""
+        """Raise :class:`InputError` unless strides, operations and settings fit each other."""
         if len(self.strides) != len(self.stages) + 1:
             raise InputError(
                 f"{source}: strides: must be the stem's and those of the {len(self.stages)} "
@@ -92,20 +109,21 @@ class Staged(Family):
             )
         for label, operation in self.operations.items():
             where = f"operations.{label}"
-            try:
-                layer = LAYERS[operation.layer]
-            except InputError as error:
-                raise InputError(f"{source}: {where}.layer: {error}") from None
-            validate_options(layer, operation.settings, source, f"{where}.settings")
-        used: dict[str, Operation] = {}
+            block = self.block(operation.layer)
+            validate_options(block, operation.settings, source, f"{where}.settings")
+            if operation.layer not in self.labels and not self._layers[label].left_out:
+                for stride in (1, 2):
+                    if fault := misfit(self._layers[label].block, 8, 16, stride):
+                        raise InputError(f"{source}: {where}: {operation.layer}: {fault}")
+        used: set[str] = set()
         for number, stage in enumerate(self.stages):
             chosen = self._check_stage(source, f"stages.{number}", stage.filled(self.default))
-            _check_settings(source, f"stages.{number}.settings", stage.settings, chosen)
+            self._check_settings(source, f"stages.{number}.settings", stage.settings, chosen)
             used |= chosen
-        _check_settings(source, "default.settings", self.default.settings, used)
+        self._check_settings(source, "default.settings", self.default.settings, used)
 
-    def _check_stage(self, source: Path, where: str, stage: Stage) -> dict[str, Operation]:
-        """The operations of a stage whose defaults are filled in."""
+    def _check_stage(self, source: Path, where: str, stage: Stage) -> set[str]:
+        """Return the operations of a stage whose defaults are filled in."""
         for key in ("operation", "width", "depth"):
             if not getattr(stage, key):
                 raise InputError(f"{source}: {where}.{key}: is neither here nor in default")
@@ -113,14 +131,32 @@ class Staged(Family):
             if label not in self.operations:
                 message = unknown("operation", label, self.operations)
                 raise InputError(f"{source}: {where}.operation: {message}")
-        chosen = {label: self.operations[label] for label in stage.operation}
-        layers = [operation for operation in chosen.values() if operation.is_layer]
-        if not layers or (len(layers) < len(chosen) and self.each == "stage"):
+        layers = [label for label in stage.operation if not self._layers[label].left_out]
+        if not layers or (len(layers) < len(stage.operation) and self.each == "stage"):
             raise InputError(
                 f"{source}: {where}.operation: the layer identity must be one of several that are "
                 f"chosen for each layer (each: layer), got {list(stage.operation)}"
             )
-        return chosen
+        return set(stage.operation)
+
+    def _check_settings(
+        self,
+        source: Path,
+        where: str,
+        settings: Mapping[str, tuple[Any, ...]],
+        labels: Iterable[str],
+    ) -> None:
+        """Raise unless each setting is open in an operation, and each option right in all."""
+        layers = {label: self._layers[label] for label in labels}
+        allowed = sorted(set().union(*(layer.open for layer in layers.values())))
+        for name, options in settings.items():
+            if name not in allowed:
+                raise InputError(f"{source}: {where}: {unknown('setting', name, allowed)}")
+            for label, layer in layers.items():
+                if name in layer.open:
+                    block = self.block(self.operations[label].layer)
+                    for option in options:
+                        validate_options(block, {name: option}, source, where)
 
     def size(self) -> int:
         """The product over stages of the ways to choose widths, depths and layers.
@@ -144,7 +180,7 @@ class Staged(Family):
     ) -> Callable[[], Architecture]:
         """Asks stage by stage."""
         channels = self._scaled(self.stem.channels)
-        layers: list[tuple[str, Layer, int, int]] = []
+        layers: list[tuple[str, Block, int, int]] = []
         for number, plan in enumerate(self._plans):
             where = f"stage{number}"
             width = self._scaled(ask(choose, f"{where}.width", plan.widths))
@@ -159,7 +195,7 @@ class Staged(Family):
         return partial(self._build, input_shape, classes, layers)
 
     def _build(
-        self, input_shape: Shape, classes: int, layers: list[tuple[str, Layer, int, int]]
+        self, input_shape: Shape, classes: int, layers: list[tuple[str, Block, int, int]]
     ) -> Architecture:
         stem, head, norm = self.stem, self.head, self.norm
         g = Builder(input_shape, norm_epsilon=norm.epsilon, norm_momentum=norm.momentum)
@@ -168,7 +204,7 @@ class Staged(Family):
             x = conv_norm(g, g.input, channels, self.strides[0], activation=stem.activation)
         for name, layer, channels, stride in layers:
             with g.scope(name):
-                x = layer(g, x, channels, stride, self.excitation)
+                x = layer(g, x, channels, stride)
         widened = self._scaled if self.width_multiplier > 1 else int
         with g.scope("head"):
             if head.channels:
@@ -186,25 +222,23 @@ class Staged(Family):
         return width if self.width_multiplier == 1 else divisible(width * self.width_multiplier)
 
     @cached_property
+    def _layers(self) -> Mapping[str, Layer]:
+        """What each operation builds."""
+        layers = {}
+        for label, operation in self.operations.items():
+            block, fixed = self.block(operation.layer), dict(operation.settings)
+            settings = frozenset(defaults(block))
+            bound = {"excitation": self.excitation} if "excitation" in settings else {}
+            layers[label] = Layer(
+                partial(block, **bound, **fixed),
+                settings - {"excitation", *fixed},
+                left_out=block is identity,
+            )
+        return layers
+
+    @cached_property
     def _plans(self) -> tuple[Plan, ...]:
         return tuple(
-            Plan.of(stage.filled(self.default), stride, self.operations)
+            Plan.of(stage.filled(self.default), stride, self._layers)
             for stage, stride in zip(self.stages, self.strides[1:], strict=True)
         )
-
-
-def _check_settings(
-    source: Path,
-    where: str,
-    settings: Mapping[str, tuple[Any, ...]],
-    operations: Mapping[str, Operation],
-) -> None:
-    """Every setting is open in one of the operations, and every option right in all of these."""
-    allowed = sorted({name for operation in operations.values() for name in operation.open()})
-    for name, options in settings.items():
-        if name not in allowed:
-            raise InputError(f"{source}: {where}: {unknown('setting', name, allowed)}")
-        for operation in operations.values():
-            if name in operation.open():
-                for option in options:
-                    validate_options(LAYERS[operation.layer], {name: option}, source, where)

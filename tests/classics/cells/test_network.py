@@ -15,10 +15,10 @@ from nas.classics.cells import (
     DIALECTS,
     ENAS,
     NASNET,
-    OPERATIONS,
     PNASNET,
     PUBLISHED,
     Cell,
+    operations,
     pairwise_network,
 )
 from nas.errors import InputError
@@ -39,11 +39,6 @@ def network(normal: Cell = SEPARABLE, dialect: Any = NASNET, **changed: Any) -> 
     [
         ((("sep_conv_3x3", 0),), (2,), "two edges a node, got 1 edges"),
         ((), (0,), "two edges a node, got 0 edges"),
-        (
-            (("sep_conv_3x3", 0), ("sep_conv_9x9", 1)),
-            (2,),
-            r"edge 1: unknown operation 'sep_conv_9x9' \(did you mean 'sep_conv_",
-        ),
         ((("sep_conv_3x3", 0), ("none", 2)), (2,), "edge 1: a state must be one of 0 to 1, got 2"),
         ((("none", -1), ("none", 0)), (2,), "edge 0: a state must be one of 0 to 1, got -1"),
         ((("none", 0), ("none", 0)), (3,), "concat: a state must be one of 0 to 2, got 3"),
@@ -54,6 +49,12 @@ def network(normal: Cell = SEPARABLE, dialect: Any = NASNET, **changed: Any) -> 
 def test_a_cell_is_valid_or_raises(edges: Any, concat: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Cell(edges, concat)
+
+
+def test_an_unknown_operation_is_named() -> None:
+    cell = Cell((("sep_conv_3x3", 0), ("sep_conv_9x9", 1)), (2,))
+    with pytest.raises(InputError, match=r"unknown operation 'sep_conv_9x9' \(did you mean 'sep_"):
+        network(cell)
 
 
 def random_cell(random: Random, operations: list[str], nodes: int = 4) -> Cell:
@@ -67,7 +68,7 @@ def random_cell(random: Random, operations: list[str], nodes: int = 4) -> Cell:
 def test_any_cells_make_a_network(seed: int) -> None:
     random = Random(seed)
     name = random.choice(list(DIALECTS))
-    cells = {key: random_cell(random, list(OPERATIONS)) for key in ("normal", "reduction")}
+    cells = {key: random_cell(random, list(operations(NASNET))) for key in ("normal", "reduction")}
     changed = {
         "stem": random.choice(["imagenet", "cifar"]),
         "shape": (3, random.randint(31, 40), random.randint(31, 40)),

@@ -6,16 +6,16 @@ import torch
 from nas.architecture.builder import Builder
 from nas.architecture.network import compile
 from nas.architecture.reference import reference_cost
-from nas.classics.cells import DIALECTS, OPERATIONS
+from nas.classics.cells import DARTS, DIALECTS, NASNET, operations
 
 
 @pytest.mark.parametrize("dialect", ["nasnet", "darts", "enas"])
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", operations(NASNET))
 def test_strides_divide_the_size_and_round_up(operation: str, dialect: str) -> None:
     for size in (8, 9):
         for stride in (1, 2):
             g = Builder((6, size, size + 3))
-            y = OPERATIONS[operation](g, g.input, 6, stride, DIALECTS[dialect])
+            y = operations(DIALECTS[dialect])[operation](g, g.input, 6, stride)
             assert y.shape == (6, -(-size // stride), -(-(size + 3) // stride))
             if y == g.input:
                 continue
@@ -25,11 +25,11 @@ def test_strides_divide_the_size_and_round_up(operation: str, dialect: str) -> N
             assert output.shape == (2, *y.shape)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", operations(NASNET))
 def test_a_state_of_other_channels_is_brought_to_the_cells(operation: str) -> None:
     for channels in (3, 10, 14):
         g = Builder((channels, 8, 8))
-        y = OPERATIONS[operation](g, g.input, 4, 2, DIALECTS["nasnet"])
+        y = operations(NASNET)[operation](g, g.input, 4, 2)
         assert y.shape == (4, 4, 4)
         architecture = g.build(y)
         assert architecture.cost == reference_cost(architecture).cost
@@ -38,18 +38,18 @@ def test_a_state_of_other_channels_is_brought_to_the_cells(operation: str) -> No
 def test_zeros_are_zero_whatever_the_channels() -> None:
     for channels in (3, 4, 14):
         g = Builder((channels, 8, 8))
-        network = compile(g.build(OPERATIONS["none"](g, g.input, 4, 2, DIALECTS["nasnet"])))
+        network = compile(g.build(operations(NASNET)["none"](g, g.input, 4, 2)))
         assert torch.equal(network(torch.randn(2, channels, 8, 8)), torch.zeros(2, 4, 4, 4))
 
 
 def test_the_identity_adds_nothing() -> None:
     g = Builder((6, 8, 8))
-    assert OPERATIONS["skip_connect"](g, g.input, 6, 1, DIALECTS["nasnet"]) == g.input
+    assert operations(NASNET)["skip_connect"](g, g.input, 6, 1) == g.input
 
 
 def params(operation: str, dialect: str, stride: int = 1) -> int:
     g = Builder((8, 8, 8))
-    y = OPERATIONS[operation](g, g.input, 8, stride, DIALECTS[dialect])
+    y = operations(DIALECTS[dialect])[operation](g, g.input, 8, stride)
     return g.build(y).cost.params
 
 
@@ -70,7 +70,7 @@ def test_parameters_by_hand() -> None:
 def test_factorized_reduction_reads_both_diagonals() -> None:
     for size in (6, 7):
         g = Builder((2, size, size))
-        y = OPERATIONS["skip_connect"](g, g.input, 2, 2, DIALECTS["darts"])
+        y = operations(DARTS)["skip_connect"](g, g.input, 2, 2)
         network = compile(g.build(y)).eval()
         image = (torch.rand(1, 2, size, size) + 1.0).requires_grad_()
         network(image).sum().backward()

@@ -20,7 +20,8 @@ from nas.architecture.reference import reference_cost
 from nas.errors import InputError
 from nas.spaces import spaces
 from nas.spaces.choices import Genotype
-from nas.spaces.families.edge_cell import paper_string, published_flops
+from nas.spaces.families.edge_cell import paper_string
+from nas.spaces.families.edge_network import published_flops
 from nas.spaces.search_space import SearchSpace
 from tests.data import DATA
 
@@ -411,7 +412,7 @@ def test_a_wrong_string_is_explained(space: SearchSpace, text: str, message: str
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"operations": ["none", "nor_conv_2x2"]}, "unknown operation 'nor_conv_2x2' (did you"),
+        ({"operations": ["none", "nor_conv_2x2"]}, "unknown block 'nor_conv_2x2' (did you"),
         ({"operations": ["none", "none"]}, "operations: an option is given twice"),
         ({"operations": []}, "operations"),
         ({"nodes": 1}, "nodes: Input should be greater than or equal to 2, got 1"),

@@ -153,7 +153,7 @@ def test_cells_are_the_motifs_and_what_is_made_of_them(space: SearchSpace) -> No
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"operations": ["conv_3x3"]}, ["operations.0", "unknown operation 'conv_3x3'"]),
+        ({"operations": ["conv_3x3"]}, ["operations.0", "unknown block 'conv_3x3'"]),
         ({"operations": []}, ["operations", "at least 1 item"]),
         ({"cell_nodes": 1}, ["cell_nodes", "got 1"]),
         ({"motif_nodes": 7}, ["motif_nodes", "got 7"]),

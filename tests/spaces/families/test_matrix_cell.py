@@ -271,7 +271,7 @@ def test_a_wrong_string_is_explained(space: SearchSpace, text: str, message: str
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"operations": ["conv5x5-bn-relu"]}, "operations.0: Input should be 'conv3x3-bn-relu'"),
+        ({"operations": ["conv5x5-bn-relu"]}, "operations.0: unknown block"),
         ({"operations": [POOL, POOL]}, "operations: an option is given twice"),
         ({"max_vertices": 1}, "max_vertices"),
         ({"channels": 4}, "channels: must be at least 5, one for each vertex"),

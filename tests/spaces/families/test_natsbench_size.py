@@ -8,7 +8,7 @@ import pytest
 
 import nas
 from nas.errors import InputError
-from nas.spaces.families.edge_cell import published_flops
+from nas.spaces.families.edge_network import published_flops
 from nas.spaces.search_space import SearchSpace, Size
 
 CIFAR10 = ((3, 32, 32), 10)
@@ -117,7 +117,7 @@ def test_strings(space: SearchSpace) -> None:
         ({}, ["cell: must have an edge"]),
         ({"edge1-0": "skip_connect"}, ["cell.edge1-0", "to a later one"]),
         ({"edge0-1": "skip_connect", "edge2-3": "skip_connect"}, ["cell.edge2-3", "enters"]),
-        ({"edge0-1": "none"}, ["cell.edge0-1", "'nor_conv_3x3'", "got 'none'"]),
+        ({"edge0-1": "none"}, ["cell.edge0-1", "unknown block 'none'", "nor_conv_3x3"]),
         ({"edge01": "skip_connect"}, ["cell.edge01", "pattern"]),
     ],
 )

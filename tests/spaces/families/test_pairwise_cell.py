@@ -294,7 +294,7 @@ def changed(old: str, new: str) -> str:
         (changed("('dil_conv_3x3', 2)", "('dil_conv_3x3', '2')"), "normal: must be a list of"),
         (changed("('dil_conv_3x3', 2)", "('dil_conv_3x3', True)"), "normal: must be a list of"),
         (changed("('dil_conv_3x3', 2)", "('dil_conv_3x3', 5)"), "edge 7: a state must be one of 0"),
-        (changed("('dil_conv_3x3', 2)", "('dil_conv_9x9', 2)"), "unknown operation 'dil_conv_9x9'"),
+        (changed("('dil_conv_3x3', 2)", "('dil_conv_9x9', 2)"), "'dil_conv_9x9' is not an option"),
         (changed("('dil_conv_3x3', 2)", "('conv_1x1', 2)"), "'conv_1x1' is not an option"),
         (changed("('dil_conv_3x3', 2)", "('none', 2)"), "'none' is not an option"),
         (changed(", ('dil_conv_3x3', 2)", ""), "a cell needs two edges a node, got 7"),
@@ -425,7 +425,7 @@ def test_overrides() -> None:
     ("overrides", "parts"),
     [
         ({"dialect": "nasnt"}, ["dialect", "unknown dialect 'nasnt' (did you mean 'nasnet'?)"]),
-        ({"operations": ["sep_conv_4x4"]}, ["operations.0", "unknown operation 'sep_conv_4x4'"]),
+        ({"operations": ["sep_conv_4x4"]}, ["operations.0", "unknown block 'sep_conv_4x4'"]),
         ({"operations": []}, ["operations", "at least 1 item"]),
         ({"operations": ["conv_1x1"] * 2}, ["operations: an option is given twice"]),
         ({"published": ["nasnet_b"]}, ["published.0", "unknown published cells 'nasnet_b'"]),

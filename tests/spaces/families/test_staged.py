@@ -325,7 +325,7 @@ CONV = {"a": {"layer": "conv"}}
     ("changes", "parts"),
     [
         ({"strides": [2, 1]}, ["strides: must be the stem's and those of the 2 stages", "[2, 1]"]),
-        ({"operations": {"a": {"layer": "cnv"}}}, ["operations.a.layer", "unknown layer 'cnv'"]),
+        ({"operations": {"a": {"layer": "cnv"}}}, ["operations.a.layer", "unknown block 'cnv'"]),
         (
             {"operations": {"a": {"layer": "conv", "settings": {"kernal": 3}}}},
             ["operations.a.settings", "unknown key 'kernal' (did you mean 'kernel'?)"],

@@ -1,0 +1,87 @@
+"""The network of NAS-Bench-201 and NATS-Bench, whose cells have an operation on every edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import groupby
+
+from nas.architecture.builder import Builder, Handle
+from nas.architecture.cost import Cost
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import Shape
+from nas.blocks import Block, avg_pool, conv_norm, identity, max_pool, relu_conv, zero
+
+LABELS: Mapping[str, Block] = {
+    "none": zero,
+    "skip_connect": identity,
+    "nor_conv_1x1": partial(relu_conv, kernel=1),
+    "nor_conv_3x3": partial(relu_conv, kernel=3),
+    "nor_conv_7x7": partial(relu_conv, kernel=7),
+    "avg_pool_3x3": partial(avg_pool, name="op"),
+    "max_pool_3x3": partial(max_pool, name="op"),
+}
+"""The operations of edges by the benchmarks' names."""
+
+Edge = tuple[int, int, Block]
+"""Source, target and operation of an edge."""
+
+
+def edge_network(
+    input_shape: Shape, classes: int, widths: Sequence[int], cells: int, edges: Sequence[Edge]
+) -> Architecture:
+    """Build a stem, stages of equal cells and a classifier.
+
+    Dong & Yang 2020, arXiv:2001.00326, figure 1. Node names are the paths in the state dict of
+    the authors' ``TinyNetwork`` (D-X-Y/AutoDL-Projects). Deviation: on maps of odd size, where
+    the reference cannot be built, the pooling of a shortcut rounds up.
+
+    Args:
+        input_shape: without the batch.
+        classes: features of the output.
+        widths: the channels of each layer: ``cells`` cells, a residual block of stride 2, and so
+            on. The stem has those of the first.
+        cells: cells per stage.
+        edges: those of every cell, ordered by target, then by source.
+    """
+    g = Builder(input_shape)
+    x = conv_norm(g, g.input, widths[0], activation=None, names=("stem.0", "stem.1"))
+    for index, channels in enumerate(widths):
+        with g.scope(f"cells.{index}"):
+            reduces = (index + 1) % (cells + 1) == 0
+            x = _reduction(g, x, channels) if reduces else _cell(g, x, channels, edges)
+    x = g.relu(g.batch_norm(x, name="lastact.0"), name="lastact.1")
+    x = g.flatten(g.adaptive_avg_pool(x, 1, name="global_pooling"))
+    return g.build(g.linear(x, classes, name="classifier"))
+
+
+def _cell(g: Builder, x: Handle, channels: int, edges: Sequence[Edge]) -> Handle:
+    """Add a cell: each state is the sum of the edges into it, the last state is the output."""
+    states = {0: x}
+    for target, into in groupby(enumerate(edges), lambda item: item[1][1]):
+        entering = []
+        for layer, (source, _, block) in into:
+            with g.scope(f"layers.{layer}"):
+                entering.append(block(g, states[source], channels, 1))
+        states[target] = g.add(*entering) if len(entering) > 1 else entering[0]
+    return states[max(states)]
+
+
+def _reduction(g: Builder, x: Handle, channels: int) -> Handle:
+    """Add the benchmark's ``ResNetBasicblock`` of stride 2."""
+    with g.scope("conv_a"):
+        y = relu_conv(g, x, channels, 2)
+    with g.scope("conv_b"):
+        y = relu_conv(g, y)
+    pooled = g.avg_pool(x, 2, 2, ceil_mode=True, name="downsample.0")
+    return g.add(g.conv(pooled, channels, 1, bias=False, name="downsample.1"), y)
+
+
+def published_flops(cost: Cost, classes: int) -> int:
+    """Return FLOPs as the tables of NAS-Bench-201 and NATS-Bench count them.
+
+    They are the multiply-accumulates of convolutions and of the classifier, dead branches
+    included, and one for each bias of the classifier, which has the only biases in the network;
+    norms, pools and sums are free. ``params`` of the tables are those of ``cost``.
+    """
+    return cost.macs + classes
