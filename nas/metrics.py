@@ -216,9 +216,21 @@ class Catalogue(Mapping[str, Metric]):
             if metric.direction is not None and metric.stage != "test" and metric.path is None
         }
 
+    @cached_property
+    def curve(self) -> tuple[str, ...]:
+        """The metrics on the validation images that every epoch tells."""
+        return tuple(name for name in self.of("curves") if name.startswith("validation_"))
+
+    @cached_property
     def evaluated(self) -> dict[str, tuple[Protocol, Part, str]]:
         """The metrics that the final stage's ``evaluations`` hold, and where in them."""
         return {name: metric.path for name, metric in self.items() if metric.path is not None}
+
+    @cached_property
+    def on_predictions(self) -> tuple[str, ...]:
+        """What is measured of predictions beside the primary metric, in a table of networks."""
+        own = {f"validation_{metric.name}" for metric in self.own}
+        return tuple(n for n in self.of("networks") if n in own or n in self.evaluated)
 
     def definition(self) -> dict[str, list[dict[str, Any]]]:
         """What is not built in, as plain JSON for records: see :meth:`read`."""
@@ -250,7 +262,6 @@ class Catalogue(Mapping[str, Metric]):
         primary, loss = self.primary, next(each for each in self.task if each.name == "loss")
         yield primary.on(
             "validation",
-            meaning=f"{primary.meaning}, after the last epoch",
             tables=("trials", "networks", "curves"),
         )
         yield primary.on("test", meaning=f"{primary.meaning}; the final stage alone measures it")
@@ -307,7 +318,7 @@ _BEFORE = (
 _AFTER = (
     Metric(
         name="train_loss", unit="nats", words="training loss", tables=("trials", "curves"),
-        meaning="as it was minimised (augmented, smoothed, in training mode), of the last epoch",
+        meaning="as it was minimised: augmented, smoothed, in training mode",
     ),
     Metric(
         name="epochs", dtype="Int64", unit="epochs", tables=("trials",),
@@ -320,11 +331,11 @@ _AFTER = (
     Metric(
         name="train_seconds", direction="minimize", unit="s", words="training time",
         title="training, s", tables=("trials", "networks", "curves"),
-        meaning="time in training steps, that of the trial it continues included",
+        meaning="time in training steps; of a trial, with that of the one it continues",
     ),
     Metric(
         name="evaluation_seconds", unit="s", tables=("curves",),
-        meaning="time in evaluation after the epochs",
+        meaning="time in evaluation after the epoch",
     ),
 )  # fmt: skip
 
@@ -359,3 +370,31 @@ CLASSIFICATION = (
 
 METRICS = Catalogue(CLASSIFICATION)
 """The built-in metrics: those of classification among them."""
+
+
+def joined(several: Sequence[tuple[object, Catalogue]]) -> Catalogue:
+    """The metrics of several campaigns together.
+
+    Args:
+        several: what each is called in messages, and its metrics.
+
+    Raises :class:`InputError` where they are of several tasks, or declare one name differently.
+    """
+    if not several:
+        return METRICS
+    (first, catalogue), *others = several
+    further: dict[str, dict[str, Metric]] = {"own": {}, "reported": {}}
+    for name, other in several:
+        if other.task != catalogue.task:
+            raise InputError(
+                f"{first} and {name}: measure {catalogue.primary.name} and {other.primary.name} by "
+                "unlike tasks; networks of unlike tasks cannot stand in one table"
+            )
+        for kind, found in further.items():
+            for metric in getattr(other, kind):
+                declared = metric.model_copy(update={"function": None})
+                if found.setdefault(metric.name, declared) != declared:
+                    raise InputError(f"{name}: declares metric {metric.name!r} unlike the others")
+    if not others:
+        return catalogue
+    return Catalogue(catalogue.task, [*further["own"].values()], [*further["reported"].values()])

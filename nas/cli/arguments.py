@@ -59,8 +59,9 @@ def add_rows(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--per-seed", action="store_true",
                          help="one row per trained network, not per architecture")  # fmt: skip
-    command.add_argument("--by", default="validation_accuracy", metavar="ACCURACY",
-                         help="accuracy for rank and front; default: %(default)s")  # fmt: skip
+    command.add_argument("--by", metavar="COLUMN",
+                         help="column for rank and front; default: the task's primary metric on "
+                         "validation images, validation_accuracy as a rule")  # fmt: skip
     command.add_argument("--cost", help="cost for the Pareto front; default: an objective, or macs")
     add_form(command)
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from nas.configuration import Config
 from nas.errors import InputError
+from nas.metrics import METRICS, is_test
 from nas.registry import unknown
 from nas.spaces.choices import Genotype, recipe_choices
 from nas.spaces.search_space import SearchSpace
@@ -245,14 +246,14 @@ class Tabular:
             except InputError as error:
                 raise InputError(f"{key}: {error}") from None
         for key, metric in further.items():
-            if metric == options.test or key.removeprefix("metrics.").startswith("test"):
+            if metric == options.test or is_test(key.removeprefix("metrics.")):
                 raise InputError(f"{key}: no search may see a test metric, got {metric!r}")
 
     @property
     def metrics(self) -> list[str]:
         """What a search trial is told."""
         seconds = ["train_seconds"] if self.lookup.table.seconds is not None else []
-        return ["validation_accuracy", *seconds, *self.options.metrics]
+        return [METRICS.validation, *seconds, *self.options.metrics]
 
     def __call__(self, trial: Mapping[str, Any]) -> dict[str, Any]:
         """Looks a trial up.
@@ -275,7 +276,7 @@ class Tabular:
                 f"{lookup.table.source}: no row for fingerprint {trial['fingerprint']}"
             )
         value = lookup.value(options.validation, row, epochs)
-        found: dict[str, Any] = {"validation_accuracy": options.scale * value}
+        found: dict[str, Any] = {METRICS.validation: options.scale * value}
         for name, metric in options.metrics.items():
             is_curve = lookup.table.metrics[metric].ndim > 1
             found[name] = lookup.value(metric, row, epochs if is_curve else None)
@@ -284,5 +285,5 @@ class Tabular:
         if lookup.table.epochs:
             found["epochs"] = epochs or lookup.table.epochs[-1]
         if trial["test"]:
-            found["test_accuracy"] = options.scale * lookup.value(options.test, row)
+            found[METRICS.test] = options.scale * lookup.value(options.test, row)
         return found

@@ -13,9 +13,10 @@ from typing import Any
 
 import yaml
 
+from nas.analysis.tables.columns import metrics_of
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import render
-from nas.analysis.tables.trials import EVALUATED, recorded
+from nas.analysis.tables.trials import recorded
 from nas.campaigns.store.types import Ask
 from nas.errors import InputError
 from nas.jobs import names as named
@@ -23,8 +24,6 @@ from nas.jobs.references import Reference
 from nas.spaces.choices import recipe_choices
 
 _OPEN = "*To be written by whoever publishes this network.*"
-_COLUMNS = ["name", "kind", "rank", "params", "macs", "validation_accuracy", "test_accuracy",
-            "test_std", "test_low", "test_high", "seeds"]  # fmt: skip
 
 
 def model_card(name: str) -> str:
@@ -41,23 +40,32 @@ def model_card(name: str) -> str:
     table = campaign_table(folder, every_trial=ask.stage == "search")
     label = ask.label or ask.trial
     row = table[table["name"] == label].copy()
-    row.attrs = {}  # the notes come below
-    known = [name for name in EVALUATED if row[name].notna().any()]
-    head = {"library_name": "pytorch", "pipeline_tag": "image-classification", "tags": ["nas"]}
+    metrics = metrics_of(row)
+    row.attrs = {"metrics": row.attrs["metrics"]}  # the notes come below
+    columns = ["name", "kind", "rank", "params", "macs", metrics.validation, metrics.test,
+               "test_std", "test_low", "test_high", "seeds",
+               *(n for n in metrics.on_predictions if row[n].notna().any())]  # fmt: skip
+    classifies = "task" not in question
+    head = {
+        "library_name": "pytorch",
+        **({"pipeline_tag": "image-classification"} if classifies else {}),
+        "tags": ["nas"],
+    }
+    what = "An image classifier" if classifies else f"A network for {question['task']['name']}"
     lines = [
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n",
         f"# {label}\n",
-        f"An image classifier that {_origin(ask, question)}. This is trial `{ask.trial}`.\n",
+        f"{what} that {_origin(ask, question)}. This is trial `{ask.trial}`.\n",
         "## Model\n",
         *_model(ask, reference),
         "## Training\n",
         *_training(ask, question),
         "## Evaluation\n",
         "Accuracies are fractions; means and 95 % intervals are over seeds of retraining.\n",
-        render(row, "markdown", [*_COLUMNS, *known]) + "\n",
+        render(row, "markdown", columns) + "\n",
         *(f"- {note}" for note in table.attrs["notes"]),
         "\n## Intended use, limits, ethical considerations\n",
-        _OPEN + " Only the accuracy on images like the training images was measured.\n",
+        _OPEN + " Only the metrics above were measured, on images like the training images.\n",
         "## Provenance\n",
         *_provenance(folder),
     ]

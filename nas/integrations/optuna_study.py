@@ -11,8 +11,10 @@ from nas.analysis.optuna_trials import frozen_trials, quiet
 from nas.analysis.tables.trials import recorded
 from nas.campaigns.store.types import Ask
 from nas.errors import InputError
+from nas.metrics import METRICS
 
-_DEFAULT = [{"metric": "validation_accuracy", "direction": "maximize"}]
+_DEFAULT = [{"metric": METRICS.validation, "direction": METRICS.primary.direction}]
+"""The objectives of records that tell none."""
 
 
 def optuna_studies(folder: Path, storage: str) -> list[str]:

@@ -6,38 +6,39 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from nas.analysis.tables.columns import metrics_of
 from nas.analysis.tables.trials import curves, trials
 from nas.errors import InputError
-
-_SCALARS = ("train_loss", "validation_loss", "validation_accuracy")
 
 
 def write_scalars(folder: Path, out: Path) -> int:
     """Writes one run per search and one per trial with a learning curve; returns their number.
 
-    The run of a search shows the validation accuracy of its trials, and the best so far, by trial
-    number. The run of a trial shows its losses and its validation accuracy by epoch.
+    The run of a search shows the task's primary metric of its trials on the validation images, and
+    the best so far, by trial number. The run of a trial shows its losses and that metric by epoch.
 
     Args:
         folder: the folder of the campaign.
         out: the folder to write; it is created if it is missing and must be empty.
     """
     asked, points = trials(folder), curves(folder)
+    metrics = metrics_of(asked)
+    value, better = metrics.validation, metrics.primary.flipped
     if out.exists() and any(out.iterdir()):
         raise InputError(f"--out: {out}: must be an empty folder, so that runs are not mixed")
     searched = asked[(asked["stage"] == "search") & (asked["status"] == "completed")]
     runs = 0
     for name, rows in searched.groupby("search"):
         with SummaryWriter(str(out / str(name))) as writer:
-            best = rows["validation_accuracy"].cummax()
+            best = better(better(rows[value]).cummin())
             for row, incumbent in zip(rows.to_dict("records"), best, strict=True):
-                writer.add_scalar("validation_accuracy", row["validation_accuracy"], row["number"])
-                writer.add_scalar("best_validation_accuracy", incumbent, row["number"])
+                writer.add_scalar(value, row[value], row["number"])
+                writer.add_scalar(f"best_{value}", incumbent, row["number"])
         runs += 1
     for name, rows in points.groupby("trial", sort=False):
         with SummaryWriter(str(out / str(name))) as writer:
             for row in rows.to_dict("records"):
-                for scalar in _SCALARS:
+                for scalar in ("train_loss", *metrics.curve):
                     writer.add_scalar(scalar, row[scalar], row["epoch"])
         runs += 1
     return runs

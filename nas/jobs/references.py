@@ -7,7 +7,10 @@ or of a row of its table, and ``results/FOLDER`` the network of a folder of `nas
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,7 @@ from nas.classics import CLASSICS, classic
 from nas.configuration import read_yaml, validate
 from nas.errors import InputError
 from nas.jobs.row import read_row
+from nas.metrics import Catalogue
 from nas.registry import unknown
 from nas.spaces.hyperparameters import joint
 
@@ -106,7 +110,10 @@ def _of_campaign(folder: Path, which: str) -> Reference:
     history = History(folder, read_records(folder))
     if not history.asks:
         raise InputError(f"{folder}: no records yet; run the campaign: nas run {folder}")
-    ask = _best(folder, history) if which == BEST else _named(folder, history, which)
+    known = Catalogue.read(history.header.specification.get("metrics"))
+    scores = _scores(history, known)
+    find = _best if which == BEST else partial(_named, which=which)
+    ask = find(folder, history, scores=scores)
     architecture, space = built(folder, ask)
     weights = weights_path(folder, ask.trial)
     metrics: Measurement = (
@@ -116,7 +123,7 @@ def _of_campaign(folder: Path, which: str) -> Reference:
         architecture,
         ask.trial,
         weights if weights.exists() else None,
-        {name: metrics[name] for name in ("validation_accuracy", "test_accuracy")
+        {name: metrics[name] for name in (known.validation, known.test)
          if isinstance(metrics.get(name), float)},
         space,
         ask.genotype if space is not None else None,
@@ -125,43 +132,45 @@ def _of_campaign(folder: Path, which: str) -> Reference:
     )  # fmt: skip
 
 
-def _best(folder: Path, history: History) -> Ask:
-    """The best found network, by validation accuracy: retrained, if one is, or of the search."""
-    found = {trial: ask for trial, ask in history.asks.items() if ask.kind == "searched"}
-    scores: dict[str, list[float]] = {}
+def _scores(history: History, known: Catalogue) -> dict[str, float]:
+    """The primary metric of the trials that have completed, as something to be minimised."""
+    told = {
+        trial: result.number(known.validation)
+        for trial, result in history.results.items()
+        if result.completed
+    }
+    return {trial: known.primary.flipped(v) for trial, v in told.items() if v is not None}
+
+
+def _best(folder: Path, history: History, scores: Mapping[str, float]) -> Ask:
+    """The best searched network, by validation: retrained, if one is, or of the search."""
+    found = {t: ask for t, ask in history.asks.items() if ask.kind == "searched" and t in scores}
+    retrained: dict[str, list[float]] = {}
     for trial, ask in found.items():
-        if ask.stage == "final" and (score := _score(history, trial)) is not None:
-            scores.setdefault(ask.label, []).append(score)
-    if scores:
-        label = max(scores, key=lambda name: sum(scores[name]) / len(scores[name]))
-        return _of_label(history, label)
-    searched = {trial: score for trial in found if (score := _score(history, trial)) is not None}
-    if not searched:
+        if ask.stage == "final":
+            retrained.setdefault(ask.label, []).append(scores[trial])
+    if retrained:
+        label = min(retrained, key=lambda name: sum(retrained[name]) / len(retrained[name]))
+        return _of_label(history, label, scores)
+    if not found:
         raise InputError(f"{folder}: no trial of the search has completed yet: there is no best")
-    return found[max(searched, key=searched.__getitem__)]
+    return found[min(found, key=scores.__getitem__)]
 
 
-def _named(folder: Path, history: History, which: str) -> Ask:
+def _named(folder: Path, history: History, scores: Mapping[str, float], which: str) -> Ask:
     """The trial of an id; of one that was retrained, or of a row's name, its best seed."""
     labels = list(dict.fromkeys(ask.label for ask in history.asks.values() if ask.label))
     if which in labels:
-        return _of_label(history, which)
+        return _of_label(history, which, scores)
     if which in history.asks:
         return history.asks[which]
     rows = [BEST, *labels]
     raise InputError(f"{folder}: {unknown('trial', which, rows)}, or the id of any trial")
 
 
-def _of_label(history: History, label: str) -> Ask:
+def _of_label(history: History, label: str, scores: Mapping[str, float]) -> Ask:
     asks = [ask for ask in history.asks.values() if ask.label == label]
-    return max(asks, key=lambda ask: _score(history, ask.trial) or -1.0)
-
-
-def _score(history: History, trial: str) -> float | None:
-    result = history.results.get(trial)
-    if result is None or not result.completed:
-        return None
-    return result.number("validation_accuracy")
+    return min(asks, key=lambda ask: scores.get(ask.trial, math.inf))
 
 
 def built(folder: Path, ask: Ask) -> tuple[Architecture, SearchSpace | None]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from nas.analysis.tables.columns import metrics_of
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.trials import recorded, trials
 from nas.analysis.tables.verdict import budgets
@@ -45,6 +46,7 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
     now = state(folder)
     _, history = recorded(folder)
     campaign, every, told = history.header, trials(folder), asked.resolved(folder)
+    metrics = metrics_of(every)
     partial = list(asked.unfinished(every, told))
     notes: list[str] = []
     verdicts: list[dict[str, str]] = []
@@ -53,7 +55,7 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
     if (every["status"] == "completed").any():
         table = campaign_table(folder)
         notes = table.attrs["notes"]
-        verdicts, missing = outcome.judged(campaign_table(folder, per_seed=True))
+        verdicts, missing = outcome.judged(campaign_table(folder, per_seed=True), metrics)
     else:
         failed = int((every["status"] == "failed").sum())
         partial.insert(0, f"no trial has completed ({failed} failed), so there are no results")
@@ -69,6 +71,7 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
         "counts": _counts(every),
         "asked": asked.asked(campaign, told),
         "leaders": leaders,
+        "selected_by": metrics[metrics.validation].in_words,
         "verdicts": verdicts,
         "missing": missing,
         "notes": [note for note in notes if note not in missing][len(verdicts) :],
@@ -90,7 +93,8 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
             "rows": [] if table is None else data.rows(table),
             "trials": data.trials(every),
             "incumbents": data.incumbents(folder),
-            "curves": data.curves(history),
+            "curves": data.curves(history, metrics),
+            "metrics": data.measured(metrics),
             "labels": dict(_labels(every)),
             "drawings": {name: each._asdict() for name, each in pictures.items()},
             "genotypes": _genotypes(history, pictures),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +11,13 @@ import numpy as np
 import pandas as pd
 
 from nas.analysis.plots.campaign import read
-from nas.analysis.tables import networks as network_table
-from nas.analysis.tables import trials as trial_table
-from nas.analysis.tables.trials import EVALUATED
+from nas.analysis.tables.columns import Columns, metrics_of, network_columns, trial_columns
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Result
-
-_ROWS = (
-    "name", "kind", "test_accuracy", "test_std", "seeds", "validation_accuracy", "search_accuracy",
-    "rank", "pareto", "params", "macs", "latency_ms", "train_seconds", "test_low", "test_high",
-    *EVALUATED, "flops", "activations", "conditions", "recipe",
-)  # fmt: skip
-_TRIALS = (
-    "trial", "kind", "stage", "status", "validation_accuracy", "test_accuracy", "params", "macs",
-    "flops", "activations", "latency_ms", "epochs", "train_seconds", "seconds", "seed", "fidelity",
-    "cause", "parent", "duplicate_of",
-)  # fmt: skip
+from nas.metrics import Catalogue
 
 _KINDS = {"str": "text", "bool": "flag", "Int64": "count", "UInt64": "id", "float64": "number"}
-_ID = {"rank", "seeds", "epochs", "fidelity"}
+_ID = {"rank", "seeds", "fidelity"}
 
 _POINTS = 400
 """The largest number of epochs of a learning curve that are drawn."""
@@ -36,20 +25,23 @@ _SEARCHED = 300
 """How many trials of the search stage keep their learning curves; they are the best ones."""
 
 
-def columns(table: pd.DataFrame, module: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
+def columns(
+    table: pd.DataFrame, declared: Columns, names: Sequence[str], metrics: Catalogue
+) -> list[dict[str, Any]]:
     """Returns the columns that are not empty: name, title, format, meaning and values."""
     found = []
     for name in names:
-        dtype, meaning = module.COLUMNS[name]
+        dtype, meaning = declared[name]
         if not table[name].notna().any() or (name == "conditions" and table[name].nunique() < 2):
             continue
+        form = _form(name, dtype, metrics)
         found.append(
             {
                 "name": name,
-                "title": _title(name),
-                "form": _form(name, dtype),
+                "title": _title(name, metrics),
+                "form": form,
                 "meaning": meaning,
-                "values": _plain(table[name], _form(name, dtype)),
+                "values": _plain(table[name], form),
             }
         )
     return found
@@ -57,29 +49,73 @@ def columns(table: pd.DataFrame, module: Any, names: tuple[str, ...]) -> list[di
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Returns the columns of the results table."""
-    return columns(table, network_table, _ROWS)
+    metrics = metrics_of(table)
+    names = [
+        "name", "kind", metrics.test, "test_std", "seeds", metrics.validation, metrics.search,
+        "rank", "pareto",
+    ]  # fmt: skip
+    further = {n: m for n, m in metrics.of("networks").items() if n not in names}
+    first = [n for n, m in further.items() if m.shown and n not in metrics.on_predictions]
+    names += [*first, "test_low", "test_high", *metrics.on_predictions]
+    names += [name for name in further if name not in names]
+    return columns(table, network_columns(metrics), [*names, "conditions", "recipe"], metrics)
 
 
 def trials(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Returns the columns of the table of all trials."""
-    return columns(table, trial_table, _TRIALS)
+    metrics = metrics_of(table)
+    names = ["trial", "kind", "stage", "status", metrics.validation, metrics.test]
+    names += [n for n in metrics.of("trials") if n not in names and n not in metrics.evaluated]
+    names += ["seconds", "seed", "fidelity", "cause", "parent", "duplicate_of"]
+    return columns(table, trial_columns(metrics), names, metrics)
 
 
-def _title(name: str) -> str:
-    units = {"latency_ms": "latency, ms", "train_seconds": "training, s", "seconds": "worker, s",
-             "macs": "MACs", "flops": "FLOPs", "test_low": "95 % low", "test_high": "95 % high",
-             "pareto": "front", "test_std": "test std", "duplicate_of": "repeats"}  # fmt: skip
-    return units.get(name, name.replace("_accuracy", "").replace("_", " "))
+def measured(metrics: Catalogue) -> dict[str, Any]:
+    """Returns what the page's script needs of the metrics: names, words and directions."""
+    primary = metrics.primary
+    words = {name: metrics[name].in_words for name in (metrics.validation, metrics.test)}
+    costs = {
+        name: _title(name, metrics)
+        for name, metric in metrics.of("networks").items()
+        if metric.direction == "minimize" and not name.startswith(("validation_", "test_"))
+    }
+    return {
+        "validation": metrics.validation,
+        "test": metrics.test,
+        "search": metrics.search,
+        "words": words[metrics.validation],
+        "form": primary.form,
+        "maximize": primary.direction == "maximize",
+        "most": primary.bounds[1] if math.isfinite(primary.bounds[1]) else None,
+        "costs": {"macs": costs["macs"], **costs},
+        "scores": {
+            metrics.test: f"{words[metrics.test]}, retrained",
+            metrics.validation: f"{words[metrics.validation]}, retrained",
+            metrics.search: f"{words[metrics.validation]}, in the search",
+        },
+        "short": [
+            metrics.test, metrics.validation, metrics.search, "seeds", "epochs", "params", "macs",
+            "latency_ms",
+        ],
+    }  # fmt: skip
 
 
-def _form(name: str, dtype: str) -> str:
-    if name.endswith("_loss"):
-        return "number"
-    if name.startswith(("test_", "validation_", "search_acc")):
-        return "fraction"
-    if name.endswith("_ms"):
-        return "milliseconds"
-    if name.endswith("seconds"):
+_TITLES = {"seconds": "worker, s", "test_low": "95 % low", "test_high": "95 % high",
+           "pareto": "front", "duplicate_of": "repeats"}  # fmt: skip
+
+
+def _title(name: str, metrics: Catalogue) -> str:
+    if name in metrics and metrics[name].title:
+        return metrics[name].title
+    return _TITLES.get(name, name.removesuffix(f"_{metrics.primary.name}").replace("_", " "))
+
+
+def _form(name: str, dtype: str, metrics: Catalogue) -> str:
+    if name in metrics:
+        return metrics[name].form
+    if name in (metrics.search, "test_std", "test_low", "test_high"):
+        return metrics.primary.form
+    if name == "seconds":
         return "seconds"
     return "id" if name in _ID else _KINDS[dtype]
 
@@ -123,8 +159,10 @@ def incumbents(folder: Path) -> dict[str, Any]:
     return {"metric": first.metric.replace("_", " "), "searches": searches}
 
 
-def curves(history: History) -> dict[str, list[list[Any]]]:
-    """Returns epochs and validation accuracies of retrained networks and the best searched ones.
+def curves(history: History, metrics: Catalogue) -> dict[str, list[list[Any]]]:
+    """Returns epochs and validation values of retrained networks and the best searched ones.
+
+    The values are of the task's primary metric.
 
     Long curves are thinned to 400 epochs. The best 300 trials of the search stage are kept.
     """
@@ -134,19 +172,19 @@ def curves(history: History) -> dict[str, list[list[Any]]]:
         if not result.metrics.get("curve"):
             continue
         if history.asks[trial].stage == "final":
-            kept[trial] = _curve(result)
-        elif _finite(result.metrics.get("validation_accuracy")):
-            searched.append((-result.metrics["validation_accuracy"], trial))
+            kept[trial] = _curve(result, metrics.validation)
+        elif (value := result.number(metrics.validation)) is not None and _finite(value):
+            searched.append((metrics.primary.flipped(value), trial))
     for _, trial in sorted(searched)[:_SEARCHED]:
-        kept[trial] = _curve(history.results[trial])
+        kept[trial] = _curve(history.results[trial], metrics.validation)
     return kept
 
 
-def _curve(result: Result) -> list[list[Any]]:
+def _curve(result: Result, name: str) -> list[list[Any]]:
     points = [
-        (point["epoch"], point["validation_accuracy"])
+        (point["epoch"], point[name])
         for point in result.metrics["curve"]
-        if _finite(point.get("validation_accuracy")) and _finite(point.get("epoch"))
+        if _finite(point.get(name)) and _finite(point.get("epoch"))
     ]
     step = max(1, math.ceil(len(points) / _POINTS))
     thinned = points[::-step][::-1]  # this keeps the last point

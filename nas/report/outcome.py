@@ -9,7 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from nas.analysis.tables.columns import metrics_of
 from nas.analysis.tables.verdict import SEEDS, verdicts
+from nas.metrics import Catalogue
 
 KINDS = {
     "searched": "Best found",
@@ -23,53 +25,54 @@ _LAST = 12
 
 
 def leaders(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Returns the best row of each kind by validation accuracy, with its value and labels."""
-    found = []
+    """Returns the best row of each kind by validation, with its value and labels."""
+    metrics, found = metrics_of(table), []
     for kind, title in KINDS.items():
         rows = table[table["kind"] == kind]
         retrained = rows[rows["seeds"] > 0]
-        by = "search_accuracy" if retrained.empty else "validation_accuracy"
+        by = metrics.search if retrained.empty else metrics.validation
         rows = rows if retrained.empty else retrained
         if rows[by].isna().all():
             continue
-        best = rows.loc[rows[by].idxmax()]
-        shown = "test_accuracy" if pd.notna(best["test_accuracy"]) else by
+        best = rows.loc[metrics.primary.flipped(rows[by]).idxmin()]
+        shown = metrics.test if pd.notna(best[metrics.test]) else by
         found.append(
             {
                 "title": title,
                 "name": best["name"],
                 "kind": kind,
                 "value": f"{best[shown]:.4f}",
-                "of": _of(shown, best),
+                "of": _of(shown, best, metrics),
                 "cost": f"{best.params:,} params, {best.macs:,} MACs",
             }
         )
     return found
 
 
-def _of(shown: str, best: pd.Series) -> str:
-    if shown == "search_accuracy":
-        return "validation accuracy in the search, which is optimistic"
-    words = shown.replace("_", " ")
+def _of(shown: str, best: pd.Series, metrics: Catalogue) -> str:
+    if shown == metrics.search:
+        return f"{metrics[metrics.validation].in_words} in the search, which is optimistic"
+    words = metrics[shown].in_words
     seeds = int(best["seeds"])
-    if shown == "test_accuracy" and seeds >= SEEDS and pd.notna(best["test_low"]):
+    if shown == metrics.test and seeds >= SEEDS and pd.notna(best["test_low"]):
         low, high = best["test_low"], best["test_high"]
         return f"{words}, 95 % [{low:.4f}, {high:.4f}], {seeds} seeds"
     return f"{words}, {seeds} seed{'s' * (seeds != 1)}"
 
 
-def judged(networks: pd.DataFrame) -> tuple[list[dict[str, str]], list[str]]:
+def judged(networks: pd.DataFrame, metrics: Catalogue) -> tuple[list[dict[str, str]], list[str]]:
     """Writes the verdicts as sentences with their certainty, and why others are missing.
 
     Args:
         networks: a table with one row per trained network.
+        metrics: of the campaign.
     """
     table = verdicts(networks)
     sentences = [
         {
             "verdict": row["verdict"],
             "words": _sentence(row),
-            "sure": _how_sure(row),
+            "sure": _how_sure(row, metrics[metrics.test].in_words),
         }
         for row in table.to_dict("records")
     ]
@@ -87,8 +90,8 @@ def _sentence(row: dict[str, Any]) -> str:
     return words.get(row["verdict"], f"Too few seeds to tell {row['found']} from {other}.")
 
 
-def _how_sure(row: dict[str, Any]) -> str:
-    apart = f"difference in test accuracy {row['difference']:+.4f}"
+def _how_sure(row: dict[str, Any], measured: str) -> str:
+    apart = f"difference in {measured} {row['difference']:+.4f}"
     if not row["seeds"]:
         return "no seed in common"
     if math.isnan(row["low"]) or math.isnan(row["corrected_p"]):

@@ -12,9 +12,7 @@ function facts(columns, key, name) {
     .filter((fact) => fact.text && fact.name !== key);
 }
 
-const IN_SHORT = ["test_accuracy", "validation_accuracy", "search_accuracy", "seeds", "epochs", "params", "macs", "latency_ms"];
-
-const told = (known) => known.filter(({ name }) => IN_SHORT.includes(name)).map(({ title, text }) => `${title} ${text}`).join("\n");
+const told = (known) => known.filter(({ name }) => data.metrics.short.includes(name)).map(({ title, text }) => `${title} ${text}`).join("\n");
 
 /** Of a trial, the row of the results that it belongs to. */
 const rowOf = (trial) => data.labels[trial] ?? trial;
@@ -36,20 +34,20 @@ function thumbnail(name) {
 
 function curveOf(trials) {
   const figure = element("figure", {}, element("figcaption", {}, trials.length > 1 ? "Learning curves, one per seed" : "Learning curve"));
-  const plot = new Plot(figure, { label: "Validation accuracy by epoch", describe: () => curvesOf(trials), open() {} });
+  const plot = new Plot(figure, { label: `${data.metrics.words} by epoch`, describe: () => curvesOf(trials), open() {} });
   plot.refresh();
   return figure;
 }
 
-/** Validation accuracy by epoch of some trials. */
+/** The primary metric on validation images by epoch, of some trials. */
 function curvesOf(trials) {
   const names = values(data.trials, "trial"), kinds = values(data.trials, "kind");
   const lines = trials.map((name) => {
     const [xs, ys] = data.curves[name], kind = kinds[names.indexOf(name)];
-    const texts = xs.map((epoch, at) => `${name}\nepoch ${epoch}: ${written("fraction", ys[at])}`);
+    const texts = xs.map((epoch, at) => `${name}\nepoch ${epoch}: ${written(data.metrics.form, ys[at])}`);
     return { xs, ys, kind, faint: true, texts, opens: xs.map(() => name), dash: kind === "random" ? [6, 3] : [] };
   });
-  return { x: { title: "epoch", whole: true }, y: { title: "validation accuracy" }, points: [], lines, names: KINDS };
+  return { x: { title: "epoch", whole: true }, y: { title: data.metrics.words }, points: [], lines, names: KINDS };
 }
 
 function openRow(name) {
@@ -75,8 +73,7 @@ function openRow(name) {
   document.getElementById("row").showModal();
 }
 
-const COSTS = { macs: "MACs", params: "parameters", flops: "FLOPs", activations: "activations", latency_ms: "latency, ms", train_seconds: "training, s" };
-const SCORES = { test_accuracy: "test accuracy, retrained", validation_accuracy: "validation accuracy, retrained", search_accuracy: "validation accuracy, in the search" };
+const { costs: COSTS, scores: SCORES } = data.metrics;
 
 function chooser(figure, label, options, refresh) {
   const select = element("select");
@@ -94,24 +91,24 @@ function chooser(figure, label, options, refresh) {
 
 const figures = Object.fromEntries([...document.querySelectorAll("[data-plot]")].map((each) => [each.dataset.plot, each]));
 const cost = chooser(figures.tradeoff, "Cost", COSTS, () => tradeoff.refresh());
-const score = chooser(figures.tradeoff, " Accuracy", SCORES, () => tradeoff.refresh());
+const score = chooser(figures.tradeoff, " Value", SCORES, () => tradeoff.refresh());
 const KINDS = { searched: "searched", random: "random search", classic: "classic", ensemble: "ensemble", front: "Pareto front" };
 
 const tradeoff = new Plot(figures.tradeoff, {
-  label: "Accuracy against cost of every network; arrow keys go from one to the next",
+  label: "Value against cost of every network; arrow keys go from one to the next",
   open: openRow,
   picture: thumbnail,
   describe() {
-    const searched = score.value === "search_accuracy";
+    const searched = score.value === data.metrics.search;
     const [table, key] = searched ? [data.trials, "trial"] : [data.rows, "name"];
     const [names, kinds, stages] = [key, "kind", "stage"].map((name) => values(table, name) ?? []);
-    const xs = values(table, cost.value) ?? [], ys = values(table, searched ? "validation_accuracy" : score.value) ?? [];
-    const test = score.value === "test_accuracy", seeds = values(table, "seeds");
+    const xs = values(table, cost.value) ?? [], ys = values(table, searched ? data.metrics.validation : score.value) ?? [];
+    const test = score.value === data.metrics.test, seeds = values(table, "seeds");
     const [lows, highs] = test ? [values(table, "test_low"), values(table, "test_high")] : [];
     const points = [];
     names.forEach((name, i) => {
       if (xs[i] == null || ys[i] == null || (searched && stages[i] !== "search")) return;
-      const interval = seeds?.[i] > 2 && lows?.[i] != null ? { low: lows[i], high: Math.min(highs[i], 1) } : {};
+      const interval = seeds?.[i] > 2 && lows?.[i] != null ? { low: lows[i], high: Math.min(highs[i], data.metrics.most ?? Infinity) } : {};
       points.push({
         x: xs[i], y: ys[i], kind: kinds[i], size: names.length > 60 ? 3 : 6, opens: name,
         label: kinds[i] === "classic" || names.length <= 12 ? name : "", ...interval,
@@ -128,8 +125,9 @@ const tradeoff = new Plot(figures.tradeoff, {
 /** What no other point beats in both, as a line of steps. */
 function front(points) {
   const xs = [], ys = [];
-  for (const { x, y } of points.slice().sort((a, b) => a.x - b.x || b.y - a.y)) {
-    if (ys.length && y <= ys.at(-1)) continue;
+  const sign = data.metrics.maximize ? 1 : -1;
+  for (const { x, y } of points.slice().sort((a, b) => a.x - b.x || sign * (b.y - a.y))) {
+    if (ys.length && sign * (y - ys.at(-1)) <= 0) continue;
     xs.push(x);
     ys.push(y);
   }
@@ -157,7 +155,7 @@ const incumbents = new Plot(figures.incumbents, {
 });
 
 const learning = new Plot(figures.curves, {
-  label: "Validation accuracy by epoch of the retrained networks",
+  label: `${data.metrics.words} by epoch of the retrained networks`,
   open: openRow,
   describe() {
     const kept = Object.keys(data.curves), final = kept.filter((trial) => trial in data.labels);
@@ -174,8 +172,8 @@ const plots = [tradeoff, incumbents, learning];
 function fill() {
   for (const [name, grid] of Object.entries(grids)) grid.fill(data[name]);
   cost.offer(Object.keys(COSTS).filter((name) => values(data.rows.length ? data.rows : data.trials, name)));
-  const searched = values(data.trials, "validation_accuracy") ? ["search_accuracy"] : [];
-  const retrained = ["test_accuracy", "validation_accuracy"].filter((name) => values(data.rows, name));
+  const searched = values(data.trials, data.metrics.validation) ? [data.metrics.search] : [];
+  const retrained = [data.metrics.test, data.metrics.validation].filter((name) => values(data.rows, name));
   score.offer([...retrained, ...searched]);
   for (const plot of plots) plot.refresh();
 }

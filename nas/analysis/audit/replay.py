@@ -145,7 +145,7 @@ def replay_faults(
         advance()
         history.add(record)
         if isinstance(record, Ask) and record.is_ensemble:
-            ranked = best_retrained(history, campaign.config.searcher.name)
+            ranked = best_retrained(history, campaign.config.searcher.name, campaign.metrics)
             expected = [each.get(record.seed) for each in ranked[: len(record.members)]]
             yield from differing(line, f"{record.trial}: members", list(record.members), expected)
         elif isinstance(record, Ask) and record.stage == "final":

@@ -8,15 +8,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from nas.analysis.audit.records import Fault, Trials, differing, is_number, part_of, usual
+from nas.analysis.tables.columns import recorded as recorded_metrics
 from nas.campaigns.engines.base import Cause
 from nas.campaigns.spec.objectives import missing, recorded
 from nas.campaigns.store.types import Ask, Result
+from nas.metrics import Catalogue, is_test
 from nas.spaces.choices import recipe_choices
 
 
 def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault]:
     """Whether results have what their status says, are possible, and are of one data set."""
-    objectives = recorded(question)
+    objectives, known = recorded(question), recorded_metrics(question)
     completed = [(_group(trials.asks[trial].record), entry.record.metrics)
                  for trial, entry in trials.results.items()
                  if entry.record.status == "completed"]  # fmt: skip
@@ -37,11 +39,11 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
             continue
         for key in ("error", "cause"):
             yield from differing(line, f"{trial}: {key}", getattr(result, key), None)
-        if name := missing(objectives, ask, metrics):
+        if name := missing(objectives, ask, metrics, known):
             value = json.dumps(metrics.get(name))
             yield Fault(line, f"{trial}: {name}: {value}, expected a number")
-        yield from _plausible(line, trial, metrics)
-        yield from _curve(line, trial, metrics)
+        yield from _plausible(line, trial, metrics, known)
+        yield from _curve(line, trial, metrics, known)
         own = recipe_choices(ask.genotype).get("epochs")
         # Where fidelity is no number of epochs, every training is of all.
         rung = None if question.get("fidelity", "epochs") != "epochs" else ask.fidelity
@@ -59,7 +61,7 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
             text = f"{trial}: epochs: {result.epochs}, expected at most {after}, what it has had"
             yield Fault(line, text)
         yield from _latency(line, ask, metrics, part_of(question, "constraints"))
-        yield from _evaluations(line, trial, metrics)
+        yield from _evaluations(line, trial, metrics, known)
         if "fvcore" in metrics:
             yield from differing(line, f"{trial}: fvcore", metrics["fvcore"], ask.cost)
         if "data_checksum" in metrics:
@@ -88,7 +90,7 @@ def data_checksum(trials: Trials) -> str | None:
 
 def _test_metrics(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Whatever is called so, at any depth."""
-    if name.startswith("test"):
+    if is_test(name):
         yield name, value
     elif isinstance(value, Mapping):
         for key, inner in value.items():
@@ -108,14 +110,17 @@ def _failed(line: int, result: Result) -> Iterator[Fault]:
         yield Fault(line, f"{result.trial}: cause: {cause}, expected one of {allowed}")
 
 
-def _evaluations(line: int, trial: str, metrics: Mapping[str, Any]) -> Iterator[Fault]:
-    """Accuracies are those of the confusion matrices, and the test accuracy is one of them."""
+def _evaluations(
+    line: int, trial: str, metrics: Mapping[str, Any], known: Catalogue
+) -> Iterator[Fault]:
+    """The primary metric on test images is one of them; accuracies are the confusion matrices'."""
+    primary = known.primary.name
     for protocol, parts in part_of(metrics, "evaluations").items():
         for part in ("validation", "test"):
             found = part_of(parts, part) if isinstance(parts, Mapping) else {}
-            key = f"{trial}: evaluations.{protocol}.{part}.accuracy"
+            key = f"{trial}: evaluations.{protocol}.{part}.{primary}"
             if (protocol, part) == ("single", "test"):
-                yield from differing(line, key, found.get("accuracy"), metrics.get("test_accuracy"))
+                yield from differing(line, key, found.get(primary), metrics.get(known.test))
             confusion = found.get("confusion")
             if confusion is None:
                 continue
@@ -150,24 +155,21 @@ def _stopped(line: int, trial: str, metrics: Mapping[str, Any], epochs: Any) -> 
         yield Fault(line, f"{trial}: epochs: {json.dumps(had)}, expected {most}")
 
 
-_BOUNDS = {"accuracy": 1.0, "loss": math.inf, "seconds": math.inf, "ms": math.inf}
-"""How large a metric may be whose name ends so; none is negative."""
-
-
-def _plausible(line: int, trial: str, metrics: Mapping[str, Any]) -> Iterator[Fault]:
+def _plausible(
+    line: int, trial: str, metrics: Mapping[str, Any], known: Catalogue
+) -> Iterator[Fault]:
     for name, value in metrics.items():
-        kind = name.rpartition("_")[2]
         # Null is a loss that was not finite.
-        if kind not in _BOUNDS or (value is None and kind == "loss"):
+        if name not in known or (value is None and name.endswith("_loss")):
             continue
-        most = _BOUNDS[kind]
-        if not (is_number(value) and 0 <= value <= most):
-            bounds = "of at least 0" if most == math.inf else f"from 0 to {most:g}"
+        least, most = known[name].bounds
+        if not (is_number(value) and least <= value <= most):
+            bounds = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
             text = f"{trial}: {name}: {json.dumps(value)}, expected a number {bounds}"
             yield Fault(line, text)
 
 
-def _curve(line: int, trial: str, metrics: Mapping[str, Any]) -> Iterator[Fault]:
+def _curve(line: int, trial: str, metrics: Mapping[str, Any], known: Catalogue) -> Iterator[Fault]:
     """The last point of a learning curve is the result, and its seconds add up."""
     curve = metrics.get("curve")
     if curve is None:
@@ -181,7 +183,7 @@ def _curve(line: int, trial: str, metrics: Mapping[str, Any]) -> Iterator[Fault]
         yield from differing(line, f"{trial}: epochs", metrics["epochs"], len(curve))
     for point in curve[:-1]:
         yield from differing(line, f"{trial}: curve: keys", sorted(point), sorted(curve[-1]))
-        yield from _plausible(line, f"{trial}: curve", point)
+        yield from _plausible(line, f"{trial}: curve", point, known)
     for name in [name for name in curve[-1] if name in metrics]:
         value = metrics[name]
         if not name.endswith("_seconds"):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from nas.analysis.tables.columns import recorded as recorded_metrics
 from nas.analysis.tables.trials import curves, recorded, trials
 from nas.campaigns.spec.budget import Budget, Spending
 from nas.campaigns.spec.objectives import Objectives, minimised, missing
@@ -16,6 +17,7 @@ from nas.campaigns.spec.objectives import recorded as objectives_of
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask, Failure, Header, Record, Result
 from nas.errors import InputError
+from nas.metrics import Catalogue
 
 
 class Campaign(NamedTuple):
@@ -30,6 +32,7 @@ class Campaign(NamedTuple):
             ``value0``, ``value1``, ... for the objectives; NaN where a trial has not completed, or
             at less than the largest fidelity.
         objectives: what the columns ``value0``, ``value1``, ... are.
+        metrics: what the campaign measures.
         fidelity: what the column ``fidelity`` counts.
         history: asks and results, to be read only.
     """
@@ -39,6 +42,7 @@ class Campaign(NamedTuple):
     curves: pd.DataFrame
     searched: pd.DataFrame
     objectives: Objectives
+    metrics: Catalogue
     fidelity: str
     history: History
 
@@ -76,6 +80,7 @@ def read(folder: Path) -> Campaign:
     objectives = objectives_of(specification)
     if not objectives:
         raise InputError(f"{folder}: records.jsonl: objectives: none that can be read")
+    metrics = recorded_metrics(specification)
     table = trials(folder)
     ended = pd.DataFrame(_ended(records, history, objectives))
     searched = (
@@ -89,7 +94,7 @@ def read(folder: Path) -> Campaign:
     values = [f"value{index}" for index in range(len(objectives))]
     searched[values] = searched[values].where(full.astype(bool))
     axis = str(specification.get("fidelity", "epochs"))
-    return Campaign(folder, table, curves(folder), searched, objectives, axis, history)
+    return Campaign(folder, table, curves(folder), searched, objectives, metrics, axis, history)
 
 
 def _ended(

@@ -103,6 +103,7 @@ def lineage(campaign: Campaign) -> Figure | str:
     panel.set_ylim(len(line) - 0.4, -0.6)
     panel.grid(axis="y", visible=False)
     rest = f" (the last {len(line)} of {whole} generations)" if whole > len(line) else ""
-    panel.set(xlabel=names.axis(campaign.objectives[0].metric), ylabel=f"trial{rest}")
+    value = names.axis(campaign.objectives[0].metric, campaign.metrics)
+    panel.set(xlabel=value, ylabel=f"trial{rest}")
     panel.set_title("the best and its ancestors, other children of each in grey", loc="left")
     return figure

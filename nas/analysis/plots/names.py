@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-_AXES = {
-    "validation_accuracy": "validation accuracy (fraction)",
-    "validation_loss": "validation loss (nats)",
-    "train_loss": "training loss (nats)",
-    "params": "trainable parameters",
-    "macs": "multiply-accumulates, batch 1",
-    "flops": "floating-point operations, batch 1",
-    "activations": "activations (elements)",
-    "latency_ms": "latency, batch 1 (ms)",
-    "train_seconds": "training time (s)",
-}
+from nas.metrics import Catalogue
 
 
-def axis(metric: str) -> str:
+def axis(metric: str, metrics: Catalogue) -> str:
     """A metric with its unit."""
-    return _AXES.get(metric, metric.replace("_", " "))
+    return metrics[metric].axis if metric in metrics else plain(metric)
 
 
 def plain(metric: str) -> str:

@@ -14,10 +14,12 @@ from nas.analysis.plots.campaign import Campaign
 from nas.analysis.plots.ranks import critical_difference_figure
 from nas.analysis.plots.style import KINDS, MANY, Label, label_ends, label_points
 from nas.analysis.tables.networks import campaign_table
+from nas.metrics import Catalogue, Metric
 from nas.statistics.hypervolume import pareto_front
 from nas.statistics.paired import average_ranks, critical_difference, friedman
 
 _COSTS = ("macs", "params", "latency_ms")
+"""What the value of a network is drawn against."""
 
 _DRAWN = 200
 """Learning curves of search trials; of more, these are spread evenly over the search."""
@@ -26,31 +28,35 @@ _LABELLED = 15
 
 
 def points(campaign: Campaign) -> pd.DataFrame:
-    """A row an architecture, from the campaign's table.
+    """One row per architecture, from the campaign's table.
 
-    Columns: name, kind, conditions, retrained, accuracy (on validation images; of a retrained one
-    the mean over seeds), deviation (over seeds) and the costs. Raises as :func:`campaign_table`.
+    Columns: name, kind, conditions, retrained, value (the primary metric on validation images; of a
+    retrained one the mean over seeds), deviation (over seeds) and the costs. Raises as
+    :func:`campaign_table`.
     """
     table = campaign_table(campaign.folder, every_trial=True)
-    retrained = table["seeds"] > 0
+    metrics, retrained = campaign.metrics, table["seeds"] > 0
     return table[["name", "kind", "conditions", *_COSTS]].assign(
         retrained=retrained,
-        accuracy=table["validation_accuracy"].where(retrained, table["search_accuracy"]),
+        value=table[metrics.validation].where(retrained, table[metrics.search]),
         deviation=table["validation_std"],
     )
 
 
-def front(rows: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """The rows that no other of equal conditions beats in accuracy and cost, by cost."""
+def front(rows: pd.DataFrame, cost: str, metric: Metric) -> pd.DataFrame:
+    """The rows that no other of equal conditions beats in value and cost, by cost."""
     member = pd.Series(False, index=rows.index)
     for group in rows.groupby("conditions").groups.values():
-        values = rows.loc[group, [cost, "accuracy"]].to_numpy(dtype=float, na_value=np.nan)
-        member[group] = pareto_front(values * (1, -1))
-    return rows[member].sort_values([cost, "accuracy"], kind="stable")
+        values = rows.loc[group, [cost, "value"]].to_numpy(dtype=float, na_value=np.nan)
+        member[group] = pareto_front(values * (1, metric.flipped(1)))
+    return rows[member].sort_values([cost, "value"], kind="stable")
 
 
 def tradeoff(campaign: Campaign) -> Figure | str:
-    """Accuracy against each cost that is known; the front is of what was retrained, if any was."""
+    """The primary metric against each cost that is known.
+
+    The front is of what was retrained, if anything was.
+    """
     if not (campaign.trials["status"] == "completed").any():
         return "no trial has completed"
     rows = points(campaign)
@@ -58,26 +64,27 @@ def tradeoff(campaign: Campaign) -> Figure | str:
     figure = Figure(figsize=(3.7 * len(costs) + 0.5, 3.9), layout="constrained")
     panels = figure.subplots(1, len(costs), squeeze=False, sharey=True)[0]
     for panel, cost in zip(panels, costs, strict=True):
-        _draw_tradeoff(panel, rows[rows[cost].notna()], cost)
-    panels[0].set_ylabel(names.axis("validation_accuracy"))
+        _draw_tradeoff(panel, rows[rows[cost].notna()], cost, campaign.metrics)
+    panels[0].set_ylabel(names.axis(campaign.metrics.validation, campaign.metrics))
     handles, told = panels[0].get_legend_handles_labels()
     figure.legend(handles, told, loc="outside lower center", ncols=3)
     for panel, cost in zip(panels, costs, strict=True):
         shown = rows[rows[cost].notna()]
-        label_points(panel, _named(shown, cost), shown[[cost, "accuracy"]].to_numpy(float))
+        labels = _named(shown, cost, campaign.metrics.primary)
+        label_points(panel, labels, shown[[cost, "value"]].to_numpy(float))
     return figure
 
 
-def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str) -> None:
+def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str, metrics: Catalogue) -> None:
     panel.set_xscale("log")
     panel.margins(x=0.14, y=0.08)
-    panel.set_xlabel(names.axis(cost))
+    panel.set_xlabel(names.axis(cost, metrics))
     for kind, mark in KINDS.items():
         for retrained in (False, True):
             mine = rows[(rows["kind"] == kind) & (rows["retrained"] == retrained)]
             if mine.empty:
                 continue
-            x, y = mine[cost].to_numpy(float), mine["accuracy"].to_numpy(float)
+            x, y = mine[cost].to_numpy(float), mine["value"].to_numpy(float)
             panel.scatter(
                 x, y, s=34 if retrained else 14, marker=mark.shape, linewidths=0.8,
                 facecolors=mark.colour if retrained else "none", edgecolors=mark.colour,
@@ -91,26 +98,26 @@ def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str) -> None:
                 panel.errorbar(x, y, error, fmt="none", ecolor=mark.colour, elinewidth=0.8)
     judged = rows[rows["retrained"]] if rows["retrained"].any() else rows
     what = "front of the retrained" if rows["retrained"].any() else "front"
-    for _, best in front(judged, cost).groupby("conditions", sort=False):
-        x, y = best[cost].to_numpy(float), best["accuracy"].to_numpy(float)
-        # What a front attains between two of its points is the lower accuracy.
+    for _, best in front(judged, cost, metrics.primary).groupby("conditions", sort=False):
+        x, y = best[cost].to_numpy(float), best["value"].to_numpy(float)
+        # What a front attains between two of its points is the worse value.
         panel.plot(
             np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1], color="#333333", lw=1, zorder=1, label=what
         )
         what = "_nolegend_"  # once
 
 
-def _named(rows: pd.DataFrame, cost: str) -> list[Label]:
+def _named(rows: pd.DataFrame, cost: str, metric: Metric) -> list[Label]:
     """Labels of the classics, of the best of each other kind, and of the front."""
     rows = rows[rows["retrained"]]
-    best = rows.groupby("kind")["accuracy"].idxmax()
+    best = metric.flipped(rows["value"]).groupby(rows["kind"]).idxmin()
     named = rows[
         (rows["kind"] == "classic")
         | rows.index.isin(best)
-        | rows.index.isin(front(rows, cost).index)
+        | rows.index.isin(front(rows, cost, metric).index)
     ].sort_values("kind", kind="stable")
     return [
-        Label(row[cost], row["accuracy"], names.network(row["name"], row["kind"]),
+        Label(row[cost], row["value"], names.network(row["name"], row["kind"]),
               KINDS[row["kind"]].colour)
         for _, row in named.iterrows()
     ]  # fmt: skip
@@ -119,7 +126,8 @@ def _named(rows: pd.DataFrame, cost: str) -> list[Label]:
 def curves(campaign: Campaign) -> Figure | str:
     """Learning curves: every search trial's, and of what was retrained the mean over seeds."""
     of_trials = campaign.trials[["trial", "stage", "kind", "label"]]
-    points = campaign.curves.dropna(subset=["epoch", "validation_accuracy"])
+    value = campaign.metrics.validation
+    points = campaign.curves.dropna(subset=["epoch", value]).rename(columns={value: "value"})
     points = points.merge(of_trials, on="trial")
     if points.empty:
         return "no trial has told a learning curve"
@@ -135,11 +143,14 @@ def curves(campaign: Campaign) -> Figure | str:
             _draw_searched(panel, shown)
         else:
             ends = _draw_retrained(panel, shown)
-    panels[0].set_ylabel(names.axis("validation_accuracy"))
+    panels[0].set_ylabel(names.axis(campaign.metrics.validation, campaign.metrics))
     handles, told = panels[0].get_legend_handles_labels()
     if stages[0] == "search":
         figure.legend(handles[::-1], told[::-1], loc="outside lower left", ncols=len(told))
-    label_ends(panels[-1], sorted(ends, key=lambda end: -end.y)[:_LABELLED])
+    label_ends(
+        panels[-1],
+        sorted(ends, key=lambda end: campaign.metrics.primary.flipped(end.y))[:_LABELLED],
+    )
     return figure
 
 
@@ -149,7 +160,7 @@ def _draw_searched(panel: Axes, points: pd.DataFrame) -> None:
     chosen = points[points["trial"].isin(trials[spread])]
     for kind, mark in reversed(KINDS.items()):  # random ones behind
         mine = [
-            rows[["epoch", "validation_accuracy"]].to_numpy(float)
+            rows[["epoch", "value"]].to_numpy(float)
             for _, rows in chosen[chosen["kind"] == kind].groupby("trial", sort=False)
         ]
         if mine:
@@ -166,7 +177,7 @@ def _draw_searched(panel: Axes, points: pd.DataFrame) -> None:
 def _draw_retrained(panel: Axes, points: pd.DataFrame) -> list[Label]:
     ends = []
     for label, rows in points.groupby("label", sort=False):
-        by_epoch = rows.groupby("epoch")["validation_accuracy"]
+        by_epoch = rows.groupby("epoch")["value"]
         x, mean = by_epoch.mean().index.to_numpy(float), by_epoch.mean().to_numpy(float)
         kind = rows["kind"].iloc[0]
         mark = KINDS[kind]
@@ -180,23 +191,26 @@ def _draw_retrained(panel: Axes, points: pd.DataFrame) -> list[Label]:
 
 
 def mean_ranks(campaign: Campaign) -> tuple[pd.DataFrame, str]:
-    """Ranks of the retrained architectures by test accuracy, a row a seed that all have.
+    """Ranks of the retrained architectures on the test images, one row per seed that all have.
 
     Columns: the architectures; 1 is the best, ties share. With it, a line that says what it is of;
     where there is nothing to rank, the frame is empty and the line says why.
     """
-    final = campaign.trials[(campaign.trials["stage"] == "final")].dropna(subset="test_accuracy")
+    metric = campaign.metrics[campaign.metrics.test]
+    final = campaign.trials[(campaign.trials["stage"] == "final")].dropna(subset=metric.name)
     network = [names.network(*each) for each in zip(final["label"], final["kind"], strict=True)]
     final = final.assign(label=network)
-    table = final.pivot_table(index="seed", columns="label", values="test_accuracy").dropna()
+    table = final.pivot_table(index="seed", columns="label", values=metric.name).dropna()
     seeds, networks = table.shape
     if networks < 3 or seeds < 2:
         return pd.DataFrame(), (
             f"{networks} retrained architectures with {seeds} seeds in common: "
             "ranks need three and two"
         )
-    ranks = pd.DataFrame(average_ranks(-table.to_numpy()), table.index, table.columns)
-    return ranks, f"test accuracy, {seeds} seeds: Friedman p = {friedman(ranks):.2g}"
+    ranks = pd.DataFrame(
+        average_ranks(metric.flipped(table.to_numpy())), table.index, table.columns
+    )
+    return ranks, f"{metric.in_words}, {seeds} seeds: Friedman p = {friedman(ranks):.2g}"
 
 
 def ranks(campaign: Campaign) -> Figure | str:

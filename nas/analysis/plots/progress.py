@@ -53,7 +53,7 @@ def incumbent(campaign: Campaign) -> Figure | str:
     if campaign.searched["value0"].isna().all():
         return "no search trial has completed"
     metric = campaign.objectives[0].metric
-    return _over_time(best_so_far(campaign), f"best {names.axis(metric)}")
+    return _over_time(best_so_far(campaign), f"best {names.axis(metric, campaign.metrics)}")
 
 
 def hypervolume(campaign: Campaign) -> Figure | str:

@@ -15,54 +15,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nas.analysis.tables.columns import network_columns
+from nas.analysis.tables.columns import recorded as recorded_metrics
 from nas.analysis.tables.comparability import Groups, conditions
 from nas.analysis.tables.notes import notes
-from nas.analysis.tables.trainings import NAME, is_training, trainings
-from nas.analysis.tables.trials import COLUMNS as TRIAL_COLUMNS
-from nas.analysis.tables.trials import EVALUATED, recorded, trials
+from nas.analysis.tables.trainings import NAME, is_training, training_metrics, trainings
+from nas.analysis.tables.trials import recorded, trials
 from nas.analysis.tables.verdict import budgets, prefix, selection, verdicts
 from nas.campaigns.store.history import History
 from nas.errors import InputError
+from nas.metrics import COSTS, METRICS, Catalogue, joined
 from nas.registry import unknown
 from nas.statistics.hypervolume import pareto_front
 from nas.statistics.paired import mean_interval
 
-COLUMNS = {
-    "campaign": ("str", "the name of its folder, or nas train; empty in a table of one"),
-    "name": ("str", "the classic's with its options, the trial that found the architecture, the "
-                    "ensemble's with its members' numbers, or what nas train was given"),
-    "kind": ("str", "searched (suggested by the campaign's searcher), random (by its baseline), "
-                    "classic, ensemble (of the best searched ones, once retrained) or, of nas "
-                    "train, other"),
-    "conditions": ("str", "a letter: equal for rows of equal data, split, recipe and stage"),
-    "rank": ("Int64", "1 is best, ties share; among architectures of equal conditions, by mean "
-                      "validation accuracy unless the notes say otherwise"),
-    "pareto": ("bool", "on the front of the same accuracy and a cost that the notes name"),
-    "params": ("Int64", "trainable parameters"),
-    "macs": ("Int64", "multiply-accumulates of convolution and linear layers, batch 1"),
-    "flops": ("Int64", "what fvcore totals; where it has not counted, by the equal analytic rule"),
-    "activations": ("Int64", "elements that convolution and linear layers put out"),
-    "latency_ms": ("float64", "mean over seeds, where the evaluator measured it"),
-    "train_seconds": ("float64", "wall time of training, mean over seeds"),
-    "search_accuracy": ("float64", "validation accuracy that the search saw: the best of many, so "
-                                   "optimistic"),
-    "validation_accuracy": ("float64", "after retraining from scratch, mean over seeds"),
-    "validation_std": ("float64", "its sample standard deviation over seeds"),
-    "test_accuracy": ("float64", "of the same networks, read once, mean over seeds"),
-    "test_std": ("float64", "its sample standard deviation over seeds"),
-    "test_low": ("float64", "of the 95 % interval of its mean over seeds, by Student's t, "
-                            "cut at 0 and 1"),
-    "test_high": ("float64", "of the same"),
-    **{name: TRIAL_COLUMNS[name] for name in EVALUATED},
-    "seeds": ("Int64", "how many networks were retrained"),
-    "seed": ("UInt64", "of this network, where a row is one network"),
-    "recipe": ("str", "what was searched of the recipe with it; empty: the campaign's recipe"),
-    "fingerprint": ("str", "of the architecture: equal for isomorphic ones"),
-}  # fmt: skip
-"""The table's columns: dtype and meaning. Accuracies are fractions, what is not known is empty."""
-
-ACCURACIES = ("validation_accuracy", "test_accuracy", "search_accuracy")
-COSTS = ("params", "macs", "flops", "activations", "latency_ms", "train_seconds")
+COLUMNS = network_columns(METRICS)
+"""The table's columns where no campaign declares metrics of its own."""
 
 
 def campaign_table(
@@ -70,7 +38,7 @@ def campaign_table(
     every_trial: bool = False,
     *,
     per_seed: bool = False,
-    by: str = "validation_accuracy",
+    by: str | None = None,
     cost: str | None = None,
 ) -> pd.DataFrame:
     """The table of campaigns and single trainings: rows of equal conditions together, best first.
@@ -82,19 +50,25 @@ def campaign_table(
             retrained row they are shown in any case.
         per_seed: a row for each network, in place of each architecture; rank and front stay the
             architecture's.
-        by: the accuracy of rank and front, one of :data:`ACCURACIES`. Rows that were not retrained
-            have only ``search_accuracy``, and are ranked by that.
-        cost: of the front, one of :data:`COSTS`. By default the first that is an objective of the
-            first campaign, or macs.
+        by: the column of rank and front: the task's primary metric on the validation images (the
+            default), on the test images, or as the search saw it. Rows that were not retrained have
+            only the last, and are ranked by that.
+        cost: of the front, a metric that is minimised. By default the first that is an objective
+            of the first campaign, or macs.
 
-    Returns the columns of :data:`COLUMNS`; ``attrs["notes"]`` holds what a reader must know.
-    Raises :class:`InputError` where there are no records, they are corrupt, or no trial has
-    completed.
+    Returns the columns of :func:`nas.analysis.tables.columns.network_columns`; ``attrs["notes"]``
+    holds what a reader must know, ``attrs["metrics"]`` the metrics that are not built in. Raises
+    :class:`InputError` where there are no records, they are corrupt, no trial has completed, or
+    networks are of several tasks.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
-    for option, given, allowed in (("by", by, ACCURACIES), ("cost", cost, COSTS)):
+    metrics = _metrics(folders)
+    by = by or metrics.validation
+    costs = _costs(metrics)
+    scores = [metrics.validation, metrics.test, metrics.search]
+    for option, given, allowed in (("by", by, scores), ("cost", cost, costs)):
         if given is not None and given not in allowed:
-            raise InputError(f"--{option}: {unknown('column', given, list(allowed))}")
+            raise InputError(f"--{option}: {unknown('column', given, allowed)}")
     alone = [folder for folder in folders if is_training(folder)]
     groups, parts = Groups(), []
     told: list[str] = []
@@ -104,32 +78,33 @@ def campaign_table(
             continue
         _, history = recorded(folder)
         specification = history.header.specification
-        networks = _networks(folder, every_trial)
-        cost = cost or _cost(specification)
+        networks = _networks(folder, every_trial, metrics)
+        cost = cost or _cost(specification, costs)
         letters = _letters(groups, specification, networks, _checksum(history))
         parts.append(networks.assign(campaign=label, conditions=letters))
         spent += [prefix(label) + note for note in budgets(folder)]
         told += [prefix(label) + note for note in notes(history)]
     if alone:
         label = NAME if parts else ""
-        networks, said = trainings(alone, groups)
+        networks, said = trainings(alone, groups, metrics)
         parts.append(networks.assign(campaign=label))
         told += [prefix(label) + note for note in said]
     networks = pd.concat(parts, ignore_index=True)
     cost = cost or "macs"
-    ranked = _ranked(_aggregated(networks), by, cost)
+    ranked = _ranked(_aggregated(networks, metrics), by, cost, metrics)
     each = ranked[[*_KEYS, "rank", "pareto"]].merge(
         networks.assign(seeds=(networks["stage"] == "final").astype("int64")), on=_KEYS
     )
     each = each.sort_values(["conditions", "rank", "seed"], kind="stable", ignore_index=True)
-    table = _typed(each if per_seed else ranked)
+    each.attrs["metrics"] = ranked.attrs["metrics"] = metrics.definition()
+    table = _typed(each if per_seed else ranked, metrics)
     table.attrs["notes"] = [
         *verdicts(each).attrs["notes"],
         *selection(ranked),
         *spent,
         *groups.notes(),
         *told,
-        *_ranking_notes(ranked, by, cost),
+        *_ranking_notes(ranked, by, cost, metrics),
     ]
     return table
 
@@ -137,10 +112,32 @@ def campaign_table(
 _KEYS = ["campaign", "name", "conditions"]
 
 
-def _cost(question: dict[str, Any]) -> str:
+def _metrics(folders: Sequence[Path]) -> Catalogue:
+    """The metrics of all folders together."""
+    found = []
+    for folder in folders:
+        if is_training(folder):
+            found.append((folder, training_metrics(folder)))
+        else:
+            _, history = recorded(folder)
+            found.append((folder, recorded_metrics(history.header.specification)))
+    return joined(found)
+
+
+def _costs(metrics: Catalogue) -> list[str]:
+    """The columns that accuracy may be weighed against: what is minimised, and not predicted."""
+    predicted = {metrics.validation, metrics.test, *metrics.on_predictions}
+    return [
+        name
+        for name, metric in metrics.of("networks").items()
+        if metric.direction == "minimize" and name not in predicted
+    ]
+
+
+def _cost(question: dict[str, Any], costs: Sequence[str]) -> str:
     """What a campaign weighs accuracy against."""
     metrics = [objective["metric"] for objective in question.get("objectives", [])]
-    return next((metric for metric in metrics if metric in COSTS), "macs")
+    return next((metric for metric in metrics if metric in costs), "macs")
 
 
 def _labels(folders: Sequence[Path]) -> list[str]:
@@ -153,17 +150,17 @@ def _labels(folders: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
-def _networks(folder: Path, every_trial: bool) -> pd.DataFrame:
+def _networks(folder: Path, every_trial: bool, metrics: Catalogue) -> pd.DataFrame:
     """The completed trials that are of the table, with the columns that a row needs."""
     asked = trials(folder)
     done = asked[asked["status"] == "completed"]
     if done.empty:
         raise InputError(f"{folder}: {_nothing(asked)}")
     final, searched = done[done["stage"] == "final"], done[done["stage"] == "search"]
-    seen = dict(zip(searched["trial"], searched["validation_accuracy"], strict=True))
-    final = final.assign(search_accuracy=final["label"].map(seen).astype("float64"))
+    seen = dict(zip(searched["trial"], searched[metrics.validation], strict=True))
+    final = final.assign(**{metrics.search: final["label"].map(seen).astype("float64")})
     searched = searched[~searched["label"].isin(final["label"])].assign(
-        search_accuracy=searched["validation_accuracy"], validation_accuracy=np.nan
+        **{metrics.search: searched[metrics.validation], metrics.validation: np.nan}
     )
     taken = pd.concat([final, searched]) if every_trial or final.empty else final
     return taken.rename(columns={"label": "name"})
@@ -198,49 +195,48 @@ def _nothing(asked: pd.DataFrame) -> str:
     return f"no trial has completed: {len(failed)} failed ({causes}); the first: {last}"
 
 
-def _aggregated(networks: pd.DataFrame) -> pd.DataFrame:
-    """A row an architecture: means, deviations and intervals over its networks."""
-    same = ["kind", "params", "macs", "flops", "activations", "search_accuracy",
-            "recipe", "fingerprint"]  # fmt: skip
-    told = ["latency_ms", "train_seconds", "validation_accuracy", "test_accuracy", *EVALUATED]
+def _aggregated(networks: pd.DataFrame, metrics: Catalogue) -> pd.DataFrame:
+    """One row per architecture: means, deviations and intervals over its networks."""
+    same = ["kind", *COSTS, metrics.search, "recipe", "fingerprint"]
+    told = [name for name in metrics.of("networks") if name not in COSTS]
+    networks = networks.reindex(columns=list(dict.fromkeys([*networks.columns, *told])))
     groups = networks.groupby(_KEYS, sort=False)
     table = groups[same].first().join(groups[told].mean())
     table["seeds"] = (networks["stage"] == "final").groupby([networks[k] for k in _KEYS]).sum()
     deviations = groups[told].std()
-    table["validation_std"] = deviations["validation_accuracy"]
-    table["test_std"] = deviations["test_accuracy"]
-    low, high = mean_interval(
-        table["test_accuracy"], table["test_std"], groups["test_accuracy"].count()
-    )
-    # With few seeds the interval is wider than what an accuracy can be.
-    table["test_low"], table["test_high"] = np.maximum(low, 0), np.minimum(high, 1)
+    table["validation_std"] = deviations[metrics.validation]
+    table["test_std"] = deviations[metrics.test]
+    low, high = mean_interval(table[metrics.test], table["test_std"], groups[metrics.test].count())
+    # With few seeds the interval is wider than what is possible.
+    least, most = metrics.primary.bounds
+    table["test_low"], table["test_high"] = np.maximum(low, least), np.minimum(high, most)
     return table.reset_index()
 
 
-def _typed(table: pd.DataFrame) -> pd.DataFrame:
+def _typed(table: pd.DataFrame, metrics: Catalogue) -> pd.DataFrame:
     table["recipe"] = table["recipe"].map(_in_words, na_action="ignore")
-    dtypes = {name: dtype for name, (dtype, _) in COLUMNS.items()}
-    return table.reindex(columns=list(COLUMNS)).astype(dtypes)
+    dtypes = {name: dtype for name, (dtype, _) in network_columns(metrics).items()}
+    return table.reindex(columns=list(dtypes)).astype(dtypes)
 
 
 def _in_words(recipe: str) -> str:
     return ", ".join(f"{key} {json.dumps(value)}" for key, value in json.loads(recipe).items())
 
 
-def _ranked(table: pd.DataFrame, by: str, cost: str) -> pd.DataFrame:
+def _ranked(table: pd.DataFrame, by: str, cost: str, metrics: Catalogue) -> pd.DataFrame:
     """With rank and front among rows of equal conditions; these together, the best first."""
-    value = table[by].where(table["seeds"] > 0, table["search_accuracy"])
+    value = metrics.primary.flipped(table[by].where(table["seeds"] > 0, table[metrics.search]))
     groups = table["conditions"]
-    table["rank"] = value.groupby(groups).rank(ascending=False, method="min")
+    table["rank"] = value.groupby(groups).rank(method="min")
     table["pareto"] = False
     for rows in table.groupby("conditions").groups.values():
-        points = np.column_stack([table.loc[rows, cost].astype("float64"), -value[rows]])
+        points = np.column_stack([table.loc[rows, cost].astype("float64"), value[rows]])
         table.loc[rows, "pareto"] = pareto_front(points)
     return table.sort_values(["conditions", "rank"], kind="stable", ignore_index=True)
 
 
-def _ranking_notes(table: pd.DataFrame, by: str, cost: str) -> Iterator[str]:
+def _ranking_notes(table: pd.DataFrame, by: str, cost: str, metrics: Catalogue) -> Iterator[str]:
     among = ", among rows of equal conditions" if table["conditions"].nunique() > 1 else ""
     yield f"rank by {by}, pareto against {cost}{among}"
-    if by == "test_accuracy":
+    if by == metrics.test:
         yield "whoever chooses by this rank has fitted the choice to the test images"

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from nas.analysis.tables.trials import EVALUATED
+from nas.analysis.tables.columns import metrics_of
 from nas.errors import InputError
+from nas.metrics import Catalogue, Form
 from nas.registry import unknown
 
 FORMATS = {
@@ -19,11 +20,8 @@ FORMATS = {
 }  # fmt: skip
 """The forms of a table, and the ending of their files."""
 
-_FOR_PROGRAMS = {
-    "fingerprint", "flops", "activations", "validation_std", "test_loss", "test_top5",
-    "test_calibration_error", "validation_flip", "validation_ten_crop", "validation_multi_scale",
-}  # fmt: skip
-"""Columns that people see on demand alone."""
+_FOR_PROGRAMS = {"fingerprint", "validation_std"}
+"""Columns that people see only when they ask for them, beside metrics that are not ``shown``."""
 
 
 def render(table: pd.DataFrame, form: str, columns: Sequence[str] | None = None) -> str:
@@ -32,9 +30,9 @@ def render(table: pd.DataFrame, form: str, columns: Sequence[str] | None = None)
     Args:
         table: ``attrs["notes"]`` are its notes.
         form: one of :data:`FORMATS` but parquet, which is no text.
-        columns: which, in this order. By default all in csv and json, but those of
-            :data:`nas.analysis.tables.trials.EVALUATED` only where they hold something; in the
-            others, those with values that tell rows apart and that people read.
+        columns: which, in this order. By default all in csv and json, where those that the final
+            stage's evaluations fill are left out if they hold nothing; in the others, those with
+            values that tell rows apart and that people read.
 
     JSON is ``{"rows": [...], "notes": [...]}``, what is not known is null there.
     """
@@ -83,7 +81,8 @@ def write(
 def _taken(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
     if columns is None:
         # So that a table of records from before there were these columns stays as it was written.
-        columns = [c for c in table.columns if c not in EVALUATED or table[c].notna().any()]
+        evaluated = metrics_of(table).evaluated
+        columns = [c for c in table.columns if c not in evaluated or table[c].notna().any()]
     return table[list(columns)]
 
 
@@ -126,7 +125,10 @@ def _shown(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
     """Strings as people read them: counts with separators, fractions with four places."""
     if columns is None:
         columns = [name for name in table.columns if _worth(table, name)]
-    shown = pd.DataFrame({name: table[name].map(_cell(name)) for name in columns}, dtype="str")
+    forms = _forms(metrics_of(table))
+    shown = pd.DataFrame(
+        {name: table[name].map(_cell(forms.get(name, "id"))) for name in columns}, dtype="str"
+    )
     numeric, truth = pd.api.types.is_numeric_dtype, pd.api.types.is_bool_dtype
     shown.attrs["numbers"] = {
         name: numeric(table[name]) and not truth(table[name]) for name in columns
@@ -138,23 +140,36 @@ def _worth(table: pd.DataFrame, name: str) -> bool:
     """Whether people want to see a column that they did not ask for."""
     if name in ("campaign", "conditions"):  # else they are one for all
         return bool(table[name].nunique() > 1)
-    return name not in _FOR_PROGRAMS and bool(table[name].notna().any() or table.empty)
+    metric = metrics_of(table).get(name)
+    hidden = name in _FOR_PROGRAMS or (metric is not None and not metric.shown)
+    return not hidden and bool(table[name].notna().any() or table.empty)
 
 
-def _cell(name: str) -> Callable[[Any], str]:
+def _forms(metrics: Catalogue) -> dict[str, Form]:
+    """How the values of a column are written, by its name; others are written as they are."""
+    derived = (metrics.search, "validation_std", "test_std", "test_low", "test_high")
+    return {
+        **{name: metric.form for name, metric in metrics.items()},
+        **dict.fromkeys(derived, metrics.primary.form),
+    }
+
+
+_WRITTEN: dict[Form, str] = {
+    "count": "{:,.0f}",
+    "id": "{}",
+    "fraction": "{:.4f}",
+    "number": "{:.4f}",
+    "milliseconds": "{:,.3f}",
+    "seconds": "{:,.1f}",
+}
+
+
+def _cell(form: Form) -> Callable[[Any], str]:
     def text(value: Any) -> str:
         if pd.isna(value):
             return ""
         if isinstance(value, bool):
             return "yes" if value else ""
-        if name in ("params", "macs", "flops", "activations"):
-            return f"{value:,.0f}"
-        if name.startswith(("test_", "validation_", "search_")):
-            return f"{value:.4f}"
-        if name.endswith("_ms"):
-            return f"{value:,.3f}"
-        if name.endswith("_seconds"):
-            return f"{value:,.1f}"
-        return str(value)
+        return _WRITTEN[form].format(value)
 
     return text

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nas.analysis.tables.columns import trial_columns
 from nas.analysis.tables.comparability import Conditions, Groups, conditions
 from nas.analysis.tables.notes import initializations
-from nas.analysis.tables.trials import COLUMNS, EVALUATED, frame
+from nas.analysis.tables.trials import frame
 from nas.campaigns.spec.specification import flat
 from nas.errors import InputError
 from nas.jobs.row import Row, read_row
+from nas.metrics import COSTS, Catalogue
 
 NAME = "nas train"
 """What stands in place of a campaign's name."""
@@ -25,7 +27,14 @@ def is_training(folder: Path) -> bool:
     return (folder / "row.json").exists() and not (folder / "records.jsonl").exists()
 
 
-def trainings(folders: Sequence[Path], groups: Groups) -> tuple[pd.DataFrame, list[str]]:
+def training_metrics(folder: Path) -> Catalogue:
+    """The metrics of the task that a training was for."""
+    return Catalogue.read((read_row(folder) or {}).get("metrics"))
+
+
+def trainings(
+    folders: Sequence[Path], groups: Groups, metrics: Catalogue
+) -> tuple[pd.DataFrame, list[str]]:
     """The trainings, a row each, and what a reader must know of them.
 
     Trainings of one name under equal conditions are the seeds of one architecture, as those of a
@@ -35,14 +44,15 @@ def trainings(folders: Sequence[Path], groups: Groups) -> tuple[pd.DataFrame, li
         folders: for which :func:`is_training` holds.
         groups: gives the conditions their letters. Beside data, split and recipe they hold what the
             training started from and how it was evaluated, where that was no campaign's way.
+        metrics: that the table has columns of.
 
     Returns the columns that the table makes of a campaign's networks. Raises :class:`InputError`
     where a ``row.json`` is not what `nas train` writes, and where one training is there twice.
     """
-    rows = [_row(folder, groups) for folder in folders]
-    table = frame(rows, COLUMNS).rename(columns={"label": "name"})
+    rows = [_row(folder, groups, metrics) for folder in folders]
+    table = frame(rows, trial_columns(metrics)).rename(columns={"label": "name"})
     table["conditions"] = [row["conditions"] for row in rows]
-    table["search_accuracy"] = np.nan  # no search saw them
+    table[metrics.search] = np.nan  # no search saw them
     table["name"] = _told_apart(table)
     for _, same in table.groupby(["name", "conditions", "seed"]):
         if len(same) > 1:
@@ -53,12 +63,11 @@ def trainings(folders: Sequence[Path], groups: Groups) -> tuple[pd.DataFrame, li
     return table, list(_notes(table, rows))
 
 
-def _row(folder: Path, groups: Groups) -> dict[str, Any]:
+def _row(folder: Path, groups: Groups, metrics: Catalogue) -> dict[str, Any]:
     """The columns of a training, and what the notes are made of."""
     row = read_row(folder)
     assert row is not None
-    same = ("kind", "fingerprint", "seed", "params", "macs", "flops", "activations",
-            "train_seconds")  # fmt: skip
+    same = ("kind", "fingerprint", "seed", *COSTS, "train_seconds")
     try:
         by_reference = row["recipe"].get("initialization") == "reference"
         return {
@@ -67,9 +76,9 @@ def _row(folder: Path, groups: Groups) -> dict[str, Any]:
             "label": row["name"],
             "stage": "final",
             "status": "completed",
-            "validation_accuracy": row["validation"]["accuracy"],
-            "test_accuracy": row["test"]["accuracy"],
-            **_evaluated(row),
+            metrics.validation: row["validation"][metrics.primary.name],
+            metrics.test: row["test"][metrics.primary.name],
+            **_evaluated(row, metrics),
             "conditions": groups.letter(_conditions(row)),
             "told": f"data {row['data']['name']}, split seed {row['data']['split']['seed']}, "
             f"recipe {row['recipe_fingerprint']}, {row['recipe']['epochs']} epoch(s)",
@@ -82,13 +91,13 @@ def _row(folder: Path, groups: Groups) -> dict[str, Any]:
         ) from None
 
 
-def _evaluated(row: Row) -> dict[str, float]:
+def _evaluated(row: Row, metrics: Catalogue) -> dict[str, float]:
     """The columns that the training's protocol fills."""
-    few = len(row["test"]["per_class"]) <= 5  # then all are among the five most probable
+    few = len(row["test"].get("per_class", ())) <= 5  # then all are among the five most probable
     return {
         name: row[part][metric]
-        for name, (protocol, part, metric) in EVALUATED.items()
-        if protocol == row["protocol"] and not (few and metric == "top5")
+        for name, (protocol, part, metric) in metrics.evaluated.items()
+        if protocol == row["protocol"] and metric in row[part] and not (few and metric == "top5")
     }
 
 

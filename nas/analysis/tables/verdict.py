@@ -1,9 +1,10 @@
 """Whether what was found is better than the classics and than random search, in words.
 
-The best of each is chosen by validation accuracy after retraining, and judged by test accuracy:
-both are means over the seeds that the two share, and differences are paired by seed. The test is
-Student's, corrected by Holm over all that one table tells. It speaks of these test images and of
-retraining with other seeds, and no more.
+The best of each is chosen by the primary metric of the task, accuracy as a rule, on the validation
+images after retraining, and judged by the same on the test images: both are means over the seeds
+that the two share, and differences are paired by seed. The test is Student's, corrected by Holm
+over all that one table tells. It speaks of these test images and of retraining with other seeds,
+and no more.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from nas.analysis.tables.columns import metrics_of
 from nas.analysis.tables.trials import trials
+from nas.metrics import Catalogue
 from nas.statistics.paired import holm, paired_t, verdict
 
 COLUMNS = {
     "campaign": ("str", "of the first, as in the table"),
-    "found": ("str", "the first: the best found network by validation accuracy"),
-    "against": ("str", "the second: the best of its kind by validation accuracy"),
+    "found": ("str", "the first: the best found network by validation"),
+    "against": ("str", "the second: the best of its kind by validation"),
     "kind": ("str", "of the second: classic, random, or found by another campaign"),
     "seeds": ("Int64", "that both were retrained with; the pairs"),
-    "difference": ("float64", "mean test accuracy of the first less the second's, a fraction"),
+    "difference": ("float64", "mean of the task's primary metric on the test images, of the first "
+                              "less the second's"),
     "low": ("float64", "of the 95 % interval of the difference, by Student's t"),
     "high": ("float64", "of the same"),
     "p": ("float64", "of the paired t test, two-sided"),
@@ -60,19 +64,20 @@ def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
     Returns the columns of :data:`COLUMNS`; ``attrs["notes"]`` says the same in words, and why
     what is missing is.
     """
-    retrained = networks[(networks["seeds"] > 0) & networks["test_accuracy"].notna()]
+    metrics = metrics_of(networks)
+    retrained = networks[(networks["seeds"] > 0) & networks[metrics.test].notna()]
     missing: list[str] = []
     contests: list[tuple[_Entry, _Entry]] = []
     leaders = []
     for campaign, rows in retrained.groupby("campaign", sort=False):
-        found = _best(rows[rows["kind"] == "searched"])
+        found = _best(rows[rows["kind"] == "searched"], metrics)
         if found is None:
             missing.append(f"{prefix(campaign)}no verdict: no found network is retrained")
             continue
         leaders.append(found)
         for kind, what in (("classic", "classics"), ("random", "random search")):
             others = rows[rows["kind"] == kind]
-            other = _best(others[others["conditions"] == found.conditions])
+            other = _best(others[others["conditions"] == found.conditions], metrics)
             if other is not None:
                 contests.append((found, other))
             elif others.empty:
@@ -90,8 +95,9 @@ def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
                 f"{first.campaign} and {second.campaign}: no verdict: their best found networks "
                 f"have unlike conditions, {first.conditions} and {second.conditions}"
             )
-    table = _judged(contests)
-    table.attrs["notes"] = [*map(_in_words, table.to_dict("records")), *missing]
+    table = _judged(contests, metrics)
+    words = (_in_words(row, metrics) for row in table.to_dict("records"))
+    table.attrs["notes"] = [*words, *missing]
     return table
 
 
@@ -100,26 +106,24 @@ def prefix(campaign: object) -> str:
     return f"{campaign}: " if campaign else ""
 
 
-def _best(rows: pd.DataFrame) -> _Entry | None:
-    """The architecture of the best mean validation accuracy, the first of equals."""
+def _best(rows: pd.DataFrame, metrics: Catalogue) -> _Entry | None:
+    """The architecture of the best mean on the validation images, the first of equals."""
     if rows.empty:
         return None
-    means = rows.groupby(["name", "conditions"], sort=False)["validation_accuracy"].mean()
+    means = rows.groupby(["name", "conditions"], sort=False)[metrics.validation].mean()
     if means.isna().all():
         return None
-    name, conditions = means.idxmax()
+    name, conditions = metrics.primary.flipped(means).idxmin()
     networks = rows[(rows["name"] == name) & (rows["conditions"] == conditions)]
     first = networks.iloc[0]
     return _Entry(first["campaign"], first["name"], first["kind"], first["conditions"], networks)
 
 
-def _judged(contests: Sequence[tuple[_Entry, _Entry]]) -> pd.DataFrame:
+def _judged(contests: Sequence[tuple[_Entry, _Entry]], metrics: Catalogue) -> pd.DataFrame:
     rows = []
     for first, second in contests:
-        accuracies = [
-            entry.networks.groupby("seed")["test_accuracy"].mean() for entry in (first, second)
-        ]
-        both = pd.concat(accuracies, axis=1, join="inner", keys=["first", "second"])
+        tested = [entry.networks.groupby("seed")[metrics.test].mean() for entry in (first, second)]
+        both = pd.concat(tested, axis=1, join="inner", keys=["first", "second"])
         apart = (both["first"] - both["second"]).to_numpy()
         other = first.campaign != second.campaign
         row = {
@@ -141,22 +145,23 @@ def _judged(contests: Sequence[tuple[_Entry, _Entry]]) -> pd.DataFrame:
     table.loc[told, "corrected_p"] = holm(table.loc[told, "p"])
     for index in table.index[told]:
         difference, p = table.loc[index, ["difference", "corrected_p"]]
-        table.loc[index, "verdict"] = verdict(-difference, p)  # which has lower as better
+        table.loc[index, "verdict"] = verdict(metrics.primary.flipped(difference), p)
     return table
 
 
-def _in_words(row: dict[str, object]) -> str:
+def _in_words(row: dict[str, object], metrics: Catalogue) -> str:
+    measured = metrics[metrics.test].in_words
     what = {"classic": "the best classic, ", "random": "random search's ", "searched": ""}
     other = f"{what[str(row['kind'])]}{row['against']}"
     begin = f"{prefix(row['campaign'])}{row['found']} against {other}: "
     if row["verdict"] == "too few seeds":
-        apart = f", {row['difference']:+.4f} in test accuracy" if row["seeds"] else ""
+        apart = f", {row['difference']:+.4f} in {measured}" if row["seeds"] else ""
         return begin + (
             f"too few seeds to say: {row['seeds']} in common{apart}; from {SEEDS} on there is a "
             "verdict"
         )
     return begin + (
-        f"{row['verdict']}: {row['difference']:+.4f} in test accuracy, 95 % interval "
+        f"{row['verdict']}: {row['difference']:+.4f} in {measured}, 95 % interval "
         f"[{row['low']:+.4f}, {row['high']:+.4f}] over {row['seeds']} paired seeds, "
         f"p {row['p']:.2g}, by Holm {row['corrected_p']:.2g}"
     )
@@ -168,13 +173,15 @@ def selection(table: pd.DataFrame) -> Iterator[str]:
     Args:
         table: of :func:`nas.analysis.tables.networks.campaign_table`, a row an architecture.
     """
-    picks = table[(table["seeds"] > 0) & table["search_accuracy"].notna()]
+    metrics = metrics_of(table)
+    picks = table[(table["seeds"] > 0) & table[metrics.search].notna()]
     for (campaign, kind), rows in picks.groupby(["campaign", "kind"], sort=False):
-        pick = rows.loc[rows["search_accuracy"].idxmax()]
-        saw, has = pick["search_accuracy"], pick["validation_accuracy"]
+        pick = rows.loc[metrics.primary.flipped(rows[metrics.search]).idxmin()]
+        saw, has = pick[metrics.search], pick[metrics.validation]
+        measured = metrics[metrics.validation].in_words
         yield (
             f"{prefix(campaign)}the {'random ' * (kind == 'random')}search saw {saw:.4f} of its "
-            f"pick {pick['name']}, the best of what it tried; retrained, validation accuracy is "
+            f"pick {pick['name']}, the best of what it tried; retrained, {measured} is "
             f"{has:.4f}: {abs(has - saw):.4f} {'less' if has < saw else 'more'}"
         )
 

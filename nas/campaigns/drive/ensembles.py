@@ -6,6 +6,7 @@ from hashlib import blake2b
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask
+from nas.metrics import Catalogue
 
 
 def ensembles(campaign: Campaign, history: History) -> Iterator[Ask]:
@@ -14,7 +15,7 @@ def ensembles(campaign: Campaign, history: History) -> Iterator[Ask]:
     A label tells the members, so that a campaign that goes on and comes to others adds an ensemble
     and never renames one.
     """
-    ranked = best_retrained(history, campaign.config.searcher.name)
+    ranked = best_retrained(history, campaign.config.searcher.name, campaign.metrics)
     for size in campaign.config.final.ensembles:
         if len(ranked) < size:
             continue
@@ -40,12 +41,12 @@ def over(history: History) -> bool:
     return all(ask.trial in history.results for ask in _retrained(history))
 
 
-def best_retrained(history: History, search: str) -> list[dict[int, str]]:
+def best_retrained(history: History, search: str, metrics: Catalogue) -> list[dict[int, str]]:
     """What was retrained of a search: of each architecture the trials by seed, the best first.
 
-    By mean validation accuracy; of equals, the first asked. Only what has completed with every
-    seed that any was retrained with: the means of the others are of other seeds, and they lack a
-    member for some ensemble.
+    By the mean of the primary metric on validation images; of equals, the first suggested. Only
+    what has completed with every seed that any was retrained with: the means of the others are of
+    other seeds, and they lack a member for some ensemble.
     """
     networks: dict[str, dict[int, str]] = {}
     for ask in _retrained(history):
@@ -55,11 +56,11 @@ def best_retrained(history: History, search: str) -> list[dict[int, str]]:
     means: list[tuple[float, dict[int, str]]] = []
     for each in networks.values():
         results = [history.results[trial] for trial in each.values() if trial in history.results]
-        told = [result.number("validation_accuracy") for result in results if result.completed]
-        accuracies = [value for value in told if value is not None]
-        if len(accuracies) == len(seeds):
-            means.append((sum(accuracies) / len(seeds), each))
-    return [each for _, each in sorted(means, key=lambda pair: -pair[0])]
+        told = [result.number(metrics.validation) for result in results if result.completed]
+        values = [value for value in told if value is not None]
+        if len(values) == len(seeds):
+            means.append((metrics.primary.flipped(sum(values) / len(seeds)), each))
+    return [each for _, each in sorted(means, key=lambda pair: pair[0])]
 
 
 def label_of(members: Sequence[Ask]) -> str:

@@ -37,6 +37,7 @@ class Status:
         failed: of these, how many failed.
         running: trials under way.
         objectives: what the campaign optimises.
+        tested: the primary metric on the test images, as the final stage records it.
         best: the best value of the first objective in the campaign's own search so far.
         best_trial: which trial that was.
         front: how many of that search's trials no other dominates.
@@ -50,6 +51,7 @@ class Status:
     failed: int = 0
     running: int = 0
     objectives: Objectives = ()
+    tested: str = ""
     best: float | None = None
     best_trial: str | None = None
     front: int = 0
@@ -120,7 +122,7 @@ class Progress:
         if result.completed:
             metrics = result.metrics
             names = [each.metric for each in self._status.objectives if each.metric in metrics]
-            names += [name for name in ("test_accuracy",) if name in metrics]
+            names += [name for name in (self._status.tested,) if name in metrics]
             how = "  ".join(f"{name} {shown(metrics[name])}" for name in names)
         elif result.status == "stopped":
             how = f"stopped early, after epoch {result.metrics['epochs']}"

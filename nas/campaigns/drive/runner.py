@@ -82,7 +82,9 @@ class Runner:
         self._curves: dict[str, list[Json]] = {}  # of those that may be stopped
         self._on_gpu = bool(gpus())  # whether the last trial that told was
         self._patience = Patience(campaign.folder)
-        self.status = Status(None, objectives=campaign.config.objectives)
+        self.status = Status(
+            None, objectives=campaign.config.objectives, tested=campaign.metrics.test
+        )
         earlier = log.earlier()
         first = next(earlier, None)
         if first is not None:
@@ -246,7 +248,8 @@ class Runner:
             raise InputError(f"{where}: a result, but it was never asked")
         if not result.completed:
             return
-        if name := missing(self._campaign.config.objectives, ask, result.metrics):
+        objectives, known = self._campaign.config.objectives, self._campaign.metrics
+        if name := missing(objectives, ask, result.metrics, known):
             found = result.metrics.get(name)
             raise InputError(f"{where}: metrics.{name}: must be a number, got {found!r}")
 
@@ -353,7 +356,7 @@ class Runner:
         if outcome.status != "completed":
             return outcome
         metrics = outcome.metrics
-        name = missing(self._campaign.config.objectives, ask, metrics)
+        name = missing(self._campaign.config.objectives, ask, metrics, self._campaign.metrics)
         if not name:
             return outcome
         error = f"the evaluator returned {metrics.get(name)!r} as {name}, which is no number"
@@ -365,7 +368,8 @@ class Runner:
         ask, status = self._history.asks[result.trial], self.status
         # Without its metrics: with learning curves they are most of what there is to remember, and
         # whoever needs them later reads the records. By the one that is kept, ensembles are made.
-        kept = {k: v for k, v in result.metrics.items() if k == "validation_accuracy"}
+        selecting = self._campaign.metrics.validation
+        kept = {k: v for k, v in result.metrics.items() if k == selecting}
         metrics = kept if ask.stage == "final" else {}
         self._history.add(result.model_copy(update={"metrics": metrics}))
         status.done += 1

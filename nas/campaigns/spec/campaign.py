@@ -12,13 +12,14 @@ import numpy as np
 from nas.architecture.graph import Architecture
 from nas.campaigns.spec import early_stopping, hyperparameters, inheritance
 from nas.campaigns.spec.fidelity import Fidelities
-from nas.campaigns.spec.objectives import COSTS
+from nas.campaigns.spec.objectives import complete
 from nas.campaigns.spec.schema import CampaignFile
 from nas.classics import CLASSICS, classic
 from nas.configuration import Named, read_yaml, validate, validate_options
 from nas.errors import InputError
 from nas.evaluators.tables import read_table
 from nas.evaluators.tabular import Lookup, Tabular, TabularOptions
+from nas.metrics import COSTS, Catalogue
 from nas.registry import unknown
 from nas.searchers import SEARCHERS, Searcher, searcher
 from nas.spaces import space, space_file
@@ -64,6 +65,8 @@ class Campaign:
     recipe: recipe.Recipe | None
     tabular: Tabular | None
     task: Task
+    metrics: Catalogue
+    """What is measured."""
     input_shape: tuple[int, ...]
     outputs: int
     """How many outputs the head of each network has: with classification, the classes."""
@@ -107,6 +110,13 @@ def load_campaign(folder: Path) -> Campaign:
     path = folder / FILE_NAME
     config = validate(CampaignFile, read_yaml(path), path)
     task = make(config.task, path, "task")
+    with _at(path, "metrics"):
+        metrics = Catalogue(task.metrics)
+    try:
+        objectives = complete(config.objectives, metrics)
+    except InputError as error:
+        raise InputError(f"{path}: objectives.{error}") from None
+    config = config.model_copy(update={"objectives": objectives})
     images, training, options = _evaluator(config, path)
     if config.searcher.name not in SEARCHERS:
         raise InputError(
@@ -163,6 +173,7 @@ def load_campaign(folder: Path) -> Campaign:
         recipe=training,
         tabular=tabular,
         task=task,
+        metrics=metrics,
         input_shape=input_shape,
         outputs=outputs,
         space=found,
@@ -174,7 +185,7 @@ def load_campaign(folder: Path) -> Campaign:
     own, *_ = [campaign.searcher(name) for name in campaign.searches]
     with _at(path):
         if config.early_stopping is not None:
-            early_stopping.check(config.objectives, own)
+            early_stopping.check(config.objectives, metrics, own)
         fidelities.check(own, training, task, config.measures_latency)
         if config.inherit_weights:
             inheritance.check(own, config.duplicates, training is not None)

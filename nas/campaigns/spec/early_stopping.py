@@ -12,14 +12,11 @@ from pydantic import Field
 from nas.campaigns.spec.objectives import Objective, Objectives
 from nas.configuration import Config
 from nas.errors import InputError
+from nas.metrics import Catalogue
 from nas.searchers import Searcher
 from nas.searchers.multi_fidelity import MultiFidelity
 
 Json = dict[str, Any]
-
-
-CURVE = ("validation_accuracy", "validation_loss")
-"""Objectives that every epoch tells."""
 
 
 class EarlyStopping(Config):
@@ -35,13 +32,13 @@ class EarlyStopping(Config):
     min_trials: Annotated[int, Field(ge=1)] = 5
 
 
-def check(objectives: Objectives, searcher: Searcher) -> None:
+def check(objectives: Objectives, metrics: Catalogue, searcher: Searcher) -> None:
     """:class:`InputError` unless trials have a curve to be judged by and nobody else stops them."""
     judged = [objective.metric for objective in objectives]
-    if len(judged) > 1 or judged[0] not in CURVE:
+    if len(judged) > 1 or judged[0] not in metrics.curve:
         raise InputError(
             "early_stopping: judges by the learning curve of one objective; allowed objectives: "
-            f"{' or '.join(CURVE)}, got {', '.join(judged)}"
+            f"{' or '.join(metrics.curve)}, got {', '.join(judged)}"
         )
     if isinstance(searcher, MultiFidelity):
         raise InputError(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
@@ -10,49 +10,34 @@ from pydantic import AfterValidator, Field, model_validator
 from nas.campaigns.store.types import Ask
 from nas.configuration import Config
 from nas.errors import InputError
+from nas.metrics import METRICS, Catalogue, Direction, is_test
 from nas.registry import unknown
 from nas.statistics.pareto import crowding_distance, pareto_front
-
-COSTS = ("params", "macs", "flops", "activations")
-"""What the graph of an architecture tells."""
-
-Direction = Literal["maximize", "minimize"]
-
-KNOWN: dict[str, Direction] = {
-    "validation_accuracy": "maximize",
-    "validation_loss": "minimize",
-    **dict.fromkeys(COSTS, "minimize"),
-    "latency_ms": "minimize",
-    "train_seconds": "minimize",
-}
-"""The metrics that need no direction beside them."""
 
 
 class Objective(Config):
     """A metric and which way it is better: ``{metric: NAME, direction: maximize}``.
 
-    The bare name will do for those of :data:`KNOWN`. Of the metrics, what an architecture costs
-    is in its ask; any other is what the evaluator reports.
+    The bare name will do for a metric that declares its direction: see :func:`complete`. What an
+    architecture costs is in its ask; any other metric is what the evaluator reports.
     """
 
     metric: str
-    direction: Direction
+    direction: Direction | None = None
+    """None is the direction that the metric declares."""
 
     @model_validator(mode="before")
     @classmethod
     def _bare(cls, given: Any) -> Any:
         if isinstance(given, str):
-            if given in KNOWN:
-                return {"metric": given, "direction": KNOWN[given]}
-            hint = unknown("objective", given, KNOWN)
-            raise InputError(f"{hint}, or {{metric: NAME, direction: maximize or minimize}}")
+            return {"metric": given, "direction": METRICS.known().get(given)}
         if not isinstance(given, Mapping):
             raise InputError("must be a name, or a mapping of metric and direction")
         return given
 
     @model_validator(mode="after")
     def _is_no_test(self) -> "Objective":
-        if self.metric.startswith("test"):
+        if is_test(self.metric):
             raise InputError(
                 f"{self.metric} is measured by the final stage alone, no search may see it, "
                 f"got {self.metric!r}"
@@ -78,6 +63,25 @@ def _distinct(given: tuple[Objective, ...]) -> tuple[Objective, ...]:
 Objectives = Annotated[tuple[Objective, ...], Field(min_length=1), AfterValidator(_distinct)]
 
 
+def complete(objectives: Objectives, metrics: Catalogue) -> Objectives:
+    """The objectives with the directions that the metrics of the campaign declare.
+
+    Without any, the objective is the task's primary metric on the validation images.
+    Raises :class:`InputError`, which begins with the position, where none is declared.
+    """
+    known = metrics.known()
+    found = []
+    for position, each in enumerate(objectives or (Objective(metric=metrics.validation),)):
+        direction = each.direction or known.get(each.metric)
+        if direction is None:
+            hint = unknown("objective", each.metric, known)
+            raise InputError(
+                f"{position}: {hint}, or {{metric: NAME, direction: maximize or minimize}}"
+            )
+        found.append(Objective(metric=each.metric, direction=direction))
+    return tuple(found)
+
+
 def recorded(question: Mapping[str, Any]) -> Objectives:
     """The objectives of a recorded question; none where they cannot be read."""
     try:
@@ -86,14 +90,22 @@ def recorded(question: Mapping[str, Any]) -> Objectives:
         return ()
 
 
-def missing(objectives: Objectives, ask: Ask, metrics: Mapping[str, Any]) -> str:
+def missing(
+    objectives: Objectives, ask: Ask, metrics: Mapping[str, Any], known: Catalogue = METRICS
+) -> str:
     """The first metric that is no finite number; "" where all are.
 
-    An ensemble needs its validation accuracy alone: it is told to no searcher, and as nothing is
+    An ensemble needs the task's primary metric alone: it is told to no searcher, and as nothing is
     trained, it has no training time or loss.
+
+    Args:
+        objectives: of the campaign.
+        ask: of the trial.
+        metrics: that were recorded.
+        known: the campaign's metrics.
     """
     if ask.is_ensemble:
-        objectives = (Objective(metric="validation_accuracy", direction="maximize"),)
+        objectives = (Objective(metric=known.validation),)
     for objective in objectives:
         value = objective.of(ask, metrics)
         number = isinstance(value, int | float) and not isinstance(value, bool)

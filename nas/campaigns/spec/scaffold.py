@@ -1,6 +1,7 @@
 """Writes the first draft of a campaign, for a person to edit."""
 
 import inspect
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from nas.campaigns.spec.campaign import FILE_NAME
 from nas.configuration import parse_yaml
 from nas.errors import InputError
+from nas.metrics import METRICS
 from nas.registry import Registry
 from nas.searchers import SEARCHERS
 from nas.spaces import space_file
@@ -39,8 +41,7 @@ searcher:
 {searcher_options}
 random_baseline: true            # random search over as many trials, to compare with
 objectives:
-  - validation_accuracy          # or validation_loss, params, macs, flops, activations,
-                                 # latency_ms (measured), train_seconds
+  - {objective}{others}
   # - {{metric: train_loss, direction: minimize}}   # whatever else a trial tells
                                  # several: random, nsga2, multi_objective_evolution, optuna
 # constraints:                   # hard limits
@@ -112,6 +113,7 @@ def write_campaign(
     if not is_code(space):
         space_file(space)  # for its message
     known = _KNOWN.get(data, {})
+    objective, *others = sorted(METRICS.known(), key=lambda name: name != METRICS.validation)
     text = _DRAFT.format(
         folder=folder,
         space=space,
@@ -120,6 +122,8 @@ def write_campaign(
         data=data,
         data_options=_options(DATASETS, data),
         split=known.get("split", _SPLIT),
+        objective=objective,
+        others=_wrapped("or " + ", ".join(others), 31 - len(objective) - 4),
         split_note="" if "split" in known else "; the test part is the official one",
     )
     folder.mkdir(parents=True, exist_ok=True)
@@ -148,6 +152,12 @@ def _options(registry: Registry, name: str) -> str:
         else:
             lines.append(f"  # {parameter.name}: {_yaml(parameter.default)}")
     return "\n".join(lines) or "  # it has no options"
+
+
+def _wrapped(words: str, spaces: int) -> str:
+    """A comment in the draft's column for comments, over as many lines as it takes."""
+    lines = textwrap.wrap(words, 60)
+    return " " * (spaces + 2) + f"\n{' ' * 33}".join(f"# {line}" for line in lines)
 
 
 def _yaml(value: Any) -> str:

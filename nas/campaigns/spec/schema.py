@@ -15,7 +15,7 @@ from pydantic import (
 from nas.campaigns.spec.budget import Budget
 from nas.campaigns.spec.early_stopping import EarlyStopping
 from nas.campaigns.spec.fidelity import Axis
-from nas.campaigns.spec.objectives import Objective, Objectives
+from nas.campaigns.spec.objectives import Objectives
 from nas.configuration import Config, Named
 from nas.errors import InputError
 from nas.metrics import Protocol
@@ -161,7 +161,8 @@ class CampaignFile(Config):
     space: Named
     searcher: Named
     random_baseline: bool = True
-    objectives: Objectives = (Objective(metric="validation_accuracy", direction="maximize"),)
+    objectives: Objectives = ()
+    """By default the task's primary metric on validation images."""
     constraints: Constraints = Constraints()
     budget: Budget
     evaluator: Named = Named(name="training")

@@ -13,8 +13,9 @@ from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask, Result
 from nas.errors import InputError
 from nas.evaluators.tabular import Floats, Table
+from nas.metrics import COSTS, METRICS
 
-_CURVES = ("validation_accuracy", "validation_loss", "train_loss")
+_CURVES = (*METRICS.curve, "train_loss")
 
 
 def campaign(folder: Path, *, campaigns: tuple[str, ...]) -> Table:
@@ -61,8 +62,8 @@ def campaign(folder: Path, *, campaigns: tuple[str, ...]) -> Table:
             if result.completed and ask.fidelity is None:
                 if ask.stage == "search":
                     rows.setdefault(ask.fingerprint, (ask, result))
-                elif "test_accuracy" in metrics:
-                    tested.setdefault(ask.fingerprint, []).append(metrics["test_accuracy"])
+                elif METRICS.test in metrics:
+                    tested.setdefault(ask.fingerprint, []).append(metrics[METRICS.test])
     return _table(", ".join(str(folder / name) for name in campaigns), rows, tested, files)
 
 
@@ -76,10 +77,9 @@ def _table(
         raise InputError(f"{source}: no search trial has completed")
     results = [result.metrics for _, result in rows.values()]
     metrics: dict[str, Floats] = {
-        name: np.array([ask.cost[name] for ask, _ in rows.values()], float)
-        for name in ("params", "macs", "flops", "activations")
+        name: np.array([ask.cost[name] for ask, _ in rows.values()], float) for name in COSTS
     }
-    metrics["test_accuracy"] = np.array([np.mean(tested.get(key, [np.nan])) for key in rows])
+    metrics[METRICS.test] = np.array([np.mean(tested.get(key, [np.nan])) for key in rows])
     curves = [result.get("curve", []) for result in results]
     lengths = {len(curve) for curve in curves}
     epochs = tuple(range(1, max(lengths) + 1)) if len(lengths) == 1 else ()

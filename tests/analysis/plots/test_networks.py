@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 from nas.analysis.plots.campaign import read
 from nas.analysis.plots.kinds import figure
 from nas.analysis.plots.networks import front, mean_ranks, points
+from nas.metrics import METRICS
 from tests.analysis.plots.campaigns import ask, result, retrained, rich, write
 
 
@@ -18,7 +19,7 @@ def test_the_front_is_what_nothing_of_equal_conditions_beats() -> None:
         {
             "conditions": rng.choice(["A", "B"], 60),
             "macs": rng.integers(1, 20, 60),
-            "accuracy": rng.integers(1, 20, 60) / 20,
+            "value": rng.integers(1, 20, 60) / 20,
         }
     )
     for _, group in rows.groupby("conditions"):
@@ -27,12 +28,12 @@ def test_the_front_is_what_nothing_of_equal_conditions_beats() -> None:
             for i, row in group.iterrows()
             if not any(
                 other["macs"] <= row["macs"]
-                and other["accuracy"] >= row["accuracy"]
-                and (other["macs"], other["accuracy"]) != (row["macs"], row["accuracy"])
+                and other["value"] >= row["value"]
+                and (other["macs"], other["value"]) != (row["macs"], row["value"])
                 for _, other in group.iterrows()
             )
         }
-        assert set(front(rows, "macs").index) & set(group.index) == expected
+        assert set(front(rows, "macs", METRICS.primary).index) & set(group.index) == expected
 
 
 def test_a_point_is_the_mean_of_the_retrained_or_what_the_search_saw(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_a_point_is_the_mean_of_the_retrained_or_what_the_search_saw(tmp_path: P
         told = {"validation_accuracy": accuracy, "test_accuracy": 0.5}
         records.append(result(records[-1]["trial"], **told))
     table = points(read(write(tmp_path, records))).set_index("name")
-    assert table["accuracy"].to_dict() == pytest.approx(
+    assert table["value"].to_dict() == pytest.approx(
         {"evolution-0000": 0.75, "evolution-0001": 0.6}
     )
     assert list(table["retrained"]) == [True, False]

@@ -8,11 +8,11 @@ from scipy import stats
 
 from nas.analysis.tables.networks import COLUMNS, campaign_table
 from nas.analysis.tables.render import FORMATS, render
-from nas.analysis.tables.trials import EVALUATED
 from nas.campaigns.drive.run import run
 from nas.campaigns.store.types import SCHEMA
 from nas.classics.table import classics_table
 from nas.errors import InputError
+from nas.metrics import METRICS
 from tests.campaigns import toy
 from tests.campaigns.lines import read_records
 
@@ -299,7 +299,7 @@ def test_bad_input(tmp_path: Path, folder: Path) -> None:
 
 def test_tables_of_records_without_evaluations_are_what_they_were(folder: Path) -> None:
     columns = render(campaign_table(folder), "csv").splitlines()[0].split(",")
-    assert columns == [name for name in COLUMNS if name not in EVALUATED]
+    assert columns == [name for name in COLUMNS if name not in METRICS.evaluated]
 
 
 def test_evaluations_are_columns_and_gaps_are_noted(tmp_path: Path) -> None:

@@ -78,12 +78,14 @@ ROOT = Path(__file__).parents[3]
         ("budget:", "objective: macs\nbudget:",
          "objective: unknown key 'objective' (did you mean 'objectives'?)"),
         ("budget:", "objectives: [test_accuracy]\nbudget:",
-         "objectives.0: unknown objective 'test_accuracy' (did you mean 'validation_accuracy'?); "
-         "allowed: validation_accuracy, "),
+         "objectives.0: test_accuracy is measured by the final stage alone, no search may see it"),
+        ("budget:", "objectives: [validation_acuracy]\nbudget:",
+         "objectives.0: unknown objective 'validation_acuracy' (did you mean "
+         "'validation_accuracy'?); allowed: params, "),
         ("budget:", "objectives: [{metric: test_accuracy, direction: maximize}]\nbudget:",
          "objectives.0: test_accuracy is measured by the final stage alone, no search may see it"),
         ("budget:", "objectives: [{metric: depth}]\nbudget:",
-         "objectives.0.direction: Field required"),
+         "objectives.0: unknown objective 'depth'; allowed: "),
         ("budget:", "objectives: [{metric: depth, direction: up}]\nbudget:",
          "objectives.0.direction: Input should be 'maximize' or 'minimize', got 'up'"),
         ("budget:", "objectives: [macs, macs]\nbudget:",
