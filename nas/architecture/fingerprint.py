@@ -6,26 +6,102 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
+from hashlib import blake2b
 
-from nas.architecture.canonical import CanonicalGraph, Sum, digest, total
 from nas.architecture.node import INPUT, Node
-from nas.architecture.operations import Add, Identity, Operation, Shape, Zero
+from nas.architecture.operations import Add, Concat, Identity, Operation, Shape, Zero
+from nas.architecture.refinement import refinement_hash
+from nas.architecture.sum_graph import Sum, SumGraph, digest, form, total
+
+DIGITS = 40
+"""How many hexadecimal digits a fingerprint has; those of earlier versions have 32."""
 
 
 def fingerprint(nodes: Sequence[Node], outputs: Sequence[str], shapes: Mapping[str, Shape]) -> str:
-    """Return 32 hexadecimal digits that isomorphic graphs of operations share.
+    """Return 40 hexadecimal digits that isomorphic graphs of operations share, and no others do.
 
-    The graph is brought to the form of :class:`CanonicalGraph` before it is hashed: identities
-    are contracted, nested sums are flattened, and zeros are left out, together with what feeds
-    only them and what only they feed. The network that is built keeps all of these, so
-    architectures with one fingerprint may differ in cost by branches that cannot matter.
+    The graph is brought to the form of :class:`~nas.architecture.sum_graph.SumGraph` before it is
+    hashed: identities are contracted, nested sums are flattened, and zeros are left out, together
+    with what feeds only them and what only they feed. The network that is built keeps all of
+    these, so architectures with one fingerprint may differ in cost by branches that cannot matter.
+
+    The inputs of a sum or a product have no order. Those of a concatenation have one, unless all
+    that read it would be the same after an exchange of channels (:func:`free_concats`).
 
     Args:
         nodes: the operations, each after its inputs.
         outputs: the names of the output nodes.
         shapes: the shape of the input and of every node's output, by name.
     """
-    graph = CanonicalGraph([digest(repr(shapes[INPUT]).encode())])
+    graph, values = _graph(nodes, shapes, free_concats(nodes, outputs, shapes))
+    label = _label_of_outputs(outputs, shapes)
+    drawn = graph.drawn([values[name] for name in outputs], label)
+    return blake2b(form(*drawn), digest_size=DIGITS // 2).hexdigest()
+
+
+def earlier_fingerprint(
+    nodes: Sequence[Node], outputs: Sequence[str], shapes: Mapping[str, Shape]
+) -> str:
+    """Return the 32 hexadecimal digits that earlier versions recorded for a graph."""
+    graph, values = _graph(nodes, shapes, None)
+    label = _label_of_outputs(outputs, shapes)
+    return refinement_hash(graph, [values[name] for name in outputs], label)
+
+
+def free_concats(
+    nodes: Sequence[Node], outputs: Sequence[str], shapes: Mapping[str, Shape]
+) -> set[str]:
+    """Return the names of concatenations whose inputs may be exchanged without any effect.
+
+    Operations that work channel by channel, an activation say, pass the order of channels on, so
+    that all tensors they join have one order. It is free where everything else that writes or
+    reads these tensors mixes all channels: then another order is an exchange of weights that start
+    alike. It is not where a second concatenation, a slice, a shuffle or an output of the network
+    sees it.
+    """
+    concats = [node for node in nodes if isinstance(node.operation, Concat)]
+    if not concats:
+        return set()
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while (above := leader.get(name, name)) != name:
+            name = above
+        return name
+
+    roles = {
+        node.name: node.operation.channels_as(tuple(shapes[name] for name in node.inputs))
+        for node in nodes
+    }
+    for node in nodes:
+        if roles[node.name] == "kept":
+            for name in node.inputs:
+                leader[find(name)] = find(node.name)
+    fixed = {find(INPUT), *map(find, outputs)}
+    for node in nodes:
+        if roles[node.name] == "ordered":
+            fixed.update(map(find, node.inputs))
+            if not isinstance(node.operation, Concat):
+                fixed.add(find(node.name))
+    leaders = [find(node.name) for node in concats]
+    return {
+        node.name
+        for node, first in zip(concats, leaders, strict=True)
+        if first not in fixed and leaders.count(first) == 1
+    }
+
+
+def _graph(
+    nodes: Sequence[Node], shapes: Mapping[str, Shape], free: set[str] | None
+) -> tuple[SumGraph, Mapping[str, Sum]]:
+    """Return what nodes compute, and the value of each.
+
+    Args:
+        nodes: the operations, each after its inputs.
+        shapes: all shapes by name.
+        free: the concatenations whose inputs have no order; None for the graph of earlier versions.
+    """
+    graph = SumGraph([digest(repr(shapes[INPUT]).encode())])
     values: dict[str, Sum] = {INPUT: graph.inputs[0]}
     for node in nodes:
         operation, slots = node.operation, [values[name] for name in node.inputs]
@@ -37,12 +113,19 @@ def fingerprint(nodes: Sequence[Node], outputs: Sequence[str], shapes: Mapping[s
             value = {}
         else:
             label = _label(operation)
+            any_order = operation.commutative or (free is not None and node.name in free)
             if not all(slots):  # an input of zeros says nothing of its shape
-                label = digest(label, repr([shapes[name] for name in node.inputs]).encode())
-            value = graph.apply(label, slots, operation.commutative)
+                read = [shapes[name] for name in node.inputs]
+                if any_order and free is not None:
+                    read.sort()
+                label = digest(label, repr(read).encode())
+            value = graph.apply(label, slots, any_order)
         values[node.name] = value
-    shown = repr([shapes[name] for name in outputs]).encode()
-    return graph.hash([values[name] for name in outputs], digest(shown))
+    return graph, values
+
+
+def _label_of_outputs(outputs: Sequence[str], shapes: Mapping[str, Shape]) -> bytes:
+    return digest(repr([shapes[name] for name in outputs]).encode())
 
 
 @lru_cache(maxsize=1 << 16)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from nas.architecture.cost import Cost
-from nas.architecture.fingerprint import fingerprint
+from nas.architecture.fingerprint import DIGITS, earlier_fingerprint, fingerprint
 from nas.architecture.node import INPUT, Node, ancestors, in_order
 from nas.architecture.operations import (
     ArchitectureError,
@@ -97,8 +97,21 @@ class Architecture:
 
     @cached_property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits, equal for graphs that differ in names and node order only."""
+        """40 hexadecimal digits: equal exactly for graphs that differ in names and orders only.
+
+        :func:`nas.architecture.fingerprint.fingerprint` says which orders do not matter.
+        """
         return fingerprint(self.nodes, self.outputs, self.shapes)
+
+    def recorded_as(self, fingerprint: str) -> tuple[str, Cost]:
+        """Return fingerprint and cost as they were in the version that recorded ``fingerprint``.
+
+        Versions before this one recorded 32 digits of another hash. Both are computed by the old
+        rules where such a value is given, so what was recorded then can still be found and checked.
+        """
+        if len(fingerprint) == DIGITS:
+            return self.fingerprint, self.cost
+        return earlier_fingerprint(self.nodes, self.outputs, self.shapes), self.cost
 
     def inference(self) -> Architecture:
         """The same architecture without its auxiliary heads."""

@@ -15,7 +15,7 @@ from nas.configuration import Config
 from nas.errors import InputError
 from nas.metrics import METRICS, is_test
 from nas.registry import unknown
-from nas.spaces.choices import Genotype, recipe_choices
+from nas.spaces.choices import Genotype, genotype_key, recipe_choices
 from nas.spaces.search_space import SearchSpace
 
 Floats = NDArray[np.float64]
@@ -103,12 +103,13 @@ class Lookup:
         self.table = table
         self.space = space
         self._columns = {epoch: index for index, epoch in enumerate(table.epochs)}
-        self._found: dict[tuple[object, ...], int] = {}
-        self._identities: dict[tuple[object, ...], Hashable] = {}
+        self._found: dict[Hashable, int] = {}
+        self._identities: dict[Hashable, Hashable] = {}
         keys: Sequence[str] = table.keys
         if table.key == "isomorphism":
             keys = [space.identity(self._parsed(key)) for key in table.keys]
         self._rows = {key: row for row, key in enumerate(keys)}
+        self._prints = list({len(key): key for key in keys}.values())  # one of each version
         if len(self._rows) < len(keys):
             first = next(row for row, key in enumerate(keys) if self._rows[key] != row)
             raise InputError(
@@ -118,7 +119,7 @@ class Lookup:
 
     def row(self, genotype: Genotype) -> int:
         """The row of a genotype; :class:`InputError` names the architecture if there is none."""
-        asked = tuple(genotype.items())
+        asked = genotype_key(genotype)
         row = self._found.get(asked)
         if row is None:
             row = self._rows.get(self._key(genotype))
@@ -132,10 +133,10 @@ class Lookup:
 
     def identity(self, genotype: Genotype) -> Hashable:
         """What duplicates share: the architecture, and the recipe where the space asks for one."""
-        asked = tuple(genotype.items())
+        asked = genotype_key(genotype)
         identity = self._identities.get(asked)
         if identity is None:
-            recipe = tuple(recipe_choices(genotype).items())
+            recipe = genotype_key(recipe_choices(genotype))
             identity = self._identities[asked] = (self.space.identity(genotype), recipe)
         return identity
 
@@ -198,7 +199,9 @@ class Lookup:
             return self.space.to_string(genotype)
         if self.table.key == "isomorphism":
             return self.space.identity(genotype)
-        return self.space.decode(genotype).fingerprint
+        architecture = self.space.decode(genotype)
+        prints = [architecture.recorded_as(key)[0] for key in self._prints]
+        return next((each for each in prints if each in self._rows), architecture.fingerprint)
 
     def _parsed(self, key: str) -> Genotype:
         try:

@@ -198,7 +198,7 @@ def built(folder: Path, ask: Ask) -> tuple[Architecture, SearchSpace | None]:
     else:
         space = None
         architecture = classic(ask.classic, shape, classes, **ask.options)
-    if architecture.fingerprint != ask.fingerprint:
+    if architecture.recorded_as(ask.fingerprint)[0] != ask.fingerprint:
         raise InputError(
             f"{folder}: {ask.trial}: campaign.yaml and the program now make another network of "
             "it than was recorded: they have changed since"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 
-from nas.architecture.canonical import CanonicalGraph, Sum, total
+from nas.architecture.canonical import canonical_form
+from nas.architecture.sum_graph import Sum, SumGraph, total
 
 ZERO, IDENTITY = "none", "skip_connect"
 
@@ -63,26 +65,23 @@ class CellGraph:
     def fingerprint(self) -> str:
         """32 hexadecimal digits that cells share exactly where they compute the same.
 
-        The form that is hashed is that of architectures
-        (:class:`nas.architecture.canonical.CanonicalGraph`): identities contracted, sums
-        flattened, zeros and what only they feed left out.
+        As in architectures (:class:`~nas.architecture.sum_graph.SumGraph`), identities are
+        contracted, sums flattened, zeros and what only they feed left out.
         """
-        graph = CanonicalGraph([b"input%d" % index for index in range(self.inputs)])
+        graph = SumGraph([b"input%d" % index for index in range(self.inputs)])
         entering: list[list[Sum]] = [[] for _ in self.labels]
-        edges = sorted(self.edges)
-        position = 0
+        leaving: list[list[tuple[int, str]]] = [[] for _ in self.labels]
+        for source, target, operation in self.edges:
+            leaving[source].append((target, operation))
         value: Sum = {}
         for node, label in enumerate(self.labels):
             value = graph.inputs[node] if node < self.inputs else total(entering[node])
             if label:
-                value = graph.apply(label.encode(), [value])
-            while position < len(edges) and edges[position][0] == node:
-                _, target, operation = edges[position]
-                position += 1
-                if operation == ZERO:
-                    continue
-                plain = operation in ("", IDENTITY)
-                entering[target].append(
-                    value if plain else graph.apply(operation.encode(), [value])
-                )
-        return graph.hash([value])
+                value = graph.apply(label.encode(), (value,))
+            for target, operation in leaving[node]:
+                if operation in ("", IDENTITY):
+                    entering[target].append(value)
+                elif operation != ZERO:
+                    entering[target].append(graph.apply(operation.encode(), (value,)))
+        form = canonical_form(*graph.drawn((value,)))
+        return blake2b(form, digest_size=16).hexdigest()

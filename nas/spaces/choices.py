@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol, TypeVar
 
 Option = str | int | float | None
@@ -58,6 +58,11 @@ def kept(genotype: Genotype, name: str, options: Sequence[Option]) -> Sequence[O
         if option is given:  # nearly always
             return (option,)
     return [option for option in options if same(option, given)]
+
+
+def genotype_key(genotype: Genotype) -> Hashable:
+    """Return what equal genotypes share, as the key of a dict: 1 and 1.0 are two options."""
+    return (*genotype.items(), *map(type, genotype.values()))
 
 
 def recipe_choices(genotype: Genotype) -> dict[str, Option]:

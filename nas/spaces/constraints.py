@@ -234,7 +234,7 @@ def _latencies(
         if key == "architecture":
             which = space.to_string(architecture_choices(genotype))
         else:
-            which = architecture.fingerprint
+            which = architecture.recorded_as(next(iter(known), ""))[0]
         if which not in known:
             raise InputError(f"{path}: has no row whose {key} is {which!r}")
         return float(known[which])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar, get_args
@@ -22,6 +22,7 @@ from nas.spaces.choices import (
     Option,
     T,
     fault,
+    genotype_key,
     kept,
     listed,
     same,
@@ -80,7 +81,7 @@ class SearchSpace:
         self.language = language or Language()
         self.rejected: Counter[str] = Counter()
         self._checked: dict[str, Sequence[Option]] = {}
-        self._identities: dict[tuple[tuple[str, Option], ...], str] = {}
+        self._identities: dict[Hashable, str] = {}
 
     def run(self, answer: Answer) -> tuple[Genotype, Architecture | Callable[[], Architecture]]:
         """Asks for one architecture; ``answer`` answers every choice.
@@ -244,7 +245,7 @@ class SearchSpace:
         The fingerprint of the cells where they decide, which takes microseconds; else that of the
         architecture. The two are not compared with each other.
         """
-        key = tuple(genotype.items())
+        key = genotype_key(genotype)
         found = self._identities.get(key)
         if found is None:
             if self.language.cells_decide:

@@ -58,7 +58,7 @@ def test_neither_process_nor_hash_seed_matters() -> None:
     g = Builder((3, 8, 8))
     ours = g.build(g.add(g.relu(g.input), g.conv(g.input, 3, 1))).fingerprint
     assert found == {f"{ours}\n".encode()}
-    assert len(ours) == 32
+    assert len(ours) == 40
     int(ours, 16)
 
 
@@ -221,16 +221,67 @@ def test_what_differs_is_told_apart(pair: object) -> None:
     assert pair(False).fingerprint != pair(True).fingerprint
 
 
-def test_the_limit_that_the_docstring_names() -> None:
-    """One cycle of eight and two of four collide. Should they not one day, say so there."""
+def joined(pairs: list[tuple[int, int]]) -> Architecture:
+    """As many equal layers, and further ones that each read the sum of two of them."""
+    g, x = build()
+    lower = layers(g, x, len(pairs))
+    return g.build(g.add(*(g.linear(g.add(lower[i], lower[j]), 4) for i, j in pairs)))
 
-    def joined(partners: list[tuple[int, int]]) -> Architecture:
+
+RING = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 0)]
+TRIANGLES = [(0, 1), (1, 2), (2, 0), (3, 4), (4, 5), (5, 3)]
+SQUARE, PAIRS = [(0, 1), (1, 2), (2, 3), (3, 0)], [(0, 1), (0, 1), (2, 3), (2, 3)]
+
+
+@pytest.mark.parametrize(("one", "two"), [(RING, TRIANGLES), (SQUARE, PAIRS)])
+def test_what_colour_refinement_takes_for_one_is_told_apart(
+    one: list[tuple[int, int]], two: list[tuple[int, int]]
+) -> None:
+    a, b = joined(one), joined(two)
+    assert a.fingerprint != b.fingerprint
+    assert a.recorded_as("")[0] == b.recorded_as("")[0]  # what earlier versions recorded
+    for architecture in (a, b):
+        prints = {redrawn(architecture, Random(seed)).fingerprint for seed in range(50)}
+        assert prints == {architecture.fingerprint}
+
+
+def test_many_equal_branches_take_no_time() -> None:
+    """A network has 64 factorial drawings of them, and the search must not go through these."""
+
+    def branches(crossed: bool) -> Architecture:
         g, x = build()
-        lower = layers(g, x, 4)
-        return g.build(g.add(*(g.relu(g.add(lower[i], lower[j])) for i, j in partners)))
+        lower = layers(g, x, 64)
+        upper = [g.relu(layer) for layer in lower]
+        every = [g.linear(g.add(*upper), 4) for _ in range(64)]
+        pairs = zip(lower, every[1:] + every[:1] if crossed else every, strict=True)
+        return g.build(g.add(*(g.multiply(a, b) for a, b in pairs)))
 
-    one, two = [(0, 1), (1, 2), (2, 3), (3, 0)], [(0, 1), (0, 1), (2, 3), (2, 3)]
-    assert joined(one).fingerprint == joined(two).fingerprint
+    assert branches(False).fingerprint == branches(True).fingerprint
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_the_order_of_a_concatenation_matters_where_something_sees_it(seen: bool) -> None:
+    def network(swapped: bool) -> str:
+        g = Builder((3, 6, 6))
+        parts = [g.conv(g.input, 4, 3), g.conv(g.input, 4, 3, bias=False)]
+        x = g.relu(g.batch_norm(g.concat(*(reversed(parts) if swapped else parts))))
+        x = g.slice(x, 0, 6) if seen else g.max_pool(g.add(x, g.conv(x, 8, 1)), 2)
+        return g.build(g.linear(g.global_pool(x), 2)).fingerprint
+
+    assert (network(False) != network(True)) == seen
+
+
+def test_tied_concatenations_keep_their_orders() -> None:
+    """Both sums have the channels of two concatenations: one order decides the other."""
+
+    def network(swapped: bool) -> str:
+        g = Builder((3, 6, 6))
+        a, b = g.conv(g.input, 4, 3), g.conv(g.input, 4, 3)
+        second = g.concat(b, a) if swapped else g.concat(a, b)
+        x = g.add(g.relu(g.concat(a, b)), second)
+        return g.build(g.linear(g.global_pool(x), 2)).fingerprint
+
+    assert network(False) != network(True)
 
 
 def test_a_fingerprint_is_the_same_in_every_version() -> None:
@@ -238,4 +289,6 @@ def test_a_fingerprint_is_the_same_in_every_version() -> None:
     g = Builder((3, 8, 8))
     x = g.relu(g.batch_norm(g.conv(g.input, 4, kernel=3, padding="same")))
     architecture = g.build(g.concat(x, g.max_pool(x, 3, 1, 1)))
-    assert architecture.fingerprint == "fba8019aa5a49df210f330687ea05463"
+    assert architecture.fingerprint == "a4d446fc8c7ecd3d1ea01da642a3f94be9821eba"
+    assert architecture.recorded_as("0" * 32)[0] == "fba8019aa5a49df210f330687ea05463"
+    assert architecture.recorded_as("0" * 40)[0] == architecture.fingerprint

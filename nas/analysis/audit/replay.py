@@ -118,7 +118,8 @@ def _built(campaign: Campaign, ask: Ask) -> tuple[str, dict[str, int]] | str:
             built = campaign.space.decode(ask.genotype)
     except InputError as error:
         return str(error).replace("\n", "; ")
-    return built.fingerprint, built.cost._asdict()
+    fingerprint, cost = built.recorded_as(ask.fingerprint)
+    return fingerprint, cost._asdict()
 
 
 def replay_faults(

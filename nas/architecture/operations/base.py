@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import lru_cache
 from math import inf, isfinite
 from sys import float_info
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar, get_args
 
 from nas.architecture.cost import FREE, Cost
 from nas.errors import InputError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 Axes = tuple[int, ...]
+Channels = Literal["kept", "mixed", "ordered"]
 T = TypeVar("T")
 
 
@@ -61,12 +62,15 @@ class Operation(ABC):
         arity: how many inputs it takes; None means one or more.
         commutative: whether the order of its inputs does not matter.
         view: whether its output in eval mode is (a part of) its input's memory, not a new tensor.
+        channelwise: whether channels of its input in another order only put those of its output
+            in that order, as in an activation.
     """
 
     kind: ClassVar[str]
     arity: ClassVar[int | None] = 1
     commutative: ClassVar[bool] = False
     view: ClassVar[bool] = False
+    channelwise: ClassVar[bool] = False
 
     @abstractmethod
     def shape(self, *inputs: Shape) -> Shape:
@@ -84,6 +88,15 @@ class Operation(ABC):
         the one in its place. Where no even window is exact, the smallest that holds all of it.
         """
         return tuple(Reach(axis) for axis in range(len(output)))
+
+    def channels_as(self, inputs: tuple[Shape, ...]) -> Channels:
+        """Say what the order of channels means to it.
+
+        "kept": its output has the order of its input. "mixed": no order matters, as every output
+        channel has a weight of its own for every input channel, as in a dense convolution.
+        "ordered": anything else.
+        """
+        return "kept" if self.channelwise else "ordered"
 
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module | nn.Parameter | None:
         """What stands at the node's path in the network: a module, which :meth:`emit` calls; a

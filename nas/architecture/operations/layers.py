@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from nas.architecture.cost import Cost
 from nas.architecture.operations.base import (
     ArchitectureError,
+    Channels,
     Operation,
     Reach,
     Shape,
@@ -45,6 +46,9 @@ class Linear(Operation):
         params = inputs[0][-1] * self.features + self.features * self.bias
         return Cost(params, macs, macs, prod(output))
 
+    def channels_as(self, inputs: tuple[Shape, ...]) -> Channels:
+        return "mixed" if len(inputs[0]) == 1 else "ordered"
+
     def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
         return (*(Reach(axis) for axis in range(len(output) - 1)), None)
 
@@ -62,6 +66,7 @@ class Scale(Operation):
     """
 
     kind: ClassVar[str] = "scale"
+    channelwise: ClassVar[bool] = True
     initial: float = 1e-6
 
     def __post_init__(self) -> None:
@@ -146,6 +151,7 @@ class Activation(Operation):
     """An elementwise nonlinearity. Always a module, so that hooks can find it."""
 
     kind: ClassVar[str] = "activation"
+    channelwise: ClassVar[bool] = True
     function: Function
 
     def __post_init__(self) -> None:
@@ -180,6 +186,7 @@ class Dropout(Operation):
     """Zero each element with ``probability`` in training (Srivastava et al. 2014)."""
 
     kind: ClassVar[str] = "dropout"
+    channelwise: ClassVar[bool] = True
     view: ClassVar[bool] = True
     probability: float = 0.5
 
@@ -204,6 +211,7 @@ class DropPath(Operation):
     """
 
     kind: ClassVar[str] = "drop_path"
+    channelwise: ClassVar[bool] = True
     view: ClassVar[bool] = True
     probability: float = 0.5
 

@@ -33,6 +33,7 @@ class BatchNorm(Operation):
     """
 
     kind: ClassVar[str] = "batch_norm"
+    channelwise: ClassVar[bool] = True
     epsilon: float = 1e-5
     momentum: float = 0.1
     affine: bool = True

@@ -34,6 +34,7 @@ class Flatten(Operation):
     """All axes in one: ``(C, H, W)`` to ``(C * H * W,)``."""
 
     kind: ClassVar[str] = "flatten"
+    channelwise: ClassVar[bool] = True
     view: ClassVar[bool] = True
 
     def shape(self, *inputs: Shape) -> Shape:
@@ -111,6 +112,7 @@ class Mean(Operation):
     """The mean over all spatial axes: ``(C, ...)`` to ``(C,)``, or ``(C, 1, ...)`` if kept."""
 
     kind: ClassVar[str] = "mean"
+    channelwise: ClassVar[bool] = True
     keep_axes: bool = False
 
     def __post_init__(self) -> None:
@@ -143,6 +145,7 @@ class Pad(Operation):
     """
 
     kind: ClassVar[str] = "pad"
+    channelwise: ClassVar[bool] = True
     amounts: tuple[tuple[int, int], ...]
     fill: Fill = "zero"
 
@@ -184,6 +187,7 @@ class Upsample(Operation):
     """
 
     kind: ClassVar[str] = "upsample"
+    channelwise: ClassVar[bool] = True
     scale: Axes
     mode: Interpolation = "nearest"
 

@@ -12,6 +12,7 @@ from nas.architecture.cost import FREE, Cost
 from nas.architecture.operations.base import (
     ArchitectureError,
     Axes,
+    Channels,
     Operation,
     Reach,
     Shape,
@@ -109,6 +110,9 @@ class Conv(_Window):
         macs = weights * prod(output[1:])
         return Cost(weights + self.channels * self.bias, macs, macs, prod(output))
 
+    def channels_as(self, inputs: tuple[Shape, ...]) -> Channels:
+        return _convolved(self.groups, inputs[0][0], self.channels)
+
     def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
         return (None, *self._reach(self.dilation))
 
@@ -180,6 +184,9 @@ class ConvTranspose(_Window):
         macs = weights * prod(inputs[0][1:])
         return Cost(weights + self.channels * self.bias, macs, macs, prod(output))
 
+    def channels_as(self, inputs: tuple[Shape, ...]) -> Channels:
+        return _convolved(self.groups, inputs[0][0], self.channels)
+
     def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
         windows = zip(self.kernel, self.stride, self.padding, self.dilation, strict=True)
         return (
@@ -209,6 +216,12 @@ class ConvTranspose(_Window):
         return module
 
 
+def _convolved(groups: int, channels_in: int, channels_out: int) -> Channels:
+    if groups == 1:
+        return "mixed"
+    return "kept" if groups == channels_in == channels_out else "ordered"
+
+
 def _check_groups(kind: str, groups: int, channels_in: int, channels_out: int) -> None:
     if channels_in % groups or channels_out % groups:
         raise ArchitectureError(
@@ -222,6 +235,7 @@ class MaxPool(_Window):
     """The largest value under the window; padding counts as minus infinity."""
 
     kind: ClassVar[str] = "max_pool"
+    channelwise: ClassVar[bool] = True
     dilation: Axes = 1  # type: ignore[assignment]
     ceil_mode: bool = False
 
@@ -249,6 +263,7 @@ class AvgPool(_Window):
     """The mean under the window; ``count_include_pad`` says whether padding counts as zeros."""
 
     kind: ClassVar[str] = "avg_pool"
+    channelwise: ClassVar[bool] = True
     ceil_mode: bool = False
     count_include_pad: bool = True
 
@@ -282,6 +297,7 @@ class AdaptiveAvgPool(Operation):
     """Average pooling to a given size. fvcore counts its input, but only over two axes."""
 
     kind: ClassVar[str] = "adaptive_avg_pool"
+    channelwise: ClassVar[bool] = True
     size: Axes
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ class Identity(Operation):
     """Passes its input on."""
 
     kind: ClassVar[str] = "identity"
+    channelwise: ClassVar[bool] = True
     view: ClassVar[bool] = True
 
     def shape(self, *inputs: Shape) -> Shape:
@@ -44,6 +45,7 @@ class Zero(Operation):
     """Zeros of the input's shape, every ``stride``-th position: the absent edge of a cell space."""
 
     kind: ClassVar[str] = "zero"
+    channelwise: ClassVar[bool] = True
     stride: int = 1
 
     def __post_init__(self) -> None:
@@ -72,6 +74,7 @@ class Add(Operation):
     """The elementwise sum of its inputs, which have one shape."""
 
     kind: ClassVar[str] = "add"
+    channelwise: ClassVar[bool] = True
     arity: ClassVar[int | None] = None
     commutative: ClassVar[bool] = True
 
@@ -91,6 +94,7 @@ class Multiply(Operation):
     """The elementwise product of two inputs; an axis of size 1 is stretched to the other's."""
 
     kind: ClassVar[str] = "multiply"
+    channelwise: ClassVar[bool] = True
     arity: ClassVar[int | None] = 2
     commutative: ClassVar[bool] = True
 
@@ -117,6 +121,7 @@ class Rescale(Operation):
     """Its input times a constant, as a residual branch (Szegedy et al. 2017, section 3.3)."""
 
     kind: ClassVar[str] = "rescale"
+    channelwise: ClassVar[bool] = True
     factor: float
 
     def __post_init__(self) -> None:

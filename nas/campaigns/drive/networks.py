@@ -1,6 +1,9 @@
 """The architectures of a campaign's trials, built from what their asks tell."""
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from nas.architecture.graph import Architecture
 from nas.campaigns.spec.campaign import Campaign
@@ -15,10 +18,12 @@ class Networks:
 
     Args:
         campaign: says what the space is, and for which images the classics are built.
+        asks: the campaign's recorded asks, in order.
     """
 
-    def __init__(self, campaign: Campaign) -> None:
+    def __init__(self, campaign: Campaign, asks: Mapping[str, Ask] = MappingProxyType({})) -> None:
         self._campaign = campaign
+        self._asks = asks
         self._last: tuple[str, Architecture] | None = None
 
     def of(self, ask: Ask) -> Architecture:
@@ -27,6 +32,18 @@ class Networks:
             return self.member(ask.genotype)
         shape, outputs = self._campaign.input_shape, self._campaign.outputs
         return classic(ask.classic, shape, outputs, **ask.options)
+
+    def identity(self, architecture: Architecture) -> dict[str, Any]:
+        """The fields ``fingerprint`` and ``cost`` of an ask.
+
+        A campaign that an earlier version began goes on by the rules of that version, so that
+        duplicates are found, and costs compare, among all its trials.
+        """
+        first = next(iter(self._asks.values()), None)
+        fingerprint, cost = architecture.fingerprint, architecture.cost
+        if first is not None:
+            fingerprint, cost = architecture.recorded_as(first.fingerprint)
+        return {"fingerprint": fingerprint, "cost": cost._asdict()}
 
     def member(self, genotype: Genotype) -> Architecture:
         """The architecture of a genotype.

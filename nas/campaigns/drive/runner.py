@@ -71,7 +71,7 @@ class Runner:
         self._campaign = campaign
         self._log = log
         self._history = History(campaign.folder)
-        self._networks = Networks(campaign)
+        self._networks = Networks(campaign, self._history.asks)
         self._requests = Requests(campaign, self._history, self._networks)
         self.checkpoints = Checkpoints(campaign.folder)
         self._searches = {
@@ -257,7 +257,7 @@ class Runner:
         """The code that builds architectures is part of the question, too."""
         if len(self._history.asks) > _SPOT_CHECKS or ask.is_ensemble:
             return
-        if self._networks.of(ask).fingerprint != ask.fingerprint:
+        if self._networks.of(ask).recorded_as(ask.fingerprint)[0] != ask.fingerprint:
             raise InputError(
                 f"{self._campaign.folder}: records.jsonl: what {ask.trial} was asked as now "
                 "builds another architecture: the program has changed since. Go on with the "
@@ -275,7 +275,7 @@ class Runner:
 
     def _final(self) -> Ask | None:
         asks = self._history.asks
-        wanted = list(stages.classics(self._campaign))
+        wanted = list(stages.classics(self._campaign, self._networks))
         if not any(asks[trial].stage == "search" for trial in self._running):
             wanted += stages.finalists(self._campaign, list(self._searches.values()))
             unknown = 0

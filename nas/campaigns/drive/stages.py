@@ -92,8 +92,7 @@ class Search:
             elapsed=elapsed,
             # One seed for all, so that trials differ in nothing but the architecture.
             seed=self._seed,
-            fingerprint=network.fingerprint,
-            cost=network.cost._asdict(),
+            **self._networks.identity(network),
             **given(
                 initialization=scheme(own),
                 fidelity=proposal.fidelity,
@@ -238,7 +237,7 @@ def training_seed(campaign: Campaign) -> int:
     return int(sequence.generate_state(1)[0])
 
 
-def classics(campaign: Campaign) -> Iterator[Ask]:
+def classics(campaign: Campaign, networks: Networks) -> Iterator[Ask]:
     """The asks for the classics in the final stage."""
     for entry in campaign.classics:
         yield from _with_each_seed(
@@ -247,8 +246,7 @@ def classics(campaign: Campaign) -> Iterator[Ask]:
             kind="classic",
             classic=entry.name,
             options=entry.options,
-            fingerprint=entry.architecture.fingerprint,
-            cost=entry.architecture.cost._asdict(),
+            **networks.identity(entry.architecture),
             **given(initialization=scheme(campaign.recipe, entry.name)),
         )
 

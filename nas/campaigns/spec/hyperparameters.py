@@ -37,7 +37,7 @@ def check(base: Recipe, options: Options, source: Path) -> Callable[[Mapping[str
             _changed(base, {key: option}, source, "hyperparameters")
 
     @lru_cache(maxsize=100_000)
-    def checked(answers: tuple[tuple[str, Option], ...]) -> None:
+    def checked(answers: tuple[tuple[str, Option], ...], types: tuple[type, ...]) -> None:
         try:
             _changed(base, dict(answers), source, "recipe")
         except InputError as error:
@@ -45,7 +45,8 @@ def check(base: Recipe, options: Options, source: Path) -> Callable[[Mapping[str
                 _changed(base, {key: answer}, source, "recipe")
             raise Infeasible(str(error), "recipe") from None
 
-    return lambda answers: checked(tuple(answers.items()))
+    # The types are part of what is remembered: 1 and 1.0 are equal, and may not both be allowed.
+    return lambda answers: checked(tuple(answers.items()), tuple(map(type, answers.values())))
 
 
 def _changed(base: Recipe, changes: Mapping[str, Option], source: Path | str, where: str) -> Recipe:

@@ -42,8 +42,9 @@ class MatrixCell(Listed):
     :func:`~nas.spaces.families.matrix_module.matrix_module` says what a cell computes. Node names
     are those of the variables of the benchmark's TensorFlow network.
 
-    Identity is the benchmark's: isomorphic cells are one architecture. Their networks may
-    differ in the order of concatenation and, where the division is uneven, by a channel.
+    Identity is the benchmark's: isomorphic cells are one architecture. Their networks are one,
+    too, and have one fingerprint, unless the channels of the output divide unevenly: then they may
+    differ by a channel, and in cost.
     """
 
     family: Literal["matrix_cell"]

@@ -142,10 +142,8 @@ class PairwiseCell(Listed):
     def cell_graphs(self, genotype: Genotype) -> Mapping[str, CellGraph]:
         """Inputs 0 (older) and 1 (newer), the nodes, and an output by edges "concat".
 
-        A skip that projects, as in a stride of 2, is a "projected_skip". Equal cells make equal
-        networks but for the order in which states are put out, which the fingerprint of
-        architectures keeps; that unlike cells never make equal networks is not proven. So the cells
-        do not decide.
+        A skip that projects, as in a stride of 2, is a "projected_skip". It is not proven that
+        unlike cells never make equal networks, so the cells do not decide identity.
         """
         normal, reduction = self._cells_of(genotype)
         if self.reduction == "same":
