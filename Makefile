@@ -4,24 +4,41 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 IN_PARALLEL := --numprocesses auto --dist loadgroup
+# The tests of rooms where nothing is trained, searched or drawn: the language, spaces, statistics,
+# tasks, and what campaign.yaml may say.
+QUICK := tests/architecture tests/spaces/test_*.py tests/statistics tests/tasks \
+	tests/campaigns/spec tests/test_blocks.py tests/test_configuration.py tests/test_imports.py \
+	tests/test_registry.py
 
-.PHONY: quickstart test test-slow lint install clean
+.PHONY: quickstart test test-slow fast fix lint tests quick-tests install clean
 
-quickstart: install  ## run a real search campaign and print its table
+quickstart: install  ## run a real search campaign and print its table beside the classics
 	$(BIN)/nas run results/quickstart
 	$(BIN)/nas table results/quickstart
 
-test: lint  ## check style and types, and run all tests except the slow ones
-	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
+test: lint tests  ## style, types, and all tests but the slow ones
 
-test-slow: install  ## run the slow tests: exhaustive counts, clusters of two nodes, the largest networks
+test-slow: install  ## the slow ones: exhaustive counts, clusters of two nodes, the largest networks
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m slow
 
-lint: install  ## check style, types and the order of imports
+fast: install  ## under a minute: style, types, and the tests where nothing is trained
+	$(MAKE) --no-print-directory --jobs 2 lint quick-tests
+
+fix: install  ## repair style: what ruff can repair, and the format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lint: install  ## style, types and the order of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+
+tests: install
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
+
+quick-tests: install
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow" --quiet $(QUICK)
 
 install: $(INSTALLED)  ## create .venv with the pinned versions
 

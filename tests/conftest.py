@@ -19,6 +19,14 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes ``--numprocesses auto`` means: one more than there are cores.
+
+    Tests of Ray, of signals and of time limits mostly wait.
+    """
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of reference data next to the checkout; tests that need it are skipped without."""

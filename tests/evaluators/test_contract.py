@@ -36,12 +36,14 @@ LOOKED_UP = {
 CASES = {
     "training": EvaluatorCase(
         evaluate,
-        request(),
+        request(recipe={"preset": "quick", "epochs": 2}, train_percent=20),
         ("validation_accuracy", "validation_loss", "train_seconds"),
         continues=True,
     ),
     "training with latency": EvaluatorCase(
-        evaluate, request(latency={}, recipe={"preset": "quick", "epochs": 1}), ("latency_ms",)
+        evaluate,
+        request(recipe={"preset": "quick", "epochs": 1}, train_percent=20, latency={}),
+        ("latency_ms",),
     ),
     "tabular": EvaluatorCase(tabular(), LOOKED_UP),
 }

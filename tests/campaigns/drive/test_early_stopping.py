@@ -172,7 +172,7 @@ def test_ray_stops_the_same_trials_as_the_serial_engine(
     """Where a worker tells of every epoch; short ones it gathers, and then some come too late."""
     from ray import cloudpickle
 
-    import tests.campaigns.spec.test_early_stopping as module
+    import tests.campaigns.drive.test_early_stopping as module
     from nas.campaigns.engines import tune
 
     class Eager(tune.Worker):
