@@ -1,15 +1,11 @@
-"""Writing an architecture: a builder whose handles know their shapes."""
+"""The builder: one method for each operation, to write an architecture with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from nas.architecture import operations as op
-from nas.architecture.graph import Architecture, checked_input
-from nas.architecture.node import INPUT, Node
-from nas.architecture.operations import ArchitectureError, Operation, Shape, infer
+from nas.architecture.operations import ArchitectureError
 from nas.architecture.operations.base import Axes, axes
 from nas.architecture.operations.layers import Function
 from nas.architecture.operations.normalization import NormAxis
@@ -17,38 +13,23 @@ from nas.architecture.operations.shaping import Fill, Interpolation
 from nas.architecture.padding import Padding as Padding
 from nas.architecture.padding import PerAxis as PerAxis
 from nas.architecture.padding import Window
+from nas.architecture.writer import Handle as Handle
+from nas.architecture.writer import Writer
 
 
-class Handle(NamedTuple):
-    """A node that is being built upon: its name and its shape (without the batch)."""
-
-    name: str
-    shape: Shape
-
-    @property
-    def channels(self) -> int:
-        """The number of channels (or features)."""
-        return self.shape[0]
-
-    @property
-    def spatial(self) -> Shape:
-        """The spatial part of the shape."""
-        return self.shape[1:]
-
-
-class Builder:
+class Builder(Writer):
     """Adds operations one by one and ends in :meth:`build`.
 
-    Every method takes handles and returns one. ``name`` is the node's path below the current
-    :meth:`scope`; without it the node is called after its operation (``conv1``, ``conv2``).
+    Every method takes handles and returns a handle. ``name`` is the node's path below the current
+    :meth:`scope`. Without a name, the node is called after its operation (``conv1``, ``conv2``).
 
     Args:
-        input_shape: without the batch, channels first.
-        norm_epsilon: of every batch norm that is not told otherwise.
-        norm_momentum: likewise.
+        input_shape: the shape of the input without the batch, channels first.
+        norm_epsilon: the default epsilon of every batch norm.
+        norm_momentum: the default momentum of every batch norm.
 
     Raises:
-        ArchitectureError: for an ``input_shape`` that is not of positive whole numbers.
+        ArchitectureError: if a size in ``input_shape`` is not a positive whole number.
     """
 
     def __init__(
@@ -58,48 +39,9 @@ class Builder:
         norm_epsilon: float = 1e-5,
         norm_momentum: float = 0.1,
     ) -> None:
-        self.input = Handle(INPUT, checked_input(input_shape))
+        super().__init__(input_shape)
         self._norm_epsilon = norm_epsilon
         self._norm_momentum = norm_momentum
-        self._nodes: dict[str, Node] = {}
-        self._scope = ""
-        self._counts: dict[tuple[str, str], int] = {}
-
-    def build(self, *outputs: Handle) -> Architecture:
-        """The architecture that returns ``outputs``; nodes that they do not need are left out."""
-        return Architecture(self.input.shape, self._nodes.values(), [out.name for out in outputs])
-
-    @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        """Put ``name`` and a dot before the names of the nodes added inside."""
-        outer = self._scope
-        self._scope = f"{outer}{name}."
-        try:
-            yield
-        finally:
-            self._scope = outer
-
-    def add_operation(
-        self, operation: Operation, *inputs: Handle, name: str | None = None
-    ) -> Handle:
-        """Add any operation. :class:`ArchitectureError` names the node that does not fit."""
-        path = self._scope + (name or self._free_name(operation))
-        if path in self._nodes:
-            raise ArchitectureError(f"node {path!r}: the name is taken")
-        try:
-            shape, _ = infer(operation, tuple(handle.shape for handle in inputs))
-        except ArchitectureError as error:
-            raise ArchitectureError(f"node {path!r}: {error}") from None
-        self._nodes[path] = Node(path, operation, tuple(handle.name for handle in inputs))
-        return Handle(path, shape)
-
-    def _free_name(self, operation: Operation) -> str:
-        stem = operation.label
-        while True:
-            count = self._counts.get((self._scope, stem), 0) + 1
-            self._counts[self._scope, stem] = count
-            if f"{self._scope}{stem}{count}" not in self._nodes:
-                return f"{stem}{count}"
 
     # --- windows ---
 
@@ -115,7 +57,7 @@ class Builder:
         bias: bool = True,
         name: str | None = None,
     ) -> Handle:
-        """Convolution to ``channels``."""
+        """Add a convolution to ``channels``."""
         window = self._window("conv", x, kernel, stride, dilation, name)
         x, sides = self._padded(x, window, padding, "zero", name)
         operation = op.Conv(
@@ -139,7 +81,7 @@ class Builder:
         bias: bool = True,
         name: str | None = None,
     ) -> Handle:
-        """Depthwise convolution: one filter a channel."""
+        """Add a depthwise convolution: one filter per channel."""
         channels = x.channels
         return self.conv(x, channels, kernel, stride, padding, dilation, channels, bias, name)
 
@@ -156,7 +98,7 @@ class Builder:
         bias: bool = True,
         name: str | None = None,
     ) -> Handle:
-        """Transposed convolution to ``channels``."""
+        """Add a transposed convolution to ``channels``."""
         window = self._window("conv_transpose", x, kernel, stride, dilation, name)
         operation = op.ConvTranspose(
             window.kernel,
@@ -180,7 +122,7 @@ class Builder:
         ceil_mode: bool = False,
         name: str | None = None,
     ) -> Handle:
-        """Max pooling; ``stride`` is the kernel unless given."""
+        """Add max pooling; by default, ``stride`` is the kernel."""
         window = self._window("max_pool", x, kernel, stride, dilation, name)
         x, sides = self._padded(x, window, padding, "lowest", name, at_most_half=True)
         operation = op.MaxPool(
@@ -198,7 +140,7 @@ class Builder:
         count_include_pad: bool = True,
         name: str | None = None,
     ) -> Handle:
-        """Average pooling; ``stride`` is the kernel unless given.
+        """Add average pooling; by default, ``stride`` is the kernel.
 
         ``count_include_pad=False`` needs padding that the operation itself can do: even, and at
         most half the kernel.
@@ -221,12 +163,12 @@ class Builder:
         return self.add_operation(operation, x, name=name)
 
     def adaptive_avg_pool(self, x: Handle, size: PerAxis, name: str | None = None) -> Handle:
-        """Average pooling to ``size`` an axis."""
+        """Add average pooling to a map of ``size``."""
         operation = op.AdaptiveAvgPool(axes("adaptive_avg_pool", "size", size, len(x.spatial)))
         return self.add_operation(operation, x, name=name)
 
     def global_pool(self, x: Handle, keep_axes: bool = False, name: str | None = None) -> Handle:
-        """The mean of each channel: ``(C, ...)`` to ``(C,)``, or to ``(C, 1, ...)``."""
+        """Add the mean of each channel: ``(C, ...)`` to ``(C,)``, or to ``(C, 1, ...)``."""
         return self.add_operation(op.Mean(keep_axes), x, name=name)
 
     def pad(
@@ -236,7 +178,7 @@ class Builder:
         fill: Fill = "zero",
         name: str | None = None,
     ) -> Handle:
-        """Explicit padding: one ``(before, after)`` an axis; a negative one crops."""
+        """Add padding: one ``(before, after)`` per axis; a negative number crops."""
         return self.add_operation(op.Pad(tuple(amounts), fill), x, name=name)
 
     def upsample(
@@ -246,7 +188,7 @@ class Builder:
         mode: Interpolation = "nearest",
         name: str | None = None,
     ) -> Handle:
-        """Each spatial axis ``scale`` times as long."""
+        """Make each spatial axis ``scale`` times as long."""
         sizes = axes("upsample", "scale", scale, len(x.spatial))
         return self.add_operation(op.Upsample(sizes, mode), x, name=name)
 
@@ -274,9 +216,10 @@ class Builder:
         name: str | None,
         at_most_half: bool = False,
     ) -> tuple[Handle, Axes]:
-        """The padding that the operation can do itself; any other becomes a pad node before it.
+        """Return the input and the padding of an operation, after a pad node where one is needed.
 
-        A window does even padding; a pool (``at_most_half``), at most half its kernel.
+        An operation pads both sides equally, and a pool (``at_most_half``) at most by half its
+        kernel. Other padding becomes a node of its own before it.
         """
         if not isinstance(padding, str):
             return x, window.sides("padding", padding)
@@ -297,17 +240,17 @@ class Builder:
     def linear(
         self, x: Handle, features: int, bias: bool = True, name: str | None = None
     ) -> Handle:
-        """A fully connected layer over the last axis."""
+        """Add a fully connected layer over the last axis."""
         return self.add_operation(op.Linear(features, bias), x, name=name)
 
     def attention(
         self, query: Handle, key: Handle, value: Handle, heads: int, name: str | None = None
     ) -> Handle:
-        """Multi-head attention without projections; features are on the last axis."""
+        """Add multi-head attention without projections; features are on the last axis."""
         return self.add_operation(op.Attention(heads), query, key, value, name=name)
 
     def scale(self, x: Handle, initial: float = 1e-6, name: str | None = None) -> Handle:
-        """A learnt factor a channel, a parameter at the node's own path."""
+        """Multiply each channel by a learnt factor, a parameter at the node's own path."""
         return self.add_operation(op.Scale(initial), x, name=name)
 
     def batch_norm(
@@ -318,7 +261,7 @@ class Builder:
         affine: bool = True,
         name: str | None = None,
     ) -> Handle:
-        """Batch normalisation; epsilon and momentum are the builder's unless given."""
+        """Add batch normalisation; by default, epsilon and momentum are the builder's."""
         epsilon = self._norm_epsilon if epsilon is None else epsilon
         momentum = self._norm_momentum if momentum is None else momentum
         return self.add_operation(op.BatchNorm(epsilon, momentum, affine), x, name=name)
@@ -331,7 +274,7 @@ class Builder:
         affine: bool = True,
         name: str | None = None,
     ) -> Handle:
-        """Layer normalisation over the channels, or over the last axis."""
+        """Add layer normalisation over the channels, or over the last axis."""
         return self.add_operation(op.LayerNorm(axis, epsilon, affine), x, name=name)
 
     def group_norm(
@@ -342,7 +285,7 @@ class Builder:
         affine: bool = True,
         name: str | None = None,
     ) -> Handle:
-        """Group normalisation."""
+        """Add group normalisation."""
         return self.add_operation(op.GroupNorm(groups, epsilon, affine), x, name=name)
 
     def local_response_norm(
@@ -354,63 +297,63 @@ class Builder:
         k: float = 1.0,
         name: str | None = None,
     ) -> Handle:
-        """Local response normalisation across channels."""
+        """Add local response normalisation across channels."""
         return self.add_operation(op.LocalResponseNorm(size, alpha, beta, k), x, name=name)
 
     def activation(self, x: Handle, function: Function, name: str | None = None) -> Handle:
-        """An elementwise nonlinearity by name."""
+        """Add an elementwise nonlinearity by name."""
         return self.add_operation(op.Activation(function), x, name=name)
 
     def relu(self, x: Handle, name: str | None = None) -> Handle:
-        """Rectified linear unit."""
+        """Add a rectified linear unit."""
         return self.activation(x, "relu", name)
 
     def dropout(self, x: Handle, probability: float = 0.5, name: str | None = None) -> Handle:
-        """Dropout."""
+        """Add dropout."""
         return self.add_operation(op.Dropout(probability), x, name=name)
 
     def drop_path(self, x: Handle, probability: float, name: str | None = None) -> Handle:
-        """Stochastic depth: dropout of whole samples."""
+        """Add stochastic depth, the dropout of whole samples."""
         return self.add_operation(op.DropPath(probability), x, name=name)
 
     # --- wiring ---
 
     def add(self, *inputs: Handle, name: str | None = None) -> Handle:
-        """Elementwise sum."""
+        """Add the elementwise sum of the inputs."""
         return self.add_operation(op.Add(), *inputs, name=name)
 
     def multiply(self, a: Handle, b: Handle, name: str | None = None) -> Handle:
-        """Elementwise product, axes of size 1 stretched."""
+        """Multiply two inputs elementwise; axes of size 1 are stretched."""
         return self.add_operation(op.Multiply(), a, b, name=name)
 
     def rescale(self, x: Handle, factor: float, name: str | None = None) -> Handle:
-        """The input times a constant."""
+        """Multiply the input by a constant."""
         return self.add_operation(op.Rescale(factor), x, name=name)
 
     def concat(self, *inputs: Handle, name: str | None = None) -> Handle:
-        """Concatenation along channels."""
+        """Concatenate the inputs along the channels."""
         return self.add_operation(op.Concat(), *inputs, name=name)
 
     def slice(self, x: Handle, start: int, stop: int, name: str | None = None) -> Handle:
-        """Channels ``start`` to ``stop`` (exclusive)."""
+        """Take channels ``start`` to ``stop`` (exclusive)."""
         return self.add_operation(op.Slice(start, stop), x, name=name)
 
     def flatten(self, x: Handle, name: str | None = None) -> Handle:
-        """All axes in one."""
+        """Flatten all axes into one."""
         return self.add_operation(op.Flatten(), x, name=name)
 
     def permute(self, x: Handle, order: Sequence[int], name: str | None = None) -> Handle:
-        """The axes in another order."""
+        """Put the axes in another order."""
         return self.add_operation(op.Permute(tuple(order)), x, name=name)
 
     def channel_shuffle(self, x: Handle, groups: int, name: str | None = None) -> Handle:
-        """The channels of ``groups`` dealt out in turn."""
+        """Shuffle the channels: take one from each of ``groups`` in turn."""
         return self.add_operation(op.ChannelShuffle(groups), x, name=name)
 
     def identity(self, x: Handle, name: str | None = None) -> Handle:
-        """The input itself."""
+        """Pass the input on."""
         return self.add_operation(op.Identity(), x, name=name)
 
     def zero(self, x: Handle, stride: int = 1, name: str | None = None) -> Handle:
-        """Zeros of the input's shape, subsampled by ``stride``."""
+        """Add zeros of the input's shape, subsampled by ``stride``."""
         return self.add_operation(op.Zero(stride), x, name=name)

@@ -1,4 +1,4 @@
-"""The architecture: an immutable graph of operations that is valid, or was never made."""
+"""The architecture: an immutable graph of operations. One that is not valid cannot be made."""
 
 from __future__ import annotations
 
@@ -22,26 +22,29 @@ from nas.architecture.operations import (
 class Architecture:
     """A directed acyclic graph of operations with a known shape at every node.
 
-    It is checked while it is made: :class:`ArchitectureError` names the node with a shape that
-    does not fit, the cycle, the unknown input, the name given twice. Nodes that no output needs
-    are left out. Nodes keep the order they are given in, except that one which stands before its
-    inputs moves behind them: the order fixes the draw of random weights.
+    Nodes that no output needs are left out. Nodes keep the order in which they are given, except
+    that a node which stands before its inputs moves behind them. The order matters: random
+    weights are drawn in it.
 
     Args:
         input_shape: the input without the batch, channels first: ``(3, 224, 224)``.
         nodes: the operations.
-        outputs: names of the nodes to return. The first is the main output; others are auxiliary
-            heads, which take part in training only.
+        outputs: names of the nodes to return. The first is the main output; the others are
+            auxiliary heads, which take part in training only.
 
-    Two architectures are equal when their graphs are equal to the letter; equal ``fingerprint``
-    says that they are the same up to names and order.
+    Raises:
+        ArchitectureError: naming the node whose shapes do not fit, the cycle, the unknown input,
+            or the name that is given twice.
+
+    Two architectures are equal if their graphs are equal in every detail. Those with an equal
+    ``fingerprint`` may differ in names and order.
     """
 
     input_shape: Shape
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     shapes: Mapping[str, Shape]
-    """The output shape of every node, and of ``"input"``."""
+    """The shape of the output of every node, and of ``"input"``."""
     costs: Mapping[str, Cost]
     """The cost of every node by itself."""
 
@@ -90,7 +93,7 @@ class Architecture:
 
     @cached_property
     def cost(self) -> Cost:
-        """Analytic cost of inference: of the main output and what it needs, heads left out."""
+        """The analytic cost of inference, without auxiliary heads."""
         needed = ancestors(self.nodes, self.outputs[:1])
         costs = [self.costs[node.name] for node in self.nodes if node.name in needed]
         return Cost(*map(sum, zip(*costs, strict=True))) if costs else Cost()
@@ -114,13 +117,13 @@ class Architecture:
         return earlier_fingerprint(self.nodes, self.outputs, self.shapes), self.cost
 
     def inference(self) -> Architecture:
-        """The same architecture without its auxiliary heads."""
+        """Return the same architecture without its auxiliary heads."""
         if len(self.outputs) == 1:
             return self
         return Architecture(self.input_shape, self.nodes, self.outputs[:1])
 
     def to_json(self) -> str:
-        """One line of JSON; :meth:`from_json` gives an equal architecture and the same line."""
+        """Return the architecture as one line of JSON, which :meth:`from_json` reads."""
         return json.dumps(
             {
                 "input_shape": self.input_shape,
@@ -139,10 +142,14 @@ class Architecture:
 
     @classmethod
     def from_json(cls, text: str) -> Architecture:
-        """Read :meth:`to_json`'s form; :class:`ArchitectureError` says what is wrong with it."""
+        """Read the JSON that :meth:`to_json` writes.
+
+        Raises:
+            ArchitectureError: saying what is wrong with it.
+        """
         try:
             data = json.loads(text)
-        except ValueError as error:  # torn, or a number of thousands of digits
+        except ValueError as error:  # incomplete, or a number with thousands of digits
             raise ArchitectureError(f"not JSON: {error}") from None
         except RecursionError:
             raise ArchitectureError("not JSON of an architecture: nested too deeply") from None
@@ -180,7 +187,11 @@ class Architecture:
 
 
 def checked_input(shape: Sequence[int]) -> Shape:
-    """An input's shape as a tuple; :class:`ArchitectureError` unless all sizes are positive."""
+    """Return an input's shape as a tuple.
+
+    Raises:
+        ArchitectureError: unless all sizes are positive whole numbers.
+    """
     sizes = tuple(shape) if isinstance(shape, Sequence) else ()
     if not sizes or any(type(size) is not int or size < 1 for size in sizes):
         raise ArchitectureError(f"input shape must be positive whole numbers, got {sizes or shape}")

@@ -1,18 +1,18 @@
-"""The torch modules that operations need and torch does not have."""
+"""Modules that operations need and torch does not have."""
 
 import torch
 from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """In training, zero each sample with ``probability`` and divide the others by the rest."""
+    """In training, zeroes each sample with ``probability``, and scales up those that it keeps."""
 
     def __init__(self, probability: float) -> None:
         super().__init__()
         self.probability = probability
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x`` of ``[batch, ...]``; in eval mode, itself."""
+        """Return ``x``, of shape ``[batch, ...]``, with samples zeroed; in eval mode, ``x``."""
         if not self.training or self.probability == 0.0:
             return x
         keep = 1.0 - self.probability
@@ -21,5 +21,5 @@ class DropPath(nn.Module):
         return x * (kept.div_(keep) if keep > 0.0 else kept)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows."""
+        """Return what ``print`` shows."""
         return f"probability={self.probability}"

@@ -1,4 +1,4 @@
-"""Names that nodes may have: what is a path in a state dict, and free in the network."""
+"""The names that nodes may have: paths in a state dict that the network itself does not use."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ RESERVED = frozenset({
     "set_extra_state", "set_submodule", "shape_env", "share_memory", "state_dict", "to",
     "to_empty", "to_folder", "train", "training", "type", "xpu", "zero_grad",
 })  # fmt: skip
-"""What a network itself has: ``torch.fx.GraphModule``'s attributes, ours, and ``self``.
+"""The attributes of a network: those of ``torch.fx.GraphModule``, ours, and ``self``.
 
-Listed, because torch is not imported to say whether an architecture is valid.
+They are listed here, because validating an architecture must not import torch.
 """
 
 
 def fault(name: str) -> str | None:
-    """Why no node may have this name, or None.
+    """Return why no node may have this name, or None if one may.
 
     No part of it may be an attribute of the network itself, a Python keyword, or begin with
     two underscores.

@@ -1,4 +1,4 @@
-"""Architecture to network: a ``torch.fx.GraphModule`` whose module paths are the node names."""
+"""Compiles an architecture to a ``torch.fx.GraphModule`` whose module paths are node names."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Network(fx.GraphModule):
     """The torch network of an architecture.
 
     In eval mode it returns the main output, ``[batch, *output_shape]``. In training mode an
-    architecture with auxiliary heads returns the tuple of all outputs, main first; without heads
-    there is no difference. Pickling and copying keep the architecture and the weights and build
-    the rest anew, because a ``GraphModule`` subclass does not survive pickle.
+    architecture with auxiliary heads returns the tuple of all outputs, the main one first.
+    Pickling and copying keep the architecture and the weights and build the rest again, because
+    a subclass of ``GraphModule`` cannot be pickled.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -46,15 +46,15 @@ class Network(fx.GraphModule):
 def compile(architecture: Architecture) -> Network:
     """Build the torch network of an architecture, in training mode.
 
-    Weights are torch's default initialisation, drawn from the global generator in node order:
-    seed it, or use ``torch.random.fork_rng``, to repeat them. ``with torch.device(...)`` places
-    them.
+    Weights have torch's default initialisation. They are drawn from the global generator in the
+    order of the nodes; to repeat them, seed it, or use ``torch.random.fork_rng``. They are put on
+    the device of a surrounding ``with torch.device(...)``.
     """
     return Network(architecture)
 
 
 def in_training(network: Network) -> fx.GraphModule:
-    """The training graph over a network's modules, whatever its mode: the code stays the same."""
+    """Return the training graph over a network's modules, whatever the network's mode is."""
     return fx.GraphModule(network, _emit(network.architecture), "Network")
 
 

@@ -1,4 +1,4 @@
-"""Nodes, and the order in which a list of them can be computed."""
+"""Nodes of a graph, and the order in which they can be computed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Node:
     """One operation in a graph.
 
     Attributes:
-        name: its dotted path in the network's state dict; not part of the graph's identity.
-        operation: what it does.
-        inputs: the names of the nodes it reads, or ``"input"``.
+        name: the dotted path in the network's state dict. It is not part of the graph's identity.
+        operation: what the node does.
+        inputs: the names of the nodes that it reads, or ``"input"``.
     """
 
     name: str
@@ -32,7 +32,11 @@ class Node:
 
 
 def in_order(nodes: list[Node]) -> list[Node]:
-    """The nodes with every input before its reader, otherwise in the given order."""
+    """Sort nodes so that each stands behind its inputs, and otherwise keep their order.
+
+    Raises:
+        ArchitectureError: for a name that is not allowed or taken, an unknown input, or a cycle.
+    """
     taken = {INPUT}
     containers: set[str] = set()
     for node in nodes:
@@ -69,7 +73,7 @@ def in_order(nodes: list[Node]) -> list[Node]:
 
 
 def ancestors(ordered: Sequence[Node], outputs: Sequence[str]) -> set[str]:
-    """The names that the outputs need, themselves included."""
+    """Return the names of the nodes that the outputs need, outputs included."""
     needed = set(outputs)
     for node in reversed(ordered):
         if node.name in needed:

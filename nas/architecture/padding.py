@@ -1,4 +1,4 @@
-"""How a window treats the border: the words for padding, and the numbers they stand for."""
+"""Padding of windows: the words that name it, and the numbers that they stand for."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from nas.architecture.operations import ArchitectureError, Shape
 from nas.architecture.operations.base import Axes, axes
 
 PerAxis = int | Sequence[int]
-"""One number for all spatial axes, or one an axis."""
+"""One number for all spatial axes, or one per axis."""
 
 Padding = Literal["valid", "same", "full"] | PerAxis
-"""How a window treats the border: "valid" (none), "same" (the output is ``ceil(size / stride)``,
-TensorFlow's rule), "full" (every window that touches the input), or zeros on both sides."""
+"""How a window treats the border.
+
+"valid" pads nothing. "same" pads so that the output has ``ceil(size / stride)`` positions, by
+TensorFlow's rule. "full" pads so that every window that touches the input counts. Numbers are
+padded on both sides.
+"""
 
 
 class Window:
-    """Kernel, stride (the kernel unless given) and dilation with one number an axis."""
+    """Holds kernel, stride and dilation with one number per axis; by default, stride is kernel."""
 
     def __init__(
         self, kind: str, shape: Shape, kernel: PerAxis, stride: PerAxis | None, dilation: PerAxis
@@ -32,11 +36,11 @@ class Window:
         self.dilation = axes(kind, "dilation", dilation, rank)
 
     def sides(self, name: str, padding: PerAxis) -> Axes:
-        """Numbers a user gave for both ends, one an axis."""
+        """Check padding that a user gave as numbers; return one number per axis."""
         return axes(self.kind, name, padding, len(self.kernel), minimum=0)
 
     def border(self, sizes: Shape, padding: str) -> list[tuple[int, int]]:
-        """``(before, after)`` an axis for "valid", "same" or "full"."""
+        """Return the padding ``(before, after)`` per axis for "valid", "same" or "full"."""
         amounts = []
         for size, k, s, d in zip(sizes, self.kernel, self.stride, self.dilation, strict=True):
             reach = d * (k - 1)

@@ -1,4 +1,4 @@
-"""Small questions that the graph alone answers: depth, memory, who costs what."""
+"""Computes depth, memory and costs per node, from the graph alone."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nas.architecture.receptive_field import Field, fields
 from nas.errors import InputError
 
 WEIGHTED = (Conv, ConvTranspose, Linear)
-"""The layers that papers count: "ResNet-18" has 18 of them on its longest path."""
+"""The layers that papers count. "ResNet-18" has 18 of them on its longest path."""
 
 
 def depths(architecture: Architecture) -> Mapping[str, int]:
-    """Of every node, and of ``"input"`` (0): the weighted layers on the longest path to it.
+    """Return the number of weighted layers on the longest path to each node and to ``"input"``.
 
-    The node itself counts if it is one. Batch norm and scales do not.
+    The node itself counts if it is a weighted layer. Batch norm and scales do not count.
     """
     depth = {INPUT: 0}
     for node in architecture.nodes:
@@ -29,17 +29,17 @@ def depths(architecture: Architecture) -> Mapping[str, int]:
 
 
 def depth(architecture: Architecture) -> int:
-    """The weighted layers on the longest path to the main output."""
+    """Return the number of weighted layers on the longest path to the main output."""
     return depths(architecture)[architecture.outputs[0]]
 
 
 def peak_memory(architecture: Architecture, batch: int = 1, bytes_per_element: int = 4) -> int:
-    """The most bytes that inference holds in activations at any moment.
+    """Return the largest number of bytes that activations take at any moment of inference.
 
-    The model: nodes run in their order, each writes a new tensor (nothing in place), and a tensor
-    is freed once its last reader has run. Views (flatten, slice, identity, dropout, …) share their
-    input's memory and keep it. The caller holds the input throughout. Weights, and what an
-    operation needs for itself while it runs, are not counted.
+    It is assumed that nodes run in their order, that each writes a new tensor (nothing in place),
+    and that a tensor is freed once its last reader has run. Views (flatten, slice, identity,
+    dropout, …) share the memory of their input and keep it. The caller holds the input throughout.
+    Weights, and what an operation needs for itself while it runs, are not counted.
     """
     if batch < 1 or bytes_per_element < 1:
         raise InputError(
@@ -66,9 +66,9 @@ def peak_memory(architecture: Architecture, batch: int = 1, bytes_per_element: i
 
 
 class NodeSummary(NamedTuple):
-    """One node of the inference network.
+    """Describes one node of the inference network.
 
-    Shares are fractions of the whole network's count, 0 where that is 0. ``field`` has a
+    Shares are fractions of the whole network's count, or 0 if that is 0. ``field`` has one
     :class:`nas.architecture.receptive_field.Field` for each spatial axis of the input.
     """
 
@@ -83,7 +83,7 @@ class NodeSummary(NamedTuple):
 
 
 def by_node(architecture: Architecture) -> list[NodeSummary]:
-    """Cost and receptive field of every node, in order; auxiliary heads are left out."""
+    """Return cost and receptive field of every node, in order, without auxiliary heads."""
     inference = architecture.inference()
     total, seen = inference.cost, fields(inference)
     return [

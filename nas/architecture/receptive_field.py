@@ -1,4 +1,4 @@
-"""What each node sees of the input: receptive field, stride and padding."""
+"""Computes what each node sees of the input: receptive field, stride and padding."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ class Field(NamedTuple):
     """The window of input positions that a node's positions see, on one spatial axis.
 
     Position ``i`` sees ``size`` input positions, from ``i * stride - padding`` on. Some of them
-    may lie outside the input: the window is that of an endless input, as the closed form has it.
+    may lie outside the input, because the window is that of an endless input, as in the closed
+    form.
 
     Attributes:
         size: the receptive field.
-        stride: how far apart in the input two neighbours' windows are ("jump"); may be a fraction
-            behind upsampling, where a window starts at the next whole position.
-        padding: how far the first window reaches over the input's border; negative behind a crop.
+        stride: the distance in the input between the windows of two neighbours ("jump"). It may be
+            a fraction behind upsampling, where a window starts at the next whole position.
+        padding: how far the first window reaches over the input's border. It is negative behind a
+            crop.
     """
 
     size: int
@@ -31,7 +33,7 @@ class Field(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """As :class:`Reach`, of the network's input; ``axis`` is the node's own, None if it has none"""
+    """Is to the network's input what :class:`Reach` is to a node's; ``axis`` is the node's own."""
 
     axis: int | None
     stride: Fraction
@@ -43,18 +45,18 @@ _EVERYTHING = _Window(None, Fraction(0), -inf, inf)
 
 
 def fields(architecture: Architecture) -> Mapping[str, tuple[Field, ...]]:
-    """The field of every node, and of ``"input"``, one for each spatial axis of the input.
+    """Return the fields of every node and of ``"input"``, one for each spatial axis of the input.
 
-    The recursion of Araujo et al. 2019, "Computing receptive fields of convolutional neural
-    networks" (Distill, eqs. 1 to 4), run forward; where branches meet, the smallest window that
-    holds theirs. Behind upsampling, neighbours see windows that do not move evenly: the field is
-    the smallest evenly moving one that holds them.
+    It is computed by the recursion of Araujo et al. 2019, "Computing receptive fields of
+    convolutional neural networks" (Distill, eqs. 1 to 4), run forward. Where branches meet, the
+    field is the smallest window that holds theirs. Behind upsampling, neighbours see windows that
+    do not move evenly; the field is the smallest evenly moving window that holds them.
 
     An operation that reads all positions (global pooling, a linear layer on a flattened map,
     attention, group norm, the gate of squeeze-and-excitation) and all that follows see the whole
-    input: ``size`` is the input's, ``padding`` 0. Without places of its own on an axis, a node has
-    one window, and ``stride`` is the input's size too. So it is with branches of unlike stride,
-    whose union does not move evenly.
+    input: ``size`` is the input's, ``padding`` is 0. A node that has no positions of its own on an
+    axis has one window, and its ``stride`` is the input's size too. The same holds where branches
+    of different strides meet, because the union of their windows does not move evenly.
     """
     sizes = architecture.input_shape[1:]
     one, zero = Fraction(1), Fraction(0)
@@ -73,7 +75,7 @@ def fields(architecture: Architecture) -> Mapping[str, tuple[Field, ...]]:
 
 
 def receptive_field(architecture: Architecture) -> tuple[int, ...]:
-    """Of a position of the main output, one number a spatial axis of the input."""
+    """Return the receptive field of the main output, one number per spatial axis of the input."""
     return tuple(field.size for field in fields(architecture)[architecture.outputs[0]])
 
 

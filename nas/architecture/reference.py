@@ -1,4 +1,4 @@
-"""What fvcore counts: the reference that the analytic cost is held against."""
+"""Counts with fvcore, the reference that the analytic cost is compared with."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,20 +12,20 @@ from nas.architecture.network import compile
 
 
 class ReferenceCost(NamedTuple):
-    """fvcore's counts, and the operators in the network that it does not count."""
+    """Holds fvcore's counts, and the operators of the network that fvcore does not count."""
 
     cost: Cost
     uncounted: Mapping[str, int]
 
 
 def reference_cost(architecture: Architecture) -> ReferenceCost:
-    """Compile the architecture and let fvcore count it: slow, and independent of our rules.
+    """Compile the architecture and let fvcore count it.
 
-    Counts the inference network, so auxiliary heads are left out.
+    This is slow, and independent of our own rules. Auxiliary heads are left out.
     """
     with torch.device("meta"):
         network = compile(architecture.inference())
-    # Tracing runs the network, so weights must be real; what they hold does not matter.
+    # Tracing runs the network, so it needs weights, of any values.
     network = network.to_empty(device="cpu").eval()
     example = torch.zeros(1, *architecture.input_shape)
     flops = FlopCountAnalysis(network, example).unsupported_ops_warnings(False)

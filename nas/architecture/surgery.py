@@ -1,4 +1,4 @@
-"""Architectures made of architectures: a classifier that slides, a head of other classes."""
+"""Makes architectures from architectures: a classifier that slides, and heads of other sizes."""
 
 from __future__ import annotations
 
@@ -40,34 +40,34 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _ELEMENTWISE = (Activation, Dropout, DropPath, Identity, Rescale, Add)
-"""What means the same on features in a row and on the map that they were."""
+"""Operations that mean the same on a vector of features and on the map that was flattened."""
 
 _PER_FEATURE = (*_ELEMENTWISE, BatchNorm, ChannelShuffle, Concat, LayerNorm, Multiply, Scale, Slice)
-"""What means the same on ``(C,)`` and at each position of ``(C, ...)``."""
+"""Operations that mean the same on ``(C,)`` and at each position of ``(C, ...)``."""
 
 
 def convolutionalize(
     architecture: Architecture, input_shape: Sequence[int] | None = None
 ) -> Architecture:
-    """The same classifier as a convolution, which slides over a larger image.
+    """Return the classifier as a convolution, which slides over a larger image.
 
     Sermanet et al. 2014 (OverFeat, arXiv:1312.6229, section 3.5); LeCun et al. 1998, section VII
-    (space displacement neural networks). A linear layer becomes a convolution: the first behind a
-    flattened map with the map's size as its kernel, the others with a kernel of one. Global and
-    adaptive pooling become plain pooling with the window that they have at this size, or go where
-    that is a single position; those that gate a map (squeeze-and-excitation) stay global. The
-    output is a map of scores, ``(classes, 1, 1)`` at the original size.
+    (space displacement neural networks). A linear layer becomes a convolution. The kernel of the
+    first one behind a flattened map is the map's size; the others have a kernel of one. Global and
+    adaptive pooling become plain pooling with the window that they have at this size, and are left
+    out if the window is a single position. Those that gate a map (squeeze-and-excitation) stay
+    global. The output is a map of scores, ``(classes, 1, 1)`` at the original size.
 
-    Nodes keep their names and parameters their order; :func:`convolutional_weights` carries
-    weights over. Auxiliary heads are left out. Deviation: pooling behind which one position is
-    left moves on by one position, not by its length.
+    Nodes keep their names and parameters their order; :func:`convolutional_weights` converts
+    weights. Auxiliary heads are left out. Deviation: pooling that leaves one position has stride 1,
+    not its length.
 
     Args:
         architecture: a classifier over one to three spatial axes.
-        input_shape: of the result; by default the same as before.
+        input_shape: the input of the result; by default the same as before.
 
     Raises:
-        ArchitectureError: naming the node that cannot slide, as an adaptive pool whose windows
+        ArchitectureError: naming a node that cannot slide, such as an adaptive pool whose windows
             are uneven; or for an ``input_shape`` that does not fit.
     """
     original = architecture.inference()
@@ -75,8 +75,8 @@ def convolutionalize(
         raise ArchitectureError(f"nothing to slide over in an input of {original.input_shape}")
     largest = _largest_behind(original)
     rank = len(original.input_shape) - 1
-    renamed = {INPUT: INPUT}  # nodes that go, to what they read
-    maps: dict[str, Shape] = {}  # nodes that were features in a row, to the map that they are
+    renamed = {INPUT: INPUT}  # from nodes that are left out to what they read
+    maps: dict[str, Shape] = {}  # from nodes that were vectors to the maps that they now are
     nodes = []
     for node in original.nodes:
         source = node.inputs[0]
@@ -112,7 +112,7 @@ def convolutionalize(
 
 
 def _slid(node: Node, shape: Shape | None) -> Operation | None:
-    """The operation on a map that was flattened from ``shape`` positions; None: nothing."""
+    """Return the operation on the map that ``shape`` was flattened from; None for none."""
     operation = node.operation
     if shape is not None:
         single = prod(shape) == 1
@@ -143,7 +143,7 @@ def _pool(name: str, sizes: Shape, counts: Shape) -> AvgPool | None:
 
 
 def _largest_behind(architecture: Architecture) -> dict[str, int]:
-    """Of each node, the most positions that a node which depends on it has."""
+    """Return for each node the most positions that any node which depends on it has."""
     rank = len(architecture.input_shape)
     largest = dict.fromkeys(architecture.shapes, 1)
     for node in reversed(architecture.nodes):
@@ -157,10 +157,10 @@ def _largest_behind(architecture: Architecture) -> dict[str, int]:
 def convolutional_weights(
     architecture: Architecture, weights: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The state dict of a classifier as that of its convolutional form.
+    """Return the state dict of a classifier in the shapes of its convolutional form.
 
-    A linear layer's ``(features, C * H * W)`` is the convolution's ``(features, C, H, W)`` and a
-    scale's ``(C,)`` is ``(C, 1, 1)``; all others are as they were. Nothing is copied.
+    A linear layer's ``(features, C * H * W)`` becomes the convolution's ``(features, C, H, W)``,
+    and a scale's ``(C,)`` becomes ``(C, 1, 1)``; all others stay. Nothing is copied.
 
     Args:
         architecture: what :func:`convolutionalize` returned.
@@ -181,13 +181,14 @@ def convolutional_weights(
 
 
 def with_classes(architecture: Architecture, classes: int) -> Architecture:
-    """The same body with a head of ``classes``: the last linear or convolutional layer's width.
+    """Return the same body with a head for ``classes``: the last layer gets that width.
 
-    Auxiliary heads change likewise. All nodes keep their names, so weights of the body carry over.
+    The last layer is linear or a convolution. Auxiliary heads change in the same way. All nodes
+    keep their names, so weights of the body still load.
 
     Raises:
-        ArchitectureError: where an output does not come of one such layer, or others than the
-            output read it.
+        ArchitectureError: if an output is not made by one such layer, or if the layer has other
+            readers than the output.
     """
     whole("with_classes", "classes", classes)
     heads = {_head(architecture, output) for output in architecture.outputs}
@@ -210,7 +211,7 @@ def with_classes(architecture: Architecture, classes: int) -> Architecture:
 
 
 def _head(architecture: Architecture, output: str) -> str:
-    """The layer that makes an output; what stands between reads nothing else, nor is it read."""
+    """Return the layer that makes an output, with no branch between the two."""
     nodes = {node.name: node for node in architecture.nodes}
     readers = Counter(name for node in architecture.nodes for name in node.inputs)
     name = output

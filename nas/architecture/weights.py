@@ -1,4 +1,4 @@
-"""Pretrained weights: a state dict from a file into a network, strictly."""
+"""Reads and writes weights: state dicts in files."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     """Copy a torchvision or timm state dict into a network of the same names.
 
     Args:
-        network: such as ``nas.compile`` returns. It stays on its device, with its dtypes.
-        path: ``.safetensors``, or any other name for what ``torch.save`` wrote of a state dict.
-            Only tensors are unpickled: the file cannot run code.
+        network: what ``nas.compile`` returns, for example. It keeps its device and its dtypes.
+        path: a ``.safetensors`` file, or with any other name a state dict that ``torch.save``
+            wrote. Only tensors are unpickled, so the file cannot run code.
 
-    Every name must be there, with its shape, and no other. As in torch, the counter
-    ``num_batches_tracked`` of a batch norm may be missing, which old files do not have.
+    The names and shapes must be exactly those of the network. As in torch, the counter
+    ``num_batches_tracked`` of a batch norm may be missing, because old files do not have it.
 
     Raises:
-        InputError: naming missing, unexpected and misshapen keys, or why the file is unreadable.
-            The network is then as it was.
+        InputError: naming missing, unexpected and misshapen keys, or saying why the file cannot
+            be read. The network is then unchanged.
     """
     path = Path(path)
     found, own = read_weights(path), network.state_dict()
@@ -49,7 +49,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
 
 
 def weights_bytes(network: nn.Module) -> bytes:
-    """The state dict as a safetensors file, on the CPU."""
+    """Return the content of a safetensors file with the state dict."""
     from safetensors.torch import save
 
     state = network.state_dict()
@@ -57,9 +57,13 @@ def weights_bytes(network: nn.Module) -> bytes:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict in a file, by name; :class:`InputError` if it is none."""
+    """Read the tensors of a state dict from a file, by name.
+
+    Raises:
+        InputError: if the file is not a state dict.
+    """
     try:
-        with path.open("rb"):  # the parsers wrap the system's reason, or lose it
+        with path.open("rb"):  # the parsers hide the system's reason
             pass
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -68,7 +72,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         data: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except Exception as error:  # a parser may raise anything at a file that is torn or of no kind
+    except Exception as error:  # a parser may raise anything for a damaged file
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"{path}: is no readable state dict: {reason}") from None
     if not isinstance(data, dict):

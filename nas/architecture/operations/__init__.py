@@ -1,4 +1,4 @@
-"""The primitive operations: attributes, shape rule, cost rule and torch module in one place."""
+"""The primitive operations; each holds its attributes, shape rule, cost rule and torch module."""
 
 from dataclasses import MISSING, fields
 from typing import Any
@@ -87,7 +87,11 @@ OPERATIONS: dict[str, type[Operation]] = {
 
 
 def from_attributes(kind: str, attributes: dict[str, Any]) -> Operation:
-    """The operation that JSON describes; unknown kinds and attributes raise, naming the allowed."""
+    """Return the operation that JSON describes.
+
+    Raises:
+        ArchitectureError: for an unknown kind or attribute, naming what is allowed.
+    """
     if kind not in OPERATIONS:
         raise ArchitectureError(unknown("operation", kind, OPERATIONS))
     cls = OPERATIONS[kind]

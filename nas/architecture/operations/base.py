@@ -1,9 +1,9 @@
-"""The primitive operations: attributes, shape rule, cost rule and torch module, together.
+"""What an operation is, and checks for its attributes.
 
 An operation is a frozen dataclass; its fields are the attributes that JSON shows. A shape is a
-tuple without the batch: ``(channels, *spatial)`` or ``(features,)``; how many spatial axes there
-are is read from it, so the same operation serves sequences, images and volumes. Per-axis
-attributes (kernel, stride, padding, dilation) hold one int an axis.
+tuple without the batch: ``(channels, *spatial)`` or ``(features,)``. The number of spatial axes is
+read from it, so the same operation serves sequences, images and volumes. Attributes per axis
+(kernel, stride, padding, dilation) hold one int per axis.
 
 Cost rules are those of fvcore in eval mode at batch 1 (see :class:`nas.architecture.cost.Cost`).
 """
@@ -32,14 +32,14 @@ T = TypeVar("T")
 
 
 class ArchitectureError(InputError):
-    """This architecture cannot exist; the message names the node and what is wrong with it."""
+    """An architecture is not valid; the message names the node and says what is wrong with it."""
 
 
 class Reach(NamedTuple):
-    """What the positions of one output axis see of an input.
+    """Says which positions of an input the positions of one output axis depend on.
 
     Position ``i`` sees, on the input's ``axis``, the positions from ``i * stride + first`` to
-    ``i * stride + last``; minus to plus infinity where it sees them all.
+    ``i * stride + last``. If it sees them all, these are minus and plus infinity.
     """
 
     axis: int
@@ -49,19 +49,21 @@ class Reach(NamedTuple):
 
 
 def all_of(axis: int) -> Reach:
-    """Every position of the output sees all of the input's axis, and keeps its place on it."""
+    """Return the reach of positions that see the whole axis, and keep their place on it."""
     return Reach(axis, Fraction(1), -inf, inf)
 
 
 @dataclass(frozen=True)
 class Operation(ABC):
-    """A primitive. Subclasses say what it does to shapes, what it costs and how torch runs it.
+    """A primitive operation.
+
+    Subclasses say what it does to shapes, what it costs and how torch runs it.
 
     Class attributes:
-        kind: its name in JSON.
-        arity: how many inputs it takes; None means one or more.
-        commutative: whether the order of its inputs does not matter.
-        view: whether its output in eval mode is (a part of) its input's memory, not a new tensor.
+        kind: the operation's name in JSON.
+        arity: the number of inputs; None means one or more.
+        commutative: whether the order of the inputs does not matter.
+        view: whether the output in eval mode shares the input's memory and is no new tensor.
         channelwise: whether channels of its input in another order only put those of its output
             in that order, as in an activation.
     """
@@ -74,18 +76,18 @@ class Operation(ABC):
 
     @abstractmethod
     def shape(self, *inputs: Shape) -> Shape:
-        """The output's shape; :class:`ArchitectureError` where the inputs do not fit."""
+        """Return the output's shape; raise :class:`ArchitectureError` if the inputs do not fit."""
 
     def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
-        """What it costs at batch 1. Free unless a subclass says otherwise."""
+        """Return what it costs at batch 1; by default it is free."""
         return FREE
 
     def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
-        """What each output axis sees of one input, of shape ``source``.
+        """Return what each output axis sees of one input, whose shape is ``source``.
 
-        None for an axis without places, as the channels of a convolution. An axis of the input
-        that is nowhere named is seen whole. Unless a subclass says otherwise, each element sees
-        the one in its place. Where no even window is exact, the smallest that holds all of it.
+        It is None for an axis without positions, such as the channels of a convolution. An axis of
+        the input that no item names is seen as a whole. By default, each element sees the element
+        in its place. If no evenly moving window is exact, it is the smallest one that holds all.
         """
         return tuple(Reach(axis) for axis in range(len(output)))
 
@@ -99,8 +101,11 @@ class Operation(ABC):
         return "kept" if self.channelwise else "ordered"
 
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module | nn.Parameter | None:
-        """What stands at the node's path in the network: a module, which :meth:`emit` calls; a
-        bare parameter, which it reads; None where it calls functions alone."""
+        """Return what stands at the node's path in the network.
+
+        It is a module, which :meth:`emit` calls, or a bare parameter, which it reads, or None if
+        the operation only calls functions.
+        """
         return None
 
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
@@ -109,17 +114,17 @@ class Operation(ABC):
 
     @property
     def label(self) -> str:
-        """A short word for names and drawings."""
+        """A short word for the operation in names and drawings."""
         return self.kind
 
     def attributes(self) -> dict[str, Any]:
-        """The attributes by name, as JSON writes them once tuples are lists."""
+        """Return the attributes by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @lru_cache(maxsize=1 << 16)
 def infer(operation: Operation, inputs: tuple[Shape, ...]) -> tuple[Shape, Cost]:
-    """Output shape and cost. Remembered, because cells repeat: the rules are pure."""
+    """Return output shape and cost. They are cached, because cells repeat."""
     if operation.arity is None:
         if not inputs:
             raise ArchitectureError(f"{operation.kind} needs at least one input")
@@ -134,7 +139,7 @@ def infer(operation: Operation, inputs: tuple[Shape, ...]) -> tuple[Shape, Cost]
 
 
 def whole(kind: str, name: str, value: Any, minimum: int | None = 1) -> int:
-    """A whole number, of at least ``minimum`` if there is one; a bool is none."""
+    """Return ``value`` if it is a whole number, and at least ``minimum`` if there is one."""
     if type(value) is not int or (minimum is not None and value < minimum):
         limit = "" if minimum is None else f" >= {minimum}"
         raise ArchitectureError(f"{kind}: {name} must be a whole number{limit}, got {value!r}")
@@ -142,13 +147,13 @@ def whole(kind: str, name: str, value: Any, minimum: int | None = 1) -> int:
 
 
 def flag(kind: str, name: str, value: Any) -> None:
-    """A bool, and nothing that merely looks like one."""
+    """Raise unless ``value`` is true or false."""
     if type(value) is not bool:
         raise ArchitectureError(f"{kind}: {name} must be true or false, got {value!r}")
 
 
 def number(kind: str, name: str, value: Any, low: float, high: float = float("inf")) -> float:
-    """A finite number from ``low`` to ``high``; a bool is none."""
+    """Return ``value`` as a float if it is a finite number from ``low`` to ``high``."""
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     if not plain or not low <= value <= min(high, float_info.max):
         limit = f" and <= {high}" if isfinite(high) else ""
@@ -157,13 +162,13 @@ def number(kind: str, name: str, value: Any, low: float, high: float = float("in
 
 
 def one_of(kind: str, name: str, value: Any, allowed: Any) -> None:
-    """One of the names that a ``Literal`` type lists."""
+    """Raise unless ``value`` is one of the names that a ``Literal`` type lists."""
     if value not in get_args(allowed):
         raise ArchitectureError(f"{kind}: {unknown(name, value, list(get_args(allowed)))}")
 
 
 def axes(kind: str, name: str, value: Any, rank: int, minimum: int | None = 1) -> Axes:
-    """One whole number an axis; a single int stands for all axes."""
+    """Return one whole number per axis; a single int stands for all axes."""
     values = (value,) * rank if type(value) is int else value
     if not isinstance(values, tuple | list) or len(values) != rank:
         raise ArchitectureError(f"{kind}: {name} must be {rank} whole numbers, got {value!r}")
@@ -171,7 +176,7 @@ def axes(kind: str, name: str, value: Any, rank: int, minimum: int | None = 1) -
 
 
 def rank_of(kind: str, name: str, value: Any) -> int:
-    """How many axes a per-axis attribute speaks of, one to three; an int speaks of one."""
+    """Return the number of axes, one to three, that an attribute has a number for."""
     rank = len(value) if isinstance(value, tuple | list) else 1
     if not 1 <= rank <= 3:
         raise ArchitectureError(f"{kind}: {name} must be of one to three axes, got {value!r}")
@@ -179,13 +184,13 @@ def rank_of(kind: str, name: str, value: Any) -> int:
 
 
 def assign(operation: Operation, **values: Any) -> None:
-    """Write the checked form of attributes; for ``__post_init__`` of a frozen dataclass only."""
+    """Set attributes to their checked form, in ``__post_init__`` of a frozen dataclass only."""
     for name, value in values.items():
         object.__setattr__(operation, name, value)
 
 
 def spatial_axes(kind: str, shape: Shape, rank: int) -> Shape:
-    """The spatial part of a shape that must have ``rank`` spatial axes."""
+    """Return the spatial part of a shape, which must have ``rank`` spatial axes."""
     if len(shape) != rank + 1:
         raise ArchitectureError(
             f"{kind} over {rank} axes needs a shape of {rank + 1} numbers (channels first), "
@@ -195,10 +200,10 @@ def spatial_axes(kind: str, shape: Shape, rank: int) -> Shape:
 
 
 def per_rank(options: tuple[T, T, T], rank: int) -> T:
-    """The one of three (1-d, 2-d, 3-d) that fits the rank."""
+    """Return the one of three options (1-d, 2-d, 3-d) for a rank."""
     return options[rank - 1]
 
 
 def listed(shapes: tuple[Shape, ...]) -> str:
-    """Shapes for a message."""
+    """Return shapes as text for a message."""
     return ", ".join(map(str, shapes))

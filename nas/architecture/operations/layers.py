@@ -1,4 +1,4 @@
-"""Linear layers, scale, attention, activation, dropout."""
+"""Operations on features: linear layer, scale, attention, activation, dropout."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Linear(Operation):
-    """A fully connected layer over the last axis."""
+    """Applies a fully connected layer over the last axis."""
 
     kind: ClassVar[str] = "linear"
     features: int
@@ -60,9 +60,10 @@ class Linear(Operation):
 
 @dataclass(frozen=True)
 class Scale(Operation):
-    """A learnt factor a channel: layer scale (Touvron et al. 2021, arXiv:2103.17239, eq. 4).
+    """Multiplies each channel by a learnt factor.
 
-    Its one parameter, ``(C, 1, ...)``, stands at the node's own path and begins as ``initial``.
+    This is layer scale (Touvron et al. 2021, arXiv:2103.17239, eq. 4). Its one parameter,
+    ``(C, 1, ...)``, is at the node's own path and begins as ``initial``.
     """
 
     kind: ClassVar[str] = "scale"
@@ -92,12 +93,13 @@ class Scale(Operation):
 
 @dataclass(frozen=True)
 class Attention(Operation):
-    """Multi-head scaled dot-product attention of queries, keys and values, in this order.
+    """Computes multi-head scaled dot-product attention of queries, keys and values.
 
-    Vaswani et al. 2017, section 3.2, without the projections, which are linear layers of their
-    own. Features come last, all axes before them are positions: ``(length, features)``, or
-    ``(H, W, features)`` of a permuted map. Each head takes its part of the features. fvcore does
-    not count torch's fused operator, so neither do we.
+    The inputs come in this order (Vaswani et al. 2017, section 3.2). The projections are not part
+    of it; they are linear layers of their own. Features are on the last axis, and all axes before
+    it are positions: ``(length, features)``, or ``(H, W, features)`` of a permuted map. Each head
+    takes its part of the features. fvcore does not count torch's fused operator, and neither do
+    we.
     """
 
     kind: ClassVar[str] = "attention"
@@ -148,7 +150,7 @@ Function = Literal["relu", "relu6", "sigmoid", "tanh", "hard_sigmoid", "silu", "
 
 @dataclass(frozen=True)
 class Activation(Operation):
-    """An elementwise nonlinearity. Always a module, so that hooks can find it."""
+    """Applies an elementwise nonlinearity, always as a module, so that hooks can find it."""
 
     kind: ClassVar[str] = "activation"
     channelwise: ClassVar[bool] = True
@@ -183,7 +185,7 @@ class Activation(Operation):
 
 @dataclass(frozen=True)
 class Dropout(Operation):
-    """Zero each element with ``probability`` in training (Srivastava et al. 2014)."""
+    """Zeroes each element with ``probability`` in training (Srivastava et al. 2014)."""
 
     kind: ClassVar[str] = "dropout"
     channelwise: ClassVar[bool] = True
@@ -204,10 +206,10 @@ class Dropout(Operation):
 
 @dataclass(frozen=True)
 class DropPath(Operation):
-    """Zero a whole sample with ``probability`` in training, and scale up what is kept.
+    """Zeroes whole samples with ``probability`` in training, and scales up those that it keeps.
 
-    Stochastic depth (Huang et al. 2016, arXiv:1603.09382, eq. 2; scaled in training, not in
-    eval), for the end of a residual branch.
+    This is stochastic depth (Huang et al. 2016, arXiv:1603.09382, eq. 2; here the scaling is in
+    training, not in eval). It belongs at the end of a residual branch.
     """
 
     kind: ClassVar[str] = "drop_path"

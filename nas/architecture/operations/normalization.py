@@ -1,4 +1,4 @@
-"""Normalisation."""
+"""Operations that normalise."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BatchNorm(Operation):
-    """Batch normalisation over channels (Ioffe & Szegedy 2015, Algorithms 1 and 2).
+    """Normalises each channel over the batch (Ioffe & Szegedy 2015, Algorithms 1 and 2).
 
     ``momentum`` is torch's: the weight of the new batch in the running statistics.
     """
@@ -66,9 +66,9 @@ class BatchNorm(Operation):
 
 @dataclass(frozen=True)
 class LocalResponseNorm(Operation):
-    """Normalisation over neighbouring channels (Krizhevsky et al. 2012, section 3.3).
+    """Normalises over neighbouring channels (Krizhevsky et al. 2012, section 3.3).
 
-    As torch computes it: ``alpha`` is divided by ``size``, which the paper's formula does not do.
+    It is computed as in torch: ``alpha`` is divided by ``size``, unlike in the paper's formula.
     """
 
     kind: ClassVar[str] = "local_response_norm"
@@ -104,7 +104,7 @@ class LocalResponseNorm(Operation):
 
 @dataclass(frozen=True)
 class GroupNorm(Operation):
-    """Normalisation over groups of channels and all positions (Wu & He 2018, eq. 7)."""
+    """Normalises over groups of channels and all positions (Wu & He 2018, eq. 7)."""
 
     kind: ClassVar[str] = "group_norm"
     groups: int
@@ -146,10 +146,10 @@ NormAxis = Literal["channels", "last"]
 
 @dataclass(frozen=True)
 class LayerNorm(Operation):
-    """Normalisation of each position over its features (Ba et al. 2016, arXiv:1607.06450).
+    """Normalises each position over its features (Ba et al. 2016, arXiv:1607.06450).
 
     The features are on the ``axis`` "channels" (the first) or "last" (where attention and linear
-    layers have them). One scale and shift a feature.
+    layers have them). There is one scale and one shift per feature.
     """
 
     kind: ClassVar[str] = "layer_norm"
@@ -191,5 +191,5 @@ class LayerNorm(Operation):
 
 
 def _statistics_cost(features: int, output: Shape, affine: bool) -> Cost:
-    """fvcore's, for norms that compute their statistics: 5 an element, 4 without affine."""
+    """Return fvcore's count for norms that compute statistics: 5 per element, 4 without affine."""
     return Cost(params=2 * features * affine, flops=prod(output) * (5 if affine else 4))

@@ -1,4 +1,4 @@
-"""What moves, pads, averages or resizes a map: no weights."""
+"""Operations without weights that move, pad, average or resize a map."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Flatten(Operation):
-    """All axes in one: ``(C, H, W)`` to ``(C * H * W,)``."""
+    """Flattens all axes into one: ``(C, H, W)`` to ``(C * H * W,)``."""
 
     kind: ClassVar[str] = "flatten"
     channelwise: ClassVar[bool] = True
@@ -51,7 +51,7 @@ class Flatten(Operation):
 
 @dataclass(frozen=True)
 class Permute(Operation):
-    """The axes in another ``order``: ``(1, 2, 0)`` makes ``(H, W, C)`` of ``(C, H, W)``."""
+    """Puts the axes in another ``order``: ``(1, 2, 0)`` makes ``(H, W, C)`` of ``(C, H, W)``."""
 
     kind: ClassVar[str] = "permute"
     view: ClassVar[bool] = True
@@ -82,7 +82,7 @@ class Permute(Operation):
 
 @dataclass(frozen=True)
 class ChannelShuffle(Operation):
-    """Deal the channels of ``groups`` out in turn (Zhang et al. 2018, arXiv:1707.01083, 3.1)."""
+    """Takes one channel per group in turn (Zhang et al. 2018, arXiv:1707.01083, section 3.1)."""
 
     kind: ClassVar[str] = "channel_shuffle"
     groups: int
@@ -109,7 +109,7 @@ class ChannelShuffle(Operation):
 
 @dataclass(frozen=True)
 class Mean(Operation):
-    """The mean over all spatial axes: ``(C, ...)`` to ``(C,)``, or ``(C, 1, ...)`` if kept."""
+    """Averages over all spatial axes: ``(C, ...)`` to ``(C,)``, or to ``(C, 1, ...)`` if kept."""
 
     kind: ClassVar[str] = "mean"
     channelwise: ClassVar[bool] = True
@@ -139,9 +139,9 @@ Fill = Literal["zero", "lowest"]
 
 @dataclass(frozen=True)
 class Pad(Operation):
-    """Explicit padding, ``amounts`` = one ``(before, after)`` an axis; a negative one crops.
+    """Pads each axis by ``amounts``, one ``(before, after)`` per axis; a negative number crops.
 
-    ``fill`` is "zero", or "lowest" (minus infinity) for what a max pool follows.
+    ``fill`` is "zero", or "lowest" (minus infinity) in front of a max pool.
     """
 
     kind: ClassVar[str] = "pad"
@@ -170,7 +170,7 @@ class Pad(Operation):
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         from torch.nn import functional
 
-        flat = [n for pair in reversed(self.amounts) for n in pair]  # torch: last axis first
+        flat = [n for pair in reversed(self.amounts) for n in pair]  # torch has the last axis first
         value = 0.0 if self.fill == "zero" else float("-inf")
         return graph.call_function(functional.pad, (inputs[0], flat), {"value": value})
 
@@ -180,10 +180,10 @@ Interpolation = Literal["nearest", "linear"]
 
 @dataclass(frozen=True)
 class Upsample(Operation):
-    """Enlarge each spatial axis ``scale`` times, without weights.
+    """Enlarges each spatial axis ``scale`` times, without weights.
 
     ``mode`` is "nearest" or "linear" (bilinear over two axes, trilinear over three; corners are
-    not aligned). fvcore counts 1 and 4 an output element, but only over two axes.
+    not aligned). fvcore counts 1 and 4 per output element, but only over two axes.
     """
 
     kind: ClassVar[str] = "upsample"

@@ -1,4 +1,4 @@
-"""Windows that slide over the spatial axes: convolution, transposed convolution and pooling."""
+"""Operations whose window slides over the spatial axes: convolution and pooling."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class _Window(Operation):
 
 @dataclass(frozen=True)
 class Conv(_Window):
-    """Convolution (cross-correlation); ``groups = channels`` of the input makes it depthwise."""
+    """Convolves (cross-correlates); as many ``groups`` as input channels make it depthwise."""
 
     kind: ClassVar[str] = "conv"
     channels: int = field(kw_only=True)
@@ -136,9 +136,10 @@ class Conv(_Window):
 
 @dataclass(frozen=True)
 class ConvTranspose(_Window):
-    """Transposed convolution: the gradient of a convolution, which enlarges ``stride`` times.
+    """Applies a transposed convolution, the gradient of a convolution.
 
-    ``output_padding`` adds positions at the end of each axis, which a stride leaves open.
+    It enlarges the map ``stride`` times. ``output_padding`` adds positions at the end of each
+    axis, whose number a stride leaves open.
     """
 
     kind: ClassVar[str] = "conv_transpose"
@@ -232,7 +233,7 @@ def _check_groups(kind: str, groups: int, channels_in: int, channels_out: int) -
 
 @dataclass(frozen=True)
 class MaxPool(_Window):
-    """The largest value under the window; padding counts as minus infinity."""
+    """Takes the largest value under the window; padding counts as minus infinity."""
 
     kind: ClassVar[str] = "max_pool"
     channelwise: ClassVar[bool] = True
@@ -260,7 +261,7 @@ class MaxPool(_Window):
 
 @dataclass(frozen=True)
 class AvgPool(_Window):
-    """The mean under the window; ``count_include_pad`` says whether padding counts as zeros."""
+    """Averages under the window; ``count_include_pad`` says whether padding counts as zeros."""
 
     kind: ClassVar[str] = "avg_pool"
     channelwise: ClassVar[bool] = True
@@ -294,7 +295,7 @@ class AvgPool(_Window):
 
 @dataclass(frozen=True)
 class AdaptiveAvgPool(Operation):
-    """Average pooling to a given size. fvcore counts its input, but only over two axes."""
+    """Averages to a given size. fvcore counts its input, but only over two axes."""
 
     kind: ClassVar[str] = "adaptive_avg_pool"
     channelwise: ClassVar[bool] = True
@@ -315,7 +316,7 @@ class AdaptiveAvgPool(Operation):
         reaches: list[Reach | None] = [Reach(0)]
         for axis, (size, count) in enumerate(zip(source[1:], self.size, strict=True), start=1):
             stride = Fraction(size, count)
-            # Windows of unlike length where the count does not divide the size.
+            # The windows differ in length if their number does not divide the size.
             slack = Fraction(count - 1, count) if size % count else Fraction(0)
             window = Reach(axis, stride, -slack, stride - 1 + slack)
             reaches.append(window if count > 1 else None)

@@ -1,4 +1,4 @@
-"""What joins and splits: no weights and, by fvcore's rules, no cost."""
+"""Operations that join and split. They have no weights and, by fvcore's rules, no cost."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Identity(Operation):
 
 @dataclass(frozen=True)
 class Zero(Operation):
-    """Zeros of the input's shape, every ``stride``-th position: the absent edge of a cell space."""
+    """Makes zeros at every ``stride``-th position of the input: the absent edge of a cell."""
 
     kind: ClassVar[str] = "zero"
     channelwise: ClassVar[bool] = True
@@ -71,7 +71,7 @@ class Zero(Operation):
 
 @dataclass(frozen=True)
 class Add(Operation):
-    """The elementwise sum of its inputs, which have one shape."""
+    """Adds its inputs, which have one shape, elementwise."""
 
     kind: ClassVar[str] = "add"
     channelwise: ClassVar[bool] = True
@@ -91,7 +91,7 @@ class Add(Operation):
 
 @dataclass(frozen=True)
 class Multiply(Operation):
-    """The elementwise product of two inputs; an axis of size 1 is stretched to the other's."""
+    """Multiplies two inputs elementwise; an axis of size 1 is stretched to the other's size."""
 
     kind: ClassVar[str] = "multiply"
     channelwise: ClassVar[bool] = True
@@ -118,7 +118,7 @@ class Multiply(Operation):
 
 @dataclass(frozen=True)
 class Rescale(Operation):
-    """Its input times a constant, as a residual branch (Szegedy et al. 2017, section 3.3)."""
+    """Multiplies its input by a constant, as in Szegedy et al. 2017, section 3.3."""
 
     kind: ClassVar[str] = "rescale"
     channelwise: ClassVar[bool] = True
@@ -138,7 +138,7 @@ class Rescale(Operation):
 
 @dataclass(frozen=True)
 class Concat(Operation):
-    """Its inputs one behind the other along the channels; their order matters."""
+    """Concatenates its inputs along the channels; their order matters."""
 
     kind: ClassVar[str] = "concat"
     arity: ClassVar[int | None] = None
@@ -161,7 +161,7 @@ class Concat(Operation):
 
 @dataclass(frozen=True)
 class Slice(Operation):
-    """Channels ``start`` to ``stop`` (exclusive): serves split, chunk and partial connections."""
+    """Takes channels ``start`` to ``stop`` (exclusive), for splits and partial connections."""
 
     kind: ClassVar[str] = "slice"
     view: ClassVar[bool] = True
