@@ -12,14 +12,23 @@ import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
-from nas.errors import InputError
+from nas.errors import InputError, in_file
 from nas.registry import unknown
+from nas.user_code import absolute
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -33,12 +42,20 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+def _from_its_folder(name: str, info: ValidationInfo) -> str:
+    return absolute(name, (info.context or {}).get("folder", Path()))
+
+
+Name = Annotated[str, AfterValidator(_from_its_folder)]
+"""A name that may be of a user's file; its path becomes absolute, so it holds everywhere."""
+
+
 class Named(Config):
     """A name with its options: ``{name: nin, width: 0.5}``, or the bare name."""
 
     model_config = ConfigDict(extra="allow")
 
-    name: str
+    name: Name
 
     @model_validator(mode="before")
     @classmethod
@@ -88,12 +105,13 @@ for _first, _resolvers in _Loader.yaml_implicit_resolvers.items():
 
 def read_yaml(path: Path) -> Any:
     """The plain values of a YAML file; :class:`InputError` names the file and the line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text: {error.reason}") from None
+    with in_file(path):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"is not UTF-8 text: {error.reason}") from None
     return parse_yaml(text, path)
 
 
@@ -109,37 +127,35 @@ def parse_yaml(text: str, source: str | Path) -> Any:
         raise InputError(f"{source}: not valid YAML: {error}") from None
 
 
-def validate(model: type[Model], data: Any, source: str | Path, where: str = "") -> Model:
-    """``data`` as a ``model``, or :class:`InputError`.
+def validate(model: type[Model], data: Any, folder: Path | None = None) -> Model:
+    """``data`` as a ``model``, or :class:`InputError` with the key path of each mistake.
 
     Args:
         model: the type that the data must have.
         data: plain values, as YAML or JSON gives them.
-        source: the file they come from, for messages.
-        where: the key path within that file at which ``data`` stands, for messages.
+        folder: where the relative paths of users' files (``file.py:NAME``) start; by default the
+            current folder.
     """
     if not isinstance(data, Mapping):
         raise InputError(
-            f"{source}: {where or 'the file'}: must be a mapping of keys to values; "
+            f"must be a mapping of keys to values, got {_shown(data)}; "
             f"allowed keys: {', '.join(model.model_fields)}"
         )
     try:
         text = json.dumps(data)
     except (TypeError, ValueError) as error:
-        place = where or "top level"
-        raise InputError(f"{source}: {place}: holds a value that is not plain: {error}") from None
+        raise InputError(f"holds a value that is not plain: {error}") from None
     try:
         # JSON mode: strict about types, but a list is how JSON and YAML write a tuple.
-        return model.model_validate_json(text)
+        return model.model_validate_json(text, context={"folder": folder or Path()})
     except ValidationError as error:
-        lines = []
         problems = error.errors()
-        for problem in problems:
-            if problem["type"] == "too_short" and any(_inside(p, problem) for p in problems):
-                continue  # only because pydantic leaves out the items that are wrong
-            path = ".".join(str(part) for part in (*filter(None, [where]), *problem["loc"]))
-            lines.append(f"{source}: {path or 'top level'}: {_message(model, problem)}")
-        raise InputError("\n".join(lines)) from None
+        raise InputError.of(
+            (problem["loc"], _message(model, problem))
+            for problem in problems
+            # Left out: too short only because pydantic leaves out the items that are wrong.
+            if problem["type"] != "too_short" or not any(_inside(p, problem) for p in problems)
+        ) from None
 
 
 def _inside(inner: ErrorDetails, outer: ErrorDetails) -> bool:
@@ -188,15 +204,15 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def validate_options(
-    function: Callable[..., Any], options: Mapping[str, Any], source: str | Path, where: str
+    function: Callable[..., Any], options: Mapping[str, Any], folder: Path | None = None
 ) -> dict[str, Any]:
     """The keyword-only arguments of ``function`` in ``options``, checked against its signature.
 
     Returns the given options, converted (lists to tuples) where the signature says so; defaults
-    are left to the function. Raises :class:`InputError` naming the file, the key path, the value
-    and the allowed keys.
+    are left to the function. Raises :class:`InputError` with the key path, the value and the
+    allowed keys; ``folder`` as in :func:`validate`.
     """
-    model = validate(_options_model(function), dict(options), source, where)
+    model = validate(_options_model(function), dict(options), folder)
     return {name: getattr(model, name) for name in options}
 
 

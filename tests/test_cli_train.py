@@ -115,14 +115,14 @@ def test_a_loss_that_is_no_number_ends_with_code_1(
         ([*LENET[1:], "--data", "digit"], "unknown data set 'digit'"),
         ([*LENET[1:], "--data", "{name: folder, root: none}"], "none: is no folder"),
         ([*LENET[1:], "--data", "mnist.yaml"], "mnist.yaml: cannot be read"),
-        ([*LENET[1:], "--data", "{name: digits, split: {train: 1}}"], "--data: data.split."),
+        ([*LENET[1:], "--data", "{name: digits, split: {train: 1}}"], "--data: split."),
         ([*LENET[1:], "--recipe", "quik"], "unknown preset 'quik'"),
-        ([*LENET[1:], "--set", "epochs=many"], "--recipe: recipe.epochs: "),
+        ([*LENET[1:], "--set", "epochs=many"], "--recipe: epochs: "),
         ([*LENET[1:], "--set", "epochs"], "--set: must be key=value"),
         ([*LENET[1:], "--set", "augment=[flip, lighting]"],
-         "--recipe: recipe.augment.1: lighting: needs colour images, got 1 channel(s)"),
+         "--recipe: augment.1: lighting: needs colour images, got 1 channel(s)"),
         ([*LENET[1:], "--set", "augment=[{name: shift, pixels: 16, fill: reflect}]"],
-         "recipe.augment.0: shift: by reflection, pixels must be below the sides of an image, "
+         "augment.0: shift: by reflection, pixels must be below the sides of an image, "
          "16x16, got 16"),
         ([*LENET[1:], "--seed", "-1"], "--seed"),
         ([*LENET[1:], "--threads", "0"], "--threads"),

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, PositiveInt, field_validator
 
-from nas.configuration import Config, read_yaml, validate, validate_options
-from nas.errors import InputError
+from nas.configuration import Config, Named, read_yaml, validate, validate_options
+from nas.errors import InputError, at, in_file
 
 # --- YAML ---
 
@@ -122,7 +122,7 @@ GOOD: dict[str, Any] = {"name": "a", "budget": {"trials": 3, "hours": 2}, "sizes
 
 
 def test_good_values_are_typed_and_frozen() -> None:
-    campaign = validate(Campaign, GOOD, "f.yaml")
+    campaign = validate(Campaign, GOOD)
     assert campaign == Campaign(name="a", budget=Budget(trials=3, hours=2.0), sizes=(1, 2))
     assert isinstance(campaign.budget.hours, float)
     with pytest.raises(ValueError, match="frozen"):
@@ -162,18 +162,18 @@ def test_good_values_are_typed_and_frozen() -> None:
 )  # fmt: skip
 def test_bad_value(change: dict[str, Any], lines: list[str]) -> None:
     with pytest.raises(InputError) as caught:
-        validate(Campaign, {**GOOD, **change}, "f.yaml")
+        validate(Campaign, {**GOOD, **change})
     (message,) = str(caught.value).splitlines()
     assert message.count(", got ") <= 1
-    assert message.startswith(f"f.yaml: {lines[0]}")
+    assert message.startswith(lines[0])
     for said in lines[1:]:
         assert said in message
 
 
 def test_all_that_is_wrong_is_said_a_line_each() -> None:
     data = {"name": 3, "budget": {"trials": 0, "x": 1}}
-    with pytest.raises(InputError) as caught:
-        validate(Campaign, data, Path("f.yaml"), "searches.0")
+    with pytest.raises(InputError) as caught, in_file(Path("f.yaml")), at("searches", 0):
+        validate(Campaign, data)
     assert str(caught.value).splitlines() == [
         "f.yaml: searches.0.name: Input should be a valid string, got 3",
         "f.yaml: searches.0.budget.trials: Input should be greater than 0, got 0",
@@ -183,19 +183,22 @@ def test_all_that_is_wrong_is_said_a_line_each() -> None:
 
 @pytest.mark.parametrize("data", [None, [], "text", 3])
 def test_not_a_mapping(data: object) -> None:
-    said = "must be a mapping of keys to values; allowed keys: trials, hours"
-    with pytest.raises(InputError, match=f"^f.yaml: the file: {said}$"):
-        validate(Budget, data, "f.yaml")
-    with pytest.raises(InputError, match=f"^f.yaml: budget: {said}$"):
-        validate(Budget, data, "f.yaml", "budget")
+    got = "[]" if data == [] else repr(data)
+    said = f"must be a mapping of keys to values, got {got}; allowed keys: trials, hours"
+    with pytest.raises(InputError) as caught, in_file("f.yaml"):
+        validate(Budget, data)
+    assert str(caught.value) == f"f.yaml: {said}"
+    with pytest.raises(InputError) as caught, at("budget"):
+        validate(Budget, data)
+    assert str(caught.value) == f"budget: {said}"
 
 
 def test_values_that_are_not_plain() -> None:
     circular: list[object] = []
     circular.append(circular)
     for value in ({1, 2}, object(), circular):
-        with pytest.raises(InputError, match=r"^f\.yaml: top level: holds a value that is not"):
-            validate(Budget, {"trials": value}, "f.yaml")
+        with pytest.raises(InputError, match=r"^holds a value that is not"):
+            validate(Budget, {"trials": value})
 
 
 # --- options of a callable ---
@@ -219,10 +222,10 @@ def function(x: int, *, kernel: int = 3) -> None: ...
 
 def test_options_come_from_the_signature() -> None:
     options = {"mode": "a", "pair": [3, 4], "limit": None}
-    found = validate_options(Search, options, "f.yaml", "searcher.options")
+    found = validate_options(Search, options)
     assert found == {"mode": "a", "pair": (3, 4), "limit": None}, "defaults are the callable's"
-    assert validate_options(function, {}, "f.yaml", "options") == {}
-    assert validate_options(function, {"kernel": 5}, "f.yaml", "options") == {"kernel": 5}
+    assert validate_options(function, {}) == {}
+    assert validate_options(function, {"kernel": 5}) == {"kernel": 5}
 
 
 @pytest.mark.parametrize(
@@ -242,10 +245,34 @@ def test_options_come_from_the_signature() -> None:
 )
 def test_bad_options(options: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError) as caught:
-        validate_options(Search, options, "f.yaml", "searcher.options")
-    assert str(caught.value).startswith(f"f.yaml: searcher.options.{said}")
+        validate_options(Search, options)
+    assert str(caught.value).startswith(said)
 
 
 def test_a_function_without_options() -> None:
-    with pytest.raises(InputError, match=r"options\.x: unknown key 'x'; allowed: none"):
-        validate_options(lambda y: y, {"x": 1}, "f.yaml", "options")
+    with pytest.raises(InputError, match=r"^x: unknown key 'x'; allowed: none"):
+        validate_options(lambda y: y, {"x": 1})
+
+
+# --- where a mistake is ---
+
+
+def test_an_error_carries_its_keys_and_its_file_once() -> None:
+    outer, inner = in_file("outer.yaml"), in_file("inner.yaml")
+    with pytest.raises(InputError) as caught, outer, in_file("outer.yaml"), at("final", 0):
+        raise InputError("is wrong")
+    assert str(caught.value) == "outer.yaml: final.0: is wrong"
+    outer = in_file("outer.yaml")
+    with pytest.raises(InputError) as caught, outer, at("table"), inner, at("key"):
+        raise InputError.of([(("a",), "is wrong"), ((), "is wrong, too")])
+    assert str(caught.value).splitlines() == [
+        "outer.yaml: table: inner.yaml: key.a: is wrong",
+        "outer.yaml: table: inner.yaml: key: is wrong, too",
+    ]
+
+
+def test_paths_of_users_files_start_at_the_file_that_names_them(tmp_path: Path) -> None:
+    found = validate(Named, {"name": "mine.py:part", "other": "x.py:y"}, tmp_path)
+    assert found.name == f"{tmp_path}/mine.py:part"
+    assert validate(Named, {"name": "package.module:part"}, tmp_path).name == "package.module:part"
+    assert validate(Named, {"name": "evolution"}, tmp_path).name == "evolution"

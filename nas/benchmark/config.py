@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from nas.campaigns.spec.campaign import read_space
 from nas.configuration import Config, Named, read_yaml, validate, validate_options
-from nas.errors import InputError
+from nas.errors import InputError, at, in_file
 from nas.evaluators.tables import read_table
 from nas.evaluators.tabular import Floats, Lookup, Table
 from nas.registry import unknown
@@ -137,12 +136,11 @@ class Benchmark:
 
     def searcher(self, label: str, seed: int) -> Searcher:
         """Makes a searcher of the benchmark in its initial state."""
-        entry, where = self.config.searchers[label], f"searchers.{label}"
-        if entry.name not in SEARCHERS:
-            problem = unknown("searcher", entry.name, SEARCHERS)
-            raise InputError(f"{self.file}: {where}.name: {problem}")
-        options = validate_options(SEARCHERS[entry.name], entry.options, self.file, where)
-        with _at(self.file, where):
+        entry = self.config.searchers[label]
+        with in_file(self.file), at("searchers", label):
+            with at("name"):
+                kind = SEARCHERS.find(entry.name)
+            options = validate_options(kind, entry.options)
             return searcher(
                 entry.name, space=self.space, seed=seed, objectives=len(self.directions), **options
             )
@@ -202,44 +200,37 @@ def load_benchmark(folder: Path, data: Path | None = None) -> Benchmark:
     Raises :class:`InputError` naming the file, the key path, the value and what is allowed.
     """
     path = folder / FILE_NAME
-    config = validate(BenchmarkFile, read_yaml(path), path)
-    found, described = read_space(config.space, path, config.input_shape, config.classes)
-    table = read_table(config.table, path, "table", data)
-    benchmark = Benchmark(folder, config, table, found, described, data)
-    _check(benchmark)
+    with in_file(path):
+        config = validate(BenchmarkFile, read_yaml(path), folder)
+        found, described = read_space(config.space, folder, config.input_shape, config.classes)
+        with at("table"):
+            table = read_table(config.table, folder, data)
+        benchmark = Benchmark(folder, config, table, found, described, data)
+        _check(benchmark)
     return benchmark
 
 
 def _check(benchmark: Benchmark) -> None:
-    config, table, path = benchmark.config, benchmark.table, benchmark.file
+    config, table = benchmark.config, benchmark.table
     metrics = {"validation": config.validation, "test": config.test} | {
         f"objectives.{name}.metric": each.metric for name, each in config.objectives.items()
     }
     for key, metric in metrics.items():
         if metric not in table.metrics:
             known = dict(table.metrics)
-            raise InputError(f"{path}: {key}: {unknown('metric of the table', metric, known)}")
+            raise InputError(f"{key}: {unknown('metric of the table', metric, known)}")
     for name in config.objectives:
         if name in _TAKEN:
             raise InputError(
-                f"{path}: objectives.{name}: must have another name; not allowed: "
-                + ", ".join(_TAKEN)
+                f"objectives.{name}: must have another name; not allowed: " + ", ".join(_TAKEN)
             )
     point = config.reference_point
     if point is not None and list(point) != list(benchmark.directions):
         raise InputError(
-            f"{path}: reference_point: must have {', '.join(benchmark.directions)}, in this order; "
+            f"reference_point: must have {', '.join(benchmark.directions)}, in this order; "
             f"got {', '.join(point)}"
         )
     if config.budget.evaluations is None and table.seconds is None:
-        raise InputError(f"{path}: budget: the table has no training times; allowed: evaluations")
+        raise InputError("budget: the table has no training times; allowed: evaluations")
     for label in config.searchers:
         benchmark.searcher(label, 0)
-
-
-@contextmanager
-def _at(path: Path, where: str) -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{path}: {where}: {error}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nas.classics.catalogue import CLASSICS, Classic
-from nas.errors import InputError
+from nas.errors import InputError, at, in_file
 from nas.registry import unknown
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def classic(
     if name not in CLASSICS:
         raise InputError(unknown("classic", name, CLASSICS))
     entry = CLASSICS[name]
-    checked = validate_options(entry.function, options, f"classic {name}", "options")
+    with in_file(f"classic {name}"), at("options"):
+        checked = validate_options(entry.function, options)
     architecture: Architecture = entry.function(
         tuple(entry.input_shape if input_shape is None else input_shape),
         entry.classes if classes is None else classes,

@@ -33,7 +33,7 @@ def _spaces(arguments: argparse.Namespace) -> None:
     from nas.spaces.families.family import read_family
 
     for name, path in spaces().items():
-        family = read_family(read_yaml(path), path)
+        family = read_family(read_yaml(path), path.parent)
         print(f"{name}: {family.description}\n    family {family.family}; {family.paper}")
         print(f"    genotypes: {space(name).size(limit=_COUNTED)}")
         print(f"    members: {', '.join(family.members) or 'none'}")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
 from nas.configuration import Config, Named, validate
+from nas.errors import at, in_file
 from nas.metrics import Protocol
 from nas.tasks import Task, make
 from nas.training import data
@@ -63,11 +64,15 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
     weights: list[bytes] = plain.pop("weights")
     loaded: SearchData | None = plain.pop("search_data", None)
     tested: Part | None = plain.pop("test_data", None)
-    asked = validate(Request, plain, SOURCE)
-    config = data.resolve(asked.data, SOURCE, "data")
-    device = resolve_device(asked.device, f"{SOURCE}: device")
+    with in_file(SOURCE):
+        asked = validate(Request, plain)
+        with at("data"):
+            config = data.resolve(asked.data)
+        with at("device"):
+            device = resolve_device(asked.device)
+        with at("task"):
+            task = make(asked.task)
     images = loaded or data.search_data(config)
-    task = make(asked.task, SOURCE, "task")
     torch.set_num_threads(asked.threads)
     networks = []
     for member, state in zip(asked.members, weights, strict=True):

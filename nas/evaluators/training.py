@@ -14,7 +14,7 @@ from nas.architecture.network import compile
 from nas.architecture.reference import reference_cost
 from nas.architecture.weights import weights_bytes
 from nas.configuration import Config, Named, validate
-from nas.errors import InputError
+from nas.errors import InputError, at, in_file
 from nas.evaluators import ensemble
 from nas.evaluators.work import Progress, Work
 from nas.metrics import Protocol
@@ -107,14 +107,19 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     plain = dict(request)
     loaded: SearchData | None = plain.pop("search_data", None)
     tested: Part | None = plain.pop("test_data", None)
-    trial = validate(Request, plain, SOURCE)
-    data_config = data.resolve(trial.data, SOURCE, "data")
-    how = recipe.resolve(trial.recipe, SOURCE, "recipe")
-    until = how.epochs if trial.epochs is None else trial.epochs
-    if until > how.epochs:
-        raise InputError(f"{SOURCE}: epochs: the recipe has {how.epochs}, got {until}")
-    device = resolve_device(trial.device, f"{SOURCE}: device")
-    task = make(trial.task, SOURCE, "task")
+    with in_file(SOURCE):
+        trial = validate(Request, plain)
+        with at("data"):
+            data_config = data.resolve(trial.data)
+        with at("recipe"):
+            how = recipe.resolve(trial.recipe)
+        until = how.epochs if trial.epochs is None else trial.epochs
+        if until > how.epochs:
+            raise InputError(f"the recipe has {how.epochs}, got {until}", "epochs")
+        with at("device"):
+            device = resolve_device(trial.device)
+        with at("task"):
+            task = make(trial.task)
     architecture = Architecture.from_json(trial.architecture)
     images = loaded or data.search_data(data_config)
     if trial.train_percent < 100:

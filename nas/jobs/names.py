@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.classics import CLASSICS, classic
 from nas.configuration import parse_yaml, read_yaml
-from nas.errors import InputError
+from nas.errors import InputError, in_file
 from nas.registry import unknown
 from nas.training.presets import PRESETS
 
@@ -148,7 +148,8 @@ def data(text: str) -> DataConfig:
     from nas.training.data import resolve
 
     section = _section(text, "--data", "name")
-    return resolve(data_section(section), _source(text, "--data"))
+    with in_file(_source(text, "--data")):
+        return resolve(data_section(section), _folder(text))
 
 
 def recipe(text: str, changes: Sequence[str] = ()) -> Recipe:
@@ -166,7 +167,8 @@ def recipe(text: str, changes: Sequence[str] = ()) -> Recipe:
         if not equals:
             raise InputError(f"--set: must be key=value, got {change!r}")
         section[key] = parse_yaml(value, f"--set {key}")
-    return resolve(section, _source(text, "--recipe"))
+    with in_file(_source(text, "--recipe")):
+        return resolve(section)
 
 
 def _options(name: str, text: str) -> Mapping[str, Any]:
@@ -191,14 +193,18 @@ def _source(text: str, option: str) -> str:
     return text if text.endswith((".yaml", ".yml")) else option
 
 
+def _folder(text: str) -> Path:
+    """Where the relative paths of users' files start: at the file that names them."""
+    return Path(text).parent if text.endswith((".yaml", ".yml")) else Path()
+
+
 def _read(path: Path) -> Architecture:
     from nas.architecture.graph import Architecture
 
-    try:
-        return Architecture.from_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text: {error.reason}") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    with in_file(path):
+        try:
+            return Architecture.from_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"is not UTF-8 text: {error.reason}") from None

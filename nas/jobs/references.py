@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architecture.graph import Architecture
-from nas.campaigns.spec.campaign import read_space
-from nas.campaigns.spec.schema import CampaignFile
+from nas.campaigns.spec.campaign import read_file, read_space
 from nas.campaigns.store.checkpoints import weights_path
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask, Measurement
 from nas.classics import CLASSICS, classic
-from nas.configuration import read_yaml, validate
 from nas.errors import InputError
 from nas.jobs.row import read_row
 from nas.metrics import Catalogue
@@ -184,11 +182,10 @@ def built(folder: Path, ask: Ask) -> tuple[Architecture, SearchSpace | None]:
             f"{folder}: {ask.trial}: is an ensemble, no network of its own; its members are "
             f"{', '.join(ask.members)}"
         )
-    path = folder / "campaign.yaml"
-    config = validate(CampaignFile, read_yaml(path), path)
+    config = read_file(folder)
     shape, classes = _resolved(folder / "resolved.json")
     if ask.is_of_space:
-        space, _ = read_space(config.space, path, shape, classes)
+        space, _ = read_space(config.space, folder, shape, classes)
         if config.hyperparameters:
             space = joint(space, config.hyperparameters, lambda asked: None)
         try:

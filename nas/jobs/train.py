@@ -23,7 +23,7 @@ from nas.campaigns.drive.progress import Progress, Status
 from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.specification import data_definition, differences
 from nas.campaigns.store.provenance import cores, environment
-from nas.errors import InputError
+from nas.errors import InputError, in_file
 from nas.files import write_whole
 from nas.jobs import names as named
 from nas.jobs.row import Row
@@ -131,7 +131,8 @@ def prepare(
     """
     if protocol not in VIEWS:
         raise InputError(f"--evaluate: {unknown('protocol', protocol, list(VIEWS))}")
-    device = resolve_device(device, "--device")
+    with in_file("--device"):
+        device = resolve_device(device)
     if freeze != "none" and weights is None:
         raise InputError("--freeze: what is frozen needs weights: give them with --from")
     config = named.data(data)
@@ -139,12 +140,11 @@ def prepare(
     images = search_data(config)
     shape, classes = images.input_shape, images.classes
     task = Classification()
-    check_augment(how, task, shape, "--recipe")
+    with in_file("--recipe"):
+        check_augment(how, task, shape)
     built = named.architecture(architecture, shape, task.outputs(shape, classes))
-    try:
+    with in_file(architecture):
         task.check_fit(built, shape, classes)
-    except InputError as error:
-        raise InputError(f"{architecture}: {error}") from None
     start = None if weights is None else Start.from_file(weights, freeze)
     if start is not None:
         with torch.random.fork_rng(devices=[]):

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from nas.configuration import validate_options
-from nas.errors import InputError
-from nas.registry import unknown
+from nas.errors import InputError, at, in_file
 from nas.searchers import SEARCHERS, searcher
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import one_objective
@@ -209,12 +208,12 @@ class MultiFidelity(Searcher):
     def _within(self, given: dict[str, Any] | str, rung: int) -> Searcher:
         options = {"name": given} if isinstance(given, str) else dict(given)
         name = str(options.pop("name", None))
-        if name not in SEARCHERS:
-            raise self._wrong(f"searcher.name: {unknown('searcher', name, SEARCHERS)}")
-        kind = SEARCHERS[name]
+        with in_file(f"searcher {self.name}"), at("searcher", "name"):
+            kind = SEARCHERS[name]
         if isinstance(kind, type) and issubclass(kind, MultiFidelity):
             raise self._wrong(f"searcher.name: {name} is a multi-fidelity searcher itself")
-        options = validate_options(kind, options, f"searcher {self.name}", "searcher")
+        with in_file(f"searcher {self.name}"), at("searcher"):
+            options = validate_options(kind, options)
         return searcher(name, space=self.space, seed=(*self.seed, rung), **options)
 
     def _wrong(self, what: str) -> InputError:

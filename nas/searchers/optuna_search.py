@@ -19,7 +19,7 @@ from optuna.trial import TrialState, create_trial
 from pydantic import create_model
 
 from nas.configuration import Config, validate
-from nas.errors import InputError
+from nas.errors import InputError, at, in_file
 from nas.registry import unknown
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.spaces.choices import Answer, Genotype, Infeasible, Option, same
@@ -227,7 +227,8 @@ def _checked_options(
         if name != "seed" and _PLAIN.keys() >= set(parts):
             fields[name] = (reduce(or_, [_PLAIN[part] for part in parts]), parameter.default)
     model: type[Config] = create_model("sampler_options", __base__=Config, **fields)
-    checked = validate(model, options, "searcher optuna", "sampler_options")
+    with in_file("searcher optuna"), at("sampler_options"):
+        checked = validate(model, options)
     return {name: getattr(checked, name) for name in options}
 
 

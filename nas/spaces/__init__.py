@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import InputError
+from nas.errors import InputError, in_file
 from nas.registry import unknown
 from nas.user_code import FORMS, is_code
 
@@ -54,7 +54,8 @@ def space(
     if is_code(str(name)):
         return python_space(str(name), shape, classes, overrides)
     path = space_file(name)
-    family = read_family(read_yaml(path), path, overrides)
+    with in_file(path):
+        family = read_family(read_yaml(path), path.parent, overrides)
     found = SearchSpace(
         lambda choose: family.architecture(choose, shape, classes),
         path.stem,

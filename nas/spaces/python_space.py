@@ -18,7 +18,7 @@ from typing import Any
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import ArchitectureError, Shape
 from nas.configuration import validate_options
-from nas.errors import InputError
+from nas.errors import InputError, in_file
 from nas.registry import load
 from nas.spaces.choices import Choose, Genotype, Infeasible
 from nas.spaces.search_space import SearchSpace
@@ -151,5 +151,6 @@ def _arguments(
     if missing:
         raise InputError(f"space {label}: needs the options {', '.join(missing)}")
     if overrides:
-        chosen = validate_options(function, chosen, f"space {label}", "")
+        with in_file(f"space {label}"):
+            chosen = validate_options(function, chosen)
     return chosen | known

@@ -1,11 +1,9 @@
 """What networks are trained for: the targets, the loss, the metrics, and the shape of an answer."""
 
-from pathlib import Path
 from typing import cast
 
 from nas.configuration import Named, validate_options
-from nas.errors import InputError
-from nas.registry import Registry, unknown
+from nas.registry import Registry
 from nas.tasks.base import Task
 
 __all__ = ["TASKS", "Task", "make"]
@@ -14,12 +12,10 @@ TASKS = Registry("task", {"classification": "nas.tasks.classification:Classifica
 """What ``task`` of a campaign may say; the options of each are its keyword-only arguments."""
 
 
-def make(given: Named, source: str | Path, where: str) -> Task:
+def make(given: Named) -> Task:
     """The task of a name and its options.
 
-    Raises :class:`InputError` naming the file ``source`` and the key path ``where``.
+    Raises :class:`InputError` where the name or an option is wrong.
     """
-    if given.name not in TASKS:
-        raise InputError(f"{source}: {where}: {unknown('task', given.name, TASKS)}")
-    kind = TASKS[given.name]
-    return cast(Task, kind(**validate_options(kind, given.options, source, where)))
+    kind = TASKS.find(given.name)
+    return cast(Task, kind(**validate_options(kind, given.options)))

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict, Field, model_validator
 
-from nas.configuration import Config, validate, validate_options
-from nas.errors import InputError
-from nas.registry import unknown
+from nas.configuration import Config, Name, validate, validate_options
+from nas.errors import InputError, at
 from nas.training.datasets import DATASETS, Images, Integers, Pixels, Stored
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -51,7 +50,7 @@ class DataConfig(Config):
 
     model_config = ConfigDict(extra="allow")
 
-    name: str
+    name: Name
     split: SplitConfig
 
     @property
@@ -60,15 +59,16 @@ class DataConfig(Config):
         return dict(self.model_extra or {})
 
 
-def resolve(data: Any, source: str | Path, where: str = "data") -> DataConfig:
+def resolve(data: Any, folder: Path | None = None) -> DataConfig:
     """``data`` as a :class:`DataConfig`, its loader's options checked too.
 
-    Raises :class:`InputError` naming the file ``source`` and the key path under ``where``.
+    ``folder`` is where relative paths of users' files start, by default the current one. Raises
+    :class:`InputError` with the key path.
     """
-    config = validate(DataConfig, data, source, where)
-    if config.name not in DATASETS:
-        raise InputError(f"{source}: {where}.name: {unknown('data set', config.name, DATASETS)}")
-    validate_options(DATASETS[config.name], config.options, source, where)
+    config = validate(DataConfig, data, folder)
+    with at("name"):
+        loader = DATASETS[config.name]
+    validate_options(loader, config.options)
     return config
 
 
@@ -239,7 +239,7 @@ def held_out(config: DataConfig) -> Part:
 
 
 def _load(config: DataConfig) -> tuple[Images, Split]:
-    options = validate_options(DATASETS[config.name], config.options, config.name, "data")
+    options = validate_options(DATASETS[config.name], config.options)
     images = DATASETS[config.name](**options)
     return images, split(images, config.split)
 

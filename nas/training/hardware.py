@@ -26,10 +26,10 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
 
 
-def resolve_device(asked: str, where: str) -> str:
-    """What "auto" becomes: cuda where there is one. :class:`InputError` begins with ``where``."""
+def resolve_device(asked: str) -> str:
+    """What "auto" becomes: cuda where there is one; :class:`InputError` for cuda where not."""
     import torch
 
     if asked == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"{where}: cuda is not available here; allowed: cpu, auto")
+        raise InputError("cuda is not available here; allowed: cpu, auto")
     return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"

@@ -3,13 +3,12 @@
 import json
 import math
 from hashlib import blake2b
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from nas.configuration import Config, Named, defaults, validate, validate_options
-from nas.errors import InputError
+from nas.errors import InputError, at
 from nas.registry import unknown
 from nas.tasks.base import Task
 from nas.training.presets import PRESETS
@@ -164,41 +163,33 @@ def _cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def resolve(data: Any, source: str | Path, where: str = "recipe") -> Recipe:
+def resolve(data: Any) -> Recipe:
     """A recipe as users write it: ``{preset: quick, epochs: 8}``, or all fields without a preset.
 
-    Raises :class:`InputError` naming the file ``source`` and the key path under ``where``.
+    Raises :class:`InputError` with the key path.
     """
     values = data
     if isinstance(data, dict) and "preset" in data:
         preset = data["preset"]
         if not isinstance(preset, str) or preset not in PRESETS:
-            raise InputError(f"{source}: {where}.preset: {unknown('preset', preset, PRESETS)}")
+            with at("preset"):
+                raise InputError(unknown("preset", preset, PRESETS))
         given = {key: value for key, value in data.items() if key != "preset"}
         values = {**PRESETS[preset], **given}
-    recipe = validate(Recipe, values, source, where)
+    recipe = validate(Recipe, values)
     if not recipe.augment:
         return recipe
-    steps = _complete(recipe.augment, source, f"{where}.augment")
-    return recipe.model_copy(update={"augment": steps})
+    with at("augment"):
+        return recipe.model_copy(update={"augment": _complete(recipe.augment)})
 
 
-def check_augment(
-    recipe: Recipe,
-    task: Task,
-    input_shape: tuple[int, ...],
-    source: str | Path,
-    where: str = "recipe",
-) -> None:
+def check_augment(recipe: Recipe, task: Task, input_shape: tuple[int, ...]) -> None:
     """Tries each transformation on images of a shape (C, H, W), and asks the task for its targets.
 
-    Raises :class:`InputError` naming the file ``source``, the key path under ``where``, and what
-    keeps the transformation from such images, or the task from such a recipe.
+    Raises :class:`InputError` with the key path and what keeps the transformation from such images,
+    or the task from such a recipe.
     """
-    try:
-        task.check_recipe(recipe.label_smoothing)
-    except InputError as error:
-        raise InputError(f"{source}: {where}.{error}") from None
+    task.check_recipe(recipe.label_smoothing)
     for position, step in enumerate(recipe.augment):
         import torch
 
@@ -206,28 +197,24 @@ def check_augment(
 
         images = torch.zeros(2, *input_shape, dtype=torch.uint8)
         labels = torch.zeros(2, dtype=torch.int64)
-        try:
+        with at("augment", position):
             Pipeline([step], task, classes=1)(images, labels, torch.Generator())
-        except InputError as error:
-            raise InputError(f"{source}: {where}.augment.{position}: {error}") from None
 
 
-def _complete(steps: tuple[Named, ...], source: str | Path, where: str) -> tuple[Named, ...]:
+def _complete(steps: tuple[Named, ...]) -> tuple[Named, ...]:
     """The steps, checked, with every default written out: so a default is no other recipe."""
     from nas.training.augmentation import MIXTURES, TRANSFORMATIONS  # brings torch
 
     complete = []
     for position, step in enumerate(steps):
-        place = f"{where}.{position}"
-        if step.name not in TRANSFORMATIONS:
-            message = unknown("transformation", step.name, TRANSFORMATIONS)
-            raise InputError(f"{source}: {place}.name: {message}")
-        function = TRANSFORMATIONS[step.name]
-        given = validate_options(function, step.options, source, place)
-        complete.append(Named(name=step.name, **{**defaults(function), **given}))
-        if step.name not in MIXTURES and any(s.name in MIXTURES for s in steps[:position]):
-            raise InputError(
-                f"{source}: {place}: {step.name} stands behind a mixture of images; "
-                f"{' and '.join(MIXTURES)} come last"
-            )
+        with at(position, "name"):
+            function = TRANSFORMATIONS[step.name]
+        with at(position):
+            given = validate_options(function, step.options)
+            complete.append(Named(name=step.name, **{**defaults(function), **given}))
+            if step.name not in MIXTURES and any(s.name in MIXTURES for s in steps[:position]):
+                raise InputError(
+                    f"{step.name} stands behind a mixture of images; "
+                    f"{' and '.join(MIXTURES)} come last"
+                )
     return tuple(complete)

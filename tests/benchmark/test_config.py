@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
         ({"budgets": 1}, "budgets: unknown key 'budgets' (did you mean 'budget'?)"),
         ({"space": "nasbench20"}, "space: unknown space 'nasbench20' (did you mean"),
         ({"space": {"name": "nasbench201", "node": 3}}, "node: unknown key 'node'"),
-        ({"table": {"name": "column"}}, "table: name: unknown table 'column'"),
+        ({"table": {"name": "column"}}, "table.name: unknown table 'column'"),
         ({"table": "table.yaml"}, "table.yaml: cannot be read"),
         ({"validation": "vall"}, "validation: unknown metric of the table 'vall' (did you mean"),
         ({"test": "tset"}, "test: unknown metric of the table 'tset'"),

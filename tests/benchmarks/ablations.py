@@ -76,7 +76,7 @@ def trained(run: tuple[str, int]) -> tuple[float, float]:
     torch.set_num_threads(1)
     variant, seed = run
     data, test = images()
-    recipe = resolve({**BASE, **VARIANTS[variant][0]}, "benchmark")
+    recipe = resolve({**BASE, **VARIANTS[variant][0]})
     result = train(lambda: nas.compile(architecture()), data, recipe, seed, DEVICE)
     return 100 * measure(result.network, test, data)["accuracy"], result.curve[-1].train_loss
 

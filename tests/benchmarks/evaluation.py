@@ -35,7 +35,7 @@ def main() -> None:
     started = time.process_time()
     rows: dict[str, list[Tensor]] = {}
     for name, keys in RECIPES.items():
-        recipe = resolve(keys, "benchmark")
+        recipe = resolve(keys)
         seen: dict[str, list[Tensor]] = {protocol: [] for protocol in VIEWS}
         for seed in SEEDS:
             network = train(lambda: nas.compile(architecture), images, recipe, seed).network

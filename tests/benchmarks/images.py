@@ -17,7 +17,7 @@ def fashion_mnist() -> tuple[SearchData, Part]:
     """Fashion-MNIST, 57,000 images to train on, and its official test part."""
     split = {"train": 0.95, "validation": 0.05}
     root = str(SHARED / "fashion-mnist")
-    config = data.resolve({"name": "fashion_mnist", "root": root, "split": split}, "benchmark")
+    config = data.resolve({"name": "fashion_mnist", "root": root, "split": split})
     return data.search_data(config), data.held_out(config)
 
 

@@ -61,7 +61,7 @@ def data() -> SearchData:
 def recipe() -> Recipe:
     augment = [{"name": "shift", "pixels": 4}, "flip"]
     given = {"preset": "cifar", "epochs": 100, "batch_size": BATCH, "augment": augment}
-    return resolve(given, "benchmark")
+    return resolve(given)
 
 
 def ours(

@@ -40,7 +40,7 @@ def recipe(**changes: Any) -> Recipe:
         "epochs": 30, "batch_size": 32, "optimizer": "adamw", "learning_rate": RATE,
         "weight_decay": 0.02, "warmup_epochs": 3, "augment": AUGMENT, **changes,
     }  # fmt: skip
-    return resolve(given, "benchmark")
+    return resolve(given)
 
 
 @dataclass(frozen=True)

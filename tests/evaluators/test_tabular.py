@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import nas
-from nas.errors import InputError
+from nas.errors import InputError, at, in_file
 from nas.evaluators.tables import read_table
 from nas.evaluators.tabular import Lookup, Table
 from nas.spaces.hyperparameters import joint
@@ -132,7 +132,7 @@ def test_an_unknown_metric_is_named() -> None:
     [
         (3, "b.yaml: table: must be a mapping with a name, one of columns, nasbench201, "),
         ({"file": "t.csv"}, "b.yaml: table: must be a mapping with a name"),
-        ({"name": "column"}, "b.yaml: table: name: unknown table 'column' (did you mean"),
+        ({"name": "column"}, "b.yaml: table.name: unknown table 'column' (did you mean"),
         ({"name": "columns"}, "b.yaml: table.file: Field required"),
         ({"name": "columns", "file": "t", "kye": 1}, "b.yaml: table.kye: unknown key 'kye'"),
         ({"name": "columns", "file": "t.csv"}, "t.csv: cannot be read: No such file"),
@@ -141,8 +141,9 @@ def test_an_unknown_metric_is_named() -> None:
     ids=["number", "nameless", "name", "missing", "key", "file", "yaml"],
 )
 def test_a_mistake_in_a_description_is_named(tmp_path: Path, given: str, message: str) -> None:
-    with pytest.raises(InputError, match=re.escape(message)) as caught:
-        read_table(given, tmp_path / "b.yaml", "table")
+    raised = pytest.raises(InputError, match=re.escape(message))
+    with raised as caught, in_file(tmp_path / "b.yaml"), at("table"):
+        read_table(given, tmp_path)
     assert str(tmp_path) in str(caught.value)
 
 
@@ -150,7 +151,7 @@ def test_a_description_may_stand_in_a_file_and_the_data_elsewhere(tmp_path: Path
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "t.csv").write_text("architecture,val\nx,1\n")
     (tmp_path / "table.yaml").write_text("name: columns\nfile: t.csv\n")
-    here = read_table("table.yaml", tmp_path / "b.yaml", "table", tmp_path / "data")
+    here = read_table("table.yaml", tmp_path, tmp_path / "data")
     (tmp_path / "t.csv").write_text("architecture,val\nx,2\n")
-    beside = read_table("table.yaml", tmp_path / "b.yaml", "table")
+    beside = read_table("table.yaml", tmp_path)
     assert (here.metric("val"), beside.metric("val")) == (1.0, 2.0)

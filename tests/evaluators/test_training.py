@@ -82,7 +82,7 @@ def test_the_test_accuracy_is_there_only_when_asked_for() -> None:
 
 
 def test_a_trial_repeats_and_a_whole_recipe_serves_as_well() -> None:
-    whole = json.loads(resolve({"preset": "quick", "epochs": 3}, "test").model_dump_json())
+    whole = json.loads(resolve({"preset": "quick", "epochs": 3}).model_dump_json())
     first, again = complete(evaluate(request())), complete(evaluate(request(recipe=whole)))
     assert without_seconds(first) == without_seconds(again)
     assert without_seconds(first) != without_seconds(complete(evaluate(request(seed=1))))
@@ -91,7 +91,7 @@ def test_a_trial_repeats_and_a_whole_recipe_serves_as_well() -> None:
 def test_data_that_are_loaded_already_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = request(recipe={"preset": "quick", "epochs": 1, "warmup_epochs": 0}, test=True)
     expected = complete(evaluate(asked))
-    config = data.resolve(asked["data"], "test")
+    config = data.resolve(asked["data"])
     loaded = {"search_data": data.search_data(config), "test_data": data.held_out(config)}
 
     def refuse(config: object) -> None:

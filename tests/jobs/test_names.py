@@ -80,11 +80,11 @@ def test_a_recipe_is_a_preset_or_yaml_and_changes_come_first(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("digit", "--data: data.name: unknown data set 'digit' (did you mean 'digits'?)"),
-        ("{name: digits, size: 3}", "--data: data.size: unknown key 'size'"),
+        ("digit", "--data: name: unknown data set 'digit' (did you mean 'digits'?)"),
+        ("{name: digits, size: 3}", "--data: size: unknown key 'size'"),
         ("{name: digits", "--data:1:14: not valid YAML"),
-        ("{}", "--data: data.name: Field required"),
-        ("{name: [digits]}", "--data: data.name: "),
+        ("{}", "--data: name: Field required"),
+        ("{name: [digits]}", "--data: name: "),
         ("none.yaml", "none.yaml: cannot be read: No such file"),
     ],
 )
@@ -99,10 +99,10 @@ def test_what_is_no_data_set_is_named(text: str, said: str) -> None:
     [
         ("quik", [], "--recipe: unknown preset 'quik' (did you mean 'quick'?)"),
         ("quick", ["epochs"], "--set: must be key=value, got 'epochs'"),
-        ("quick", ["epochs=0"], "--recipe: recipe.epochs: "),
-        ("quick", ["epoch=2"], "--recipe: recipe.epoch: unknown key 'epoch'"),
+        ("quick", ["epochs=0"], "--recipe: epochs: "),
+        ("quick", ["epoch=2"], "--recipe: epoch: unknown key 'epoch'"),
         ("quick", ["augment=[flip"], "--set augment:1:"),
-        ("{preset: quick, augment: [flop]}", [], "--recipe: recipe.augment.0.name: unknown"),
+        ("{preset: quick, augment: [flop]}", [], "--recipe: augment.0.name: unknown"),
     ],
 )
 def test_what_is_no_recipe_is_named(text: str, changes: list[str], said: str) -> None:

@@ -164,7 +164,7 @@ def test_a_latency_table_by_notation_or_by_fingerprint(tmp_path: Path) -> None:
     by_print.to_csv(tmp_path / "printed.csv.gz", index=False)
     for name in ("named.csv", "printed.csv.gz"):
         latency = {"limit": 2, "table": name, "column": "phone_ms"}
-        limits = validate(Constraints, {"latency_ms": latency}, "campaign.yaml")
+        limits = validate(Constraints, {"latency_ms": latency})
         assert list(constrained(whole(), limits, tmp_path).enumerate()) == expected
         told = limits.definition(tmp_path)["latency_ms"]
         assert told.pop("checksum")
@@ -191,7 +191,6 @@ def test_a_table_that_does_not_do_is_named(
     limits = validate(
         Constraints,
         {"latency_ms": {"limit": 5.0, "table": "latency.csv", "column": column}},
-        "campaign.yaml",
     )
     with pytest.raises(InputError) as caught:
         constrained(whole(), limits, tmp_path).sample(np.random.default_rng(0))

@@ -103,7 +103,7 @@ def test_it_says_what_does_not_fit() -> None:
 def test_every_task_can_be_made_and_measures_a_loss(name: str) -> None:
     from nas.configuration import Named
 
-    task = make(Named(name=name), "here", "task")
+    task = make(Named(name=name))
     assert isinstance(task, Task)
     assert "loss" in [metric.name for metric in task.metrics]
     assert task.primary.direction in ("maximize", "minimize")

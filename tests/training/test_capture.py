@@ -23,7 +23,7 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 
 def recipe(**changes: object) -> Recipe:
     given = {"preset": "quick", "epochs": 3, "batch_size": 16, "precision": "fp32", **changes}
-    return resolve(given, "test")
+    return resolve(given)
 
 
 def images(n: int = 44) -> SearchData:

@@ -34,7 +34,7 @@ def test_what_is_compiled(
         "warmup_epochs": 0,
         "drop_path_schedule": schedule,
     }
-    assert compiles(asked, resolve(given, "test"), 100, drop_paths) == expected
+    assert compiles(asked, resolve(given), 100, drop_paths) == expected
 
 
 def with_head() -> Network:
@@ -64,7 +64,7 @@ def test_compiled_and_eager_training_agree() -> None:
     pixels = rng.integers(0, 156, (44, 1, 8, 8)) + 100 * labels[:, None, None, None]
     part = Part(pixels.astype(np.uint8), labels)
     images = SearchData(part, part, (128.0,), (60.0,), 2, "")
-    recipe = resolve({"preset": "quick", "epochs": 4, "batch_size": 16, "precision": "fp32"}, "t")
+    recipe = resolve({"preset": "quick", "epochs": 4, "batch_size": 16, "precision": "fp32"})
     curves, graphs = {}, []
     counters = torch._dynamo.utils.counters["stats"]
     for asked in ("never", "always"):

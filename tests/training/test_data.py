@@ -100,25 +100,25 @@ def test_test_fraction_and_official_test_part_exclude_each_other() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "digit"}, "c.yaml: data.name: unknown data set 'digit' (did you mean 'digits'?)"),
+        ({"name": "digit"}, "name: unknown data set 'digit' (did you mean 'digits'?)"),
         ({"resolutoin": 16}, "unknown key 'resolutoin' (did you mean 'resolution'?)"),
-        ({"resolution": 0}, "c.yaml: data.resolution: "),
-        ({"resolution": "16"}, "c.yaml: data.resolution: "),
+        ({"resolution": 0}, "resolution: "),
+        ({"resolution": "16"}, "resolution: "),
         ({"split": {"train": 0.6, "validation": 0.2, "test": 0.1}}, "must sum to 1"),
-        ({"split": {"train": 1.0, "validation": 0.0}}, "c.yaml: data.split.validation: "),
+        ({"split": {"train": 1.0, "validation": 0.0}}, "split.validation: "),
         ({"split": {"train": 0.6, "valid": 0.4}}, "(did you mean 'validation'?)"),
-        ({"split": None}, "c.yaml: data.split: "),
-        ({"name": "folder", "split": {"train": 0.5, "validation": 0.5}}, "c.yaml: data.root: "),
+        ({"split": None}, "split: "),
+        ({"name": "folder", "split": {"train": 0.5, "validation": 0.5}}, "root: "),
     ],
 )
 def test_a_wrong_key_is_named_with_its_path(change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as error:
-        data.resolve({**DIGITS, **change}, "c.yaml")
+        data.resolve({**DIGITS, **change})
     assert message in str(error.value)
 
 
 def test_a_right_section_passes() -> None:
-    config = data.resolve({**DIGITS, "resolution": 16}, "c.yaml")
+    config = data.resolve({**DIGITS, "resolution": 16})
     assert config.options == {"resolution": 16}
     assert config.split.seed == 0
 
@@ -138,7 +138,7 @@ def test_digits_are_the_published_ones() -> None:
 
 
 def test_search_data_holds_train_and_validation_alone() -> None:
-    config = data.resolve(DIGITS, "c.yaml")
+    config = data.resolve(DIGITS)
     found, held_out = data.search_data(config), data.held_out(config)
     names = {field.name for field in fields(found)}
     told = {"mean", "std", "classes", "checksum", "fingerprint", "names"}
@@ -154,7 +154,7 @@ def test_search_data_holds_train_and_validation_alone() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_part_of_the_training_images_is_stratified_and_in_every_larger_part(seed: int) -> None:
-    whole = data.search_data(data.resolve(DIGITS, "c.yaml"))
+    whole = data.search_data(data.resolve(DIGITS))
     counts = np.bincount(whole.train.labels)
     before: set[bytes] = set()
     for percent in (1, 10, 33, 50, 99, 100):
@@ -177,7 +177,7 @@ def test_a_part_of_the_training_images_is_stratified_and_in_every_larger_part(se
 def test_a_constant_channel_does_not_divide_by_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     images = images_with([20])
     monkeypatch.setattr(digits, "digits", lambda: images)
-    assert data.search_data(data.resolve(DIGITS, "c.yaml")).std == (1.0,)
+    assert data.search_data(data.resolve(DIGITS)).std == (1.0,)
 
 
 @pytest.mark.parametrize("side", [3, 5, 8, 13, 16])
@@ -216,7 +216,7 @@ def test_a_small_official_directory_is_read(root: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 6, 5), dtype=np.uint8)
     assert np.array_equal(images.images[:40, 0], pixels)
     section = {"name": "mnist", "root": str(root), "split": {"train": 0.5, "validation": 0.5}}
-    config = data.resolve(section, "c.yaml")
+    config = data.resolve(section)
     assert len(data.search_data(config).train.labels) == 20
     assert data.held_out(config).labels.tolist() == list(range(10)) * 2
     assert np.array_equal(data.held_out(config).images, images.images[40:])
@@ -280,7 +280,7 @@ def test_the_real_fashion_mnist() -> None:
         pytest.skip("the official Fashion-MNIST files are not here")
     split = {"train": 0.9, "validation": 0.1}
     section = {"name": "fashion_mnist", "root": str(root), "split": split}
-    config = data.resolve(section, "c.yaml")
+    config = data.resolve(section)
     found, held_out = data.search_data(config), data.held_out(config)
     assert np.bincount(found.train.labels).tolist() == [5400] * 10
     assert np.bincount(found.validation.labels).tolist() == [600] * 10

@@ -142,7 +142,7 @@ def test_the_real_cifar10_in_the_binary_form(tmp_path: Path, shared_data: Path) 
         for name, chunk in zip(names, np.array_split(rows, len(names)), strict=True):
             (tmp_path / f"{name}.bin").write_bytes(chunk.astype(np.uint8).tobytes())
     split = {"train": 0.9, "validation": 0.1}
-    config = data.resolve({"name": "cifar10", "root": str(tmp_path), "split": split}, "test")
+    config = data.resolve({"name": "cifar10", "root": str(tmp_path), "split": split})
     search, held_out = data.search_data(config), data.held_out(config)
     assert np.bincount(search.train.labels).tolist() == [450] * 10
     assert len(held_out.labels) == 2000

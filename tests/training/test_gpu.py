@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 
 def recipe(**changes: Any) -> Recipe:
     given = {"preset": "quick", "epochs": 4, "batch_size": 16, "augment": [], **changes}
-    return resolve(given, "test")
+    return resolve(given)
 
 
 def colours(batches: int = 4) -> SearchData:

@@ -98,7 +98,7 @@ def test_the_recipe_decides_what_training_starts_from() -> None:
         network = train(
             lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 1000)),
             few(8),
-            resolve(recipe, "test"),
+            resolve(recipe),
             seed,
         ).network
         return network.state_dict()["1.weight"]

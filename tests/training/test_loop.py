@@ -38,11 +38,11 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def digits() -> SearchData:
-    return data.search_data(data.resolve({"name": "digits", "split": SPLIT}, "test"))
+    return data.search_data(data.resolve({"name": "digits", "split": SPLIT}))
 
 
 def recipe(**overrides: Any) -> Recipe:
-    return resolve({**SGD, **overrides}, "test")
+    return resolve({**SGD, **overrides})
 
 
 def small() -> nn.Module:

@@ -42,7 +42,7 @@ def pictures(tmp_path: Path) -> Path:
 def both(section: dict[str, Any]) -> tuple[SearchData, SearchData]:
     """In memory, and streamed."""
     configs = [section, {**section, "memory_gb": 0}]
-    held, stored = (data.search_data(data.resolve(each, "test")) for each in configs)
+    held, stored = (data.search_data(data.resolve(each)) for each in configs)
     assert (held.train.pipeline, stored.train.pipeline) == ("resident", "streamed")
     return held, stored
 
@@ -69,7 +69,7 @@ def test_what_is_streamed_is_what_is_in_memory(kind: str, pictures: Path) -> Non
     held, stored = both(section)
     for name in ("mean", "std", "classes", "checksum", "input_shape"):
         assert getattr(held, name) == getattr(stored, name)
-    ends = [data.held_out(data.resolve({**section, "memory_gb": gb}, "t")) for gb in (1, 0)]
+    ends = [data.held_out(data.resolve({**section, "memory_gb": gb})) for gb in (1, 0)]
     pairs = [(held.train, stored.train), (held.validation, stored.validation), tuple(ends)]
     for one, other in pairs:
         count = len(one.labels)
@@ -127,7 +127,7 @@ def test_a_torn_picture_is_named_when_it_is_read(pictures: Path) -> None:
 
 
 def test_a_torn_test_picture_is_found_before_anything_is_trained(pictures: Path) -> None:
-    config = data.resolve({**of_folder(pictures), "memory_gb": 0}, "test")
+    config = data.resolve({**of_folder(pictures), "memory_gb": 0})
     whole = folders.folder(root=str(pictures), resolution=8, memory_gb=0)
     first = data.split(whole, config.split).test[0]
     path = pictures / "dark" / f"{first:02}.jpg"
@@ -143,7 +143,7 @@ def test_a_torn_test_picture_is_found_before_anything_is_trained(pictures: Path)
 def test_the_test_part_is_loaded_without_reading_another_picture(
     pictures: Path, monkeypatch: pytest.MonkeyPatch, memory_gb: float
 ) -> None:
-    config = data.resolve({**of_folder(pictures), "memory_gb": memory_gb}, "test")
+    config = data.resolve({**of_folder(pictures), "memory_gb": memory_gb})
     read: list[int] = []
     picture = folders._picture
 

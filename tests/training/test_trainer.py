@@ -34,12 +34,12 @@ def _one_thread() -> Iterator[None]:
 
 
 def recipe(**overrides: Any) -> Recipe:
-    return resolve({**RECIPE, **overrides}, "test")
+    return resolve({**RECIPE, **overrides})
 
 
 def digits() -> SearchData:
     split = {"train": 0.2, "validation": 0.1, "test": 0.7}
-    return data.search_data(data.resolve({"name": "digits", "split": split}, "test"))
+    return data.search_data(data.resolve({"name": "digits", "split": split}))
 
 
 def same_weights(a: nn.Module, b: nn.Module) -> bool:

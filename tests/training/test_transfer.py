@@ -30,7 +30,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def recipe(**overrides: Any) -> Recipe:
-    return resolve({"preset": "quick", "epochs": 1, "warmup_epochs": 0, **overrides}, "test")
+    return resolve({"preset": "quick", "epochs": 1, "warmup_epochs": 0, **overrides})
 
 
 def network(classes: int = 5) -> Architecture:
@@ -44,7 +44,7 @@ def network(classes: int = 5) -> Architecture:
 def digits(classes: range, per_class: int | None = None) -> SearchData:
     """Some classes of the digits, numbered from 0, with so many training images of each."""
     split = {"train": 0.5, "validation": 0.25, "test": 0.25}
-    whole = data.search_data(data.resolve({"name": "digits", "split": split}, "test"))
+    whole = data.search_data(data.resolve({"name": "digits", "split": split}))
 
     def part(of: Part, count: int | None) -> Part:
         chosen = [np.flatnonzero(of.labels == label)[:count] for label in classes]

@@ -30,7 +30,7 @@ from nas.campaigns.store.log import read_lines
 from nas.campaigns.store.provenance import environment
 from nas.campaigns.store.types import Header, Record
 from nas.configuration import validate
-from nas.errors import InputError
+from nas.errors import InputError, at, in_file
 from nas.training.recipe import Recipe
 
 TABLES = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex", "table.txt": "text"}
@@ -148,7 +148,8 @@ def _recipe_faults(header: Header | None) -> Iterator[Fault]:
     if "recipe" in header.specification:
         try:
             given = header.specification["recipe"]
-            recipe = validate(Recipe, given, "specification", "recipe")
+            with in_file("specification"), at("recipe"):
+                recipe = validate(Recipe, given)
         except InputError as error:
             yield from (Fault(1, line) for line in str(error).splitlines())
             return

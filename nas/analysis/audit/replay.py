@@ -17,7 +17,7 @@ from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask, Record, Result
 from nas.classics import CLASSICS, classic
 from nas.configuration import validate_options
-from nas.errors import InputError
+from nas.errors import InputError, at, in_file
 from nas.searchers import Observation, Proposal, Searcher
 
 
@@ -111,7 +111,8 @@ def _built(campaign: Campaign, ask: Ask) -> tuple[str, dict[str, int]] | str:
         if not ask.is_of_space:
             if ask.classic in CLASSICS:
                 function = CLASSICS[ask.classic].function
-                validate_options(function, ask.options, ask.classic, "options")
+                with in_file(ask.classic), at("options"):
+                    validate_options(function, ask.options)
             shape, outputs = campaign.input_shape, campaign.outputs
             built = classic(ask.classic, shape, outputs, **ask.options)
         else:

@@ -1,8 +1,7 @@
 """``campaign.yaml``: the question that a campaign asks, read and checked before anything runs."""
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from nas.campaigns.spec.objectives import complete
 from nas.campaigns.spec.schema import CampaignFile
 from nas.classics import CLASSICS, classic
 from nas.configuration import Named, read_yaml, validate, validate_options
-from nas.errors import InputError
+from nas.errors import InputError, at, in_file
 from nas.evaluators.tables import read_table
 from nas.evaluators.tabular import Lookup, Tabular, TabularOptions
 from nas.metrics import COSTS, Catalogue
@@ -29,7 +28,7 @@ from nas.spaces.python_space import definition
 from nas.spaces.search_space import SearchSpace
 from nas.tasks import Task, make
 from nas.training import data, datasets, recipe
-from nas.user_code import absolute, is_code
+from nas.user_code import is_code
 
 FILE_NAME = "campaign.yaml"
 
@@ -85,8 +84,9 @@ class Campaign:
     def searcher(self, name: str) -> Searcher:
         """A searcher of :attr:`searches` that has been told nothing yet."""
         seed = (self.config.seed, list(self.searches).index(name))
-        options = validate_options(SEARCHERS[name], self.searches[name], self.file, "searcher")
-        with _at(self.file):  # the messages of searchers begin with "searcher NAME"
+        with in_file(self.file):
+            with at("searcher"):
+                options = validate_options(SEARCHERS[name], self.searches[name])
             return searcher(
                 name,
                 space=self.space,
@@ -107,63 +107,70 @@ def load_campaign(folder: Path) -> Campaign:
     Data files are read, the space and the classics are built for them, the searchers made.
     Raises :class:`InputError` naming the file, the key path, the value and what is allowed.
     """
+    with in_file(folder / FILE_NAME):
+        return _load(folder)
+
+
+def read_file(folder: Path) -> CampaignFile:
+    """The keys of ``campaign.yaml`` in ``folder``, checked one by one."""
     path = folder / FILE_NAME
-    config = validate(CampaignFile, read_yaml(path), path)
-    task = make(config.task, path, "task")
-    with _at(path, "metrics"):
+    with in_file(path):
+        return validate(CampaignFile, read_yaml(path), folder)
+
+
+def _load(folder: Path) -> Campaign:
+    config = read_file(folder)
+    with at("task"):
+        task = make(config.task)
+    with at("metrics"):
         metrics = Catalogue(task.metrics)
-    try:
+    with at("objectives"):
         objectives = complete(config.objectives, metrics)
-    except InputError as error:
-        raise InputError(f"{path}: objectives.{error}") from None
     config = config.model_copy(update={"objectives": objectives})
-    images, training, options = _evaluator(config, path)
-    if config.searcher.name not in SEARCHERS:
-        raise InputError(
-            f"{path}: searcher.name: {unknown('searcher', config.searcher.name, SEARCHERS)}"
-        )
+    images, training, options = _evaluator(config, folder)
+    with at("searcher", "name"):
+        SEARCHERS.find(config.searcher.name)
     if options is not None:
         input_shape, checksum, fingerprint = options.input_shape, None, None
         outputs = task.outputs(input_shape, options.classes)
     else:
         assert images is not None
-        with _at(path, "data"):
+        with at("data"):
             input_shape, classes, checksum, fingerprint = _geometry(images)
-        with _at(path, "task"):
+        with at("task"):
             outputs = task.outputs(input_shape, classes)
         assert training is not None
-        recipe.check_augment(training, task, input_shape, path)
+        with at("recipe"):
+            recipe.check_augment(training, task, input_shape)
 
     def variant(
         shape: tuple[int, ...], changes: Mapping[str, int]
     ) -> tuple[SearchSpace, dict[str, Any]]:
         entry = config.space.model_copy(update=changes)
-        made, described = read_space(entry, path, shape, outputs)
-        with _at(path, "constraints"):
+        made, described = read_space(entry, folder, shape, outputs)
+        with at("constraints"):
             made = constrained(made, config.constraints.before_training, folder)
         if training is None or not (config.hyperparameters or is_code(config.space.name)):
             return made, described
-        check = hyperparameters.check(training, config.hyperparameters, path)
+        check = hyperparameters.check(training, config.hyperparameters)
         return joint(made, config.hyperparameters, check), described
 
     found, described = variant(input_shape, {})
-    with _at(path):
-        fidelities = Fidelities(
-            config.fidelity, input_shape, described.get("channels"), lambda *how: variant(*how)[0]
-        )
+    fidelities = Fidelities(
+        config.fidelity, input_shape, described.get("channels"), lambda *how: variant(*how)[0]
+    )
     contestants: dict[str, Contestant] = {}
     for position, entry in enumerate(config.final.classics):
-        where = f"final.classics.{position}"
-        if entry.name not in CLASSICS:
-            raise InputError(f"{path}: {where}: {unknown('classic', entry.name, CLASSICS)}")
-        validate_options(CLASSICS[entry.name].function, entry.options, path, where)
-        with _at(path, where):
+        with at("final", "classics", position):
+            if entry.name not in CLASSICS:
+                raise InputError(unknown("classic", entry.name, CLASSICS))
+            validate_options(CLASSICS[entry.name].function, entry.options)
             made = classic(entry.name, input_shape, outputs, **entry.options)
             contestant = Contestant(_label(entry), entry.name, entry.options, made)
             if contestant.label in contestants:
                 raise InputError(f"{contestant.label} is listed twice")
         contestants[contestant.label] = contestant
-    tabular = None if options is None else _tabular(options, config, found, contestants, path)
+    tabular = None if options is None else _tabular(options, config, found, contestants, folder)
     campaign = Campaign(
         folder=folder,
         config=config,
@@ -183,73 +190,75 @@ def load_campaign(folder: Path) -> Campaign:
     )
     _try_space(campaign)
     own, *_ = [campaign.searcher(name) for name in campaign.searches]
-    with _at(path):
-        if config.early_stopping is not None:
-            early_stopping.check(config.objectives, metrics, own)
-        fidelities.check(own, training, task, config.measures_latency)
-        if config.inherit_weights:
-            inheritance.check(own, config.duplicates, training is not None)
+    if config.early_stopping is not None:
+        early_stopping.check(config.objectives, metrics, own)
+    fidelities.check(own, training, task, config.measures_latency)
+    if config.inherit_weights:
+        inheritance.check(own, config.duplicates, training is not None)
     return campaign
 
 
 def _evaluator(
-    config: CampaignFile, path: Path
+    config: CampaignFile, folder: Path
 ) -> tuple[data.DataConfig | None, recipe.Recipe | None, TabularOptions | None]:
     """Data and recipe of the training, or the options of the tabular evaluator."""
     name, options = config.evaluator.name, config.evaluator.options
     if name == "training":
         if options:
-            raise InputError(f"{path}: evaluator: training has no options, got {options}")
+            raise InputError(f"evaluator: training has no options, got {options}")
         if config.engine.name == "simulated":
             raise InputError(
-                f"{path}: engine.name: a simulated cluster trains nothing, it needs the tabular "
+                "engine.name: a simulated cluster trains nothing, it needs the tabular "
                 "evaluator; allowed: ray, serial"
             )
         for key in ("data", "recipe"):
             if getattr(config, key) is None:
-                raise InputError(f"{path}: {key}: Field required, for training")
+                raise InputError(f"{key}: Field required, for training")
         assert config.data is not None
         assert config.recipe is not None
-        images = data.resolve(config.data, path, "data")
-        return images, recipe.resolve(config.recipe, path, "recipe"), None
+        with at("data"):
+            images = data.resolve(config.data, folder)
+        with at("recipe"):
+            return images, recipe.resolve(config.recipe), None
     if name != "tabular":
         names = ["training", "tabular"]
-        raise InputError(f"{path}: evaluator.name: {unknown('evaluator', name, names)}")
+        raise InputError(f"evaluator.name: {unknown('evaluator', name, names)}")
     for key in ("data", "recipe", "hyperparameters", "early_stopping"):
         if getattr(config, key):
-            raise InputError(f"{path}: {key}: the tabular evaluator trains nothing; leave it out")
+            raise InputError(f"{key}: the tabular evaluator trains nothing; leave it out")
     if config.engine.name == "ray" and "engine" in config.model_fields_set:
         raise InputError(
-            f"{path}: engine.name: what is looked up needs no cluster; allowed: serial, "
+            "engine.name: what is looked up needs no cluster; allowed: serial, "
             "simulated, or no engine at all"
         )
     if config.constraints.measured_latency is not None:
         raise InputError(
-            f"{path}: constraints.latency_ms: the tabular evaluator measures nothing; give a table "
+            "constraints.latency_ms: the tabular evaluator measures nothing; give a table "
             "and its column"
         )
     timed = {"hours", "accelerator_hours"} & config.budget.limits.keys()
     if timed and config.engine.name != "simulated":
         raise InputError(
-            f"{path}: budget: to look up takes no time, except on a simulated cluster; allowed: "
+            f"budget: to look up takes no time, except on a simulated cluster; allowed: "
             f"trials, epochs, got {', '.join(sorted(timed))}"
         )
     if config.final.ensembles:
         raise InputError(
-            f"{path}: final.ensembles: the tabular evaluator trains nothing, so there are no "
+            f"final.ensembles: the tabular evaluator trains nothing, so there are no "
             f"probabilities to average; leave it out, got {list(config.final.ensembles)}"
         )
     if config.final.protocol != "single":
         raise InputError(
-            f"{path}: final.protocol: the tabular evaluator trains nothing that could look at "
+            f"final.protocol: the tabular evaluator trains nothing that could look at "
             f"images; leave it out, got {config.final.protocol}"
         )
     if config.final.seeds != (0,):
         raise InputError(
-            f"{path}: final.seeds: a table has one result of an architecture, whatever the seed; "
+            f"final.seeds: a table has one result of an architecture, whatever the seed; "
             f"allowed: [0], got {list(config.final.seeds)}"
         )
-    return None, None, validate(TabularOptions, options, path, "evaluator")
+    with at("evaluator"):
+        return None, None, validate(TabularOptions, options)
 
 
 def _tabular(
@@ -257,40 +266,41 @@ def _tabular(
     config: CampaignFile,
     space: SearchSpace,
     classics: Mapping[str, Contestant],
-    path: Path,
+    folder: Path,
 ) -> Tabular:
-    table = read_table(options.table, path, "evaluator.table")
-    with _at(path, "evaluator"):
+    with at("evaluator", "table"):
+        table = read_table(options.table, folder)
+    with at("evaluator"):
         found = Tabular(options, Lookup(table, space))
     told = [*COSTS, *found.metrics]
     for position, objective in enumerate(config.objectives):
         if objective.metric not in told:
             raise InputError(
-                f"{path}: objectives.{position}: {unknown('metric', objective.metric, told)}; "
+                f"objectives.{position}: {unknown('metric', objective.metric, told)}; "
                 "evaluator.metrics names more of the table's"
             )
     if config.budget.epochs is not None and not table.epochs:
         raise InputError(
-            f"{path}: budget.epochs: {table.source} does not tell of epochs; allowed: trials, or "
+            f"budget.epochs: {table.source} does not tell of epochs; allowed: trials, or "
             f"hours and accelerator_hours of a simulated cluster, got {config.budget.epochs}"
         )
     for label, contestant in classics.items():
         if found.lookup.row_of(contestant.architecture.fingerprint) is None:
             raise InputError(
-                f"{path}: final.classics: {table.source} has no row for {label}, and a table is "
+                f"final.classics: {table.source} has no row for {label}, and a table is "
                 "all there is to look it up in; leave it out"
             )
     return found
 
 
 def read_space(
-    entry: Named, path: Path, input_shape: tuple[int, ...], outputs: int
+    entry: Named, folder: Path, input_shape: tuple[int, ...], outputs: int
 ) -> tuple[SearchSpace, dict[str, Any]]:
     """The space that a file names, and what it is: as plain JSON that changes when it does."""
     name, options = entry.name, entry.options
     is_yaml = name.endswith((".yaml", ".yml"))
-    where = str(path.parent / name) if is_yaml else absolute(name, path.parent)
-    with _at(path, "space"):
+    where = str(folder / name) if is_yaml else name
+    with at("space"):
         for key in ("input_shape", "classes"):
             if key in options:
                 raise InputError(f"{key}: is the data set's, not the space's to choose")
@@ -300,7 +310,8 @@ def read_space(
         file = space_file(where)
         described = {k: v for k, v in read_yaml(file).items() if k not in _DESCRIPTIVE} | options
         if "constraints" in described:
-            limits = validate(Constraints, described["constraints"], file, "constraints")
+            with in_file(file), at("constraints"):
+                limits = validate(Constraints, described["constraints"])
             described["constraints"] = limits.definition(file.parent)
         if code := found.language.code():
             described["code"] = code
@@ -310,11 +321,11 @@ def read_space(
 def _try_space(campaign: Campaign) -> None:
     """A first draw, so that a space that is empty or for other data is found before any trial."""
     constraints = campaign.config.constraints
-    with _at(campaign.file, "constraints" if constraints != Constraints() else "space"):
+    with at("constraints" if constraints != Constraints() else "space"):
         drawn = campaign.space.sample(np.random.default_rng(campaign.config.seed))
     if campaign.tabular is not None:
         return
-    with _at(campaign.file, "space"):
+    with at("space"):
         built = campaign.space.decode(drawn)
         expected = (campaign.input_shape, (campaign.outputs,))
         if (built.input_shape, built.output_shape) != expected:
@@ -325,20 +336,12 @@ def _try_space(campaign: Campaign) -> None:
             )
 
 
-@contextmanager
-def _at(path: Path, where: str | None = None) -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        raise InputError(": ".join(filter(None, (str(path), where, str(error))))) from None
-
-
 def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int, str, str]:
     """The shape of an image, the classes, the split's checksum and the images' fingerprint.
 
     Without resizing a pixel: that would take torch, which the driver has no other use for.
     """
-    options = validate_options(datasets.DATASETS[config.name], config.options, config.name, "data")
+    options = validate_options(datasets.DATASETS[config.name], config.options)
     # A folder's pictures are brought to a size by Pillow, one by one, when they are read.
     side = None if config.name == "folder" else options.pop("resolution", None)
     images = datasets.DATASETS[config.name](**options)

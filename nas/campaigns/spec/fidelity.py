@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nas.errors import InputError
+from nas.errors import InputError, at
 from nas.searchers import Searcher
 from nas.searchers.multi_fidelity import MultiFidelity
 from nas.spaces.constraints import ConstrainedSpace
@@ -120,8 +120,14 @@ class Fidelities:
                     f"the space: {error}"
                 ) from None
             if self.axis == "resolution":
-                where = f"searcher.min_fidelity: {least} percent of the resolution is too little"
-                check_augment(recipe, task, self._smaller(least), where)
+                try:
+                    with at("recipe"):
+                        check_augment(recipe, task, self._smaller(least))
+                except InputError as error:
+                    raise InputError(
+                        f"searcher.min_fidelity: {least} percent of the resolution is too little: "
+                        f"{error}"
+                    ) from None
 
     def request(
         self, fidelity: int | None, genotype: Mapping[str, Any], data: DataConfig

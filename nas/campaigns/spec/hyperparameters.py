@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from pathlib import Path
 
 from nas.configuration import validate
-from nas.errors import InputError
+from nas.errors import InputError, at
 from nas.spaces.choices import Genotype, Infeasible, Option, recipe_choices
 from nas.training.recipe import Recipe
 
@@ -18,36 +17,38 @@ Options = Mapping[str, tuple[Option, ...]]
 def own_recipe(base: Recipe, genotype: Genotype) -> Recipe:
     """The recipe of a genotype: ``base``, but for the keys that it answers itself."""
     choices = recipe_choices(genotype)
-    return _changed(base, choices, "genotype", "recipe") if choices else base
+    with at("recipe"):
+        return _changed(base, choices) if choices else base
 
 
-def check(base: Recipe, options: Options, source: Path) -> Callable[[Mapping[str, Option]], None]:
+def check(base: Recipe, options: Options) -> Callable[[Mapping[str, Option]], None]:
     """A function that refuses answers which make no recipe.
 
     Args:
         base: the campaign's recipe.
         options: the campaign's ``hyperparameters``; each is tried, alone, now.
-        source: the campaign's file, for messages.
 
     The function raises :class:`InputError` for an answer that is wrong by itself, and
     :class:`Infeasible` for a combination that is (more epochs of warmup than epochs, say).
     """
-    for key, given in options.items():
-        for option in given:
-            _changed(base, {key: option}, source, "hyperparameters")
+    with at("hyperparameters"):
+        for key, given in options.items():
+            for option in given:
+                _changed(base, {key: option})
 
     @lru_cache(maxsize=100_000)
     def checked(answers: tuple[tuple[str, Option], ...], types: tuple[type, ...]) -> None:
         try:
-            _changed(base, dict(answers), source, "recipe")
+            _changed(base, dict(answers))
         except InputError as error:
-            for key, answer in answers:
-                _changed(base, {key: answer}, source, "recipe")
+            with at("recipe"):
+                for key, answer in answers:
+                    _changed(base, {key: answer})
             raise Infeasible(str(error), "recipe") from None
 
     # The types are part of what is remembered: 1 and 1.0 are equal, and may not both be allowed.
     return lambda answers: checked(tuple(answers.items()), tuple(map(type, answers.values())))
 
 
-def _changed(base: Recipe, changes: Mapping[str, Option], source: Path | str, where: str) -> Recipe:
-    return validate(Recipe, {**base.model_dump(mode="json"), **changes}, source, where)
+def _changed(base: Recipe, changes: Mapping[str, Option]) -> Recipe:
+    return validate(Recipe, {**base.model_dump(mode="json"), **changes})

@@ -67,7 +67,7 @@ def complete(objectives: Objectives, metrics: Catalogue) -> Objectives:
     """The objectives with the directions that the metrics of the campaign declare.
 
     Without any, the objective is the task's primary metric on the validation images.
-    Raises :class:`InputError`, which begins with the position, where none is declared.
+    Raises :class:`InputError` with the position where none is declared.
     """
     known = metrics.known()
     found = []
@@ -76,7 +76,7 @@ def complete(objectives: Objectives, metrics: Catalogue) -> Objectives:
         if direction is None:
             hint = unknown("objective", each.metric, known)
             raise InputError(
-                f"{position}: {hint}, or {{metric: NAME, direction: maximize or minimize}}"
+                f"{hint}, or {{metric: NAME, direction: maximize or minimize}}", position
             )
         found.append(Objective(metric=each.metric, direction=direction))
     return tuple(found)

@@ -32,7 +32,7 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from nas.configuration import Config, validate
-from nas.errors import InputError
+from nas.errors import InputError, in_file
 from nas.registry import unknown
 
 SCHEMA = 3
@@ -277,7 +277,8 @@ def from_line(line: bytes, where: str) -> Record:
     kind = given.get("type")
     if not isinstance(kind, str) or kind not in _TYPES:
         raise InputError(f"{where}: {unknown('record type', kind, _TYPES)}")
-    return validate(_TYPES[kind], given, where)
+    with in_file(where):
+        return validate(_TYPES[kind], given)
 
 
 def to_line(record: Record) -> bytes:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from nas.configuration import read_yaml, validate_options
-from nas.errors import InputError
+from nas.errors import InputError, at, in_file
 from nas.evaluators.tabular import Table
-from nas.registry import Registry, unknown
+from nas.registry import Registry
 
 TABLES = Registry(
     "table",
@@ -23,32 +23,32 @@ TABLES = Registry(
 """What ``name:`` in a table's description may say."""
 
 
-def read_table(
-    given: str | Mapping[str, Any], source: Path, where: str, data: Path | None = None
-) -> Table:
+def read_table(given: str | Mapping[str, Any], folder: Path, data: Path | None = None) -> Table:
     """The table that a configuration file describes.
 
     Args:
         given: the description, ``{name: columns, file: ...}``, or the path of a YAML file that
-            holds one, relative to ``source``.
-        source: the file that says so, for messages.
-        where: the key path within that file, for messages.
+            holds one, relative to ``folder``.
+        folder: of the file that says so.
         data: the folder that the files of the table are in; by default that of the description.
 
-    Raises :class:`InputError` naming the file and the key, or the file and the column.
+    Raises :class:`InputError` naming the key, or the file and the column.
     """
     if isinstance(given, str):
-        source = source.parent / given
-        given, where = read_yaml(source), ""
-    place = f"{source}: {where}" if where else str(source)
+        file = folder / given
+        with in_file(file):
+            return read_table(_mapping(read_yaml(file)), file.parent, data)
+    name = _mapping(given)["name"]
+    with at("name"):
+        read = TABLES.find(name, folder)
+    options = {key: value for key, value in given.items() if key != "name"}
+    table: Table = read(data or folder, **validate_options(read, options, folder))
+    return table
+
+
+def _mapping(given: Any) -> Mapping[str, Any]:
     if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
         raise InputError(
-            f"{place}: must be a mapping with a name, one of {', '.join(TABLES)}; got {given!r}"
+            f"must be a mapping with a name, one of {', '.join(TABLES)}; got {given!r}"
         )
-    name = given["name"]
-    if name not in TABLES:
-        raise InputError(f"{place}: name: {unknown('table', name, TABLES)}")
-    options = {key: value for key, value in given.items() if key != "name"}
-    options = validate_options(TABLES[name], options, source, where)
-    table: Table = TABLES[name](data or source.parent, **options)
-    return table
+    return given

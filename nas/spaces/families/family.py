@@ -17,7 +17,7 @@ from nas.architecture.graph import Architecture
 from nas.architecture.operations import ArchitectureError, Shape
 from nas.blocks import BLOCKS, Block, identity, zero
 from nas.configuration import Config, validate
-from nas.errors import InputError
+from nas.errors import InputError, at
 from nas.registry import Registry, unknown
 from nas.spaces.cell_graph import IDENTITY, ZERO
 from nas.spaces.choices import Choose, Genotype
@@ -82,7 +82,7 @@ class Family(Config, Language):
         """Return the names of blocks in the file, by key path."""
         return {}
 
-    def check(self, source: Path) -> None:
+    def check(self) -> None:
         """Raise :class:`InputError` for what types alone cannot tell."""
 
     def block(self, name: str) -> Callable[..., Handle]:
@@ -104,9 +104,7 @@ class Family(Config, Language):
         block: Callable[..., Handle] = BLOCKS.find(name, self._folder)
         return block
 
-    def check_blocks(
-        self, source: Path, before: int, after: int, strides: tuple[int, ...] = (1,)
-    ) -> None:
+    def check_blocks(self, before: int, after: int, strides: tuple[int, ...] = (1,)) -> None:
         """Raise :class:`InputError` unless each block from outside the literature fits.
 
         It must make ``after`` channels of ``before`` at every one of ``strides``.
@@ -114,7 +112,7 @@ class Family(Config, Language):
         for where, name in self.named_blocks().items():
             for stride in strides if name not in self.labels else ():
                 if fault := misfit(self.block(name), before, after, stride):
-                    raise InputError(f"{source}: {where}: block {name} does not fit: {fault}")
+                    raise InputError(f"block {name} does not fit: {fault}", *where.split("."))
 
     def code(self) -> dict[str, str]:
         """Return the checksum of each file that the users' own blocks consist of, by its name."""
@@ -138,9 +136,9 @@ class Listed(Family):
         """Return the operations."""
         return {f"operations.{index}": name for index, name in enumerate(self.operations)}
 
-    def check(self, source: Path) -> None:
+    def check(self) -> None:
         """Raise :class:`InputError` unless each block from outside the literature fits."""
-        self.check_blocks(source, self.channels, self.channels)
+        self.check_blocks(self.channels, self.channels)
 
     @cached_property
     def blocks(self) -> Mapping[str, Block]:
@@ -179,31 +177,27 @@ def misfit(block: Callable[..., Any], before: int, after: int, stride: int = 1) 
     return None
 
 
-def read_family(data: Any, source: Path, overrides: Mapping[str, Any] | None = None) -> Family:
+def read_family(data: Any, folder: Path, overrides: Mapping[str, Any] | None = None) -> Family:
     """Return the family that a space file describes.
 
     Args:
         data: the content of the file.
-        source: the file, for messages, and because paths in it are relative to its folder.
+        folder: of the file, where relative paths in it start.
         overrides: keys of the file with other values. A key that the family does not have is
             refused as it would be in the file.
 
     Raises:
-        InputError: naming the file and the key that is wrong.
+        InputError: naming the key that is wrong.
     """
     name = data.get("family") if isinstance(data, dict) else None
-    try:
+    with at("family"):
         model = FAMILIES[str(name)]
-    except InputError as error:
-        raise InputError(f"{source}: family: {error}") from None
     assert isinstance(model, type)
     assert issubclass(model, Family)
-    family = validate(model, {**data, **(overrides or {})}, source)
-    family._folder = source.parent
+    family = validate(model, {**data, **(overrides or {})}, folder)
+    family._folder = folder
     for where, block in family.named_blocks().items():
-        try:
+        with at(*where.split(".")):
             family.block(block)
-        except InputError as error:
-            raise InputError(f"{source}: {where}: {error}") from None
-    family.check(source)
+    family.check()
     return family

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt
@@ -14,7 +13,7 @@ from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import Block, conv_norm
 from nas.configuration import Config, validate_options
-from nas.errors import InputError
+from nas.errors import InputError, at
 from nas.spaces.choices import Choose
 from nas.spaces.families.family import Family, distinct, misfit
 
@@ -68,18 +67,19 @@ class FreeGraph(Family):
             for label, operation in self.operations.items()
         }
 
-    def check(self, source: Path) -> None:
+    def check(self) -> None:
         """Raise :class:`InputError` unless each block takes its options and keeps shapes."""
         stages = range(max(self.stages))
         channels = sorted({width * 2**stage for width in self.width for stage in stages})
         for label, operation in self.operations.items():
-            where = f"operations.{label}.options"
-            validate_options(self.block(operation.block), operation.options, source, where)
+            with at("operations", label, "options"):
+                validate_options(self.block(operation.block), operation.options)
             for count in channels:
                 if fault := misfit(self.blocks[label], count, count):
                     raise InputError(
-                        f"{source}: {where}: block {operation.block} with {operation.options} "
-                        f"does not fit a stage of {count} channels: {fault}"
+                        f"block {operation.block} with {operation.options} does not fit a stage "
+                        f"of {count} channels: {fault}",
+                        *("operations", label, "options"),
                     )
 
     def architecture(

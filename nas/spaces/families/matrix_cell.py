@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -62,12 +61,12 @@ class MatrixCell(Listed):
         """The benchmark's names."""
         return LABELS
 
-    def check(self, source: Path) -> None:
+    def check(self) -> None:
         """Raise :class:`InputError` unless blocks fit and every vertex can have a channel."""
-        super().check(source)
+        super().check()
         if self.channels < self.max_vertices - 2:
             raise InputError(
-                f"{source}: channels: must be at least {self.max_vertices - 2}, one for each "
+                f"channels: must be at least {self.max_vertices - 2}, one for each "
                 f"vertex that can enter the output, got {self.channels}"
             )
 

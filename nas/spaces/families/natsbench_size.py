@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt
@@ -47,18 +46,18 @@ class NATSBenchSize(Family):
         """Return the operations of the cell's edges."""
         return {f"cell.{edge}": name for edge, name in self.cell.items()}
 
-    def check(self, source: Path) -> None:
+    def check(self) -> None:
         """Raise :class:`InputError` unless each state of the cell is entered from one before it."""
         entered = {target for _, target, _ in self._edges()}
         for first, target, _ in self._edges():
             if first >= target or not entered.issuperset(range(1, target)):
                 raise InputError(
-                    f"{source}: cell.edge{first}-{target}: an edge is of a state that the input "
+                    f"cell.edge{first}-{target}: an edge is of a state that the input "
                     "or an edge enters, to a later one"
                 )
         if not entered:
-            raise InputError(f"{source}: cell: must have an edge")
-        self.check_blocks(source, self.channels[0], self.channels[-1])
+            raise InputError("must have an edge", "cell")
+        self.check_blocks(self.channels[0], self.channels[-1])
 
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int

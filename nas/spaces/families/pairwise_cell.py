@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
@@ -88,11 +87,11 @@ class PairwiseCell(Listed):
         """The edge operations of the literature, as the dialect builds them."""
         return operations(DIALECTS[self.dialect])
 
-    def check(self, source: Path) -> None:
+    def check(self) -> None:
         """Raise :class:`InputError` unless blocks fit and the channels suffice for reductions."""
-        self.check_blocks(source, self.channels, self.channels, strides=(1, 2))
+        self.check_blocks(self.channels, self.channels, strides=(1, 2))
         if self.channels < LEAST_CHANNELS[self.stem]:
-            raise InputError(f"{source}: channels: {too_narrow(self.channels, self.stem)}")
+            raise InputError(f"channels: {too_narrow(self.channels, self.stem)}")
 
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -17,7 +16,7 @@ from nas.blocks import Block, Excitation, conv_norm, grouped_bottleneck, identit
 from nas.blocks.attention import PLAIN
 from nas.blocks.scaling import divisible
 from nas.configuration import Config, defaults, validate_options
-from nas.errors import InputError
+from nas.errors import InputError, at
 from nas.registry import unknown
 from nas.spaces.choices import Choose
 from nas.spaces.families.family import Family, misfit
@@ -100,49 +99,50 @@ class Staged(Family):
         """Return the block of each operation."""
         return {f"operations.{label}.layer": op.layer for label, op in self.operations.items()}
 
-    def check(self, source: Path) -> None:
+    def check(self) -> None:
         """Raise :class:`InputError` unless strides, operations and settings fit each other."""
         if len(self.strides) != len(self.stages) + 1:
             raise InputError(
-                f"{source}: strides: must be the stem's and those of the {len(self.stages)} "
+                f"strides: must be the stem's and those of the {len(self.stages)} "
                 f"stages, got {list(self.strides)}"
             )
         for label, operation in self.operations.items():
-            where = f"operations.{label}"
             block = self.block(operation.layer)
-            validate_options(block, operation.settings, source, f"{where}.settings")
+            with at("operations", label, "settings"):
+                validate_options(block, operation.settings)
             if operation.layer not in self.labels and not self._layers[label].left_out:
                 for stride in (1, 2):
                     if fault := misfit(self._layers[label].block, 8, 16, stride):
-                        raise InputError(f"{source}: {where}: {operation.layer}: {fault}")
+                        raise InputError(f"{operation.layer}: {fault}", "operations", label)
         used: set[str] = set()
         for number, stage in enumerate(self.stages):
-            chosen = self._check_stage(source, f"stages.{number}", stage.filled(self.default))
-            self._check_settings(source, f"stages.{number}.settings", stage.settings, chosen)
+            with at("stages", number):
+                chosen = self._check_stage(stage.filled(self.default))
+                self._check_settings(stage.settings, chosen)
             used |= chosen
-        self._check_settings(source, "default.settings", self.default.settings, used)
+        with at("default"):
+            self._check_settings(self.default.settings, used)
 
-    def _check_stage(self, source: Path, where: str, stage: Stage) -> set[str]:
+    def _check_stage(self, stage: Stage) -> set[str]:
         """Return the operations of a stage whose defaults are filled in."""
         for key in ("operation", "width", "depth"):
             if not getattr(stage, key):
-                raise InputError(f"{source}: {where}.{key}: is neither here nor in default")
+                raise InputError("is neither here nor in default", key)
         for label in stage.operation:
             if label not in self.operations:
                 message = unknown("operation", label, self.operations)
-                raise InputError(f"{source}: {where}.operation: {message}")
+                raise InputError(message, "operation")
         layers = [label for label in stage.operation if not self._layers[label].left_out]
         if not layers or (len(layers) < len(stage.operation) and self.each == "stage"):
             raise InputError(
-                f"{source}: {where}.operation: the layer identity must be one of several that are "
-                f"chosen for each layer (each: layer), got {list(stage.operation)}"
+                "the layer identity must be one of several that are "
+                f"chosen for each layer (each: layer), got {list(stage.operation)}",
+                "operation",
             )
         return set(stage.operation)
 
     def _check_settings(
         self,
-        source: Path,
-        where: str,
         settings: Mapping[str, tuple[Any, ...]],
         labels: Iterable[str],
     ) -> None:
@@ -151,12 +151,13 @@ class Staged(Family):
         allowed = sorted(set().union(*(layer.open for layer in layers.values())))
         for name, options in settings.items():
             if name not in allowed:
-                raise InputError(f"{source}: {where}: {unknown('setting', name, allowed)}")
+                raise InputError(unknown("setting", name, allowed), "settings")
             for label, layer in layers.items():
                 if name in layer.open:
                     block = self.block(self.operations[label].layer)
                     for option in options:
-                        validate_options(block, {name: option}, source, where)
+                        with at("settings"):
+                            validate_options(block, {name: option})
 
     def size(self) -> int:
         """The product over stages of the ways to choose widths, depths and layers.

@@ -197,7 +197,7 @@ def test_epochs_are_charged_once(before: int, metrics: dict[str, Any], epochs: i
 )
 def test_what_is_no_budget_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
-        validate(Budget, given, "campaign.yaml", "budget")
+        validate(Budget, given)
 
 
 def test_a_campaign_of_hours_alone_ends_says_what_limits_it_and_is_sound(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""The evaluator that looks trials up in a table: ``evaluator: {name: tabular, ...}``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.architecture.graph import Architecture
+from nas.configuration import validate
+from nas.errors import at
+from nas.evaluators.base import Evaluate, Evaluator
+from nas.evaluators.tables import read_table
+from nas.evaluators.tabular import Lookup, Tabular, TabularOptions
+from nas.spaces.search_space import SearchSpace
+
+
+class TableLookup(Evaluator):
+    """Looks up what somebody else has measured: see :class:`nas.evaluators.tabular.Tabular`."""
+
+    shape = "lookup"
+    more_metrics = "evaluator.metrics names more of the table's"
+
+    def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
+        self._options = validate(TabularOptions, options, folder)
+        self.input = (self._options.input_shape, self._options.classes)
+        with at("table"):
+            self._table = read_table(self._options.table, folder)
+        self.has_epochs = bool(self._table.epochs)
+
+    def bind(self, space: SearchSpace) -> None:
+        """Finds the rows of the space's architectures."""
+        self._tabular = Tabular(self._options, Lookup(self._table, space))
+        self.metrics = self._tabular.metrics
+
+    @property
+    def evaluate(self) -> Evaluate:
+        """What engines call."""
+        return self._tabular
+
+    @property
+    def label(self) -> str:
+        """What it is called in records."""
+        return "tabular"
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The options, and what the files of the table hold."""
+        options = self._options.model_dump(mode="json", exclude={"table"})
+        return {"name": self.label, **options, "table": dict(self._table.files)}
+
+    def refusal(self, architecture: Architecture) -> str:
+        """Why an architecture cannot be looked up."""
+        if self._tabular.lookup.row_of(architecture.fingerprint) is not None:
+            return ""
+        return (
+            f"{self._table.source} has no row for it, and a table is all there is to look it up "
+            "in; leave it out"
+        )
