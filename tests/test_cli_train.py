@@ -113,7 +113,7 @@ def test_a_loss_that_is_no_number_ends_with_code_1(
         (["lenet6", "--data", DIGITS, "--recipe", "quick"], "unknown classic 'lenet6'"),
         (["none.json", "--data", DIGITS, "--recipe", "quick"], "none.json: cannot be read"),
         ([*LENET[1:], "--data", "digit"], "unknown data set 'digit'"),
-        ([*LENET[1:], "--data", "{name: folder, root: none}"], "none: is no folder"),
+        ([*LENET[1:], "--data", "{name: folder, root: none}"], "none: is not a folder"),
         ([*LENET[1:], "--data", "mnist.yaml"], "mnist.yaml: cannot be read"),
         ([*LENET[1:], "--data", "{name: digits, split: {train: 1}}"], "--data: split."),
         ([*LENET[1:], "--recipe", "quik"], "unknown preset 'quik'"),

@@ -142,8 +142,8 @@ class Builder(Writer):
     ) -> Handle:
         """Add average pooling; by default, ``stride`` is the kernel.
 
-        ``count_include_pad=False`` needs padding that the operation itself can do: even, and at
-        most half the kernel.
+        ``count_include_pad=False`` needs padding that the operation itself can do, which is equal
+        on both sides and at most half the kernel.
         """
         window = self._window("avg_pool", x, kernel, stride, 1, name)
         unpadded = x
@@ -151,7 +151,7 @@ class Builder(Writer):
         if x is not unpadded and not count_include_pad:
             raise ArchitectureError(
                 f"avg_pool: padding {padding!r} is uneven or over half the kernel here and becomes "
-                "a node of its own, whose zeros count_include_pad=False cannot leave out"
+                "a separate node, whose zeros count_include_pad=False cannot leave out"
             )
         operation = op.AvgPool(
             window.kernel,

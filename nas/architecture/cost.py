@@ -1,4 +1,4 @@
-"""What an operation or an architecture costs at inference."""
+"""The cost of an operation or an architecture at inference."""
 
 from typing import NamedTuple
 
@@ -10,10 +10,10 @@ class Cost(NamedTuple):
         params: trainable parameters.
         macs: multiply-accumulates of convolution, linear and matrix products, without bias.
             Papers print this as "FLOPs" or "multi-adds".
-        flops: what ``fvcore.nn.FlopCountAnalysis`` totals: a MAC counts one; norms and adaptive
-            average pooling are added.
-        activations: elements that convolutions, linear layers and matrix products put out
-            (Radosavovic et al. 2020, arXiv:2003.13678, section 3; fvcore's rule).
+        flops: the total of ``fvcore.nn.FlopCountAnalysis``: a MAC counts as one; norms and
+            adaptive average pooling are added.
+        activations: the number of elements in the outputs of convolutions, linear layers and
+            matrix products (Radosavovic et al. 2020, arXiv:2003.13678, section 3; fvcore's rule).
     """
 
     params: int = 0

@@ -47,7 +47,7 @@ They are listed here, because validating an architecture must not import torch.
 def fault(name: str) -> str | None:
     """Return why no node may have this name, or None if one may.
 
-    No part of it may be an attribute of the network itself, a Python keyword, or begin with
+    No part of the name may be an attribute of the network itself, a Python keyword, or begin with
     two underscores.
     """
     if not _NAME.fullmatch(name):

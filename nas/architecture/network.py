@@ -29,7 +29,7 @@ class Network(fx.GraphModule):
             self._graphs[False] = _emit(architecture.inference())
 
     def train(self, mode: bool = True) -> Network:
-        """Switch to training or eval mode; eval drops the auxiliary heads from the graph."""
+        """Switches to training or eval mode; eval mode drops the auxiliary heads from the graph."""
         super().train(mode)
         if self._graphs[mode] is not self._graph:
             self.graph = self._graphs[mode]
@@ -44,7 +44,7 @@ class Network(fx.GraphModule):
 
 
 def compile(architecture: Architecture) -> Network:
-    """Build the torch network of an architecture, in training mode.
+    """Builds the torch network of an architecture, in training mode.
 
     Weights have torch's default initialisation. They are drawn from the global generator in the
     order of the nodes; to repeat them, seed it, or use ``torch.random.fork_rng``. They are put on

@@ -43,13 +43,13 @@ def in_order(nodes: list[Node]) -> list[Node]:
         if fault := names.fault(node.name):
             raise ArchitectureError(f"node {node.name!r}: {fault}")
         if node.name in taken:
-            raise ArchitectureError(f"node {node.name!r}: the name is taken")
+            raise ArchitectureError(f"node {node.name!r}: the name is already used")
         taken.add(node.name)
         if "." in node.name:
             parts = node.name.split(".")[:-1]
             containers.update(accumulate(parts, "{}.{}".format))
     for clash in sorted(taken & containers):
-        raise ArchitectureError(f"node {clash!r}: is also a container of other nodes")
+        raise ArchitectureError(f"node {clash!r}: the name is also the scope of other nodes")
     for node in nodes:
         for name in node.inputs:
             if name not in taken:

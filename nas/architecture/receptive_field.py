@@ -13,7 +13,7 @@ from nas.architecture.operations import Reach
 
 
 class Field(NamedTuple):
-    """The window of input positions that a node's positions see, on one spatial axis.
+    """The windows of input positions that a node's positions see, on one spatial axis.
 
     Position ``i`` sees ``size`` input positions, from ``i * stride - padding`` on. Some of them
     may lie outside the input, because the window is that of an endless input, as in the closed

@@ -134,7 +134,7 @@ def _pool(name: str, sizes: Shape, counts: Shape) -> AvgPool | None:
     for size, count in zip(sizes, counts, strict=True):
         if size % count:
             raise ArchitectureError(
-                f"node {name!r}: pooling {size} positions to {count} has windows of unlike length, "
+                f"node {name!r}: pooling {size} positions to {count} has windows of uneven length, "
                 "which cannot slide"
             )
         kernel.append(size // count)
@@ -163,7 +163,7 @@ def convolutional_weights(
     and a scale's ``(C,)`` becomes ``(C, 1, 1)``; all others stay. Nothing is copied.
 
     Args:
-        architecture: what :func:`convolutionalize` returned.
+        architecture: the result of :func:`convolutionalize`.
         weights: the classifier's state dict.
     """
     operations = {node.name: node.operation for node in architecture.nodes}

@@ -15,7 +15,7 @@ _SHOWN = 3
 
 
 def load_weights(network: nn.Module, path: str | Path) -> None:
-    """Copy a torchvision or timm state dict into a network of the same names.
+    """Copies a torchvision or timm state dict into a network with the same names.
 
     Args:
         network: what ``nas.compile`` returns, for example. It keeps its device and its dtypes.
@@ -74,12 +74,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # a parser may raise anything for a damaged file
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(f"{path}: is no readable state dict: {reason}") from None
+        raise InputError(f"{path}: is not a readable state dict: {reason}") from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: must hold a state dict, holds a {type(data).__name__}")
     wrong = [str(key) for key, value in data.items() if not isinstance(value, Tensor)]
     if wrong:
-        raise InputError(f"{path}: is no state dict: {_listed('not tensors', wrong)}")
+        raise InputError(f"{path}: is not a state dict: {_listed('not tensors', wrong)}")
     return data
 
 

@@ -1,4 +1,4 @@
-"""What networks are trained for: the targets, the loss, the metrics, and the shape of an answer."""
+"""Tasks: what networks are trained for, that is targets, loss, metrics and output shape."""
 
 from typing import cast
 
@@ -9,7 +9,7 @@ from nas.tasks.base import Task
 __all__ = ["TASKS", "Task", "make"]
 
 TASKS = Registry("task", {"classification": "nas.tasks.classification:Classification"})
-"""What ``task`` of a campaign may say; the options of each are its keyword-only arguments."""
+"""The tasks that a campaign may name; their options are their keyword-only arguments."""
 
 
 def make(given: Named) -> Task:

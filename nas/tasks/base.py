@@ -1,7 +1,7 @@
-"""The seam between what networks are trained for and everything that trains and compares them.
+"""The interface between a task and everything that trains and compares networks.
 
 The training loop, evaluation, augmentation, the evaluators, ``campaign.yaml`` and ``nas train`` ask
-a :class:`Task` what a network has to return, how wrong it is, and which number says how good it is.
+a :class:`Task` for the output shape of a network, its loss, and the metric to compare it by.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Task(ABC):
 
     A task of your own is a subclass in a file that ``campaign.yaml`` names, ``task: my.py:MyTask``;
     its options are the keyword-only arguments of its ``__init__``. Images have whole numbers as
-    labels; :meth:`targets` makes of them what the loss compares outputs with.
+    labels; :meth:`targets` turns them into what the loss compares outputs with.
 
     Attributes:
-        metrics: what :meth:`evaluate` measures, the primary metric first: its direction decides
-            which network is better. A metric named ``loss`` is among them.
-        head: the kind of last layers that search spaces and classics give a network. ``linear``,
-            the only one, is a linear layer with as many outputs as :meth:`output_shape` says.
+        metrics: the metrics that :meth:`evaluate` measures. The first one is the primary metric,
+            whose direction decides which network is better. One metric must be named ``loss``.
+        head: the kind of head that search spaces and classics give a network. The only kind is
+            ``linear``, a linear layer whose number of outputs follows from :meth:`output_shape`.
     """
 
     metrics: ClassVar[tuple[Metric, ...]]
@@ -40,22 +40,22 @@ class Task(ABC):
 
     @property
     def primary(self) -> Metric:
-        """The metric that networks are selected and ranked by."""
+        """The metric by which networks are selected and ranked."""
         return self.metrics[0]
 
     @abstractmethod
     def output_shape(self, input_shape: tuple[int, ...], classes: int) -> tuple[int, ...]:
-        """The shape of what a network returns for one image.
+        """Returns the shape of a network's output for one image.
 
         Args:
-            input_shape: of an image, (C, H, W).
-            classes: how many labels the data set has; they run from 0.
+            input_shape: the shape of an image, (C, H, W).
+            classes: the number of labels in the data set; they run from 0.
         """
 
     def outputs(self, input_shape: tuple[int, ...], classes: int) -> int:
-        """How many outputs the linear head of a space or a classic must have.
+        """Returns how many outputs the linear head of a space or a classic must have.
 
-        Raises :class:`InputError` where the task's output is no vector.
+        Raises :class:`InputError` if the task's output is not a vector.
         """
         shape = self.output_shape(input_shape, classes)
         if len(shape) != 1:
@@ -66,39 +66,39 @@ class Task(ABC):
         return shape[0]
 
     def targets(self, labels: Tensor, classes: int) -> Tensor:
-        """What the loss compares outputs with, one row per image: by default the labels [N]."""
+        """Returns what the loss compares outputs with, by default the labels [N]."""
         return labels
 
     def soft_targets(self, labels: Tensor, classes: int) -> Tensor:
-        """Targets that may be averaged, as mixup and cutmix do; float, one row per image.
+        """Returns float targets, one row per image, which mixup and cutmix may average.
 
-        Raises :class:`InputError` where the task has none, as by default.
+        Raises :class:`InputError` if the task has no such targets, which is the default.
         """
         raise InputError(f"the task {type(self).__name__} has no targets that can be mixed")
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        """The mean loss of a batch, a scalar to be minimised.
+        """Returns the mean loss of a batch, a scalar to be minimised.
 
         Args:
-            outputs: what the network returned, float32, [N, *output_shape].
+            outputs: the network's outputs, float32, [N, *output_shape].
             targets: from :meth:`targets` or :meth:`soft_targets`.
             smoothing: ``label_smoothing`` of the recipe; 0 unless :attr:`smooths`.
         """
 
     smooths: ClassVar[bool] = False
-    """Whether :meth:`loss` heeds ``smoothing``. If not, a recipe that asks for it is refused."""
+    """Whether :meth:`loss` uses ``smoothing``. If not, a recipe with label smoothing is refused."""
 
     def training_loss(
         self, outputs: Tensor | tuple[Tensor, ...], targets: Tensor, smoothing: float, weight: float
     ) -> Tensor:
-        """The loss that training minimises: the main output's, and ``weight`` times each head's.
+        """Returns the training loss: that of the main output plus ``weight`` times each head's.
 
         Args:
-            outputs: what the network returned in training; of a tuple, the first is the main
-                output, the others are those of auxiliary heads.
-            targets: as of :meth:`loss`.
-            smoothing: as of :meth:`loss`.
+            outputs: the network's outputs in training mode. In a tuple, the first is the main
+                output, and the others are those of auxiliary heads.
+            targets: as for :meth:`loss`.
+            smoothing: as for :meth:`loss`.
             weight: ``auxiliary_weight`` of the recipe.
         """
         main, *heads = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -109,43 +109,44 @@ class Task(ABC):
 
     @abstractmethod
     def tally(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """What validation after each epoch adds up over batches: by metric, a sum over images.
+        """Returns sums over the images of a batch by metric, for the validation after each epoch.
 
-        ``loss`` and the primary metric must be there. The sums stay on the device: nothing here
-        may wait for it, as ``.item()`` does. :meth:`finish` makes metrics of the totals.
+        ``loss`` and the primary metric must be among them. The sums stay on the device, and this
+        method must not wait for it, as ``.item()`` would. :meth:`finish` turns the totals of all
+        batches into metrics.
         """
 
     def finish(self, totals: Mapping[str, Tensor], images: int) -> dict[str, float]:
-        """The metrics after an epoch: by default each total over the number of images."""
+        """Returns the metrics after an epoch, by default each total divided by the images."""
         return {name: total.item() / images for name, total in totals.items()}
 
     @abstractmethod
     def predictions(self, outputs: Tensor) -> Tensor:
-        """What is measured: outputs as quantities that may be averaged, such as probabilities."""
+        """Turns outputs into predictions that may be averaged, such as probabilities."""
 
     def average(self, predictions: Sequence[Tensor]) -> Tensor:
-        """The joint prediction of several views of an image, or of several networks: the mean."""
+        """Averages the predictions of several views of an image, or of several networks."""
         import torch
 
         return torch.stack(list(predictions)).mean(0)
 
     @abstractmethod
     def evaluate(self, predictions: Tensor, targets: Tensor) -> Json:
-        """How good predictions are: a number for each of :attr:`metrics`, and any details.
+        """Evaluates predictions: a number for each of :attr:`metrics`, and further details.
 
         Args:
-            predictions: of a whole part of the data set, on the CPU, averaged over views.
+            predictions: those of a whole part of the data set, on the CPU, averaged over views.
             targets: from :meth:`targets`, on the CPU.
 
-        Returns plain JSON by name; details are what is no single number.
+        Returns plain JSON by name; details are values that are not single numbers.
         """
 
     def concise(self, found: Json) -> Json:
-        """What campaigns record of :meth:`evaluate`: by default all of it."""
+        """Selects what campaigns record of an evaluation; by default all of it."""
         return found
 
     def check_recipe(self, label_smoothing: float) -> None:
-        """:class:`InputError` where the task cannot be trained by such a recipe."""
+        """Raises :class:`InputError` if the task cannot be trained with such a recipe."""
         if label_smoothing and not self.smooths:
             raise InputError(
                 f"label_smoothing: the task {type(self).__name__} has none; allowed: 0, got "
@@ -155,7 +156,7 @@ class Task(ABC):
     def check_fit(
         self, architecture: Architecture, input_shape: tuple[int, ...], classes: int
     ) -> None:
-        """:class:`InputError` unless the architecture takes such images and returns an answer."""
+        """Raises :class:`InputError` unless the architecture has the right input and output."""
         if architecture.input_shape != input_shape:
             raise InputError(
                 f"the architecture takes {architecture.input_shape} images, the data set has "
@@ -175,5 +176,5 @@ class Task(ABC):
                 )
 
     def needs(self, expected: tuple[int, ...], classes: int) -> str:
-        """The end of a message about an architecture that returns another shape."""
+        """Returns the end of a message about an architecture with another output shape."""
         return f"the task {type(self).__name__} needs {expected}"

@@ -1,4 +1,4 @@
-"""Classification: every image is of one of several classes."""
+"""Classification: every image belongs to one of several classes."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from nas.tasks.base import Json, Task
 if TYPE_CHECKING:
     from torch import Tensor
 
-# torch is imported where it is needed: whoever only reads a campaign does not wait for it.
+# torch is imported in the methods that need it, so that reading a campaign does not load it.
 
 CALIBRATION_BINS = 15
 DETAILED = 20
-"""Of more classes, records of campaigns hold no accuracy of each and no confusion matrix: of 20,
-these are 1.6 kB, and of 100 they would be 32."""
+"""With more classes, campaigns do not record the accuracy of each class and the confusion matrix.
+For 20 classes these take 1.6 kB, for 100 classes they would take 32 kB."""
 
 
 class Classification(Task):
-    """A network returns a score per class; predictions are their softmax, probabilities.
+    """A network returns a score per class; predictions are probabilities, by softmax.
 
-    The loss is cross entropy in nats, the primary metric is accuracy.
+    The loss is cross entropy in nats; the primary metric is accuracy.
     """
 
     metrics = CLASSIFICATION
     smooths = True
 
     def output_shape(self, input_shape: tuple[int, ...], classes: int) -> tuple[int, ...]:
-        """(classes,): a score each."""
+        """Returns (classes,), for one score per class."""
         return (classes,)
 
     def soft_targets(self, labels: Tensor, classes: int) -> Tensor:
-        """[N, classes]: probability 1 for the true class."""
+        """Returns [N, classes] with probability 1 for the true class."""
         from torch.nn.functional import one_hot
 
         return one_hot(labels, classes).float()
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        """Mean cross entropy in nats of scores [N, classes].
+        """Returns the mean cross entropy in nats of scores [N, classes].
 
         Targets are classes [N] or probabilities [N, classes]; ``smoothing`` is spread evenly over
         the classes (Szegedy et al. 2016, section 7).
@@ -48,7 +48,7 @@ class Classification(Task):
         return cross_entropy(outputs, targets, label_smoothing=smoothing)
 
     def tally(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Cross entropies, and how many images are right, added up."""
+        """Sums cross entropies and correct predictions."""
         from torch.nn.functional import cross_entropy
 
         return {
@@ -57,19 +57,19 @@ class Classification(Task):
         }
 
     def predictions(self, outputs: Tensor) -> Tensor:
-        """Probabilities [N, classes]: the softmax of scores."""
+        """Returns probabilities [N, classes], the softmax of scores."""
         return outputs.float().softmax(1)
 
     def evaluate(self, predictions: Tensor, targets: Tensor) -> Json:
-        """How good probabilities [N, classes] are for the true classes [N].
+        """Evaluates probabilities [N, classes] against the true classes [N].
 
         Returns:
             - ``loss``: mean cross entropy in nats.
-            - ``accuracy``: the fraction whose most probable class is right (top-1).
-            - ``top5``: the fraction with the truth among the five most probable; 1 for up to 5
-              classes.
-            - ``per_class``: for each class, the fraction of its images that are right; None
-              without images.
+            - ``accuracy``: the fraction of images whose most probable class is right (top-1).
+            - ``top5``: the fraction whose true class is among the five most probable; 1 for up to
+              5 classes.
+            - ``per_class``: for each class, the fraction of its images that are right; None if it
+              has no images.
             - ``confusion``: counts; rows are true classes, columns predicted ones.
             - ``calibration_error``: expected calibration error (Guo et al. 2017, arXiv:1706.04599,
               eq. 5) of the most probable class, in 15 equal bins.
@@ -97,10 +97,9 @@ class Classification(Task):
         }
 
     def concise(self, found: Json) -> Json:
-        """Without what tells nothing or is long.
+        """Leaves out ``top5`` if there are five classes or fewer, and long details.
 
-        That is ``top5`` of five classes or fewer, ``per_class`` and ``confusion`` of more than
-        :data:`DETAILED`.
+        ``per_class`` and ``confusion`` are left out above :data:`DETAILED` classes.
         """
         classes = len(found["per_class"])
         left_out = {"top5"} if classes <= 5 else set()

@@ -1,1 +1,1 @@
-"""Training: data, recipe and loop."""
+"""Trains networks: data, recipes and the training loop."""

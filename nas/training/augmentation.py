@@ -1,12 +1,13 @@
-"""Augmentation of a whole batch on the device, drawn for each image by itself.
+"""Augments a whole batch on the device; random values are drawn for each image.
 
-A recipe lists transformations by name, with their keyword-only arguments as options; they are
-applied in that order. Each takes and returns a batch ``[N, C, H, W]`` of pixels from 0 to 255,
-uint8 until one of them makes them float32. Black comes in from outside the image unless told
-otherwise. :func:`mixup` and :func:`cutmix` mix images, and their targets alike: they come last.
+A recipe lists transformations by name, with their keyword-only arguments as options. They are
+applied in that order. Each one takes and returns a batch ``[N, C, H, W]`` of pixels from 0 to 255,
+which are uint8 until a transformation makes them float32. Pixels from outside the image are black
+unless an option says otherwise. :func:`mixup` and :func:`cutmix` mix images and their targets, so
+they must come last.
 
-Our own, because the libraries at hand draw from torch's global generator, and most work on one
-image at a time.
+The transformations are implemented here because existing libraries draw from torch's global
+generator, and most of them work on one image at a time.
 """
 
 from __future__ import annotations
@@ -51,21 +52,21 @@ TRANSFORMATIONS = Registry(
         )
     } | {"rand_augment": "nas.training.rand_augment:rand_augment"},
 )  # fmt: skip
-"""What an entry of a recipe's ``augment`` may name."""
+"""The transformations that a recipe's ``augment`` may name."""
 
 MIXTURES = ("mixup", "cutmix")
 
 _LUMA = (0.299, 0.587, 0.114)
-"""Of red, green and blue in what the eye takes for grey (ITU-R BT.601)."""
+"""The weights of red, green and blue in grey (ITU-R BT.601)."""
 
 
 class Pipeline:
-    """The transformations of a recipe, in order.
+    """Applies the transformations of a recipe in order.
 
     Args:
-        steps: names and options, checked.
-        task: makes targets of the labels.
-        classes: of the data set.
+        steps: the checked names and options.
+        task: the task, which turns labels into targets.
+        classes: the number of classes.
     """
 
     def __init__(self, steps: Sequence[Named], task: Task, classes: int) -> None:
@@ -80,7 +81,7 @@ class Pipeline:
     def __call__(
         self, images: Tensor, labels: Tensor, generator: Generator
     ) -> tuple[Tensor, Tensor]:
-        """The batch transformed, and the task's targets of ``labels``; soft ones if mixed."""
+        """Returns the transformed batch and its targets, which are soft if images were mixed."""
         for step in self._steps:
             images = step(images, generator)
         if not self._mixtures:
@@ -101,7 +102,7 @@ def shift(
     pixels: Whole = 4,
     fill: Literal["black", "reflect"] = "black",
 ) -> Tensor:
-    """Move by up to so many pixels on each axis: the padded crop of He et al. 2016, section 4.2."""
+    """Moves by up to ``pixels`` on each axis: the padded crop of He et al. 2016, section 4.2."""
     n, _, height, width = images.shape
     if fill == "reflect" and pixels >= min(height, width):
         raise InputError(
@@ -117,7 +118,7 @@ def shift(
 
 
 def flip(images: Tensor, generator: Generator, *, probability: Share = 0.5) -> Tensor:
-    """Reflect left to right."""
+    """Mirrors images left to right."""
     flipped = _random(images, generator) < probability
     return torch.where(_per_image(flipped), images.flip(3), images)
 
@@ -129,10 +130,11 @@ def resized_crop(
     area: Shares = (0.08, 1.0),
     ratio: Range = (3 / 4, 4 / 3),
 ) -> Tensor:
-    """A window of random area and aspect ratio, brought to the images' size.
+    """Cuts a window of random area and aspect ratio and scales it to the images' size.
 
     Szegedy et al. 2015 (arXiv:1409.4842, section 6). A window that would be larger than the image
-    on one axis is cut to it. Bilinear, without antialiasing; at the image's edge its pixels go on.
+    on one axis is cut to the image. The interpolation is bilinear without antialiasing; beyond the
+    image's edge, its border pixels are repeated.
     """
     share = _random(images, generator, *area)
     logs = torch.tensor(ratio).log().tolist()
@@ -147,12 +149,12 @@ def resized_crop(
 
 
 def rotate(images: Tensor, generator: Generator, *, degrees: NotNegative = 15.0) -> Tensor:
-    """Turn about the centre by up to so many degrees either way."""
+    """Rotates about the centre by up to ``degrees`` in either direction."""
     return rotated(images, _random(images, generator, -degrees, degrees))
 
 
 def shear(images: Tensor, generator: Generator, *, degrees: NotNegative = 15.0) -> Tensor:
-    """Slant rows, and then columns, by up to so many degrees either way."""
+    """Shears rows, and then columns, by up to ``degrees`` in either direction."""
     images = sheared(images, _random(images, generator, -degrees, degrees), axis=0)
     return sheared(images, _random(images, generator, -degrees, degrees), axis=1)
 
@@ -164,16 +166,17 @@ def elastic(
     strength: NotNegative = 1.0,
     spacing: Whole = 8,
 ) -> Tensor:
-    """Warp by a smooth random field of displacements (Simard et al. 2003, section 2).
+    """Warps images by a smooth random field of displacements (Simard et al. 2003, section 2).
 
-    Deviation: the field is bicubic between random vectors ``spacing`` pixels apart, in place of
-    noise that is blurred. ``strength`` is their standard deviation in pixels.
+    Deviation from the paper: the field is a bicubic interpolation between random vectors that are
+    ``spacing`` pixels apart, instead of blurred noise. ``strength`` is the vectors' standard
+    deviation in pixels.
     """
     n, _, height, width = images.shape
     rows, columns = (-(-(side - 1) // spacing) for side in (height, width))
     coarse = (n, 2, rows + 1, columns + 1)
     vectors = torch.randn(coarse, generator=generator, device=images.device) * strength
-    # From the first vector to the last, which may lie beyond the image.
+    # From the first vector to the last one, which may lie outside the image.
     whole = (rows * spacing + 1, columns * spacing + 1)
     field = interpolate(vectors, whole, mode="bicubic", align_corners=True)
     field = field[:, :, :height, :width]
@@ -185,7 +188,7 @@ def elastic(
 
 
 def rotated(images: Tensor, degrees: Tensor) -> Tensor:
-    """Each image ``[C, H, W]`` turned counter-clockwise about its centre."""
+    """Rotates each image ``[C, H, W]`` counter-clockwise about its centre."""
     radians = torch.deg2rad(degrees)
     cos, sin = radians.cos(), radians.sin()
     height, width = images.shape[2:]
@@ -199,7 +202,7 @@ def rotated(images: Tensor, degrees: Tensor) -> Tensor:
 
 
 def sheared(images: Tensor, degrees: Tensor, axis: int) -> Tensor:
-    """Each image slanted about its centre: rows slide along (axis 0), or columns (axis 1)."""
+    """Shears each image about its centre: axis 0 shifts rows, axis 1 shifts columns."""
     slope = torch.deg2rad(degrees).tan()
     height, width = images.shape[2:]
     one, zero = torch.ones_like(slope), torch.zeros_like(slope)
@@ -210,17 +213,17 @@ def sheared(images: Tensor, degrees: Tensor, axis: int) -> Tensor:
 
 
 def warp(images: Tensor, matrices: Tensor, outside: Literal["zeros", "border"] = "zeros") -> Tensor:
-    """Bilinear resampling where ``matrices`` [N, 2, 3] take each output place to an input place.
+    """Resamples bilinearly; ``matrices`` [N, 2, 3] map output positions to input positions.
 
-    Coordinates are those of :func:`torch.nn.functional.affine_grid`, ``outside`` its partner's
-    ``padding_mode``: black, or the nearest pixel.
+    Coordinates are those of :func:`torch.nn.functional.affine_grid`. ``outside`` is the
+    ``padding_mode`` of ``grid_sample``: black, or the nearest pixel.
     """
     grid = affine_grid(matrices, list(images.shape), align_corners=False)
     return grid_sample(images.float(), grid, padding_mode=outside, align_corners=False)
 
 
 def crop(images: Tensor, offsets: Tensor, size: torch.Size) -> Tensor:
-    """From every image [C, H, W] the window of ``size`` at its ``offsets`` [2, N] (row, column)."""
+    """Cuts from every image the window of ``size`` at its ``offsets`` [2, N] (row, column)."""
     windows = images.unfold(2, size[0], 1).unfold(3, size[1], 1)
     return windows[torch.arange(len(images), device=images.device), :, offsets[0], offsets[1]]
 
@@ -229,29 +232,29 @@ def crop(images: Tensor, offsets: Tensor, size: torch.Size) -> Tensor:
 
 
 def brightness(images: Tensor, generator: Generator, *, strength: Share = 0.4) -> Tensor:
-    """Multiply pixels by 1 give or take up to ``strength``."""
+    """Multiplies pixels by a random factor between 1 - ``strength`` and 1 + ``strength``."""
     return blended(
         images, torch.zeros((), device=images.device), _factor(images, generator, strength)
     )
 
 
 def contrast(images: Tensor, generator: Generator, *, strength: Share = 0.4) -> Tensor:
-    """Move pixels from, or towards, the image's mean grey."""
+    """Moves pixels away from, or towards, the image's mean grey."""
     mean = grey(images).mean((1, 2, 3), keepdim=True)
     return blended(images, mean, _factor(images, generator, strength))
 
 
 def saturation(images: Tensor, generator: Generator, *, strength: Share = 0.4) -> Tensor:
-    """Move colours from, or towards, their grey; grey images stay."""
+    """Moves colours away from, or towards, their grey; grey images do not change."""
     return blended(images, grey(images), _factor(images, generator, strength))
 
 
 def lighting(images: Tensor, generator: Generator, *, deviation: NotNegative = 0.1) -> Tensor:
-    """Add colour along the principal components of ImageNet's pixels.
+    """Adds colour along the principal components of ImageNet's pixels.
 
-    Krizhevsky et al. 2012 (AlexNet), section 4.1; each component is scaled by its standard
-    deviation and a normal variable of this ``deviation``, once an image. Deviation from the
-    paper: the components are always ImageNet's, as fb.resnet.torch gives them.
+    Krizhevsky et al. 2012 (AlexNet), section 4.1. Each component is multiplied by its standard
+    deviation and, for each image, by a normal variable with this ``deviation``. Deviation from the
+    paper: the components are always those of ImageNet, as given by fb.resnet.torch.
     """
     if images.shape[1] != 3:
         raise InputError(f"lighting: needs colour images, got {images.shape[1]} channel(s)")
@@ -266,7 +269,7 @@ def lighting(images: Tensor, generator: Generator, *, deviation: NotNegative = 0
 
 
 def grey(images: Tensor) -> Tensor:
-    """[N, 1, H, W]: the luma of colour images, the mean of the channels of others."""
+    """Returns [N, 1, H, W]: the luma of colour images, else the mean of the channels."""
     if images.shape[1] != 3:
         return images.float().mean(1, keepdim=True)
     weights = _constant(_LUMA, images.device).view(1, 3, 1, 1)
@@ -274,7 +277,7 @@ def grey(images: Tensor) -> Tensor:
 
 
 def blended(images: Tensor, base: Tensor, factor: Tensor) -> Tensor:
-    """``base`` at factor 0, the image at 1, further away beyond; cut to 0 to 255."""
+    """Blends: factor 0 gives ``base``, 1 the image, above 1 extrapolates; clipped to 0 to 255."""
     return torch.lerp(base.expand(images.shape).float(), images.float(), _per_image(factor)).clamp(
         0, 255
     )
@@ -284,9 +287,10 @@ def blended(images: Tensor, base: Tensor, factor: Tensor) -> Tensor:
 
 
 def cutout(images: Tensor, generator: Generator, *, size: Whole) -> Tensor:
-    """Black out a square of side ``size`` about a random pixel, as far as it is in the image.
+    """Blackens a square of side ``size`` around a random pixel; it may extend beyond the image.
 
-    DeVries & Taylor 2017, arXiv:1708.04552, section 3. Deviation: black and not the mean.
+    DeVries & Taylor 2017, arXiv:1708.04552, section 3. Deviation from the paper: the square is
+    black instead of the mean colour.
     """
     inside = _box(images, generator, size, size)
     return images * ~inside
@@ -295,9 +299,9 @@ def cutout(images: Tensor, generator: Generator, *, size: Whole) -> Tensor:
 def mixup(
     images: Tensor, targets: Tensor, generator: Generator, *, alpha: Positive = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Average each image with another of the batch, by a weight from Beta(alpha, alpha).
+    """Averages each image with another one of the batch, with a weight from Beta(alpha, alpha).
 
-    Zhang et al. 2018, arXiv:1710.09412, equation 1. The weight is drawn for each image.
+    Zhang et al. 2018, arXiv:1710.09412, equation 1. A weight is drawn for each image.
     """
     weight = _beta(images, generator, alpha)
     partner = torch.randperm(len(images), generator=generator, device=images.device)
@@ -308,9 +312,9 @@ def mixup(
 def cutmix(
     images: Tensor, targets: Tensor, generator: Generator, *, alpha: Positive = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Paste into each image a box of another; labels are weighted by the area.
+    """Pastes a box of another image into each image; labels are weighted by the area.
 
-    Yun et al. 2019, arXiv:1905.04899, equations 1 and 2. The box is drawn for each image.
+    Yun et al. 2019, arXiv:1905.04899, equations 1 and 2. A box is drawn for each image.
     """
     side = (1 - _beta(images, generator, alpha)).sqrt()
     height, width = images.shape[2:]
@@ -322,11 +326,11 @@ def cutmix(
 
 
 def _box(images: Tensor, generator: Generator, height: Tensor | int, width: Tensor | int) -> Tensor:
-    """[N, 1, H, W], true in a box about a random pixel of each image."""
+    """Returns a mask [N, 1, H, W] that is true in a box around a random pixel of each image."""
     masks = []
     for side, length in zip(images.shape[2:], (height, width), strict=True):
         if isinstance(length, int):
-            length = torch.full((1,), length, device=images.device)  # a copy would wait for it
+            length = torch.full((1,), length, device=images.device)  # a copy would wait
         lengths = length.view(-1, 1)
         centre = torch.randint(side, (len(images), 1), generator=generator, device=images.device)
         first = centre - (lengths / 2).floor()
@@ -337,7 +341,7 @@ def _box(images: Tensor, generator: Generator, height: Tensor | int, width: Tens
 
 @cache
 def _constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
-    """Copied to the device once: a copy makes it wait for all that it was given before."""
+    """Keeps constants on the device, because every copy to it waits for earlier work."""
     return torch.tensor(values, device=device)
 
 
@@ -345,7 +349,7 @@ def _constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
 
 
 def _random(images: Tensor, generator: Generator, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """[N], uniform from ``low`` to ``high``."""
+    """Draws [N] values uniformly from ``low`` to ``high``."""
     drawn = torch.rand(len(images), generator=generator, device=images.device)
     return low + (high - low) * drawn
 
@@ -355,7 +359,7 @@ def _factor(images: Tensor, generator: Generator, strength: float) -> Tensor:
 
 
 def _beta(images: Tensor, generator: Generator, alpha: float) -> Tensor:
-    """[N], from Beta(alpha, alpha): a gamma variable over the sum of two."""
+    """Draws [N] values from Beta(alpha, alpha): a gamma variable divided by the sum of two."""
     shape = torch.full((2, len(images)), alpha, device=images.device)
     gamma: Tensor = torch._standard_gamma(shape, generator=generator)
     return gamma[0] / gamma.sum(0)

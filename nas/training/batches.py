@@ -1,4 +1,4 @@
-"""Batches on the device: of images that lie there, or that are read while it computes."""
+"""Makes batches on the device, from images that are kept there or read while it computes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas.training.data import Part
 from nas.training.datasets import Stored
 
 Bounds = Sequence[tuple[int, int]]
-"""(first, last + 1) of each batch."""
+"""The bounds (first, last + 1) of each batch."""
 
 _RESIDENT: WeakKeyDictionary[Part, dict[torch.device, tuple[Tensor, Tensor]]] = WeakKeyDictionary()
 
@@ -21,16 +21,16 @@ _RESIDENT: WeakKeyDictionary[Part, dict[torch.device, tuple[Tensor, Tensor]]] = 
 def batches(
     part: Part, bounds: Bounds, device: torch.device, order: Tensor | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The uint8 images [N, C, H, W] and the labels [N] of each batch, on the device.
+    """Yields the uint8 images [N, C, H, W] and the labels [N] of each batch, on the device.
 
-    What is in memory is put on the device once for as long as the part lives, whoever trains on
-    it; the rest is read ahead by other processes. The batches are the same.
+    Images in memory are copied to the device once, for as long as the part exists, and shared by
+    all trainings. Stored images are read ahead by other processes. Both give the same batches.
 
     Args:
-        part: of a data set.
-        bounds: of each batch, in the order.
+        part: a part of a data set.
+        bounds: the bounds of each batch, in order.
         device: a CPU or a GPU.
-        order: a permutation, on the device; None: as they come.
+        order: a permutation of the images, on the device; None keeps their order.
     """
     if not isinstance(part.images, Stored):
         images, labels = resident(part, device)
@@ -47,12 +47,12 @@ def batches(
 
 
 def resident(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The images, uint8, and labels of a part that is in memory, in the device's."""
+    """Returns the uint8 images and the labels of a part in memory, copied to the device."""
     assert not isinstance(part.images, Stored)
     held = _RESIDENT.setdefault(part, {})
     if device not in held:
         with warnings.catch_warnings():
-            # Images that processes share are read-only; nothing here writes into its images.
+            # Images shared between processes are read-only, and nothing here writes into them.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             images, labels = map(torch.from_numpy, (part.images, part.labels))
         held[device] = images.to(device), labels.to(device)

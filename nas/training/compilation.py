@@ -1,4 +1,4 @@
-"""Whether a training is compiled by torch.compile, which takes tens of seconds before it gains."""
+"""Decides if a training uses torch.compile, which takes tens of seconds before it pays off."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Literal
 from nas.training.recipe import Recipe
 
 Compile = Literal["never", "auto", "always"]
-"""Whether to. ``auto``: where there are :data:`COMPILED_STEPS` steps or more."""
+"""The choices; ``auto`` compiles trainings of :data:`COMPILED_STEPS` steps or more."""
 
 COMPILED_STEPS = 10_000
-"""On a CPU a compilation had paid after 230 to 5,950 steps, by network."""
+"""On a CPU, a compilation paid off after 230 to 5,950 steps, depending on the network."""
 
 
 def compiles(asked: Compile, recipe: Recipe, steps_per_epoch: int, drop_paths: int) -> bool:
-    """Whether a training is compiled.
+    """Tells if a training is compiled.
 
-    Never with scheduled drop path: each of its probabilities would be compiled anew.
+    With scheduled drop path it never is, because each new probability would need a compilation.
 
     Args:
         asked: the user's choice.
-        recipe: of the training.
-        steps_per_epoch: how many there are.
-        drop_paths: how many the network has.
+        recipe: the recipe of the training.
+        steps_per_epoch: the number of steps per epoch.
+        drop_paths: how many drop paths the network has.
     """
     if asked == "never" or (drop_paths and recipe.drop_path_schedule != "constant"):
         return False

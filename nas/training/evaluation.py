@@ -1,4 +1,4 @@
-"""What a trained network is worth: metrics of its predictions, made as the classics made them."""
+"""Evaluates trained networks by metrics of their predictions, with several views per image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nas.training.data import Part, SearchData
 from nas.training.loop import evaluation_bounds, normalizer
 
 View = Callable[[Tensor], Tensor]
-"""From images to the images that the network sees instead, of the same shape."""
+"""A function that turns images into a view of them, with the same shape."""
 
 SCALES = (1.0, 1.125)
 
@@ -28,17 +28,17 @@ def evaluate(
     protocol: Protocol = "single",
     metrics: Sequence[Metric] = (),
 ) -> dict[str, Json]:
-    """What a network, or several by their average prediction, is worth on each part.
+    """Evaluates a network, or the average prediction of several, on each part.
 
     Args:
-        networks: one, or the members of an ensemble.
-        parts: of the data set, by name.
-        data: what the networks were trained on.
-        task: what they were trained for.
-        protocol: what they see of each image.
-        metrics: of the user, measured beside the task's; each has a function.
+        networks: one network, or the members of an ensemble.
+        parts: the parts of the data set, by name.
+        data: the data on which the networks were trained.
+        task: the task for which they were trained.
+        protocol: the views of each image.
+        metrics: further metrics of the user; each has a function.
 
-    Returns by part what :meth:`nas.tasks.base.Task.evaluate` says, and the further metrics.
+    Returns, by part, the result of :meth:`nas.tasks.base.Task.evaluate` and the further metrics.
     """
     found = {}
     for name, part in parts.items():
@@ -58,9 +58,9 @@ def evaluations(
     protocol: Protocol = "single",
     metrics: Sequence[Metric] = (),
 ) -> dict[str, dict[str, Json]]:
-    """For the records of campaigns: :func:`evaluate` by single views and by the protocol.
+    """Evaluates with single views and with the protocol, for the records of campaigns.
 
-    Returns what the task finds worth recording, by part, by protocol.
+    Returns, by protocol and part, what :meth:`nas.tasks.base.Task.concise` keeps.
     """
     return {
         each: {
@@ -75,19 +75,19 @@ def evaluations(
 def predictions(
     network: nn.Module, part: Part, data: SearchData, task: Task, protocol: Protocol = "single"
 ) -> Tensor:
-    """The network's predictions of a part, on the CPU, averaged over the protocol's views.
+    """Returns the network's predictions for a part, on the CPU, averaged over the views.
 
     - ``single``: the image as it is.
     - ``flip``: the image and its mirror image.
-    - ``ten_crop``: four corners and the centre of the image with a border of an eighth of its
-      side, and their mirror images (Krizhevsky et al. 2012, section 4.1; they cut out of larger
+    - ``ten_crop``: the four corners and the centre of the image with a border of an eighth of its
+      side, and their mirror images (Krizhevsky et al. 2012, section 4.1, who cut from larger
       images and had no border).
-    - ``multi_scale``: the image, and the centre of the image at 9/8 of its size, with mirror
-      images. Larger sizes alone, as Szegedy et al. 2015 (arXiv:1409.4842, section 7), who had four
-      of them and more windows. Simonyan & Zisserman 2015 (section 4.2) also had a smaller one,
-      which here, where an architecture is bound to its input, would need a frame.
+    - ``multi_scale``: the image, the centre of the image at 9/8 of its size, and their mirror
+      images. All scales are at least 1, as in Szegedy et al. 2015 (arXiv:1409.4842, section 7),
+      who used four scales and more windows. Simonyan & Zisserman 2015 (section 4.2) also used a
+      smaller scale; this would need a frame here, because an architecture has a fixed input shape.
 
-    Images are normalised as the network's training images were; it is left in evaluation mode.
+    Images are normalised as the training images were. The network is left in evaluation mode.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -108,7 +108,7 @@ def _mirrored(view: View) -> View:
 
 
 def _window(down: int, right: int) -> View:
-    """A window moved by so many borders (0, 1 or 2) into the image with a border."""
+    """Makes a view: a window into the image with a border, moved by 0, 1 or 2 border widths."""
 
     def view(images: Tensor) -> Tensor:
         height, width = images.shape[2:]
@@ -121,7 +121,7 @@ def _window(down: int, right: int) -> View:
 
 
 def _enlarged(scale: float) -> View:
-    """The centre of the image at so many times its size, at least 1."""
+    """Makes a view: the centre of the image enlarged by ``scale``, which is at least 1."""
 
     def view(images: Tensor) -> Tensor:
         height, width = images.shape[2:]
@@ -145,4 +145,4 @@ VIEWS: dict[Protocol, tuple[View, ...]] = {
     ),
     "multi_scale": _with_mirrors([_enlarged(scale) for scale in SCALES]),
 }
-"""What the network sees of each image, by protocol."""
+"""The views of each image, by protocol."""

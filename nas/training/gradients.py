@@ -1,4 +1,4 @@
-"""How signals fare through the depth of a new network: vanishing and exploding gradients."""
+"""Measures activations and gradients through the depth of a new network."""
 
 from typing import NamedTuple
 
@@ -14,10 +14,10 @@ from nas.training.initialization import initialize
 
 
 class Signal(NamedTuple):
-    """The scale of what one weighted layer puts out, and of the loss's gradient by it.
+    """The scale of one weighted layer's output, and of the loss's gradient by this output.
 
-    Both are root mean squares over batch and elements. ``depth`` counts weighted layers on the
-    longest path, the layer itself included.
+    Both are root mean squares over batch and elements. ``depth`` is the number of weighted layers
+    on the longest path to the layer, including itself.
     """
 
     depth: int
@@ -32,16 +32,17 @@ def signals(
     seed: int = 0,
     batch: int = 8,
 ) -> list[Signal]:
-    """One step of backpropagation in a network at initialisation, by depth.
+    """Runs one step of backpropagation in a new network and returns the signals by depth.
 
-    Images are standard normal, labels are random, the loss is cross entropy; the network is in
+    This shows vanishing or exploding gradients as in Glorot & Bengio 2010, figures 6 and 7. Images
+    are standard normal, labels are random, and the loss is cross entropy. The network is in
     training mode, so batch norm uses the batch. ``initialization`` is a scheme of
-    :func:`nas.training.initialization.initialize`. As in Glorot & Bengio 2010, figures 6 and 7.
-    Auxiliary heads are left out. torch's global generators are as before afterwards.
+    :func:`nas.training.initialization.initialize`. Auxiliary heads are left out. Torch's global
+    generators are restored afterwards.
     """
     inference = architecture.inference()
     if len(inference.output_shape) != 1:
-        raise ArchitectureError(f"needs a classifier, the output is {inference.output_shape}")
+        raise ArchitectureError(f"must be a classifier, but the output is {inference.output_shape}")
     depth = depths(inference)
     layers = [node.name for node in inference.nodes if isinstance(node.operation, WEIGHTED)]
     outputs: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""How the weights of a new network are drawn."""
+"""Draws the weights of a new network."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ Draw = Callable[[Tensor], object]
 
 @dataclass(frozen=True)
 class Rules:
-    """What each kind of parameter is drawn from; None: it stays as it is.
+    """How each kind of parameter is drawn; None leaves it unchanged.
 
     Attributes:
-        convolution: for weights of convolutions.
-        convolution_bias: for their biases.
-        linear: for weights of linear layers.
-        linear_bias: for their biases.
-        named: for single parameters, drawn last: patterns of their names, as of ``fnmatch``.
-        by_group: whether each group of a convolution is drawn as a convolution of its own, so
-            that fan-out is a group's; torch's fan-out is ``channels out * kernel`` in any case.
+        convolution: the rule for weights of convolutions.
+        convolution_bias: the rule for their biases.
+        linear: the rule for weights of linear layers.
+        linear_bias: the rule for their biases.
+        named: rules for single parameters, applied last, by ``fnmatch`` patterns of their names.
+        by_group: whether each group of a convolution is drawn like a separate convolution, so that
+            its fan-out is that of the group; torch's fan-out is always ``channels out * kernel``.
     """
 
     convolution: Draw | None = None
@@ -38,22 +38,22 @@ class Rules:
 
 
 def initialize(network: nn.Module, scheme: str) -> None:
-    """Draw the weights of a network anew, from torch's global generator.
+    """Draws the weights of a network again, from torch's global generator.
 
     - ``kaiming_normal``, ``kaiming_uniform``: variance 2 / fan-in, which keeps the scale of
       activations through ReLU (He et al. 2015, arXiv:1502.01852, eq. 10); biases are 0.
-    - ``xavier_normal``, ``xavier_uniform``: variance 2 / (fan-in + fan-out), which is between
-      what keeps activations and what keeps gradients through linear layers (Glorot & Bengio
+    - ``xavier_normal``, ``xavier_uniform``: variance 2 / (fan-in + fan-out), a compromise between
+      keeping the scale of activations and that of gradients through linear layers (Glorot & Bengio
       2010, eqs. 12 and 16); biases are 0.
-    - ``default``: nothing is touched. The network keeps torch's draw: uniform within
-      1 / sqrt(fan-in), biases too.
-    - Those of reference implementations, named after the network: :data:`RULES` says what they
-      draw. ``Classic.initialization`` names each classic's.
+    - ``default``: nothing changes. The network keeps torch's initial values, which are uniform
+      within 1 / sqrt(fan-in), also for biases.
+    - The schemes of reference implementations are named after the network, see :data:`RULES`.
+      ``Classic.initialization`` names the scheme of each classic.
 
-    Fan-in is the number of inputs of one output, ``channels / groups * kernel``. What a scheme
-    has no rule for is left alone: norms, which are 1 and 0 in a new network, and layer scales.
-    Raises :class:`InputError` for an unknown scheme, also for a recipe's "reference", which is
-    none before :meth:`nas.training.recipe.Recipe.with_reference` has said whose.
+    Fan-in is the number of inputs of one output, ``channels / groups * kernel``. Parameters for
+    which a scheme has no rule do not change: norms, which are 1 and 0 in a new network, and layer
+    scales. Raises :class:`InputError` for an unknown scheme. A recipe's "reference" is not a scheme
+    until :meth:`nas.training.recipe.Recipe.with_reference` has replaced it.
     """
     if scheme not in RULES:
         raise InputError(unknown("initialization", scheme, RULES))
@@ -61,7 +61,7 @@ def initialize(network: nn.Module, scheme: str) -> None:
     for module in network.modules():
         if isinstance(module, _ConvNd):
             groups = module.weight.detach().chunk(module.groups if rules.by_group else 1)
-            transposed = isinstance(module, _ConvTransposeNd)  # its inputs come first
+            transposed = isinstance(module, _ConvTransposeNd)  # its input channels come first
             for weight in groups:
                 _draw(rules.convolution, weight.transpose(0, 1) if transposed else weight)
             _draw(rules.convolution_bias, module.bias)
@@ -88,7 +88,7 @@ def _normal(deviation: float) -> Draw:
 
 
 def _truncated(deviation: float) -> Draw:
-    """Normal within [-2, 2]: in absolute terms, so next to nothing is cut off."""
+    """Draws from a normal distribution that is cut at -2 and 2, so hardly anything is cut off."""
     return partial(init.trunc_normal_, std=deviation)
 
 
@@ -123,7 +123,7 @@ RULES: dict[str, Rules] = {
     "inception_v3": Rules(
         _truncated(0.1),
         linear=_truncated(0.1),
-        # It asks for 0.01 in AuxLogits.conv1, too, on a module that its loop does not look at.
+        # It also sets 0.01 in AuxLogits.conv1, but on a module that its loop does not visit.
         named={"AuxLogits.fc.weight": _truncated(0.001)},
     ),
     "mnasnet": Rules(
@@ -142,4 +142,4 @@ RULES: dict[str, Rules] = {
     "mobilenet_v1": Rules(_fan_out, init.zeros_, _uniform_by_outputs, init.zeros_, by_group=True),
     "resnet_zero_last": Rules(_fan_out, named={"layer*.bn3.weight": init.zeros_}),
 }
-"""Every scheme by name."""
+"""All schemes by name."""

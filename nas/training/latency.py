@@ -1,4 +1,4 @@
-"""How long a network takes for a batch, measured."""
+"""Measures how long a network takes for a batch."""
 
 from time import perf_counter
 from typing import Any
@@ -10,7 +10,7 @@ from torch import nn
 from nas.training.hardware import device_name
 
 WARM_UP = 10
-"""Runs before the first that counts: kernels are chosen and memory is taken in them."""
+"""The number of runs before the first timed one, in which torch chooses kernels and memory."""
 
 REPETITIONS = 50
 
@@ -18,22 +18,22 @@ REPETITIONS = 50
 def measure_latency(
     network: nn.Module, input_shape: tuple[int, ...], device: str, batch: int = 1
 ) -> dict[str, Any]:
-    """The latency of a network in eval mode, without gradients, in float32, channels last.
+    """Measures the latency of a network in eval mode, without gradients, in float32, channels last.
 
-    Each of :data:`REPETITIONS` runs is timed from the call to the end of its work, on a GPU too,
-    so what it takes to launch kernels is in it. The median and the spread withstand what else the
-    machine does now and then, but not a machine that is busy all the time: on one that trains
-    other networks beside, they are those of a network that shares it.
+    Each of :data:`REPETITIONS` runs is timed from the call to the end of its work, also on a GPU,
+    so the time to launch kernels is included. Median and spread are robust against occasional
+    other work of the machine. If the machine trains other networks at the same time, they are those
+    of a network that shares it.
 
     Args:
-        network: is moved to the device and left in eval mode.
+        network: the network, which is moved to the device and left in eval mode.
         input_shape: (channels, height, width).
-        device: a torch device, as "cpu" or "cuda".
-        batch: images at a time.
+        device: a torch device such as "cpu" or "cuda".
+        batch: the number of images per run.
 
-    Returns ``latency_ms`` (the median), ``latency_iqr_ms`` (between the quartiles), and what they
-    are of: ``latency_batch``, ``latency_dtype``, ``latency_threads`` (of torch on the CPU),
-    ``latency_device`` (its model), ``latency_repetitions``.
+    Returns ``latency_ms`` (the median), ``latency_iqr_ms`` (the interquartile range), and the
+    conditions of the measurement: ``latency_batch``, ``latency_dtype``, ``latency_threads`` (of
+    torch on the CPU), ``latency_device`` (its model), ``latency_repetitions``.
     """
     network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.zeros(batch, *input_shape, device=device)

@@ -1,6 +1,6 @@
-"""The training loop: images are uint8 on the device, a batch is augmented at once.
+"""The training loop: images are uint8 on the device, and a whole batch is augmented at once.
 
-Nothing in a step waits for the device: losses add up there and are read once an epoch.
+No step waits for the device: losses are added up there and read once per epoch.
 """
 
 import math
@@ -35,7 +35,7 @@ _PART = "validation_"
 
 
 class Diverged(ArithmeticError):
-    """A loss is no longer finite; the message names the epoch."""
+    """The loss is not finite any more; the message names the epoch."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Epoch:
     """One point of the learning curve.
 
     Attributes:
-        epoch: counts from 1.
-        train_loss: as it was minimised: augmented, smoothed, in training mode, while the weights
-            moved.
+        epoch: the number of the epoch, from 1.
+        train_loss: the mean loss that was minimised: on augmented images, with label smoothing, in
+            training mode, while the weights changed.
         validation: the task's metrics on the validation images, ``loss`` and the primary one
             among them.
-        train_seconds: of this epoch.
-        evaluation_seconds: of this epoch.
+        train_seconds: the training time of this epoch.
+        evaluation_seconds: the evaluation time of this epoch.
     """
 
     epoch: int
@@ -59,7 +59,7 @@ class Epoch:
     evaluation_seconds: float
 
     def record(self) -> dict[str, Any]:
-        """The point as records and checkpoints hold it: ``validation_loss`` and so on."""
+        """Returns the point as records and checkpoints hold it: ``validation_loss`` and so on."""
         return {
             "epoch": self.epoch,
             "train_loss": self.train_loss,
@@ -70,7 +70,7 @@ class Epoch:
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> "Epoch":
-        """The point of a :meth:`record`."""
+        """Reads a point from the form of :meth:`record`."""
         validation = {n.removeprefix(_PART): v for n, v in record.items() if n.startswith(_PART)}
         rest = {name: value for name, value in record.items() if not name.startswith(_PART)}
         return cls(validation=validation, **rest)
@@ -80,8 +80,8 @@ class Epoch:
 class TrainResult:
     """A trained network (on the device) and its learning curve.
 
-    ``network`` holds the average of the weights where the recipe has one. ``precision`` is what
-    the recipe's became on this device.
+    ``network`` holds the averaged weights if the recipe averages them. ``precision`` is the one
+    that was used on this device.
     """
 
     network: nn.Module
@@ -90,46 +90,45 @@ class TrainResult:
 
     @property
     def train_seconds(self) -> float:
-        """Seconds in training steps, evaluation not included."""
+        """The seconds spent in training steps, without evaluation."""
         return sum(epoch.train_seconds for epoch in self.curve)
 
     @property
     def evaluation_seconds(self) -> float:
-        """Seconds in evaluation after each epoch."""
+        """The seconds spent in the evaluations after each epoch."""
         return sum(epoch.evaluation_seconds for epoch in self.curve)
 
 
 class Trainer:
-    """The training of one network, an epoch at a time, to and from checkpoints.
+    """Trains one network epoch by epoch, and can continue from checkpoints.
 
     Args:
-        build: makes the network; called once, inside the seeded region, so the initial weights
-            are of ``seed``. A network that returns several outputs in training mode has auxiliary
-            heads behind the first.
+        build: makes the network. It is called once, with torch's generators seeded, so ``seed``
+            determines the initial weights. If a network returns several outputs in training mode,
+            those after the first are auxiliary heads.
         data: images of the network's input shape.
         recipe: all hyperparameters.
         seed: decides initial weights, the order of images, augmentation and dropout. Order and
             augmentation do not depend on the network. On a CPU the result is the same bit for bit
             for the same number of threads.
-        device: a torch device, as "cpu" or "cuda".
-        start: what the network starts from in place of its initial weights, and what of it is
-            frozen.
-        compile: whether training steps are compiled; numbers then agree within rounding. Evaluation
-            is not.
-        cuda_graphs: whether full batches replay a CUDA graph of the network's passes, where they
-            can: see :mod:`nas.training.capture`.
-        task: what the network is trained for; None: classification.
+        device: a torch device such as "cpu" or "cuda".
+        start: the weights to start from instead of initial ones, and the part that is frozen.
+        compile: whether training steps are compiled, after which numbers agree up to rounding.
+            Evaluation is never compiled.
+        cuda_graphs: whether full batches replay a CUDA graph of the network's passes, if possible;
+            see :mod:`nas.training.capture`.
+        task: the task of the network; None is classification.
 
     Attributes:
         curve: the epochs so far.
-        precision: what the recipe's became on this device.
-        compiled: whether it is.
+        precision: the precision that is used on this device.
+        compiled: whether training steps are compiled.
         captured: whether a CUDA graph is replayed.
-        inherited_params: how many parameters ``start`` had for it.
-        drawn: the names of those that it had not.
+        inherited_params: how many parameters were loaded from ``start``.
+        drawn: the names of the parameters that were not loaded.
 
-    torch's global generators are left as they are. Between two epochs everything is in
-    :meth:`state_dict`: on a CPU, a trainer that loads it goes on bit for bit.
+    Torch's global generators are not changed. Between two epochs, :meth:`state_dict` holds the
+    complete state: on a CPU, a trainer that loads it continues bit for bit.
     """
 
     def __init__(
@@ -156,7 +155,7 @@ class Trainer:
             torch.manual_seed(weights)
             built = build()
             initialize(built, recipe.initialization)
-        # Not blocking: each tensor by itself would wait for its turn on a GPU that trials share.
+        # Not blocking: on a GPU that trials share, each tensor would wait for its turn.
         self._network: nn.Module = built.to(  # type: ignore[call-overload]
             self._device, memory_format=torch.channels_last, non_blocking=True
         )
@@ -175,7 +174,7 @@ class Trainer:
         self._forward: Callable[[Tensor], Any] = self._network
         if self.compiled:
             fixed = in_training(built) if isinstance(built, Network) else built
-            # A batch is of one size, and the last of an epoch perhaps of another.
+            # All batches have one size; only the last one of an epoch may differ.
             self._forward = torch.compile(fixed, dynamic=False)
         asked = cuda_graphs and not self.compiled and isinstance(built, Network)
         self.captured = asked and captures(self._device, recipe, len(paths), data.train)
@@ -183,15 +182,15 @@ class Trainer:
 
     @property
     def network(self) -> nn.Module:
-        """The network as it is evaluated: the average of its weights where there is one."""
+        """The network that is evaluated: with averaged weights if the recipe averages them."""
         return self._network if self._average is None else self._average.network
 
     def run(self, until: int, on_epoch: Callable[[Epoch], None] | None = None) -> TrainResult:
         """Trains to the end of epoch ``until``, counted from 1.
 
-        The recipe's schedules are those of all its epochs, so that training may go on later.
-        ``on_epoch`` hears of every epoch; an exception that it raises ends the training.
-        Raises :class:`Diverged`.
+        Schedules always extend over all epochs of the recipe, so the training can be continued.
+        ``on_epoch`` is called after every epoch; an exception that it raises ends the training.
+        Raises :class:`Diverged` if the loss is not finite.
         """
         while len(self.curve) < until:
             point = self._epoch(len(self.curve) + 1)
@@ -201,7 +200,7 @@ class Trainer:
         return TrainResult(self.network, tuple(self.curve), self.precision)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next epoch depends on: tensors and plain values, for ``torch.save``."""
+        """Returns the complete state as tensors and plain values, for ``torch.save``."""
         average = self._average
         return {
             "curve": [epoch.record() for epoch in self.curve],
@@ -216,18 +215,18 @@ class Trainer:
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what :meth:`state_dict` of a trainer with the same arguments gave."""
+        """Restores a state from :meth:`state_dict` of a trainer with the same arguments."""
         self.curve = [Epoch.read(epoch) for epoch in state["curve"]]
         self._network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         if self._average is not None:
             self._average.network.load_state_dict(state["average"]["network"])
             self._average.updates = state["average"]["updates"]
-        # Generators take their states from the CPU, wherever the rest was loaded to.
+        # Generators need their states on the CPU, wherever the rest was loaded to.
         self._generator.set_state(state["generator"].cpu())
         self._random = state["random"] and [each.cpu() for each in state["random"]]
         self.precision = state["precision"]
-        self.inherited_params = state.get("inherited_params", 0)  # older ones have none
+        self.inherited_params = state.get("inherited_params", 0)  # older states do not have it
 
     def _epoch(self, epoch: int) -> Epoch:
         with self._randomness():
@@ -278,11 +277,11 @@ class Trainer:
         )
 
     def _passes(self, images: Tensor) -> Callable[[Tensor], Any]:
-        """What a batch goes through: the captured network if it is a full one."""
+        """Returns the function for a batch: the captured network if the batch is full."""
         if not self.captured or len(images) != self._recipe.batch_size:
             return self._forward
         if self._replay is None:
-            # Casts are part of the graph: a cache of them would be stale at the next step.
+            # Casts are part of the graph, so cached ones would be stale at the next step.
             kind, enabled = self._device.type, self.precision == "bf16"
             with torch.autocast(kind, torch.bfloat16, enabled=enabled, cache_enabled=False):
                 assert isinstance(self._network, Network)
@@ -296,7 +295,7 @@ class Trainer:
 
     @contextmanager
     def _randomness(self) -> Iterator[None]:
-        """Inside, torch's global generators are this training's own; outside, as they were."""
+        """Sets torch's global generators to this training's state and restores them afterwards."""
         cuda = self._device.type == "cuda"
         with torch.random.fork_rng([torch.cuda.current_device()] if cuda else []):
             if self._random is not None:
@@ -319,7 +318,7 @@ def train(
     device: str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> TrainResult:
-    """Train a new network on ``data`` for all epochs of ``recipe``: see :class:`Trainer`."""
+    """Trains a new network on ``data`` for all epochs of ``recipe``; see :class:`Trainer`."""
     return Trainer(build, data, recipe, seed, device).run(recipe.epochs, on_epoch)
 
 
@@ -327,10 +326,10 @@ def train(
 def measure(
     network: nn.Module, part: Part, data: SearchData, task: Task | None = None
 ) -> dict[str, float]:
-    """What the task tallies of ``network`` on ``part``: ``loss`` and its primary metric.
+    """Measures ``loss`` and the task's primary metric of ``network`` on ``part``.
 
-    The task is classification by default. The network is left in evaluation mode; images are
-    normalised as its training images were.
+    The task is classification by default. The network is left in evaluation mode. Images are
+    normalised as the training images were.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -346,13 +345,13 @@ def measure(
 
 
 def evaluation_bounds(images: int) -> list[tuple[int, int]]:
-    """(first, last + 1) of each batch in evaluation."""
+    """Returns (first, last + 1) of each batch in evaluation."""
     starts = range(0, images, EVALUATION_BATCH)
     return [(first, min(first + EVALUATION_BATCH, images)) for first in starts]
 
 
 def normalizer(data: SearchData, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """From pixels [N, C, H, W] to float32: less the training mean, over the standard deviation."""
+    """Makes a function that subtracts the training mean and divides by the standard deviation."""
     mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (data.mean, data.std))
 
     def normalize(images: Tensor) -> Tensor:
@@ -363,10 +362,10 @@ def normalizer(data: SearchData, device: torch.device) -> Callable[[Tensor], Ten
 
 
 def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
-    """(first, last + 1) of each batch of an epoch: all images, and never one alone.
+    """Returns (first, last + 1) of each batch of an epoch, so that no batch has a single image.
 
-    What is left over is a smaller batch, unless it is a single image: batch norm has no variance
-    for that, so it joins the batch before.
+    The last batch may be smaller. A single last image joins the batch before it, because batch norm
+    has no variance for a single image.
     """
     starts = list(range(0, images, batch_size))
     if len(starts) > 1 and images - starts[-1] == 1:

@@ -1,4 +1,4 @@
-"""What moves the weights: the recipe's optimizer, and the average of its path."""
+"""Makes the recipe's optimizer, and averages weights during training."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from nas.training.recipe import Recipe
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer: one parameter group that decays, one that does not.
+    """Makes the recipe's optimizer with two parameter groups, with and without weight decay.
 
-    Norms and biases are the parameters of at most one dimension, as timm takes them; so is a
-    layer scale, whose other axes are 1. Frozen parameters are left out.
+    As in timm, norms and biases are the parameters of at most one dimension; so are layer scales,
+    whose other axes have size 1. Frozen parameters are left out.
 
-    RMSProp is torch's, which divides by ``sqrt(mean) + epsilon`` where the mean begins at 0.
-    TensorFlow's, of Inception and the MobileNets, divides by ``sqrt(mean + epsilon)`` where it
-    begins at 1: with epsilon 1, steps of the same learning rate are 0.7 to 1.4 times as long.
+    RMSProp is that of torch, which divides by ``sqrt(mean) + epsilon`` with a mean that starts at
+    0. TensorFlow's RMSProp, used for Inception and the MobileNets, divides by
+    ``sqrt(mean + epsilon)`` with a mean that starts at 1. With epsilon 1 and the same learning
+    rate, steps here are 0.7 to 1.4 times as long.
     """
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
@@ -57,13 +58,13 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 class WeightAverage:
     """An exponential moving average of a network's weights (Polyak & Juditsky 1992).
 
-    After update ``n`` (from 1) the average keeps ``min(decay, n / (n + 9))`` of itself: as in
-    TensorFlow's ``ExponentialMovingAverage`` with its step count, early weights are soon
-    forgotten. Statistics of batch norm are averaged, too; counters are copied.
+    After update ``n`` (from 1) the average keeps ``min(decay, n / (n + 9))`` of itself, so early
+    weights are soon forgotten, as in TensorFlow's ``ExponentialMovingAverage`` with its step
+    count. Statistics of batch norms are averaged too; counters are copied.
 
     Args:
-        network: what is averaged, left as it is.
-        decay: from 0 to 1.
+        network: the network to average, which is not changed.
+        decay: a number from 0 to 1.
 
     Attributes:
         network: a copy that holds the average.
@@ -77,7 +78,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Takes in the network's present weights."""
+        """Updates the average with the network's current weights."""
         self.updates += 1
         share = 1.0 - min(self.decay, self.updates / (self.updates + 9))
         averaged, current = self._tensors["floating"]

@@ -1,4 +1,4 @@
-"""Whether a network trains in bf16: where that is faster, and the recipe leaves it open."""
+"""Decides if a network is trained in bf16, when the recipe leaves it open."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from nas.architecture.operations import Conv
 Precision = Literal["fp32", "bf16"]
 
 DEPTHWISE_SHARE = 0.2
-"""On a CPU, bf16 loses where depthwise convolutions put out more of all activations than this.
+"""On a CPU, bf16 is slower if depthwise convolutions produce more than this share of activations.
 
-`tests/benchmarks/training_speed.py` shows both sides of it.
+`tests/benchmarks/training_speed.py` shows cases on both sides of it.
 """
 
 
 def resolve_precision(asked: str, network: nn.Module, device: torch.device) -> Precision:
-    """What "auto" becomes; the others are themselves.
+    """Replaces "auto" by the precision for this network and device; returns others unchanged.
 
-    "auto" is bf16 autocast on hardware that multiplies bf16 matrices (a GPU since Ampere, a CPU
-    with AMX or AVX-512 BF16), but on a CPU not for networks that are largely depthwise: oneDNN's
-    depthwise kernels gain nothing there, and the casts cost. It is a rule and not a measurement,
-    so that it is the same each time.
+    "auto" becomes bf16 autocast on hardware that multiplies bf16 matrices (a GPU since Ampere, a
+    CPU with AMX or AVX-512 BF16). On a CPU this excludes networks that are largely depthwise,
+    because oneDNN's depthwise kernels are no faster in bf16, and the casts take time. This is a
+    rule rather than a measurement, so that the result is the same each time.
     """
     if asked == "bf16" or asked == "fp32":
         return "bf16" if asked == "bf16" else "fp32"
@@ -39,7 +39,7 @@ def resolve_precision(asked: str, network: nn.Module, device: torch.device) -> P
 
 
 def depthwise_share(architecture: Architecture) -> float:
-    """The share of depthwise convolutions in all that convolutions put out."""
+    """Returns the share of all convolutions' outputs that depthwise convolutions produce."""
     depthwise = total = 0
     for node in architecture.nodes:
         if isinstance(node.operation, Conv):

@@ -1,13 +1,13 @@
-"""Recipes by name: where they are from, and what is our own.
+"""Recipes by name, with their sources and our deviations.
 
-In all of them SGD's momentum is Nesterov's, and weights are drawn as torch does where nothing is
-said: ``initialization: reference`` is closest to a paper.
+SGD always uses Nesterov momentum. Weights are initialised as torch does unless a recipe sets
+``initialization``; ``initialization: reference`` is closest to a paper.
 """
 
 from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # For small data on a CPU: our own. AdamW and He et al.'s initialization, because with them
+    # Our own, for small data on a CPU. It uses AdamW and He et al.'s initialization, because then
     # networks with and without batch norm learn within a few epochs.
     "quick": {
         "epochs": 6,
@@ -54,12 +54,12 @@ PRESETS: dict[str, dict[str, Any]] = {
             {"name": "cutout", "size": 8},
         ],
     },
-    # Real et al. 2019, arXiv:1802.01548, CIFAR-10: for networks built with auxiliary=True and
-    # drop_path=0.3, as others read its 0.7: the probability that a path of the last cell is kept.
-    # The batch and the norm of gradients are those of NASNet's code (tensorflow/models,
-    # research/slim/nets/nasnet/nasnet.py); there the learning rate is 0.025, a head weighs 0.4, the
-    # paths are kept with 0.6, and weights are drawn by fan-out. Cutout is DeVries & Taylor's for
-    # CIFAR-10 (2017); for results without it, leave it out of augment.
+    # Real et al. 2019, arXiv:1802.01548, CIFAR-10, for networks built with auxiliary=True and
+    # drop_path=0.3: the paper's 0.7 is taken as the probability that the last cell keeps a path.
+    # Batch size and gradient clipping are those of NASNet's code (tensorflow/models,
+    # research/slim/nets/nasnet/nasnet.py). In that code the learning rate is 0.025, the weight of a
+    # head is 0.4, paths are kept with probability 0.6, and weights are drawn by fan-out. Cutout is
+    # that of DeVries & Taylor (2017) for CIFAR-10; for results without it, remove it from augment.
     "amoebanet": {
         "epochs": 600,
         "batch_size": 32,
@@ -86,4 +86,4 @@ PRESETS: dict[str, dict[str, Any]] = {
         "augment": ["flip", {"name": "shift", "pixels": 4}],
     },
 }
-"""What ``preset:`` in a recipe may say; its other keys override these."""
+"""The presets that ``preset:`` in a recipe may name; the recipe's other keys override them."""

@@ -1,4 +1,4 @@
-"""RandAugment: a few random transformations of one common strength."""
+"""RandAugment: a few random transformations with a common strength."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn.functional import conv2d
 from nas.training.augmentation import blended, grey, rotated, sheared, warp
 
 MAGNITUDES = 30
-"""The strongest ``magnitude``."""
+"""The largest ``magnitude``."""
 
 
 def rand_augment(
@@ -23,13 +23,13 @@ def rand_augment(
     operations: Annotated[int, Field(ge=1)] = 2,
     magnitude: Annotated[int, Field(ge=0, le=MAGNITUDES)] = 9,
 ) -> Tensor:
-    """Apply so many operations to each image, each drawn uniformly from :data:`OPERATIONS`.
+    """Applies several operations to each image, each drawn uniformly from :data:`OPERATIONS`.
 
-    Cubuk et al. 2020, arXiv:1909.13719, section 3: N = ``operations``, M = ``magnitude``. What
-    an operation does at the strongest magnitude is as in the authors' code for AutoAugment
-    (Cubuk et al. 2019, table 6): rotations of 30 degrees, shears of 0.3, moves of 0.3 of the
-    side, factors of 1 give or take 0.9, 4 bits of posterize, a threshold of 0 of solarize.
-    Geometry and factors go either way at random.
+    Cubuk et al. 2020, arXiv:1909.13719, section 3, where N is ``operations`` and M is
+    ``magnitude``. The largest magnitude has the effects of the authors' code for AutoAugment
+    (Cubuk et al. 2019, table 6): rotations of 30 degrees, shears of 0.3, shifts by 0.3 of the
+    side, factors of 1 ± 0.9, 4 bits less for posterize, and a threshold of 0 for solarize. The
+    direction of geometric operations and factors is random.
     """
     strength = magnitude / MAGNITUDES
     images = images.float()
@@ -39,7 +39,7 @@ def rand_augment(
         sign = 1 - 2 * torch.randint(2, (n,), generator=generator, device=device).float()
         result = images
         for index, operation in enumerate(OPERATIONS.values()):
-            # All images through every operation: no wait for the device to tell which are whose.
+            # All images go through every operation, so that there is no wait for the device.
             mine = (chosen == index).view(-1, 1, 1, 1)
             result = torch.where(mine, operation(images, strength * sign), result)
         images = result
@@ -47,16 +47,16 @@ def rand_augment(
 
 
 def autocontrast(images: Tensor, level: Tensor) -> Tensor:
-    """Each channel stretched to 0 to 255."""
+    """Stretches the values of each channel to 0 to 255."""
     low = images.amin((2, 3), keepdim=True)
     spread = images.amax((2, 3), keepdim=True) - low
     return torch.where(spread > 0, (images - low) * 255 / spread.clamp(min=1e-6), images)
 
 
 def equalize(images: Tensor, level: Tensor) -> Tensor:
-    """Each channel's values replaced by their rank, so that all are equally frequent.
+    """Replaces each channel's values by their rank, so that all are equally frequent.
 
-    As Pillow does it: the brightest value stays out of the step's count.
+    As in Pillow, the brightest value does not count for the step.
     """
     n, channels, height, width = images.shape
     values = images.round().clamp(0, 255).long().view(n * channels, -1)
@@ -71,19 +71,19 @@ def equalize(images: Tensor, level: Tensor) -> Tensor:
 
 
 def posterize(images: Tensor, level: Tensor) -> Tensor:
-    """Fewer bits a value: 8 less up to 4."""
+    """Reduces the 8 bits of each value by up to 4."""
     lost = 2.0 ** (4 * level.abs()).round().view(-1, 1, 1, 1)
     return (images / lost).floor() * lost
 
 
 def solarize(images: Tensor, level: Tensor) -> Tensor:
-    """Values above a threshold inverted."""
+    """Inverts values above a threshold."""
     threshold = (256 * (1 - level.abs())).view(-1, 1, 1, 1)
     return torch.where(images >= threshold, 255 - images, images)
 
 
 def sharpness(images: Tensor, level: Tensor) -> Tensor:
-    """Away from, or towards, the image smoothed by a 3x3 kernel; its border stays."""
+    """Moves pixels away from, or towards, the image smoothed by a 3x3 kernel, except the border."""
     channels = images.shape[1]
     kernel = torch.ones(channels, 1, 3, 3, device=images.device)
     kernel[:, :, 1, 1] = 5
@@ -121,4 +121,4 @@ OPERATIONS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "translate_x": lambda images, level: _move(images, level, 0),
     "translate_y": lambda images, level: _move(images, level, 1),
 }
-"""From a batch and each image's level, from -1 to 1, to the batch transformed."""
+"""The operations; each takes a batch and a level from -1 to 1 per image, and transforms it."""

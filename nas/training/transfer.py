@@ -1,4 +1,4 @@
-"""Transfer learning: weights to start from, and the part of a network that stays as it is."""
+"""Transfer learning: weights to start from, and the part of a network that is frozen."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from nas.registry import unknown
 
 
 class Started(NamedTuple):
-    """What became of a :class:`Start`.
+    """The result of applying a :class:`Start`.
 
-    That is the frozen modules, how many parameters were taken, and which tensors of the network's
-    parameters stay as they were drawn.
+    It holds the frozen modules, the number of loaded parameters, and the names of the parameters
+    that keep their initial values.
     """
 
     frozen: Sequence[nn.Module] = ()
@@ -32,20 +32,21 @@ class Started(NamedTuple):
 
 @dataclass(frozen=True)
 class Start:
-    """What a training starts from.
+    """The weights from which a training starts, and the part of the network that is frozen.
 
-    The protocols of transfer learning (Yosinski et al. 2014, arXiv:1411.1792; Kornblith et al.
-    2019, arXiv:1805.08974, section 3.2): a fixed feature extractor under a new linear head is
-    ``freeze="body"``, fine-tuning is ``freeze="none"``.
+    The protocols are those of transfer learning (Yosinski et al. 2014, arXiv:1411.1792; Kornblith
+    et al. 2019, arXiv:1805.08974, section 3.2): ``freeze="body"`` trains a new linear head on a
+    fixed feature extractor, ``freeze="none"`` is fine-tuning.
 
     Attributes:
-        weights: tensors by the names of the network's state dict. Those whose name and shape
-            agree are taken; the rest of the network keeps its initial weights.
-        freeze: "none"; "body", all but the head, the linear layers that no other weighted
-            layer follows; or "until=NODE", that node and all that it depends on. What is frozen
-            runs as in evaluation: batch norms keep their statistics, nothing is dropped.
-        source: where the weights are from, for messages.
-        required: whether it is an error that the weights fit no parameter.
+        weights: tensors by the names of the network's state dict. Those whose name and shape agree
+            are loaded; all other parameters keep their initial values.
+        freeze: "none"; "body", which freezes everything except the head, that is the linear layers
+            that no other weighted layer follows; or "until=NODE", which freezes that node and
+            everything that it depends on. Frozen modules run as in evaluation: batch norms keep
+            their statistics, and nothing is dropped.
+        source: the source of the weights, for messages.
+        required: whether it is an error if the weights fit no parameter.
     """
 
     weights: Mapping[str, Tensor] = field(default_factory=dict)
@@ -55,19 +56,19 @@ class Start:
 
     @classmethod
     def from_file(cls, path: Path | str, freeze: str = "none") -> Start:
-        """Starts from a state dict in a file: ``.safetensors``, or of ``torch.save``."""
+        """Reads a state dict from a file: ``.safetensors``, or written by ``torch.save``."""
         return cls(read_weights(Path(path)), freeze, str(path))
 
     @torch.no_grad()
     def apply(self, network: nn.Module) -> Started:
-        """Copies the weights into the network and freezes.
+        """Copies the weights into the network and freezes its parts.
 
-        :class:`InputError` where the weights fit no parameter, a frozen layer got none, or
-        nothing is left to train.
+        Raises :class:`InputError` if the weights fit no parameter, if a frozen layer got no
+        weights, or if nothing is left to train.
         """
         own, parameters = network.state_dict(), dict(network.named_parameters())
         fitting = {n: t for n, t in self.weights.items() if n in own and own[n].shape == t.shape}
-        # The counter of a batch norm, a scalar, fits any network that has one of that name.
+        # Counters of batch norms are ignored: as scalars they fit every network with such a name.
         taken = sum(p.numel() for name, p in parameters.items() if name in fitting)
         if self.weights and not taken and self.required:
             raise InputError(
@@ -81,14 +82,14 @@ class Start:
         assert isinstance(network, Network)
         modules, frozen = dict(network.named_modules()), []
         for name in frozen_nodes(network.architecture, self.freeze):
-            # A node is a module or, as a layer scale, a parameter; or a function and no tensor.
+            # A node is a module, a parameter (a layer scale), or a function without tensors.
             module = modules.get(name)
             tensors = [name] if module is None else [f"{name}.{t}" for t in module.state_dict()]
             for tensor in tensors:
                 counter = tensor.endswith("num_batches_tracked")
                 if tensor in own and tensor not in fitting and not counter:
                     raise InputError(
-                        f"{self.source}: has no fitting {tensor}, which is to be frozen "
+                        f"{self.source}: has no fitting {tensor}, which should be frozen "
                         f"(freeze: {self.freeze})"
                     )
             if module is not None:
@@ -106,7 +107,7 @@ def _first(tensors: Mapping[str, Tensor]) -> str:
 
 
 def frozen_nodes(architecture: Architecture, freeze: str) -> list[str]:
-    """The names of the nodes that ``freeze`` names, in order; see :class:`Start`."""
+    """Lists the nodes that ``freeze`` freezes, in order; see :class:`Start`."""
     if freeze == "none":
         return []
     if freeze == "body":
@@ -123,13 +124,13 @@ def frozen_nodes(architecture: Architecture, freeze: str) -> list[str]:
 
 
 def _head(architecture: Architecture) -> set[str]:
-    """The last linear layer before each output, and what follows it."""
+    """Returns the last linear layer before each output, and the nodes after it."""
     by_name = {node.name: node for node in architecture.nodes}
     found: set[str] = set()
     for output in architecture.outputs:
         name, linear = output, False
         while not linear:
-            node = by_name.get(name)  # None: the input
+            node = by_name.get(name)  # None for the input
             linear = node is not None and isinstance(node.operation, Linear)
             if node is None or not (linear or len(node.inputs) == 1):
                 raise InputError(

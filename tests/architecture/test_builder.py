@@ -49,9 +49,9 @@ def test_name_twice() -> None:
     g = Builder((3, 8))
     with g.scope("a"):
         g.relu(g.input, name="b")
-    with pytest.raises(ArchitectureError, match=r"node 'a\.b': the name is taken"):
+    with pytest.raises(ArchitectureError, match=r"node 'a\.b': the name is already used"):
         g.relu(g.input, name="a.b")
-    with pytest.raises(ArchitectureError, match=r"node 'input': the name is taken"):
+    with pytest.raises(ArchitectureError, match=r"node 'input': the name is already used"):
         g.build(g.relu(g.input, name="input"))
 
 

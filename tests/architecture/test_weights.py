@@ -118,7 +118,7 @@ def test_a_file_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, na
     path.write_bytes(FILES[name])
     with pytest.raises(InputError) as error:
         nas.load_weights(small(), path)
-    assert str(error.value).startswith(f"{path}: is no readable state dict: ")
+    assert str(error.value).startswith(f"{path}: is not a readable state dict: ")
     assert len(str(error.value).splitlines()) == 1
     assert not Path("executed").exists()
 

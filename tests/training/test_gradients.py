@@ -90,7 +90,7 @@ def test_heads_are_left_out_and_branches_are_all_there() -> None:
 
 def test_only_classifiers() -> None:
     g = Builder((3, 8, 8))
-    with pytest.raises(ArchitectureError, match=r"needs a classifier, the output is \(4, 8, 8\)"):
+    with pytest.raises(ArchitectureError, match=r"a classifier, but the output is \(4, 8, 8\)"):
         signals(g.build(g.conv(g.input, 4, 1)))
     (signal,) = signals(g.build(g.linear(g.flatten(g.input), 4, name="only")))
     assert signal.name == "only"

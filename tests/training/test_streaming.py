@@ -122,7 +122,7 @@ def test_a_torn_picture_is_named_when_it_is_read(pictures: Path) -> None:
     assert isinstance(whole.images, Stored)
     with pytest.raises(InputError) as error:
         list(whole.images.batches([[1, 2], [0]]))
-    assert str(error.value).startswith(f"{path}: is torn or corrupted: ")
+    assert str(error.value).startswith(f"{path}: is damaged: ")
     assert "\n" not in str(error.value)
 
 
@@ -135,7 +135,7 @@ def test_a_torn_test_picture_is_found_before_anything_is_trained(pictures: Path)
         picture.save(path)
     path.with_suffix(".png").unlink()
     path.write_bytes(path.read_bytes()[:-200])  # of a JPEG, the head says nothing of this
-    with pytest.raises(InputError, match=rf"{path}: is torn or corrupted: "):
+    with pytest.raises(InputError, match=rf"{path}: is damaged: "):
         data.search_data(config)
 
 

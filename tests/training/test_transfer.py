@@ -150,7 +150,7 @@ def test_a_parameter_that_is_a_node_by_itself_is_frozen() -> None:
     trained = {name for name, p in made.named_parameters() if p.requires_grad}
     assert trained == {"classifier.2.weight", "classifier.2.bias"}
     scale = "features.1.0.layer_scale"
-    with pytest.raises(InputError, match=f"has no fitting {scale}, which is to be frozen"):
+    with pytest.raises(InputError, match=f"has no fitting {scale}, which should be frozen"):
         Start({n: t for n, t in weights.items() if n != scale}, "body").apply(compile(architecture))
 
 
@@ -168,5 +168,5 @@ def test_something_must_be_left_to_train() -> None:
 def test_a_frozen_layer_needs_weights() -> None:
     made = compile(network())
     weights = {n: t for n, t in made.state_dict().items() if not n.startswith("conv2")}
-    with pytest.raises(InputError, match=r"has no fitting conv2.weight, which is to be frozen"):
+    with pytest.raises(InputError, match=r"has no fitting conv2.weight, which should be frozen"):
         Start(weights, "body").apply(made)

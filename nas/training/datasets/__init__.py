@@ -1,4 +1,4 @@
-"""Image data sets: where they are read from and what they are called."""
+"""The image data sets and their names."""
 
 from nas.registry import Registry
 from nas.training.datasets.images import Images
@@ -20,4 +20,4 @@ DATASETS = Registry(
         "python": "nas.training.datasets.python:python",
     },
 )
-"""What ``data.name`` may say; the options of each are its keyword-only arguments."""
+"""The data sets that ``data.name`` may name; their options are their keyword-only arguments."""

@@ -1,4 +1,4 @@
-"""Arrays that numpy has saved."""
+"""Reads arrays that numpy has saved."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _KEYS = "images and labels, and, for an official test part, test_images and test
 
 
 def arrays(*, path: str, resolution: Resolution = None) -> Images:
-    """A file ``.npz`` with ``images`` and ``labels``, or a folder of ``images.npy`` and so on.
+    """Reads an ``.npz`` file with ``images`` and ``labels``, or a folder with ``images.npy`` etc.
 
-    ``test_images`` and ``test_labels``, where they are there, are the official test part. Images
-    are uint8, [N, H, W], [N, H, W, C] or [N, C, H, W] with one or three channels; labels are
-    whole numbers from 0.
+    If there are ``test_images`` and ``test_labels``, they are the official test part. Images are
+    uint8, [N, H, W], [N, H, W, C] or [N, C, H, W] with one or three channels. Labels are whole
+    numbers from 0.
 
     Args:
         path: the file or the folder.
-        resolution: side of the images, in pixels; null: as they come.
+        resolution: the side of the images in pixels; null keeps their size.
     """
     place = Path(path).expanduser()
     held = _load(place)
@@ -55,7 +55,7 @@ def _load(place: Path) -> dict[str, npt.NDArray[Any]]:
                 return dict(file)
     except OSError as error:
         raise InputError(f"{place}: {error.strerror or error}; expected {_KEYS}") from None
-    except Exception as error:  # a torn file raises nearly anything
+    except Exception as error:  # a damaged file may raise any exception
         raise InputError(f"{place}: is not a file of arrays: {error}; expected {_KEYS}") from None
     raise InputError(f"{place}: is a single array; expected .npz, or a folder of .npy: {_KEYS}")
 

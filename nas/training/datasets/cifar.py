@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100, from either of the official archives."""
+"""Reads CIFAR-10 and CIFAR-100 from either of the official archives."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class _Form:
-    """How a data set is published.
+    """The form in which a data set is published.
 
     ``batches`` are the names, without ending, of the training files and of the test file.
-    ``labels`` is the key of the labels in the Python form, ``bytes`` how many precede an image in
-    the binary form: the last of them is the label.
+    ``labels`` is the key of the labels in the Python form. ``bytes`` is the number of bytes before
+    an image in the binary form; the last of them is the label.
     """
 
     name: str
@@ -57,14 +57,14 @@ def cifar10(*, root: str | None = None, resolution: Resolution = None) -> Images
 
     Args:
         root: the folder of the official archive (``cifar-10-python.tar.gz`` or
-            ``cifar-10-binary.tar.gz``), or of what was unpacked from it; null: downloaded.
-        resolution: side of the images, in pixels; 32 as they come.
+            ``cifar-10-binary.tar.gz``), or of its unpacked content; null downloads it.
+        resolution: the side of the images in pixels; 32 if not given.
     """
     return _read(_CIFAR10, root, resolution)
 
 
 def cifar100(*, root: str | None = None, resolution: Resolution = None) -> Images:
-    """CIFAR-100 (Krizhevsky 2009): as :func:`cifar10`, of 100 classes (the fine labels)."""
+    """CIFAR-100 (Krizhevsky 2009): like :func:`cifar10` with 100 classes (the fine labels)."""
     return _read(_CIFAR100, root, resolution)
 
 
@@ -90,7 +90,7 @@ def _read(form: _Form, root: str | None, resolution: int | None) -> Images:
 
 
 def _found(form: _Form, folder: Path) -> dict[str, tuple[str, bytes]]:
-    """Name, place and content of each batch: files in or one below ``folder``, else an archive."""
+    """Returns each batch's name, place and content, from files in ``folder`` or an archive."""
     names = {name for batch in form.batches for name in (batch, f"{batch}.bin")}
     for place in [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]:
         files = {name: place / name for name in names if (place / name).is_file()}
@@ -108,7 +108,7 @@ def _found(form: _Form, folder: Path) -> dict[str, tuple[str, bytes]]:
 
 def _archived(archive: Path) -> dict[str, tuple[str, bytes]]:
     try:
-        # Unpacked whole, which tarfile does not: the checksum is behind the last member.
+        # The whole file is unpacked, because the checksum is at its end and tarfile ignores it.
         content = io.BytesIO(gzip.decompress(archive.read_bytes()))
         with tarfile.open(fileobj=content, mode="r:") as tar:
             members = [member for member in tar if member.isfile()]
@@ -117,11 +117,11 @@ def _archived(archive: Path) -> dict[str, tuple[str, bytes]]:
                 for m in members
             }
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{archive}: is torn or corrupted: {error}") from None
+        raise InputError(f"{archive}: is damaged: {error}") from None
 
 
 def _binary(form: _Form, where: str, content: bytes) -> tuple[Pixels, Integers]:
-    """The binary form: for each image its labels, a byte each, and 3,072 bytes of pixels."""
+    """Reads the binary form: for each image its labels, one byte each, and 3,072 pixel bytes."""
     size = form.bytes + _PIXELS
     if not content or len(content) % size:
         raise InputError(f"{where}: has {len(content)} bytes, not a multiple of {size}")
@@ -131,13 +131,13 @@ def _binary(form: _Form, where: str, content: bytes) -> tuple[Pixels, Integers]:
 
 
 def _pickled(form: _Form, where: str, content: bytes) -> tuple[Pixels, Integers]:
-    """The Python form: a pickled dict with ``data`` [N, 3072] and labels."""
+    """Reads the Python form: a pickled dict with ``data`` [N, 3072] and labels."""
     try:
         batch = _Unpickler(io.BytesIO(content), encoding="latin1").load()
         pixels, labels = batch["data"], np.asarray(batch[form.labels])
         images = np.asarray(pixels, np.uint8).reshape(-1, 3, 32, 32)
         labels = labels.astype(np.int64, casting="same_kind")
-    except Exception as error:  # a torn pickle raises nearly anything
+    except Exception as error:  # a damaged pickle may raise any exception
         raise InputError(
             f"{where}: is not a batch of {form.name} (a pickle with data and {form.labels}): "
             f"{type(error).__name__}: {error}"
@@ -148,7 +148,7 @@ def _pickled(form: _Form, where: str, content: bytes) -> tuple[Pixels, Integers]
 
 
 class _Unpickler(pickle.Unpickler):
-    """Of arrays and plain values alone: a pickle of another kind could run any program."""
+    """Reads only arrays and plain values, because other pickles could run any program."""
 
     _ALLOWED = frozenset(
         {

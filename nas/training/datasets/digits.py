@@ -1,4 +1,4 @@
-"""The data set that needs no download."""
+"""scikit-learn's digits, which need no download."""
 
 from functools import cache
 
@@ -11,14 +11,14 @@ from nas.training.datasets.stored import Integers, Pixels
 def digits(*, resolution: Resolution = None) -> Images:
     """scikit-learn's bundled digits: 1,797 grey 8x8 images of 10 classes, no official test part.
 
-    Half of the UCI set (Alpaydin & Kaynak 1998, doi:10.24432/C50P49); values 0 to 16 are scaled
-    to 0 to 255.
+    They are half of the UCI set (Alpaydin & Kaynak 1998, doi:10.24432/C50P49). Values from 0 to 16
+    are scaled to 0 to 255.
     """
     pixels, labels = _read()
     return Images(resize(pixels, resolution), labels, classes=10)
 
 
-@cache  # 0.1 MB, and parsing its text takes longer than many a campaign of a test
+@cache  # 0.1 MB; parsing the text takes longer than many test campaigns
 def _read() -> tuple[Pixels, Integers]:
     from sklearn.datasets import load_digits
 

@@ -1,4 +1,4 @@
-"""Official files: from a folder that the user has, or downloaded, and checked either way."""
+"""Finds the official files of data sets, in a folder of the user or by a verified download."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from nas.errors import InputError
 def official(
     root: str | None, name: str, bases: Sequence[str], files: Mapping[str, str]
 ) -> list[Path]:
-    """The paths of a data set's files.
+    """Returns the paths of a data set's files.
 
     Args:
-        root: the folder that holds them; None: the user's cache, where what is missing is
-            downloaded, with progress, to a temporary name first.
-        name: of the data set, for the cache.
-        bases: addresses to try, one after the other.
-        files: MD5 checksums of the official files by name.
+        root: the folder that holds the files; None is the user's cache, to which missing files are
+            downloaded with progress, under a temporary name first.
+        name: the name of the data set in the cache.
+        bases: the addresses to try, one after the other.
+        files: the MD5 checksums of the official files by name.
 
-    A file in ``root`` is not held to its checksum: it may be a sample of one's own. Raises
-    :class:`InputError` naming the file, or the address and what went wrong there.
+    The checksum of a file in ``root`` is not verified, because it may be the user's own sample.
+    Raises :class:`InputError` naming the file, or the addresses and their errors.
     """
     if root is not None:
         return [Path(root).expanduser() / file for file in files]

@@ -1,4 +1,4 @@
-"""A folder of pictures: a sub-folder for each class."""
+"""Reads a folder of pictures with one sub-folder per class."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ def folder(
     """Pictures in ``root/CLASS/…``, or in ``root/train/CLASS/…`` and ``root/test/CLASS/…``.
 
     The second form has an official test part. Classes are numbered in the order of their names.
-    Grey pictures of 16 bits are scaled to 8. What a camera notes of its orientation (EXIF) is not
-    heeded, as torchvision's ``ImageFolder`` does not. No picture is decoded yet.
+    Grey pictures of 16 bits are scaled to 8. The camera's orientation (EXIF) is ignored, as in
+    torchvision's ``ImageFolder``. Pictures are decoded later.
 
     Args:
         root: the folder.
-        resolution: side of the images, in pixels: the shorter side is brought to it, and the
-            middle is cut out. null: as they come, if they are all of one size.
-        colour: three channels, or one.
-        memory_gb: what takes more, in 10^9 bytes, stays on the disk and is decoded in every epoch.
+        resolution: the side of the images in pixels: the shorter side is scaled to it, and the
+            middle is cut out. null keeps the size, which must then be the same for all.
+        colour: whether images have three channels or one.
+        memory_gb: a data set that needs more memory than this, in 10^9 bytes, stays on the disk and
+            is decoded in every epoch.
     """
     top = Path(root).expanduser()
     if not top.is_dir():
-        raise InputError(f"{top}: is no folder; expected one with a sub-folder for each class")
+        raise InputError(f"{top}: is not a folder; expected one with a sub-folder for each class")
     places = [top / "train", top / "test"] if _has_parts(top) else [top]
     names = _classes(places[0])
     for place in places[1:]:
@@ -63,7 +64,7 @@ def folder(
 
 
 def _has_parts(top: Path) -> bool:
-    """Whether ``train`` is a part, and no class of that name: it has sub-folders, or no sisters."""
+    """Tells if ``train`` is a part rather than a class: it has sub-folders, or is the only one."""
     names = _folders(top)
     return "train" in names and (bool(_folders(top / "train")) or set(names) <= {"train", "test"})
 
@@ -74,7 +75,7 @@ def _folders(place: Path) -> list[str]:
 
 def _classes(place: Path) -> list[str]:
     if not place.is_dir():
-        raise InputError(f"{place}: is missing: where there is train, there must be test")
+        raise InputError(f"{place}: is missing; if there is train, there must be test")
     names = _folders(place)
     if len(names) < 2:
         raise InputError(
@@ -84,7 +85,7 @@ def _classes(place: Path) -> list[str]:
 
 
 def _files(place: Path, names: list[str]) -> list[tuple[Path, int]]:
-    """The pictures and their labels."""
+    """Lists the pictures and their labels."""
     found: list[tuple[Path, int]] = []
     for label, name in enumerate(names):
         files = sorted(p for p in (place / name).rglob("*") if p.suffix.lower() in _ENDINGS)
@@ -95,7 +96,7 @@ def _files(place: Path, names: list[str]) -> list[tuple[Path, int]]:
 
 
 def _size(paths: list[Path]) -> tuple[int, int]:
-    """Height and width, which all must share; only the heads of the files are read."""
+    """Returns the height and width that all pictures must share; only file headers are read."""
     width, height = 0, 0
     for path in paths:
         with _opened(path) as picture:
@@ -119,13 +120,13 @@ def _picture(paths: list[Path], resolution: int | None, colour: str, position: i
 
 
 def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:
-    """Pillow's own conversion of more bits cuts off what is above 255."""
+    """Converts a picture to 8 bits; Pillow's own conversion would clip values above 255."""
     if picture.mode.startswith("I;16"):
         return Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
     if picture.mode in ("I", "F"):
         raise InputError(
-            f"{path}: has pixels of 32 bits (Pillow's mode {picture.mode}), which say nothing of "
-            "their range; save it with 8 or 16 bits a channel"
+            f"{path}: has pixels of 32 bits (Pillow's mode {picture.mode}), the range of which is "
+            "unknown; save it with 8 or 16 bits per channel"
         )
     return picture
 
@@ -142,7 +143,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: {error}") from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: is torn or corrupted: {error}") from None
+        raise InputError(f"{path}: is damaged: {error}") from None
 
 
 def _resized(picture: Image.Image, side: int) -> Image.Image:

@@ -1,4 +1,4 @@
-"""MNIST and what is published in its format: gzipped idx files."""
+"""Reads MNIST, and data sets in the same format, from gzipped idx files."""
 
 import gzip
 import zlib
@@ -23,8 +23,8 @@ def mnist(*, root: str | None = None, resolution: Resolution = None) -> Images:
 
     Args:
         root: the folder of the four official files,
-            ``{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz``; null: downloaded.
-        resolution: side of the images, in pixels; 28 as they come.
+            ``{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz``; null downloads them.
+        resolution: the side of the images in pixels; 28 if not given.
     """
     bases = ["https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"]
     checksums = [
@@ -38,7 +38,7 @@ def mnist(*, root: str | None = None, resolution: Resolution = None) -> Images:
 
 
 def fashion_mnist(*, root: str | None = None, resolution: Resolution = None) -> Images:
-    """Fashion-MNIST (Xiao et al., arXiv:1708.07747): as MNIST, of clothes; files named alike."""
+    """Fashion-MNIST (Xiao et al., arXiv:1708.07747): clothes in the format and files of MNIST."""
     bases = ["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"]
     checksums = [
         "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
@@ -67,10 +67,11 @@ def _read(paths: list[Path], resolution: int | None) -> Images:
 
 
 def read_idx(path: Path, dimensions: int) -> Pixels:
-    """The uint8 array of a gzipped idx file (the format of http://yann.lecun.com/exdb/mnist).
+    """Reads a uint8 array from a gzipped idx file (the format of http://yann.lecun.com/exdb/mnist).
 
-    The file is: two zero bytes, the type (8: uint8), the number of dimensions, each dimension
-    as a big-endian 32-bit integer, the values. :class:`InputError` names the path otherwise.
+    The file holds two zero bytes, the type (8 for uint8), the number of dimensions, each dimension
+    as a big-endian 32-bit integer, and the values. For any other file, :class:`InputError` names
+    the path.
     """
     expected = f"expected a gzipped idx file of uint8 in {dimensions} dimension(s)"
     try:
@@ -78,7 +79,7 @@ def read_idx(path: Path, dimensions: int) -> Pixels:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; {expected}") from None
     except (EOFError, zlib.error) as error:
-        raise InputError(f"{path}: is torn or corrupted: {error}; {expected}") from None
+        raise InputError(f"{path}: is damaged: {error}; {expected}") from None
     start = 4 + 4 * dimensions
     if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) < start:
         raise InputError(f"{path}: starts with bytes {content[:4].hex(' ')}; {expected}")

@@ -1,4 +1,4 @@
-"""A data set, in memory or not."""
+"""The type of a whole data set, in memory or stored."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ class Images:
     """A whole data set.
 
     Args:
-        images: uint8, [N, C, H, W]; or not yet read.
-        labels: int64, [N], 0 to ``classes`` - 1.
+        images: uint8, [N, C, H, W], or stored images that have not been read.
+        labels: int64, [N], from 0 to ``classes`` - 1.
         classes: the number of classes.
         official_test: how many images at the end are the official test part; 0 if there is none.
-        names: of the classes, in their order, where the data set has them.
-        streamed: whether what is not yet read stays so; otherwise a part is read when it is taken.
+        names: the names of the classes in their order, if the data set has them.
+        streamed: whether stored images are read in every epoch; otherwise a part is read into
+            memory when it is used.
     """
 
     images: Pixels | Stored
@@ -44,7 +45,7 @@ class Images:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over labels and pixels; over what describes images that are not read."""
+        """16 hex digits of labels and pixels; stored images count by their description."""
         digest = blake2b(repr((self.images.shape, self.official_test)).encode(), digest_size=8)
         digest.update(self.labels.astype("<i8").tobytes())
         if isinstance(self.images, Stored):
@@ -57,7 +58,7 @@ class Images:
 def with_test(
     parts: Sequence[tuple[Pixels, Integers]], classes: int, resolution: int | None
 ) -> Images:
-    """Images and labels of the training part, and of the official test part if there is one."""
+    """Joins the images and labels of the training part and the official test part, if any."""
     images = np.concatenate([pixels for pixels, _ in parts])
     labels = np.concatenate([labels for _, labels in parts]).astype(np.int64)
     test = len(parts[1][1]) if len(parts) > 1 else 0
@@ -65,7 +66,7 @@ def with_test(
 
 
 def check_labels(labels: npt.NDArray[np.integer], classes: int, where: object) -> Integers:
-    """The labels as int64; :class:`InputError` naming ``where`` unless 0 to ``classes`` - 1."""
+    """Returns the labels as int64; :class:`InputError` unless they are 0 to ``classes`` - 1."""
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
         wrong = labels.max() if labels.max() >= classes else labels.min()
         raise InputError(f"{where}: holds label {wrong}; expected 0 to {classes - 1}")
@@ -73,7 +74,7 @@ def check_labels(labels: npt.NDArray[np.integer], classes: int, where: object) -
 
 
 def resize(images: Pixels, resolution: int | None) -> Pixels:
-    """``images`` at ``resolution`` x ``resolution`` pixels: bilinear, with antialiasing."""
+    """Scales images to ``resolution`` x ``resolution`` pixels, bilinear with antialiasing."""
     if resolution is None or images.shape[2:] == (resolution, resolution):
         return images
     import torch

@@ -1,4 +1,4 @@
-"""Data sets of one's own, in Python."""
+"""Reads data sets that a user's Python function returns."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from nas.training.datasets.images import Images, Resolution, resize
 from nas.training.datasets.stored import MEMORY_GB, Gigabytes, Pixels, Stored, fits
 
 _ROUNDING = 1e-3
-"""How far floats may lie outside of 0 to 1: less than a step of uint8."""
+"""How far floats may lie outside of 0 to 1; it is less than one step of uint8."""
 
 
 def python(
     *, function: str, resolution: Resolution = None, memory_gb: Gigabytes = MEMORY_GB
 ) -> Images:
-    """Any map-style dataset: what has a length and, at each index, an image and its label.
+    """Any map-style dataset, which has a length and, at each index, an image and its label.
 
-    That is what ``torch.utils.data.Dataset`` asks for. An image is a Pillow image, or a uint8 (or
-    float, from 0 to 1, as of ``ToTensor``) array or tensor of [H, W], [C, H, W] or [H, W, C].
+    This is the interface of ``torch.utils.data.Dataset``. An image is a Pillow image, or an array
+    or tensor of [H, W], [C, H, W] or [H, W, C] in uint8, or in float from 0 to 1 (as from
+    ``ToTensor``).
 
     Args:
-        function: ``"file.py:name"`` or ``"module:name"`` of a function of no arguments that returns
-            the dataset, or a pair: training and official test part.
-        resolution: side of the images, in pixels; null: as they come.
-        memory_gb: of what takes more, in 10^9 bytes, an image is read whenever it is needed; labels
-            are in memory, so that all is read once to begin with.
+        function: ``"file.py:name"`` or ``"module:name"`` of a function without arguments that
+            returns the dataset, or a pair of the training part and the official test part.
+        resolution: the side of the images in pixels; null keeps their size.
+        memory_gb: if the images need more memory than this, in 10^9 bytes, each is read whenever
+            it is needed. Labels are kept in memory, so the whole dataset is read once first.
     """
     make = load(function, function)
     made = make()
@@ -94,7 +95,7 @@ def _pixels(image: Any) -> Pixels:
         if not -_ROUNDING <= least <= most <= 1 + _ROUNDING:
             raise ValueError(
                 f"an image holds floats from {least:.4g} to {most:.4g}; they must be from 0 to 1: "
-                "divide by the largest there can be, and leave normalisation out"
+                "divide by the largest possible value, and do not normalise"
             )
         values = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
     if values.dtype != np.uint8:

@@ -1,4 +1,4 @@
-"""Images that are not in memory: read when they are asked for."""
+"""Images that are stored elsewhere and read when they are needed."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ Integers = npt.NDArray[np.int64]
 Gigabytes = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 MEMORY_GB = 4.0
-"""What a data set takes of memory, before it is streamed; 10^9 bytes each."""
+"""The largest size of a data set in memory, in 10^9 bytes; larger ones are streamed."""
 
 
 class Stored:
-    """What an array of images is, but for where it is.
+    """An array of images that are not in memory.
 
     Args:
-        read: gives the uint8 image [C, H, W] of a position; pickled where processes are spawned.
-        positions: of the images that there are, in order.
+        read: returns the uint8 image [C, H, W] at a position; it must be picklable.
+        positions: the positions of the images, in order.
         image_shape: (C, H, W).
-        described: what tells these images from others without reading them.
+        described: a description that distinguishes these images from others without reading them.
 
     Attributes:
         shape: (N, C, H, W).
-        described: see there.
+        described: the description.
     """
 
     def __init__(
@@ -53,26 +53,26 @@ class Stored:
         return len(self._positions)
 
     def __getitem__(self, indices: Integers) -> Stored:
-        """The images of some indices; none of them is read."""
+        """Selects images by their indices without reading them."""
         return Stored(self._read, self._positions[indices], self.shape[1:])
 
     def __getitems__(self, indices: Sequence[int]) -> Pixels:
-        """Those images, read: [len(indices), C, H, W]; what torch's loader asks a data set for."""
+        """Reads images by their indices, [len(indices), C, H, W]; torch's loader calls this."""
         return self[np.asarray(indices)].read()
 
     def read(self) -> Pixels:
-        """All of them, in memory."""
+        """Reads all images into memory."""
         images = np.empty(self.shape, np.uint8)
         for place, position in enumerate(self._positions):
             images[place] = self._read(int(position))
         return images
 
     def batches(self, batches: Sequence[Sequence[int]], pinned: bool = False) -> Iterator[Tensor]:
-        """The images of each list of indices, read ahead by as many processes as torch has threads.
+        """Yields the images of each list of indices, read ahead by one process per torch thread.
 
         Args:
-            batches: the lists.
-            pinned: into memory that a GPU copies from while it computes.
+            batches: the lists of indices.
+            pinned: whether to use pinned memory, from which a GPU copies while it computes.
         """
         import torch
         from torch.utils.data import DataLoader
@@ -83,16 +83,16 @@ class Stored:
             num_workers=min(torch.get_num_threads(), len(batches)),
             collate_fn=torch.from_numpy,
             pin_memory=pinned,
-            # Its own, or torch's global one would be another than with images in memory.
+            # A separate generator, so that torch's global one is the same as with images in memory.
             generator=torch.Generator(),
         )
         try:
             yield from loader
-        except InputError as error:  # with the traceback of the other process before it
+        except InputError as error:  # its text begins with the other process's traceback
             message = str(error).rstrip().rpartition(f"{InputError.__name__}: ")[2]
             raise InputError(message) from None
 
 
 def fits(count: int, image_shape: tuple[int, ...], memory_gb: float) -> bool:
-    """Whether so many images are held in memory."""
+    """Tells if this many images are kept in memory."""
     return count * math.prod(image_shape) <= memory_gb * 1e9

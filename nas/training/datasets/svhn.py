@@ -1,4 +1,4 @@
-"""The Street View House Numbers."""
+"""Reads the Street View House Numbers (SVHN)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def svhn(*, root: str | None = None, extra: bool = False, resolution: Resolution
     """SVHN's cropped digits (Netzer et al. 2011): 73,257 and 26,032 colour 32x32 images.
 
     Args:
-        root: the folder of the official ``{train,test}_32x32.mat``; null: downloaded.
-        extra: add the 531,131 easier images of ``extra_32x32.mat`` to the training part.
-        resolution: side of the images, in pixels; 32 as they come.
+        root: the folder of the official ``{train,test}_32x32.mat``; null downloads them.
+        extra: whether to add the 531,131 easier images of ``extra_32x32.mat`` to the training part.
+        resolution: the side of the images in pixels; 32 if not given.
     """
     files = {**_TRAIN, **(_EXTRA if extra else {}), **_TEST}
     *training, test = [_read(path) for path in official(root, "svhn", _BASES, files)]
@@ -32,7 +32,7 @@ def svhn(*, root: str | None = None, extra: bool = False, resolution: Resolution
 
 
 def _read(path: Path) -> tuple[Pixels, Integers]:
-    """A MATLAB 5 file with ``X`` [32, 32, 3, N] and ``y`` [N, 1], where 10 is the digit 0."""
+    """Reads a MATLAB 5 file with ``X`` [32, 32, 3, N] and ``y`` [N, 1]; 10 is the digit 0."""
     from scipy.io import loadmat
 
     expected = "expected a MATLAB 5 file with X, uint8 of 32x32x3xN, and y, N labels from 1 to 10"
@@ -40,8 +40,8 @@ def _read(path: Path) -> tuple[Pixels, Integers]:
         raise InputError(f"{path}: No such file; {expected}")
     try:
         held = loadmat(path, variable_names=["X", "y"])
-    except Exception as error:  # a torn file raises nearly anything
-        raise InputError(f"{path}: is torn or corrupted: {error}; {expected}") from None
+    except Exception as error:  # a damaged file may raise any exception
+        raise InputError(f"{path}: is damaged: {error}; {expected}") from None
     images, labels = held.get("X"), held.get("y")
     if (
         images is None

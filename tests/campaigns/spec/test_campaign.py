@@ -205,7 +205,7 @@ def test_a_draft_is_a_campaign(tmp_path: Path, searcher: str, space: str) -> Non
 def test_a_draft_leaves_open_what_it_cannot_know(tmp_path: Path) -> None:
     text = write_campaign(tmp_path, data="folder").read_text()
     assert yaml.safe_load(text)["data"]["root"] == "FILL IN"
-    with pytest.raises(InputError, match=r"FILL IN: is no folder"):
+    with pytest.raises(InputError, match=r"FILL IN: is not a folder"):
         load_campaign(tmp_path)
 
 
