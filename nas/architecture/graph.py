@@ -46,7 +46,7 @@ class Architecture:
     shapes: Mapping[str, Shape]
     """The shape of the output of every node, and of ``"input"``."""
     costs: Mapping[str, Cost]
-    """The cost of every node by itself."""
+    """The cost of every single node."""
 
     def __init__(
         self, input_shape: Sequence[int], nodes: Iterable[Node], outputs: Sequence[str]
@@ -218,5 +218,5 @@ def _texts(values: list[Any]) -> bool:
 
 
 def cost(architecture: Architecture) -> Cost:
-    """Return the analytic cost of an architecture, the same as ``architecture.cost``."""
+    """Returns the analytic cost of an architecture, the same as ``architecture.cost``."""
     return architecture.cost

@@ -183,7 +183,7 @@ def test_resnet_pools_with_its_own_window() -> None:
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        (lambda g, x: g.linear(g.flatten(g.adaptive_avg_pool(x, (3, 4))), 3), "unlike length"),
+        (lambda g, x: g.linear(g.flatten(g.adaptive_avg_pool(x, (3, 4))), 3), "uneven length"),
         (lambda g, x: g.linear(g.batch_norm(g.flatten(x)), 3), "batch_norm of flattened"),
         (lambda g, x: g.linear(g.slice(g.flatten(x), 0, 9), 3), "'slice1': slice of flattened"),
         (lambda g, x: g.linear(g.concat(g.flatten(x), g.global_pool(x)), 3), "concat of flattened"),

@@ -461,7 +461,7 @@ def test_any_map_style_dataset() -> None:
     for name, fault in {
         f"{HERE}:unlike": "images differ in shape",
         f"{HERE}:as_float": "as_float: .*: an image holds floats from 0 to 1[56]; they must be",
-        f"{HERE}:normalized": r"floats from -\S+ to (2|1\.\d+); .* leave normalisation out",
+        f"{HERE}:normalized": r"floats from -\S+ to (2|1\.\d+); .* do not normalise",
         f"{HERE}:undefined": "floats from nan to nan; they must be from 0 to 1",
         f"{HERE}:nothing": "unknown name 'nothing'; allowed: Python2, add, ",
         "nowhere:x": "no module 'nowhere'; allowed: file.py:NAME or package.module:NAME",

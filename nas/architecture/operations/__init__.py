@@ -83,7 +83,7 @@ OPERATIONS: dict[str, type[Operation]] = {
         Identity, Zero, Add, Multiply, Rescale, Concat, Slice, Flatten, Permute, ChannelShuffle,
     )
 }  # fmt: skip
-"""Every operation by its kind."""
+"""All operations by kind."""
 
 
 def from_attributes(kind: str, attributes: dict[str, Any]) -> Operation:

@@ -109,7 +109,7 @@ class Operation(ABC):
         return None
 
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
-        """Append the call to an fx graph; ``target`` is the module's dotted path."""
+        """Appends the call to an fx graph; ``target`` is the module's dotted path."""
         return graph.call_module(target, inputs)
 
     @property
@@ -179,7 +179,7 @@ def rank_of(kind: str, name: str, value: Any) -> int:
     """Return the number of axes, one to three, that an attribute has a number for."""
     rank = len(value) if isinstance(value, tuple | list) else 1
     if not 1 <= rank <= 3:
-        raise ArchitectureError(f"{kind}: {name} must be of one to three axes, got {value!r}")
+        raise ArchitectureError(f"{kind}: {name} must have one to three axes, got {value!r}")
     return rank
 
 

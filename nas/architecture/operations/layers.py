@@ -114,7 +114,7 @@ class Attention(Operation):
         fits = len(query) > 1 and query[-1] == key[-1] and key[:-1] == value[:-1] != ()
         if not fits:
             raise ArchitectureError(
-                "attention needs (positions, features), as many features in queries as in keys "
+                "attention needs (positions, features), as many features in queries as in keys, "
                 f"and as many positions in keys as in values, got {listed(inputs)}"
             )
         if query[-1] % self.heads or value[-1] % self.heads:

@@ -97,7 +97,7 @@ class LocalResponseNorm(Operation):
 
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         (x,) = inputs
-        if len(x.meta["shape"]) > 3:  # torch views two axes as one, which may not be contiguous
+        if len(x.meta["shape"]) > 3:  # torch views two axes as one, so they must be contiguous
             x = graph.call_method("contiguous", (x,))
         return graph.call_module(target, (x,))
 
@@ -125,7 +125,7 @@ class GroupNorm(Operation):
         if prod(inputs[0]) == self.groups:
             raise ArchitectureError(
                 f"group_norm: each of {self.groups} groups has a single value of {inputs[0]}, "
-                "which torch refuses to normalise"
+                "which torch cannot normalise"
             )
         return inputs[0]
 

@@ -62,7 +62,7 @@ class Permute(Operation):
         assign(self, order=axes(self.kind, "order", self.order, rank, minimum=0))
         if sorted(self.order) != list(range(rank)) or not rank:
             raise ArchitectureError(
-                f"permute: order must name each axis once, from 0 on, got {list(self.order)}"
+                f"permute: order must name each axis once, from 0, got {list(self.order)}"
             )
 
     def shape(self, *inputs: Shape) -> Shape:

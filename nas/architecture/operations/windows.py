@@ -63,7 +63,7 @@ class _Window(Operation):
             )
         if not ceil_mode:
             return count
-        # A last window that would start in the right-hand padding is dropped, as torch does.
+        # As in torch, a last window that would start in the right-hand padding is dropped.
         return count - 1 if (count - 1) * stride >= size + padding else count
 
     def _reach(self, dilation: Axes) -> tuple[Reach, ...]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Identity(Operation):
-    """Passes its input on."""
+    """Returns its input."""
 
     kind: ClassVar[str] = "identity"
     channelwise: ClassVar[bool] = True
