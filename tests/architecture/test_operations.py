@@ -135,7 +135,7 @@ def test_missing_attribute_is_named_or_has_a_default(operation: Operation) -> No
         ("conv", {"kernel": 3}, "conv: attribute 'channels' is missing"),
         ("conv", {"kernel": [3, 0], "channels": 4}, "kernel must be a whole number >= 1, got 0"),
         ("conv", {"kernel": [3, 3], "stride": [1], "channels": 4}, "stride must be 2 whole number"),
-        ("conv", {"kernel": [3] * 4, "channels": 4}, "kernel must be of one to three axes"),
+        ("conv", {"kernel": [3] * 4, "channels": 4}, "kernel must have one to three axes"),
         ("conv", {"kernel": 3, "padding": -1, "channels": 4}, "padding must be a whole number >="),
         ("conv", {"kernel": 3, "channels": 4.0}, "channels must be a whole number >= 1, got 4.0"),
         ("conv", {"kernel": 3, "channels": 4, "bias": 1}, "bias must be true or false, got 1"),
@@ -147,7 +147,7 @@ def test_missing_attribute_is_named_or_has_a_default(operation: Operation) -> No
         ("slice", {"start": 3, "stop": 3}, "stop must be greater than start, got 3 and 3"),
         ("pad", {"amounts": [[1, 1]], "fill": "one"}, "unknown fill 'one'"),
         ("pad", {"amounts": [[1, 0.5]]}, "amounts must be a whole number, got 0.5"),
-        ("permute", {"order": [0, 2]}, "order must name each axis once, from 0 on, got [0, 2]"),
+        ("permute", {"order": [0, 2]}, "order must name each axis once, from 0, got [0, 2]"),
         ("upsample", {"scale": 2, "mode": "cubic"}, "unknown mode 'cubic'"),
         ("layer_norm", {"axis": "first"}, "unknown axis 'first'"),
         (
