@@ -1,4 +1,4 @@
-"""The classic architectures: one function a family, one row of :data:`CLASSICS` a network."""
+"""The classic architectures: one function per family, one row of :data:`CLASSICS` per network."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ def classic(
     classes: int | None = None,
     **options: Any,
 ) -> Architecture:
-    """The architecture of a classic network.
+    """Return the architecture of a classic network.
 
     Args:
         name: a key of :data:`CLASSICS`.
-        input_shape: without the batch, channels first; by default what it was designed for.
-        classes: by default what it was designed for.
-        options: the family's own, such as ``width`` or ``stem``.
+        input_shape: the input without the batch, channels first; by default what the network was
+            designed for.
+        classes: the number of classes; by default what the network was designed for.
+        options: options of the family, such as ``width`` or ``stem``.
 
     Raises:
-        InputError: for an unknown name or option; as :class:`ArchitectureError`, for an input
-            that is too small for its strides, naming the node that does not fit.
+        InputError: for an unknown name or option. For an input that is too small for the strides,
+            it is an :class:`ArchitectureError` that names the node that does not fit.
     """
     from nas.configuration import validate_options
 

@@ -15,7 +15,7 @@ def alexnet(
     width: float = 1.0,
     stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
-    """AlexNet in its one-tower form (Krizhevsky 2014, arXiv:1404.5997), as torchvision has it.
+    """Build AlexNet in its one-tower form (Krizhevsky 2014, arXiv:1404.5997), as in torchvision.
 
     ``stem="cifar"`` is for small images: a 3x3 convolution at stride 1 and no pooling behind it.
     """
@@ -49,11 +49,11 @@ def alexnet_2012(
     width: float = 1.0,
     stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
-    """AlexNet as published, in two groups (Krizhevsky et al. 2012, section 3, fig. 2).
+    """Build AlexNet as published, in two groups (Krizhevsky et al. 2012, section 3, fig. 2).
 
-    The two GPUs' towers are the groups of the second, fourth and fifth convolution. Local response
-    normalisation has the paper's constants; torch divides alpha by the size. The paper's 55x55
-    maps of 224x224 images need padding that it does not mention: 2 in the first convolution.
+    The towers of the two GPUs are groups of the second, fourth and fifth convolution. Local
+    response normalisation has the paper's constants; torch divides alpha by the size. The paper's
+    55x55 maps of 224x224 images need padding that it does not mention: 2 in the first convolution.
     ``stem="cifar"`` is for small images: a 3x3 convolution at stride 1 and no pooling behind it.
     """
     g = Builder(input_shape)

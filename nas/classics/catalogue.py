@@ -1,4 +1,4 @@
-"""The catalogue: one row a network, grouped by family. Reading it imports no family."""
+"""The catalogue of classics: one row per network. Reading it imports no family."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ IMAGENET = (3, 224, 224)
 
 @dataclass(frozen=True)
 class Classic:
-    """One hand-designed network.
+    """Describes one hand-designed network.
 
     Attributes:
         family: the function that builds it, ``"module:function"``. It takes the input shape, the
             number of classes, the arguments in ``fixed``, and keyword-only options of the user.
         year: when it was published.
-        paper: where.
-        source: the implementation whose node names and counts it has: its state dict loads.
-            "paper" where there is none, and counts are the paper's.
-        input_shape: what it was designed for, without the batch.
-        classes: likewise.
-        fixed: what makes it this member of the family.
-        initialization: the scheme by which ``source`` draws its weights: see
-            :func:`nas.training.initialization.initialize`. Where there is only the paper, what
-            that says; torch's default where neither says anything.
+        paper: where it was published.
+        source: the implementation whose node names and counts it has, so that its state dict
+            loads. It is "paper" if there is none; counts are then the paper's.
+        input_shape: the input that it was designed for, without the batch.
+        classes: the number of classes that it was designed for.
+        fixed: the arguments that make it this member of the family.
+        initialization: the scheme by which ``source``, or else the paper, draws the weights (see
+            :func:`nas.training.initialization.initialize`); torch's default if neither says.
     """
 
     family: str

@@ -1,4 +1,4 @@
-"""NASNet, AmoebaNet, PNASNet and DARTS: published cells in the network that repeats them."""
+"""NASNet, AmoebaNet, PNASNet and DARTS: networks that repeat a published cell."""
 
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
@@ -21,20 +21,22 @@ def pairwise(
     dropout: float = 0.0,
     auxiliary: bool = False,
 ) -> Architecture:
-    """Three stages of ``cells`` cells, two reductions; ``published`` names the cells.
+    """Build three stages of ``cells`` cells with two reductions; ``published`` names the cells.
 
     NASNet and AmoebaNet write N for ``cells`` and F for ``channels``. The large forms of NASNet-A
-    and PNASNet-5 are timm's; DARTS has the names of the authors' code. Published training has
+    and PNASNet-5 are timm's; DARTS has the names of the authors' code. The published networks were
+    trained with these options:
 
     - NASNet-A: ``dropout=0.5`` (not for CIFAR), an ``auxiliary`` head and scheduled drop path:
-      0.3 in the large form, 0.4 for CIFAR, none in the mobile one. ``drop_path`` is the last
-      cell's probability and falls linearly to the first; raising it in the course of training is
-      the training's.
-    - AmoebaNet: ``dropout=0.5``, an ``auxiliary`` head and drop path of 0.3 in the large form; the
-      same in all cells, where ours falls linearly to the first.
-    - PNASNet-5: ``drop_path=0.4``, ``dropout=0.5`` and an ``auxiliary`` head; the authors' code
-      also spares the strided skip from drop path.
-    - DARTS: ``drop_path=0.2``, risen to linearly, and the ``auxiliary`` head.
+      0.3 in the large form, 0.4 for CIFAR, none in the mobile form. ``drop_path`` is the
+      probability of the last cell and falls linearly to the first cell. The authors also raise it
+      in the course of training; the recipe can do that.
+    - AmoebaNet: ``dropout=0.5``, an ``auxiliary`` head and drop path of 0.3 in the large form. It
+      is the same in all cells, where ours falls linearly to the first.
+    - PNASNet-5: ``drop_path=0.4``, ``dropout=0.5`` and an ``auxiliary`` head. The authors' code
+      does not drop the strided skip.
+    - DARTS: ``drop_path=0.2``, raised linearly in the course of training, and the ``auxiliary``
+      head.
     """
     normal, reduction, dialect = PUBLISHED[published]
     return pairwise_network(

@@ -18,10 +18,11 @@ def convnext(
     stem: Literal["imagenet", "cifar"] = "imagenet",
     drop_path: float = 0.1,
 ) -> Architecture:
-    """ConvNeXt (Liu et al. 2022, arXiv:2201.03545, section 2), as in torchvision.
+    """Build ConvNeXt (Liu et al. 2022, arXiv:2201.03545, section 2), as in torchvision.
 
-    ``drop_path`` rises from 0 at the first block to this at the last. The stem cuts the image in
-    patches of 4x4; that of ``stem="cifar"`` is a 3x3 convolution at stride 1.
+    The probability of drop path rises from 0 at the first block to ``drop_path`` at the last. The
+    stem cuts the image into patches of 4x4; with ``stem="cifar"`` it is a 3x3 convolution at
+    stride 1.
     """
     g = Builder(input_shape)
     kernel, stride, padding = (4, 4, 0) if stem == "imagenet" else (3, 1, 1)

@@ -19,10 +19,11 @@ def densenet(
     width: float = 1.0,
     stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
-    """DenseNet-BC (Huang et al. 2017, arXiv:1608.06993, table 1), as in torchvision.
+    """Build DenseNet-BC (Huang et al. 2017, arXiv:1608.06993, table 1), as in torchvision.
 
-    ``blocks`` are the layers of each dense block, ``channels`` those of the first convolution.
-    ``stem="cifar"`` is the paper's own for CIFAR (section 3): one 3x3 convolution at stride 1.
+    ``blocks`` are the numbers of layers of the dense blocks, ``channels`` the channels of the first
+    convolution. ``stem="cifar"`` is the paper's own stem for CIFAR (section 3): one 3x3
+    convolution at stride 1.
     """
     g = Builder(input_shape)
     growth = scaled(growth, width)
@@ -49,7 +50,7 @@ def densenet(
 
 
 def _dense_layer(g: Builder, x: Handle, growth: int) -> Handle:
-    """Norm, activation, 1x1 to four times ``growth``; norm, activation, 3x3 to ``growth``."""
+    """Add a 1x1 convolution to 4 x ``growth``, a 3x3 to ``growth``, each behind norm and ReLU."""
     x = g.relu(g.batch_norm(x, name="norm1"))
     x = g.conv(x, 4 * growth, 1, bias=False, name="conv1")
     x = g.relu(g.batch_norm(x, name="norm2"))

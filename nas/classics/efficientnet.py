@@ -18,11 +18,11 @@ def efficientnet(
     stem: Literal["imagenet", "cifar"] = "imagenet",
     drop_path: float = 0.2,
 ) -> Architecture:
-    """EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946, table 1), as in torchvision.
+    """Build EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946, table 1), as in torchvision.
 
-    ``drop_path`` rises from 0 at the first block towards this at the last. ``stem="cifar"`` has
-    stride 1 in the first convolution and in the first strided stage. Widths are rounded to
-    multiples of eight.
+    The probability of drop path rises from 0 at the first block towards ``drop_path`` at the last.
+    ``stem="cifar"`` has stride 1 in the first convolution and in the first strided stage. Widths
+    are rounded to multiples of eight.
     """
     g = Builder(input_shape)
     small = stem == "cifar"

@@ -19,7 +19,7 @@ MODULES = {
     "5a": (256, 160, 320, 32, 128, 128),
     "5b": (384, 192, 384, 48, 128, 128),
 }
-"""The inception modules of the paper's table 1: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool."""
+"""The channels of each module in table 1: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool."""
 
 
 def googlenet(
@@ -30,12 +30,13 @@ def googlenet(
     stem: Literal["imagenet", "cifar"] = "imagenet",
     auxiliary: bool = True,
 ) -> Architecture:
-    """GoogLeNet (Szegedy et al. 2015, arXiv:1409.4842, table 1), as in torchvision.
+    """Build GoogLeNet (Szegedy et al. 2015, arXiv:1409.4842, table 1), as in torchvision.
 
-    Deviations of torchvision's: batch norm, 3x3 convolutions where the paper has 5x5, and pooling
-    to 4x4 in the auxiliary heads whatever the size. The outputs are in its order: main, the head
-    behind 4d, the head behind 4a; ``auxiliary=False`` leaves the heads out. ``stem="cifar"`` is
-    for small images: a 3x3 convolution at stride 1 and no pooling before module 3a.
+    Torchvision deviates from the paper: it has batch norm, 3x3 convolutions instead of 5x5, and
+    pools to 4x4 in the auxiliary heads whatever the size. The outputs are in its order: the main
+    one, the head behind 4d, the head behind 4a. ``auxiliary=False`` leaves the heads out.
+    ``stem="cifar"`` is for small images: a 3x3 convolution at stride 1 and no pooling before
+    module 3a.
     """
     g = Builder(input_shape, norm_epsilon=1e-3)
 

@@ -1,4 +1,4 @@
-"""The Inception family."""
+"""A small network of the Inception family."""
 
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
@@ -8,11 +8,12 @@ from nas.blocks.scaling import scaled
 
 
 def inception_small(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architecture:
-    """A small GoogLeNet for CIFAR (Zhang et al. 2017, arXiv:1611.03530, fig. 3).
+    """Build a small GoogLeNet for CIFAR (Zhang et al. 2017, arXiv:1611.03530, fig. 3).
 
-    Modules of a 1x1 and a 3x3 branch; reductions of a strided 3x3 branch beside max pooling.
-    Deviations: the paper crops to 28x28, here the last maps are averaged whatever their size;
-    its batch norm has no scale, ours has: 1,712 parameters more than its 1,649,402.
+    Modules have a 1x1 and a 3x3 branch; reductions have a strided 3x3 branch beside max pooling.
+    Deviations: the paper crops to 28x28, while here the last maps are averaged whatever their
+    size. The paper's batch norm has no scale, while ours has one; so there are 1,712 parameters
+    more than the paper's 1,649,402.
     """
     g = Builder(input_shape)
 

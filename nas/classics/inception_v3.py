@@ -11,7 +11,7 @@ from nas.blocks.scaling import scaled
 
 Kernel = int | tuple[int, int]
 Step = tuple[int, Kernel]
-"""Channels and kernel of one convolution in a branch."""
+"""The channels and the kernel of one convolution in a branch."""
 
 ROW, COLUMN = (1, 7), (7, 1)
 
@@ -24,12 +24,12 @@ def inception_v3(
     stem: Literal["imagenet", "cifar"] = "imagenet",
     auxiliary: bool = True,
 ) -> Architecture:
-    """Inception v3 (Szegedy et al. 2016, arXiv:1512.00567, table 1), as in torchvision.
+    """Build Inception v3 (Szegedy et al. 2016, arXiv:1512.00567, table 1), as in torchvision.
 
-    The second output is the auxiliary head; ``auxiliary=False`` leaves it out. Where its map is
-    under 5x5 (an image under 299x299), zeros around it make its 5x5 convolution fit.
-    ``stem="cifar"`` is for small images: stem convolutions at stride 1 that keep the size, and no
-    pooling there.
+    The second output is the auxiliary head; ``auxiliary=False`` leaves it out. If the head's map is
+    smaller than 5x5 (for images smaller than 299x299), it is padded with zeros so that the 5x5
+    convolution fits. ``stem="cifar"`` is for small images: the convolutions of the stem have
+    stride 1 and keep the size, and the stem does not pool.
     """
     g = Builder(input_shape, norm_epsilon=1e-3)
     modules = _Modules(g, width)
@@ -68,7 +68,7 @@ def inception_v3(
 
 
 class _Modules:
-    """The inception modules, named as in torchvision: figures 5, 6 and 7 and two reductions."""
+    """Builds the inception modules of figures 5, 6 and 7 and two reductions, as in torchvision."""
 
     def __init__(self, g: Builder, width: float) -> None:
         self.g, self.width = g, width
@@ -81,7 +81,7 @@ class _Modules:
         stride: int = 1,
         padding: Padding | None = None,
     ) -> Handle:
-        """A normed convolution; by default it keeps the size at stride 1."""
+        """Add a normed convolution; by default it keeps the size at stride 1."""
         channels, kernel = step
         with self.g.scope(name):
             return conv_norm(
@@ -94,17 +94,17 @@ class _Modules:
             )
 
     def chain(self, x: Handle, name: str, *steps: Step) -> Handle:
-        """Convolutions one behind the other, ``name_1``, ``name_2``, ..., each keeping the size."""
+        """Add convolutions in a row, ``name_1``, ``name_2``, ..., each of which keeps the size."""
         for index, step in enumerate(steps, start=1):
             x = self.conv(x, f"{name}_{index}", step)
         return x
 
     def pooled(self, x: Handle, channels: int) -> Handle:
-        """The pooling branch."""
+        """Add the pooling branch."""
         return self.conv(self.g.avg_pool(x, 3, 1, 1), "branch_pool", (channels, 1))
 
     def a(self, x: Handle, pool: int) -> Handle:
-        """Figure 5: two 3x3 convolutions for a 5x5."""
+        """Add the module of figure 5: two 3x3 convolutions replace a 5x5 one."""
         return self.g.concat(
             self.conv(x, "branch1x1", (64, 1)),
             self.chain(x, "branch5x5", (48, 1), (64, 5)),
@@ -113,7 +113,7 @@ class _Modules:
         )
 
     def b(self, x: Handle) -> Handle:
-        """The first reduction."""
+        """Add the first reduction."""
         double = self.chain(x, "branch3x3dbl", (64, 1), (96, 3))
         return self.g.concat(
             self.conv(x, "branch3x3", (384, 3), 2, "valid"),
@@ -122,7 +122,7 @@ class _Modules:
         )
 
     def c(self, x: Handle, n: int) -> Handle:
-        """Figure 6: 7x7 convolutions as a row and a column."""
+        """Add the module of figure 6: a row and a column replace a 7x7 convolution."""
         double = ((n, 1), (n, COLUMN), (n, ROW), (n, COLUMN), (192, ROW))
         return self.g.concat(
             self.conv(x, "branch1x1", (192, 1)),
@@ -132,7 +132,7 @@ class _Modules:
         )
 
     def d(self, x: Handle) -> Handle:
-        """The second reduction."""
+        """Add the second reduction."""
         three = self.conv(x, "branch3x3_1", (192, 1))
         seven = self.chain(x, "branch7x7x3", (192, 1), (192, ROW), (192, COLUMN))
         return self.g.concat(
@@ -142,7 +142,7 @@ class _Modules:
         )
 
     def e(self, x: Handle) -> Handle:
-        """Figure 7: a row and a column side by side."""
+        """Add the module of figure 7: a row and a column are side by side."""
         one = self.conv(x, "branch1x1", (320, 1))
         three = self.conv(x, "branch3x3_1", (384, 1))
         double = self.chain(x, "branch3x3dbl", (448, 1), (384, 3))

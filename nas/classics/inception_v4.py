@@ -9,8 +9,8 @@ from nas.blocks import conv_norm
 from nas.blocks.scaling import scaled
 
 Step = tuple[int, int | tuple[int, int]] | tuple[int, int | tuple[int, int], int]
-"""Channels and kernel of a convolution that keeps the size; or, with a stride, of one without
-padding."""
+"""The channels and the kernel of a convolution that keeps the size. With a stride as a third
+item, the convolution is not padded."""
 
 ROW, COLUMN = (1, 7), (7, 1)
 
@@ -23,10 +23,10 @@ def inception_v4(
     stem: Literal["imagenet", "cifar"] = "imagenet",
     dropout: float = 0.0,
 ) -> Architecture:
-    """Inception v4 (Szegedy et al. 2017, arXiv:1602.07261, figure 9), as in timm.
+    """Build Inception v4 (Szegedy et al. 2017, arXiv:1602.07261, figure 9), as in timm.
 
-    ``stem="cifar"`` is for small images: the stem keeps the size. Published training has
-    ``dropout=0.2``.
+    ``stem="cifar"`` is for small images: the stem keeps the size. The published network was
+    trained with ``dropout=0.2``.
     """
     g = Builder(input_shape, norm_epsilon=1e-3)
     m = _Modules(g, width)
@@ -40,7 +40,7 @@ def inception_v4(
 
 
 def _stem_v4(g: Builder, m: "_Modules", padded: bool) -> Handle:
-    """Figure 3; ``padded`` keeps the size."""
+    """Add the stem of figure 3; ``padded`` keeps the size."""
 
     def bare(channels: int, stride: int = 1) -> Step:
         return (channels, 3) if padded else (channels, 3, stride)
@@ -65,11 +65,11 @@ def inception_resnet_v2(
     stem: Literal["imagenet", "cifar"] = "imagenet",
     dropout: float = 0.0,
 ) -> Architecture:
-    """Inception-ResNet v2 (Szegedy et al. 2017, arXiv:1602.07261, figure 15), as in timm.
+    """Build Inception-ResNet v2 (Szegedy et al. 2017, arXiv:1602.07261, figure 15), as in timm.
 
-    Like the authors' TensorFlow code, and unlike the paper's figures, it has the stem of Inception
-    v3 and 10, 20 and 10 residual modules. ``stem="cifar"`` is for small images: the stem keeps
-    the size and does not pool. Published training has ``dropout=0.2``.
+    It has the stem of Inception v3 and 10, 20 and 10 residual modules, as in the authors'
+    TensorFlow code and unlike in the paper's figures. ``stem="cifar"`` is for small images: the
+    stem keeps the size and does not pool. The published network was trained with ``dropout=0.2``.
     """
     g = Builder(input_shape, norm_epsilon=1e-3)
     m = _Modules(g, width)
@@ -118,13 +118,13 @@ def _classified(g: Builder, x: Handle, classes: int, dropout: float, name: str) 
 
 
 class _Modules:
-    """The modules of both networks, named as in timm."""
+    """Builds the modules of both networks, with timm's names."""
 
     def __init__(self, g: Builder, width: float) -> None:
         self.g, self.width = g, width
 
     def conv(self, x: Handle, name: str, step: Step) -> Handle:
-        """One normed convolution."""
+        """Add a normed convolution."""
         channels, kernel, stride = (*step, None)[:3]
         with self.g.scope(name):
             return conv_norm(
@@ -137,32 +137,32 @@ class _Modules:
             )
 
     def chain(self, x: Handle, name: str, *steps: Step) -> Handle:
-        """Convolutions one behind the other, ``name.0``, ``name.1``, ...; one alone is ``name``."""
+        """Add convolutions in a row, ``name.0``, ``name.1``, ...; a single one is ``name``."""
         for index, step in enumerate(steps):
             x = self.conv(x, f"{name}.{index}" if len(steps) > 1 else name, step)
         return x
 
     def pooled(self, x: Handle, channels: int) -> Handle:
-        """The pooling branch."""
+        """Add the pooling branch."""
         x = self.g.avg_pool(x, 3, 1, 1, count_include_pad=False)
         return self.conv(x, "branch3.1", (channels, 1))
 
     def reduction(self, x: Handle, *branches: list[Step]) -> Handle:
-        """Branches that end in stride 2, beside max pooling."""
+        """Add branches that end in stride 2, beside max pooling."""
         ends = [self.chain(x, f"branch{i}", *steps) for i, steps in enumerate(branches)]
         return self.g.concat(*ends, self.g.max_pool(x, 3, 2))
 
     def residual(
         self, x: Handle, scale: float, *branches: list[Step], active: bool = True
     ) -> Handle:
-        """Branches, a 1x1 convolution with bias, times ``scale``, plus the input; ReLU."""
+        """Add branches and a 1x1 convolution with bias, times ``scale``; add the input, ReLU."""
         ends = [self.chain(x, f"branch{i}", *steps) for i, steps in enumerate(branches)]
         y = self.g.conv(self.g.concat(*ends), x.channels, 1, name="conv2d")
         y = self.g.add(y if scale == 1.0 else self.g.rescale(y, scale), x)
         return self.g.relu(y) if active else y
 
     def a(self, x: Handle) -> Handle:
-        """Inception-A, figure 4."""
+        """Add Inception-A (figure 4)."""
         return self.g.concat(
             self.conv(x, "branch0", (96, 1)),
             self.chain(x, "branch1", (64, 1), (96, 3)),
@@ -171,7 +171,7 @@ class _Modules:
         )
 
     def b(self, x: Handle) -> Handle:
-        """Inception-B, figure 5."""
+        """Add Inception-B (figure 5)."""
         long = ((192, COLUMN), (224, ROW), (224, COLUMN), (256, ROW))
         return self.g.concat(
             self.conv(x, "branch0", (384, 1)),
@@ -181,7 +181,7 @@ class _Modules:
         )
 
     def c(self, x: Handle) -> Handle:
-        """Inception-C, figure 6: a row and a column side by side."""
+        """Add Inception-C (figure 6): a row and a column are side by side."""
         short = self.conv(x, "branch1_0", (384, 1))
         long = self.conv(x, "branch2_0", (384, 1))
         long = self.conv(self.conv(long, "branch2_1", (448, (3, 1))), "branch2_2", (512, (1, 3)))
@@ -195,10 +195,10 @@ class _Modules:
         )
 
     def reduction_a(self, x: Handle) -> Handle:
-        """Figure 7."""
+        """Add the reduction of figure 7."""
         return self.reduction(x, [(384, 3, 2)], [(192, 1), (224, 3), (256, 3, 2)])
 
     def reduction_b(self, x: Handle) -> Handle:
-        """Figure 8."""
+        """Add the reduction of figure 8."""
         long: list[Step] = [(256, 1), (256, ROW), (320, COLUMN), (320, 3, 2)]
         return self.reduction(x, [(192, 1), (192, 3, 2)], long)

@@ -9,15 +9,17 @@ from nas.blocks.scaling import scaled
 def lenet5(
     input_shape: Shape, classes: int, *, width: float = 1.0, original: bool = False
 ) -> Architecture:
-    """LeNet-5 (LeCun et al. 1998, Proc. IEEE 86(11), fig. 2) in its modern form.
+    """Build LeNet-5 (LeCun et al. 1998, Proc. IEEE 86(11), fig. 2) in its modern form.
 
-    Deviations, as is usual today: max pooling and ReLU for the trainable subsampling and tanh,
-    full connections in C3, a linear output for the radial basis functions. An input under 32
-    pixels is padded in the first convolution, as the paper pads MNIST's 28 to 32.
+    As is usual today, it deviates from the paper: max pooling and ReLU replace the trainable
+    subsampling and tanh, C3 is fully connected, and a linear output replaces the radial basis
+    functions. An input smaller than 32 pixels is padded in the first convolution, as the paper
+    pads MNIST's 28 to 32.
 
-    ``original=True`` undoes the first three: averages with a trainable scale and bias a map,
-    tanh (without the paper's constants 1.7159 and 2/3), and table I's connections of C3. Layers
-    up to F6 then have the paper's 60,000 parameters. Its widths are fixed: ``width`` must be 1.
+    ``original=True`` undoes the first three deviations: it averages, with one trainable scale and
+    bias per map, has tanh (without the paper's constants 1.7159 and 2/3), and connects C3 as in
+    table I. Layers up to F6 then have the paper's 60,000 parameters. Its widths are fixed, so
+    ``width`` must be 1.
     """
     g = Builder(input_shape)
     if original:

@@ -16,12 +16,12 @@ def mnasnet(
     width: float = 1.0,
     stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
-    """MnasNet-B1 (Tan et al. 2019, arXiv:1807.11626), as in torchvision.
+    """Build MnasNet-B1 (Tan et al. 2019, arXiv:1807.11626), as in torchvision.
 
-    The one that the search found without squeeze-and-excitation. ``stem="cifar"`` has stride 1 in
-    the first convolution and in the first stage, and torch's momentum in the norms: the authors'
-    forgets only after thousands of steps. Widths are rounded to multiples of eight, the last
-    stays 1280.
+    It is the network that the search found without squeeze-and-excitation. ``stem="cifar"`` has
+    stride 1 in the first convolution and in the first stage. It also has torch's momentum in the
+    norms, because the authors' momentum forgets only after thousands of steps. Widths are rounded
+    to multiples of eight; the last one is always 1280.
     """
     small = stem == "cifar"
     g = Builder(input_shape, norm_momentum=0.1 if small else 1 - 0.9997)

@@ -11,15 +11,18 @@ from nas.blocks import conv_norm, depthwise_separable, inverted_residual, squeez
 from nas.blocks.scaling import divisible
 
 Stem = Literal["imagenet", "cifar"]
-"""What the input is made for. "cifar" is the usual change for small images: stride 1 in the first
-convolution and in the first strided stage, so that the last map is 1/8 of the input's side, as in
-a ResNet without its stem's strides."""
+"""The images that the stem is made for.
+
+"cifar" is the usual change for small images: stride 1 in the first convolution and in the first
+strided stage. The last map then has 1/8 of the input's side, as in a ResNet whose stem has no
+strides.
+"""
 
 
 def mobilenet_v1(
     input_shape: Shape, classes: int, *, width: float = 1.0, stem: Stem = "imagenet"
 ) -> Architecture:
-    """MobileNet (Howard et al. 2017, arXiv:1704.04861, table 1), as in timm.
+    """Build MobileNet (Howard et al. 2017, arXiv:1704.04861, table 1), as in timm.
 
     timm's activation is ReLU6, as in the authors' code; the paper says ReLU. Widths are rounded
     to multiples of eight.
@@ -45,7 +48,7 @@ def mobilenet_v1(
 def mobilenet_v2(
     input_shape: Shape, classes: int, *, width: float = 1.0, stem: Stem = "imagenet"
 ) -> Architecture:
-    """MobileNetV2 (Sandler et al. 2018, table 2), as in torchvision.
+    """Build MobileNetV2 (Sandler et al. 2018, table 2), as in torchvision.
 
     Widths are rounded to multiples of eight.
     """
@@ -130,10 +133,10 @@ def mobilenet_v3(
     width: float = 1.0,
     stem: Stem = "imagenet",
 ) -> Architecture:
-    """MobileNetV3 (Howard et al. 2019, arXiv:1905.02244, tables 1 and 2), as in torchvision.
+    """Build MobileNetV3 (Howard et al. 2019, arXiv:1905.02244, tables 1 and 2), as in torchvision.
 
     ``last`` is the width of the hidden layer behind the pooling. Widths are rounded to multiples
-    of eight, those of squeeze-and-excitation too.
+    of eight, including those of squeeze-and-excitation.
     """
     g = Builder(input_shape, norm_epsilon=1e-3, norm_momentum=0.01)
     blocks, small = MOBILENET_V3[size], stem == "cifar"

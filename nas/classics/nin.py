@@ -9,12 +9,12 @@ from nas.blocks.scaling import scaled
 def nin(
     input_shape: Shape, classes: int, *, width: float = 1.0, last_relu: bool = True
 ) -> Architecture:
-    """Network in Network, CIFAR form (Lin et al. 2014, arXiv:1312.4400, section 4.2).
+    """Build Network in Network for CIFAR (Lin et al. 2014, arXiv:1312.4400, section 4.2).
 
     Widths are those of the authors' Caffe model, whose poolings round up and which has 966,986
-    parameters at ten classes. The last 1x1 convolution has one map a class, averaged globally.
-    The model rectifies those maps too: under a short recipe most classes then die at once.
-    ``last_relu=False`` leaves that ReLU out, as many later versions do.
+    parameters at ten classes. The last 1x1 convolution has one map per class, which is averaged
+    globally. The model has a ReLU behind those maps too; with a short recipe, most classes then
+    stay at zero. ``last_relu=False`` leaves that ReLU out, as many later versions do.
     """
     g = Builder(input_shape)
 

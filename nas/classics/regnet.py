@@ -25,14 +25,15 @@ def regnet(
     width: float = 1.0,
     stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
-    """RegNet (Radosavovic et al. 2020, arXiv:2003.13678, section 3.3), as in torchvision.
+    """Build RegNet (Radosavovic et al. 2020, arXiv:2003.13678, section 3.3), as in torchvision.
 
-    The widths of all ``depth`` blocks are a line, ``initial_width + slope * block``, rounded to
-    powers of ``step`` times the initial width; blocks of one width are a stage. ``squeeze`` makes
-    it a RegNetY: squeeze-and-excitation with that part of the block's input channels. A stage's
-    width is brought to a multiple of its group width: the ``nearest``, as the authors' code
-    (facebookresearch/pycls) does, or as torchvision does, not more than a tenth below.
-    ``stem="cifar"`` has stride 1 in the stem and in the first stage.
+    The widths of all ``depth`` blocks are on a line, ``initial_width + slope * block``, and are
+    rounded to powers of ``step`` times the initial width. Blocks of one width are a stage.
+    ``squeeze`` makes it a RegNetY: squeeze-and-excitation with that share of the block's input
+    channels. The width of a stage is rounded to a multiple of its group width. With ``nearest``
+    that is the nearest one, as in the authors' code (facebookresearch/pycls); otherwise it is at
+    most a tenth below, as in torchvision. ``stem="cifar"`` has stride 1 in the stem and in the
+    first stage.
     """
     g = Builder(input_shape)
     small = stem == "cifar"
@@ -55,6 +56,6 @@ def regnet(
 
 
 def block_widths(depth: int, initial: int, slope: float, step: float) -> list[int]:
-    """The width of each block, a multiple of eight (Radosavovic et al. 2020, eq. 2 to 4)."""
+    """Return the width of each block, a multiple of eight (Radosavovic et al. 2020, eq. 2 to 4)."""
     powers = (round(log(1 + slope * block / initial) / log(step)) for block in range(depth))
     return [8 * round(initial * step**power / 8) for power in powers]

@@ -21,11 +21,11 @@ def resnet(
     width: float = 1.0,
     stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
-    """ResNet for ImageNet (He et al. 2016, table 1), as in torchvision.
+    """Build ResNet for ImageNet (He et al. 2016, table 1), as in torchvision.
 
-    ``bottlenecks`` with half the ``reduction`` make Wide ResNet-50-2 (Zagoruyko & Komodakis 2016),
-    and with 32 ``groups`` too ResNeXt-50 32x4d (Xie et al. 2017). ``squeeze`` puts
-    squeeze-and-excitation with that reduction into each block, as timm's ``seresnet50``.
+    ``bottlenecks`` with half the ``reduction`` make Wide ResNet-50-2 (Zagoruyko & Komodakis 2016);
+    with 32 ``groups`` as well, they make ResNeXt-50 32x4d (Xie et al. 2017). ``squeeze`` puts
+    squeeze-and-excitation with that reduction into each block, as in timm's ``seresnet50``.
     ``stem="cifar"`` is the usual change for small images: a 3x3 convolution at stride 1 and no
     max pooling.
     """
@@ -65,9 +65,9 @@ def resnet_cifar(
     *,
     width: float = 1.0,
 ) -> Architecture:
-    """ResNet for CIFAR, 6n+2 layers with n ``blocks`` a stage (He et al. 2016, section 4.2).
+    """Build ResNet for CIFAR: 6n+2 layers, n ``blocks`` per stage (He et al. 2016, section 4.2).
 
-    Shortcuts are option A, without parameters: ResNet-20 has 269,722. ``squeeze`` puts
+    Shortcuts are option A, which has no parameters: ResNet-20 has 269,722. ``squeeze`` puts
     squeeze-and-excitation with that reduction into each block (Hu et al. 2018).
     """
     g = Builder(input_shape)
@@ -90,11 +90,11 @@ def wide_resnet_cifar(
     width: float = 1.0,
     dropout: float = 0.0,
 ) -> Architecture:
-    """Wide ResNet for CIFAR, 6n+4 layers with n ``blocks`` a stage (Zagoruyko & Komodakis 2016).
+    """Build Wide ResNet for CIFAR: 6n+4 layers, n ``blocks`` per stage.
 
-    arXiv:1605.07146, table 1, with ``factor`` k: WRN-28-10 has 36,479,194 parameters. ``dropout``
-    stands between the convolutions of a block; the paper also tries 0.3. Node names are those of
-    xternalz/WideResNet-pytorch.
+    Zagoruyko & Komodakis 2016, arXiv:1605.07146, table 1, where ``factor`` is k. WRN-28-10 has
+    36,479,194 parameters. ``dropout`` is between the convolutions of a block; the paper also tries
+    0.3. Node names are those of xternalz/WideResNet-pytorch.
     """
     g = Builder(input_shape)
     x = g.conv(g.input, scaled(16, width), 3, padding=1, bias=False, name="conv1")

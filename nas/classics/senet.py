@@ -18,12 +18,12 @@ def legacy_seresnet(
     width: float = 1.0,
     stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
-    """SE-ResNet (Hu et al. 2018, table 1), as in timm's form from the authors' Caffe.
+    """Build SE-ResNet (Hu et al. 2018, table 1), as timm has it from the authors' Caffe model.
 
-    Against :func:`nas.classics.resnet.resnet` a bottleneck's stride is in its first convolution,
-    a basic block activates before it squeezes, the stem's pooling rounds up, and dropout stands
-    before the classifier. ``stem="cifar"`` is the usual change for small images: a 3x3
-    convolution at stride 1 and no pooling.
+    It differs from :func:`nas.classics.resnet.resnet`: a bottleneck's stride is in its first
+    convolution, a basic block activates before it squeezes, the pooling of the stem rounds up, and
+    there is dropout before the classifier. ``stem="cifar"`` is the usual change for small images: a
+    3x3 convolution at stride 1 and no pooling.
     """
     g = Builder(input_shape)
     base = scaled(64, width)

@@ -16,10 +16,10 @@ def shufflenet_v2(
     width: float = 1.0,
     stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
-    """ShuffleNet V2 (Ma et al. 2018, arXiv:1807.11164, table 5 at 1x), as in torchvision.
+    """Build ShuffleNet V2 (Ma et al. 2018, arXiv:1807.11164, table 5 at 1x), as in torchvision.
 
     ``stem="cifar"`` is the usual change for small images: stride 1 in the first convolution and
-    no max pooling. Other widths are scaled, where the paper has a column of its own for each.
+    no max pooling. Other widths are scaled, while the paper has a column of its own for each.
     """
     g = Builder(input_shape)
     if stem == "imagenet":

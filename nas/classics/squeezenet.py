@@ -16,10 +16,10 @@ def squeezenet(
     width: float = 1.0,
     stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
-    """SqueezeNet (Iandola et al. 2016, arXiv:1602.07360, table 1), as in torchvision.
+    """Build SqueezeNet (Iandola et al. 2016, arXiv:1602.07360, table 1), as in torchvision.
 
-    Version 1.1 has a smaller first convolution and pools earlier. Poolings round up. The stem of
-    ``stem="cifar"`` is a 3x3 convolution at stride 1, without the first pooling.
+    Version 1.1 has a smaller first convolution and pools earlier. Poolings round up. With
+    ``stem="cifar"`` the first convolution is 3x3 at stride 1, and the first pooling is left out.
     """
     g = Builder(input_shape)
     channels, kernel = (96, 7) if version == "1.0" else (64, 3)
@@ -44,7 +44,7 @@ def squeezenet(
 
 
 def _fire(g: Builder, x: Handle, squeeze: int, expand: int) -> Handle:
-    """The fire module: a 1x1 convolution, behind it a 1x1 and a 3x3 side by side (fig. 1)."""
+    """Add the fire module: a 1x1 convolution, then a 1x1 and a 3x3 one side by side (fig. 1)."""
     x = g.relu(g.conv(x, squeeze, 1, name="squeeze"))
     one = g.relu(g.conv(x, expand, 1, name="expand1x1"))
     three = g.relu(g.conv(x, expand, 3, padding=1, name="expand3x3"))

@@ -6,7 +6,7 @@ import pandas as pd
 
 
 def classics_table() -> pd.DataFrame:
-    """Every classic as published: name, year, cost and paper, oldest first."""
+    """Return a table of all classics as published: name, year, cost and paper, oldest first."""
     from nas.classics import CLASSICS, classic
 
     rows = []

@@ -27,11 +27,12 @@ def vgg(
     width: float = 1.0,
     stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
-    """VGG (Simonyan & Zisserman 2015, table 1), as in torchvision.
+    """Build VGG (Simonyan & Zisserman 2015, table 1), as in torchvision.
 
-    ``norm="batch"`` puts batch norm behind each convolution, as torchvision's ``_bn`` networks;
-    ``norm="local"`` makes A-LRN: AlexNet's normalisation behind the first. ``stem="cifar"`` is the
-    usual change for small images: one linear layer on the mean of the last maps classifies.
+    ``norm="batch"`` puts batch norm behind each convolution, as in torchvision's ``_bn`` networks.
+    ``norm="local"`` makes A-LRN, with AlexNet's normalisation behind the first convolution.
+    ``stem="cifar"`` is the usual change for small images: one linear layer on the mean of the last
+    maps classifies.
     """
     g = Builder(input_shape)
     x, index = g.input, 0
@@ -58,9 +59,10 @@ def vgg(
 
 
 def vgg8(input_shape: Shape, classes: int, *, width: float = 1.0) -> Architecture:
-    """VGG-8 with batch norm for CIFAR (Tian et al. 2020, arXiv:1910.10699): five convolutions.
+    """Build VGG-8 with batch norm for CIFAR (Tian et al. 2020, arXiv:1910.10699).
 
-    Three poolings and a global one, so that inputs from eight pixels on fit.
+    It has five convolutions, three poolings and a global one, so that inputs of at least eight
+    pixels fit.
     """
     g = Builder(input_shape)
     x = g.input

@@ -16,9 +16,10 @@ def xception(
     width: float = 1.0,
     stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> Architecture:
-    """Xception (Chollet 2017, arXiv:1610.02357, figure 5), as timm's ``legacy_xception``.
+    """Build Xception (Chollet 2017, arXiv:1610.02357, figure 5), as timm's ``legacy_xception``.
 
-    ``stem="cifar"`` is for small images: the first two convolutions at stride 1, keeping the size.
+    ``stem="cifar"`` is for small images: the first two convolutions have stride 1 and keep the
+    size.
     """
     g = Builder(input_shape)
     stride, padding = (2, 0) if stem == "imagenet" else (1, 1)
@@ -38,7 +39,7 @@ def xception(
 
 
 def _block(g: Builder, x: Handle, widths: list[int], stride: int, active: bool) -> Handle:
-    """Separable convolutions, each behind a ReLU (the first if ``active``), and a shortcut."""
+    """Add separable convolutions, each behind a ReLU (the first if ``active``), and a shortcut."""
     shortcut = x
     if stride > 1 or x.channels != widths[-1]:
         names = ("skip", "skipbn")
@@ -47,7 +48,7 @@ def _block(g: Builder, x: Handle, widths: list[int], stride: int, active: bool) 
         for index, channels in enumerate(widths):
             if index or active:
                 x = g.relu(x)
-            at = 3 * index + active  # of the convolution in the reference's sequence
+            at = 3 * index + active  # the convolution's place in the reference's sequence
             x = separable_conv(g, x, channels, names=(f"{at}.conv1", f"{at}.pointwise"))
             x = g.batch_norm(x, name=str(at + 1))
         if stride > 1:

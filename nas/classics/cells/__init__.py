@@ -1,8 +1,7 @@
 """Networks of repeated pairwise cells: NASNet, AmoebaNet, PNASNet, ENAS, DARTS.
 
-The classics and the search spaces of these families call
-:func:`~nas.classics.cells.network.pairwise_network`: each network is a pair of cells and a few
-numbers.
+Each network is described by a pair of cells and a few numbers. The classics and the search spaces
+of these families build it by :func:`~nas.classics.cells.network.pairwise_network`.
 """
 
 from nas.classics.cells.dialects import DARTS, DIALECTS, ENAS, NASNET, PNASNET, Dialect

@@ -1,4 +1,4 @@
-"""What the papers leave open, as the implementations of pairwise cells decide it."""
+"""Dialects: how implementations of pairwise cells decide what the papers leave open."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Dialect:
-    """One implementation's rules, and the names in its state dict.
+    """Describes the rules of one implementation, and the names in its state dict.
 
     Attributes:
         padding: how windows pad: TensorFlow's rule "same", or None for half the kernel on both
             sides, which leaves zeros out of averages.
-        epsilon: that of every batch norm.
-        projects_stem: the first cell projects the stem twice; otherwise its older state is the
-            stem as it is, and edges that read it project.
-        strided_skip: what an identity becomes where it must shrink the map: ReLU, strided 1x1
-            convolution and norm; a factorized reduction; or that without its ReLU.
-        final_relu: whether a ReLU stands before the global pooling.
+        epsilon: the epsilon of every batch norm.
+        projects_stem: whether the first cell projects the stem twice. Otherwise its older state is
+            the stem as it is, and edges that read it project.
+        strided_skip: what replaces an identity that must shrink the map: ReLU, strided 1x1
+            convolution and norm ("projection"); a factorized reduction; or that without its ReLU.
+        final_relu: whether there is a ReLU before the global pooling.
         deeper_drops_more: whether the probability of drop path grows linearly with the depth.
-        reduction_counts: whether the cell that reduces is the first of its stage's cells; otherwise
-            it stands before them.
+        reduction_counts: whether the cell that reduces is the first of its stage's cells.
+            Otherwise it comes before them.
         auxiliary: which cell the auxiliary head reads, counted from the last reduction.
         stem: names of the stem's convolution and norm.
-        normal, reduction: scope of a cell, formatted with ``cell``, its number among all cells,
-            ``normal``, among the normal cells, and ``reduction``, among the reductions.
+        normal, reduction: scope of a cell, formatted with its numbers: ``cell`` among all cells,
+            ``normal`` among the normal cells, and ``reduction`` among the reductions.
         older, newer: scopes of the projections of a cell's two inputs.
-        newer_again: scope of a second projection of the newer one; "" where there is none.
-        older_reduced: scope of the older one where its map is larger; "" is the cell itself.
-        edge: scope of an edge, formatted with ``edge``, its number, ``node`` and ``side``.
+        newer_again: scope of a second projection of the newer input; "" if there is none.
+        older_reduced: scope of the older input's projection if its map is larger; "" is the cell's
+            own scope.
+        edge: scope of an edge, formatted with its number ``edge``, its ``node`` and ``side``.
         projection: names of ReLU, convolution and norm.
         separable: for both layers, names of ReLU, depthwise, pointwise convolution and norm.
         factorized: names of ReLU, of both convolutions and of the norm.
@@ -83,7 +84,7 @@ NASNET = Dialect(
     factorized=("act", "path_1.conv", "path_2.conv", "final_path_bn"),
     classifier="last_linear",
 )
-"""The authors' TensorFlow code (tensorflow/models, ``slim/nets/nasnet``), with timm's names.
+"""Follows the authors' code (tensorflow/models, ``slim/nets/nasnet``), with timm's names.
 
 As in timm, and unlike TensorFlow, a strided average counts the zeros of its padding.
 """
@@ -96,7 +97,7 @@ PNASNET = replace(
     reduction="cell_{cell}",
     older_reduced="conv_prev_1x1",
 )
-"""The same code, with the names of timm's PNASNet."""
+"""Follows the same code, with the names of timm's PNASNet."""
 
 DARTS = Dialect(
     padding=None,
@@ -120,7 +121,7 @@ DARTS = Dialect(
     factorized=("relu", "conv_1", "conv_2", "bn"),
     classifier="classifier",
 )
-"""The code of DARTS (quark0/darts, ``cnn``)."""
+"""Follows the code of DARTS (quark0/darts, ``cnn``)."""
 
 ENAS = replace(
     NASNET,
@@ -130,10 +131,10 @@ ENAS = replace(
     auxiliary=1,
     newer_again="layer_base",
 )
-"""The code of ENAS (melodyguan/enas, ``micro_child.py``), with NASNet's names.
+"""Follows the code of ENAS (melodyguan/enas, ``micro_child.py``), with NASNet's names.
 
-There, an input that has the right channels already is not projected, and the classifier has no
-bias: here they are, and it has.
+Deviations: the authors' code does not project an input that has the right channels already, and
+its classifier has no bias. Here all inputs are projected, and the classifier has one.
 """
 
 DIALECTS = {"nasnet": NASNET, "pnasnet": PNASNET, "darts": DARTS, "enas": ENAS}

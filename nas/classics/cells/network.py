@@ -19,28 +19,31 @@ from nas.registry import unknown
 Stem = Literal["imagenet", "cifar"]
 
 LEAST_CHANNELS: Mapping[Stem, int] = {"imagenet": 8, "cifar": 2}
-"""By stem: a reduction splits the channels in two, and the narrowest has a quarter of them."""
+"""The least channels for each stem.
+
+A reduction splits the channels in two, and the narrowest cell has a quarter of them.
+"""
 
 
 def too_narrow(channels: int, stem: Stem) -> str:
-    """The message for fewer channels."""
+    """Return the message for fewer channels than :data:`LEAST_CHANNELS`."""
     return f"channels must be at least {LEAST_CHANNELS[stem]} with stem {stem!r}, got {channels}"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """How a cell is wired (Zoph et al. 2018, arXiv:1707.07012, section 3).
+    """Describes how a cell is wired (Zoph et al. 2018, arXiv:1707.07012, section 3).
 
-    States 0 and 1 are the outputs of the two cells before, 0 the older; every two edges make one
-    state more, their sum. This is the numbering of DARTS; the code of NASNet and AmoebaNet has
-    0 and 1 the other way round.
+    States 0 and 1 are the outputs of the two cells before it; 0 is the older. Every two edges add
+    one state, their sum. This is the numbering of DARTS; the code of NASNet and AmoebaNet has 0 and
+    1 the other way round.
 
     Attributes:
         edges: ``(operation, state)``, two for each new state.
-        concat: the states that, side by side, are the cell's output.
+        concat: the states that are concatenated to the cell's output.
 
     Raises:
-        InputError: for a state that is not there yet.
+        InputError: for a state that does not exist yet.
     """
 
     edges: tuple[tuple[str, int], ...]
@@ -125,7 +128,7 @@ def _older(
 
 
 class _Step(NamedTuple):
-    """One cell of the network; ``older`` is where its older input stands, from the end."""
+    """Describes one cell of the network; ``older`` is its older input, counted from the end."""
 
     scope: str
     reduces: bool
@@ -170,26 +173,31 @@ def pairwise_network(
     auxiliary: bool = False,
     blocks: Mapping[str, Block] | None = None,
 ) -> Architecture:
-    """Stem, stages of normal cells with a reduction between, classifier (Zoph et al. 2018, fig. 2).
+    """Build a stem, stages of normal cells with reductions between them, and a classifier.
+
+    This is the network of Zoph et al. 2018, figure 2.
 
     Args:
-        input_shape: without the batch.
-        classes: features of the output.
+        input_shape: the input without the batch.
+        classes: the number of classes.
         normal: the cell that keeps the size.
         reduction: the cell that halves it.
         dialect: whose implementation to follow.
-        stages: cells in each stage; a reduction cell enters every stage but the first, and doubles
-            the channels. Whether it is one of the stage's cells, the dialect says.
-        channels: those of every state in the first stage.
-        stem_channels: those of the stem's convolution.
+        stages: the number of cells in each stage. Every stage except the first begins with a
+            reduction cell, which doubles the channels. The dialect says whether it is one of the
+            stage's cells.
+        channels: the channels of every state in the first stage.
+        stem_channels: the channels of the stem's convolution.
         stem: "imagenet" is a 3x3 convolution at stride 2 and two reduction cells of 1/4 and 1/2
-            of the channels; "cifar", a 3x3 convolution at stride 1.
-        reach_back: the first normal cell behind a reduction takes as its older input not what the
-            reduction read, but the cell before that; not where two reductions follow each other.
-        drop_path: probability with which an edge is dropped in training: in the last cell, from
-            which it falls linearly, or in all cells, as the dialect has it.
-        dropout: probability before the classifier.
-        auxiliary: a second output for training, from a map near the last reduction.
+            of the channels; "cifar" is a 3x3 convolution at stride 1.
+        reach_back: whether the older input of the first normal cell behind a reduction is the cell
+            before the one that the reduction read. It has no effect where two reductions follow
+            each other.
+        drop_path: the probability that an edge is dropped in training. It holds in all cells, or
+            falls linearly from the last cell on, as the dialect has it.
+        dropout: the probability of dropout before the classifier.
+        auxiliary: whether there is a second output for training, from a map near the last
+            reduction.
         blocks: the operations of edges by name; by default those of the literature.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The operations that an edge of a pairwise cell can have, as each implementation builds them."""
+"""The operations of edges in pairwise cells, as each implementation builds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cells that the papers publish, each written down once: classics and spaces read them here."""
+"""The cells that papers have published. Classics and search spaces read them here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nas.classics.cells.network import Cell
 
 
 class Published(NamedTuple):
-    """Two cells, and whose implementation they were published with."""
+    """Holds two cells, and the dialect of the implementation that they were published with."""
 
     normal: Cell
     reduction: Cell
@@ -218,10 +218,10 @@ PUBLISHED: Mapping[str, Published] = {
   separable 5x5 of B's reduction is dilated, as in the paper; the authors' code forgets it.
 - PNASNet-5: Liu et al. 2018 (arXiv:1712.00559), figure 1: one cell, in strides of 1 and 2.
 - ENAS: Pham et al. 2018 (arXiv:1802.03268), micro space; ``cifar10_micro_final.sh``.
-- DARTS v1 and v2, what first- and second-order search found: Liu et al. 2019 (arXiv:1806.09055);
+- DARTS v1 and v2, found by first- and second-order search: Liu et al. 2019 (arXiv:1806.09055);
   ``genotypes.py``.
 
-NASNet-A and AmoebaNet concatenate the states that the authors' code does. The figures show fewer,
-those that no edge reads: only with the code's do the networks have the parameters of the papers'
-tables.
+NASNet-A and AmoebaNet concatenate the states that the authors' code concatenates. The figures show
+fewer, those that no edge reads; but only with those of the code do the networks have as many
+parameters as in the papers' tables.
 """
