@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.benchmark.regret import Curves
-from nas.statistics.paired import average_ranks, bootstrap_interval, holm, signed_rank, verdict
+from nas.statistics.paired import SignFlip, average_ranks, holm, holm_levels, verdict
 
 Floats = NDArray[np.float64]
 
@@ -41,11 +41,11 @@ PAIRWISE = {
     "second": "the other group, with the same number of workers",
     "seeds": "number of seeds that both ran, which form the pairs",
     "difference": "mean regret of the first minus that of the second; negative: first is better",
-    "low": "lower end of the 95 % bootstrap interval (BCa) of the difference",
+    "low": "lower end of the 95 % interval of the difference, at the level of Holm's correction",
     "high": "upper end of the same interval",
-    "p": "p value of Wilcoxon's signed-rank test, two-sided",
-    "corrected_p": "p value corrected by Holm over all pairs of the metric",
-    "verdict": "whether the first is better, worse or not distinguishable",
+    "p": "two-sided p value of the sign-flip test",
+    "corrected_p": "p value corrected by Holm over all pairs of the metric with enough seeds",
+    "verdict": "whether the first is better, worse or not distinguishable, or too few seeds",
 }
 """Columns of :func:`pairwise`."""
 
@@ -102,12 +102,8 @@ def pairwise(curves: Curves, alpha: float = 0.05) -> pd.DataFrame:
     """
     rows = []
     for metric, regret in curves.regret.items():
-        tests = _tests(curves, regret[:, -1])
-        for (first, second, difference, balance, p), corrected in _corrected(tests):
-            low, high = bootstrap_interval(difference)
-            word = verdict(balance, corrected, alpha)
-            cells = [metric, first, second, len(difference), difference.mean(), low, high]
-            rows.append(dict(zip(PAIRWISE, [*cells, p, corrected, word], strict=True)))
+        for judged in _judged(curves, regret[:, -1], alpha):
+            rows.append({"metric": metric, **judged._asdict()})
     return pd.DataFrame(rows, columns=list(PAIRWISE))
 
 
@@ -120,42 +116,58 @@ def leaders(curves: Curves, metric: str, point: float, alpha: float = 0.05) -> s
     ranks = mean_ranks(curves, now)
     beaten = set()
     found = {min(groups, key=ranks.__getitem__) for groups in curves.contests.values()}
-    for (first, second, _, balance, _), corrected in _corrected(_tests(curves, now)):
-        word = verdict(balance, corrected, alpha)
-        if first in found and word == "better":
-            beaten.add(second)
+    for judged in _judged(curves, now, alpha):
+        if judged.first in found and judged.verdict == "better":
+            beaten.add(judged.second)
     return set(curves.groups) - beaten
 
 
-class _Test(NamedTuple):
+class _Judged(NamedTuple):
+    """The cells of one pair; see :data:`PAIRWISE`."""
+
     first: str
     second: str
-    difference: Floats
-    balance: float
+    seeds: int
+    difference: float
+    low: float
+    high: float
     p: float
+    corrected_p: float
+    verdict: str
 
 
-def _tests(curves: Curves, regret: Floats) -> list[_Test]:
-    """Tests all pairs of groups with equal workers; the group of better rank comes first."""
+def _judged(curves: Curves, regret: Floats, alpha: float) -> Iterator[_Judged]:
+    """Judges all pairs of groups with equal workers; the group of better rank comes first.
+
+    Pairs with so few seeds that no outcome could be significant are not tested: they would only
+    make the correction of the others stricter.
+    """
+    pairs = list(_pairs(curves, regret))
+    tests = [SignFlip(apart) if len(apart) > 1 else None for _, _, apart in pairs]
+    able = [test for test in tests if test is not None and test.least_p <= alpha]
+    p = [test.p for test in able]
+    levels = dict(zip(able, zip(holm(p), holm_levels(p, alpha), strict=True), strict=True))
+    for (first, second, apart), test in zip(pairs, tests, strict=True):
+        seeds, mean = len(apart), float(apart.mean()) if len(apart) else np.nan
+        corrected, level = levels.get(test, (np.nan, 0.0)) if test else (np.nan, 0.0)
+        low, high = test.interval(level) if test else (np.nan, np.nan)
+        enough = test is not None and test.least_p <= level
+        word = verdict(mean, corrected, alpha) if enough else "too few seeds"
+        p_value = test.p if test else np.nan
+        yield _Judged(first, second, seeds, mean, low, high, p_value, float(corrected), word)
+
+
+def _pairs(curves: Curves, regret: Floats) -> Iterator[tuple[str, str, Floats]]:
+    """Yields two groups and their differences of regret by seed."""
     ran = curves.by_seed(np.ones(len(regret))).notna()
     worst = np.nanmax(regret) if np.isfinite(regret).any() else 0.0
     table = curves.by_seed(np.where(np.isnan(regret), worst, regret))
     ranks = mean_ranks(curves, regret)
-    tests = []
     for groups in curves.contests.values():
         for first, second in combinations(sorted(groups, key=ranks.__getitem__), 2):
             both = ran[first] & ran[second]
-            if both.sum() < 2:
-                continue
             # Rounded, so that equal distances are ties whatever their last bits are.
-            difference = (table[first] - table[second])[both].to_numpy().round(9)
-            test = signed_rank(difference)
-            tests.append(_Test(first, second, difference, float(test.balance), float(test.p)))
-    return tests
-
-
-def _corrected(tests: list[_Test]) -> Iterator[tuple[_Test, float]]:
-    return zip(tests, holm([test.p for test in tests]).tolist(), strict=True)
+            yield first, second, (table[first] - table[second])[both].to_numpy().round(9)
 
 
 def seed_ranks(curves: Curves, regret: Floats, groups: list[str]) -> Floats:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -138,10 +139,11 @@ def _text(
     yield "## Who is better"
     yield (
         f"Compared is the {main} regret at the end. The difference is first minus second, negative "
-        "if the first is better, with its 95 % BCa bootstrap interval over seeds. p is that of "
-        "Wilcoxon's signed-rank test, corrected by Holm over these pairs. The verdict depends on "
-        f"corrected p < {ALPHA}, so on ranks; the interval is that of the mean, which a few bad "
-        "seeds can move."
+        "if the first is better. p is that of the sign-flip test of its mean over paired seeds, "
+        "corrected by Holm over these pairs; the 95 % interval belongs to the same test and the "
+        f"same correction, so it leaves out zero exactly if corrected p is at most {ALPHA}. Too "
+        "few seeds: even the clearest outcome could not reach that (without a correction, it "
+        "takes six)."
     )
     pairs = tables["pairwise"]
     yield _markdown(_verdicts(pairs[pairs["metric"] == main]))
@@ -185,15 +187,23 @@ def _verdicts(table: pd.DataFrame) -> pd.DataFrame:
             "first": table["first"],
             "is": table["verdict"].map("**{}**".format),
             "second": table["second"],
-            "difference": [
-                f"{row.difference:.4f} [{row.low:.4f}, {row.high:.4f}]"
-                for row in table.itertuples()
-            ],
-            "p": table["p"].map("{:.2g}".format),
-            "corrected p": table["corrected_p"].map("{:.2g}".format),
+            "difference": [_with_interval(row) for row in table.to_dict("records")],
+            "p": table["p"].map(_p),
+            "corrected p": table["corrected_p"].map(_p),
             "seeds": table["seeds"],
         }
     )
+
+
+def _with_interval(row: Mapping[Hashable, Any]) -> str:
+    if pd.isna(row["difference"]):
+        return "-"
+    interval = "" if pd.isna(row["low"]) else f" [{row['low']:.4f}, {row['high']:.4f}]"
+    return f"{row['difference']:.4f}{interval}"
+
+
+def _p(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.2g}"
 
 
 def _warnings(curves: Curves, table: pd.DataFrame) -> Iterator[str]:

@@ -68,7 +68,9 @@ def asked(campaign: Header, told: dict[str, Any]) -> Facts:
 
 
 def _final(final: dict[str, Any]) -> str:
-    counts = [(final.get("top"), "searched"), (final.get("top_random"), "of random search"),
+    of_random = final.get("top_random")
+    counts = [(final.get("top"), "searched"),
+              (final.get("top") if of_random is None else of_random, "of random search"),
               (len(final.get("classics") or []), "classics"),
               (len(final.get("ensembles") or []), "ensembles")]  # fmt: skip
     return ", ".join(f"{count} {what}" for count, what in counts if count)

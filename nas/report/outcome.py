@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nas.analysis.tables.columns import metrics_of
-from nas.analysis.tables.verdict import SEEDS, verdicts
+from nas.analysis.tables.verdict import SEEDS, evidence, sentence, verdicts
 from nas.metrics import Catalogue
 
 KINDS = {
@@ -71,35 +70,12 @@ def judged(networks: pd.DataFrame, metrics: Catalogue) -> tuple[list[dict[str, s
     sentences = [
         {
             "verdict": row["verdict"],
-            "words": _sentence(row),
-            "sure": _how_sure(row, metrics[metrics.test].in_words),
+            "words": f"{sentence(row)}.",
+            "sure": f"{evidence(row, metrics)}.",
         }
         for row in table.to_dict("records")
     ]
     return sentences, table.attrs["notes"][len(table) :]
-
-
-def _sentence(row: dict[str, Any]) -> str:
-    what = {"classic": "the best classic, ", "random": "the best of random search, "}
-    other = f"{what.get(row['kind'], '')}{row['against']}"
-    words = {
-        "better": f"{row['found']} is better than {other}.",
-        "worse": f"{row['found']} is worse than {other}.",
-        "not distinguishable": f"{row['found']} is not distinguishable from {other}.",
-    }
-    return words.get(row["verdict"], f"Too few seeds to tell {row['found']} from {other}.")
-
-
-def _how_sure(row: dict[str, Any], measured: str) -> str:
-    apart = f"difference in {measured} {row['difference']:+.4f}"
-    if not row["seeds"]:
-        return "no seed in common"
-    if math.isnan(row["low"]) or math.isnan(row["corrected_p"]):
-        return f"{apart}, {row['seeds']} paired seeds; an interval and a test need three or more"
-    return (
-        f"{apart}, 95 % interval [{row['low']:+.4f}, {row['high']:+.4f}], {row['seeds']} paired "
-        f"seeds, p {row['corrected_p']:.2g} by a paired t test with Holm's correction"
-    )
 
 
 def failures(trials: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,13 +1,21 @@
-"""Comparing searchers over paired seeds: intervals, tests, corrections, ranks and verdicts.
+"""Comparing over paired seeds: tests with their intervals, corrections, ranks and verdicts.
 
-The procedure is Demsar's, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7
-(2006): signed ranks for two methods, Friedman's test and Nemenyi's critical difference for more.
-A benchmark's seeds take the place of his data sets. Lower values are better everywhere.
+Each test comes with the interval that belongs to it: the interval of confidence 1 - alpha holds
+zero exactly when p is above alpha. So words, interval and p never contradict each other. There is
+one test for each kind of comparison:
+
+- :func:`paired_t` for the few seeds, three to ten, that networks are retrained with;
+- :func:`sign_flip` for the many seeds of a benchmark, whose regrets are skewed and full of ties.
+
+Ranks of more than two methods follow Demsar, "Statistical Comparisons of Classifiers over Multiple
+Data Sets", JMLR 7 (2006), with a benchmark's seeds in place of his data sets. Lower values are
+better everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,21 +27,19 @@ from nas.errors import InputError
 Floats = NDArray[np.float64]
 Verdict = Literal["better", "worse", "not distinguishable"]
 
+_ROUNDING = 1 + 1e-12
+"""By this factor a level is raised, so that a p value that equals it reaches it."""
+_EXACT = 13
+"""Up to so many pairs, all subsets of them are taken."""
+_SUBSETS = 9_999
+"""How many random subsets are taken of more pairs."""
+
 
 class Interval(NamedTuple):
     """Two ends, both included."""
 
     low: float
     high: float
-
-
-class SignedRank(NamedTuple):
-    """The results of Wilcoxon's signed-rank test: arrays with one entry per sample."""
-
-    balance: Floats
-    """(positive - negative rank sum) / sum of all ranks, in [-1, 1]; its sign is the direction."""
-    p: Floats
-    """The two-sided p value."""
 
 
 class PairedTest(NamedTuple):
@@ -48,33 +54,47 @@ class PairedTest(NamedTuple):
     """The two-sided p value of a zero mean."""
 
 
-def paired_t(differences: ArrayLike, confidence: float = 0.95) -> PairedTest:
+def paired_t(
+    differences: ArrayLike, alpha: ArrayLike = 0.05, resolution: float = 0.0
+) -> PairedTest:
     """Computes Student's t test and confidence interval of paired differences, along the last axis.
 
-    It suits small numbers of seeds: with three seeds, a signed-rank test cannot reach p < 0.25,
-    and a bootstrap has ten distinct resamples. If all differences are equal, which can happen with
-    few images, there is no spread to judge the mean by, and p is 1.
+    It suits small numbers of seeds: exact tests without the assumption of a normal distribution
+    cannot reach p < 0.05 with fewer than six pairs (:func:`sign_flip`). "Student" (W. S. Gosset),
+    "The Probable Error of a Mean", Biometrika 6 (1908).
+
+    Accuracies on n images come in steps of 1/n. Their differences can then be equal by chance, and
+    would show no spread at all. Rounding to a step adds a variance of step^2 / 12 to each of the
+    two accuracies (Sheppard, "On the Calculation of the most Probable Values of Frequency
+    Constants", 1898), so the variance is never taken to be below step^2 / 6.
 
     Args:
         differences: [..., pairs].
-        confidence: the confidence level of the interval.
+        alpha: one minus the confidence level of the interval; one number, or one per sample.
+        resolution: the step in which the compared values come. With 0, differences that are all
+            equal give p = 0, or p = 1 where they are zero.
 
     Raises :class:`InputError` for fewer than two differences or one that is not finite.
     """
     # Rounded, so that equal differences are ties whatever their last bits are.
     sample = _finite(differences).round(12)
     mean, count = sample.mean(axis=-1), sample.shape[-1]
-    error = sample.std(axis=-1, ddof=1) / np.sqrt(count)
-    alike = np.ptp(sample, axis=-1) == 0
-    half = np.where(alike, 0, error) * stats.t.isf((1 - confidence) / 2, count - 1)
-    p = 2 * stats.t.sf(np.abs(mean) / np.where(alike, 1, error), count - 1)
-    return PairedTest(mean, mean - half, mean + half, np.where(alike, 1.0, p))
+    variance = np.maximum(sample.var(axis=-1, ddof=1), resolution**2 / 6)
+    error = np.sqrt(variance / count)
+    half = error * stats.t.isf(np.asarray(alpha) / 2, count - 1)
+    distance = np.abs(mean)
+    statistic = np.divide(
+        distance, error, out=np.where(distance > 0, np.inf, 0.0), where=np.asarray(error > 0)
+    )
+    return PairedTest(mean, mean - half, mean + half, 2 * stats.t.sf(statistic, count - 1))
 
 
 def mean_interval(
     mean: ArrayLike, deviation: ArrayLike, count: ArrayLike, confidence: float = 0.95
 ) -> tuple[Floats, Floats]:
-    """Computes both ends of a mean's confidence interval by Student's t; NaN for a single value.
+    """Computes both ends of a mean's confidence interval by Student's t; NaN for one or two values.
+
+    The interval of two values would reach 12.7 standard errors to each side, which says nothing.
 
     Args:
         mean: the mean of each sample.
@@ -83,62 +103,64 @@ def mean_interval(
         confidence: the confidence level of the interval.
     """
     center, number = np.asarray(mean, dtype=float), np.asarray(count, dtype=float)
-    quantile = stats.t.isf((1 - confidence) / 2, np.where(number > 1, number - 1, np.nan))
+    quantile = stats.t.isf((1 - confidence) / 2, np.where(number > 2, number - 1, np.nan))
     half = quantile * np.asarray(deviation, dtype=float) / np.sqrt(np.maximum(number, 1))
     return center - half, center + half
 
 
-def bootstrap_interval(
-    differences: ArrayLike, confidence: float = 0.95, resamples: int = 9999, seed: int = 0
-) -> Interval:
-    """Computes the BCa bootstrap interval of the mean of paired differences.
+class SignFlip:
+    """The sign-flip test of the mean of paired differences, with the interval that belongs to it.
 
-    BCa is bias-corrected and accelerated: Efron, "Better Bootstrap Confidence Intervals", 1987; the
-    code is ``scipy.stats.bootstrap``. Resampling the differences keeps the pairs. If all
-    differences are equal, BCa is undefined, and the interval is that one value. The generator is
-    seeded, so a sample always has the same interval.
+    If two methods are alike, the sign of every difference is a fair coin. p is the share of all
+    ways to flip signs that give a mean at least as far from zero, times two for both sides
+    (Fisher, "The Design of Experiments", 1935, section 21). This is exact for any distribution,
+    with ties and skew. The interval holds every shift that the test would not reject. Hartigan,
+    "Using Subsample Values as Typical Values", JASA 64 (1969): its ends are order statistics of the
+    means of all subsets of the differences, and one minus the share of those below zero is the
+    one-sided p.
 
-    Raises :class:`InputError` for fewer than two differences or one that is not finite.
-    """
-    sample = _finite(differences)
-    if np.ptp(sample) == 0:
-        return Interval(float(sample[0]), float(sample[0]))
-    # In batches: all resamples of 500 seeds at once are 40 MB.
-    found = stats.bootstrap(
-        (sample,),
-        np.mean,
-        confidence_level=confidence,
-        n_resamples=resamples,
-        batch=1000,
-        method="BCa",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(float(found.low), float(found.high))
-
-
-def signed_rank(differences: ArrayLike) -> SignedRank:
-    """Tests by Wilcoxon's signed ranks if differences are symmetric about zero, on the last axis.
-
-    Zeros are treated as by Pratt (1959): they are ranked with the others and then left out. Two
-    searchers often find the same optimum; dropping those pairs first ("wilcox") would overstate
-    the others. The p value is that of ``scipy.stats.wilcoxon``: exact for at most 50 differences
-    without ties or zeros, by permutation for at most 13 with them, else by the normal
-    approximation with tie correction. If all differences are zero, p is 1.
+    p equals that of ``scipy.stats.permutation_test`` with ``permutation_type="samples"``. Of more
+    than 13 pairs, 9,999 random subsets are taken; the generator is seeded, so a sample always has
+    the same result.
 
     Args:
-        differences: [..., pairs].
+        differences: [pairs].
+
+    Attributes:
+        mean: the mean of the differences.
+        p: the two-sided p value.
+        least_p: the smallest p that so many pairs can reach: 0.0625 with five, 0.031 with six.
 
     Raises :class:`InputError` for fewer than two differences or one that is not finite.
     """
-    sample = _finite(differences)
-    ranks = stats.rankdata(np.abs(sample), axis=-1)
-    total = (ranks * (sample != 0)).sum(axis=-1)
-    balance = (ranks * np.sign(sample)).sum(axis=-1) / np.where(total == 0, 1, total)
-    p = np.ones(sample.shape[:-1])
-    some = total > 0  # scipy warns and gives NaN where all are zero
-    if some.any():
-        p[some] = stats.wilcoxon(sample[some], zero_method="pratt", axis=-1).pvalue
-    return SignedRank(np.asarray(balance), p)
+
+    def __init__(self, differences: ArrayLike) -> None:
+        sample = _finite(differences)
+        # Rounded, so that a mean of zero is zero whatever its last bits are.
+        self._means: Floats = np.sort((_subsets(len(sample)) @ sample).round(12))
+        self.mean = float(sample.mean())
+        self.least_p = 2 / (len(self._means) + 1)
+        at_most, at_least = (self._means <= 0).sum(), (self._means >= 0).sum()
+        self.p = min(1.0, self.least_p * (1 + float(min(at_most, at_least))))
+
+    def interval(self, alpha: float = 0.05) -> Interval:
+        """Computes the interval of confidence 1 - alpha; NaN if so few pairs cannot reach alpha."""
+        place = int(alpha / self.least_p * _ROUNDING)
+        if place == 0:
+            return Interval(np.nan, np.nan)
+        return Interval(float(self._means[place - 1]), float(self._means[-place]))
+
+
+@lru_cache(maxsize=2)
+def _subsets(count: int) -> Floats:
+    """Weights [subsets, count] whose products with a sample are the means of its subsets."""
+    if count <= _EXACT:
+        chosen = np.arange(1, 2**count)[:, None] >> np.arange(count) & 1
+    else:
+        chosen = np.random.default_rng(count).integers(0, 2, (_SUBSETS, count))
+        chosen[chosen.sum(axis=1) == 0, 0] = 1  # no subset is empty
+    weights: Floats = chosen / chosen.sum(axis=1, keepdims=True)
+    return weights
 
 
 def _finite(values: ArrayLike) -> Floats:
@@ -166,14 +188,37 @@ def holm(p_values: ArrayLike) -> Floats:
     return corrected
 
 
-def verdict(balance: float, corrected_p: float, alpha: float = 0.05) -> Verdict:
-    """Says in words whether the first of two is better, given the test of first minus second.
+def holm_levels(p_values: ArrayLike, alpha: float = 0.05) -> Floats:
+    """Computes the level at which Holm's procedure judges each of several tests.
 
-    Lower is better. The direction is that of the signed ranks, to which p belongs.
+    The i-th smallest of m p values is judged at alpha / (m - i + 1), until one is above its level;
+    that level then holds for the others, too. So p is at most its level exactly where :func:`holm`
+    is at most alpha, and an interval of confidence 1 - level agrees with the corrected p. Since no
+    level is above alpha, each interval covers at least as often as it says.
+
+    Args:
+        p_values: [tests].
+        alpha: the probability of any false finding.
     """
-    if not corrected_p < alpha or balance == 0:
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    levels = alpha / np.arange(len(p), 0, -1)
+    failed = np.flatnonzero(p[order] > levels * _ROUNDING)
+    if failed.size:
+        levels[failed[0] :] = levels[failed[0]]
+    found = np.empty_like(p)
+    found[order] = levels
+    return found
+
+
+def verdict(difference: float, corrected_p: float, alpha: float = 0.05) -> Verdict:
+    """Says in words whether the first of two is better, by the test of first minus second.
+
+    Lower is better.
+    """
+    if not corrected_p <= alpha * _ROUNDING or difference == 0:
         return "not distinguishable"
-    return "better" if balance < 0 else "worse"
+    return "better" if difference < 0 else "worse"
 
 
 def average_ranks(values: ArrayLike) -> Floats:

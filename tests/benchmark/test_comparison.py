@@ -15,7 +15,7 @@ from nas.benchmark.comparison import (
     summary,
 )
 from nas.benchmark.regret import Curves, curves
-from nas.statistics.paired import bootstrap_interval, holm, signed_rank
+from nas.statistics.paired import SignFlip, holm, holm_levels
 from tests.analysis.runs import MAX, drawn, run
 
 NAN = float("nan")
@@ -73,13 +73,36 @@ def test_pairwise_is_the_statistics_of_the_differences_by_seed(planted: Curves) 
     table = pairwise(planted)
     final = planted.by_seed(planted.regret["test"][:, -1])
     rows = table[table["metric"] == "test"]
-    for row in rows.itertuples():
+    levels = holm_levels(rows["p"])
+    for row, level in zip(rows.itertuples(), levels, strict=True):
         difference = (final[row.first] - final[row.second]).to_numpy().round(9)
         assert row.difference == pytest.approx(difference.mean())
-        assert (row.low, row.high) == bootstrap_interval(difference)
-        assert row.p == signed_rank(difference).p
+        test = SignFlip(difference)
+        assert (row.low, row.high) == test.interval(level)
+        assert row.p == test.p
         assert row.seeds == 80
     assert rows["corrected_p"].to_numpy() == pytest.approx(holm(rows["p"]))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        (1, {"too few seeds"}),
+        (2, {"too few seeds"}),
+        (5, {"too few seeds"}),
+        (6, {"too few seeds"}),  # 2/2^6 by three pairs is 0.094
+        (7, {"better", "not distinguishable"}),  # and 2/2^7 by three is 0.047
+        (12, {"better", "not distinguishable"}),
+    ],
+)
+def test_too_few_seeds_are_said_and_words_agree_with_intervals(seeds: int, words: set[str]) -> None:
+    table = pairwise(followed(drawn({"a": 0, "b": 0, "better": 30}, seeds, 5)))
+    assert set(table["verdict"]) == words
+    for row in table.to_dict("records"):
+        if row["verdict"] == "too few seeds":
+            assert np.isnan(row["low"])
+        else:
+            assert (row["low"] <= 0 <= row["high"]) == (row["verdict"] == "not distinguishable")
 
 
 def test_the_leaders_are_the_best_and_what_it_does_not_beat(planted: Curves) -> None:

@@ -2,89 +2,97 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from nas.errors import InputError
 from nas.statistics.paired import (
+    SignFlip,
     average_ranks,
-    bootstrap_interval,
     cliques,
     critical_difference,
     friedman,
     holm,
+    holm_levels,
     mean_interval,
     paired_t,
-    signed_rank,
     verdict,
 )
 
 NAN = float("nan")
 
 
-# The interval
+# The sign-flip test
+
+
+@pytest.mark.parametrize("count", [2, 5, 6, 9, 13])
+def test_sign_flip_p_is_scipys_permutation_test(count: int) -> None:
+    rng = np.random.default_rng(count)
+    for sample in (rng.normal(0.5, 1, count), rng.integers(-1, 4, count) / 2):  # ties and zeros
+        expected = stats.permutation_test(
+            (sample,), np.mean, permutation_type="samples", n_resamples=np.inf
+        )
+        assert SignFlip(sample).p == pytest.approx(expected.pvalue)
+
+
+def test_sign_flip_of_many_pairs_is_the_t_test_of_a_normal_sample() -> None:
+    sample = stats.norm.ppf((np.arange(200) + 0.5) / 200) + 0.15
+    found, expected = SignFlip(sample), paired_t(sample)
+    assert found.p == pytest.approx(float(expected.p), abs=0.01)
+    half = float(expected.high - expected.mean)
+    assert found.interval() == pytest.approx((expected.low, expected.high), abs=0.06 * half)
 
 
 def test_interval_covers_the_true_mean_at_its_nominal_rate() -> None:
     rng = np.random.default_rng(0)
     samples = rng.exponential(1.0, (400, 40)) - 0.7  # skewed, mean 0.3
-    ends = np.array([bootstrap_interval(sample, resamples=999) for sample in samples])
+    ends = np.array([SignFlip(sample).interval() for sample in samples])
     covered = ((ends[:, 0] <= 0.3) & (ends[:, 1] >= 0.3)).mean()
     assert covered == pytest.approx(0.95, abs=0.035)  # three deviations of 400 draws are 0.033
 
 
-def test_interval_of_a_normal_sample_is_the_t_interval_but_for_resampling() -> None:
-    sample = stats.norm.ppf((np.arange(200) + 0.5) / 200)
-    half = stats.sem(sample) * stats.t.ppf(0.975, 199)
-    low, high = bootstrap_interval(sample + 3.0)
-    assert (low, high) == pytest.approx((3 - half, 3 + half), abs=0.05 * half)
+@given(
+    st.lists(st.integers(-3, 4), min_size=2, max_size=16),
+    st.sampled_from([0.2, 0.05, 0.05 / 3, 0.01]),
+)
+def test_words_interval_and_p_never_contradict_each_other(values: list[int], alpha: float) -> None:
+    test = SignFlip(np.array(values) / 7)
+    low, high = test.interval(alpha)
+    word = verdict(test.mean, test.p, alpha)
+    if np.isnan(low):
+        assert test.least_p > alpha
+        assert word == "not distinguishable"
+    else:
+        assert low <= high
+        assert {"better": high < 0, "worse": low > 0}.get(word, low <= 0 <= high)
 
 
-def test_interval_is_a_function_of_the_sample_and_shrinks_with_less_confidence() -> None:
-    sample = np.random.default_rng(1).normal(size=30)
-    assert bootstrap_interval(sample) == bootstrap_interval(sample)
-    wide, narrow = bootstrap_interval(sample, 0.99), bootstrap_interval(sample, 0.8)
+def test_an_interval_shrinks_with_less_confidence() -> None:
+    test = SignFlip(np.random.default_rng(1).normal(size=30))
+    wide, narrow = test.interval(0.01), test.interval(0.2)
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-def test_interval_of_equal_differences_is_that_value() -> None:
-    assert bootstrap_interval([0.25] * 10) == (0.25, 0.25)
+def test_five_pairs_cannot_reach_the_level_and_six_can() -> None:
+    five, six = SignFlip([0.5] * 5), SignFlip([0.5] * 6)
+    assert (five.p, five.least_p) == (0.0625, 0.0625)
+    assert np.isnan(five.interval()).all()
+    assert six.p == 2 / 2**6
+    assert six.interval() == (0.5, 0.5)
+
+
+def test_zero_differences_have_p_one() -> None:
+    test = SignFlip([0.0] * 8)
+    assert (test.p, test.interval()) == (1, (0, 0))
 
 
 @pytest.mark.parametrize("bad", [[1.0], [], 1.0, [1.0, NAN], [1.0, float("inf")]], ids=str)
 def test_differences_that_are_none_are_refused(bad: object) -> None:
     with pytest.raises(InputError, match="paired differences"):
-        bootstrap_interval(bad)  # type: ignore[arg-type]
+        SignFlip(bad)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="paired differences"):
-        signed_rank(bad)  # type: ignore[arg-type]
-
-
-# Signed ranks
-
-
-def test_signed_rank_of_five_positive_differences_is_exact() -> None:
-    found = signed_rank([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert found.p == pytest.approx(2 / 2**5)  # both all-positive and all-negative are as extreme
-    assert found.balance == 1
-
-
-def test_signed_rank_equals_scipy_and_does_not_mind_other_samples() -> None:
-    rng = np.random.default_rng(0)
-    samples = rng.integers(-4, 6, (20, 60)) / 2  # zeros and ties
-    found = signed_rank(samples)
-    for i, sample in enumerate(samples):
-        assert found.p[i] == pytest.approx(stats.wilcoxon(sample, zero_method="pratt").pvalue)
-        assert signed_rank(-sample).balance == pytest.approx(-found.balance[i])
-
-
-def test_pratt_ranks_zeros_before_leaving_them_out() -> None:
-    # |d| = 0 0 1 2 3 has ranks 1.5 1.5 3 4 5: balance (4 + 5 - 3) / 12.
-    assert signed_rank([0, 0, -1, 2, 3]).balance == pytest.approx(6 / 12)
-
-
-def test_all_zero_differences_have_p_one() -> None:
-    found = signed_rank(np.zeros((2, 8)))
-    assert found.p.tolist() == [1, 1]
-    assert found.balance.tolist() == [0, 0]
+        paired_t(bad)  # type: ignore[arg-type]
 
 
 # Correction and words
@@ -96,6 +104,20 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == pytest.approx([1, 1])
     assert holm([0.02]) == pytest.approx([0.02])
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=8))
+def test_levels_agree_with_the_corrected_p(values: list[int]) -> None:
+    p = np.array(values) / 2000
+    corrected, levels = holm(p), holm_levels(p, 0.05)
+    assert ((corrected <= 0.05 + 1e-12) == (p <= levels + 1e-12)).all()
+    assert (levels <= 0.05).all()
+    assert (levels >= 0.05 / len(p)).all()
+
+
+def test_levels_by_hand() -> None:
+    # Sorted .005 .01 .03 .04 against .05 / 4 3 2 1: .03 is above .025, which then holds for .04.
+    assert holm_levels([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.05 / 3, 0.025, 0.025, 0.0125])
 
 
 def test_holm_lies_between_no_correction_and_bonferroni() -> None:
@@ -114,7 +136,8 @@ def test_holm_lies_between_no_correction_and_bonferroni() -> None:
     [
         (-0.4, 0.01, "better"),  # lower is better
         (0.4, 0.01, "worse"),
-        (-0.9, 0.05, "not distinguishable"),
+        (-0.9, 0.05, "better"),
+        (-0.9, 0.0501, "not distinguishable"),
         (0.0, 0.01, "not distinguishable"),
         (-0.9, NAN, "not distinguishable"),
     ],
@@ -130,9 +153,8 @@ def final_regrets(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 def test_planted_null_is_not_distinguishable_at_the_nominal_rate() -> None:
     rng = np.random.default_rng(0)
-    a, b = final_regrets(rng, 2, 1000, 60)
-    found = signed_rank(a - b)
-    words = [verdict(*pair) for pair in zip(found.balance, found.p, strict=True)]
+    tests = [SignFlip(sample) for sample in np.subtract(*final_regrets(rng, 2, 1000, 60))]
+    words = [verdict(test.mean, test.p) for test in tests]
     told_apart = 1 - words.count("not distinguishable") / 1000
     assert told_apart == pytest.approx(0.05, abs=0.021)  # three deviations of 1,000 draws
     assert abs(words.count("better") - words.count("worse")) <= 3 * 50**0.5
@@ -142,18 +164,17 @@ def test_planted_null_among_four_searchers_holds_the_family_rate() -> None:
     rng = np.random.default_rng(1)
     searchers = final_regrets(rng, 4, 1000, 60)
     pairs = [(i, j) for i in range(4) for j in range(i)]
-    p = np.stack([signed_rank(searchers[i] - searchers[j]).p for i, j in pairs], axis=-1)
+    p = np.array([[SignFlip(d).p for d in searchers[i] - searchers[j]] for i, j in pairs]).T
     assert (p < 0.05).any(axis=-1).mean() > 0.1  # uncorrected, it does not
-    assert (holm(p) < 0.05).any(axis=-1).mean() <= 0.05 + 0.021
+    assert (holm(p) <= 0.05).any(axis=-1).mean() <= 0.05 + 0.021
 
 
 def test_planted_difference_is_found() -> None:
     rng = np.random.default_rng(2)
     a, b = final_regrets(rng, 2, 200, 100)
-    found = signed_rank(a + 0.2 - b)
-    words = {verdict(*pair) for pair in zip(found.balance, found.p, strict=True)}
-    assert words <= {"worse", "not distinguishable"}
-    assert (found.p < 0.05).mean() > 0.9
+    tests = [SignFlip(sample) for sample in a + 0.2 - b]
+    assert {verdict(t.mean, t.p) for t in tests} <= {"worse", "not distinguishable"}
+    assert np.mean([test.p < 0.05 for test in tests]) > 0.9
 
 
 # Ranks
@@ -246,10 +267,22 @@ def test_the_paired_t_test_is_scipys() -> None:
     np.testing.assert_allclose(found.high, interval.high, rtol=1e-9)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1])
-def test_differences_without_spread_tell_nothing(value: float) -> None:
+def test_equal_differences_have_the_spread_that_rounding_hides() -> None:
+    step = 1 / 360
+    found = paired_t([0.5] * 5, resolution=step)
+    assert found.p < 1e-9
+    error = (step**2 / 6 / 5) ** 0.5
+    half = error * stats.t.ppf(0.975, 4)
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
+    alike = paired_t([0.0] * 3, resolution=step)
+    assert alike.p == 1
+    assert alike.low < 0 < alike.high
+
+
+@pytest.mark.parametrize(("value", "p"), [(0.0, 1.0), (0.1, 0.0)])
+def test_equal_differences_without_a_resolution(value: float, p: float) -> None:
     found = paired_t([0.3 + value - 0.3, 0.2 + value - 0.2, value])
-    assert (found.low, found.high, found.p) == (pytest.approx(value), pytest.approx(value), 1)
+    assert (found.low, found.high, found.p) == pytest.approx((value, value, p), abs=1e-12)
 
 
 def test_the_interval_of_a_mean_is_scipys() -> None:
@@ -257,4 +290,4 @@ def test_the_interval_of_a_mean_is_scipys() -> None:
     low, high = mean_interval(sample.mean(axis=1), sample.std(axis=1, ddof=1), [7, 7, 7])
     expected = stats.t.interval(0.95, 6, loc=sample.mean(axis=1), scale=stats.sem(sample, axis=1))
     np.testing.assert_allclose([low, high], expected)
-    assert np.isnan(mean_interval([0.5], [np.nan], [1])).all()
+    assert np.isnan(mean_interval([0.5, 0.5], [np.nan, 0.1], [1, 2])).all()

@@ -100,4 +100,6 @@ def network_columns(metrics: Catalogue) -> Columns:
         "seed": ("UInt64", "of this network, where a row is one network"),
         "recipe": ("str", "what was searched of the recipe with it; empty: the campaign's recipe"),
         "fingerprint": ("str", "of the architecture: equal for isomorphic ones"),
+        "breaks": ("str", "for a classic, the constraint of the campaign that it breaks, if it "
+                          "breaks one; no verdict is against such a classic"),
     }  # fmt: skip

@@ -18,6 +18,7 @@ import pandas as pd
 from nas.analysis.tables.columns import network_columns
 from nas.analysis.tables.columns import recorded as recorded_metrics
 from nas.analysis.tables.comparability import Groups, conditions
+from nas.analysis.tables.feasibility import breaks
 from nas.analysis.tables.notes import notes
 from nas.analysis.tables.trainings import NAME, is_training, training_metrics, trainings
 from nas.analysis.tables.trials import recorded, trials
@@ -81,7 +82,8 @@ def campaign_table(
         networks = _networks(folder, every_trial, metrics)
         cost = cost or _cost(specification, costs)
         letters = _letters(groups, specification, networks, _checksum(history))
-        parts.append(networks.assign(campaign=label, conditions=letters))
+        broken = breaks(networks, specification.get("constraints", {}))
+        parts.append(networks.assign(campaign=label, conditions=letters, breaks=broken))
         spent += [prefix(label) + note for note in budgets(folder)]
         told += [prefix(label) + note for note in notes(history)]
     if alone:
@@ -90,6 +92,7 @@ def campaign_table(
         parts.append(networks.assign(campaign=label))
         told += [prefix(label) + note for note in said]
     networks = pd.concat(parts, ignore_index=True)
+    networks["breaks"] = networks["breaks"].replace("", None) if "breaks" in networks else None
     cost = cost or "macs"
     ranked = _ranked(_aggregated(networks, metrics), by, cost, metrics)
     each = ranked[[*_KEYS, "rank", "pareto"]].merge(
@@ -197,7 +200,7 @@ def _nothing(asked: pd.DataFrame) -> str:
 
 def _aggregated(networks: pd.DataFrame, metrics: Catalogue) -> pd.DataFrame:
     """One row per architecture: means, deviations and intervals over its networks."""
-    same = ["kind", *COSTS, metrics.search, "recipe", "fingerprint"]
+    same = ["kind", *COSTS, metrics.search, "recipe", "fingerprint", "breaks"]
     told = [name for name in metrics.of("networks") if name not in COSTS]
     networks = networks.reindex(columns=list(dict.fromkeys([*networks.columns, *told])))
     groups = networks.groupby(_KEYS, sort=False)

@@ -1,170 +1,376 @@
-"""Whether what was found is better than the classics and than random search, in words.
+"""Whether the best searched network is better than the classics and than random search, in words.
 
-The best of each is chosen by the primary metric of the task, accuracy as a rule, on the validation
-images after retraining, and judged by the same on the test images: both are means over the seeds
-that the two share, and differences are paired by seed. The test is Student's, corrected by Holm
-over all that one table tells. It speaks of these test images and of retraining with other seeds,
-and no more.
+One page has one best network of each kind: the one whose task's primary metric, accuracy as a rule,
+has the best mean on the validation images over all seeds. It would look too good if the same
+trainings judged it, because a lucky training is lucky on the validation and on the test images
+alike. So each seed judges, on test images, the networks that the seeds before it picked
+(:func:`nas.statistics.picks.forward_picks`). Before the first seed, what the search saw decides; of
+several classics no search saw any, and their first seed only picks.
+
+Differences are paired by seed. Interval, p and words come from one test, Student's, corrected by
+Holm over all comparisons of a table (:func:`nas.statistics.paired.paired_t`). How often the words
+are wrong and how often the interval covers is simulated in ``results/error_rates.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nas.analysis.tables.columns import metrics_of
 from nas.analysis.tables.trials import trials
 from nas.metrics import Catalogue
-from nas.statistics.paired import holm, paired_t, verdict
+from nas.statistics.paired import holm, holm_levels, paired_t, verdict
+from nas.statistics.picks import forward_picks
 
 COLUMNS = {
-    "campaign": ("str", "of the first, as in the table"),
-    "found": ("str", "the first: the best found network by validation"),
-    "against": ("str", "the second: the best of its kind by validation"),
-    "kind": ("str", "of the second: classic, random, or found by another campaign"),
-    "seeds": ("Int64", "that both were retrained with; the pairs"),
+    "campaign": ("str", "the campaign of the first network, as in the table"),
+    "searched": ("str", "the first network: the best searched one by validation"),
+    "against": ("str", "the second network: the best of its kind by validation"),
+    "kind": ("str", "the kind of the second: classic, random, or searched by another campaign"),
+    "seeds": ("Int64", "how many seeds judge both; they form the pairs"),
+    "only_pick": ("str", "seeds that both were retrained with, but that only pick"),
+    "left_out": ("str", "seeds left out because a picked network has no test result with them"),
+    "other_picks": ("Int64", "seeds that judge another network than the two named ones, because "
+                             "the seeds before them picked it"),
     "difference": ("float64", "mean of the task's primary metric on the test images, of the first "
-                              "less the second's"),
-    "low": ("float64", "of the 95 % interval of the difference, by Student's t"),
-    "high": ("float64", "of the same"),
-    "p": ("float64", "of the paired t test, two-sided"),
-    "corrected_p": ("float64", "the same by Holm, over all rows"),
-    "verdict": ("str", "on the first: better, worse, not distinguishable or too few seeds"),
+                              "minus the second"),
+    "low": ("float64", "lower end of the 95 % interval of the difference, by Student's t, at the "
+                       "level of Holm's correction"),
+    "high": ("float64", "upper end of the same interval"),
+    "p": ("float64", "two-sided p value of the paired t test"),
+    "corrected_p": ("float64", "p value corrected by Holm over all different tests of the table"),
+    "tests": ("Int64", "how many different tests there are in the table"),
+    "verdict": ("str", "whether the first is better, worse, not distinguishable or too few seeds"),
 }  # fmt: skip
 """The columns of :func:`verdicts`: dtype and meaning."""
 
 SEEDS = 3
-"""Fewer pairs are too few to say: with two, the interval is 12.7 standard errors to each side."""
+"""The fewest pairs for a test and an interval: with two, an interval is 12.7 standard errors to
+each side."""
+
+_SEARCHED, _CLASSIC, _RANDOM = "searched", "classic", "random"
 
 
-class _Entry(NamedTuple):
+class _Side(NamedTuple):
+    """The candidates of one kind, and the best of them.
+
+    Attributes:
+        campaign: whose they are, as in the table.
+        name: the best by its mean score over all seeds.
+        kind: what the candidates are.
+        conditions: the comparability group of the best and of all candidates.
+        networks: one row per candidate and seed; see :func:`_scored`.
+    """
+
     campaign: str
     name: str
     kind: str
     conditions: str
     networks: pd.DataFrame
 
+    @property
+    def candidates(self) -> int:
+        """How many architectures the best was picked from."""
+        return int(self.networks["name"].nunique())
+
+    def judged(self) -> pd.DataFrame:
+        """For every seed, which network the seeds before picked and how it does on test images.
+
+        Returns the columns name (empty: nothing to pick by), fingerprint, score and test, by seed.
+        """
+        # Sorted by name, because the table's order already knows all seeds.
+        by_name = self.networks.sort_values("name", kind="stable")
+        scores = by_name.pivot(index="name", columns="seed", values="score")
+        saw = by_name.groupby("name")["saw"].first().to_numpy(float)
+        picked = forward_picks(scores.to_numpy(float), saw)
+        names = np.where(picked >= 0, scores.index.to_numpy()[picked], "")
+        picks = pd.DataFrame({"seed": scores.columns, "name": names})
+        columns = ["name", "seed", "fingerprint", "score", "test"]
+        return picks.merge(by_name[columns], "left", ["name", "seed"]).set_index("seed")
+
+
+class _Contest(NamedTuple):
+    """Two sides, and what the seeds that both were retrained with say about them.
+
+    Attributes:
+        first: the searched networks.
+        second: what they are compared with.
+        seeds: the columns of both sides' judgements, for each seed in common.
+        resolution: the smallest step between test results in their comparability group.
+    """
+
+    first: _Side
+    second: _Side
+    seeds: pd.DataFrame
+    resolution: float
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """The seeds that judge."""
+        return self.seeds.dropna(subset=["test_first", "test_second"])
+
+    @property
+    def apart(self) -> NDArray[np.float64]:
+        """The differences on the test images, the first minus the second."""
+        pairs = self.pairs
+        apart = pairs["test_first"] - pairs["test_second"]
+        found: NDArray[np.float64] = apart.to_numpy(np.float64)
+        return found
+
+    @property
+    def trainings(self) -> tuple[object, ...]:
+        """What two comparisons of the very same trainings have in common."""
+        return tuple(zip(self.pairs.index, *map(self._of_side, ("first", "second")), strict=True))
+
+    @property
+    def is_of_one_side(self) -> bool:
+        """Whether both sides are the very same trainings."""
+        return bool(self.trainings) and self._of_side("first") == self._of_side("second")
+
+    def _of_side(self, side: str) -> list[tuple[object, ...]]:
+        columns = ["fingerprint", "score", "test"]
+        rows = self.pairs[[f"{column}_{side}" for column in columns]]
+        return list(rows.itertuples(index=False, name=None))
+
 
 def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
-    """A row for each comparison that the rows allow.
+    """Makes one row for each comparison that the rows allow.
 
-    These are, for each campaign, its best found network against the best classic and the best of
-    random search; and the best found networks of every two campaigns. Rows of unlike conditions
-    are not compared.
+    For each campaign, its best searched network is compared with the best classic that keeps the
+    campaign's constraints and with the best of random search; the best searched networks of every
+    two campaigns are compared, too. Networks of different comparability groups are not compared.
 
     Args:
         networks: a table with one row per network:
             :func:`nas.analysis.tables.networks.campaign_table` with ``per_seed``.
 
-    Returns the columns of :data:`COLUMNS`; ``attrs["notes"]`` says the same in words, and why
-    what is missing is.
+    Returns the columns of :data:`COLUMNS`. ``attrs["notes"]`` says the same in words, one line per
+    row, then why comparisons are missing, and what the verdicts do not say.
     """
     metrics = metrics_of(networks)
-    retrained = networks[(networks["seeds"] > 0) & networks[metrics.test].notna()]
+    retrained = _scored(networks[networks["seeds"] > 0], metrics)
     missing: list[str] = []
-    contests: list[tuple[_Entry, _Entry]] = []
+    contests: list[_Contest] = []
     leaders = []
     for campaign, rows in retrained.groupby("campaign", sort=False):
-        found = _best(rows[rows["kind"] == "searched"], metrics)
+        found = _side(rows[rows["kind"] == _SEARCHED])
         if found is None:
-            missing.append(f"{prefix(campaign)}no verdict: no found network is retrained")
+            missing.append(f"{prefix(campaign)}no verdict: no searched network is retrained")
             continue
         leaders.append(found)
-        for kind, what in (("classic", "classics"), ("random", "random search")):
+        for kind, what in ((_CLASSIC, "classics"), (_RANDOM, "random search")):
             others = rows[rows["kind"] == kind]
-            other = _best(others[others["conditions"] == found.conditions], metrics)
+            alike = others[others["conditions"] == found.conditions]
+            allowed = alike[alike["breaks"].isna()] if kind == _CLASSIC else alike
+            other = _side(allowed)
             if other is not None:
-                contests.append((found, other))
+                contests.append(_contest(found, other, retrained))
             elif others.empty:
                 missing.append(f"{prefix(campaign)}no verdict against {what}: none is retrained")
+            elif alike.empty:
+                missing.append(
+                    f"{prefix(campaign)}no verdict against {what}: none is in the comparability "
+                    f"group {found.conditions} of {found.name}"
+                )
             else:
                 missing.append(
-                    f"{prefix(campaign)}no verdict against {what}: none has the conditions "
-                    f"{found.conditions} of {found.name}"
+                    f"{prefix(campaign)}no verdict against {what}: none keeps the constraints"
                 )
+            if kind == _CLASSIC:
+                missing += _breaking(campaign, alike)
     for first, second in combinations(leaders, 2):
-        if first.conditions == second.conditions:
-            contests.append((first, second))
-        else:
+        if first.conditions != second.conditions:
             missing.append(
-                f"{first.campaign} and {second.campaign}: no verdict: their best found networks "
-                f"have unlike conditions, {first.conditions} and {second.conditions}"
+                f"{first.campaign} and {second.campaign}: no verdict: their best searched networks "
+                f"are in unlike comparability groups, {first.conditions} and {second.conditions}"
             )
+        elif (contest := _contest(first, second, retrained)).is_of_one_side:
+            missing.append(
+                f"{first.campaign} and {second.campaign}: no verdict: their best searched networks "
+                "are the same trainings"
+            )
+        else:
+            contests.append(contest)
     table = _judged(contests, metrics)
-    words = (_in_words(row, metrics) for row in table.to_dict("records"))
-    table.attrs["notes"] = [*words, *missing]
+    sentences = [f"{prefix(row['campaign'])}{sentence(row)}: {evidence(row, metrics)}"
+                 for row in table.to_dict("records")]  # fmt: skip
+    table.attrs["notes"] = [*sentences, *missing, *_cautions(contests)]
     return table
 
 
 def prefix(campaign: object) -> str:
-    """What begins a sentence on one of several campaigns."""
+    """Begins a sentence about one of several campaigns."""
     return f"{campaign}: " if campaign else ""
 
 
-def _best(rows: pd.DataFrame, metrics: Catalogue) -> _Entry | None:
-    """The architecture of the best mean on the validation images, the first of equals."""
+def _scored(networks: pd.DataFrame, metrics: Catalogue) -> pd.DataFrame:
+    """With the primary metric as score (validation), saw (in the search) and test (test images).
+
+    A score is higher for a better network, and so is what the search saw; test is as measured.
+    """
+    return networks.assign(
+        score=-metrics.primary.flipped(networks[metrics.validation]),
+        saw=-metrics.primary.flipped(networks[metrics.search]),
+        test=networks[metrics.test],
+    )
+
+
+def _side(rows: pd.DataFrame) -> _Side | None:
+    """The candidates with the best by mean score, the first of equals."""
     if rows.empty:
         return None
-    means = rows.groupby(["name", "conditions"], sort=False)[metrics.validation].mean()
+    means = rows.groupby(["name", "conditions"], sort=False)["score"].mean()
     if means.isna().all():
         return None
-    name, conditions = metrics.primary.flipped(means).idxmin()
-    networks = rows[(rows["name"] == name) & (rows["conditions"] == conditions)]
+    name, conditions = means.idxmax()
+    networks = rows[rows["conditions"] == conditions]
     first = networks.iloc[0]
-    return _Entry(first["campaign"], first["name"], first["kind"], first["conditions"], networks)
+    return _Side(first["campaign"], name, first["kind"], conditions, networks)
 
 
-def _judged(contests: Sequence[tuple[_Entry, _Entry]], metrics: Catalogue) -> pd.DataFrame:
+def _contest(first: _Side, second: _Side, networks: pd.DataFrame) -> _Contest:
+    seeds = first.judged().join(second.judged(), how="inner", lsuffix="_first", rsuffix="_second")
+    group = networks.loc[networks["conditions"] == first.conditions, "test"]
+    steps = np.diff(np.unique(group.dropna().to_numpy(float).round(12)))
+    return _Contest(first, second, seeds, float(steps.min()) if len(steps) else 0.0)
+
+
+def _judged(contests: Sequence[_Contest], metrics: Catalogue) -> pd.DataFrame:
+    tests = {
+        contest.trainings: paired_t(contest.apart, resolution=contest.resolution)
+        for contest in contests
+        if len(contest.apart) >= SEEDS
+    }
+    p = [float(test.p) for test in tests.values()]
+    corrected = dict(zip(tests, zip(holm(p), holm_levels(p), strict=True), strict=True))
     rows = []
-    for first, second in contests:
-        tested = [entry.networks.groupby("seed")[metrics.test].mean() for entry in (first, second)]
-        both = pd.concat(tested, axis=1, join="inner", keys=["first", "second"])
-        apart = (both["first"] - both["second"]).to_numpy()
-        other = first.campaign != second.campaign
-        row = {
-            "campaign": first.campaign,
-            "found": first.name,
-            "against": f"{second.campaign}:{second.name}" if other else second.name,
-            "kind": second.kind,
-            "seeds": len(apart),
-            "difference": apart.mean() if len(apart) else np.nan,
-            "verdict": "too few seeds",
-        }
-        if len(apart) >= SEEDS:
-            test = paired_t(apart)
-            row |= {"low": float(test.low), "high": float(test.high), "p": float(test.p)}
+    for contest in contests:
+        row = _named(contest)
+        if contest.trainings in tests:
+            own, level = corrected[contest.trainings]
+            test = paired_t(contest.apart, level, contest.resolution)
+            row |= {
+                "low": float(test.low),
+                "high": float(test.high),
+                "p": float(test.p),
+                "corrected_p": own,
+                "tests": len(tests),
+                "verdict": verdict(metrics.primary.flipped(float(test.mean)), own),
+            }
         rows.append(row)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table = table.astype({name: dtype for name, (dtype, _) in COLUMNS.items()})
-    told = table["p"].notna()
-    table.loc[told, "corrected_p"] = holm(table.loc[told, "p"])
-    for index in table.index[told]:
-        difference, p = table.loc[index, ["difference", "corrected_p"]]
-        table.loc[index, "verdict"] = verdict(metrics.primary.flipped(difference), p)
-    return table
+    return table.astype({name: dtype for name, (dtype, _) in COLUMNS.items()})
 
 
-def _in_words(row: dict[str, object], metrics: Catalogue) -> str:
-    measured = metrics[metrics.test].in_words
-    what = {"classic": "the best classic, ", "random": "random search's ", "searched": ""}
-    other = f"{what[str(row['kind'])]}{row['against']}"
-    begin = f"{prefix(row['campaign'])}{row['found']} against {other}: "
+def _named(contest: _Contest) -> dict[str, Any]:
+    """The cells of a contest before it is tested."""
+    first, second, seeds, apart = contest.first, contest.second, contest.seeds, contest.apart
+    only = (seeds["name_first"] == "") | (seeds["name_second"] == "")
+    left = seeds[["test_first", "test_second"]].isna().any(axis=1) & ~only
+    pairs = contest.pairs
+    others = (pairs["name_first"] != first.name) | (pairs["name_second"] != second.name)
+    elsewhere = first.campaign != second.campaign
+    return {
+        "campaign": first.campaign,
+        "searched": first.name,
+        "against": f"{second.campaign}:{second.name}" if elsewhere else second.name,
+        "kind": second.kind,
+        "seeds": len(apart),
+        "only_pick": _listed(seeds.index[only]),
+        "left_out": _listed(seeds.index[left]),
+        "other_picks": int(others.sum()),
+        "difference": apart.mean() if len(apart) else np.nan,
+        "verdict": "too few seeds",
+    }
+
+
+def _listed(seeds: pd.Index) -> str:
+    return ", ".join(str(seed) for seed in seeds)
+
+
+def sentence(row: Mapping[Hashable, Any]) -> str:
+    """Says the verdict of a row of :func:`verdicts` in words, without a full stop."""
+    what = {_CLASSIC: "the best classic, ", _RANDOM: "the best of random search, "}
+    other = f"{what.get(str(row['kind']), '')}{row['against']}"
     if row["verdict"] == "too few seeds":
-        apart = f", {row['difference']:+.4f} in {measured}" if row["seeds"] else ""
-        return begin + (
-            f"too few seeds to say: {row['seeds']} in common{apart}; from {SEEDS} on there is a "
-            "verdict"
+        return f"{row['searched']} and {other}, have too few seeds in common to say which is better"
+    link = "from" if row["verdict"] == "not distinguishable" else "than"
+    return f"{row['searched']} is {row['verdict']} {link} {other}"
+
+
+def evidence(row: Mapping[Hashable, Any], metrics: Catalogue) -> str:
+    """Says what the verdict of a row of :func:`verdicts` rests on, without a full stop."""
+    count = int(row["seeds"])
+    pairs = f"{count} paired seed{'s' * (count != 1)}"
+    measured = metrics[metrics.test].in_words
+    parts = [f"{row['difference']:+.4f} in {measured}"] if count else []
+    if row["verdict"] == "too few seeds":
+        parts += [pairs if count else "no paired seed", f"a test takes {SEEDS}"]
+    else:
+        parts += [
+            f"95 % interval [{row['low']:+.4f}, {row['high']:+.4f}]",
+            pairs,
+            f"p {row['corrected_p']:.2g}" + _correction(int(row["tests"])),
+        ]
+    if row["other_picks"]:
+        parts.append(
+            f"{row['other_picks']} of them with other networks, which the seeds before had picked"
         )
-    return begin + (
-        f"{row['verdict']}: {row['difference']:+.4f} in {measured}, 95 % interval "
-        f"[{row['low']:+.4f}, {row['high']:+.4f}] over {row['seeds']} paired seeds, "
-        f"p {row['p']:.2g}, by Holm {row['corrected_p']:.2g}"
+    return "; ".join([", ".join(parts), *_unused(row)])
+
+
+def _correction(tests: int) -> str:
+    return f" corrected for {tests} tests" if tests > 1 else ""
+
+
+def _unused(row: Mapping[Hashable, Any]) -> Iterator[str]:
+    if row["only_pick"]:
+        yield f"{_seeds(row['only_pick'], 'only pick')}"
+    if row["left_out"]:
+        yield f"{_seeds(row['left_out'], 'are left out')}: a picked network has no test result"
+
+
+def _seeds(listed: str, verb: str) -> str:
+    if "," in listed:
+        return f"seeds {listed} {verb}"
+    return f"seed {listed} {verb.replace('are', 'is').replace('only pick', 'only picks')}"
+
+
+def _breaking(campaign: object, rows: pd.DataFrame) -> Iterator[str]:
+    """Names the classic that would be the best, but breaks a constraint."""
+    best, within = _side(rows), _side(rows[rows["breaks"].isna()])
+    if best is None or (within is not None and best.name == within.name):
+        return
+    broken = rows.loc[rows["name"] == best.name, "breaks"].iloc[0]
+    yield (
+        f"{prefix(campaign)}{best.name}, the best of all classics by validation, breaks a "
+        f"constraint ({broken}), so no verdict is against it"
     )
+
+
+def _cautions(contests: Sequence[_Contest]) -> Iterator[str]:
+    """What the verdicts do not say."""
+    for first, second, *_ in contests:
+        if second.kind != _CLASSIC and first.candidates != second.candidates:
+            other = "random search" if second.kind == _RANDOM else second.campaign
+            yield (
+                f"{prefix(first.campaign)}the best of {first.candidates} retrained networks "
+                f"against the best of {second.candidates} of {other}: more candidates have a "
+                "better best, even where the searchers are alike; retrain equally many "
+                "(final.top, final.top_random)"
+            )
+    if any(contest.second.kind != _CLASSIC for contest in contests):
+        yield (
+            "each search ran once, which says little about the searchers: nas bench, or several "
+            "campaigns with other seeds, compare these"
+        )
 
 
 def selection(table: pd.DataFrame) -> Iterator[str]:
@@ -173,15 +379,13 @@ def selection(table: pd.DataFrame) -> Iterator[str]:
     Args:
         table: of :func:`nas.analysis.tables.networks.campaign_table`, a row an architecture.
     """
-    metrics = metrics_of(table)
-    picks = table[(table["seeds"] > 0) & table[metrics.search].notna()]
+    picks = table[(table["seeds"] > 0) & table["search_accuracy"].notna()]
     for (campaign, kind), rows in picks.groupby(["campaign", "kind"], sort=False):
-        pick = rows.loc[metrics.primary.flipped(rows[metrics.search]).idxmin()]
-        saw, has = pick[metrics.search], pick[metrics.validation]
-        measured = metrics[metrics.validation].in_words
+        pick = rows.loc[rows["search_accuracy"].idxmax()]
+        saw, has = pick["search_accuracy"], pick["validation_accuracy"]
         yield (
             f"{prefix(campaign)}the {'random ' * (kind == 'random')}search saw {saw:.4f} of its "
-            f"pick {pick['name']}, the best of what it tried; retrained, {measured} is "
+            f"pick {pick['name']}, the best of what it tried; retrained, validation accuracy is "
             f"{has:.4f}: {abs(has - saw):.4f} {'less' if has < saw else 'more'}"
         )
 

@@ -259,7 +259,7 @@ def finalists(campaign: Campaign, searches: Sequence[Search]) -> Iterator[Ask]:
     """
     final = campaign.config.final
     for position, search in enumerate(searches):
-        for ask in islice(search.ranked(), final.top_random if position else final.top):
+        for ask in islice(search.ranked(), final.random_finalists if position else final.top):
             yield from _with_each_seed(
                 campaign,
                 ask.trial,
@@ -281,7 +281,7 @@ def expected_trials(campaign: Campaign, searches: Sequence[Search], elapsed: flo
     if first is None:
         return None
     final, baselines = campaign.config.final, len(others)
-    to_retrain = len(campaign.classics) + final.top + baselines * final.top_random
+    to_retrain = len(campaign.classics) + final.top + baselines * final.random_finalists
     searched = first + sum(first if other is None else other for other in others)
     return searched + (to_retrain + len(final.ensembles)) * len(final.seeds)
 

@@ -69,10 +69,10 @@ recipe:
 
 final:                           # retrained from scratch; each reads the test images once
   top: 5                         # of the search, by its objectives
-  top_random: 1                  # of the random baseline
+  # top_random: 5                # of the random baseline; default: as many as top
   # compile: auto                # long trainings, by torch.compile; or always, never
   # protocol: ten_crop           # what networks see of an image besides; or flip, multi_scale
-  seeds: [0, 1, 2]
+  seeds: [0, 1, 2, 3]            # where several classics are compared, the first seed only picks
   classics:                      # see `nas classics`
     - lenet5
     - {{name: nin, width: 0.5}}

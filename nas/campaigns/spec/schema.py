@@ -116,7 +116,8 @@ class Final(Config):
     """
 
     top: Annotated[int, Field(ge=0)] = 5
-    top_random: Annotated[int, Field(ge=0)] = 1
+    top_random: Annotated[int, Field(ge=0)] | None = None
+    """None: as many as ``top``, because more finalists have a better best."""
     seeds: Seeds = (0,)
     weights: bool = True
     """Whether the weights of the networks are kept, in the folder's ``weights``."""
@@ -124,6 +125,11 @@ class Final(Config):
     compile: Compile = "never"
     protocol: Protocol = "single"
     ensembles: tuple[Annotated[int, Field(ge=2, le=MEMBERS)], ...] = ()
+
+    @property
+    def random_finalists(self) -> int:
+        """How many architectures of the random baseline are retrained."""
+        return self.top if self.top_random is None else self.top_random
 
     @model_validator(mode="after")
     def _has_members(self) -> "Final":

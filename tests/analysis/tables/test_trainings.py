@@ -98,7 +98,7 @@ def test_what_was_found_is_judged_against_classics_of_equal_conditions(tmp_path:
         short = {"kind": "searched", "recipe": {"epochs": 1}, "validation": worth(0.1)}
         folders.append(row(tmp_path / f"short-{seed}", "mine:best", seed, **short))
     (verdict,) = verdicts(campaign_table(folders, per_seed=True)).to_dict("records")
-    assert (verdict["found"], verdict["against"]) == ("mine:best", "resnet20")
+    assert (verdict["searched"], verdict["against"]) == ("mine:best", "resnet20")
     assert (verdict["seeds"], verdict["verdict"]) == (3, "better")
     assert verdict["difference"] == pytest.approx(0.11)
 

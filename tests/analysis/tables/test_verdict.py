@@ -10,6 +10,7 @@ import pytest
 from nas.analysis.tables.verdict import COLUMNS, budgets, selection, verdicts
 from nas.statistics.paired import holm, paired_t, verdict
 from tests.analysis.tables.test_trials import ask, write
+from tests.benchmarks import error_rates
 
 SIMULATIONS = 1000
 
@@ -24,6 +25,8 @@ def networks(*rows: dict[str, Any]) -> pd.DataFrame:
             "conditions": row.get("conditions", "A"), "seeds": 1,
             "seed": row.get("seed", range(count)),
             "validation_accuracy": row["validation"], "test_accuracy": row["test"],
+            "search_accuracy": row.get("search", np.nan), "breaks": row.get("breaks"),
+            "fingerprint": row["name"],
         }))  # fmt: skip
     return pd.concat(parts, ignore_index=True)
 
@@ -54,8 +57,24 @@ def test_the_same_architecture_twice_is_told_apart_at_the_nominal_rate(seeds: in
 @pytest.mark.parametrize(("seeds", "images"), [(3, 50), (3, 360), (10, 50), (10, 360)])
 def test_few_images_do_not_raise_the_rate(seeds: int, images: int) -> None:
     """Accuracies then come in steps, and differences are often all equal."""
-    wrong = (paired_t(simulated(seeds, images)).p < 0.05).mean()
+    wrong = (paired_t(simulated(seeds, images), resolution=1 / images).p <= 0.05).mean()
     assert wrong < 0.05 + 3 * (0.05 * 0.95 / SIMULATIONS) ** 0.5
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize(("first", "second"), [(5, 1), (20, 1), (5, 5), (20, 20), (5, 3)])
+def test_picking_the_best_of_several_does_not_raise_the_rate(
+    first: int, second: int, seeds: int
+) -> None:
+    if (second, seeds) == (3, 3):
+        return  # the first seed only picks, so two are left: too few
+    setting = error_rates.Setting(first, second, seeds, searched=second in (5, 20))
+    rates = error_rates.after(setting, 4_000)
+    most = 0.05 + 3 * (0.05 * 0.95 / 4_000) ** 0.5
+    assert rates.wrong < most
+    assert rates.covered > 1 - most
+    if second == 1 and seeds == 10:  # the same trainings picked and judged: the simulation sees it
+        assert error_rates.before(setting, 4_000).wrong > most
 
 
 def test_holm_holds_the_rate_over_all_comparisons_of_a_table() -> None:
@@ -74,47 +93,150 @@ def test_a_difference_that_is_there_is_found() -> None:
     assert words.count("worse") == 0
 
 
-def test_the_best_is_chosen_by_validation_and_judged_by_test() -> None:
-    rows = networks(
-        {"name": "a", "kind": "searched", "validation": [0.9, 0.9, 0.9], "test": [0.7, 0.71, 0.7]},
-        {
-            "name": "b",
-            "kind": "searched",
-            "validation": [0.8, 0.8, 0.8],
-            "test": [0.99, 0.98, 0.99],
-        },
+def told(*rows: dict[str, Any]) -> tuple[pd.DataFrame, list[str]]:
+    """The verdicts on simulated rows and their words, without the campaign's name."""
+    table = verdicts(networks(*rows))
+    return table, [note.removeprefix("mine: ") for note in table.attrs["notes"]]
+
+
+def found(test: list[float], **columns: Any) -> dict[str, Any]:
+    return {
+        "name": "a",
+        "kind": "searched",
+        "validation": [0.9] * len(test),
+        "test": test,
+        **columns,
+    }
+
+
+def classic(test: list[float], **columns: Any) -> dict[str, Any]:
+    return {"name": "c", "kind": "classic", "validation": [0.7] * len(test), "test": test,
+            **columns}  # fmt: skip
+
+
+def test_the_best_is_picked_by_validation_and_judged_by_test() -> None:
+    table, (worse, alike, *_) = told(
+        {"name": "a", "kind": "searched", "validation": [0.9, 0.9, 0.9], "test": [0.7, 0.71, 0.7],
+         "search": 0.95},
+        {"name": "b", "kind": "searched", "validation": [0.8, 0.8, 0.8], "test": [0.99, 0.98, 0.99],
+         "search": 0.94},
         {"name": "c", "kind": "classic", "validation": [0.7] * 3, "test": [0.9, 0.9, 0.91]},
-        {"name": "d", "kind": "classic", "validation": [0.6] * 3, "test": [0.1, 0.1, 0.1]},
         {"name": "e", "kind": "random", "validation": [0.8] * 3, "test": [0.71, 0.70, 0.71]},
-    )
-    table = verdicts(rows)
+    )  # fmt: skip
     assert {n: str(d) for n, d in table.dtypes.items()} == {n: d for n, (d, _) in COLUMNS.items()}
-    assert list(zip(table["found"], table["against"], strict=True)) == [("a", "c"), ("a", "e")]
+    assert list(zip(table["searched"], table["against"], strict=True)) == [("a", "c"), ("a", "e")]
     assert list(table["difference"]) == pytest.approx([-0.2, -0.01 / 3])
     assert list(table["verdict"]) == ["worse", "not distinguishable"]
     assert table["corrected_p"][0] == pytest.approx(2 * table["p"][0])
-    worse, alike = table.attrs["notes"]
-    assert worse.startswith("mine: a against the best classic, c: worse: -0.2000 in test accuracy")
-    assert "over 3 paired seeds" in worse
-    assert alike.startswith("mine: a against random search's e: not distinguishable: -0.0033")
+    assert worse.startswith("a is worse than the best classic, c: -0.2000 in test accuracy, 95 %")
+    assert worse.endswith("3 paired seeds, p 0.0017 corrected for 2 tests")
+    assert alike.startswith("a is not distinguishable from the best of random search, e: -0.0033")
 
 
-def test_seeds_are_paired_and_too_few_are_said() -> None:
-    rows = networks(
-        {"name": "a", "kind": "searched", "validation": [0.9] * 4, "test": [0.9, 0.8, 0.7, 0.6]},
-        {"name": "c", "kind": "classic", "validation": [0.7] * 2, "test": [0.5, 0.5],
-         "seed": [3, 1]},
+def test_each_seed_judges_what_the_seeds_before_it_picked() -> None:
+    """After seed 0, b is ahead; after seed 1, a is, and stays it. The search saw a ahead."""
+    rows = (
+        {"name": "a", "kind": "searched", "validation": [0.5, 0.9, 0.9, 0.9],
+         "test": [0.1, 0.2, 0.3, 0.4]},
+        {"name": "b", "kind": "searched", "validation": [0.6, 0.1, 0.1, 0.1],
+         "test": [0.5, 0.6, 0.7, 0.8]},
+        classic([0.0] * 4),
+    )  # fmt: skip
+    table, (words, *_) = told(rows[0] | {"search": 0.9}, rows[1] | {"search": 0.8}, rows[2])
+    assert table["difference"][0] == pytest.approx(np.mean([0.1, 0.6, 0.3, 0.4]))
+    assert "1 of them with other networks, which the seeds before had picked" in words
+    assert table["only_pick"][0] == ""
+    table, (words, *_) = told(*rows)  # of a campaign whose search has told nothing
+    assert table["difference"][0] == pytest.approx(np.mean([0.6, 0.3, 0.4]))
+    assert words.endswith("; seed 0 only picks")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        (1, "a and the best classic, c, have too few seeds in common to say which is better: "
+            "+0.2000 in test accuracy, 1 paired seed, a test takes 3"),
+        (2, "a and the best classic, c, have too few seeds in common to say which is better: "
+            "+0.2000 in test accuracy, 2 paired seeds, a test takes 3"),
+    ],
+)  # fmt: skip
+def test_too_few_seeds(seeds: int, words: str) -> None:
+    table, notes = told(found([0.7, 0.9][:seeds]), classic([0.5, 0.7][:seeds]))
+    assert notes[0] == words
+    assert table[["low", "high", "p", "corrected_p"]].isna().all(axis=None)
+
+
+def test_no_seed_in_common() -> None:
+    _, notes = told(found([0.7] * 3), classic([0.5] * 3, seed=[3, 4, 5]))
+    assert notes[0].endswith("which is better: no paired seed, a test takes 3")
+
+
+def test_a_constant_difference_is_one() -> None:
+    first = [0.70, 0.71, 0.72, 0.73, 0.74]
+    _, notes = told(found([value + 0.2 for value in first]), classic(first))
+    assert notes[0] == (
+        "a is better than the best classic, c: +0.2000 in test accuracy, 95 % interval "
+        "[+0.1949, +0.2051], 5 paired seeds, p 4.2e-08"
+    )
+    _, notes = told(found([0.9] * 5), classic([0.4] * 5))  # not even a seed differs from another
+    assert notes[0] == (
+        "a is better than the best classic, c: +0.5000 in test accuracy, 95 % interval "
+        "[+0.2465, +0.7535], 5 paired seeds, p 0.0054"
+    )
+
+
+def test_ties() -> None:
+    same = [0.70, 0.71, 0.72, 0.73, 0.74]
+    _, notes = told(found(same), classic(same))
+    assert notes[0] == (
+        "a is not distinguishable from the best classic, c: +0.0000 in test accuracy, "
+        "95 % interval [-0.0051, +0.0051], 5 paired seeds, p 1"
+    )
+
+
+def test_seeds_without_an_accuracy_are_said() -> None:
+    table, notes = told(found([0.9, 0.8, np.nan, 0.7]), classic([0.5, np.nan, 0.6, 0.4]))
+    assert list(table["seeds"]) == [2]
+    assert table["left_out"][0] == "1, 2"
+    assert notes[0].endswith(
+        "2 paired seeds, a test takes 3; seeds 1, 2 are left out: a picked network has no test "
+        "result"
+    )
+
+
+def test_seeds_are_paired() -> None:
+    table, _ = told(
+        found([0.9, 0.8, 0.7, 0.6]),
         {"name": "e", "kind": "random", "validation": [0.8] * 4, "test": [0.6, 0.7, 0.8, 0.9],
          "seed": [3, 2, 1, 0]},
     )  # fmt: skip
-    table = verdicts(rows)
-    assert list(table["seeds"]) == [2, 4]
-    assert list(table["difference"]) == pytest.approx([(0.1 + 0.3) / 2, 0.0])
-    assert list(table["verdict"]) == ["too few seeds", "not distinguishable"]
-    assert table["corrected_p"].isna().tolist() == [True, False]
-    assert "too few seeds to say: 2 in common, +0.2000 in test accuracy; from 3 on" in str(
-        table.attrs["notes"]
+    assert list(table["difference"]) == pytest.approx([0.0])
+    assert list(table["seeds"]) == [4]
+
+
+def test_a_classic_that_breaks_a_constraint_is_no_opponent() -> None:
+    large = {"name": "big", "kind": "classic", "validation": [0.99] * 3, "test": [0.99] * 3,
+             "breaks": "macs 900,000 > 100,000"}  # fmt: skip
+    table, notes = told(found([0.9, 0.91, 0.92]), classic([0.5, 0.52, 0.51]), large)
+    assert list(table["against"]) == ["c"]
+    assert (
+        "big, the best of all classics by validation, breaks a constraint "
+        "(macs 900,000 > 100,000), so no verdict is against it"
+    ) in notes
+    table, notes = told(found([0.9, 0.91, 0.92]), large)
+    assert table.empty
+    assert notes[0] == "no verdict against classics: none keeps the constraints"
+
+
+def test_unequal_candidates_and_what_one_search_says() -> None:
+    rows = [found([0.9, 0.91, 0.92], name=name) for name in "ab"]
+    _, notes = told(*rows, found([0.9, 0.91, 0.92], name="e", kind="random"))
+    assert notes[-2].startswith(
+        "the best of 2 retrained networks against the best of 1 of random search: more candidates"
     )
+    assert notes[-1].startswith("each search ran once, which says little about the searchers")
+    _, notes = told(found([0.9, 0.91, 0.92]), classic([0.5, 0.52, 0.51]))
+    assert not any("each search ran once" in note for note in notes)
 
 
 def test_why_there_is_no_verdict() -> None:
@@ -123,11 +245,11 @@ def test_why_there_is_no_verdict() -> None:
     table = verdicts(networks(found, classic | {"conditions": "B"}))
     assert table.empty
     assert table.attrs["notes"] == [
-        "mine: no verdict against classics: none has the conditions A of a",
+        "mine: no verdict against classics: none is in the comparability group A of a",
         "mine: no verdict against random search: none is retrained",
     ]
     assert verdicts(networks(classic)).attrs["notes"] == [
-        "mine: no verdict: no found network is retrained"
+        "mine: no verdict: no searched network is retrained"
     ]
 
 
@@ -142,7 +264,24 @@ def test_campaigns_are_compared_under_like_conditions_alone() -> None:
     assert list(table["against"]) == ["two:a"]
     assert list(table["verdict"]) == ["better"]
     notes = "\n".join(table.attrs["notes"])
-    assert "one and three: no verdict: their best found networks have unlike conditions" in notes
+    assert "one and three: no verdict: their best searched networks are in unlike" in notes
+
+
+def test_the_same_trainings_are_one_test() -> None:
+    first = {"name": "a", "kind": "searched", "validation": [0.9] * 3, "test": [0.9, 0.91, 0.92]}
+    other = first | {"test": [0.5, 0.52, 0.51]}
+    table = verdicts(networks(
+        first | {"campaign": "one"}, first | {"campaign": "copy"}, other | {"campaign": "two"},
+    ))  # fmt: skip
+    assert list(zip(table["campaign"], table["against"], strict=True)) == [
+        ("one", "two:a"), ("copy", "two:a"),
+    ]  # fmt: skip
+    assert list(table["tests"]) == [1, 1]
+    assert list(table["corrected_p"]) == list(table["p"])
+    assert (
+        "one and copy: no verdict: their best searched networks are the same trainings"
+        in (table.attrs["notes"])
+    )
 
 
 def test_selection_bias_is_named() -> None:
