@@ -1,4 +1,4 @@
-"""What passes between the runner of a campaign and the engines that carry out its trials."""
+"""The interface between the runner of a campaign and the engines that carry out its trials."""
 
 import inspect
 import math
@@ -14,25 +14,24 @@ from nas.registry import resolve
 Json = dict[str, Any]
 
 Evaluator = str | Callable[..., Any]
-"""From a trial's payload to its metrics, plain JSON, or the ``"module:attribute"`` of that.
+"""A function from a trial's payload to its metrics (plain JSON), or its ``"module:attribute"``.
 
-What trials share stands beside the payload, in the same mapping (:attr:`Trial.shared`). A generator
-function is also given a checkpoint or None, and yields its progress: see
-:mod:`nas.evaluators.work`.
+Data that trials share are added to the payload (:attr:`Trial.shared`). A generator function also
+gets a checkpoint or None, and yields its progress; see :mod:`nas.evaluators.work`.
 """
 
 CHECKPOINT_SECONDS = 60.0
-"""How often a long trial is saved; a shorter one, only where another may go on with it."""
+"""How often a long trial is saved; a shorter one is saved only if another trial may continue it."""
 
 Cause = Literal["error", "out_of_memory", "diverged", "time_limit", "worker_died", "infeasible"]
 
 
 class Shared(NamedTuple):
-    """Data that trials share, too large to send with each.
+    """Data that trials share because they are too large to send with each trial.
 
     Attributes:
-        key: what is the same has the same key.
-        load: gives the data; the engine calls it once a key.
+        key: equal data have equal keys.
+        load: loads the data; the engine calls it once per key.
     """
 
     key: str
@@ -41,14 +40,14 @@ class Shared(NamedTuple):
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial to carry out.
+    """A trial to carry out.
 
     Attributes:
-        id: of the campaign.
-        payload: what the evaluator is called with.
-        checkpoint: the file it goes on from.
-        keep: whether another trial may go on with it, so that its last state is wanted.
-        shared: what the evaluator gets beside the payload, by name; other trials do not get it.
+        id: the id of the trial in the campaign.
+        payload: the argument of the evaluator.
+        checkpoint: the file from which the trial continues.
+        keep: whether to keep the last state, because another trial may continue it.
+        shared: shared data that are added to the payload, by name.
     """
 
     id: str
@@ -60,7 +59,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Update:
-    """How far a trial is: the metrics of its last epoch, and its state if it was saved."""
+    """The progress of a trial: the metrics of its last epoch, and its state if it was saved."""
 
     metrics: Json
     checkpoint: bytes | None
@@ -68,17 +67,17 @@ class Update:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended.
+    """The end of a trial.
 
     Attributes:
-        status: whether the evaluator returned, failed, or was stopped as its source wished.
-        metrics: what it returned (plain JSON), empty if it did not.
-        error: on failure, the reason: a traceback, as a rule.
-        seconds: wall time in the worker.
-        cause: on failure, what kind it is of.
-        checkpoint: its last state, where it was to be kept.
-        worker: which process carried it out, as ``HOST/NODE/PID`` (the node's id is Ray's);
-            None: this one, or one that did not live to tell.
+        status: whether the evaluator returned, failed, or was stopped by its source.
+        metrics: the metrics that it returned (plain JSON); empty if it did not return.
+        error: the reason of a failure, usually a traceback.
+        seconds: the wall time in the worker.
+        cause: the kind of a failure.
+        checkpoint: the last state, if it should be kept.
+        worker: the process that carried out the trial, as ``HOST/NODE/PID`` (the node's id is
+            Ray's); None for this process, or for one that died.
     """
 
     status: Literal["completed", "failed", "stopped"]
@@ -91,43 +90,43 @@ class Outcome:
 
 
 def failure(error: str, seconds: float = 0.0, cause: Cause = "error") -> Outcome:
-    """The outcome of a trial that did not deliver."""
+    """Makes the outcome of a failed trial."""
     return Outcome("failed", {}, error, seconds, cause)
 
 
 def stopped(seconds: float) -> Outcome:
-    """The outcome of a trial that its source wished to end; the source knows its metrics."""
+    """Makes the outcome of a trial that its source has stopped; the source knows its metrics."""
     return Outcome("stopped", {}, None, seconds)
 
 
 class Source(Protocol):
-    """Where an engine gets its trials and leaves their outcomes: the runner of a campaign."""
+    """The source of an engine's trials, which also takes their outcomes: a campaign's runner."""
 
     def next(self) -> Trial | None:
-        """A trial to start, or None: nothing now.
+        """Returns a trial to start, or None if there is none now.
 
-        None is final when no trial is under way; otherwise the outcome of one may bring more.
+        None is final if no trial is running; otherwise the outcome of one may lead to more trials.
         """
 
     def update(self, trial: str, update: Update) -> bool:
-        """Hears how far a trial under way is; returns whether to stop it there."""
+        """Takes the progress of a running trial; returns whether to stop it."""
 
     def done(self, trial: str, outcome: Outcome) -> None:
-        """Takes the outcome of a trial that :meth:`next` gave out."""
+        """Takes the outcome of a trial that :meth:`next` returned."""
 
 
 class Engine(Protocol):
-    """Carries trials out: in this process, or on Ray Tune."""
+    """Carries out trials, for example in this process or on Ray Tune."""
 
     @property
     def slots(self) -> int:
-        """How many trials run at a time; known once :meth:`run` has begun."""
+        """How many trials run at the same time; known once :meth:`run` has started."""
 
     def run(self, source: Source) -> None:
         """Carries out trials until the source has no more.
 
-        Raises KeyboardInterrupt when the user stops it: trials under way are abandoned, every
-        outcome that was handed over stays.
+        Raises KeyboardInterrupt if the user stops it. Running trials are then abandoned; outcomes
+        that the source has taken are kept.
         """
 
 
@@ -138,14 +137,14 @@ def carry_out(
     keep: bool = False,
     fatal: Callable[[Exception], bool] | None = None,
 ) -> Generator[Update | Outcome, None, None]:
-    """Calls an evaluator; yields its updates and last its outcome, an exception being one too.
+    """Calls an evaluator and yields its updates, then its outcome, also after an exception.
 
     Args:
-        evaluator: what to call.
-        payload: what it is called with.
-        checkpoint: what it goes on from.
-        keep: whether the outcome holds its last state.
-        fatal: which exceptions are let through, because the process is of no more use.
+        evaluator: the evaluator.
+        payload: its argument.
+        checkpoint: the state from which it continues.
+        keep: whether the outcome holds the last state.
+        fatal: tells which exceptions are raised, because the process cannot be used any more.
     """
     started = saved = time.perf_counter()
     progress = None
@@ -178,11 +177,11 @@ def carry_out(
     else:
         seconds = time.perf_counter() - started
         outcome = Outcome("completed", metrics, None, seconds, checkpoint=state)
-    yield outcome  # when the exception, and the network that it holds, are forgotten
+    yield outcome  # here the exception, and the network that it refers to, have been freed
 
 
 def attempt(evaluator: Evaluator, payload: Mapping[str, Any]) -> Outcome:
-    """Calls an evaluator to the end and gives its outcome alone."""
+    """Calls an evaluator and returns only its outcome."""
     *_, outcome = carry_out(evaluator, payload)
     assert isinstance(outcome, Outcome)
     return outcome
@@ -198,7 +197,7 @@ def _cause(error: Exception) -> Cause:
 
 
 def poisons_the_process(error: Exception) -> bool:
-    """Whether every later CUDA call of the process fails too: it must be replaced."""
+    """Tells if all later CUDA calls of the process would fail too, so that it must be replaced."""
     if type(error).__name__ == "OutOfMemoryError":
         return False
     signs = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "device-side assert")
@@ -206,10 +205,10 @@ def poisons_the_process(error: Exception) -> bool:
 
 
 def _plain(value: Any, where: str = "metrics") -> Any:
-    """Metrics as plain JSON: numbers of numpy and torch become Python's.
+    """Converts metrics to plain JSON; numbers of numpy and torch become Python numbers.
 
-    JSON has no NaN and no infinity (a diverged loss): they become null. Raises TypeError for what
-    else it does not have.
+    NaN and infinity, as of a diverged loss, become null, because JSON does not have them. Raises
+    TypeError for other values that JSON does not have.
     """
     if isinstance(value, Mapping):
         return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
@@ -221,4 +220,4 @@ def _plain(value: Any, where: str = "metrics") -> Any:
         return float(value) if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
         return value
-    raise TypeError(f"the evaluator returned {value!r} as {where}, which is no plain JSON")
+    raise TypeError(f"the evaluator returned {value!r} as {where}, which is not plain JSON")

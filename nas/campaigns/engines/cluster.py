@@ -1,4 +1,4 @@
-"""The Ray cluster that trials run on: one that is started here, or a running one to join."""
+"""Starts or joins the Ray cluster on which trials run."""
 
 import importlib.util
 import logging
@@ -30,14 +30,14 @@ _QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False
 
 
 def start(cpus: int | None, scratch: Path) -> None:
-    """Starts a cluster of this machine alone, for this process.
+    """Starts a cluster on this machine only, for this process.
 
     Args:
-        cpus: what it takes for its cores; None: those that there are.
+        cpus: the number of cores that it uses; None for all.
         scratch: its temporary folder.
     """
     ray.init(
-        address="local",  # never the cluster that a killed driver may have left
+        address="local",  # never a cluster that a killed driver has left behind
         num_cpus=cpus,
         include_dashboard=False,
         _temp_dir=str(scratch),
@@ -46,16 +46,16 @@ def start(cpus: int | None, scratch: Path) -> None:
 
 
 def join(address: str, evaluator: str) -> None:
-    """Connects to a running cluster, and sends it the code that its workers need.
+    """Connects to a running cluster and sends it the code that its workers need.
 
-    That is this package and the evaluator's, which other nodes may not have, or in another
-    version; what these import in turn has to be installed there.
+    This is the code of this package and of the evaluator, which may be missing on other nodes, or
+    have another version there. The packages that they import must be installed on the nodes.
 
     Args:
-        address: ``host:port``, or "auto": the cluster that this machine is part of.
+        address: ``host:port``, or "auto" for the cluster that this machine is part of.
         evaluator: ``"module:attribute"``.
 
-    Raises :class:`InputError` where no cluster answers.
+    Raises :class:`InputError` if no cluster answers.
     """
     code = {_code("nas"), _code(evaluator.partition(":")[0].partition(".")[0])}
     try:
@@ -68,7 +68,7 @@ def join(address: str, evaluator: str) -> None:
 
 
 def _code(module: str) -> str:
-    """The folder, or the file, that a module of the top level is in."""
+    """Returns the folder or file of a top-level module."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise InputError(f"evaluator: there is no module {module!r} here to send to the workers")
@@ -77,23 +77,23 @@ def _code(module: str) -> str:
 
 
 def rooms(needs: Mapping[str, float]) -> int:
-    """How many trials with such needs run at a time.
+    """Returns how many trials with these needs can run at the same time.
 
-    A trial runs on one node, and the share of a GPU is one GPU's: two halves of different ones
-    are none.
+    A trial runs on one node, and its share of a GPU must be on one GPU: two halves of different
+    GPUs cannot be combined.
 
     Args:
-        needs: how much of "CPU" and of "GPU" a trial takes.
+        needs: the amounts of "CPU" and "GPU" that a trial needs.
 
-    Raises :class:`InputError` where no node has as much: Tune would wait for it for good.
+    Raises :class:`InputError` if no node has enough, because Tune would wait for ever.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for kind, needed in needs.items():
         most = max(node.get(kind, 0) for node in nodes)
         if needed > most:
             raise InputError(
-                f"engine.{kind.lower()}s_per_trial: must be at most {most:g}, which is what "
-                f"there is on a node, got {needed:g}"
+                f"engine.{kind.lower()}s_per_trial: must be at most {most:g}, the largest number "
+                f"on a node, got {needed:g}"
             )
     return sum(
         min(_fit(node.get(kind, 0), needed) for kind, needed in needs.items() if needed)
@@ -102,7 +102,7 @@ def rooms(needs: Mapping[str, float]) -> int:
 
 
 def _fit(there: float, needed: float) -> int:
-    # Ray counts in ten-thousandths: three times 0.3333 is a whole.
+    # Ray rounds to ten-thousandths, so three times 0.3333 make one.
     share = 1e-4
     if needed >= 1:
         return int((there + share) // needed)
@@ -110,6 +110,6 @@ def _fit(there: float, needed: float) -> int:
 
 
 def short_temporary_folder() -> Path:
-    """Ray puts Unix sockets below it, whose whole path must stay under 104 characters."""
+    """Makes a folder for Ray's Unix sockets, whose paths must have less than 104 characters."""
     folder = tempfile.gettempdir()
     return Path(folder if len(folder) <= 24 else "/tmp")

@@ -1,4 +1,4 @@
-"""The engine that needs nothing: one trial after another, in this process."""
+"""The serial engine, which runs one trial after another in this process."""
 
 import time
 import traceback
@@ -19,15 +19,16 @@ from nas.errors import CampaignError
 
 
 class SerialEngine:
-    """Runs trials one at a time here: bit-for-bit repeatable on a CPU.
+    """Runs trials one at a time in this process, bit-for-bit repeatable on a CPU.
 
-    For cheap evaluators and for debugging: an exception is a failed trial, but a trial that
-    kills its process (no memory, a crash in native code) takes the campaign with it; run it
-    again and it goes on.
+    It is meant for cheap evaluators and for debugging. An exception is a failed trial. If a trial
+    kills its process (no memory, a crash in native code), the campaign ends too; run it again to
+    resume it.
 
     Args:
-        evaluator: what gives a trial its metrics.
-        time_limit: seconds that a trial may take, looked at after each epoch; None: any.
+        evaluator: the evaluator.
+        time_limit: the largest number of seconds per trial, checked after each epoch; None for no
+            limit.
     """
 
     slots = 1
@@ -40,7 +41,7 @@ class SerialEngine:
     def run(self, source: Source) -> None:
         """Carries out trials until the source has no more.
 
-        Raises :class:`CampaignError` when one has left the GPU of no more use to this process.
+        Raises :class:`CampaignError` if a trial has left the GPU unusable for this process.
         """
         while (trial := source.next()) is not None:
             started = time.monotonic()
@@ -52,8 +53,8 @@ class SerialEngine:
                 seconds = time.monotonic() - started
                 source.done(trial.id, failure(traceback.format_exc(), seconds))
                 raise CampaignError(
-                    f"{trial.id} has failed and left the GPU of no more use to this process "
-                    f"({str(error).strip().splitlines()[0]}): run the campaign again to go on"
+                    f"{trial.id} has failed and left the GPU unusable for this process "
+                    f"({str(error).strip().splitlines()[0]}): run the campaign again to resume it"
                 ) from error
             source.done(trial.id, outcome)
 

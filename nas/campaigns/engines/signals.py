@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM do while an engine runs that a KeyboardInterrupt would upset."""
+"""Handles SIGINT and SIGTERM while an engine runs that a KeyboardInterrupt would disturb."""
 
 import signal
 import threading
@@ -9,12 +9,12 @@ from types import FrameType
 
 @contextmanager
 def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """SIGINT and SIGTERM call ``interrupt``; gives a function that makes sure of it again.
+    """Makes SIGINT and SIGTERM call ``interrupt``; yields a function that installs this again.
 
-    An exception raised from a handler could come up anywhere inside Ray, which would lose it.
+    An exception raised from a handler could occur anywhere inside Ray, which would lose it.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: None  # where Python allows no handlers
+        yield lambda: None  # Python allows no handlers in this thread
         return
 
     def handle(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""A cluster that is not there: trials of known duration on N workers and a virtual clock."""
+"""A simulated cluster: trials of known duration on N workers with a virtual clock."""
 
 import heapq
 import math
@@ -14,18 +14,18 @@ _SECONDS_PER_HOUR = 3600
 
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong on a simulated cluster; a function of the seed and the trial's id alone.
+    """The faults of a simulated cluster, which depend on the seed and the trial's id alone.
 
-    As in appendix A.1 of Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning"
-    (arXiv:1810.05934): a straggler takes ``1 + |z|`` times as long, z normal with mean 0, and in
-    every moment of its run a trial is as likely to be lost as in any other. ``probability`` adds
-    trials that fail whatever their length.
+    They follow appendix A.1 of Li et al. 2020, "A System for Massively Parallel Hyperparameter
+    Tuning" (arXiv:1810.05934): a trial takes ``1 + |z|`` times as long, where z is normal with
+    mean 0, and trials are lost at a constant rate. In addition, a trial of any length fails with
+    ``probability``.
 
     Attributes:
-        straggling: the standard deviation of z; 0: no stragglers.
-        losses_per_hour: expected losses in an hour of a trial's run, at least 0.
-        probability: that a trial fails, at a moment of its run that is uniformly distributed.
-        seed: another seed, other faults.
+        straggling: the standard deviation of z; 0 for no stragglers.
+        losses_per_hour: the expected losses per hour of a trial's run, at least 0.
+        probability: the probability that a trial fails, at a uniformly distributed time.
+        seed: the seed of the faults.
     """
 
     straggling: float = 0.0
@@ -41,8 +41,8 @@ class Faults:
             raise InputError(f"faults: probability must be from 0 to 1, got {self.probability}")
 
     def strike(self, trial: str, outcome: Outcome) -> Outcome:
-        """The outcome as it is on a cluster with these faults."""
-        # A text as the seed of Python's generator is hashed by SHA-512: the same everywhere.
+        """Returns the outcome on a cluster with these faults."""
+        # Python hashes a text seed by SHA-512, so the numbers are the same everywhere.
         rng = random.Random(f"{self.seed} {trial}")
         z, fails, moment, loss = rng.gauss(), rng.random(), rng.random(), rng.expovariate(1.0)
         seconds = outcome.seconds * (1 + abs(z) * self.straggling)
@@ -55,24 +55,24 @@ class Faults:
 
 
 class SimulatedCluster:
-    """The engine of a virtual cluster: asynchronous as the real one, in no time.
+    """The engine of a virtual cluster, which is asynchronous like a real one but takes no time.
 
-    Whenever a worker is free, the source is asked for a trial, and its outcome, which is known at
-    once, is told when the clock has come to its end: what a searcher knows when it is asked is what
-    it would know on a real cluster. When the source has nothing now, the worker waits for
-    the next trial to end. Trials that end at the same time end in the order they started in.
+    Whenever a worker is free, the source is asked for a trial. Its outcome is known at once, but
+    the source gets it when the virtual clock reaches the trial's end. So a searcher knows the same
+    as on a real cluster. If the source has no trial now, the worker waits for the next trial to
+    end. Trials that end at the same time end in the order in which they started.
 
-    A trial that continues another costs what its outcome's ``seconds`` say: the increment, if so
-    the evaluator counts.
+    A trial that continues another one takes its outcome's ``seconds``, which the evaluator may
+    count for the added epochs only.
 
     Args:
-        evaluate: from a trial's payload to its outcome; its ``seconds`` are virtual.
-        workers: how many trials run at a time.
-        faults: what goes wrong; nothing by default.
+        evaluate: returns the outcome of a trial's payload; its ``seconds`` are virtual.
+        workers: how many trials run at the same time.
+        faults: the faults; none by default.
 
     Attributes:
-        clock: virtual seconds since the start; when the run is over, its makespan.
-        busy_seconds: of every worker, of the trials that have ended.
+        clock: the virtual seconds since the start; after the run, its makespan.
+        busy_seconds: the seconds that each worker spent on trials that have ended.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class SimulatedCluster:
 
     @property
     def utilization(self) -> float:
-        """The share of the workers' time, up to now, in which they ran trials that have ended."""
+        """The share of the workers' time so far that they spent on trials that have ended."""
         return sum(self.busy_seconds) / (self.clock * self.slots) if self.clock else 0.0
 
     def run(self, source: Source) -> None:
-        """Carries out trials until the source has no more; the clock goes on from where it is."""
+        """Carries out trials until the source has no more; the clock is not reset."""
         idle = list(reversed(range(self.slots)))
         running: list[tuple[float, int, int, str, Outcome]] = []
         started = 0
@@ -118,7 +118,7 @@ class SimulatedCluster:
 
 
 def timed(evaluator: Evaluator) -> Callable[[Json], Outcome]:
-    """An evaluator whose ``train_seconds`` are how long its trials take; one second without."""
+    """Wraps an evaluator so that trials take its ``train_seconds``, or one second without."""
 
     def evaluate(payload: Json) -> Outcome:
         outcome = attempt(evaluator, payload)

@@ -1,28 +1,28 @@
 """The engine on Ray Tune. Only it, its workers and :mod:`nas.campaigns.engines.cluster` import ray.
 
-One Tune run serves searches and final stage alike: Tune's actors live as long as its run, and a
-new one costs seconds (a process, ``import torch``, a CUDA context) where a warm one costs
-milliseconds. Tune keeps every trial of a run in memory and looks through all of them, so after
-:data:`ROUND` trials, when the last of them has ended, the next run takes over.
+One Tune run carries out both the searches and the final stage: Tune's actors live as long as its
+run, and a new actor takes seconds (a process, ``import torch``, a CUDA context), while a warm one
+takes milliseconds. Tune keeps every trial of a run in memory and looks through all of them, so
+after :data:`ROUND` trials, when the last of them has ended, a new run begins.
 
 How Tune is used, and why:
 
 - The worker is a *class* trainable, whose steps are epochs (several, if they are short). A
   function trainable runs in a thread that must unwind within two seconds when its actor is
   reused, or the next trial vanishes; a class has no thread.
-- Trial and outcome each pass as one value that Tune does not look into (an :class:`Errand`, a
-  JSON string): it flattens, merges and interprets the mappings that it is given (a key
-  ``grid_search`` is a command). Checkpoints pass with them, so nodes need no file system in
-  common: the driver alone writes the campaign's folder.
-- What trials share, the data set, is loaded by the driver and lies in Ray's object store, once a
-  node: its arrays are the workers' to read without a copy.
-- ``tune.run`` and not ``Tuner``, which pickles the searcher and the callbacks. Nothing is ever
+- Trial and outcome are each passed as one value that Tune does not inspect (an :class:`Errand`, a
+  JSON string), because Tune flattens, merges and interprets mappings (a key ``grid_search`` is a
+  command). Checkpoints are passed in the same way, so nodes need no common file system: only the
+  driver writes the campaign's folder.
+- The data set, which trials share, is loaded by the driver and kept in Ray's object store, once
+  per node; workers read its arrays without a copy.
+- ``tune.run`` is used because ``Tuner`` pickles the searcher and the callbacks. Nothing is ever
   restored from Tune's own snapshots: the records of the campaign are the truth.
-- Outcomes are taken in the callbacks, which are given the trial and so the cause of a failure;
-  a searcher only hears ``error=True``.
-- Progress is taken in the stopper, which Tune asks first and may end the trial.
-- No exception of ours may pass through Tune, which would book it as a failure of the trial: it
-  is kept, the run is stopped, and it is raised when Tune has let go.
+- Outcomes are taken in the callbacks, which get the trial and so the cause of a failure; a
+  searcher would only get ``error=True``.
+- Progress is taken in the stopper, which Tune calls first and which can end the trial.
+- Our exceptions must not pass through Tune, which would record them as failures of the trial. So
+  an exception is kept, the run is stopped, and the exception is raised after Tune has ended.
 """
 
 import json
@@ -50,7 +50,7 @@ from nas.campaigns.engines.worker import Errand, Worker
 T = TypeVar("T")
 
 ROUND = 2000
-"""Trials of one Tune run."""
+"""The number of trials of one Tune run."""
 
 
 class TuneEngine:
@@ -58,15 +58,16 @@ class TuneEngine:
 
     Args:
         evaluator: ``"module:attribute"``, resolved in the workers.
-        concurrency: trials at a time, or None: as many as there are GPUs, or else CPU cores,
-            for.
-        cpus: cores of one trial.
-        gpus: GPUs of one trial, fractions below one allowed, or None: one if there are any.
+        concurrency: how many trials run at the same time; None for as many as the GPUs, or without
+            GPUs the CPU cores, allow.
+        cpus: the cores of one trial.
+        gpus: the GPUs of one trial, which may be a fraction below one; None for one if there are
+            any.
         address: ``host:port`` (or "auto") of a running Ray cluster; None starts one here for
             the time of :meth:`run`.
-        time_limit: seconds that a trial may take; None: any.
-        name: tells this campaign's scratch folder from those of others; what a killed run has
-            left there is removed. None: this process's.
+        time_limit: the largest number of seconds per trial; None for no limit.
+        name: the name of this campaign's scratch folder, from which the remains of a killed run are
+            removed; None for a folder of this process.
     """
 
     def __init__(
@@ -93,8 +94,8 @@ class TuneEngine:
     def run(self, source: Source) -> None:
         """Carries out trials until the source has no more; KeyboardInterrupt on SIGINT."""
         bridge = _Bridge(source, self._evaluator, self._time_limit)
-        # Not only while trials run: ray.init loses a KeyboardInterrupt that comes up inside it,
-        # and installs a SIGTERM handler of its own.
+        # Signals are handled from the start: ray.init loses a KeyboardInterrupt that occurs inside
+        # it, and installs its own SIGTERM handler.
         with signals(bridge.interrupt) as install:
             ours = not ray.is_initialized()
             try:
@@ -125,7 +126,7 @@ class TuneEngine:
                 num_samples=ROUND,
                 resources_per_trial=resources,
                 reuse_actors=True,
-                max_failures=0,  # a failure is a row; what failed by a bug would fail again
+                max_failures=0,  # a failure is a row, and a bug would fail again
                 raise_on_failed_trial=False,
                 storage_path=str(self._scratch / "tune"),
                 name="round",
@@ -141,7 +142,7 @@ class TuneEngine:
             cluster.start(self._concurrency and self._concurrency * self._cpus, self._scratch)
 
     def _resources(self) -> dict[str, float]:
-        """The resources of one trial; sets :attr:`slots` to how many trials they suffice for."""
+        """Returns the resources of one trial; sets :attr:`slots` to the number of such trials."""
         gpus = float("GPU" in ray.cluster_resources()) if self._gpus is None else self._gpus
         rooms = cluster.rooms({"CPU": self._cpus, "GPU": gpus})
         self.slots = rooms if self._concurrency is None else min(rooms, self._concurrency)
@@ -149,7 +150,7 @@ class TuneEngine:
 
 
 class _Bridge:
-    """Our side of the conversation; Tune's side is the three adapters below."""
+    """Connects a source with Tune, which calls it by the three adapters below."""
 
     def __init__(self, source: Source, evaluator: str, time_limit: float | None) -> None:
         self.error: BaseException | None = None
@@ -159,7 +160,7 @@ class _Bridge:
         self._evaluator = evaluator
         self._time_limit = time_limit
         self._overdue: set[str] = set()
-        self._ids: dict[str, str] = {}  # Tune's id of each trial under way: ours
+        self._ids: dict[str, str] = {}  # from Tune's id of each running trial to ours
         self._started: dict[str, tuple[Trial, float]] = {}  # and when
         self._shared: dict[str, ray.ObjectRef] = {}
 
@@ -168,7 +169,7 @@ class _Bridge:
         return self.error is not None
 
     def interrupt(self) -> None:
-        """The first time, the run is stopped in good order; the second, on the spot."""
+        """Stops the run in good order at the first call, and immediately at the second."""
         if self.stopping:
             if sys.stdout.isatty():
                 os.write(1, b"\x1b[?25h\n")  # the cursor, which a live display hides
@@ -176,14 +177,14 @@ class _Bridge:
         self.error = KeyboardInterrupt()
 
     def suggest(self, tune_id: str) -> dict[str, Any] | str | None:
-        # Tune asks for one trial more than it can place; asked later, a searcher knows more.
+        # Tune asks for one trial more than it can place, but later a searcher knows more.
         if len(self._ids) >= self.slots and not self.stopping:
             return None
         given = None if self.stopping else self._kept(self._next)
         if given is None:
             if self._ids and not self.stopping:
                 return None
-            # With nothing under way Tune would block here for ten minutes.
+            # If no trial is running, Tune would block here for ten minutes.
             self.exhausted = True
             finished: str = tune.search.Searcher.FINISHED
             return finished
@@ -205,7 +206,7 @@ class _Bridge:
         self._started[trial.trial_id] = trial, time.monotonic()
 
     def update(self, tune_id: str, result: dict[str, Any]) -> bool:
-        """Takes the progress of a trial; whether Tune is to end it."""
+        """Takes the progress of a trial; returns whether Tune should end it."""
         ours = self._ids.get(tune_id)
         if ours is None or "updates" not in result or self.stopping:
             return False
@@ -224,7 +225,7 @@ class _Bridge:
 
     def finish(self, trial: Trial, outcome: Outcome) -> None:
         outcome = replace(outcome, worker=trial.last_result.get("worker"))
-        # Tune keeps all of this for as long as its run.
+        # Tune would keep these values until the end of its run.
         trial.config["errand"].empty()
         trial.metric_analysis.clear()
         trial.metric_n_steps.clear()
@@ -248,7 +249,7 @@ class _Bridge:
         return time.monotonic() - since
 
     def enforce_time_limit(self) -> None:
-        """Kills the workers of trials that take too long: Tune has no limit for a trial."""
+        """Kills the workers of trials that take too long, because Tune has no limit per trial."""
         if self._time_limit is None:
             return
         for trial, since in self._started.values():
@@ -259,13 +260,13 @@ class _Bridge:
                 ray.kill(actor)
 
     def reconcile(self, trials: list[Trial]) -> None:
-        """Tune can end a trial without a word (its actor would not reset): a failure too."""
+        """Fails trials that Tune ended without notice, for example if an actor was not reset."""
         for trial in trials:
             if trial.trial_id in self._ids and trial.is_finished():
                 self.fail(trial, "Ray Tune dropped the trial and gave no reason")
 
     def abandon(self) -> None:
-        """Kills the workers that are busy: a step that runs cannot be asked to end."""
+        """Kills the workers that are busy, because a running step cannot be interrupted."""
         for trial, _ in self._started.values():
             if trial.temporary_state.ray_actor is not None:
                 ray.kill(trial.temporary_state.ray_actor)
@@ -280,7 +281,7 @@ class _Bridge:
 
 
 class _Asker(tune.search.Searcher):  # type: ignore[misc]
-    """Tune's way to ask us for trials."""
+    """Gives trials to Tune."""
 
     def __init__(self, bridge: _Bridge) -> None:
         super().__init__()
@@ -292,14 +293,14 @@ class _Asker(tune.search.Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """The listener hears it, with the reason."""
+        """Does nothing, because the listener gets the outcome with its reason."""
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing to save: the records are the truth."""
+        """Saves nothing, because the records are the truth."""
 
 
 class _Listener(tune.Callback):  # type: ignore[misc]
-    """Tune's way to tell us how trials went."""
+    """Takes the outcomes of trials from Tune."""
 
     def __init__(self, bridge: _Bridge) -> None:
         self._bridge = bridge
@@ -321,13 +322,13 @@ class _Listener(tune.Callback):  # type: ignore[misc]
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        # Not trial.get_error(), which looks where the file is only once Tune has synced it.
+        # trial.get_error() would look for the file where Tune puts it later.
         _, _, reason = Path(trial.error_file).read_text(encoding="utf-8").partition("\n")
         self._bridge.fail(trial, reason)
 
 
 class _Stopper(tune.Stopper):  # type: ignore[misc]
-    """Tune's way to hear from us that a trial, or the run, is over."""
+    """Tells Tune that a trial, or the run, is over."""
 
     def __init__(self, bridge: _Bridge) -> None:
         self._bridge = bridge
@@ -336,7 +337,7 @@ class _Stopper(tune.Stopper):  # type: ignore[misc]
         return self._bridge.update(trial_id, result)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Tune pickles it into the snapshots that nobody reads.
+        # Tune pickles this into its snapshots, which nothing reads.
         return tune.stopper.NoopStopper, ()
 
     def stop_all(self) -> bool:

@@ -20,11 +20,12 @@ from nas.campaigns.engines.base import Outcome, carry_out, poisons_the_process
 
 @dataclass
 class Errand:
-    """What a worker is to do: the one entry, ``errand``, of a Tune trial's configuration.
+    """The work of a worker, which is the only entry, ``errand``, of a Tune trial's configuration.
 
-    Tune copies a configuration several times, spells it out in the trial's tag and in its
-    snapshot, and keeps all of that until its run ends: megabytes a trial that goes on from a
-    checkpoint. Its copies of this are this, and it is emptied when the trial has ended.
+    Tune copies a configuration several times, writes it into the trial's tag and its snapshot, and
+    keeps all copies until its run ends. That would be megabytes per trial that continues from a
+    checkpoint. So copying an errand returns the errand itself, and it is emptied when the trial
+    has ended.
     """
 
     evaluator: str
@@ -40,7 +41,7 @@ class Errand:
         return type(self).__name__
 
     def empty(self) -> None:
-        """Lets go of what is large."""
+        """Frees the large parts."""
         self.payload, self.checkpoint, self.shared = {}, None, {}
 
 
@@ -48,19 +49,19 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     """A process that carries out one trial after another."""
 
     step_seconds = 1.0
-    """A step of Tune's, which costs it milliseconds, is at least so long."""
+    """The least length of a step of Tune, which costs Tune milliseconds."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Begins with the first trial."""
+        """Starts the first trial."""
         node = ray.get_runtime_context().get_node_id()
         self._name = f"{socket.gethostname()}/{node[:8]}/{os.getpid()}"
         self._shared: dict[ray.ObjectRef, Any] = {}
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Goes over to another trial."""
+        """Starts another trial."""
         errand: Errand = new_config["errand"]
-        # The same objects from trial to trial: what lies in a GPU's memory is theirs.
+        # The same objects serve all trials, because they own what is in the GPU's memory.
         for held in errand.shared.values():
             if held not in self._shared:
                 self._shared[held] = ray.get(held)
@@ -76,14 +77,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """What Tune is told: ``updates``, or, in the end, ``outcome``; and ``checkpoint``."""
+        """Returns to Tune ``updates``, or at the end ``outcome``, and ``checkpoint``."""
         started = time.monotonic()
         updates: list[dict[str, Any]] = []
         checkpoint = None
         result: dict[str, Any] = {"worker": self._name, "done": False}
         for event in self._events:
             if isinstance(event, Outcome):
-                self._events.close()  # lets go of the network
+                self._events.close()  # frees the network
                 _free_gpu_memory()
                 told = json.dumps(asdict(replace(event, checkpoint=None)))
                 return {**result, "outcome": told, "checkpoint": event.checkpoint, "done": True}
@@ -95,8 +96,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
 
 def _free_gpu_memory() -> None:
-    """Gives back what torch keeps for the next trial: others may share the GPU."""
+    """Frees the memory that torch keeps for the next trial, because others may share the GPU."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
-        gc.collect()  # a graph module is a cycle
+        gc.collect()  # a graph module has reference cycles
         torch.cuda.empty_cache()

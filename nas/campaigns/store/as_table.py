@@ -1,4 +1,4 @@
-"""What past campaigns have found as a table: a benchmark of one's own."""
+"""Makes a table for benchmarks from the results of past campaigns."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ _CURVES = (*METRICS.curve, "train_loss")
 
 
 def campaign(folder: Path, *, campaigns: tuple[str, ...]) -> Table:
-    """The completed search trials of campaigns that trained the same way.
+    """Makes a table of the completed search trials of campaigns with the same data and recipe.
 
     Args:
-        folder: what the others are relative to.
-        campaigns: their folders. Of an architecture that several trials trained, the first counts.
+        folder: the folder to which the others are relative.
+        campaigns: the folders of the campaigns. If several trials trained the same architecture,
+            the first one counts.
 
-    Keys are fingerprints, so the space that is searched has to build for the campaigns' input and
-    classes. Metrics: ``validation_accuracy``, ``validation_loss`` and ``train_loss`` of the search
-    trial, as curves where all were trained for as many epochs; ``test_accuracy``, the mean over
-    the final stage's seeds, empty for what was not retrained; ``params``, ``macs``, ``flops``,
-    ``activations``. Seconds are the training's.
+    Keys are fingerprints, so a searched space must have the campaigns' input shape and classes. The
+    metrics are ``validation_accuracy``, ``validation_loss`` and ``train_loss`` of the search trial,
+    which are curves if all trials have the same number of epochs; ``test_accuracy``, the mean over
+    the final stage's seeds, which is empty for architectures that were not retrained; and
+    ``params``, ``macs``, ``flops`` and ``activations``. Seconds are those of the training.
 
-    Raises :class:`InputError` where a campaign has no completed trial, searched its recipe too, had
-    weights inherited, or differs from the first in data or recipe: rows of unlike recipes are not
-    to be ranked together.
+    Raises :class:`InputError` if a campaign has no completed trial, searched its recipe, inherited
+    weights, or differs from the first in data or recipe, because rows with different recipes must
+    not be ranked together.
     """
     rows: dict[str, tuple[Ask, Result]] = {}
     tested: dict[str, list[float]] = {}

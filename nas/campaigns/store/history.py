@@ -1,4 +1,4 @@
-"""What has become of a campaign's trials, from its records."""
+"""The state of a campaign's trials, from its records."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,14 +8,14 @@ from nas.errors import InputError
 
 
 class History:
-    """Asks and results by trial id, each in the order of events.
+    """The asks and results by trial id, in the order of events.
 
     Args:
-        folder: of the campaign, for messages.
-        records: the first ones, in order.
+        folder: the folder of the campaign, for messages.
+        records: the first records, in order.
 
-    Raises :class:`InputError` where a trial is asked twice, or a result has no ask or comes
-    twice.
+    Raises :class:`InputError` if a trial is asked twice, if a result has no ask, or if there are
+    two results.
     """
 
     def __init__(self, folder: Path, records: Iterable[Record] = ()) -> None:
@@ -29,7 +29,7 @@ class History:
             self.add(record)
 
     def add(self, record: Record) -> None:
-        """Takes the next record."""
+        """Adds the next record."""
         if isinstance(record, Header):
             self._header = record
             return
@@ -68,14 +68,14 @@ class History:
 
     @property
     def evaluated(self) -> list[Ask]:
-        """The asks that have a result, or wait for one: all but duplicates."""
+        """The asks that have a result or wait for one, that is all except duplicates."""
         return [ask for ask in self.asks.values() if not ask.is_duplicate]
 
     @property
     def duplicates(self) -> list[Ask]:
-        """The asks that an earlier one answers."""
+        """The asks that an earlier trial answers."""
         return [ask for ask in self.asks.values() if ask.is_duplicate]
 
     def unfinished(self) -> list[Ask]:
-        """The asks that have no result, and should."""
+        """The asks whose result is missing."""
         return [ask for ask in self.evaluated if ask.trial not in self.results]

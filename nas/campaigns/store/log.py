@@ -1,8 +1,8 @@
-"""The record log of a campaign: ``records.jsonl``, the truth that all else is derived from.
+"""Reads and writes the records of a campaign, ``records.jsonl``, from which all else is derived.
 
-One JSON object per line, in the order of events; :mod:`nas.campaigns.store.types` says what the
-lines hold. A line is on the disk before the searcher hears of it, so a crash loses no more than
-the trials that were under way, and at worst leaves a torn last line, which is set aside.
+The file has one JSON object per line, in the order of events; :mod:`nas.campaigns.store.types`
+describes them. A line is on the disk before the searcher observes it, so a crash loses only the
+trials that were running. At worst it leaves an incomplete ("torn") last line, which is set aside.
 """
 
 import json
@@ -22,24 +22,24 @@ R = TypeVar("R", bound=Record)
 
 
 def read_records(folder: Path) -> list[Record]:
-    """The records of a campaign, a torn last line left out; empty before its first run.
+    """Reads the records of a campaign without a torn last line; empty before its first run.
 
-    Raises :class:`InputError` naming file and line where the log is corrupt.
+    Raises :class:`InputError` naming file and line if the log is corrupt.
     """
     path = folder / "records.jsonl"
     return list(_records(path)) if path.exists() else []
 
 
 class RecordLog:
-    """The one writer of a campaign's records.
+    """Writes a campaign's records; a lock ensures that there is only one writer.
 
     Args:
-        folder: of the campaign.
+        folder: the folder of the campaign.
 
     Attributes:
         torn: how many bytes of a torn last line were moved to ``records.torn``.
 
-    Use it as a context manager. Raises :class:`InputError` where another run holds the lock.
+    Use it as a context manager. Raises :class:`InputError` if another run holds the lock.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,12 +52,12 @@ class RecordLog:
             self._lock.acquire()
         except Timeout:
             raise InputError(
-                f"{self._path.parent}: another run is at work on this campaign; "
+                f"{self._path.parent}: another run of this campaign is active; "
                 "wait for its end, or stop it"
             ) from None
         try:
             new = not self._path.exists()
-            # Unbuffered: what is written in one call is one line, whole or torn.
+            # Unbuffered, so that one call writes one line, complete or torn.
             self._file = open(self._path, "ab", buffering=0)
             if new:
                 _sync_folder(self._path.parent)
@@ -73,10 +73,10 @@ class RecordLog:
         self._lock.release()
 
     def append(self, record: R) -> R:
-        """Writes one record with the present time; when this returns, it is on the disk.
+        """Writes one record with the current time; when this returns, it is on the disk.
 
-        Returns the record as whoever reads the line will have it. Raises :class:`InputError`, and
-        writes nothing, where that reader would refuse the line.
+        Returns the record in the form in which the line will be read. Raises :class:`InputError`
+        and writes nothing if a reader would refuse the line.
         """
         line = to_line(record.model_copy(update={"time": round(time.time(), 3)}))
         written = from_line(line, f"{self._path}: the next record")
@@ -88,9 +88,9 @@ class RecordLog:
         return written
 
     def earlier(self) -> Iterator[Record]:
-        """The records of earlier runs, in their order, one at a time.
+        """Yields the records of earlier runs in their order.
 
-        Raises :class:`InputError` naming file and line where the log is corrupt.
+        Raises :class:`InputError` naming file and line if the log is corrupt.
         """
         return _records(self._path)
 
@@ -116,11 +116,11 @@ class Line(NamedTuple):
     """A line of the log, whatever it holds.
 
     Attributes:
-        number: of the line, from 1.
-        size: in bytes, with its end.
-        record: what it holds; None where it is no record.
-        fault: then, why.
-        torn: whether it is the last and no JSON, as a crash leaves it.
+        number: the number of the line, from 1.
+        size: its size in bytes, including the line end.
+        record: its record; None if the line is not a record.
+        fault: the reason why it is not a record.
+        torn: whether it is the last line and not JSON, as after a crash.
     """
 
     number: int
@@ -131,8 +131,8 @@ class Line(NamedTuple):
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Every line of a log, each checked by itself."""
-    corrupt: Line | None = None  # torn, if no other follows
+    """Yields every line of a log and checks each line separately."""
+    corrupt: Line | None = None  # torn, if it is the last line
     for number, (_, line) in enumerate(_split(path), start=1):
         if corrupt is not None:
             yield corrupt
@@ -151,7 +151,7 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 
 def _split(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Where each line begins, and the line; empty ones at the end are left out."""
+    """Yields the position and the text of each line, without empty lines at the end."""
     empty: list[tuple[int, bytes]] = []
     start = 0
     with open(path, "rb") as file:
@@ -175,7 +175,7 @@ def _is_torn(line: bytes) -> bool:
 
 
 def _records(path: Path) -> Iterator[Record]:
-    """The records, a torn last line left out."""
+    """Yields the records without a torn last line."""
     for line in read_lines(path):
         if line.record is not None:
             yield line.record
@@ -184,7 +184,7 @@ def _records(path: Path) -> Iterator[Record]:
 
 
 def _checked(record: Record, where: str, first: bool) -> Record:
-    """The record, if it may stand there."""
+    """Returns the record if it is allowed at this place."""
     if first != isinstance(record, Header):
         raise InputError(f"{where}: the first record, and no other, must be of type campaign")
     if isinstance(record, Header) and record.schema_version not in READABLE:
@@ -197,7 +197,7 @@ def _checked(record: Record, where: str, first: bool) -> Record:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes the folder's list of files durable, too."""
+    """Writes the folder's list of files to the disk too."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Where a campaign was run, with what: written to ``resolved.json`` at the start of each run."""
+"""Describes the environment of a run for ``resolved.json``: versions, commit and hardware."""
 
 import importlib.metadata
 import os
@@ -12,13 +12,13 @@ from typing import Any
 from nas.training.hardware import processor
 
 _SECONDS = 10.0
-"""What a command that is asked may take."""
+"""The time limit of external commands."""
 
 PACKAGES = ("nas", "torch", "ray", "optuna", "numpy", "scikit-learn", "fvcore")
 
 
 def environment() -> dict[str, Any]:
-    """Versions, the git commit of the code (None outside a repository), host and hardware."""
+    """Returns versions, the code's git commit (None outside a repository), host and hardware."""
     return {
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
@@ -47,31 +47,31 @@ def _git() -> dict[str, Any] | None:
 
 
 def cores() -> int:
-    """CPU cores: those that this process may use, where the system tells."""
+    """Counts the CPU cores that this process may use, if the system reports them, else all."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def gpus() -> list[str]:
-    """The GPUs of this machine: name and memory of each."""
+    """Lists name and memory of each GPU of this machine."""
     return _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
 
 
 def gpu_use() -> list[int]:
-    """How busy the GPUs of this machine are, in percent; none where it has none, or none tells."""
+    """Returns the use of each GPU of this machine in percent; empty if it is unknown."""
     told = _output("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
     return [int(percent) for percent in told if percent.strip().isdigit()]
 
 
 def _output(*command: str) -> list[str]:
-    """The lines that a command prints; none where it is missing, fails or hangs."""
+    """Returns the lines that a command prints; empty if it is missing, fails or hangs."""
     if shutil.which(command[0]) is None:
         return []
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=_SECONDS
         )
-    except (OSError, subprocess.TimeoutExpired):  # as nvidia-smi does where a GPU is sick
+    except (OSError, subprocess.TimeoutExpired):  # as nvidia-smi may do with a faulty GPU
         return []
     return done.stdout.splitlines() if done.returncode == 0 else []

@@ -2,18 +2,17 @@
 
 A line is one JSON object, and its ``type`` says which of four it is:
 
-- :class:`Header`, ``campaign``: the first line, and no other; what the answers below depend on.
-- :class:`Ask`, ``ask``: a trial was given out.
+- :class:`Header`, ``campaign``: only the first line; it holds all that the results depend on.
+- :class:`Ask`, ``ask``: a trial was started.
 - :class:`Failure`, ``failure``: an attempt at a trial was lost, and the trial is tried again.
 - :class:`Result`, ``result``: a trial has ended.
 
 Every line has ``time``, in Unix seconds. The attributes of the types are the keys of the lines.
-Keys that only a later version knows are kept as they are and used for nothing.
+Keys that only a later version knows are kept and ignored.
 
-Schema 3 is written. Schema 2 is read, too: it says ``question`` where schema 3 says
-``specification``, and ``found`` where it says ``searched``. A folder of schema 2 is continued in
-place, so its later lines have the words of schema 3; whoever reads them through this module sees
-these alone.
+Schema 3 is written. Schema 2 can also be read: it has ``question`` instead of ``specification``,
+and ``found`` instead of ``searched``. If a folder of schema 2 is continued, its new lines have the
+words of schema 3. This module always returns the words of schema 3.
 """
 
 import json
@@ -44,7 +43,7 @@ READABLE = (2, SCHEMA)
 Json = dict[str, Any]
 
 Measurement = Json
-"""What an evaluator has measured of a trial: plain JSON by the name of the metric."""
+"""The measurements of a trial by an evaluator: plain JSON by the name of the metric."""
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -53,8 +52,8 @@ Amount = Annotated[float, Field(ge=0)]
 Stage = Literal["search", "final"]
 
 Kind = Literal["searched", "random", "classic", "ensemble"]
-"""What a trial is of: a member of the space that the campaign's searcher suggested, or the random
-baseline; a hand-designed network; or the average of networks that were retrained."""
+"""The kind of a trial's network: a member of the space, suggested by the campaign's searcher or by
+the random baseline; a hand-designed network; or the average of retrained networks."""
 
 
 def _kind_of_schema_3(kind: object) -> object:
@@ -71,7 +70,7 @@ class _Counts(TypedDict):
 
 
 Counts = Annotated[dict[str, int], GetPydanticSchema(lambda source, handler: handler(_Counts))]
-"""What an architecture costs, by the names of :class:`nas.architecture.cost.Cost`."""
+"""The cost of an architecture, by the names of :class:`nas.architecture.cost.Cost`."""
 
 
 class _Record(Config):
@@ -85,11 +84,11 @@ class Header(_Record):
 
     Attributes:
         schema_version: the schema of the lines, ``schema`` in the file.
-        specification: what the results depend on, with every default written out.
-        recipe: the fingerprint of the recipe in it; "" where nothing is trained.
-        data: the fingerprint of the images and labels; "" where nothing is trained, and in old
+        specification: all settings that the results depend on, with every default.
+        recipe: the fingerprint of the recipe; "" if nothing is trained.
+        data: the fingerprint of the images and labels; "" if nothing is trained, and in old
             records.
-        evaluator: ``"module:attribute"``, what the first run's trials were evaluated by.
+        evaluator: the ``"module:attribute"`` of the first run's evaluator.
     """
 
     type: Literal["campaign"] = "campaign"
@@ -101,32 +100,31 @@ class Header(_Record):
 
 
 class Ask(_Record):
-    """A trial that was given out.
+    """A trial that was started.
 
     Attributes:
         trial: its id.
         stage: the search, or the final stage, which retrains and tests.
-        kind: what it is of.
-        seed: of its training.
-        fingerprint: of its architecture.
-        cost: of its architecture.
-        genotype: what to rebuild the architecture from, of kind "searched" or "random".
+        kind: the kind of its network.
+        seed: the seed of its training.
+        fingerprint: the fingerprint of its architecture.
+        cost: the cost of its architecture.
+        genotype: the genotype of its architecture, if the kind is "searched" or "random".
         classic: the name of a classic.
         options: the options of a classic.
         members: the trials of the final stage whose probabilities an ensemble averages.
-        initialization: the scheme that this network starts from, where the recipe says
-            "reference".
-        label: in the final stage, what the seeds of one architecture share.
-        search: in the search stage, the searcher.
+        initialization: the initialization scheme of this network, if the recipe says "reference".
+        label: in the final stage, the name that the seeds of one architecture share.
+        search: in the search stage, the name of the searcher.
         number: in the search stage, the searcher's own id of the trial.
-        note: in the search stage, what the searcher wants to have recorded.
-        elapsed: when the searcher was asked; see :class:`Attempt`.
-        fidelity: the epochs trained in all when it ends, or what else the campaign counts
-            (:data:`nas.campaigns.spec.fidelity.Axis`); None: the full training.
-        continues: the number of the trial that it goes on with.
+        note: in the search stage, the note of the searcher.
+        elapsed: the time when the searcher was asked; see :class:`Failure`.
+        fidelity: the total number of epochs when it ends, or another unit of the campaign
+            (:data:`nas.campaigns.spec.fidelity.Axis`); None for full training.
+        continues: the number of the trial that it continues.
         inherits: the number of the trial whose weights it inherits.
-        duplicate_of: the trial that it repeats: it has no result of its own, and its searcher
-            hears that trial's.
+        duplicate_of: the trial that it repeats. It then has no result of its own, and its searcher
+            observes the result of that trial.
     """
 
     type: Literal["ask"] = "ask"
@@ -164,17 +162,17 @@ class Ask(_Record):
 
     @property
     def is_duplicate(self) -> bool:
-        """Whether an earlier trial answers for this one."""
+        """Whether an earlier trial answers this one."""
         return bool(self.duplicate_of)
 
     @property
     def is_of_space(self) -> bool:
-        """Whether it is of a member of the search space, so that it has a genotype."""
+        """Whether its network is a member of the search space, so that it has a genotype."""
         return "genotype" in _SUBJECTS[self.kind]
 
     @property
     def is_ensemble(self) -> bool:
-        """Whether it is of several networks, so that nothing is trained."""
+        """Whether it averages several networks, so that nothing is trained."""
         return self.kind == "ensemble"
 
 
@@ -184,11 +182,11 @@ _SUBJECTS: dict[str, tuple[str, ...]] = {
     "classic": ("classic", "options"),
     "ensemble": ("members",),
 }
-"""The attributes that tell what a trial of a kind is of."""
+"""The attributes that identify the network of each kind of trial."""
 
 
 class _Attempt(_Record):
-    """An attempt at a trial that has ended."""
+    """An attempt at a trial, which has ended."""
 
     trial: str
     seconds: Amount
@@ -198,15 +196,15 @@ class _Attempt(_Record):
 
 
 class Failure(_Attempt):
-    """An attempt that was lost; the trial is tried again.
+    """An attempt that was lost; the trial is repeated.
 
     Attributes:
         trial: its id.
         seconds: the wall time in the worker.
-        elapsed: the seconds that runs of the campaign had taken up to then; on a simulated
+        elapsed: the seconds that all runs of the campaign had taken until then; on a simulated
             cluster, by its clock.
-        epochs: what this attempt has trained, as far as is known.
-        accelerators: the GPUs of the trial, or, where it has none, its CPU cores.
+        epochs: the epochs of this attempt, as far as they are known.
+        accelerators: the GPUs of the trial, or its CPU cores if it has no GPU.
         error: the last traceback.
         cause: the kind of failure.
     """
@@ -217,15 +215,15 @@ class Failure(_Attempt):
 
 
 class Result(_Attempt):
-    """How a trial has ended.
+    """The end of a trial.
 
     Attributes:
         trial, seconds, elapsed, epochs, accelerators: see :class:`Failure`.
-        status: of a search trial that early stopping has ended, "stopped".
-        metrics: what the evaluator has measured; of a stopped trial, what it had reached.
-        error: the last traceback of a trial that has failed.
+        status: "completed", "failed", or "stopped" if early stopping has ended the trial.
+        metrics: the evaluator's measurements; for a stopped trial, those of its last epoch.
+        error: the last traceback of a failed trial.
         cause: the kind of failure.
-        worker: on Ray, the process that it ran in, as ``HOST/NODE/PID``.
+        worker: on Ray, the process in which it ran, as ``HOST/NODE/PID``.
     """
 
     type: Literal["result"] = "result"
@@ -237,11 +235,11 @@ class Result(_Attempt):
 
     @property
     def completed(self) -> bool:
-        """Whether the trial has come to its end, with a number for every objective."""
+        """Whether the trial has completed, with a number for every objective."""
         return self.status == "completed"
 
     def number(self, metric: str) -> float | None:
-        """What was measured of a metric, if it is a number."""
+        """Returns the value of a metric if it is a number, else None."""
         value = self.metrics.get(metric)
         return value if isinstance(value, int | float) else None
 
@@ -259,18 +257,18 @@ _RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator
 
 
 def from_line(line: bytes, where: str) -> Record:
-    """The record that a line holds.
+    """Reads the record of a line.
 
     Args:
-        line: without its end.
-        where: file and number of the line, for messages.
+        line: the line without its end.
+        where: the file and the number of the line, for messages.
 
-    Raises ValueError where it is not JSON, and :class:`InputError` where it is no record.
+    Raises ValueError if it is not JSON, and :class:`InputError` if it is not a record.
     """
     try:
         return _RECORD.validate_json(line)
     except ValidationError:
-        pass  # the steps one by one tell what is wrong, in words
+        pass  # the following steps find out what is wrong
     given = json.loads(line)
     if not isinstance(given, dict):
         raise InputError(f"{where}: is corrupt: a record is a JSON object, got {given!r}")
@@ -282,9 +280,9 @@ def from_line(line: bytes, where: str) -> Record:
 
 
 def to_line(record: Record) -> bytes:
-    """The line of a record, without its end: its type, its time, and whatever else was set.
+    """Writes the line of a record, without its end: its type, its time, and all set attributes.
 
-    Raises TypeError or ValueError where JSON has no word for a value.
+    Raises TypeError or ValueError if a value cannot be written as JSON.
     """
     given = record.model_dump(exclude_unset=True, by_alias=True)
     line = {"type": record.type, "time": record.time, **given}
@@ -292,5 +290,5 @@ def to_line(record: Record) -> bytes:
 
 
 def given(**fields: Any) -> Json:
-    """The fields that are not None: a record holds no more than there is to tell."""
+    """Returns the fields that are not None, because records leave out empty ones."""
     return {name: value for name, value in fields.items() if value is not None}

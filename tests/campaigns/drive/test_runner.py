@@ -241,7 +241,7 @@ def test_what_is_no_json_fails_the_trial_and_not_the_campaign(folder: Path) -> N
     last_lines = {r["error"].strip().splitlines()[-1] for r in results if r["status"] == "failed"}
     assert last_lines == {
         "TypeError: the evaluator returned None, expected a mapping of metrics",
-        "TypeError: the evaluator returned {1, 2} as metrics.seen, which is no plain JSON",
+        "TypeError: the evaluator returned {1, 2} as metrics.seen, which is not plain JSON",
     }
     told = [r["metrics"] for r in results if r["status"] == "completed"]
     assert told
@@ -265,7 +265,7 @@ def test_a_gpu_that_is_of_no_more_use_ends_a_serial_run_and_not_the_campaign(fol
         except CampaignError as error:
             told.append(str(error))
     assert told
-    assert all("the GPU of no more use to this process (CUDA error: dev" in text for text in told)
+    assert all("the GPU unusable for this process (CUDA error: dev" in text for text in told)
     toy.check_complete(folder, 19)
     failed = [r for r in read_records(folder) if r["type"] == "result" and r["status"] == "failed"]
     assert len(failed) == len(told)

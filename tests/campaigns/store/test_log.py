@@ -183,7 +183,7 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     with RecordLog(tmp_path) as log:
         log.append(Header(schema=SCHEMA, specification={}))
-        with pytest.raises(InputError, match="another run is at work"), RecordLog(tmp_path):
+        with pytest.raises(InputError, match="another run of this campaign"), RecordLog(tmp_path):
             pass
         assert len(read_records(tmp_path)) == 1  # reading needs no lock
     with RecordLog(tmp_path) as log:
