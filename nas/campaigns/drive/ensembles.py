@@ -1,4 +1,4 @@
-"""The ensembles of the final stage: what they are of, and what they are asked as."""
+"""Selects the members of the final stage's ensembles and makes their asks."""
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
@@ -10,10 +10,10 @@ from nas.metrics import Catalogue
 
 
 def ensembles(campaign: Campaign, history: History) -> Iterator[Ask]:
-    """The asks for the ensembles, known when all retrainings are :func:`over`.
+    """Yields the asks for the ensembles, which are known when all retrainings are :func:`over`.
 
-    A label tells the members, so that a campaign that goes on and comes to others adds an ensemble
-    and never renames one.
+    A label names the members. So if a resumed campaign has other best architectures, it adds an
+    ensemble and never renames one.
     """
     ranked = best_retrained(history, campaign.config.searcher.name, campaign.metrics)
     for size in campaign.config.final.ensembles:
@@ -37,16 +37,16 @@ def ensembles(campaign: Campaign, history: History) -> Iterator[Ask]:
 
 
 def over(history: History) -> bool:
-    """Whether every retraining that was asked for has ended."""
+    """Tells if all retrainings have ended."""
     return all(ask.trial in history.results for ask in _retrained(history))
 
 
 def best_retrained(history: History, search: str, metrics: Catalogue) -> list[dict[int, str]]:
-    """What was retrained of a search: of each architecture the trials by seed, the best first.
+    """Returns the retrained architectures of a search, the best first, as trials by seed.
 
-    By the mean of the primary metric on validation images; of equals, the first suggested. Only
-    what has completed with every seed that any was retrained with: the means of the others are of
-    other seeds, and they lack a member for some ensemble.
+    They are ordered by the mean of the primary metric on validation images; among equals, the one
+    that was suggested first comes first. Only architectures that have completed with every seed are
+    included: the means of others are over other seeds, and some ensemble would lack a member.
     """
     networks: dict[str, dict[int, str]] = {}
     for ask in _retrained(history):
@@ -64,13 +64,13 @@ def best_retrained(history: History, search: str, metrics: Catalogue) -> list[di
 
 
 def label_of(members: Sequence[Ask]) -> str:
-    """The label of the ensemble of these asks: how many, and the numbers that found them."""
+    """Makes the label of an ensemble from its size and the numbers of its members' trials."""
     numbers = (ask.label.rpartition("-")[2] for ask in members)
     return f"ensemble-of-{len(members)}-{'-'.join(numbers)}"
 
 
 def identity(members: Sequence[Ask]) -> tuple[str, dict[str, int]]:
-    """Fingerprint and cost of an ensemble: a hash over its members', in order, and their sums."""
+    """Returns an ensemble's fingerprint, a hash of its members', and its cost, their sums."""
     together = ",".join(ask.fingerprint for ask in members)
     cost = {name: sum(ask.cost[name] for ask in members) for name in members[0].cost}
     return blake2b(together.encode(), digest_size=16).hexdigest(), cost

@@ -1,4 +1,4 @@
-"""How many epochs each attempt at a trial has trained."""
+"""Counts the epochs of each attempt at a trial."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from nas.campaigns.engines.base import Outcome, Update
 
 
 class Epochs:
-    """Follows the trials under way.
+    """Counts the epochs of running trials.
 
-    Somebody may have been charged for the first epochs of an attempt: the trial that it
-    continues, or an earlier attempt that had saved its state.
+    The first epochs of an attempt may have been counted already, for the trial that it continues
+    or for an earlier attempt that had saved its state.
     """
 
     def __init__(self) -> None:
@@ -18,32 +18,32 @@ class Epochs:
         self._saved: dict[str, int] = {}
 
     def begin(self, trial: str, before: int, recorded: int, saved: bool) -> None:
-        """An attempt begins.
+        """Registers the start of an attempt.
 
         Args:
-            trial: its id.
-            before: epochs of the trial that it continues.
-            recorded: epochs that earlier attempts are on record with.
-            saved: whether it goes on from a state of its own.
+            trial: the id of the trial.
+            before: the epochs of the trial that it continues.
+            recorded: the epochs that are recorded for earlier attempts.
+            saved: whether it continues from its own saved state.
         """
         if saved:
-            # Nobody knows when an earlier run saved it: what is on record is charged.
+            # When an earlier run saved it is unknown, so the recorded epochs count.
             before = self._saved.get(trial, before + recorded)
         self._charged[trial] = before
 
     def update(self, trial: str, update: Update) -> None:
-        """An attempt has trained an epoch more."""
+        """Registers one more epoch of an attempt."""
         self._reached[trial] = update.metrics.get("epoch", 0)
         if update.checkpoint is not None:
             self._saved[trial] = self._reached[trial]
 
     def end(self, trial: str, outcome: Outcome, planned: int) -> int:
-        """What an attempt has trained.
+        """Returns the epochs of an attempt that has ended.
 
         Args:
-            trial: its id.
-            outcome: how it ended.
-            planned: epochs in all, for an evaluator that does not tell.
+            trial: the id of the trial.
+            outcome: the outcome of the attempt.
+            planned: the total number of epochs, for an evaluator that does not report it.
         """
         charged, reached = self._charged.pop(trial, 0), self._reached.pop(trial, 0)
         if outcome.status == "failed":
@@ -51,17 +51,17 @@ class Epochs:
         return epochs_trained(charged, outcome.metrics, planned)
 
     def forget(self, trial: str) -> None:
-        """There will be no further attempt."""
+        """Forgets a trial that will have no further attempt."""
         self._saved.pop(trial, None)
 
 
 def epochs_trained(before: int, metrics: dict[str, Any], planned: int) -> int:
-    """The epochs of a completed training.
+    """Returns the epochs of a completed training.
 
     Args:
-        before: those that other trials or attempts were charged for.
-        metrics: the evaluator's.
-        planned: epochs in all, for an evaluator that does not tell.
+        before: the epochs that have been counted for other trials or attempts.
+        metrics: the evaluator's metrics.
+        planned: the total number of epochs, for an evaluator that does not report it.
     """
     reached: int = metrics.get("epochs", planned)
     known: int = metrics.get("epochs_before", before)

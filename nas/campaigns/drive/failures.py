@@ -1,4 +1,4 @@
-"""When a run in which trial after trial fails is stopped."""
+"""Stops a run in which trial after trial fails."""
 
 import re
 from collections import Counter
@@ -8,28 +8,28 @@ from nas.campaigns.engines.base import Outcome
 from nas.errors import CampaignError
 
 FIRST = 5
-"""So many trials that failed in one way end a run in which nothing has worked."""
+"""The number of equal failures that ends a run before any trial has succeeded."""
 
 LATER = 20
-"""So many in a row end one in which something has."""
+"""The number of failures in a row that ends a run after a trial has succeeded."""
 
 
 class Patience:
-    """Hears how the trials of a run end.
+    """Counts the failures of a run.
 
     Args:
-        folder: of the campaign, for the message.
+        folder: the folder of the campaign, for the message.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._worked = False
-        self._failed: Counter[str] = Counter()  # by way, since something has last worked
+        self._failed: Counter[str] = Counter()  # by kind of failure, since the last success
 
     def hear(self, outcome: Outcome) -> None:
-        """Raises :class:`CampaignError` once too many have failed in one way."""
+        """Takes an outcome; raises :class:`CampaignError` if too many trials failed alike."""
         if outcome.cause == "infeasible":
-            return  # as it should be
+            return  # a trial that breaks a limit is not an error
         if outcome.status != "failed":
             self._worked = True
             self._failed.clear()
@@ -42,13 +42,13 @@ class Patience:
         raise CampaignError(
             f"{self._folder}: the {'last' if self._worked else 'first'} {self._failed.total()} "
             f"trials of this run all failed, {self._failed[way]} of them in one way:\n{reason}\n"
-            "They are recorded as failed. Run the campaign again to go on with the trials after "
-            "them, or start anew in another folder."
+            "They are recorded as failed. Run the campaign again to continue with the trials after "
+            "them, or start again in another folder."
         )
 
 
 def _way(outcome: Outcome, last_line: str) -> str:
     if outcome.cause not in (None, "error"):
         return str(outcome.cause)
-    # Sizes and shapes differ from network to network.
+    # Numbers are removed, because sizes and shapes differ between networks.
     return re.sub(r"\d+(\.\d+)?", "#", last_line)

@@ -1,4 +1,4 @@
-"""The architectures of a campaign's trials, built from what their asks tell."""
+"""Builds the architectures of a campaign's trials from their asks."""
 
 import json
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from nas.training.recipe import Recipe
 
 
 class Networks:
-    """Builds architectures, and remembers the last one: it is asked for twice in a row.
+    """Builds architectures and remembers the last one, because it is often needed twice in a row.
 
     Args:
-        campaign: says what the space is, and for which images the classics are built.
-        asks: the campaign's recorded asks, in order.
+        campaign: the campaign with its space and the images for which classics are built.
+        asks: the recorded asks of the campaign, in order.
     """
 
     def __init__(self, campaign: Campaign, asks: Mapping[str, Ask] = MappingProxyType({})) -> None:
@@ -27,7 +27,7 @@ class Networks:
         self._last: tuple[str, Architecture] | None = None
 
     def of(self, ask: Ask) -> Architecture:
-        """What a trial trains, or has looked up; of an ensemble there is none."""
+        """Returns the architecture of a trial; an ensemble has none."""
         if ask.is_of_space:
             return self.member(ask.genotype)
         shape, outputs = self._campaign.input_shape, self._campaign.outputs
@@ -46,9 +46,9 @@ class Networks:
         return {"fingerprint": fingerprint, "cost": cost._asdict()}
 
     def member(self, genotype: Genotype) -> Architecture:
-        """The architecture of a genotype.
+        """Returns the architecture of a genotype.
 
-        Raises :class:`nas.errors.InputError` where the space has no such member.
+        Raises :class:`nas.errors.InputError` if the space has no such member.
         """
         key = json.dumps(genotype)  # 1 and true are equal, but not the same option
         if self._last is None or self._last[0] != key:
@@ -57,13 +57,13 @@ class Networks:
 
 
 def scheme(recipe: Recipe | None, classic: str | None = None) -> str | None:
-    """The initialization that a network starts from where the recipe says "reference".
+    """Returns the initialization scheme of a network if the recipe says "reference".
 
-    It is recorded with the trial, so that a later catalogue does not change what the trial was.
+    It is recorded with the trial, so that later versions repeat the trial in the same way.
 
     Args:
-        recipe: of the trial; None where nothing is trained.
-        classic: the name of the network; None: a member of the space.
+        recipe: the recipe of the trial; None if nothing is trained.
+        classic: the name of a classic; None for a member of the space.
     """
     if recipe is None or recipe.initialization != "reference":
         return None

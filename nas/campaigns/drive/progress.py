@@ -1,4 +1,4 @@
-"""What a person sees of a running campaign: a live display, or a line a trial, and ``run.log``."""
+"""Shows a running campaign: a live display, or one line per trial, and ``run.log``."""
 
 import math
 import textwrap
@@ -20,28 +20,28 @@ from nas.campaigns.store.provenance import gpu_use
 from nas.campaigns.store.types import Ask, Result
 
 SUMMARY_SECONDS = 60.0
-"""How often a line sums up where the campaign stands."""
+"""How often a line summarises the state of the campaign."""
 
 _GPU_SECONDS = 10.0
-"""How often the GPUs are asked how busy they are."""
+"""How often the use of the GPUs is measured."""
 
 
 @dataclass
 class Status:
-    """Where a campaign stands.
+    """The state of a campaign.
 
     Attributes:
-        total: trials of the whole campaign; None while nobody knows.
-        estimated: whether that is a guess, by how much of the budget is spent.
-        done: trials with a result, failed ones included, those of earlier runs too.
-        failed: of these, how many failed.
-        running: trials under way.
-        objectives: what the campaign optimises.
+        total: the number of trials of the whole campaign; None while it is unknown.
+        estimated: whether ``total`` is estimated from the share of the budget that is spent.
+        done: trials with a result, including failed ones and those of earlier runs.
+        failed: how many of these failed.
+        running: the number of running trials.
+        objectives: the objectives of the campaign.
         tested: the primary metric on the test images, as the final stage records it.
         best: the best value of the first objective in the campaign's own search so far.
-        best_trial: which trial that was.
-        front: how many of that search's trials no other dominates.
-        budget: the limit that the search under way is nearest to; "" where none is under way.
+        best_trial: the trial that reached it.
+        front: how many trials of that search no other trial dominates.
+        budget: the nearest limit of the running search; "" if no search is running.
     """
 
     unit: ClassVar[str] = "trials"
@@ -60,7 +60,7 @@ class Status:
 
     @property
     def shown(self) -> list[str]:
-        """What a display says of it, the count first."""
+        """Returns the texts of a display, the count first."""
         counts = [f"{self.count} {self.unit}", f"{self.running} running"]
         best = [] if self.best is None else [f"best {shown(self.best)} ({self.best_trial})"]
         front = [f"front {self.front}"] if len(self.objectives) > 1 else []
@@ -69,19 +69,19 @@ class Status:
 
     @property
     def count(self) -> str:
-        """Trials done, of how many."""
+        """Returns the number of finished trials and the total."""
         if self.total is None:
             return f"{self.done}"
         return f"{self.done}/{'~' if self.estimated else ''}{self.total}"
 
 
 class Progress:
-    """Shows a :class:`Status` live in a terminal; elsewhere, prints the lines as they come.
+    """Shows a :class:`Status` live in a terminal; elsewhere it prints lines.
 
     Args:
-        folder: of the campaign; every line is appended to its ``run.log``, with the time.
-        status: what to show; the runner keeps it up to date.
-        console: where to.
+        folder: the folder of the campaign; every line is appended to its ``run.log`` with the time.
+        status: the status to show, which the runner updates.
+        console: the output.
     """
 
     def __init__(self, folder: Path, status: Status, console: Console | None = None) -> None:
@@ -113,12 +113,12 @@ class Progress:
             self._log.close()
 
     def line(self, text: str) -> None:
-        """Prints a line, above the live display where there is one, and logs it."""
+        """Prints a line, above the live display if there is one, and logs it."""
         self._write(text)
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def trial(self, ask: Ask, result: Result) -> None:
-        """The line of a trial that has ended."""
+        """Prints the line of a trial that has ended."""
         if result.completed:
             metrics = result.metrics
             names = [each.metric for each in self._status.objectives if each.metric in metrics]
@@ -138,7 +138,7 @@ class Progress:
             self.summary()
 
     def summary(self) -> None:
-        """A line that says where the campaign stands; where there is a display, to the log only."""
+        """Writes a line with the state of the campaign; with a live display, only to the log."""
         self._summed_up = time.monotonic()
         text = " · ".join(self._parts())
         if self._console.is_terminal:
@@ -147,7 +147,7 @@ class Progress:
             self.line(text)
 
     def left(self) -> str:
-        """How much longer it will take, by the rate of this run so far."""
+        """Estimates the remaining time from the speed of this run so far."""
         done, total = self._status.done - self._done_before, self._status.total
         if not done or total is None:
             return "time left: unknown"
@@ -160,7 +160,7 @@ class Progress:
         hourly = (self._status.done - self._done_before) * 3600 / max(elapsed, 1e-9)
         if elapsed >= self._gpus_due:
             self._gpus = gpu_use()
-            # Who does not tell is not asked again: that may take its time.
+            # If there is no answer, it is not asked again, because asking may take long.
             self._gpus_due = elapsed + _GPU_SECONDS if self._gpus else math.inf
         gpus = [f"GPU {' '.join(f'{use} %' for use in self._gpus)}"] if self._gpus else []
         ends = [
@@ -178,12 +178,12 @@ class Progress:
         return Group(bar, Text(" · ".join(parts), style="dim"))
 
     def _write(self, text: str) -> None:
-        with suppress(OSError):  # the disk is full: the records will say so, and this log can wait
+        with suppress(OSError):  # if the disk is full, writing the records will fail and say so
             self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
 
 
 def shown(value: float) -> str:
-    """A metric for people: counts whole, others with four places."""
+    """Writes a metric for people: whole counts, other numbers with four decimals."""
     return f"{value:,.0f}" if isinstance(value, int) or value >= 1000 else f"{value:.4f}"
 
 

@@ -1,4 +1,4 @@
-"""What the evaluator of a campaign is called with: the request of each trial."""
+"""Makes the requests with which the evaluator of a campaign is called."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +17,7 @@ from nas.training.recipe import Recipe
 
 
 class Requests:
-    """Makes requests of asks: a function of the campaign and the ask, and of its members' asks."""
+    """Makes requests from asks; they depend only on the campaign and the asks."""
 
     def __init__(self, campaign: Campaign, history: History, networks: Networks) -> None:
         self._campaign = campaign
@@ -25,14 +25,14 @@ class Requests:
         self._networks = networks
 
     def payload(self, ask: Ask, continued: int | None) -> Json:
-        """What the evaluator is called with: plain JSON, and the weights of an ensemble's members.
+        """Makes the evaluator's argument: plain JSON, and the weights of an ensemble's members.
 
         Args:
-            ask: of the trial.
-            continued: the epochs that it goes on from.
+            ask: the ask of the trial.
+            continued: the number of epochs from which it continues.
 
-        Raises :class:`InputError` where there is no such network at the trial's fidelity, or the
-        weights of an ensemble's member are gone.
+        Raises :class:`InputError` if the network cannot be built at the trial's fidelity, or if the
+        weights of an ensemble's member are missing.
         """
         if ask.is_ensemble:
             return self._ensemble(ask)
@@ -63,10 +63,10 @@ class Requests:
         }
 
     def shared(self, payload: Json) -> dict[str, Shared]:
-        """What the trial is given of the data set: in a search, no image of the test part."""
+        """Returns the trial's part of the data set; in a search there are no test images."""
         if self._campaign.data is None:
             return {}
-        config = DataConfig.model_validate(payload["data"])  # of the trial's own resolution
+        config = DataConfig.model_validate(payload["data"])  # with the trial's own resolution
         loaders: dict[str, Callable[[DataConfig], Any]] = {"search_data": search_data}
         if payload["test"]:
             loaders["test_data"] = held_out
@@ -77,7 +77,7 @@ class Requests:
         }
 
     def keeps(self, ask: Ask) -> bool:
-        """Whether what it has in the end is wanted: its weights, or its state to go on from."""
+        """Tells if the trial's final weights, or its state to continue from, are kept."""
         config, recipe = self._campaign.config, self.recipe(ask)
         if recipe is None:
             return False
@@ -90,7 +90,7 @@ class Requests:
         return ask.fidelity is not None and ask.fidelity < recipe.epochs
 
     def recipe(self, ask: Ask) -> Recipe | None:
-        """What the trial is trained by; None where nothing is trained."""
+        """Returns the recipe of the trial; None if nothing is trained."""
         recipe = self._campaign.recipe
         if recipe is None or ask.is_ensemble:
             return None
@@ -123,7 +123,7 @@ class Requests:
         }
 
     def _latency(self, ask: Ask) -> Json | None:
-        """Whether latency is measured, and the limit: the final stage retrains whatever it is."""
+        """Returns the settings of a latency measurement; the final stage has no limit."""
         config = self._campaign.config
         if not config.measures_latency:
             return None

@@ -33,21 +33,22 @@ def run(
     engine: Engine | None = None,
     console: Console | None = None,
 ) -> Summary:
-    """Runs the campaign in ``folder`` to its end; goes on where an earlier run has stopped.
+    """Runs the campaign in ``folder`` to its end, or resumes it where an earlier run has stopped.
 
     Args:
-        folder: holds ``campaign.yaml``; :mod:`nas.campaigns.store.log` says what is written.
+        folder: the folder with ``campaign.yaml``; :mod:`nas.campaigns.store.log` describes what is
+            written.
         evaluator: ``"module:attribute"`` of a function from a trial to its metrics, both plain
             JSON; the trial has the fields of :class:`nas.evaluators.training.Request`. By default
             the one that the campaign was begun with, or training.
-        engine: carries the trials out; by default as ``campaign.yaml`` says.
-        console: where progress is shown; by default the standard output.
+        engine: the engine; by default the one of ``campaign.yaml``.
+        console: where progress is shown; by default on the standard output.
 
     Raises:
         InputError: the campaign is not valid, its records are corrupt, or they answer another
             question than ``campaign.yaml`` now asks.
-        CampaignError: it cannot go on; the message says why.
-        KeyboardInterrupt: it was stopped; how to go on has been printed.
+        CampaignError: the campaign cannot continue; the message says why.
+        KeyboardInterrupt: it was stopped; a line has shown how to resume it.
     """
     campaign = load_campaign(Path(folder))
     with RecordLog(campaign.folder) as log:
@@ -103,7 +104,7 @@ def _begun_with(log: RecordLog) -> str:
 
 
 def _find(evaluator: str) -> None:
-    """:class:`InputError` where there is no such function."""
+    """Raises :class:`InputError` if there is no such function."""
     try:
         resolve(evaluator)
     except (ImportError, AttributeError, ValueError) as error:
@@ -134,12 +135,12 @@ def _engine(campaign: Campaign, evaluator: str) -> Engine:
 
 
 def _write_resolved(campaign: Campaign, evaluator: str, done: int) -> None:
-    """Writes ``resolved.json``, and keeps in it what earlier runs were made with.
+    """Writes ``resolved.json`` and keeps in it the environments of earlier runs.
 
     Args:
-        campaign: what is run.
-        evaluator: what its trials are evaluated by.
-        done: the trials that have ended in earlier runs.
+        campaign: the campaign.
+        evaluator: the evaluator of its trials.
+        done: the number of trials that have ended in earlier runs.
     """
     path = campaign.folder / "resolved.json"
     resolved: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A campaign under way: its searches, then the final stage, from where its records leave off."""
+"""Runs the searches of a campaign, then its final stage, continuing from its records."""
 
 import time
 from collections import deque
@@ -36,7 +36,7 @@ _SPOT_CHECKS = 8
 
 @dataclass(frozen=True)
 class Summary:
-    """What a campaign has come to: trials that ended, and the best by its first objective."""
+    """The result of a campaign: trials that have ended, and the best by its first objective."""
 
     folder: Path
     completed: int
@@ -46,17 +46,17 @@ class Summary:
 
 
 class Runner:
-    """The source of a campaign's trials, and the one that books their outcomes.
+    """Supplies the trials of a campaign and records their outcomes.
 
-    The searches come one after the other; one that waits for results lends its place to the
-    next. In the final stage the classics come first: they depend on no result, so they fill the
-    workers that the last trials of the searches leave idle.
+    The searches run one after the other; while one waits for results, the next one is asked. In the
+    final stage, classics come first: they depend on no result, so they use the workers that are
+    idle during the last trials of the searches.
 
     Args:
-        campaign: what to run.
-        log: its records, open; what they hold is replayed.
-        clock: seconds, from anywhere on.
-        evaluator: what the trials are evaluated by, for the record.
+        campaign: the campaign.
+        log: its open records, which are replayed.
+        clock: returns seconds since any fixed time.
+        evaluator: the name of the evaluator, for the records.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Runner:
         }
         self._running: set[str] = set()
         self._epochs = Epochs()
-        self._curves: dict[str, list[Json]] = {}  # of those that may be stopped
-        self._on_gpu = bool(gpus())  # whether the last trial that told was
+        self._curves: dict[str, list[Json]] = {}  # curves of trials that may be stopped
+        self._on_gpu = bool(gpus())  # whether the last known trial ran on one
         self._patience = Patience(campaign.folder)
         self.status = Status(
             None, objectives=campaign.config.objectives, tested=campaign.metrics.test
@@ -107,7 +107,7 @@ class Runner:
         self._estimate()
 
     def next(self) -> Trial | None:
-        """The next trial: one that an earlier run left unfinished, of a search, or a final one."""
+        """Returns the next trial: those that an earlier run left, then searches, then finals."""
         while ask := self._again.popleft() if self._again else self._search() or self._final():
             self._running.add(ask.trial)
             self.status.running = len(self._running)
@@ -131,10 +131,10 @@ class Runner:
         return None
 
     def update(self, trial: str, update: Update) -> bool:
-        """Keeps the state of a trial under way, so that it need not start anew after a crash.
+        """Saves the state of a running trial, so that it can continue after a crash.
 
-        Returns whether early stopping ends it: never at its last epoch, nor in the final stage,
-        nor where not all of its curve is known here.
+        Returns whether early stopping ends it. This never happens at its last epoch, in the final
+        stage, or if a part of its curve is unknown here.
         """
         self._epochs.update(trial, update)
         if update.checkpoint is not None:
@@ -145,16 +145,16 @@ class Runner:
             return False
         curve = self._curves.setdefault(trial, [])
         if update.metrics.get("epoch") == 1:
-            curve.clear()  # of an attempt whose worker died
+            curve.clear()  # the curve of an attempt whose worker died
         curve.append(update.metrics)
         whole = [point.get("epoch") for point in curve] == list(range(1, len(curve) + 1))
-        search = self._searches.get(ask.search)  # None: a baseline that is off by now
+        search = self._searches.get(ask.search)  # None if the baseline was switched off since
         return whole and len(curve) < recipe.epochs and search is not None and search.stops(curve)
 
     def done(self, trial: str, outcome: Outcome) -> None:
-        """Records the outcome, and when it is on the disk, tells the searcher.
+        """Records the outcome; when it is on the disk, the searcher observes it.
 
-        Raises :class:`CampaignError` when nothing that this run tried has worked.
+        Raises :class:`CampaignError` if too many trials of this run have failed.
         """
         curve = self._curves.pop(trial, [])
         if outcome.status == "stopped":
@@ -193,23 +193,23 @@ class Runner:
         self._patience.hear(outcome)
 
     def check_complete(self) -> None:
-        """:class:`CampaignError` if a trial was given out and never came back."""
+        """Raises :class:`CampaignError` if a trial was started but has no outcome."""
         lost = [ask.trial for ask in self._history.unfinished()]
         if lost:
             raise CampaignError(
-                f"{self._campaign.folder}: no outcome came back of {', '.join(lost)}; "
-                "run the campaign again to repeat what is missing"
+                f"{self._campaign.folder}: there is no outcome of {', '.join(lost)}; "
+                "run the campaign again to repeat these trials"
             )
 
     @property
     def summary(self) -> Summary:
-        """Where the campaign stands."""
+        """Returns the result of the campaign so far."""
         s = self.status
         return Summary(self._campaign.folder, s.done - s.failed, s.failed, s.best, s.best_trial)
 
     @property
     def notes(self) -> list[str]:
-        """What to say of the searches, beside their trials."""
+        """Returns remarks on the searches."""
         duplicates = len(self._history.duplicates)
         counted = f"{duplicates} duplicates, {self._campaign.config.duplicates}: no budget spent"
         ends = [search.note for search in self._searches.values()]
@@ -241,7 +241,7 @@ class Runner:
             )
 
     def _check(self, result: Result) -> None:
-        """What a searcher cannot be told is no record of ours."""
+        """Raises :class:`InputError` if a recorded result cannot be used by a searcher."""
         where = f"{self._campaign.folder}: records.jsonl: trial {result.trial}"
         ask = self._history.asks.get(result.trial)
         if ask is None:
@@ -254,7 +254,7 @@ class Runner:
             raise InputError(f"{where}: metrics.{name}: must be a number, got {found!r}")
 
     def _spot_check(self, ask: Ask) -> None:
-        """The code that builds architectures is part of the question, too."""
+        """Raises :class:`CampaignError` if the program now builds another architecture."""
         if len(self._history.asks) > _SPOT_CHECKS or ask.is_ensemble:
             return
         if self._networks.of(ask).recorded_as(ask.fingerprint)[0] != ask.fingerprint:
@@ -290,16 +290,17 @@ class Runner:
         return next((self._book(each) for each in wanted if each.trial not in asks), None)
 
     def _book(self, ask: Ask) -> Ask:
-        """Records a trial before anything is done about it."""
+        """Records a trial before it is started."""
         recorded = self._log.append(ask)
         self._history.add(recorded)
         return recorded
 
     def _checkpoint(self, ask: Ask) -> Path | None:
-        """Where a trial goes on from: its own state, after a crash, or the trial it continues.
+        """Returns the state from which a trial continues: its own after a crash, or another one.
 
-        Without either it starts anew, which takes longer and comes to the same. Where weights are
-        inherited it may also be the parent's; without that it starts anew, from other weights.
+        Without a state it starts from the beginning, which takes longer but gives the same result.
+        With inherited weights the state may also be that of the parent; without it, the trial
+        starts from other weights.
         """
         found = self.checkpoints.find(ask.trial)
         continues, parent = self._continues(ask), stages.parent(ask)
@@ -310,21 +311,21 @@ class Runner:
         return found
 
     def _starts(self) -> set[str]:
-        """The trials whose state may still be asked for."""
+        """Returns the trials whose state may still be needed."""
         waiting = [*(self._history.asks[trial] for trial in self._running), *self._again]
         wanted = {each for ask in waiting for each in (stages.parent(ask), self._continues(ask))}
         starts = (search.starts for search in self._searches.values())
         return {each for each in wanted if each}.union(*starts)
 
     def _continues(self, ask: Ask) -> str | None:
-        """The trial whose state one goes on from."""
+        """Returns the trial from whose state a trial continues."""
         if ask.continues is None:
             return None
         before = stages.trial_name(ask.search, ask.continues)
         return stages.trained(self._history.asks[before])
 
     def _tried_again(self, ask: Ask, outcome: Outcome) -> bool:
-        """Whether a trial that was lost with its worker is put in line once more."""
+        """Tells if a trial that was lost with its worker is repeated, and queues it."""
         trial = ask.trial
         tries = len(self._history.failures.get(trial, ()))
         if outcome.cause != "worker_died" or tries >= self._campaign.config.engine.retries:
@@ -342,17 +343,17 @@ class Runner:
             search.spending.lost(lost)
         self._again.append(ask)
         if self.progress is not None:
-            self.progress.line(f"{trial}: its worker died; it is tried again")
+            self.progress.line(f"{trial}: its worker died; the trial is repeated")
         return True
 
     def _continued(self, ask: Ask) -> int | None:
-        """The epochs that the trial goes on from."""
+        """Returns the number of epochs from which the trial continues."""
         if ask.continues is None or not self._campaign.fidelities.continued:
             return None
         return self._history.asks[stages.trial_name(ask.search, ask.continues)].fidelity
 
     def _judged(self, ask: Ask, outcome: Outcome) -> Outcome:
-        """A trial has only completed if it has a number for every objective."""
+        """Turns an outcome into a failure unless it has a number for every objective."""
         if outcome.status != "completed":
             return outcome
         metrics = outcome.metrics
@@ -366,8 +367,8 @@ class Runner:
 
     def _tell(self, result: Result) -> None:
         ask, status = self._history.asks[result.trial], self.status
-        # Without its metrics: with learning curves they are most of what there is to remember, and
-        # whoever needs them later reads the records. By the one that is kept, ensembles are made.
+        # Metrics with learning curves would take most of the memory, so only the one by which
+        # ensembles are made is kept. All others can be read from the records.
         selecting = self._campaign.metrics.validation
         kept = {k: v for k, v in result.metrics.items() if k == selecting}
         metrics = kept if ask.stage == "final" else {}
@@ -375,7 +376,7 @@ class Runner:
         status.done += 1
         status.failed += result.status == "failed"
         status.running = len(self._running)
-        # A baseline that is switched off keeps its records, and nobody to tell.
+        # If the baseline was switched off, its records remain, but there is no searcher.
         search = self._searches.get(ask.search)
         if search is not None:
             search.tell(ask, result)
@@ -387,7 +388,7 @@ class Runner:
             status.front = len(own.front)
 
     def _estimate(self) -> None:
-        """How many trials there will be, and which limit the search under way is nearest to."""
+        """Estimates the number of all trials and finds the nearest limit of the running search."""
         elapsed, status = self._elapsed(), self.status
         searches = list(self._searches.values())
         going_on = [search for search in searches if not search.is_over(elapsed)]
@@ -401,11 +402,11 @@ class Runner:
             status.total = max(status.total, status.done + status.running)
 
     def _elapsed(self) -> float:
-        """Seconds that runs of the campaign have taken up to now."""
+        """Returns the seconds that all runs of the campaign have taken so far."""
         return round(self._elapsed_before + self._clock() - self._started, 3)
 
     def _spent(self, ask: Ask, outcome: Outcome) -> Json:
-        """What an attempt at a trial costs, as it is recorded."""
+        """Returns the cost of an attempt at a trial, as it is recorded."""
         trial, recipe = ask.trial, self._requests.recipe(ask)
         rung = ask.fidelity if self._campaign.fidelities.continued else None
         epochs = self._epochs.end(trial, outcome, rung or (recipe.epochs if recipe else 0))

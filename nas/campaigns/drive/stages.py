@@ -1,4 +1,4 @@
-"""What a campaign tries: the asks of each search, and of the final stage."""
+"""Makes the asks of a campaign's searches and of its final stage."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,22 +23,23 @@ from nas.spaces.choices import recipe_choices
 
 
 class Search:
-    """One searcher of a campaign, with what it has suggested and observed.
+    """One searcher of a campaign, with its suggestions and observations.
 
     Args:
-        campaign: says how the searcher is made, and what it may spend.
-        name: of the searcher.
-        networks: builds what it suggests.
+        campaign: the campaign, which defines the searcher and its budget.
+        name: the name of the searcher.
+        networks: builds the suggested architectures.
 
     Attributes:
-        name: of the searcher, and of the search.
-        kind: what its architectures are called in tables: "random" or "searched".
-        suggested: how many trials the searcher has suggested; the number of the next one.
-        spending: what of its budget is spent, and how many trials were given out: the rest are
-            duplicates.
-        best: the values of the best trial so far by the first objective, to be minimised, and its
-            ask; the first of equals, None before any.
-        front: the values of the trials that no other dominates.
+        name: the name of the searcher and of the search.
+        kind: the kind of its rows in tables, "random" or "searched".
+        suggested: the number of trials that the searcher has suggested, which is also the number
+            of the next one.
+        spending: the part of the budget that is spent, and the number of started trials; all other
+            suggestions are duplicates.
+        best: the values, to be minimised, and the ask of the best trial so far by the first
+            objective; the first among equals, None before the first result.
+        front: the values of the trials that no other trial dominates.
     """
 
     def __init__(self, campaign: Campaign, name: str, networks: Networks) -> None:
@@ -63,13 +64,13 @@ class Search:
         self._continued: set[str] = set()
 
     def is_over(self, elapsed: float) -> bool:
-        """Whether it asks for nothing more; ``elapsed`` are the campaign's seconds up to now."""
+        """Tells if the search has ended; ``elapsed`` are the campaign's seconds so far."""
         return self._duplicates.stuck or self.spending.is_over(elapsed)
 
     def ask(self, elapsed: float = 0.0) -> Ask | None:
-        """What the searcher suggests next; None: nothing until it has heard more, or it is over.
+        """Returns the searcher's next suggestion; None if it needs results first, or has ended.
 
-        The ask is to be recorded; a duplicate is then to be answered with :meth:`answer`.
+        The caller must record the ask, and must then answer a duplicate with :meth:`answer`.
         """
         if self.is_over(elapsed):
             return None
@@ -90,7 +91,7 @@ class Search:
             genotype=proposal.genotype,
             note=dict(proposal.note),
             elapsed=elapsed,
-            # One seed for all, so that trials differ in nothing but the architecture.
+            # All trials have the same seed, so that they differ only in the architecture.
             seed=self._seed,
             **self._networks.identity(network),
             **given(
@@ -103,14 +104,14 @@ class Search:
         return self._enter(ask)
 
     def answer(self, ask: Ask) -> None:
-        """Tells the searcher of a duplicate, now that it is recorded, unless it has to wait."""
+        """Gives the result of a recorded duplicate to the searcher, unless it has to wait."""
         if self._duplicates.policy == "retry":
             self._tell(ask, None)
         elif not self._duplicates.waits(ask.duplicate_of):
             self._tell(ask, self._values[ask.duplicate_of])
 
     def replay(self, ask: Ask) -> None:
-        """Takes a recorded ask for suggested, and a duplicate for answered."""
+        """Replays a recorded ask, and the answer if it is a duplicate."""
         self._searcher.replay(
             ask.number, Proposal(ask.genotype, ask.note, ask.fidelity, ask.continues)
         )
@@ -125,10 +126,9 @@ class Search:
             self.answer(ask)
 
     def _enter(self, ask: Ask) -> Ask:
-        """Takes note of an ask, and says in it which trial answers for it, if one does.
+        """Registers an ask and sets the trial that it repeats, if there is one.
 
-        Trials are the same that have the same architecture, the same choices of the recipe and
-        the same fidelity.
+        Trials are equal if they have the same architecture, recipe choices and fidelity.
         """
         self.suggested += 1
         recipe = tuple(recipe_choices(ask.genotype).items())
@@ -155,22 +155,22 @@ class Search:
                 self._rule.completed(self._curve(result.metrics.get("curve", ())))
             if self.best is None or told[0] < self.best[0][0]:
                 self.best = (told, ask)
-        # One that was stopped has failed, as far as a searcher knows: what it had reached does not
-        # compare with what others reached in full, and answers for no duplicate.
+        # A searcher observes a stopped trial as failed: its values cannot be compared with those of
+        # full trainings, so they do not answer duplicates either.
         waiting = self._duplicates.ended(ask.trial, told is not None)
         for trial in (ask.trial, *waiting):
             self._tell(self._asks[trial], told)
 
     def stops(self, curve: Sequence[Json]) -> bool:
-        """Whether a trial under way is to be stopped where its learning curve now is."""
+        """Tells if a running trial is stopped, given its learning curve so far."""
         return self._rule is not None and self._rule.stops(self._curve(curve))
 
     @property
     def starts(self) -> set[str]:
-        """The trials that have ended and whose state a later one may start from."""
+        """Returns the trials that have ended and from whose state a later trial may start."""
         numbers: Iterable[int] = ()
         if isinstance(self._searcher, MultiFidelity):
-            if self._duplicates.policy == "reuse":  # whoever repeats one may go on with it
+            if self._duplicates.policy == "reuse":  # a duplicate may continue it
                 return self._values.keys() - self._continued
             numbers = self._searcher.waiting
         elif self._campaign.config.inherit_weights and isinstance(self._searcher, Evolution):
@@ -179,7 +179,7 @@ class Search:
 
     @property
     def note(self) -> str | None:
-        """What to say of a search that ended before its budget was spent."""
+        """Returns a remark if the search ended before its budget was spent."""
         if not self._duplicates.stuck:
             return None
         return (
@@ -188,10 +188,10 @@ class Search:
         )
 
     def ranked(self) -> Iterator[Ask]:
-        """The asks of the architectures, each once, :func:`best_first`; of equals, the first.
+        """Yields one ask per architecture, :func:`best_first`; among equals, the first ask.
 
-        Those of the highest fidelity come first: results of unlike fidelity do not compare, and
-        among many short trainings the best is a lucky one.
+        Those of the highest fidelity come first, because results of different fidelities cannot be
+        compared, and the best of many short trainings is often just lucky.
         """
         rungs: dict[float, list[tuple[tuple[float, ...], Ask]]] = {}
         for values, ask in sorted(self._completed, key=lambda pair: pair[1].number):
@@ -213,32 +213,33 @@ class Search:
 
 
 def trial_name(search: str, number: int) -> str:
-    """The id of a search's trial, from the searcher's number for it."""
+    """Makes the id of a search's trial from the searcher's number."""
     return f"{search}-{number:04d}"
 
 
 def trained(ask: Ask) -> str:
-    """The trial that was trained for an ask: its own, or that which it repeats."""
+    """Returns the trial that was trained for an ask: its own, or the one that it repeats."""
     return ask.duplicate_of or ask.trial
 
 
 def parent(ask: Ask) -> str | None:
-    """The trial whose weights one inherits, if it inherits any."""
+    """Returns the trial whose weights an ask inherits, if any."""
     return None if ask.inherits is None else trial_name(ask.search, ask.inherits)
 
 
 def training_seed(campaign: Campaign) -> int:
-    """The seed of every search trial's training.
+    """Returns the training seed of all search trials.
 
-    Drawn, and not the campaign's own, which ``final.seeds`` often holds: that retraining would
-    repeat the search run bit for bit, and hide that its accuracy was selected for.
+    It is drawn from the campaign's seed. The campaign's seed itself is often among ``final.seeds``;
+    a retraining with it would repeat the search trial bit for bit, and hide that this accuracy was
+    selected.
     """
     sequence = np.random.SeedSequence(campaign.config.seed, spawn_key=(1,))
     return int(sequence.generate_state(1)[0])
 
 
 def classics(campaign: Campaign, networks: Networks) -> Iterator[Ask]:
-    """The asks for the classics in the final stage."""
+    """Yields the asks for the classics in the final stage."""
     for entry in campaign.classics:
         yield from _with_each_seed(
             campaign,
@@ -252,10 +253,10 @@ def classics(campaign: Campaign, networks: Networks) -> Iterator[Ask]:
 
 
 def finalists(campaign: Campaign, searches: Sequence[Search]) -> Iterator[Ask]:
-    """The asks in the final stage for the best of each search, known when the searches are over.
+    """Yields the final stage's asks for the best of each search, after the searches have ended.
 
-    A label is the trial that the architecture was suggested as, so a search that goes on with a
-    larger budget adds finalists and never renames one.
+    The label is the trial in which the architecture was suggested. So a search that continues with
+    a larger budget adds finalists and never renames one.
     """
     final = campaign.config.final
     for position, search in enumerate(searches):
@@ -272,10 +273,10 @@ def finalists(campaign: Campaign, searches: Sequence[Search]) -> Iterator[Ask]:
 
 
 def expected_trials(campaign: Campaign, searches: Sequence[Search], elapsed: float) -> int | None:
-    """How many trials the campaign will have given out in the end; None: nobody knows yet.
+    """Estimates how many trials the campaign will start; None if that is unknown yet.
 
-    A search that has not begun is taken to be as long as the campaign's own; the final stage, to
-    find as many architectures as it may retrain.
+    It assumes that a search that has not begun takes as many trials as the campaign's own search,
+    and that the final stage retrains as many architectures as it may.
     """
     first, *others = (search.spending.expected_trials(elapsed) for search in searches)
     if first is None:

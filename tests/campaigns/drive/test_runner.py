@@ -452,5 +452,5 @@ def test_without_outcome_a_run_does_not_pass_for_complete(folder: Path) -> None:
             assert isinstance(source, Runner)
             source.next()
 
-    with pytest.raises(CampaignError, match="no outcome came back of evolution-0000"):
+    with pytest.raises(CampaignError, match="there is no outcome of evolution-0000"):
         run(folder, engine=Loses(EVALUATE))
