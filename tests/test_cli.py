@@ -106,6 +106,25 @@ def test_spaces_tells_sizes(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[blocks["primitives"] + 2] == "    genotypes: at least 10,000"
 
 
+def test_what_fvcore_does_not_count_is_said_beside_the_number(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    g = nas.Builder((8, 4, 4))
+    x = g.permute(g.input, (1, 2, 0))
+    x = g.attention(x, x, x, heads=2)
+    file = tmp_path / "attention.json"
+    file.write_text(g.build(g.linear(g.flatten(x), 3)).to_json())
+    code, out, _ = run(capsys, "cost", str(file))
+    assert code == 0
+    lines = {line.split()[0]: line.split(maxsplit=3)[1:] for line in out.splitlines()[2:]}
+    said = "fvcore does not count attention"
+    assert lines["macs"] == [f"{16 * 16 * 16 + 128 * 3:,}", "384", said]
+    assert lines["flops"] == ["384", "384", said]
+    code, out, _ = run(capsys, "show", str(file))
+    assert code == 0
+    assert "macs 4,480  flops 384 (without attention)  activations 3 (without attention)" in out
+
+
 def test_show_a_member(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "show", "darts:darts_v2", "--input", "3,16,16", "--classes", "7")
     assert code == 0

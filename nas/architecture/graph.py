@@ -94,9 +94,13 @@ class Architecture:
     @cached_property
     def cost(self) -> Cost:
         """The analytic cost of inference, without auxiliary heads."""
-        needed = ancestors(self.nodes, self.outputs[:1])
-        costs = [self.costs[node.name] for node in self.nodes if node.name in needed]
+        costs = self._costs_of_inference()
         return Cost(*map(sum, zip(*costs, strict=True))) if costs else Cost()
+
+    @property
+    def macs_without_flops(self) -> int:
+        """The part of ``cost.macs`` for which fvcore counts no FLOPs: that of attention."""
+        return sum(max(each.macs - each.flops, 0) for each in self._costs_of_inference())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -109,12 +113,18 @@ class Architecture:
     def recorded_as(self, fingerprint: str) -> tuple[str, Cost]:
         """Return fingerprint and cost as they were in the version that recorded ``fingerprint``.
 
-        Versions before this one recorded 32 digits of another hash. Both are computed by the old
-        rules where such a value is given, so what was recorded then can still be found and checked.
+        Versions before this one recorded 32 digits of another hash, and counted no MACs for
+        attention. Both rules are applied where such a value is given, so what was recorded then can
+        still be found and checked.
         """
         if len(fingerprint) == DIGITS:
             return self.fingerprint, self.cost
-        return earlier_fingerprint(self.nodes, self.outputs, self.shapes), self.cost
+        earlier = self.cost._replace(macs=self.cost.macs - self.macs_without_flops)
+        return earlier_fingerprint(self.nodes, self.outputs, self.shapes), earlier
+
+    def _costs_of_inference(self) -> list[Cost]:
+        needed = ancestors(self.nodes, self.outputs[:1])
+        return [self.costs[node.name] for node in self.nodes if node.name in needed]
 
     def inference(self) -> Architecture:
         """Return the same architecture without its auxiliary heads."""

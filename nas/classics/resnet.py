@@ -64,11 +64,14 @@ def resnet_cifar(
     squeeze: int | None = None,
     *,
     width: float = 1.0,
+    shortcut: Literal["padded", "projection"] = "padded",
 ) -> Architecture:
     """Build ResNet for CIFAR: 6n+2 layers, n ``blocks`` per stage (He et al. 2016, section 4.2).
 
-    Shortcuts are option A, which has no parameters: ResNet-20 has 269,722. ``squeeze`` puts
-    squeeze-and-excitation with that reduction into each block (Hu et al. 2018).
+    Where a stage doubles the channels, the ``shortcut`` is "padded" with zeros (option A, which has
+    no parameters: ResNet-20 has 269,722), or a "projection" by a 1x1 convolution (option B, 2,752
+    parameters more, as in pycls). ``squeeze`` puts squeeze-and-excitation with that reduction into
+    each block (Hu et al. 2018).
     """
     g = Builder(input_shape)
     base = scaled(16, width)
@@ -77,7 +80,8 @@ def resnet_cifar(
         for index in range(blocks):
             stride = 2 if stage > 0 and index == 0 else 1
             with g.scope(f"layer{stage + 1}.{index}"):
-                x = residual(g, x, base * 2**stage, stride, padded_shortcut=True, squeeze=squeeze)
+                padded = shortcut == "padded"
+                x = residual(g, x, base * 2**stage, stride, padded_shortcut=padded, squeeze=squeeze)
     return g.build(g.linear(g.global_pool(x), classes, name="fc"))
 
 

@@ -93,9 +93,11 @@ def _cost(arguments: argparse.Namespace) -> None:
     shape = "x".join(map(str, architecture.input_shape))
     print(f"{arguments.name} at {shape}, batch 1, eval mode")
     print(f"{'':12} {'analytic':>16} {'fvcore':>16}")
+    uncounted = architecture.macs_without_flops
     for name in Cost._fields:
         ours, theirs = getattr(architecture.cost, name), getattr(reference.cost, name)
-        print(f"{name:12} {ours:16,} {theirs:16,}")
+        lacking = "  fvcore does not count attention" if uncounted and name != "params" else ""
+        print(f"{name:12} {ours:16,} {theirs:16,}{lacking}")
     if reference.uncounted:
         print(f"not counted by fvcore: {', '.join(sorted(reference.uncounted))}")
 
@@ -185,8 +187,10 @@ def _show(arguments: argparse.Namespace) -> None:
     diagram = network_diagram(architecture, parent, arguments.depth)
     print(f"{text(diagram)}\n")
     shape = "x".join(map(str, architecture.input_shape))
+    lacking = " (without attention)" if architecture.macs_without_flops else ""
     costs = "  ".join(
-        f"{column} {count:,}" for column, count in architecture.cost._asdict().items()
+        f"{column} {count:,}{lacking if column in ('flops', 'activations') else ''}"
+        for column, count in architecture.cost._asdict().items()
     )
     print(f"input {shape}  outputs {architecture.output_shape[0]}  depth {depth(architecture)}")
     print(costs)

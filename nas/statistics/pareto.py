@@ -70,7 +70,7 @@ def crowding_distance(values: ArrayLike, ranks: ArrayLike | None = None) -> NDAr
     Deb et al. 2002, section III-B: for each objective, the distance between the next smaller and
     the next larger point, divided by the front's range. The smallest and the largest point of any
     objective have infinite distance; among equals, the first counts as the smaller. An objective
-    whose range is zero or infinite adds nothing.
+    whose range is zero adds nothing; one whose range is infinite adds nothing between its ends.
 
     Args:
         values: [points, objectives], without NaN.
@@ -90,7 +90,8 @@ def crowding_distance(values: ArrayLike, ranks: ArrayLike | None = None) -> NDAr
             span = np.repeat(ordered[ends] - ordered[starts], ends - starts + 1)
             gaps = (ordered[2:] - ordered[:-2]) / span[1:-1]
         distances[order[1:-1]] += np.where(np.isfinite(gaps), gaps, 0.0)
-        distances[order[starts]] = distances[order[ends]] = np.inf
+        varied = ordered[starts] != ordered[ends]
+        distances[order[starts[varied]]] = distances[order[ends[varied]]] = np.inf
     return distances
 
 

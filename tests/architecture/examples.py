@@ -194,14 +194,16 @@ def _operation(random: Random, shape: Shape) -> Operation:
 
 
 @st.composite
-def architectures(draw: st.DrawFn, max_nodes: int = 15, heads: bool = True) -> Architecture:
+def architectures(
+    draw: st.DrawFn, max_nodes: int = 15, heads: bool = True, min_rank: int = 0
+) -> Architecture:
     """A valid random graph over all operations, on features or one to three spatial axes.
 
     Hypothesis draws the size and a seed: graphs drawn choice by choice come out too small.
     """
     size = draw(st.integers(2, max_nodes))
     random = Random(draw(st.integers(0, 2**32)))
-    rank = random.randint(0, 3)
+    rank = random.randint(min_rank, 3)
     shapes = {INPUT: (random.randint(1, 4), *(random.randint(3, 6) for _ in range(rank)))}
     nodes: list[Node] = []
 
@@ -228,3 +230,24 @@ def architectures(draw: st.DrawFn, max_nodes: int = 15, heads: bool = True) -> A
     if heads and random.random() < 0.5:
         outputs = list(dict.fromkeys([*outputs, random.choice(list(shapes))]))
     return Architecture(shapes[INPUT], nodes, outputs)
+
+
+@st.composite
+def with_attention(draw: st.DrawFn) -> Architecture:
+    """A random graph, and attention of what its input or its last map with positions holds."""
+    body = draw(architectures(max_nodes=10, heads=False, min_rank=1))
+    random = Random(draw(st.integers(0, 2**32)))
+    nodes = list(body.nodes)
+    source = [name for name, shape in body.shapes.items() if len(shape) > 1][-1]
+
+    def add(name: str, operation: Operation, *inputs: str) -> str:
+        nodes.append(Node(f"last.{name}", operation, inputs))
+        return nodes[-1].name
+
+    heads, width = random.randint(1, 3), random.randint(1, 4)
+    query, key = (add(name, Linear(heads * width), source) for name in ("query", "key"))
+    value = add("value", Linear(heads * random.randint(1, 4)), source)
+    query = add("fewer", Slice(0, random.randint(1, body.shapes[source][0])), query)
+    seen = add("attention", Attention(heads), query, key, value)
+    ends = [add(f"flat{i}", Flatten(), end) for i, end in enumerate((seen, body.outputs[0]))]
+    return Architecture(body.input_shape, nodes, [add("both", Concat(), *ends)])

@@ -11,7 +11,7 @@ from tests.classics.references import torchvision_models
 
 
 def test_attention_is_torch_multihead_attention() -> None:
-    """With the projections as linear layers; they are what it costs."""
+    """With the projections as linear layers, which fvcore counts; it leaves out the products."""
     g = Builder((5, 12))
     query, key, value = (g.linear(g.input, 12, name=name) for name in ("q", "k", "v"))
     x = g.linear(g.attention(query, key, value, heads=3), 12, name="out")
@@ -27,7 +27,8 @@ def test_attention_is_torch_multihead_attention() -> None:
     batch = torch.randn(4, 5, 12)
     torch.testing.assert_close(network(batch), theirs(batch, batch, batch)[0])
     projections = 4 * 5 * 12 * 12
-    assert architecture.cost == (4 * (144 + 12), projections, projections, 4 * 5 * 12)
+    macs = projections + 5 * 5 * (12 + 12)
+    assert architecture.cost == (4 * (144 + 12), macs, projections, 4 * 5 * 12)
     assert "aten::scaled_dot_product_attention" in reference_cost(architecture).uncounted
 
 

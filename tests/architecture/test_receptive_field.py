@@ -76,6 +76,8 @@ def test_up_and_down_again() -> None:
     x = g.upsample(g.conv(g.input, 1, 4, 4), 2)
     # Positions 2i and 2i + 1 both see 4i to 4i + 3: an even window of stride 2 that holds both.
     assert fields(g.build(x))[x.name] == ((6, 2, 2),)
+    once = g.upsample(g.input, 1, "linear")  # every position is that of the input
+    assert fields(g.build(once))[once.name] == ((1, 1, 0),)
     y = g.conv_transpose(g.conv(g.input, 1, 1), 1, 2, 2)
     assert fields(g.build(y))[y.name] == (Field(1, Fraction(1, 2), Fraction(1, 2)),)
 

@@ -78,4 +78,8 @@ def test_squeeze_and_excitation_as_published() -> None:
     weights_and_biases = sum(n * (2 * c * c // 16 + c + c // 16) for c, n in blocks)
     assert squeezed.params - plain.params == weights_and_biases == 2_530_992
     assert 1 < squeezed.macs / plain.macs < 1.01
+    # pycls's ResNet-56 and 110 for CIFAR: a projection at the second and the third stage.
+    for name in ("resnet56", "resnet110"):
+        projected = classic(name, shortcut="projection").cost.params
+        assert projected - classic(name).cost.params == 16 * 32 + 64 + 32 * 64 + 128 == 2_752
     assert classic("se_resnet20").cost.params - classic("resnet20").cost.params == 2_373

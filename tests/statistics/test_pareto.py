@@ -28,13 +28,13 @@ def ranks_by_peeling(points: list[tuple[float, ...]]) -> list[int]:
 
 
 def crowding_by_definition(points: list[tuple[float, ...]]) -> list[float]:
-    """Section III-B of the paper, line by line."""
+    """Section III-B of the paper, line by line; an objective without a range has no line."""
     distance = [0.0] * len(points)
     for objective in range(len(points[0])):
         order = sorted(range(len(points)), key=lambda i: points[i][objective])
         column = [points[i][objective] for i in order]
-        distance[order[0]] = distance[order[-1]] = math.inf
-        if column[-1] > column[0]:
+        if column[-1] > column[0]:  # the paper divides by the range
+            distance[order[0]] = distance[order[-1]] = math.inf
             for k in range(1, len(order) - 1):
                 distance[order[k]] += (column[k + 1] - column[k - 1]) / (column[-1] - column[0])
     return distance
@@ -83,13 +83,19 @@ def test_crowding_by_hand() -> None:
     )
 
 
+def test_a_constant_objective_adds_nothing() -> None:
+    found = crowding_distance([[5, 0], [6, 0], [9, 0], [0, 0]])
+    assert found.tolist() == pytest.approx([2 / 3, 4 / 9, math.inf, math.inf])
+    assert crowding_distance([[1, 2]] * 3).tolist() == [0, 0, 0]
+
+
 def test_infinite_values_have_a_rank_and_add_no_distance() -> None:
     points = [(0.0, 3.0), (1.0, 2.0), (2.0, 1.0), (math.inf, 0.0), (math.inf, 4.0)]
     assert non_dominated_rank(points).tolist() == [0, 0, 0, 0, 1]
     assert crowding_distance(points[:4]).tolist() == pytest.approx(
         [math.inf, 2 / 3, 2 / 3, math.inf]
     )
-    assert crowding_distance([(math.inf,)] * 3).tolist() == [math.inf, 0, math.inf]
+    assert crowding_distance([(math.inf,)] * 3).tolist() == [0, 0, 0]
 
 
 def test_no_points_have_no_ranks() -> None:

@@ -13,6 +13,24 @@ Columns = dict[str, tuple[str, str]]
 """By name, the dtype and the meaning. What is not known is empty: NaN, or NA of "Int64"."""
 
 
+WITHOUT = "flops_without"
+"""The column that says what ``flops`` leave out."""
+
+_WITHOUT = ("str", "the operations with matrix products for which fvcore counts nothing; flops and "
+                   "activations are without them; empty: none")  # fmt: skip
+
+
+def flops_without(cost: Mapping[str, int], metrics: Mapping[str, Any]) -> str | None:
+    """What the recorded FLOPs of a trial leave out; None: nothing that is known.
+
+    Args:
+        cost: the recorded counts.
+        metrics: those of the result; fvcore has counted in the final stage only.
+    """
+    lacking = any("attention" in name for name in metrics.get("fvcore_uncounted", ()))
+    return "attention" if lacking or cost["macs"] > cost["flops"] else None
+
+
 def recorded(specification: Mapping[str, Any]) -> Catalogue:
     """The metrics of a recorded campaign; the built-in ones where it declares none."""
     return Catalogue.read(specification.get("metrics"))
@@ -47,6 +65,7 @@ def trial_columns(metrics: Catalogue) -> Columns:
         "attempts": ("Int64", "how often it was begun, once more for each worker that died"),
         "fingerprint": ("str", "of the architecture: equal for isomorphic ones"),
         **{name: metric.column for name, metric in metrics.of("trials").items()},
+        WITHOUT: _WITHOUT,
         "seconds": ("float64", "wall time in the worker"),
         "worker": ("str", "the process that it ran in, where the engine has several"),
         "asked_s": ("float64", "when it was given out, in seconds since the campaign's first "
@@ -84,6 +103,7 @@ def network_columns(metrics: Catalogue) -> Columns:
         "pareto": ("bool", f"whether it is on the front of the same {primary.in_words} and a cost "
                            "that the notes name"),
         **{name: metric.column for name, metric in shown.items() if name not in at_last},
+        WITHOUT: _WITHOUT,
         metrics.search: ("float64", f"validation {primary.in_words} that the search saw: the best "
                                     "of many, so optimistic"),
         metrics.validation: ("float64", f"validation {primary.in_words} after retraining from "

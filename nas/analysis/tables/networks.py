@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nas.analysis.tables.columns import network_columns
+from nas.analysis.tables.columns import WITHOUT, network_columns
 from nas.analysis.tables.columns import recorded as recorded_metrics
 from nas.analysis.tables.comparability import Groups, conditions
 from nas.analysis.tables.feasibility import breaks
@@ -200,7 +200,7 @@ def _nothing(asked: pd.DataFrame) -> str:
 
 def _aggregated(networks: pd.DataFrame, metrics: Catalogue) -> pd.DataFrame:
     """One row per architecture: means, deviations and intervals over its networks."""
-    same = ["kind", *COSTS, metrics.search, "recipe", "fingerprint", "breaks"]
+    same = ["kind", *COSTS, WITHOUT, metrics.search, "recipe", "fingerprint", "breaks"]
     told = [name for name in metrics.of("networks") if name not in COSTS]
     networks = networks.reindex(columns=list(dict.fromkeys([*networks.columns, *told])))
     groups = networks.groupby(_KEYS, sort=False)

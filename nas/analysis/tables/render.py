@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from nas.analysis.tables.columns import metrics_of
+from nas.analysis.tables.columns import WITHOUT, metrics_of
 from nas.errors import InputError
 from nas.metrics import Catalogue, Form
 from nas.registry import unknown
@@ -20,7 +20,7 @@ FORMATS = {
 }  # fmt: skip
 """The forms of a table, and the ending of their files."""
 
-_FOR_PROGRAMS = {"fingerprint", "validation_std"}
+_FOR_PROGRAMS = {"fingerprint", "validation_std", WITHOUT}
 """Columns that people see only when they ask for them, beside metrics that are not ``shown``."""
 
 
@@ -129,6 +129,9 @@ def _shown(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
     shown = pd.DataFrame(
         {name: table[name].map(_cell(forms.get(name, "id"))) for name in columns}, dtype="str"
     )
+    if "flops" in shown and WITHOUT in table:
+        lacking = table[WITHOUT].map(lambda what: "" if pd.isna(what) else f" (without {what})")
+        shown["flops"] += lacking.astype("str")
     numeric, truth = pd.api.types.is_numeric_dtype, pd.api.types.is_bool_dtype
     shown.attrs["numbers"] = {
         name: numeric(table[name]) and not truth(table[name]) for name in columns

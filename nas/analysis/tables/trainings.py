@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nas.analysis.tables.columns import trial_columns
+from nas.analysis.tables.columns import WITHOUT, flops_without, trial_columns
 from nas.analysis.tables.comparability import Conditions, Groups, conditions
 from nas.analysis.tables.notes import initializations
 from nas.analysis.tables.trials import frame
@@ -72,6 +72,7 @@ def _row(folder: Path, groups: Groups, metrics: Catalogue) -> dict[str, Any]:
         by_reference = row["recipe"].get("initialization") == "reference"
         return {
             **{column: row[column] for column in same},
+            WITHOUT: flops_without(row, {}),
             "trial": str(folder),
             "label": row["name"],
             "stage": "final",

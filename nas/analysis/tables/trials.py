@@ -10,7 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from nas.analysis.tables.columns import Columns, curve_columns, trial_columns
+from nas.analysis.tables.columns import (
+    WITHOUT,
+    Columns,
+    curve_columns,
+    flops_without,
+    trial_columns,
+)
 from nas.analysis.tables.columns import recorded as recorded_metrics
 from nas.campaigns.drive.stages import trial_name
 from nas.campaigns.store.history import History
@@ -114,6 +120,7 @@ def _row(history: History, ask: Ask, start: float | None, known: Catalogue) -> d
         **{name: getattr(ask, name) for name in ask.model_fields_set},
         **ask.cost,
         "flops": (counted if isinstance(counted, dict) else ask.cost).get("flops"),
+        WITHOUT: flops_without(ask.cost, metrics),
         "label": ask.label or trial,
         "status": waiting if result is None else result.status,
         "cause": result and result.cause,

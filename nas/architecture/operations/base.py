@@ -5,7 +5,8 @@ tuple without the batch: ``(channels, *spatial)`` or ``(features,)``. The number
 read from it, so the same operation serves sequences, images and volumes. Attributes per axis
 (kernel, stride, padding, dilation) hold one int per axis.
 
-Cost rules are those of fvcore in eval mode at batch 1 (see :class:`nas.architecture.cost.Cost`).
+Cost rules are those of fvcore in eval mode at batch 1; where it counts nothing, ``macs`` follow
+the definition (see :class:`nas.architecture.cost.Cost`).
 """
 
 from __future__ import annotations

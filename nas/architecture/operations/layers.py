@@ -98,8 +98,11 @@ class Attention(Operation):
     The inputs come in this order (Vaswani et al. 2017, section 3.2). The projections are not part
     of it; they are linear layers of their own. Features are on the last axis, and all axes before
     it are positions: ``(length, features)``, or ``(H, W, features)`` of a permuted map. Each head
-    takes its part of the features. fvcore does not count torch's fused operator, and neither do
-    we.
+    takes its part of the features.
+
+    Each query is multiplied with each key, and each resulting weight with a value: over all heads
+    these are queries x keys x (query features + value features) multiply-accumulates. fvcore does
+    not count torch's fused operator, so ``flops`` and ``activations`` do not include them.
     """
 
     kind: ClassVar[str] = "attention"
@@ -123,6 +126,10 @@ class Attention(Operation):
                 f"{listed(inputs)}"
             )
         return (*query[:-1], value[-1])
+
+    def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
+        query, key, value = inputs
+        return Cost(macs=prod(query[:-1]) * prod(key[:-1]) * (query[-1] + value[-1]))
 
     def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
         return (*(all_of(axis) for axis in range(len(output) - 1)), None)

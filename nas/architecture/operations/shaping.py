@@ -209,7 +209,7 @@ class Upsample(Operation):
         for axis, scale in enumerate(self.scale, start=1):
             stride = Fraction(1, scale)
             first, last = stride - 1, Fraction(0)
-            if self.mode == "linear":  # between the two positions around (i + 1/2) / scale - 1/2
+            if self.mode == "linear" and scale > 1:  # two positions around (i + 1/2) / scale - 1/2
                 centre, side = (stride - 1) / 2, 1 - stride / 2
                 first, last = centre - side, centre + side
             reaches.append(Reach(axis, stride, first, last))

@@ -37,6 +37,17 @@ def test_text_is_for_people(table: pd.DataFrame) -> None:
     assert notes == ["one note", "50 % of it"]
 
 
+def test_flops_say_in_the_cell_what_they_leave_out(table: pd.DataFrame) -> None:
+    lacking = table.assign(flops=[1234567, 8], flops_without=["attention", None])
+    assert "flops" not in render(lacking, "text")
+    lines = render(lacking, "markdown", ["flops", "macs"]).splitlines()
+    assert lines[2].split("|")[1].strip() == "1,234,567 (without attention)"
+    assert lines[3].split("|")[1].strip() == "8"
+    assert render(lacking, "csv", ["flops", "flops_without"]).splitlines()[1:] == [
+        "1234567,attention", "8,"
+    ]  # fmt: skip
+
+
 def test_columns_in_their_order(table: pd.DataFrame) -> None:
     head = render(table, "text", ["fingerprint", "name"]).splitlines()[0]
     assert head.split() == ["fingerprint", "name"]
