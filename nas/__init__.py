@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from nas.architecture.weights import load_weights as load_weights
     from nas.classics import classic as classic
     from nas.errors import InputError as InputError
+    from nas.metrics import Metric as Metric
     from nas.searchers import Observation as Observation
     from nas.searchers import searcher as searcher
     from nas.spaces import space as space
     from nas.spaces.search_space import SearchSpace as SearchSpace
+    from nas.tasks.base import Task as Task
 
     results = _trials.trials
 
@@ -40,8 +42,10 @@ _PUBLIC = {
     "Builder": "nas.architecture.builder",
     "Cost": "nas.architecture.cost",
     "InputError": "nas.errors",
+    "Metric": "nas.metrics",
     "Observation": "nas.searchers",
     "SearchSpace": "nas.spaces.search_space",
+    "Task": "nas.tasks.base",
     "classic": "nas.classics",
     "compile": "nas.architecture.network",
     "convolutionalize": "nas.architecture.surgery",

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from nas.configuration import Config
 from nas.errors import InputError
+from nas.registry import Registry
 
 Direction = Literal["maximize", "minimize"]
 
@@ -46,6 +47,9 @@ _FORMS: dict[str, Form] = {
     "s": "seconds",
     "epochs": "id",
 }
+
+OWN = Registry("metric", {}, instance_of="nas.metrics:Metric")
+"""Users' metrics: ``file.py:NAME`` or ``package.module:NAME`` of a :class:`Metric`."""
 
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=60)]
 
@@ -157,7 +161,7 @@ class Catalogue(Mapping[str, Metric]):
         own: what the user measures of predictions, too.
         reported: what the user's evaluator reports besides.
 
-    Raises :class:`InputError` where two metrics have one name.
+    Raises :class:`InputError` where two metrics have one name, or the task's are incomplete.
     """
 
     def __init__(
@@ -169,6 +173,10 @@ class Catalogue(Mapping[str, Metric]):
         self.task = tuple(task) or CLASSIFICATION
         self.own = tuple(own)
         self.reported = tuple(reported)
+        if "loss" not in [metric.name for metric in self.task]:
+            raise InputError("a task must have a metric called loss")
+        if self.primary.direction is None:
+            raise InputError(f"the primary metric {self.primary.name!r} must have a direction")
         self._metrics: dict[str, Metric] = {}
         for metric in self._all():
             if metric.name in self._metrics or metric.name in _TAKEN:
@@ -282,7 +290,8 @@ class Catalogue(Mapping[str, Metric]):
             yield metric.on("validation")
             yield metric.on("test", path=("single", "test", metric.name))
         yield from self.reported
-        yield loss.on("validation", tables=("trials", "curves"))
+        if loss is not primary:
+            yield loss.on("validation", tables=("trials", "curves"))
         yield from _AFTER
 
 

@@ -42,6 +42,8 @@ def add(commands: Commands) -> None:
     )
     train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                        help="recipe keys to change")  # fmt: skip
+    train.add_argument("--task", default="classification",
+                       help="a task, or file.py:CLASS; default: %(default)s")  # fmt: skip
     train.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
     train.add_argument("--from", dest="weights", metavar="FILE",
                        help="initial weights: .safetensors, a torch.save file, or a reference "
@@ -116,6 +118,7 @@ def _train(arguments: argparse.Namespace) -> int:
         weights=None if arguments.weights is None else named.weights(arguments.weights),
         freeze=arguments.freeze,
         protocol=arguments.evaluate,
+        task=arguments.task,
         device=arguments.device,
         compile=arguments.compile,
         cuda_graphs=arguments.cuda_graphs,

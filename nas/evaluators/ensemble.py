@@ -13,7 +13,7 @@ from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
 from nas.configuration import Config, Named, validate
 from nas.errors import at, in_file
-from nas.metrics import Protocol
+from nas.metrics import OWN, Protocol
 from nas.tasks import Task, make
 from nas.training import data
 from nas.training.data import Part, SearchData
@@ -42,6 +42,7 @@ class Request(Config):
     protocol: Protocol = "single"
     latency: bool = False
     task: Named = Named(name="classification")
+    metrics: tuple[str, ...] = ()
 
 
 def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,6 +73,8 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
             device = resolve_device(asked.device)
         with at("task"):
             task = make(asked.task)
+        with at("metrics"):
+            own = [OWN.find(name) for name in asked.metrics]
     images = loaded or data.search_data(config)
     torch.set_num_threads(asked.threads)
     networks = []
@@ -83,12 +86,12 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
     parts = {"validation": images.validation}
     if asked.test:
         parts["test"] = tested or data.held_out(config)
-    found = evaluations(networks, parts, images, task, asked.protocol)
+    found = evaluations(networks, parts, images, task, asked.protocol, own)
     validation = found["single"]["validation"]
     observation = {
         **{
             f"validation_{metric.name}": validation[metric.name]
-            for metric in task.metrics
+            for metric in (*task.metrics, *own)
             if metric.name in validation
         },
         "device": device,

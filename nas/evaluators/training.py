@@ -17,7 +17,7 @@ from nas.configuration import Config, Named, validate
 from nas.errors import InputError, at, in_file
 from nas.evaluators import ensemble
 from nas.evaluators.work import Progress, Work
-from nas.metrics import Protocol
+from nas.metrics import OWN, Protocol
 from nas.spaces.choices import Infeasible
 from nas.tasks import make
 from nas.training import data, recipe
@@ -51,7 +51,8 @@ class Request(Config):
     ``inherit`` says that the checkpoint is another network's, whose weights this one starts from
     where names and shapes agree (weight inheritance: Real et al. 2017, arXiv:1703.01041); false,
     that it would be, if those were not gone, or if this training had not got further. ``compile``
-    and ``cuda_graphs`` are the trainer's.
+    and ``cuda_graphs`` are the trainer's. ``task`` is what is trained for, ``metrics`` are the
+    names of the user's own metrics.
     """
 
     architecture: str
@@ -69,6 +70,7 @@ class Request(Config):
     compile: Compile = "never"
     cuda_graphs: bool = True
     task: Named = Named(name="classification")
+    metrics: tuple[str, ...] = ()
 
 
 def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
@@ -89,7 +91,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     ``curve`` (an entry per epoch, from the first), ``device`` and ``precision`` (what "auto"
     became), ``device_name`` (its model), ``host`` (the machine), ``data_checksum`` (the split's),
     ``train_images`` (how many), ``pipeline`` ("resident" on the device, or "streamed"),
-    ``compiled`` and ``captured`` (whether it was), and if asked for, what
+    ``compiled`` and ``captured`` (whether it was), the user's own metrics on the validation images
+    (``validation_NAME``), and if asked for, what
     :func:`nas.training.latency.measure_latency` tells.
     If it says whether to ``inherit``: ``inherited_params``, how many parameters came over.
     Only if the request says ``test``: the primary metric on test images, such as
@@ -120,6 +123,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
             device = resolve_device(trial.device)
         with at("task"):
             task = make(trial.task)
+        with at("metrics"):
+            own = [OWN.find(name) for name in trial.metrics]
     architecture = Architecture.from_json(trial.architecture)
     images = loaded or data.search_data(data_config)
     if trial.train_percent < 100:
@@ -190,14 +195,19 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     }
     if trial.inherit is not None:
         observation["inherited_params"] = trainer.inherited_params
+    parts = {"validation": images.validation}
     if trial.test:
         counted = reference_cost(architecture)
         observation["fvcore"] = counted.cost._asdict()
         observation["fvcore_uncounted"] = sorted(counted.uncounted)
-        parts = {"validation": images.validation, "test": tested or data.held_out(data_config)}
-        found = evaluations([result.network], parts, images, task, trial.protocol)
-        observation[f"test_{task.primary.name}"] = found["single"]["test"][task.primary.name]
-        observation["evaluations"] = found
+        parts["test"] = tested or data.held_out(data_config)
+    if trial.test or own:
+        found = evaluations([result.network], parts, images, task, trial.protocol, own)
+        validation = found["single"]["validation"]
+        observation |= {f"validation_{each.name}": validation[each.name] for each in own}
+        if trial.test:
+            observation[f"test_{task.primary.name}"] = found["single"]["test"][task.primary.name]
+            observation["evaluations"] = found
     return observation
 
 

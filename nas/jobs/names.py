@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.classics import CLASSICS, classic
-from nas.configuration import parse_yaml, read_yaml
+from nas.configuration import Named, parse_yaml, read_yaml, validate
 from nas.errors import InputError, in_file
 from nas.registry import unknown
 from nas.training.presets import PRESETS
@@ -150,6 +150,13 @@ def data(text: str) -> DataConfig:
     section = _section(text, "--data", "name")
     with in_file(_source(text, "--data")):
         return resolve(data_section(section), _folder(text))
+
+
+def task(text: str) -> Named:
+    """The task of a name, of ``{name: ..., option: ...}`` or of a YAML file."""
+    section = _section(text, "--task", "name")
+    with in_file(_source(text, "--task")):
+        return validate(Named, section, _folder(text))
 
 
 def recipe(text: str, changes: Sequence[str] = ()) -> Recipe:

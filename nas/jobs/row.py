@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError
+from nas.metrics import Catalogue
 
 Row = dict[str, Any]
 
@@ -32,7 +33,8 @@ def read_row(folder: Path) -> Row | None:
 
 def summary(row: Row) -> str:
     """The row as a small table."""
-    shown = ("loss", "accuracy", "top5", "calibration_error")
+    measured = [metric.name for metric in Catalogue.read(row.get("metrics")).task]
+    shown = sorted(measured, key=lambda name: name != "loss")
     epochs = len(row["curve"])
     lines = [
         f"{row['name']} on {row['data']['name']}, seed {row['seed']}: {row['params']:,} parameters,"

@@ -21,16 +21,16 @@ from nas.architecture.network import Network, compile
 from nas.architecture.weights import weights_bytes
 from nas.campaigns.drive.progress import Progress, Status
 from nas.campaigns.spec.campaign import FILE_NAME
-from nas.campaigns.spec.specification import data_definition, differences
+from nas.campaigns.spec.specification import data_definition, differences, task_definition
 from nas.campaigns.store.provenance import cores, environment
+from nas.configuration import Named
 from nas.errors import InputError, in_file
 from nas.files import write_whole
 from nas.jobs import names as named
 from nas.jobs.row import Row
-from nas.metrics import Metric, Protocol
+from nas.metrics import Catalogue, Metric, Protocol
 from nas.registry import unknown
-from nas.tasks import Task
-from nas.tasks.classification import Classification
+from nas.tasks import DEFAULT, Task, make
 from nas.training.compilation import Compile
 from nas.training.data import DataConfig, SearchData, held_out, search_data
 from nas.training.evaluation import VIEWS, evaluate
@@ -53,6 +53,7 @@ class Job:
     name: str
     architecture: Architecture
     task: Task
+    task_name: Named
     data: DataConfig
     images: SearchData
     recipe: Recipe
@@ -68,6 +69,11 @@ class Job:
     compile: Compile
     cuda_graphs: bool
 
+    @property
+    def task_definition(self) -> dict[str, Any]:
+        """The task with its options and code; empty for classification."""
+        return task_definition(self.task_name, self.task, Path.cwd())
+
     def question(self) -> dict[str, Any]:
         """What the answer depends on, as plain JSON."""
         cost = self.architecture.cost
@@ -82,6 +88,7 @@ class Job:
             },
             "data": {**data_definition(self.data), "checksum": self.images.checksum},
             "images": self.images.fingerprint,
+            **({"task": task} if (task := self.task_definition) else {}),
             "recipe": self.recipe.model_dump(mode="json"),
             **(
                 {"initialization": self.initialization}
@@ -107,6 +114,7 @@ def prepare(
     weights: Path | None = None,
     freeze: str = "none",
     protocol: str = "single",
+    task: str = DEFAULT,
     device: str = "auto",
     compile: Compile = "never",
     cuda_graphs: bool = True,
@@ -123,6 +131,7 @@ def prepare(
         freeze: see :class:`nas.training.transfer.Start`.
         protocol: what the trained network sees of an image: see
             :func:`nas.training.evaluation.predictions`.
+        task: see :func:`nas.jobs.names.task`.
         device: "cpu", "cuda" or "auto".
         compile: whether training steps are compiled: "never", "auto" or "always".
         cuda_graphs: whether they replay a CUDA graph, on a GPU.
@@ -139,18 +148,20 @@ def prepare(
     how = named.recipe(recipe, changes)
     images = search_data(config)
     shape, classes = images.input_shape, images.classes
-    task = Classification()
+    task_name = named.task(task)
+    with in_file("--task"):
+        trained_for = make(task_name)
     with in_file("--recipe"):
-        check_augment(how, task, shape)
-    built = named.architecture(architecture, shape, task.outputs(shape, classes))
+        check_augment(how, trained_for, shape)
+    built = named.architecture(architecture, shape, trained_for.outputs(shape, classes))
     with in_file(architecture):
-        task.check_fit(built, shape, classes)
+        trained_for.check_fit(built, shape, classes)
     start = None if weights is None else Start.from_file(weights, freeze)
     if start is not None:
         with torch.random.fork_rng(devices=[]):
             start.apply(Network(built))  # for what it refuses, before a folder is begun
     return Job(
-        architecture, built, task, config, images, how, named.kind(architecture),
+        architecture, built, trained_for, task_name, config, images, how, named.kind(architecture),
         named.initialization(architecture), seed, start, weights, protocol, device, compile,
         cuda_graphs,
     )  # fmt: skip
@@ -289,6 +300,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
     parts = {"validation": job.images.validation, "test": held_out(job.data)}
     worth = evaluate([trainer.network], parts, job.images, job.task, job.protocol)
     asked, curve = job.question(), [epoch.record() for epoch in trainer.curve]
+    declared = Catalogue(job.task.metrics).definition()
     started = {"file": str(job.weights), "inherited_params": trainer.inherited_params,
                "drawn": list(trainer.drawn)}  # fmt: skip
     return {
@@ -298,6 +310,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         **job.architecture.cost._asdict(),
         "data": asked["data"],
         "recipe": asked["recipe"],
+        **({"task": asked["task"], "metrics": declared} if "task" in asked else {}),
         "recipe_fingerprint": job.recipe.fingerprint,
         "reference_initialization": job.initialization,
         "seed": job.seed,

@@ -6,9 +6,15 @@ from nas.configuration import Named, validate_options
 from nas.registry import Registry
 from nas.tasks.base import Task
 
-__all__ = ["TASKS", "Task", "make"]
+__all__ = ["DEFAULT", "TASKS", "Task", "make"]
 
-TASKS = Registry("task", {"classification": "nas.tasks.classification:Classification"})
+DEFAULT = "classification"
+
+TASKS = Registry(
+    "task",
+    {DEFAULT: "nas.tasks.classification:Classification"},
+    subclass_of="nas.tasks.base:Task",
+)
 """The tasks that a campaign may name; their options are their keyword-only arguments."""
 
 

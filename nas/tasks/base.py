@@ -149,8 +149,8 @@ class Task(ABC):
         """Raises :class:`InputError` if the task cannot be trained with such a recipe."""
         if label_smoothing and not self.smooths:
             raise InputError(
-                f"label_smoothing: the task {type(self).__name__} has none; allowed: 0, got "
-                f"{label_smoothing}"
+                f"the task {type(self).__name__} has none; allowed: 0, got {label_smoothing}",
+                "label_smoothing",
             )
 
     def check_fit(

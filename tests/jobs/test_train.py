@@ -273,7 +273,7 @@ def test_a_write_that_fails_leaves_what_was_there(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("nas.files.os.fsync", full)
-    with pytest.raises(CampaignError, match=r"file: cannot be written: No space left .* run it"):
+    with pytest.raises(CampaignError, match=r"file: cannot be written: No space left .* again"):
         write_whole(path, b"new")
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
 

@@ -52,8 +52,7 @@ def test_the_loss_of_every_step_is_cross_entropy_written_out(mixtures: tuple[str
             "preset": "quick", "epochs": 2, "batch_size": 8, "warmup_epochs": 0,
             "precision": "fp32", "label_smoothing": 0.1, "auxiliary_weight": 0.3,
             "augment": [*mixtures],
-        },
-        "test",
+        }
     )  # fmt: skip
     task, images = Spied(), data()
     trainer = Trainer(lambda: nas.compile(with_heads()), images, recipe, 0, task=task)

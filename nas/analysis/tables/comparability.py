@@ -27,9 +27,9 @@ def conditions(
 ) -> Conditions:
     """What must be alike for two results to be ranked together.
 
-    That is the data, their split and the recipe (or the table that was looked up), and the stage:
-    a search's best score was selected for, and may rest on a lower fidelity or on its parent's
-    weights.
+    That is the data, their split, the task and the recipe (or the table that was looked up), and
+    the stage: a search's best score was selected for, and may rest on a lower fidelity or on its
+    parent's weights.
 
     Args:
         question: the campaign's recorded one.
@@ -38,7 +38,9 @@ def conditions(
         fidelity: 0 where the searcher asked for none.
         checksum: of the split, where it is known.
     """
-    found = flat({key: question[key] for key in ("data", "recipe", "evaluator") if key in question})
+    found = flat(
+        {key: question[key] for key in ("data", "task", "recipe", "evaluator") if key in question}
+    )
     if recipe:
         found |= flat({"recipe": json.loads(recipe)})
     if checksum is not None:

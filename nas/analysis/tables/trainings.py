@@ -103,7 +103,7 @@ def _evaluated(row: Row, metrics: Catalogue) -> dict[str, float]:
 
 
 def _conditions(row: Row) -> Conditions:
-    found = conditions({"data": row["data"], "recipe": row["recipe"]}, "final")
+    found = conditions({key: row[key] for key in ("data", "task", "recipe") if key in row}, "final")
     if row["start"] is not None:
         found |= flat({key: row["start"][key] for key in ("weights", "freeze")}, "start")
     return found if row["protocol"] == "single" else {**found, "protocol": row["protocol"]}

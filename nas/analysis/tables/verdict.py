@@ -379,13 +379,15 @@ def selection(table: pd.DataFrame) -> Iterator[str]:
     Args:
         table: of :func:`nas.analysis.tables.networks.campaign_table`, a row an architecture.
     """
-    picks = table[(table["seeds"] > 0) & table["search_accuracy"].notna()]
+    metrics = metrics_of(table)
+    measured = metrics[metrics.validation].in_words
+    picks = table[(table["seeds"] > 0) & table[metrics.search].notna()]
     for (campaign, kind), rows in picks.groupby(["campaign", "kind"], sort=False):
-        pick = rows.loc[rows["search_accuracy"].idxmax()]
-        saw, has = pick["search_accuracy"], pick["validation_accuracy"]
+        pick = rows.loc[metrics.primary.flipped(rows[metrics.search]).idxmin()]
+        saw, has = pick[metrics.search], pick[metrics.validation]
         yield (
             f"{prefix(campaign)}the {'random ' * (kind == 'random')}search saw {saw:.4f} of its "
-            f"pick {pick['name']}, the best of what it tried; retrained, validation accuracy is "
+            f"pick {pick['name']}, the best of what it tried; retrained, {measured} is "
             f"{has:.4f}: {abs(has - saw):.4f} {'less' if has < saw else 'more'}"
         )
 

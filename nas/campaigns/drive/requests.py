@@ -14,6 +14,7 @@ from nas.campaigns.store.types import Ask
 from nas.errors import InputError
 from nas.training.data import DataConfig, held_out, search_data
 from nas.training.recipe import Recipe
+from nas.user_code import is_code
 
 
 class Requests:
@@ -115,8 +116,10 @@ class Requests:
         }
 
     def _surroundings(self, config: DataConfig) -> Json:
-        engine = self._campaign.config.engine
+        engine, file = self._campaign.config.engine, self._campaign.config
         return {
+            "task": file.task.model_dump(mode="json"),
+            "metrics": [each.name for each in file.metrics if is_code(each.name)],
             "data": config.model_dump(mode="json"),
             "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
             "threads": engine.cpus_per_trial,

@@ -18,7 +18,7 @@ from nas.configuration import Named, read_yaml, validate, validate_options
 from nas.errors import InputError, at, in_file
 from nas.evaluators.tables import read_table
 from nas.evaluators.tabular import Lookup, Tabular, TabularOptions
-from nas.metrics import COSTS, Catalogue
+from nas.metrics import COSTS, OWN, Catalogue, Metric
 from nas.registry import unknown
 from nas.searchers import SEARCHERS, Searcher, searcher
 from nas.spaces import space, space_file
@@ -123,7 +123,7 @@ def _load(folder: Path) -> Campaign:
     with at("task"):
         task = make(config.task)
     with at("metrics"):
-        metrics = Catalogue(task.metrics)
+        metrics = _metrics(config, task)
     with at("objectives"):
         objectives = complete(config.objectives, metrics)
     config = config.model_copy(update={"objectives": objectives})
@@ -196,6 +196,24 @@ def _load(folder: Path) -> Campaign:
     if config.inherit_weights:
         inheritance.check(own, config.duplicates, training is not None)
     return campaign
+
+
+def _metrics(config: CampaignFile, task: Task) -> Catalogue:
+    """The task's metrics, and those that the campaign adds."""
+    own: list[Metric] = []
+    reported: list[Metric] = []
+    for position, entry in enumerate(config.metrics):
+        with at(position):
+            if not is_code(entry.name):
+                reported.append(validate(Metric, {"name": entry.name, **entry.options}))
+                continue
+            if entry.options:
+                raise InputError(
+                    f"{entry.name}: its file declares it; leave out {', '.join(entry.options)}"
+                )
+            metric: Metric = OWN.find(entry.name)
+            (reported if metric.function is None else own).append(metric)
+    return Catalogue(task.metrics, own, reported)
 
 
 def _evaluator(

@@ -30,7 +30,7 @@ class Objective(Config):
     @classmethod
     def _bare(cls, given: Any) -> Any:
         if isinstance(given, str):
-            return {"metric": given, "direction": METRICS.known().get(given)}
+            return {"metric": given}
         if not isinstance(given, Mapping):
             raise InputError("must be a name, or a mapping of metric and direction")
         return given
@@ -85,7 +85,8 @@ def complete(objectives: Objectives, metrics: Catalogue) -> Objectives:
 def recorded(question: Mapping[str, Any]) -> Objectives:
     """The objectives of a recorded question; none where they cannot be read."""
     try:
-        return tuple(Objective.model_validate(each) for each in question.get("objectives", ()))
+        found = tuple(Objective.model_validate(each) for each in question.get("objectives", ()))
+        return complete(found, Catalogue.read(question.get("metrics"))) if found else ()
     except (TypeError, ValueError):
         return ()
 

@@ -177,6 +177,9 @@ class CampaignFile(Config):
     recipe: Annotated[dict[str, Any], BeforeValidator(_mapping)] | None = None
     task: Named = Named(name="classification")
     """What networks are trained for: a name of :data:`nas.tasks.TASKS`, with its options."""
+    metrics: tuple[Named, ...] = ()
+    """What is measured besides: a user's :class:`nas.metrics.Metric` of predictions, by where it
+    is, or what the evaluator reports, declared by the fields of a metric."""
     duplicates: Policy = "reuse"
     early_stopping: EarlyStopping | None = None
     inherit_weights: bool = False

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.store.types import Header
-from nas.configuration import defaults
+from nas.configuration import Named, defaults
 from nas.errors import InputError
 from nas.searchers import SEARCHERS
+from nas.tasks import DEFAULT, Task
 from nas.training.data import DataConfig
 from nas.training.datasets import DATASETS
+from nas.user_code import is_code, relative, sources
 
 
 def question(campaign: Campaign) -> dict[str, Any]:
@@ -34,6 +37,7 @@ def question(campaign: Campaign) -> dict[str, Any]:
         **({"inherit_weights": True} if campaign.config.inherit_weights else {}),
         **({} if campaign.fidelities.axis == "epochs" else {"fidelity": campaign.fidelities.axis}),
         **_evaluation(campaign),
+        **_measured(campaign),
         "seed": campaign.config.seed,
     }
 
@@ -49,6 +53,28 @@ def _evaluation(campaign: Campaign) -> dict[str, Any]:
     options = campaign.tabular.options.model_dump(mode="json", exclude={"table"})
     files = dict(campaign.tabular.lookup.table.files)
     return {"evaluator": {"name": "tabular", **options, "table": files}}
+
+
+def _measured(campaign: Campaign) -> dict[str, Any]:
+    """The task and the metrics that are not built in, and what their files hold."""
+    task = task_definition(campaign.config.task, campaign.task, campaign.folder)
+    metrics = campaign.metrics.definition()
+    code = {k: v for each in campaign.config.metrics for k, v in _code(each.name).items()}
+    measured = {"task": task, "metrics": metrics, "metrics_code": code}
+    return {key: value for key, value in measured.items() if value}
+
+
+def task_definition(given: Named, task: Task, folder: Path) -> dict[str, Any]:
+    """The task with the defaults of its options and what its files hold; empty if by default."""
+    options = _with_defaults(type(task), given.options)
+    if given.name == DEFAULT and not options:
+        return {}
+    return {"name": relative(given.name, folder), **options, "code": _code(given.name)}
+
+
+def _code(name: str) -> dict[str, str]:
+    """The checksum of each file that a user's part consists of, by its name."""
+    return {path.name: text for path, text in sources(name).items()} if is_code(name) else {}
 
 
 def check_same(campaign: Campaign, first: Header) -> None:

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from nas.campaigns.drive.progress import Progress, Status
-from nas.campaigns.spec.objectives import Objective
+from nas.campaigns.spec.objectives import Objective, complete
 from nas.campaigns.store.provenance import gpus
+from nas.metrics import METRICS
 from tests.campaigns.lines import ask, result
 
 ASK = ask(cost={"params": 1234, "macs": 5678, "flops": 5678, "activations": 1})
@@ -17,7 +18,7 @@ RESULT = result(metrics={"validation_accuracy": 0.5}, seconds=2.0)
 
 def test_where_there_is_no_terminal_a_trial_is_a_line_here_and_in_the_log(tmp_path: Path) -> None:
     console = Console(file=StringIO(), width=40)
-    objectives = (Objective.model_validate("validation_accuracy"),)
+    objectives = (Objective(metric="validation_accuracy", direction="maximize"),)
     status = Status(total=9, done=1, objectives=objectives)
     with Progress(tmp_path, status, console) as progress:
         status.done += 1
@@ -41,7 +42,8 @@ def test_a_line_now_and_then_says_where_the_campaign_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nas.campaigns.drive.progress.gpu_use", lambda: [97, 5])
-    objectives = tuple(Objective.model_validate(m) for m in ("validation_accuracy", "macs"))
+    given = tuple(Objective(metric=name) for name in ("validation_accuracy", "macs"))
+    objectives = complete(given, METRICS)
     status = Status(total=None, failed=1, objectives=objectives, best=0.75, best_trial="a-0001",
                     front=3, budget="a: hours 0.5 of 2")  # fmt: skip
     for terminal in (False, True):

@@ -14,7 +14,15 @@ from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import render
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
-from nas.campaigns.spec.objectives import Front, Objective, best_first, minimised, missing
+from nas.campaigns.spec.objectives import (
+    Front,
+    Objective,
+    best_first,
+    complete,
+    minimised,
+    missing,
+)
+from nas.metrics import METRICS
 from nas.statistics.pareto import crowding_distance, non_dominated_rank
 from tests.campaigns import toy
 from tests.campaigns.lines import ask, read_records
@@ -33,7 +41,7 @@ engine: {name: serial}
 
 
 def objectives(*given: Any) -> tuple[Objective, ...]:
-    return tuple(Objective.model_validate(each) for each in given)
+    return complete(tuple(Objective.model_validate(each) for each in given), METRICS)
 
 
 def by_width(trial: Mapping[str, Any]) -> dict[str, Any]:
