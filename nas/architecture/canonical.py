@@ -19,27 +19,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from functools import lru_cache
 from hashlib import blake2b
 
 Sources = Sequence[Sequence[tuple[int, int]]]
 
 _MASK = (1 << 64) - 1
 _ODD = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio
-_READS, _READ_BY = 0x632BE59BD9B4E019, 0x2545F4914F6CDD1D
 
 
 def canonical_form(labels: Sequence[bytes], sources: Sources) -> bytes:
     """Return the graph written in its canonical order: equal exactly for isomorphic graphs."""
-    order = canonical_order([_number(label) for label in labels], sources)
+    order = canonical_order([_NUMBERS[label] for label in labels], sources)
     rank = [0] * len(order)
     for index, vertex in enumerate(order):
         rank[vertex] = index
-    written: list[tuple[Hashable, ...]] = []
+    numbers: list[int] = []
     for vertex in order:
-        reads = sorted([(rank[source], place) for source, place in sources[vertex]])
-        written.append((labels[vertex], *reads))
-    return repr(written).encode()
+        reads = sources[vertex]
+        numbers += (len(labels[vertex]), len(reads))
+        for read in sorted([(rank[source], place) for source, place in reads]):
+            numbers += read
+    return repr(numbers).encode() + b"".join([labels[vertex] for vertex in order])
 
 
 def canonical_order(colours: Sequence[int], sources: Sources) -> list[int]:
@@ -136,8 +136,8 @@ def _refined(colours: Sequence[int], sources: Sources) -> list[int]:
         for vertex, reads in vertices:
             seen = colours[vertex]
             for source, place in reads:
-                x = colours[source] ^ place * _READS
-                seen += x * x ^ x >> 7
+                x = colours[source] + place
+                seen += x * x
             seen = seen * _ODD & _MASK
             colours[vertex] = seen ^ seen >> 29
         readers = [0] * len(colours)
@@ -145,13 +145,21 @@ def _refined(colours: Sequence[int], sources: Sources) -> list[int]:
             seen = (colours[vertex] + readers[vertex]) * _ODD & _MASK
             colours[vertex] = seen = seen ^ seen >> 31
             for source, place in reads:
-                x = seen ^ place * _READ_BY
-                readers[source] += x * x ^ x >> 7
+                x = seen + place
+                readers[source] += x * x
         before, classes = classes, len(set(colours))
         if classes == before or classes == len(colours):
             return colours
 
 
-@lru_cache(maxsize=1 << 16)
-def _number(label: bytes) -> int:
-    return int.from_bytes(blake2b(label, digest_size=8).digest())
+class _Numbers(dict[bytes, int]):
+    """A number for every label, remembered."""
+
+    def __missing__(self, label: bytes) -> int:
+        number = int.from_bytes(blake2b(label, digest_size=8).digest())
+        if len(self) < 1 << 16:
+            self[label] = number
+        return number
+
+
+_NUMBERS = _Numbers()

@@ -65,25 +65,22 @@ class SumGraph:
         """
         labels: list[bytes] = []
         reads: list[Reads] = []
-        position: dict[int, int] = {}
-
-        def add(label: bytes, slots: Sequence[Sum], any_order: bool) -> None:
-            if len(slots) == 1:
-                read = tuple([(position[source], times) for source, times in slots[0].items()])
-            elif any_order:
+        position = [0] * len(self.vertices)
+        for old in self.needed(outputs):
+            vertex_label, slots, any_order = self.vertices[old]
+            if any_order and len(slots) > 1:
                 first = len(labels)
                 for slot in filter(None, slots):
-                    add(b"slot", (slot,), False)
+                    labels.append(b"slot")
+                    reads.append(_in_slots((slot,), position))
                 read = tuple([(source, 1) for source in range(first, len(labels))])
             else:
                 read = _in_slots(slots, position)
-            labels.append(label)
+            position[old] = len(labels)
+            labels.append(vertex_label)
             reads.append(read)
-
-        for old in self.needed(outputs):
-            add(*self.vertices[old])
-            position[old] = len(labels) - 1
-        add(b"output" + label, outputs, False)
+        labels.append(b"output" + label)
+        reads.append(_in_slots(outputs, position))
         return labels, reads
 
 
@@ -121,8 +118,12 @@ def _part(labels: tuple[bytes, ...], reads: tuple[Reads, ...]) -> bytes:
     return blake2b(canonical_form((b"", *labels), ((), *reads)), digest_size=20).digest()
 
 
-def _in_slots(slots: Sequence[Sum], position: Mapping[int, int]) -> Reads:
+def _in_slots(slots: Sequence[Sum], position: Sequence[int]) -> Reads:
     """Return what is read in numbered slots; a source may stand in several."""
+    if not slots:
+        return ()
+    if len(slots) == 1:
+        return tuple([(position[source], times) for source, times in slots[0].items()])
     places: dict[int, list[tuple[int, int]]] = {}
     for number, slot in enumerate(slots):
         for source, times in slot.items():

@@ -172,8 +172,10 @@ def coloured(vertices: int) -> Iterator[CellGraph]:
 
 
 @pytest.mark.parametrize(
-    "vertices", [1, 2, 3, 4, *(pytest.param(n, marks=pytest.mark.slow) for n in (5, 6))]
-)
+    "vertices",
+    [1, 2, 3, 4, pytest.param(5, marks=pytest.mark.slow),
+     pytest.param(6, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])],
+)  # fmt: skip
 def test_no_two_classes_of_small_graphs_collide(vertices: int) -> None:
     assert sum(1 for _ in classes(vertices)) == UNLABELLED[vertices]
     prints = [bytes.fromhex(cell.fingerprint) for cell in coloured(vertices)]
