@@ -1,4 +1,4 @@
-"""Search spaces by name: YAML files read by one module a family, or functions in Python."""
+"""Finds search spaces by name: YAML files, with one module per family, or Python functions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).parents[1]
 _DIRECTORIES = (_PACKAGE / "search_spaces", _PACKAGE.parent / "search_spaces")
-"""Where the shipped spaces are: inside an installed package, beside ``nas/`` in a checkout."""
+"""The folders of shipped spaces: inside an installed package, or beside ``nas/`` in a checkout."""
 
 
 def spaces() -> dict[str, Path]:
-    """The shipped space files by name."""
+    """Return the shipped space files by name."""
     found = (path for directory in _DIRECTORIES for path in directory.glob("*.yaml"))
     return {path.stem: path for path in sorted(found)}
 
@@ -29,20 +29,20 @@ def space(
     classes: int = 10,
     **overrides: Any,
 ) -> SearchSpace:
-    """The search space of a name, a YAML file or a function, bound to an input and classes.
+    """Return the search space of a name, bound to an input shape and a number of classes.
 
     Args:
         name: a shipped space (``"primitives"``), the path of a YAML file, or a function in Python
             (``"package.module:function"``, ``"path/to/file.py:function"``).
-        input_shape: what its architectures take, without the batch, channels first.
-        classes: how many outputs they have.
-        overrides: keys of the file with other values than there: ``cells=2, channels=12``; of a
+        input_shape: the input of its architectures without the batch, channels first.
+        classes: the number of outputs of its architectures.
+        overrides: other values for keys of the file, such as ``cells=2, channels=12``; for a
             function, its other keyword-only arguments.
 
-    A function that takes no ``input_shape`` or ``classes`` decides them itself.
+    A function that does not take ``input_shape`` or ``classes`` decides them itself.
 
     Raises:
-        InputError: for an unknown name, or naming what is wrong in the file.
+        InputError: for an unknown name, or saying what is wrong in the file.
     """
     from nas.configuration import read_yaml
     from nas.spaces.constraints import constrained
@@ -66,7 +66,7 @@ def space(
 
 
 def space_file(name: str | Path) -> Path:
-    """Where a YAML space is written: a shipped one's file, or the path itself."""
+    """Return the file of a YAML space: that of a shipped one, or the path itself."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         return path

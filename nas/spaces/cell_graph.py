@@ -1,4 +1,4 @@
-"""A cell as the literature draws it: a small directed acyclic graph with operations on it."""
+"""Cells as the literature draws them: small directed acyclic graphs with operations on them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ class CellGraph:
     """A labelled graph whose nodes are in topological order.
 
     Attributes:
-        inputs: how many of the first nodes are inputs of the cell; the last node is its output.
+        inputs: the number of nodes that are inputs of the cell. They are the first ones; the last
+            node is the output.
         labels: the operation of every node; "" for a plain state.
         edges: ``(source, target, operation)``; "" for a plain edge. What enters a node is summed.
 
-    The operations "none" and "skip_connect" are zero and identity.
+    The operations "none" and "skip_connect" are the zero and the identity.
     """
 
     inputs: int
@@ -29,10 +30,10 @@ class CellGraph:
     edges: tuple[tuple[int, int, str], ...]
 
     def paths(self) -> Iterator[tuple[str, ...]]:
-        """The operations along every path from an input to the output, an input's number first.
+        """Yield the operations along every path from an input to the output.
 
-        The path encoding of White et al. 2021 (BANANAS, arXiv:1910.11858, section 3) is the set
-        of them. Paths over a "none" edge are left out.
+        The number of the input comes first. The paths form the path encoding of White et al. 2021
+        (BANANAS, arXiv:1910.11858, section 3). Paths over a "none" edge are left out.
         """
         leaving: dict[int, list[tuple[int, str]]] = {}
         for source, target, operation in self.edges:
@@ -50,7 +51,7 @@ class CellGraph:
             yield from walk(start, (f"input{start}",))
 
     def __str__(self) -> str:
-        """A line a node: ``2 = conv_3x3(0) + skip_connect(1)``, ``1 = conv_3x3(0 + 2)``."""
+        """Return one line per node, such as ``2 = conv_3x3(0) + skip_connect(1)``."""
         entering: dict[int, list[str]] = {}
         for source, target, operation in sorted(self.edges):
             term = f"{operation}({source})" if operation else str(source)

@@ -23,11 +23,11 @@ from nas.spaces.search_space import SearchSpace, Size
 R = TypeVar("R")
 
 PATIENCE = 1_000
-"""Draws that break a limit, before any has kept all of them, after which to give up."""
+"""The number of draws that may break a limit, while none has kept them all, before giving up."""
 
 
 def _whole(given: Any) -> Any:
-    """``50e6``, which YAML reads as a float, is a whole number."""
+    """Return a whole number for ``50e6``, which YAML reads as a float."""
     return int(given) if isinstance(given, float) and given.is_integer() else given
 
 
@@ -35,13 +35,14 @@ Whole = Annotated[int, BeforeValidator(_whole), Field(ge=1)] | None
 
 
 class Latency(Config):
-    """The largest latency in milliseconds: ``{limit: 5}``, or the bare number, is a measured one.
+    """The largest allowed latency in milliseconds.
 
-    It is judged on the device of a trial, before that is trained. With ``table`` and ``column`` it
-    is as a table has it for every architecture of the space, and is judged before anything is
-    built. The table is a CSV file with the architectures in a column ``architecture``, as the
-    space's ``to_string`` writes them, or else their ``fingerprint``; ``column`` has the
-    milliseconds. Its path is relative to the file that names it.
+    ``{limit: 5}``, or the bare number, limits the latency that is measured on the device of a trial
+    before it is trained. With ``table`` and ``column``, the latency is read from a table that has
+    every architecture of the space, before anything is built. The table is a CSV file. Its column
+    ``architecture`` has the text that the space's ``to_string`` writes, or its column
+    ``fingerprint`` has the fingerprints; ``column`` has the milliseconds. Its path is relative to
+    the file that names it.
     """
 
     limit: Annotated[float, Field(gt=0)]
@@ -65,9 +66,10 @@ class Latency(Config):
 
 
 class Constraints(Config):
-    """The largest allowed cost. What breaks one is drawn again, before anything is trained.
+    """The largest allowed costs.
 
-    A measured latency is no cost of an architecture: what breaks that limit is a failed trial.
+    An architecture that breaks one is drawn again, before anything is trained. A measured latency
+    is not a cost of an architecture; a trial that breaks this limit fails.
     """
 
     params: Whole = None
@@ -75,23 +77,23 @@ class Constraints(Config):
     flops: Whole = None
     activations: Whole = None
     depth: Whole = None
-    """Weighted layers on the longest path (:func:`nas.architecture.passes.depth`)."""
+    """The number of weighted layers on the longest path: :func:`nas.architecture.passes.depth`."""
     latency_ms: Latency | None = None
 
     @property
     def measured_latency(self) -> float | None:
-        """The limit in milliseconds that only a measurement can tell of; None if there is none."""
+        """The limit in milliseconds for a measured latency; None if there is none."""
         latency = self.latency_ms
         return latency.limit if latency is not None and latency.table is None else None
 
     @property
     def before_training(self) -> Constraints:
-        """Those that an architecture alone decides."""
+        """The limits that depend on the architecture alone."""
         measured = self.measured_latency is not None
         return self.model_copy(update={"latency_ms": None}) if measured else self
 
     def definition(self, folder: Path) -> dict[str, Any]:
-        """Those that are set, as plain JSON, with a checksum of the table's content."""
+        """Return the limits that are set, as plain JSON, with a checksum of the table's content."""
         given = self.model_dump(mode="json", exclude_none=True)
         if self.latency_ms is not None and self.latency_ms.table is not None:
             content = _read(folder / self.latency_ms.table)
@@ -106,17 +108,19 @@ class _Limit(NamedTuple):
 
 
 def constrained(space: SearchSpace, constraints: Constraints, folder: Path) -> SearchSpace:
-    """The part of a space whose architectures keep every limit.
+    """Return the part of a space whose architectures keep every limit.
+
+    Samplers draw again what breaks a limit, and count it in ``rejected`` by the limit's name. If
+    nothing keeps the limits, they raise :class:`InputError` with the smallest costs seen, after
+    :data:`PATIENCE` draws.
 
     Args:
-        space: what to narrow; may be constrained already, and then keeps both.
+        space: the space to narrow. If it is constrained already, both limits hold.
         constraints: the limits.
-        folder: what the path of a latency table is relative to.
+        folder: the folder that the path of a latency table is relative to.
 
-    Samplers draw again what breaks a limit, and count it in ``rejected`` by the limit's name.
-    Where nothing keeps the limits, they end in :class:`InputError` with the smallest costs seen:
-    after :data:`PATIENCE` draws, since each takes an architecture. Raises :class:`InputError`
-    for a table that cannot be read, and for a latency that would have to be measured.
+    Raises:
+        InputError: for a table that cannot be read, or a latency that would have to be measured.
     """
     if constraints.measured_latency is not None:
         raise InputError("latency_ms: only a campaign measures it; give a table and its column")
@@ -129,7 +133,7 @@ def constrained(space: SearchSpace, constraints: Constraints, folder: Path) -> S
 
 
 class ConstrainedSpace(SearchSpace):
-    """A space less what breaks a limit; made by :func:`constrained`."""
+    """A space without what breaks a limit; :func:`constrained` makes it."""
 
     def __init__(self, space: SearchSpace, limits: list[_Limit]) -> None:
         super().__init__(self._within_limits, space.name, space.members, space.language)
@@ -139,7 +143,7 @@ class ConstrainedSpace(SearchSpace):
         self._any_kept = False
 
     def size(self, limit: int = 1_000_000) -> Size:
-        """Counted one by one: a closed form knows of no limits."""
+        """Count the genotypes one by one, because closed forms do not know the limits."""
         return self._count(limit)
 
     def _within_limits(self, choose: Choose) -> Architecture:
@@ -186,7 +190,7 @@ class ConstrainedSpace(SearchSpace):
 
 
 def rejections(rejected: Mapping[str, int]) -> str:
-    """How often draws were rejected and why, for people; "" where none was."""
+    """Return as text how often draws were rejected and why; "" if none was."""
     if not rejected:
         return ""
     causes = ", ".join(f"{cause} {count:,}" for cause, count in Counter(rejected).most_common())
@@ -208,10 +212,10 @@ def _latencies(
 
     assert latency.table is not None
     path = folder / latency.table
-    _read(path)  # for its messages
+    _read(path)  # raises if the file cannot be read
     try:
         table = pd.read_csv(path, dtype={"architecture": str, "fingerprint": str})
-    except ValueError as error:  # pandas' own errors and a wrong encoding are some
+    except ValueError as error:  # as pandas' own errors and a wrong encoding are
         raise InputError(f"{path}: not a CSV table: {error}") from None
     key = "architecture" if "architecture" in table else "fingerprint"
     if key not in table:
@@ -227,7 +231,7 @@ def _latencies(
             f"got {str(table[latency.column][row])!r}"
         )
     if (twice := table[key].duplicated()).any():
-        raise InputError(f"{path}: {key} {table[key][twice.argmax()]!r} is there twice")
+        raise InputError(f"{path}: {key} {table[key][twice.argmax()]!r} is in the table twice")
     known = dict(zip(table[key], numbers.astype(float), strict=True))
 
     def measure(genotype: Genotype, architecture: Architecture) -> float:

@@ -26,7 +26,7 @@ def path(genotype: Genotype, cells: Mapping[str, CellGraph]) -> dict[str, float]
     does not say how often a sequence occurs. Deviations: with several cells or inputs, the
     feature's name says which one; "none" edges make no path, where the authors' NAS-Bench-201
     code treats "none" as an operation; nothing is truncated, but :func:`vocabulary` can truncate;
-    hyperparameters of the recipe, where the space asks any, are encoded as by :func:`one_hot`.
+    hyperparameters of the recipe, if the space asks any, are encoded as by :func:`one_hot`.
     """
     paths = {
         f"{name}: {' > '.join(operations)}": 1.0

@@ -1,7 +1,7 @@
 """Training hyperparameters as choices: joint architecture and hyperparameter search.
 
-A choice ``recipe.KEY`` answers that key of the recipe that the architecture is trained by. A space
-may ask such choices itself; :func:`joint` asks them after any space.
+A choice ``recipe.KEY`` sets a key of the recipe that the architecture is trained by. A space may
+ask such choices itself; :func:`joint` adds them to any space.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ def joint(
     options: Mapping[str, Sequence[Option]],
     check: Callable[[Mapping[str, Option]], None],
 ) -> SearchSpace:
-    """A space that also asks ``recipe.KEY`` for every key of ``options``, last.
+    """Return a space that also asks ``recipe.KEY`` for every key of ``options``, last.
+
+    Architectures keep their identity whatever they are trained by. A genotype is written as JSON,
+    because the notations of the literature have no place for hyperparameters.
 
     Args:
-        space: of architectures.
-        options: of each key of the recipe. Members of the space take the first.
-        check: hears what is answered for the recipe, by the space or here, where anything is;
-            raises :class:`nas.spaces.choices.Infeasible` where that does not combine.
-
-    Architectures have one identity whatever they are trained by. A genotype is written as JSON:
-    the notations of the literature have no place for hyperparameters.
+        space: the space of architectures.
+        options: the options of each key of the recipe. Members of the space take the first.
+        check: called with all keys of the recipe that a genotype sets, if it sets any. It raises
+            :class:`nas.spaces.choices.Infeasible` if they do not combine.
     """
     if isinstance(space, ConstrainedSpace):
-        # Constraints stay outermost: there they tell when nothing keeps them.
+        # Constraints stay outermost, where they notice that nothing keeps them.
         return ConstrainedSpace(joint(space.unconstrained, options, check), space.limits)
     tuples = {f"{RECIPE}{key}": tuple(given) for key, given in options.items()}
 
@@ -56,7 +56,7 @@ def joint(
         built = space.function(noted)
         for name, given in tuples.items():
             if name in genotype:
-                raise InputError(f"space {space.name}: asks {name} already, by itself")
+                raise InputError(f"space {space.name}: already asks {name} itself")
             noted(name, given)
         if asked := recipe_choices(genotype):
             check(asked)

@@ -1,4 +1,4 @@
-"""What is known of a space beyond its function: size, notation, cells."""
+"""The language of a space: its size, its notation and its cells, as far as they are known."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from nas.spaces.choices import Genotype
 
 
 class Language:
-    """The language of a space of which no more is known than its function.
+    """The language of a space about which only its function is known.
 
-    Families of YAML spaces override what they know more of.
+    Families of YAML spaces override what they know more about.
     """
 
     cells_decide: ClassVar[bool] = False
-    """Whether genotypes are one architecture exactly where their :meth:`cell_graphs` are equal."""
+    """Whether genotypes are one architecture exactly if their :meth:`cell_graphs` are equal."""
 
     def size(self) -> int | None:
-        """The number of genotypes by a closed form; None where there is none."""
+        """Return the number of genotypes by a closed form, or None if there is none."""
         return None
 
     def to_string(self, genotype: Genotype) -> str:
-        """The genotype in the notation of the literature; without one, a line of JSON."""
+        """Return the genotype in the notation of the literature, or else as one line of JSON."""
         return json.dumps(genotype, separators=(",", ":"))
 
     def from_string(self, text: str) -> Genotype:
-        """Reads :meth:`to_string`'s form; :class:`InputError` says what is wrong with it."""
+        """Read what :meth:`to_string` writes; raise :class:`InputError` if it is not that."""
         try:
             genotype = json.loads(text)
         except ValueError as error:
@@ -43,5 +43,5 @@ class Language:
         return {}
 
     def cell_graphs(self, genotype: Genotype) -> Mapping[str, CellGraph]:
-        """The genotype's cells by name; none where the space has no cells."""
+        """Return the genotype's cells by name; there are none if the space has no cells."""
         return {}

@@ -1,9 +1,10 @@
 """Spaces that a user writes in Python: ``package.module:function`` or ``path/to/file.py:function``.
 
 The function takes ``choose``, asks it wherever the architecture may vary, and returns the
-architecture, or, so that drawing and mutating need not build, a function that builds it.
-Keyword-only arguments ``input_shape`` and ``classes`` are given where it has them; others are
-options, as the keys of a space file are.
+architecture. It may return a function that builds the architecture instead; drawing and mutating
+are then quicker, because they do not build. If it has the keyword-only arguments ``input_shape``
+and ``classes``, they are given; its other keyword-only arguments are options, like the keys of a
+space file.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ from nas.user_code import is_file, sources
 def python_space(
     name: str, input_shape: Shape, classes: int, overrides: Mapping[str, Any]
 ) -> SearchSpace:
-    """The space that a function is.
+    """Return the space that a function describes.
 
-    What is wrong with the function, what it asks or what it returns is an :class:`InputError` that
-    names the line; any other exception in it is a bug, and keeps its traceback with a note on where
-    the space was.
+    Raises:
+        InputError: naming the line, if the function, what it asks or what it returns is wrong. Any
+            other exception in the function is a bug; it keeps its traceback, with a note that says
+            where in the space it happened.
     """
     function = load(name, f"space {name}")
     label = _label(name)
@@ -45,17 +47,17 @@ def python_space(
 
 
 def definition(name: str) -> dict[str, str]:
-    """What tells one version of a space from another: its name, a checksum of its source file."""
+    """Return the name of a space and a checksum of its source file, which tell versions apart."""
     return {"python": _label(name), "source": next(iter(sources(name).values()), "")}
 
 
 def _label(name: str) -> str:
-    """The name, without the folder of a file."""
+    """Return the name without the folder of a file."""
     return Path(name).name if is_file(name) else name
 
 
 class _Asked:
-    """A user's function as a space's: its mistakes are told with their place."""
+    """Calls a user's function and reports its mistakes with their place."""
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class _Asked:
         genotype: Genotype = {}
 
         def noted(name: str, options: Any) -> Any:
-            genotype[name] = None  # the last one asked, should it fail
+            genotype[name] = None  # names the last choice if asking it fails
             try:
                 genotype[name] = answer = choose(name, options)
             except ValueError as error:
@@ -113,7 +115,7 @@ class _Asked:
             raise
 
     def _line(self, error: BaseException | None = None) -> str:
-        """The line of the user's code that is running, or has raised: ``space.py:12: ``."""
+        """Return the line of the user's code that is running or has raised: ``space.py:12: ``."""
         frames = traceback.extract_tb(error.__traceback__) if error else traceback.extract_stack()
         own = [frame for frame in frames if frame.filename in self.files]
         return f"{Path(own[-1].filename).name}:{own[-1].lineno}: " if own else ""
@@ -128,7 +130,7 @@ class _Asked:
 def _arguments(
     function: Any, label: str, given: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The keyword arguments to call a space's function with; :class:`InputError` if it is none."""
+    """Return the keyword arguments for a space's function; raise if it is not one."""
     if not callable(function):
         kind = type(function).__name__
         raise InputError(f"space {label}: must be a function, but is a {kind}")

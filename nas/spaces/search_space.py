@@ -39,7 +39,7 @@ _MAX_REMEMBERED = 1_000_000
 
 @dataclass(frozen=True)
 class Size:
-    """A number of genotypes; where it is not ``exact``, there are at least so many."""
+    """A number of genotypes. If it is not ``exact``, there are at least so many."""
 
     count: int
     exact: bool
@@ -49,23 +49,23 @@ class Size:
 
 
 class SearchSpace:
-    """A set of architectures, as a function that builds one from its answers.
+    """A set of architectures, described by a function that builds one from its answers.
 
-    Define-by-run: what is asked later may depend on what was answered before, but on nothing
-    else. The function must be deterministic and ask every name at most once. One that asks first
-    and returns a function that builds makes drawing, mutating and enumerating quick: they only
-    ask.
+    The space is defined by running the function: what is asked later may depend on what was
+    answered before, but on nothing else. The function must be deterministic and ask every name at
+    most once. If it only asks, and returns another function that builds, then drawing, mutating
+    and enumerating are quick, because they do not build.
 
     Args:
-        function: ``function(choose)`` returns an architecture or a function of no arguments that
-            does; raises :class:`Infeasible` where the answers do not combine.
-        name: for messages and tables.
+        function: ``function(choose)`` returns an architecture, or a function of no arguments that
+            returns one. It raises :class:`Infeasible` if the answers do not combine.
+        name: the name for messages and tables.
         members: genotypes of known architectures in the space, by name. Each is validated when
             it is decoded, not here.
-        language: size, notation and cells, where they are known.
+        language: size, notation and cells, if they are known.
 
     Attributes:
-        rejected: how many draws were infeasible since the space was made, by cause.
+        rejected: the number of infeasible draws since the space was made, by cause.
     """
 
     def __init__(
@@ -84,14 +84,15 @@ class SearchSpace:
         self._identities: dict[Hashable, str] = {}
 
     def run(self, answer: Answer) -> tuple[Genotype, Architecture | Callable[[], Architecture]]:
-        """Asks for one architecture; ``answer`` answers every choice.
+        """Ask for one architecture; ``answer`` answers every choice.
 
         Returns the answers, and what the space's function returned.
 
         Raises:
-            Infeasible: the answers do not combine.
-            ValueError: a bug: the space asks a name twice or offers options that are none, not
-                of type :data:`Option` or not distinct; or ``answer`` returns none of them.
+            Infeasible: if the answers do not combine.
+            ValueError: for a bug: the space asks a name twice, or offers no options, or options
+                that are not of type :data:`Option` or not distinct; or ``answer`` returns
+                something that is not an option.
         """
         genotype: Genotype = {}
         checked = self._checked
@@ -99,7 +100,7 @@ class SearchSpace:
         def choose(name: str, options: Sequence[T]) -> T:
             if name in genotype:
                 raise ValueError(f"space {self.name}: choice {name!r} is asked twice")
-            # A tuple cannot change: the one that was offered the last time is known to be right.
+            # A tuple cannot change, so one that was offered before need not be checked again.
             if checked.get(name) is not options:
                 if wrong := fault(options):
                     raise ValueError(f"space {self.name}: choice {name!r}: {wrong}")
@@ -123,33 +124,39 @@ class SearchSpace:
         return genotype, built
 
     def decode(self, genotype: Genotype) -> Architecture:
-        """The architecture of ``genotype``; :class:`InputError` names the first choice at fault."""
+        """Return the architecture of ``genotype``.
+
+        Raises:
+            InputError: naming the first choice that is wrong.
+        """
         built = self._replay(genotype)[1]
         return built() if callable(built) else built
 
     def validate(self, genotype: Genotype) -> None:
-        """:class:`InputError` unless ``genotype`` is of this space."""
+        """Raise :class:`InputError` unless ``genotype`` is one of this space."""
         self._replay(genotype)
 
     def member(self, name: str) -> Genotype:
-        """A copy of a known genotype, validated, its answers in the order asked."""
+        """Return a copy of a known genotype, validated, with its answers in the order asked."""
         if name not in self.members:
             message = unknown("member", name, self.members) if self.members else "has no members"
             raise InputError(f"space {self.name}: {message}")
         return self._replay(self.members[name])[0]
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Every choice uniformly at random; drawn anew as a whole where infeasible."""
+        """Draw every choice uniformly at random; draw all again if the genotype is infeasible."""
         return self._until_feasible(lambda: draw(self.run, unnarrowed, rng))
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """``genotype`` with one choice changed.
+        """Return ``genotype`` with one choice changed.
 
-        The choice is uniform among those with more than one option, its new option uniform among
-        the others. The remaining answers are kept where they are still asked and still allowed;
-        what is newly asked is drawn. On a NASNet-style cell this is the hidden-state and op
-        mutation of Real et al. 2019 (arXiv:1802.01548, section 3.2). :class:`InputError` where
-        nothing has two options, or the choice to change is none of this space.
+        The choice is drawn uniformly among those with more than one option, and its new option
+        uniformly among the others. The remaining answers are kept if they are still asked and
+        still allowed; what is newly asked is drawn. On a NASNet-style cell this is the
+        hidden-state and op mutation of Real et al. 2019 (arXiv:1802.01548, section 3.2).
+
+        Raises:
+            InputError: if no choice has two options, or the genotype is of another space.
         """
         names = list(genotype)
 
@@ -172,17 +179,17 @@ class SearchSpace:
         return self._until_feasible(attempt)
 
     def crossover(self, a: Genotype, b: Genotype, rng: np.random.Generator) -> Genotype:
-        """Uniform crossover (Syswerda 1989): every answer from either parent, with equal chance.
+        """Return a child that has every answer from either parent, with equal chance.
 
-        Where only one parent has an answer that is allowed, it is taken; where neither has,
-        one is drawn.
+        This is uniform crossover (Syswerda 1989). If only one parent has an answer that is
+        allowed, it is taken; if neither has one, it is drawn.
         """
         return self._until_feasible(lambda: draw(self.run, inheriting(a, b), rng))
 
     def neighbors(self, genotype: Genotype) -> Iterator[Genotype]:
-        """Lazily, every genotype that :meth:`mutate` can return, once.
+        """Yield every genotype that :meth:`mutate` can return, once.
 
-        Choice by choice and option by option, in the order asked; where a change asks new
+        They come choice by choice and option by option, in the order asked. If a change asks new
         choices, every way to answer them is a neighbour.
         """
         self.validate(genotype)
@@ -190,34 +197,35 @@ class SearchSpace:
             yield from walk(self.run, changing(genotype, changed))
 
     def enumerate(self) -> Iterator[Genotype]:
-        """Lazily, every genotype: depth first through the tree of choices, options in order."""
+        """Yield every genotype, depth first through the tree of choices, options in their order."""
         return walk(self.run, unnarrowed)
 
     def size(self, limit: int = 1_000_000) -> Size:
-        """The number of genotypes: by a closed form, else counted one by one up to ``limit``.
+        """Return the number of genotypes, by a closed form or else counted up to ``limit``.
 
-        Several genotypes may decode to one architecture.
+        Several genotypes may decode to the same architecture.
         """
         known = self.language.size()
         return self._count(limit) if known is None else Size(known, exact=True)
 
     def to_string(self, genotype: Genotype) -> str:
-        """The genotype in the notation that the literature has for this space, else as JSON.
+        """Return the genotype in the notation of this space's literature, or else as JSON.
 
-        :class:`InputError` where it lacks a choice that the notation names.
+        Raises:
+            InputError: if it lacks a choice that the notation names.
         """
         try:
             return self.language.to_string(genotype)
         except KeyError:
-            self.validate(genotype)  # which says what is missing; looked up only where it is
+            self.validate(genotype)  # says what is missing
             raise
 
     def from_string(self, text: str) -> Genotype:
-        """Reads :meth:`to_string`'s form; :class:`InputError` says what is wrong with it."""
+        """Read what :meth:`to_string` writes; raise :class:`InputError` if it is not that."""
         return self._replay(self.language.from_string(text))[0]
 
     def cell_graphs(self, genotype: Genotype) -> Mapping[str, CellGraph]:
-        """The cells that the genotype describes, by name; none where the space has no cells."""
+        """Return the genotype's cells by name; there are none if the space has no cells."""
         return self.language.cell_graphs(genotype)
 
     def encode(self, genotype: Genotype, encoding: Encoding) -> dict[str, float]:
@@ -227,7 +235,7 @@ class SearchSpace:
         features are. The genotype is taken to be of this space.
 
         Raises:
-            InputError: for another encoding, and for ``path`` where the space has no cells.
+            InputError: for another encoding, or for ``path`` if the space has no cells.
         """
         if encoding == "one_hot":
             return one_hot(genotype)
@@ -290,9 +298,10 @@ class SearchSpace:
         return asked, built
 
     def _until_feasible(self, attempt: Callable[[], R]) -> R:
-        """``attempt()``, again as often as it raises :class:`Infeasible`; every time is counted.
+        """Repeat ``attempt`` until it does not raise :class:`Infeasible`; count how often it did.
 
-        Raises :class:`InputError` after ten thousand times in a row.
+        Raises:
+            InputError: after ten thousand times in a row.
         """
         for _ in range(_MAX_REJECTED):
             try:

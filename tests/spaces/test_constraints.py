@@ -179,7 +179,7 @@ def test_a_latency_table_by_notation_or_by_fingerprint(tmp_path: Path) -> None:
         ("arch,ms\nx,1\n", "ms", "needs a column architecture or fingerprint"),
         ("architecture,ms\nx,1\ny,fast\n", "ms", "row 3: ms must be a number, got 'fast'"),
         ("architecture,ms\nx,1\ny,\n", "ms", "row 3: ms must be a number, got 'nan'"),
-        ("architecture,ms\nx,1\nx,2\n", "ms", "architecture 'x' is there twice"),
+        ("architecture,ms\nx,1\nx,2\n", "ms", "architecture 'x' is in the table twice"),
         ("", "ms", "not a CSV table: No columns"),
     ],
 )

@@ -86,7 +86,7 @@ def test_a_space_that_asks_the_same_itself_is_refused() -> None:
         return g.build(g.linear(g.global_pool(g.input), 2))
 
     space = joint(SearchSpace(function, "mine"), OPTIONS, accept)
-    with pytest.raises(InputError, match=r"^space mine: asks recipe.epochs already, by itself$"):
+    with pytest.raises(InputError, match=r"^space mine: already asks recipe.epochs itself$"):
         space.sample(np.random.default_rng(0))
 
 

@@ -51,7 +51,7 @@ class Cell:
 
     def __post_init__(self) -> None:
         if not self.edges or len(self.edges) % 2:
-            raise InputError(f"a cell needs two edges a node, got {len(self.edges)} edges")
+            raise InputError(f"a cell needs two edges per node, got {len(self.edges)} edges")
         for index, (_, state) in enumerate(self.edges):
             self._check_state(f"edge {index}", state, 2 + index // 2)
         if not self.concat or len(set(self.concat)) < len(self.concat):

@@ -1,4 +1,4 @@
-"""Pairwise cells as the code of DARTS writes them: ``Genotype(normal=[...], ...)``."""
+"""Reads and writes pairwise cells in the notation of DARTS: ``Genotype(normal=[...], ...)``."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ _KEYS = ("normal", "normal_concat", "reduce", "reduce_concat")
 
 
 def written_cells(normal: Cell, reduction: Cell) -> str:
-    """``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[2, 3], reduce=..., ...)``."""
+    """Return ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[2, 3], ...)``."""
     values = (normal.edges, normal.concat, reduction.edges, reduction.concat)
     shown = (f"{key}={list(value)}" for key, value in zip(_KEYS, values, strict=True))
     return f"Genotype({', '.join(shown)})"
 
 
 def read_cells(text: str) -> tuple[Cell, Cell]:
-    """The normal and the reduction cell; :class:`InputError` says what is wrong with the text.
+    """Read the normal and the reduction cell.
 
-    Nothing is evaluated: lists, tuples, words and numbers are read, and ``range(start, stop)``.
+    Nothing is evaluated. Only lists, tuples, words, numbers and ``range(start, stop)`` are read.
+
+    Raises:
+        InputError: saying what is wrong with the text.
     """
     try:
         call = ast.parse(text.strip(), mode="eval").body
@@ -48,7 +51,7 @@ def _cell(name: str, values: dict[str | None, Any]) -> Cell:
         raise InputError(f"{name}: must be a list of ('operation', state), got {edges!r}")
     if (
         not isinstance(concat, list | tuple | range)
-        or len(concat) > len(edges) + 1  # of a range, that may be long, before it is unrolled
+        or len(concat) > len(edges) + 1  # before a range, which may be long, is unrolled
         or not all(type(state) is int for state in concat)
     ):
         raise InputError(f"{name}_concat: must be a list of states or a range, got {concat!r}")
@@ -68,7 +71,7 @@ def _is_edge(edge: Any) -> bool:
 
 
 def _value(node: ast.expr) -> Any:
-    """What a literal or ``range(start, stop)`` stands for; another expression as its text."""
+    """Return the value of a literal or ``range(start, stop)``, or the text of anything else."""
     try:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "range":
             return range(*(ast.literal_eval(argument) for argument in node.args))

@@ -1,4 +1,4 @@
-"""Cells with an operation on every edge: NAS-Bench-201 and its kind."""
+"""The family of cells with an operation on every edge, such as NAS-Bench-201."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from nas.spaces.families.family import Listed
 
 
 class EdgeCell(Listed):
-    """A stem, stages of equal cells, and a classifier (Dong & Yang 2020, arXiv:2001.00326, fig. 1).
+    """Networks with a stem, stages of equal cells and a classifier.
 
-    A cell has ``nodes`` states. The first is its input. Every other one is the sum over all states
-    before it, each passed through the operation of its edge; the last is the output. All cells
-    share one graph. A residual block of stride 2 that doubles the channels stands before every
-    stage except the first.
+    Dong & Yang 2020, arXiv:2001.00326, figure 1. A cell has ``nodes`` states. The first is its
+    input. Every other one is the sum over all states before it, each passed through the operation
+    of its edge; the last is the output. All cells share one graph. Every stage except the first
+    begins with a residual block of stride 2 that doubles the channels.
 
     Choices: ``edge{source}-{target}``, by target, then by source. For four nodes this is the
     order of the benchmark's tables and strings: 0-1, 0-2, 1-2, 0-3, 1-3, 2-3.
@@ -40,7 +40,7 @@ class EdgeCell(Listed):
     nodes: Annotated[int, Field(ge=2)]
     stages: PositiveInt
     cells: PositiveInt
-    """Cells a stage."""
+    """The number of cells per stage."""
 
     cells_decide = True
 
@@ -51,14 +51,14 @@ class EdgeCell(Listed):
 
     @cached_property
     def edges(self) -> Mapping[str, tuple[int, int]]:
-        """Source and target of every edge by the name of its choice, in the order asked."""
+        """The source and the target of every edge by the name of its choice, in the order asked."""
         pairs = [(source, target) for target in range(self.nodes) for source in range(target)]
         return {f"edge{source}-{target}": (source, target) for source, target in pairs}
 
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int
     ) -> Callable[[], Architecture]:
-        """Asks for the operation of every edge."""
+        """Ask for the operation of every edge."""
         edges = [
             (*pair, self.blocks[choose(name, self.operations)]) for name, pair in self.edges.items()
         ]
@@ -70,11 +70,11 @@ class EdgeCell(Listed):
         return partial(edge_network, input_shape, classes, widths, self.cells, edges)
 
     def size(self) -> int:
-        """Every edge may have every operation."""
+        """Return the number of genotypes: every edge may have every operation."""
         return int(len(self.operations) ** len(self.edges))
 
     def to_string(self, genotype: Genotype) -> str:
-        """The benchmark's string: ``|nor_conv_3x3~0|+|none~0|none~1|+...``, node by node."""
+        """Return the benchmark's string, node by node: ``|nor_conv_3x3~0|+|none~0|none~1|+...``."""
         return "+".join(
             "".join(f"|{genotype[f'edge{source}-{target}']}~{source}" for source in range(target))
             + "|"
@@ -82,7 +82,7 @@ class EdgeCell(Listed):
         )
 
     def from_string(self, text: str) -> Genotype:
-        """Reads :meth:`to_string`'s form, a node's edges in any order."""
+        """Read what :meth:`to_string` writes; the edges of a node may be in any order."""
         genotype: Genotype = {}
         for target, node in enumerate(text.split("+"), start=1):
             edges = node.split("|")
@@ -101,7 +101,7 @@ class EdgeCell(Listed):
         return genotype
 
     def cell_graphs(self, genotype: Genotype) -> Mapping[str, CellGraph]:
-        """The one cell."""
+        """Return the one cell."""
         edges = tuple((*pair, self.drawn[str(genotype[name])]) for name, pair in self.edges.items())
         return {"cell": CellGraph(1, ("",) * self.nodes, edges)}
 
@@ -110,17 +110,17 @@ class EdgeCell(Listed):
 
 
 def paper_string(genotype: Genotype) -> str:
-    """What the paper tells cells apart by: 6,466 strings for the 15,625 genotypes.
+    """Return the string by which the paper tells cells apart: 6,466 for the 15,625 genotypes.
 
-    Dong & Yang 2020, section 2.1; ``Structure.to_unique_str`` of the authors' code, which takes
-    zeros into account. The string of a state is the sorted sum of what enters it, ``#`` for a
-    zero; an identity is what it reads. The space's own identity makes 5,425 classes; neither of
-    the two refines the other:
+    This is ``Structure.to_unique_str`` of the authors' code, which takes zeros into account (Dong &
+    Yang 2020, section 2.1). The string of a state is the sorted sum of what enters it, with ``#``
+    for a zero; an identity is written as what it reads. The space's own identity makes 5,425
+    classes. Neither of the two refines the other:
 
-    - A zero remains a summand, and a sum of sums stays nested: ``0+#`` is not ``0``, so many equal
-      cells have unlike strings.
-    - A state that two edges read is written out twice. A cell in which they share a convolution
-      thus has the string of one with two convolutions, each with weights of its own.
+    - A zero remains a summand, and a sum of sums stays nested. So ``0+#`` is not ``0``, and many
+      equal cells have different strings.
+    - A state that two edges read is written twice. So a cell in which two edges share a convolution
+      has the string of one with two convolutions that have weights of their own.
     """
     states = ["0"]
     while f"edge0-{len(states)}" in genotype:

@@ -24,7 +24,7 @@ LABELS: Mapping[str, Block] = {
 """The operations of edges by the benchmarks' names."""
 
 Edge = tuple[int, int, Block]
-"""Source, target and operation of an edge."""
+"""The source, the target and the operation of an edge."""
 
 
 def edge_network(
@@ -37,12 +37,12 @@ def edge_network(
     the reference cannot be built, the pooling of a shortcut rounds up.
 
     Args:
-        input_shape: without the batch.
-        classes: features of the output.
-        widths: the channels of each layer: ``cells`` cells, a residual block of stride 2, and so
-            on. The stem has those of the first.
-        cells: cells per stage.
-        edges: those of every cell, ordered by target, then by source.
+        input_shape: the input without the batch.
+        classes: the number of classes.
+        widths: the channels of each layer. The layers are ``cells`` cells, a residual block of
+            stride 2, ``cells`` cells, and so on. The stem has the channels of the first.
+        cells: the number of cells per stage.
+        edges: the edges of every cell, ordered by target, then by source.
     """
     g = Builder(input_shape)
     x = conv_norm(g, g.input, widths[0], activation=None, names=("stem.0", "stem.1"))

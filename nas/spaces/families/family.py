@@ -1,4 +1,4 @@
-"""What every family of YAML spaces has: the common keys, and how a file becomes a family."""
+"""The base of all families of YAML spaces, and how a file becomes a family."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FAMILIES = Registry(
         "hierarchical": "nas.spaces.families.hierarchical:Hierarchical",
     },
 )
-"""What ``family:`` in a space file may say."""
+"""The families by the name that ``family:`` in a space file gives them."""
 
 _MAP = (8, 8)
 """The spatial size that :func:`misfit` tries a block on."""
@@ -58,7 +58,7 @@ class Family(Config, Language):
 
     family: str
     paper: str
-    """Where the space is from, with a link."""
+    """Where the space was published, with a link."""
     description: str = ""
     members: dict[str, Genotype] = Field(default_factory=dict)
     """Known genotypes by name."""
@@ -130,7 +130,7 @@ class Listed(Family):
     operations: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(distinct)]
     """Names of blocks: see :meth:`Family.block`."""
     channels: PositiveInt
-    """Channels of the first stage."""
+    """The number of channels of the first stage."""
 
     def named_blocks(self) -> Mapping[str, str]:
         """Return the operations."""

@@ -1,4 +1,4 @@
-"""Staged networks whose cell is a free graph over blocks."""
+"""The family of staged networks whose cell is a free graph over blocks."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class CellOperation(Config):
 
 
 class FreeGraph(Family):
-    """A stem, stages of equal cells, a classifier.
+    """Networks with a stem, stages of equal cells and a classifier.
 
-    The first stage has ``width`` channels; each later one is entered by a 3x3 convolution of
-    stride 2 that doubles them. A cell is a graph of ``nodes``: each takes one earlier node, or
-    two that are merged, and applies an operation. What no other node takes is merged into the
-    cell's output. All cells share one graph.
+    The first stage has ``width`` channels. Each later stage begins with a 3x3 convolution of stride
+    2 that doubles them. A cell is a graph of ``nodes``. Each node takes one earlier node, or two
+    that are merged, and applies an operation. The nodes that no other node takes are merged into
+    the cell's output. All cells share one graph.
 
     Choices, in the order asked: ``stages``, ``width``, ``stage{s}.cells``, ``cell.nodes``, then
     for each node ``cell.node{n}.operation``, ``.input``, ``.second_input`` (null for none) and,
@@ -47,11 +47,11 @@ class FreeGraph(Family):
     family: Literal["free_graph"]
     stages: Choices
     width: Choices
-    """Channels of the first stage."""
+    """The numbers of channels of the first stage."""
     cells: Choices
-    """Cells a stage."""
+    """The numbers of cells per stage."""
     nodes: Choices
-    """Nodes a cell."""
+    """The numbers of nodes per cell."""
     merge: Merges
     operations: Annotated[dict[str, CellOperation], Field(min_length=1)]
 
@@ -85,7 +85,7 @@ class FreeGraph(Family):
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int
     ) -> Callable[[], Architecture]:
-        """Asks for the network's shape, then for its cell."""
+        """Ask for the network's stages, then for its cell."""
         stages = choose("stages", self.stages)
         width = choose("width", self.width)
         depths = [choose(f"stage{stage}.cells", self.cells) for stage in range(stages)]
@@ -94,7 +94,7 @@ class FreeGraph(Family):
 
 
 class _Cell:
-    """The answers that describe a cell, asked once and built many times."""
+    """Holds the answers that describe a cell: it is asked once and built many times."""
 
     def __init__(self, choose: Choose, family: FreeGraph) -> None:
         self.blocks = family.blocks
@@ -117,7 +117,7 @@ class _Cell:
         self.output_merge = choose("cell.output", family.merge) if len(unread) > 1 else None
 
     def build(self, g: Builder, x: Handle) -> Handle:
-        """One cell on ``x``, which has as many channels as the cell puts out."""
+        """Add one cell, whose output has as many channels as its input ``x``."""
         handles = {"input": x}
         for index, (label, inputs, merge) in enumerate(self.nodes):
             with g.scope(f"node{index}"):
@@ -128,7 +128,7 @@ class _Cell:
 
 
 def _merge(g: Builder, inputs: list[Handle], merge: str | None, channels: int) -> Handle:
-    """The sum of the inputs, or their concatenation brought back to ``channels`` by 1x1."""
+    """Add the inputs, or concatenate them and project them to ``channels`` by a 1x1 convolution."""
     if merge is None:
         return inputs[0]
     if merge == "add":

@@ -1,4 +1,4 @@
-"""Hierarchical motifs: graphs of primitives, placed on the edges of a graph of motifs."""
+"""The family of hierarchical motifs: graphs of primitives on the edges of a graph of motifs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nas.spaces.choices import Choose, Genotype, Infeasible
 from nas.spaces.families.family import Listed
 
 Edges = list[tuple[int, int, str]]
-"""Source, target and operation of the edges that exist, by target, then by source."""
+"""The source, target and operation of the edges that exist, by target, then by source."""
 
 
 LABELS: Mapping[str, Callable[..., Handle]] = {
@@ -30,26 +30,25 @@ LABELS: Mapping[str, Callable[..., Handle]] = {
     "avg_pool_3x3": avg_pool,
     "identity": identity,
 }
-"""Level 1: the operations of section 2.3 of the paper."""
+"""The operations of level 1, by the names of section 2.3 of the paper."""
 
 _KEEPING = {"depthwise_3x3", "max_pool_3x3", "avg_pool_3x3", "identity"}
-"""Those that keep the number of channels that enters; the others make that of the cell."""
+"""The operations that keep the number of channels; the others make as many as the cell has."""
 
 
 class Hierarchical(Listed):
-    """Three levels: primitives, motifs of them, a cell of motifs (Liu et al. 2018).
+    """Networks of three levels: primitives, motifs of primitives, and a cell of motifs.
 
-    arXiv:1711.00436, sections 2 and 4. On every level a graph has an operation of the level
-    below, or none, between each state and each later one. A state is the concatenation of what
-    enters it. A motif ends in a 1x1 convolution to the cell's channels; everything that
-    convolves is normed and activated. Cells of a graph that is chosen once are stacked, with a
-    separable convolution behind each, which has stride 2 and doubles the channels between
-    stages (figure 2).
+    Liu et al. 2018, arXiv:1711.00436, sections 2 and 4. On every level, a graph has an operation of
+    the level below, or none, between each state and each later one. A state is the concatenation
+    of what enters it. A motif ends in a 1x1 convolution to the cell's channels. Every convolution
+    is normed and activated. All cells share one graph. They are stacked, with a separable
+    convolution behind each, which between stages has stride 2 and doubles the channels (figure 2).
 
     Choices: ``motif{m}.edge{source}-{target}``, m from 1, then ``cell.edge{source}-{target}``, by
-    target, then by source. A state that nothing enters does not exist, nor does a motif whose
-    output nothing enters; what leaves them is none. Where the cell's output is none, the
-    genotype is infeasible; the paper does not say what becomes of it.
+    target, then by source. A state that nothing enters does not exist, and neither does a motif
+    whose output nothing enters; edges that leave them count as none. If nothing enters the cell's
+    output, the genotype is infeasible. The paper does not say what happens then.
     """
 
     family: Literal["hierarchical"]
@@ -58,7 +57,7 @@ class Hierarchical(Listed):
     cell_nodes: Annotated[int, Field(ge=2, le=6)]
     stages: PositiveInt
     cells: PositiveInt
-    """Cells a stage."""
+    """The number of cells per stage."""
 
     @property
     def labels(self) -> Mapping[str, Callable[..., Handle]]:
@@ -68,7 +67,7 @@ class Hierarchical(Listed):
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int
     ) -> Callable[[], Architecture]:
-        """Asks for every motif, then for the cell."""
+        """Ask for every motif, then for the cell."""
         graphs = {
             name: [
                 (source, target, choose(_edge(name, source, target), options))
@@ -84,9 +83,9 @@ class Hierarchical(Listed):
         return partial(self._build, input_shape, classes, motifs, cell)
 
     def size(self) -> int:
-        """All ways to choose motifs and cell, but those that do not connect the cell's output.
+        """Count the ways to choose motifs and a cell so that the cell's output is connected.
 
-        With k of the motifs connected, k of the options of an edge in the cell exist.
+        If k of the motifs are connected, then k of the options of an edge in the cell exist.
         """
         motif, cell = _connecting(self.motif_nodes), _connecting(self.cell_nodes)
         primitives = len(self.operations)
@@ -102,9 +101,9 @@ class Hierarchical(Listed):
         return int(total)
 
     def cell_graphs(self, genotype: Genotype) -> Mapping[str, CellGraph]:
-        """The motifs and the cell, each with the names of the level below on its edges.
+        """Return the motifs and the cell, each with the names of the level below on its edges.
 
-        States are concatenations here, so these graphs describe, but do not decide what is equal.
+        States are concatenations here, so equal graphs are equal networks, but not the reverse.
         """
         graphs = {}
         for name, nodes, _ in self._levels():
@@ -116,7 +115,7 @@ class Hierarchical(Listed):
         return graphs
 
     def _levels(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
-        """Name, number of nodes and options of an edge of every graph."""
+        """Yield the name, the number of nodes and the options of an edge of every graph."""
         names = _names(self.motifs)
         primitives = (ZERO, *self.operations)
         for name in names:
@@ -152,7 +151,7 @@ class Hierarchical(Listed):
 def _assembled(
     g: Builder, x: Handle, edges: Edges, nodes: int, place: Callable[[Handle, str], Handle]
 ) -> Handle:
-    """The last state of a graph on ``x`` (``assemble`` in section 2.1 of the paper)."""
+    """Build a graph on ``x``; return its last state (``assemble`` in section 2.1 of the paper)."""
     entering: dict[int, list[Handle]] = {}
     states = {0: x}
     for source, target, label in edges:
@@ -168,7 +167,7 @@ def _merged(g: Builder, inputs: list[Handle]) -> Handle:
 
 
 def _reached(edges: Edges) -> Edges:
-    """The edges that exist and that a path from the first state reaches."""
+    """Return the edges that exist and that a path from the first state reaches."""
     states, kept = {0}, []
     for source, target, label in edges:
         if label != ZERO and source in states:
@@ -183,7 +182,7 @@ def _connects(edges: Edges, nodes: int) -> bool:
 
 @cache
 def _connecting(nodes: int) -> tuple[int, ...]:
-    """How many sets of so many edges connect the first of ``nodes`` states to the last."""
+    """Count the sets of edges that connect the first of ``nodes`` states to the last, by size."""
     pairs = _pairs(nodes)
     counts = []
     for size in range(len(pairs) + 1):
@@ -194,7 +193,7 @@ def _connecting(nodes: int) -> tuple[int, ...]:
 
 @cache
 def _pairs(nodes: int) -> tuple[tuple[int, int], ...]:
-    """Source and target of every edge, by target, then by source."""
+    """Return the source and the target of every edge, by target, then by source."""
     return tuple((source, target) for target in range(1, nodes) for source in range(target))
 
 
@@ -205,5 +204,5 @@ def _names(motifs: int) -> tuple[str, ...]:
 
 @cache
 def _edge(graph: str, source: int, target: int) -> str:
-    """The name of a choice."""
+    """Return the name of a choice."""
     return f"{graph}.edge{source}-{target}"

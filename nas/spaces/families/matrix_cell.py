@@ -1,4 +1,4 @@
-"""Cells with an operation on every vertex and free edges: NAS-Bench-101 and its kind."""
+"""The family of cells with operations on vertices and free edges, such as NAS-Bench-101."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ from nas.spaces.families.matrix_module import LABELS, Cell, conv, matrix_module
 
 ABSENT_OR_PRESENT = (0, 1)
 COUNTABLE_VERTICES = 7
-"""The most vertices whose matrices are counted one by one: two million."""
+"""The largest number of vertices whose matrices (two million) are counted one by one."""
 
 
 class MatrixCell(Listed):
-    """A stem, stages of equal cells, a classifier (Ying et al. 2019, arXiv:1902.09635, fig. 1).
+    """Networks with a stem, stages of equal cells and a classifier.
 
-    A cell is an upper triangular adjacency matrix of at most ``max_vertices`` with an operation
-    on every vertex between the first, its input, and the last, its output. What is on no path
-    from input to output is pruned; what remains may have ``max_edges``. Every stage but the
-    first begins with a max pool of stride 2 and has twice the channels. The benchmark calls
-    stages stacks, and cells modules.
+    Ying et al. 2019, arXiv:1902.09635, figure 1. A cell is an upper triangular adjacency matrix of
+    at most ``max_vertices``, with an operation on every vertex between the first, its input, and
+    the last, its output. Vertices that are on no path from input to output are pruned; what remains
+    may have ``max_edges``. Every stage except the first begins with a max pool of stride 2 and has
+    twice the channels. The benchmark calls stages stacks, and cells modules.
 
-    Choices: ``edge{source}-{target}``, 0 or 1, by target, then by source; then ``vertex{v}``,
-    the operation, whether pruned or not. Infeasible is what the benchmark's ``is_valid`` refuses:
-    no path to the output, or too many edges after pruning: 27 % of the matrices.
+    Choices: ``edge{source}-{target}``, 0 or 1, by target, then by source; then ``vertex{v}``, the
+    operation, whether the vertex is pruned or not. A genotype is infeasible if the benchmark's
+    ``is_valid`` refuses it: without a path to the output, or with too many edges after pruning.
+    These are 27 % of the matrices.
 
     :func:`~nas.spaces.families.matrix_module.matrix_module` says what a cell computes. Node names
     are those of the variables of the benchmark's TensorFlow network.
@@ -48,11 +49,11 @@ class MatrixCell(Listed):
 
     family: Literal["matrix_cell"]
     max_vertices: Annotated[int, Field(ge=2)] = 7
-    """Input and output included."""
+    """The largest number of vertices, input and output included."""
     max_edges: PositiveInt = 9
     stages: PositiveInt
     cells: PositiveInt
-    """Cells a stage."""
+    """The number of cells per stage."""
 
     cells_decide = True
 
@@ -72,7 +73,7 @@ class MatrixCell(Listed):
 
     @cached_property
     def edges(self) -> Mapping[str, tuple[int, int]]:
-        """Source and target of every possible edge by the name of its choice, as asked."""
+        """The source and the target of every possible edge by the name of its choice, as asked."""
         pairs = upper_triangle(self.max_vertices)
         return {f"edge{source}-{target}": (source, target) for source, target in pairs}
 
@@ -84,7 +85,7 @@ class MatrixCell(Listed):
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int
     ) -> Callable[[], Architecture]:
-        """Asks for the edges, refuses what the benchmark does, then asks for the operations."""
+        """Ask for the edges, refuse what the benchmark refuses, then ask for the operations."""
         present = [pair for name, pair in self.edges.items() if choose(name, ABSENT_OR_PRESENT)]
         kept = pruned(present, self.max_vertices - 1)
         if not kept:
@@ -96,14 +97,14 @@ class MatrixCell(Listed):
         return partial(self._build, input_shape, classes, _cell(present, kept, operations))
 
     def size(self) -> int | None:
-        """Every matrix is looked at, pruned parts and all; with over seven vertices, too many."""
+        """Count the genotypes, pruned parts included; return None for more than seven vertices."""
         if self.max_vertices > COUNTABLE_VERTICES:
             return None
         matrices = feasible_matrices(self.max_vertices, self.max_edges)
         return int(matrices * len(self.operations) ** len(self.vertices))
 
     def to_string(self, genotype: Genotype) -> str:
-        """The arguments of the benchmark's ``ModelSpec`` as JSON: ``matrix`` and ``ops``."""
+        """Return the arguments of the benchmark's ``ModelSpec`` as JSON: ``matrix`` and ``ops``."""
         matrix = [[0] * self.max_vertices for _ in range(self.max_vertices)]
         for name, (source, target) in self.edges.items():
             matrix[source][target] = int(genotype[name] or 0)
@@ -111,7 +112,7 @@ class MatrixCell(Listed):
         return json.dumps({"matrix": matrix, "ops": ops}, separators=(",", ":"))
 
     def from_string(self, text: str) -> Genotype:
-        """Reads :meth:`to_string`'s form.
+        """Read what :meth:`to_string` writes.
 
         A smaller cell gets vertices without edges before its output, with the first operation.
         """
@@ -128,7 +129,7 @@ class MatrixCell(Listed):
         return genotype | dict(zip(self.vertices, [*ops[1:-1], *padding], strict=True))
 
     def cell_graphs(self, genotype: Genotype) -> Mapping[str, CellGraph]:
-        """The one cell, pruned; the sum that enters its output stands for the concatenation."""
+        """Return the one cell, pruned; the sum into its output stands for a concatenation."""
         present = [pair for name, pair in self.edges.items() if genotype[name]]
         kept = pruned(present, self.max_vertices - 1)
         cell = _cell(present, kept, [str(genotype[name]) for name in self.vertices])
@@ -178,14 +179,14 @@ class MatrixCell(Listed):
 
 
 def upper_triangle(vertices: int) -> list[tuple[int, int]]:
-    """Every possible edge as its source and target, by target, then by source."""
+    """Return source and target of every possible edge, by target, then by source."""
     return [(source, target) for target in range(vertices) for source in range(target)]
 
 
 def pruned(edges: Sequence[tuple[int, int]], last: int) -> list[int]:
-    """The vertices on a path from vertex 0 to vertex ``last``; none where there is no path.
+    """Return the vertices on a path from vertex 0 to vertex ``last``; none if there is no path.
 
-    ``edges``, pairs of source and target, are ordered by target.
+    ``edges`` are pairs of source and target, ordered by target.
     """
     reached, needed = {0}, {last}
     for source, target in edges:
@@ -198,7 +199,7 @@ def pruned(edges: Sequence[tuple[int, int]], last: int) -> list[int]:
 
 
 def feasible_matrices(vertices: int, max_edges: int) -> int:
-    """How many upper triangular matrices have 1 to ``max_edges`` edges once they are pruned."""
+    """Count the upper triangular matrices that have 1 to ``max_edges`` edges after pruning."""
     pairs = upper_triangle(vertices)
     numbers = np.arange(1 << len(pairs))
     present = {pair: (numbers >> bit & 1).astype(bool) for bit, pair in enumerate(pairs)}
@@ -215,7 +216,7 @@ def feasible_matrices(vertices: int, max_edges: int) -> int:
 
 
 def _cell(edges: Sequence[tuple[int, int]], kept: list[int], operations: Sequence[str]) -> Cell:
-    """The vertices that are kept, numbered anew."""
+    """Return the cell of the vertices that are kept, with new numbers."""
     number = {vertex: index for index, vertex in enumerate(kept)}
     sources: list[list[int]] = [[] for _ in kept]
     for source, target in edges:

@@ -1,4 +1,4 @@
-"""What a cell of NAS-Bench-101 computes (google-research/nasbench, ``lib/model_builder.py``)."""
+"""Builds cells of NAS-Bench-101 (google-research/nasbench, ``lib/model_builder.py``)."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ LABELS: Mapping[str, Block] = {
 
 
 class Cell(NamedTuple):
-    """A cell whose every vertex is on a path from the input, vertex 0, to the output, the last.
+    """A cell in which every vertex is on a path from the input, vertex 0, to the output, the last.
 
-    ``sources`` of every vertex are in ascending order; ``operations`` are those of the vertices
-    between.
+    ``sources`` are the vertices that enter each vertex, in ascending order; ``operations`` are
+    those of the vertices between input and output.
     """
 
     sources: list[list[int]]
@@ -41,14 +41,16 @@ class Cell(NamedTuple):
 
 
 def vertex_channels(sources: Sequence[Sequence[int]], channels: int) -> dict[int, int]:
-    """The channels of every vertex between input and output (``compute_vertex_channels``).
+    """Return the channels of the vertices between input and output.
 
-    Those of the output are divided among the vertices that enter it, and the first ones take one
-    more where that is uneven. Another vertex has as many as the widest that it enters.
+    This is the benchmark's ``compute_vertex_channels``. The output's channels are divided among the
+    vertices that enter it; if they do not divide evenly, the first ones take one more. Any other
+    vertex has as many channels as the widest one that it enters.
 
     Args:
-        sources: what enters each vertex of a pruned cell; 0 is the input, the last the output.
-        channels: those of the output.
+        sources: the vertices that enter each vertex of a pruned cell; 0 is the input, the last one
+            the output.
+        channels: the channels of the output.
     """
     last = len(sources) - 1
     ends = [source for source in sources[last] if source > 0]
@@ -67,9 +69,9 @@ def matrix_module(
 ) -> Handle:
     """Add one cell, as the benchmark's ``build_module`` makes it.
 
-    What enters a vertex is summed; what enters the output is concatenated, and the input added to
-    that. The input is projected by a 1x1 convolution wherever it is read. Where a vertex has
-    more channels than its reader (:func:`vertex_channels`), the first ones are read.
+    What enters a vertex is summed. What enters the output is concatenated, and then the input is
+    added. The input is projected by a 1x1 convolution wherever it is read. If a vertex has more
+    channels than its reader (:func:`vertex_channels`), the reader takes the first ones.
     """
     widths = vertex_channels(cell.sources, channels)
     states = [x]

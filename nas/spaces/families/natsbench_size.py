@@ -1,4 +1,4 @@
-"""The size space of NATS-Bench: one cell, and channels chosen layer by layer."""
+"""The family of NATS-Bench's size space: the cell is fixed, channels are chosen layer by layer."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from nas.spaces.families.family import Family, distinct
 
 
 class NATSBenchSize(Family):
-    """The skeleton of NAS-Bench-201 with a number of channels for each layer.
+    """Networks of NAS-Bench-201 with a number of channels for each layer.
 
-    Dong et al. 2021 (arXiv:2009.00437, section 3). Each stage is ``cells`` equal cells; before
-    every stage but the first stands a residual block of stride 2. Cells and blocks are the
-    layers, ``layer{i}.channels`` the choices; the stem has the channels of layer 0. The cell's
-    edges are named as NAS-Bench-201's choices are; one that is not named does not exist. Every
-    genotype is an architecture of its own.
+    Dong et al. 2021 (arXiv:2009.00437, section 3). Each stage has ``cells`` equal cells, and every
+    stage except the first begins with a residual block of stride 2. Cells and blocks are the
+    layers, and ``layer{i}.channels`` are the choices; the stem has the channels of layer 0. The
+    cell's edges have the names of NAS-Bench-201's choices; an edge that is not named does not
+    exist. Every genotype is an architecture of its own.
 
     Node names are the paths in the state dict of the authors' ``DynamicShapeTinyNet``
     (D-X-Y/AutoDL-Projects).
@@ -34,7 +34,7 @@ class NATSBenchSize(Family):
     cell: dict[Annotated[str, Field(pattern=r"^edge\d-\d$")], str]
     stages: PositiveInt
     cells: PositiveInt
-    """Cells a stage."""
+    """The number of cells per stage."""
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(distinct)]
 
     @property
@@ -52,8 +52,8 @@ class NATSBenchSize(Family):
         for first, target, _ in self._edges():
             if first >= target or not entered.issuperset(range(1, target)):
                 raise InputError(
-                    f"cell.edge{first}-{target}: an edge is of a state that the input "
-                    "or an edge enters, to a later one"
+                    f"cell.edge{first}-{target}: must lead from a state that the "
+                    "input or an edge enters to a later one"
                 )
         if not entered:
             raise InputError("must have an edge", "cell")
@@ -62,21 +62,21 @@ class NATSBenchSize(Family):
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int
     ) -> Callable[[], Architecture]:
-        """Asks for the channels of every layer."""
+        """Ask for the channels of every layer."""
         widths = [choose(f"layer{i}.channels", self.channels) for i in range(self._layers)]
         edges = [(source, to, self.block(name)) for source, to, name in self._edges()]
         return partial(edge_network, input_shape, classes, widths, self.cells, edges)
 
     def size(self) -> int:
-        """Every layer may have every number of channels."""
+        """Return the number of genotypes: every layer may have every number of channels."""
         return int(len(self.channels) ** self._layers)
 
     def to_string(self, genotype: Genotype) -> str:
-        """The benchmark's string: ``8:16:24:32:40``."""
+        """Return the benchmark's string, such as ``8:16:24:32:40``."""
         return ":".join(str(genotype[f"layer{i}.channels"]) for i in range(self._layers))
 
     def from_string(self, text: str) -> Genotype:
-        """Reads :meth:`to_string`'s form."""
+        """Read what :meth:`to_string` writes."""
         parts = text.split(":")
         if len(parts) != self._layers or not all(part.isdecimal() for part in parts):
             raise InputError(

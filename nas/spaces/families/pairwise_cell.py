@@ -1,4 +1,4 @@
-"""Networks of repeated pairwise cells: the spaces of NASNet, AmoebaNet, PNASNet, ENAS and DARTS."""
+"""The family of repeated pairwise cells: NASNet, AmoebaNet, PNASNet, ENAS and DARTS."""
 
 from __future__ import annotations
 
@@ -37,39 +37,40 @@ Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class PairwiseCell(Listed):
-    """Stem, stages of normal cells with a reduction between, classifier; the cells are searched.
+    """Networks with a stem, stages of normal cells, reductions between them, and a classifier.
 
-    A cell has ``nodes``. Each is the sum of two edges, left and right; an edge applies an operation
-    to a state: "older" or "newer", the outputs of the two cells before, or a node before this one.
-    What a cell puts out, side by side, follows from the edges (Zoph et al. 2018, arXiv:1707.07012,
-    section 3; the choice between sum and concatenation in a node, which no published cell uses, is
-    left out as Liu et al. 2018 and Real et al. 2019 do).
+    The cells are searched. A cell has ``nodes``, each of which is the sum of two edges, left and
+    right. An edge applies an operation to a state: "older" or "newer", the outputs of the two cells
+    before, or an earlier node. The edges decide which states the cell concatenates as its output
+    (Zoph et al. 2018, arXiv:1707.07012, section 3). Zoph et al. also choose between sum and
+    concatenation in a node; no published cell uses that, and it is left out here, as in Liu et al.
+    2018 and Real et al. 2019.
 
     Choices, for every node of ``normal`` and then of ``reduction``: ``normal.node0.left.input``,
     ``normal.node0.right.input``, ``normal.node0.left.operation``, ``normal.node0.right.operation``.
-    Where the two inputs must be distinct there is one choice of both, ``normal.node0.inputs``. One
-    more, ``normal.concat``, is asked only where the edges are, in this order, those of a cell in
-    ``published`` whose code puts out other states than the rule: it offers both.
+    If the two inputs must be distinct, there is one choice of both, ``normal.node0.inputs``. The
+    choice ``normal.concat`` is asked only if the edges are, in this order, those of a cell in
+    ``published`` whose code concatenates other states than the rule; it offers both.
     """
 
     family: Literal["pairwise_cell"]
     dialect: Annotated[str, _one_of("dialect", DIALECTS)]
-    """Whose implementation to follow: see :mod:`nas.classics.cells.dialects`."""
+    """The implementation to follow: see :mod:`nas.classics.cells.dialects`."""
     nodes: PositiveInt
     inputs: Inputs
-    """Whether the edges of a node may read one state."""
+    """Whether both edges of a node may read the same state (any) or not (distinct)."""
     concat: Concat
-    """The output: states that no edge reads, the cell's two inputs among them, or all nodes."""
+    """The output: the states that no edge reads, inputs of the cell included, or all nodes."""
     reduction: Literal["own", "same"]
-    """Whether the reduction is a cell of its own, or the normal one in strides of 2."""
+    """Whether the reduction is a cell of its own, or the normal cell with strides of 2."""
     published: Annotated[tuple[Publication, ...], AfterValidator(distinct)] = ()
-    """Cells of :data:`nas.classics.cells.PUBLISHED` that are members."""
+    """The cells of :data:`nas.classics.cells.PUBLISHED` that are members."""
     stages: PositiveInt = 3
     cells: PositiveInt
-    """Cells a stage; in the dialect of PNASNet, the reduction is one of them."""
+    """The number of cells per stage; in the dialect of PNASNet, the reduction is one of them."""
     stem: Stem = "cifar"
     stem_channels: PositiveInt | None = None
-    """By default three times ``channels``."""
+    """The channels of the stem; by default three times ``channels``."""
     reach_back: bool = False
     drop_path: Probability = 0.0
     dropout: Probability = 0.0
@@ -96,7 +97,7 @@ class PairwiseCell(Listed):
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int
     ) -> Callable[[], Architecture]:
-        """Asks for the cells, node by node."""
+        """Ask for the cells, node by node."""
         return partial(
             pairwise_network,
             input_shape,
@@ -115,22 +116,22 @@ class PairwiseCell(Listed):
         )
 
     def size(self) -> int:
-        """That of the cells (see :attr:`Wiring.size`), squared where both are searched."""
+        """Return the number of cells, :attr:`Wiring.size`, squared if two cells are searched."""
         return math.prod(self._wiring.size for _ in self._names)
 
     def to_string(self, genotype: Genotype) -> str:
-        """``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[...], reduce=..., ...)``.
+        """Return ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[...], ...)``.
 
-        The notation of DARTS (quark0/darts, ``genotypes.py``), in which its authors write NASNet
-        and AmoebaNet too. State 0 is the older input, 1 the newer, 2 the first node.
+        This is the notation of DARTS (quark0/darts, ``genotypes.py``), whose authors also write
+        NASNet and AmoebaNet in it. State 0 is the older input, 1 the newer, 2 the first node.
         """
         return written_cells(*self._cells_of(genotype))
 
     def from_string(self, text: str) -> Genotype:
-        """Reads :meth:`to_string`'s form; a range may stand for a list of states."""
+        """Read what :meth:`to_string` writes; a range may stand for a list of states."""
         normal, reduction = read_cells(text)
         if self.reduction == "same" and normal != reduction:
-            raise InputError(f"normal and reduce must be one cell in this space, got {text!r}")
+            raise InputError(f"normal and reduce must be the same cell in this space, got {text!r}")
         for name, cell in (("normal", normal), ("reduce", reduction)):
             try:
                 self._wiring.check(cell)
@@ -160,7 +161,7 @@ class PairwiseCell(Listed):
         return Wiring(self.nodes, self.operations, self.inputs, self.concat, published)
 
     def _cells(self, choose: Choose) -> tuple[Cell, Cell]:
-        """The normal cell and the reduction."""
+        """Return the normal cell and the reduction."""
         cells = [self._wiring.ask(name, choose) for name in self._names]
         return cells[0], cells[-1]
 
@@ -175,7 +176,7 @@ class PairwiseCell(Listed):
 
 
 def _graph(cell: Cell, projected: set[int]) -> CellGraph:
-    """``projected`` are the inputs whose skip is no identity."""
+    """Return the graph of a cell; ``projected`` are the inputs whose skips are projections."""
     output = 2 + len(cell.edges) // 2
     edges = []
     for index, (operation, state) in enumerate(cell.edges):

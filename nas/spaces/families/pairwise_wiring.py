@@ -1,4 +1,4 @@
-"""How a pairwise cell is asked for: its choices, node by node, and the way back from a cell."""
+"""The choices of a pairwise cell: asking for them, and finding the answers for a known cell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas.errors import InputError
 from nas.spaces.choices import Choose, Genotype
 
 Edges = tuple[tuple[str, int], ...]
-"""``(operation, state)``, two for each node."""
+"""The edges ``(operation, state)`` of a cell, two for each node."""
 
 Inputs = Literal["any", "distinct"]
 Concat = Literal["unused", "all"]
@@ -24,15 +24,15 @@ _SIDES = ("left", "right")
 
 @dataclass(frozen=True)
 class Wiring:
-    """The cells of one space.
+    """Describes the cells of one space.
 
     Attributes:
-        nodes: sums of two edges in a cell.
-        operations: what an edge may do.
-        inputs: whether the edges of a node may read one state.
-        concat: the rule for the output: states that no edge reads, inputs of the cell among them,
+        nodes: the number of nodes in a cell, each a sum of two edges.
+        operations: the names of the operations that an edge may have.
+        inputs: whether both edges of a node may read the same state.
+        concat: the rule for the output: the states that no edge reads, inputs of the cell included,
             or all nodes.
-        published: cells that may put out other states than the rule says.
+        published: cells that may concatenate other states than the rule says.
     """
 
     nodes: int
@@ -45,9 +45,9 @@ class Wiring:
     def size(self) -> int:
         """The number of cells, in closed form.
 
-        With n nodes and k operations ``((n + 1)! k^n)^2``; of distinct inputs, the product of
-        ``k^2 s (s - 1) / 2`` over s = 2, ..., n + 1 states. A published cell counts once more for
-        its own output.
+        With n nodes and k operations it is ``((n + 1)! k^n)^2``. If inputs are distinct, it is the
+        product of ``k^2 s (s - 1) / 2`` over s = 2, ..., n + 1 states. A published cell counts once
+        more for its own output.
         """
         distinct = self.inputs == "distinct"
         states = range(2, 2 + self.nodes)
@@ -55,7 +55,7 @@ class Wiring:
         return pairs * int(len(self.operations) ** (2 * self.nodes)) + len(self._exceptions)
 
     def ask(self, name: str, choose: Choose) -> Cell:
-        """The cell whose choices' names begin with ``name``."""
+        """Ask for the cell whose choices have names that begin with ``name``."""
         edges: list[tuple[str, int]] = []
         for node in range(self.nodes):
             where, states = f"{name}.node{node}", _states(2 + node)
@@ -74,9 +74,9 @@ class Wiring:
         return Cell(wired, concat)
 
     def answers(self, name: str, cell: Cell) -> Genotype:
-        """What :meth:`ask` is to be answered for it to return ``cell``.
+        """Return the answers for which :meth:`ask` returns ``cell``.
 
-        A cell of another space has answers that this one refuses when they are replayed.
+        For a cell of another space, this space refuses the answers when they are replayed.
         """
         genotype: Genotype = {}
         for node in range(len(cell.edges) // 2):
@@ -94,7 +94,7 @@ class Wiring:
         return genotype
 
     def check(self, cell: Cell) -> None:
-        """:class:`InputError` unless the cell has the nodes, inputs and output of this space."""
+        """Raise :class:`InputError` unless nodes, inputs and output are those of this space."""
         edges = cell.edges
         if len(edges) != 2 * self.nodes:
             raise InputError(f"must have {2 * self.nodes} edges, got {len(edges)}")
@@ -108,7 +108,7 @@ class Wiring:
             )
 
     def rule(self, edges: Edges) -> tuple[int, ...]:
-        """The states that ``concat`` puts out."""
+        """Return the states that are concatenated by the rule ``concat``."""
         states = range(2 + len(edges) // 2)
         if self.concat == "all":
             return tuple(states[2:])
@@ -117,7 +117,7 @@ class Wiring:
 
     @cached_property
     def _exceptions(self) -> dict[Edges, tuple[int, ...]]:
-        """What the published cells of this space put out against the rule, by their edges."""
+        """The outputs of published cells that differ from the rule, by the edges of the cell."""
         return {
             cell.edges: cell.concat
             for cell in self.published
@@ -129,13 +129,13 @@ class Wiring:
 
 @cache
 def _states(count: int) -> tuple[str, ...]:
-    """The names of the first states of a cell."""
+    """Return the names of the first ``count`` states of a cell."""
     return tuple(map(_name, range(count)))
 
 
 @cache
 def _pairs(count: int) -> tuple[str, ...]:
-    """Every two of the first states."""
+    """Return the names of all pairs of the first ``count`` states."""
     return tuple(map(_joined, combinations(range(count), 2)))
 
 

@@ -1,4 +1,4 @@
-"""RegNet: six numbers that a regular network's widths and depths follow from."""
+"""The family of RegNet: six numbers decide the widths and depths of a network."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _SOME = (Field(min_length=1), AfterValidator(distinct))
 
 
 class RegNet(Family):
-    """The networks of :func:`nas.classics.regnet.regnet` that have so many ``stages``.
+    """The networks of :func:`nas.classics.regnet.regnet` that have a number of ``stages``.
 
     Choices, in the order asked: ``depth`` (d, of all stages together), ``initial_width`` (w_0),
     ``slope`` (w_a), ``step`` (w_m), ``group_width`` (g) and ``squeeze``, the ratio of
     squeeze-and-excitation: null is RegNetX, 0.25 RegNetY. The bottleneck ratio is 1, as in both.
-    Widths are those of equations 2 to 4; combinations that make another number of stages are
+    Widths are those of equations 2 to 4. Combinations that make another number of stages are
     infeasible, as in section 3.3. Widths are multiples of the group width by the authors' rule
-    (facebookresearch/pycls), not torchvision's. No stage is chosen here for itself, so this is a
-    family beside the staged one.
+    (facebookresearch/pycls), not torchvision's. Unlike in the staged family, no stage is chosen by
+    itself.
     """
 
     family: Literal["regnet"]
@@ -45,7 +45,7 @@ class RegNet(Family):
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int
     ) -> Callable[[], Architecture]:
-        """Asks the numbers; :class:`Infeasible` where they make another number of stages."""
+        """Ask for the numbers; raise :class:`Infeasible` if they make another number of stages."""
         depth = choose("depth", self.depth)
         initial_width = choose("initial_width", self.initial_width)
         slope = choose("slope", self.slope)
@@ -68,12 +68,12 @@ class RegNet(Family):
         )
 
     def size(self) -> int:
-        """Counted, but a network of every depth at a time: the widths of one begin the others'."""
+        """Count the genotypes for all depths at once: deeper ones begin with the same widths."""
         deepest = max(self.depth)
         depths = np.array(self.depth) - 1
         count = 0
         for initial in self.initial_width:
-            # By the same arithmetic as block_widths, which decides what lies on an edge.
+            # The arithmetic must be that of block_widths, because rounding decides close cases.
             powers = np.array(
                 [[log(1 + slope * j / initial) for j in range(deepest)] for slope in self.slope]
             )

@@ -1,4 +1,4 @@
-"""Macro spaces: a network is a row of stages, and what a stage's layers are is chosen."""
+"""The family of macro spaces: a network is a row of stages whose layers are chosen."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ class Stem(Config):
 
 
 class Head(Config):
-    """What follows the stages; what is null is left out.
+    """The layers behind the stages; those that are null are left out.
 
-    A 1x1 convolution to ``channels``, global pooling (``adaptive``: by an operation that fvcore
-    counts, as torchvision), a linear layer of ``hidden`` features, dropout, the classifier.
+    They are a 1x1 convolution to ``channels``, global pooling, a linear layer of ``hidden``
+    features, dropout, and the classifier. With ``adaptive``, the pooling is an operation that
+    fvcore counts, as in torchvision.
     """
 
     channels: PositiveInt | None = None
@@ -54,41 +55,42 @@ class Head(Config):
 
 
 class Norm(Config):
-    """Of every batch norm."""
+    """The settings of every batch norm."""
 
     epsilon: PositiveFloat = 1e-5
     momentum: PositiveFloat = 0.1
 
 
 class Staged(Family):
-    """A stem, stages of layers of one width, a head.
+    """Networks with a stem, stages of layers of one width, and a head.
 
-    The first layer of a stage has the stage's stride, the others have 1. Choices, stage by stage,
-    ``s`` from 0: ``stage{s}.width``, ``stage{s}.depth``, then ``.operation`` and the settings of
-    the chosen operation: as ``stage{s}.kernel`` where layers of a stage are alike (``each:
-    stage``), as ``stage{s}.layer{i}.kernel`` where each has its own (``each: layer``). What has
-    one option is not asked. That a layer is left out (the layer ``identity``) is offered where it
-    would keep the shape.
+    The first layer of a stage has the stage's stride; the others have stride 1. Choices, stage by
+    stage, ``s`` from 0: ``stage{s}.width``, ``stage{s}.depth``, then ``.operation`` and the
+    settings of the chosen operation. They are called ``stage{s}.kernel`` if the layers of a stage
+    are alike (``each: stage``), and ``stage{s}.layer{i}.kernel`` if each layer has its own
+    (``each: layer``).
+    A choice with one option is not asked. The layer ``identity``, which leaves the layer out, is
+    offered only where the layer would keep the shape.
 
-    The resolution, which some of these papers choose too, is no choice here: an architecture is
-    bound to its input's shape, so it is an argument of :func:`nas.space`.
+    Some of these papers also choose the resolution. Here it is an argument of :func:`nas.space`,
+    because an architecture is bound to the shape of its input.
     """
 
     family: Literal["staged"]
     stem: Stem
     strides: tuple[PositiveInt, ...]
-    """Of the stem, and of each stage."""
+    """The strides of the stem and of each stage."""
     norm: Norm = Norm()
     excitation: Excitation = PLAIN
     operations: Annotated[dict[str, Operation], Field(min_length=1)]
     each: Literal["stage", "layer"]
-    """Whether the layers are chosen once a stage or one by one."""
+    """Whether layers are chosen once per stage or one by one."""
     default: Stage = Stage()
-    """What holds of every stage that says nothing else."""
+    """The keys of stages that do not set them themselves."""
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     head: Head = Head()
     width_multiplier: PositiveFloat = 1.0
-    """Of all widths, to multiples of eight; of the head's only where it is over 1."""
+    """The factor of all widths, rounded to multiples of eight; the head's only grow by it."""
 
     @property
     def labels(self) -> Mapping[str, Callable[..., Handle]]:
@@ -103,8 +105,8 @@ class Staged(Family):
         """Raise :class:`InputError` unless strides, operations and settings fit each other."""
         if len(self.strides) != len(self.stages) + 1:
             raise InputError(
-                f"strides: must be the stem's and those of the {len(self.stages)} "
-                f"stages, got {list(self.strides)}"
+                "strides: must have one number for the stem and one for each of the "
+                f"{len(self.stages)} stages, got {list(self.strides)}"
             )
         for label, operation in self.operations.items():
             block = self.block(operation.layer)
@@ -127,7 +129,7 @@ class Staged(Family):
         """Return the operations of a stage whose defaults are filled in."""
         for key in ("operation", "width", "depth"):
             if not getattr(stage, key):
-                raise InputError("is neither here nor in default", key)
+                raise InputError("is missing here and in default", key)
         for label in stage.operation:
             if label not in self.operations:
                 message = unknown("operation", label, self.operations)
@@ -160,10 +162,10 @@ class Staged(Family):
                             validate_options(block, {name: option})
 
     def size(self) -> int:
-        """The product over stages of the ways to choose widths, depths and layers.
+        """Return the product over stages of the ways to choose widths, depths and layers.
 
-        Where layers may be left out, which depends on the width that a stage is entered with,
-        summed over these.
+        Whether a layer may be left out depends on the width that enters the stage, so the ways are
+        summed over these widths.
         """
         ways = {self._scaled(self.stem.channels): 1}
         for plan in self._plans:
@@ -179,7 +181,7 @@ class Staged(Family):
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int
     ) -> Callable[[], Architecture]:
-        """Asks stage by stage."""
+        """Ask stage by stage."""
         channels = self._scaled(self.stem.channels)
         layers: list[tuple[str, Block, int, int]] = []
         for number, plan in enumerate(self._plans):

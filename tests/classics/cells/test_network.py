@@ -37,8 +37,8 @@ def network(normal: Cell = SEPARABLE, dialect: Any = NASNET, **changed: Any) -> 
 @pytest.mark.parametrize(
     ("edges", "concat", "message"),
     [
-        ((("sep_conv_3x3", 0),), (2,), "two edges a node, got 1 edges"),
-        ((), (0,), "two edges a node, got 0 edges"),
+        ((("sep_conv_3x3", 0),), (2,), "two edges per node, got 1 edges"),
+        ((), (0,), "two edges per node, got 0 edges"),
         ((("sep_conv_3x3", 0), ("none", 2)), (2,), "edge 1: a state must be one of 0 to 1, got 2"),
         ((("none", -1), ("none", 0)), (2,), "edge 0: a state must be one of 0 to 1, got -1"),
         ((("none", 0), ("none", 0)), (3,), "concat: a state must be one of 0 to 2, got 3"),

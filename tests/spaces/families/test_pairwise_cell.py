@@ -297,7 +297,7 @@ def changed(old: str, new: str) -> str:
         (changed("('dil_conv_3x3', 2)", "('dil_conv_9x9', 2)"), "'dil_conv_9x9' is not an option"),
         (changed("('dil_conv_3x3', 2)", "('conv_1x1', 2)"), "'conv_1x1' is not an option"),
         (changed("('dil_conv_3x3', 2)", "('none', 2)"), "'none' is not an option"),
-        (changed(", ('dil_conv_3x3', 2)", ""), "a cell needs two edges a node, got 7"),
+        (changed(", ('dil_conv_3x3', 2)", ""), "a cell needs two edges per node, got 7"),
         (changed("('skip_connect', 0), ('dil_conv_3x3', 2)], normal_concat=range(2, 6)",
                  "], normal_concat=range(2, 5)"), "normal: must have 8 edges, got 6"),
         (changed("('dil_conv_3x3', 2)", "('dil_conv_3x3', 0)"),
@@ -314,7 +314,7 @@ def test_one_cell_is_one_cell_in_a_string_too() -> None:
     pnasnet = nas.space("pnasnet")
     text = pnasnet.to_string(pnasnet.member("pnasnet_5"))
     assert text.count("('sep_conv_7x7', 1)") == 2
-    with pytest.raises(InputError, match="normal and reduce must be one cell"):
+    with pytest.raises(InputError, match="normal and reduce must be the same cell"):
         pnasnet.from_string(text.replace("sep_conv_7x7", "sep_conv_5x5", 1))
 
 

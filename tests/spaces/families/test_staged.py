@@ -324,7 +324,7 @@ CONV = {"a": {"layer": "conv"}}
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"strides": [2, 1]}, ["strides: must be the stem's and those of the 2 stages", "[2, 1]"]),
+        ({"strides": [2, 1]}, ["one for each of the 2 stages", "[2, 1]"]),
         ({"operations": {"a": {"layer": "cnv"}}}, ["operations.a.layer", "unknown block 'cnv'"]),
         (
             {"operations": {"a": {"layer": "conv", "settings": {"kernal": 3}}}},
@@ -340,8 +340,14 @@ CONV = {"a": {"layer": "conv"}}
             {"default": {"operation": "no", "width": 8, "depth": 1}},
             ["stages.0.operation", "['no']"],
         ),
-        ({"default": {"width": 8, "depth": 1}}, ["stages.0.operation: is neither here nor in"]),
-        ({"default": {"operation": "conv", "width": 8}}, ["stages.0.depth: is neither here nor"]),
+        (
+            {"default": {"width": 8, "depth": 1}},
+            ["stages.0.operation: is missing here and in default"],
+        ),
+        (
+            {"default": {"operation": "conv", "width": 8}},
+            ["stages.0.depth: is missing here and in default"],
+        ),
         (
             {"default": {"operation": "conv", "width": 8, "depth": 1, "settings": {"kern": 3}}},
             ["default.settings", "unknown setting 'kern'", "allowed: activation, kernel"],
