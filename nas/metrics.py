@@ -254,16 +254,18 @@ class Catalogue(Mapping[str, Metric]):
     def read(cls, definition: Mapping[str, Any] | None) -> Catalogue:
         """The catalogue of a recorded :meth:`definition`; None: the built-in one.
 
-        Raises :class:`ValueError` where it is none.
+        Raises :class:`InputError` where it is none.
         """
         if not definition:
             return METRICS
-        return cls(
-            **{
+        try:
+            declared = {
                 key: [Metric.model_validate(each, strict=False) for each in metrics]
                 for key, metrics in definition.items()
             }
-        )
+            return cls(**declared)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InputError(f"metrics: no definition of metrics: {error}") from None
 
     def _all(self) -> Iterator[Metric]:
         yield from _BEFORE

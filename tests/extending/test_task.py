@@ -1,6 +1,7 @@
 """A task in a file of a user's folder: searched for, trained for, shown and checked."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,8 @@ import pytest
 import nas
 from nas.campaigns.store.log import read_records
 from nas.cli import main
+from nas.tasks import TASKS
+from nas.testing import check_task
 
 TASK = '''\
 """Ordinal regression: a digit is a number, and to take 3 for 4 is better than to take it for 9."""
@@ -90,6 +93,19 @@ def write(folder: Path, campaign: str = CAMPAIGN) -> Path:
     (folder / "space.py").write_text(SPACE)
     (folder / "campaign.yaml").write_text(campaign.replace("[{name: lenet5}]", "[]"))
     return folder
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "campaigns.md"
+
+
+@pytest.mark.parametrize("source", ["here", "documents"])
+def test_it_keeps_the_promises_of_a_task(tmp_path: Path, source: str) -> None:
+    text = TASK
+    if source == "documents":
+        _, _, rest = DOCS.read_text(encoding="utf-8").partition("## Tasks and metrics of your own")
+        text = rest.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "ordinal.py").write_text(text)
+    check_task(TASKS.find("ordinal.py:Ordinal", tmp_path)())
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +196,6 @@ def test_another_task_is_another_experiment(
 def test_bad_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, message: str
 ) -> None:
-    import re
-
     made = write(tmp_path / "bad", CAMPAIGN.replace(before, after))
     assert main(["run", str(made)]) == 2
     said = capsys.readouterr().err
