@@ -48,6 +48,10 @@ class Duplicates(Generic[T]):
         self._in_a_row = 0
         self._allowed = TRIES
 
+    def original(self, key: Hashable) -> T | None:
+        """The trial that would answer for a new one with this key, if any would."""
+        return None if self.policy == "evaluate" else self._originals.get(key)
+
     def repeats(self, trial: T, key: Hashable) -> T | None:
         """The trial that this one repeats and that answers for it; None if it is to be evaluated.
 

@@ -17,10 +17,10 @@ from nas.analysis.audit.records import (
     Entry,
     Fault,
     differing,
-    identity_faults,
+    order_faults,
     sort_out,
 )
-from nas.analysis.audit.replay import rebuild_faults, replay_faults
+from nas.analysis.audit.replay import remade_faults, replay_faults
 from nas.analysis.audit.results import data_checksum, result_faults
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import render
@@ -36,9 +36,6 @@ from nas.training.recipe import Recipe
 TABLES = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex", "table.txt": "text"}
 """Files of a campaign's folder that hold what ``nas table --format`` prints, with or without
 ``--all``."""
-
-_BUILD = {"space", "constraints", "hyperparameters", "data", "evaluator"}
-"""The parts of a question that architectures depend on."""
 
 
 @dataclass(frozen=True)
@@ -72,25 +69,25 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
     """
     path = folder / "records.jsonl"
     entries, faults = _read(path)
-    trials, misplaced = sort_out(entries)
+    trials, misplaced = sort_out(folder, entries)
     first = entries[0].record if entries else None
     header = first if isinstance(first, Header) else None
     recorded = {} if header is None else header.specification
     faults += misplaced
-    faults += identity_faults(trials, recorded)
+    faults += order_faults(trials, recorded)
     faults += result_faults(trials, recorded)
     faults += _recipe_faults(header)
-    sound = all(fault.warning for fault in faults)
     campaign, changed, others = _asked(folder, recorded)
     console = console or Console(stderr=True)
-    counts = [f"{len(trials.asks):,} asks", f"{len(trials.results):,} results"]
+    counts = [f"{len(trials.history.asks):,} asks", f"{len(trials.history.results):,} results"]
     notes = []
-    if campaign is None or changed & _BUILD:
+    if campaign is None or changed:
         notes.append("architectures were not built again: campaign.yaml is not what built them")
     else:
-        with _progress(console, "architectures", len(trials.asks)) as advance:
-            faults += rebuild_faults(campaign, trials, advance)
+        with _progress(console, "architectures", len(trials.history.asks)) as advance:
+            faults += remade_faults(campaign, trials, advance)
         counts.append("architectures built again")
+    sound = all(fault.warning for fault in faults)
     if replay and (campaign is None or changed or not sound):
         notes.append("proposals were not asked again: that takes sound records and their question")
     elif replay and campaign is not None:
@@ -109,7 +106,7 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
             continue
         others += _table_problems(folder, name, form)
         counts.append(f"{name} compared")
-    left = trials.unfinished
+    left = [ask.trial for ask in trials.history.unfinished()]
     if left:
         shown = left[0] if len(left) == 1 else f"{left[0]} and {len(left) - 1:,} more"
         notes.append(f"no result yet of {shown}; go on with: nas run {folder}")

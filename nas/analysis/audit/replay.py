@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from nas.analysis.audit.records import Entry, Fault, Trials, differing
-from nas.campaigns.drive.ensembles import best_retrained
-from nas.campaigns.drive.networks import Networks
-from nas.campaigns.drive.stages import Search, training_seed
+from nas.campaigns.drive.asks import Asks
+from nas.campaigns.drive.final_stage import best_retrained
+from nas.campaigns.drive.ledger import Ledger
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.specification import differences
-from nas.campaigns.store.history import History
-from nas.campaigns.store.types import Ask, Record, Result
-from nas.classics import CLASSICS, classic
-from nas.configuration import validate_options
-from nas.errors import InputError, at, in_file
+from nas.campaigns.store.types import Ask, Header, Record
+from nas.errors import InputError
+from nas.metrics import Catalogue
 from nas.searchers import Observation, Proposal, Searcher
 
 
@@ -71,56 +70,59 @@ class _Audited(Campaign):
         return self.made[name]
 
 
-def rebuild_faults(
+def remade_faults(
     campaign: Campaign, trials: Trials, advance: Callable[[], None]
 ) -> Iterator[Fault]:
-    """Builds every architecture again, and holds fingerprint and cost against it.
+    """Makes every ask again as a run would, architectures included, and compares.
 
     Args:
-        campaign: asks the question that is recorded, as far as architectures go.
+        campaign: asks the recorded specification.
         trials: the recorded ones.
         advance: is called after each.
     """
-    known: dict[str, tuple[str, dict[str, int]] | str] = {}
-    options = {each.label: each.options for each in campaign.classics}
-    for trial, (line, ask) in trials.asks.items():
-        if ask.kind == "ensemble":  # of networks that are built here themselves
-            advance()
-            continue
-        what = "genotype" if ask.is_of_space else "classic"
-        key = json.dumps([getattr(ask, what), ask.options])
-        if key not in known:
-            known[key] = _built(campaign, ask)
-        built = known[key]
-        if isinstance(built, str):
-            yield Fault(line, f"{trial}: {what}: {built}")
-        else:
-            fingerprint, cost = built
-            yield from differing(line, f"{trial}: fingerprint", ask.fingerprint, fingerprint)
-            for name, count in cost.items():
-                yield from differing(line, f"{trial}: cost.{name}", ask.cost[name], count)
-        if what == "classic" and ask.label in options:
-            expected = options[ask.label]
-            yield from differing(line, f"{trial}: options", ask.options, expected)
+    make, numbers = Asks(campaign, trials.history), Counter[str]()
+    asks = trials.history.asks
+    for line, ask in trials.asks:
         advance()
-
-
-def _built(campaign: Campaign, ask: Ask) -> tuple[str, dict[str, int]] | str:
-    """Fingerprint and cost of what an ask says, or why there is no such architecture."""
-    try:
-        if not ask.is_of_space:
-            if ask.classic in CLASSICS:
-                function = CLASSICS[ask.classic].function
-                with in_file(ask.classic), at("options"):
-                    validate_options(function, ask.options)
-            shape, outputs = campaign.input_shape, campaign.outputs
-            built = classic(ask.classic, shape, outputs, **ask.options)
+        number = numbers[ask.search]
+        numbers[ask.search] = ask.number + 1
+        retrains = [ask.label] if ask.stage == "final" and ask.is_of_space else []
+        if any(trial not in asks for trial in (*ask.members, *retrains)):
+            continue  # which is said already
+        try:
+            again = make.again(ask, number)
+        except InputError as error:
+            what = "genotype" if ask.is_of_space else "classic"
+            yield Fault(line, f"{ask.trial}: {what}: {error}".replace("\n", "; "))
         else:
-            built = campaign.space.decode(ask.genotype)
-    except InputError as error:
-        return str(error).replace("\n", "; ")
-    fingerprint, cost = built.recorded_as(ask.fingerprint)
-    return fingerprint, cost._asdict()
+            yield from _differences(line, ask, again)
+
+
+_NOT_MADE = ("time", "type", "elapsed", "duplicate_of")
+"""What of an ask depends on more than what is asked."""
+
+
+_FOLLOW = ("fingerprint", "cost")
+"""What follows from the genotype, and is not compared where that is another."""
+
+
+def _differences(line: int, ask: Ask, again: Ask) -> Iterator[Fault]:
+    left_out = {*_NOT_MADE, *(_FOLLOW if ask.genotype != again.genotype else ())}
+    for name in Ask.model_fields:
+        if name in left_out:
+            continue
+        found, expected = getattr(ask, name), getattr(again, name)
+        if name not in ("cost", "genotype"):
+            yield from differing(line, f"{ask.trial}: {name}", _told(found), _told(expected))
+            continue
+        for key in {**found, **expected}:
+            of = f"{ask.trial}: {name}.{key}"
+            yield from differing(line, of, found.get(key), expected.get(key))
+
+
+def _told(value: Any) -> Any:
+    """A value as a line has it, or None where it has none."""
+    return list(value) or None if isinstance(value, tuple) else None if value == "" else value
 
 
 def replay_faults(
@@ -128,62 +130,50 @@ def replay_faults(
 ) -> Iterator[Fault]:
     """Asks every searcher again for each recorded proposal, and tells it the recorded results.
 
-    What a searcher asks is a function of its seed and of the asks and tells before, so the
+    What a searcher suggests is a function of its seed and of the asks and results before, so the
     recorded order decides, with workers in parallel too. Of each search the first difference is a
     fault; what follows from it is none. What was retrained must have been the best of its search
     when it was picked, and the members of an ensemble the best that had been retrained.
 
     Args:
-        campaign: asks the question that is recorded.
+        campaign: asks the recorded specification.
         entries: all records, without faults among themselves.
         advance: is called after each.
     """
     audited = _Audited(**vars(campaign))
-    networks, seed = Networks(campaign), training_seed(campaign)
-    searches = {name: Search(audited, name, networks) for name in audited.searches}
-    history = History(campaign.folder)
+    ledger = Ledger(audited)
     retrained: set[str] = set()
     for line, record in entries:
         advance()
-        history.add(record)
-        if isinstance(record, Ask) and record.is_ensemble:
-            ranked = best_retrained(history, campaign.config.searcher.name, campaign.metrics)
-            expected = [each.get(record.seed) for each in ranked[: len(record.members)]]
-            yield from differing(line, f"{record.trial}: members", list(record.members), expected)
-        elif isinstance(record, Ask) and record.stage == "final":
-            retrained.add(record.label)
-            yield from _picked(line, record, history.asks, searches, retrained)
-        if not isinstance(record, Ask | Result):
-            continue
-        ask = history.asks[record.trial]
-        search = searches.get(ask.search)
-        if search is None:
-            continue
-        if isinstance(record, Ask):
-            yield from differing(line, f"{ask.trial}: seed", ask.seed, seed)
+        trial = "" if isinstance(record, Header) else record.trial
+        search = ""
         try:
-            if isinstance(record, Result):
-                search.tell(ask, record)
-            else:
-                search.replay(ask)
+            if isinstance(record, Ask):
+                yield from _picked(line, record, ledger, retrained, campaign.metrics)
+                search = record.search
+            ledger.enter(record)
         except InputError as error:
-            del searches[search.name]  # it cannot be followed any further
+            ledger.searches.pop(search, None)  # it cannot be followed any further
             yield Fault(line, str(error).rpartition("records.jsonl: ")[2])
-        if difference := audited.made[search.name].news():
-            yield Fault(line, f"{ask.trial}: asked again: {difference}")
+        for searcher in audited.made.values():
+            if difference := searcher.news():
+                yield Fault(line, f"{trial}: asked again: {difference}")
 
 
 def _picked(
-    line: int,
-    ask: Ask,
-    asks: Mapping[str, Ask],
-    searches: Mapping[str, Search],
-    retrained: set[str],
+    line: int, ask: Ask, ledger: Ledger, retrained: set[str], metrics: Catalogue
 ) -> Iterator[Fault]:
-    """Whatever its search had found better was retrained before it."""
-    if ask.kind == "classic" or asks[ask.label].search not in searches:
+    """Whatever was better was retrained before, and is a member of a smaller ensemble."""
+    if ask.is_ensemble:
+        ranked = best_retrained(ledger.history, ledger.own.name, metrics)
+        expected = [each.get(ask.seed) for each in ranked[: len(ask.members)]]
+        yield from differing(line, f"{ask.trial}: members", list(ask.members), expected)
         return
-    for better in searches[asks[ask.label].search].ranked():
+    if ask.stage == "search" or not ask.is_of_space:
+        return
+    retrained.add(ask.label)
+    search = ledger.search_of(ask.label)
+    for better in search.ranked() if search is not None else ():
         if better.trial == ask.label:
             return
         if better.trial not in retrained:

@@ -20,16 +20,20 @@ from nas.spaces.choices import recipe_choices
 def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault]:
     """Whether results have what their status says, are possible, and are of one data set."""
     objectives, known = recorded(question), recorded_metrics(question)
-    completed = [(_group(trials.asks[trial].record), entry.record.metrics)
-                 for trial, entry in trials.results.items()
-                 if entry.record.status == "completed"]  # fmt: skip
+    asks = trials.history.asks
+    completed = [
+        (_group(asks[result.trial]), result.metrics)
+        for _, result in trials.results
+        if result.completed
+    ]
     checksum = data_checksum(trials)
     usually = {
         group: usual(sorted(metrics) for each, metrics in completed if each == group)
         for group in ("search", "final", "ensemble")
     }
-    for trial, (line, result) in trials.results.items():
-        ask, metrics = trials.asks[trial].record, result.metrics
+    for line, result in trials.results:
+        trial, metrics = result.trial, result.metrics
+        ask = asks[trial]
         if ask.stage == "search":
             for name, value in _test_metrics(metrics):
                 yield Fault(
@@ -69,7 +73,7 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
             yield from differing(
                 line, f"{trial}: data_checksum", metrics["data_checksum"], checksum
             )
-        unusual = metrics.keys() ^ usually[_group(ask)] if result.status == "completed" else ()
+        unusual = metrics.keys() ^ usually[_group(ask)] if result.completed else ()
         for name in sorted(unusual):
             has = "has" if name in metrics else "has no"
             text = f"{trial}: metrics: {has} {name}, unlike most of its stage"
@@ -84,7 +88,7 @@ def _group(ask: Ask) -> str:
 def data_checksum(trials: Trials) -> str | None:
     """That of the data that most trials were trained on, if any tells."""
     checksum: str | None = usual(
-        entry.record.metrics.get("data_checksum") for entry in trials.results.values()
+        result.metrics.get("data_checksum") for _, result in trials.results
     )
     return checksum
 

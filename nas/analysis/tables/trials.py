@@ -18,10 +18,9 @@ from nas.analysis.tables.columns import (
     trial_columns,
 )
 from nas.analysis.tables.columns import recorded as recorded_metrics
-from nas.campaigns.drive.stages import trial_name
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
-from nas.campaigns.store.types import Ask, Measurement, Record, Result
+from nas.campaigns.store.types import Ask, Measurement, Record, Result, trial_name
 from nas.errors import InputError
 from nas.metrics import METRICS, Catalogue, Metric
 from nas.spaces.choices import recipe_choices

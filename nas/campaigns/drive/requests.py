@@ -1,75 +1,59 @@
 """Makes the requests with which the evaluator of a campaign is called."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from nas.campaigns.drive.checkpoint_policy import Start
 from nas.campaigns.drive.networks import Networks
 from nas.campaigns.engines.base import Json, Shared
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.hyperparameters import own_recipe
 from nas.campaigns.store.checkpoints import weights_path
 from nas.campaigns.store.history import History
-from nas.campaigns.store.types import Ask
+from nas.campaigns.store.types import Ask, given
 from nas.errors import InputError
 from nas.training.data import DataConfig, held_out, search_data
 from nas.training.recipe import Recipe
 from nas.user_code import is_code
 
 
-class Requests:
-    """Makes requests from asks; they depend only on the campaign and the asks."""
+class Requests(ABC):
+    """Makes requests from asks; there is one subclass per kind of evaluation.
 
-    def __init__(self, campaign: Campaign, history: History, networks: Networks) -> None:
+    Args:
+        campaign: the campaign with its data and recipe.
+        networks: builds the architectures.
+        history: the recorded trials, among them the members of ensembles.
+    """
+
+    def __init__(self, campaign: Campaign, networks: Networks, history: History) -> None:
         self._campaign = campaign
-        self._history = history
         self._networks = networks
+        self._history = history
 
-    def payload(self, ask: Ask, continued: int | None) -> Json:
+    @abstractmethod
+    def request(self, ask: Ask, start: Start) -> Json:
         """Makes the evaluator's argument: plain JSON, and the weights of an ensemble's members.
 
         Args:
             ask: the ask of the trial.
-            continued: the number of epochs from which it continues.
+            start: the state from which it starts.
 
         Raises :class:`InputError` if the network cannot be built at the trial's fidelity, or if the
         weights of an ensemble's member are missing.
         """
-        if ask.is_ensemble:
-            return self._ensemble(ask)
-        test, recipe = ask.stage == "final", self.recipe(ask)
-        if recipe is None or self._campaign.data is None:
-            what = {"genotype": ask.genotype} if ask.is_of_space else {}
-            return {
-                **what,
-                "fingerprint": ask.fingerprint,
-                "epochs": ask.fidelity,
-                "since": continued,
-                "test": test,
-            }
-        if ask.initialization:
-            recipe = recipe.with_reference(ask.initialization)
-        return {
-            "architecture": self._networks.of(ask).to_json(),
-            "recipe": recipe.model_dump(mode="json"),
-            "seed": ask.seed,
-            "cuda_graphs": self._campaign.config.engine.cuda_graphs,
-            "test": test,
-            **self._surroundings(self._campaign.data),
-            "epochs": None,
-            "compile": self._campaign.config.final.compile if test else "never",
-            **({"protocol": self._campaign.config.final.protocol} if test else {}),
-            **self._campaign.fidelities.request(ask.fidelity, ask.genotype, self._campaign.data),
-            "latency": self._latency(ask),
-        }
 
-    def shared(self, payload: Json) -> dict[str, Shared]:
+    def recipe(self, ask: Ask) -> Recipe | None:
+        """Returns the recipe of the trial; None if nothing is trained."""
+        return None
+
+    def shared(self, request: Json) -> dict[str, Shared]:
         """Returns the trial's part of the data set; in a search there are no test images."""
-        if self._campaign.data is None:
-            return {}
-        config = DataConfig.model_validate(payload["data"])  # with the trial's own resolution
+        config = DataConfig.model_validate(request["data"])  # with the trial's own resolution
         loaders: dict[str, Callable[[DataConfig], Any]] = {"search_data": search_data}
-        if payload["test"]:
+        if request["test"]:
             loaders["test_data"] = held_out
         described = config.model_dump_json()
         return {
@@ -77,28 +61,74 @@ class Requests:
             for name, load in loaders.items()
         }
 
-    def keeps(self, ask: Ask) -> bool:
-        """Tells if the trial's final weights, or its state to continue from, are kept."""
-        config, recipe = self._campaign.config, self.recipe(ask)
-        if recipe is None:
-            return False
-        if ask.stage == "final":
-            return config.final.weights
-        if config.inherit_weights:
-            return ask.search == config.searcher.name
-        if not self._campaign.fidelities.continued:
-            return False
-        return ask.fidelity is not None and ask.fidelity < recipe.epochs
+    def _surroundings(self) -> Json:
+        assert self._campaign.data is not None
+        config, engine = self._campaign.config, self._campaign.config.engine
+        return {
+            "task": config.task.model_dump(mode="json"),
+            "metrics": [each.name for each in config.metrics if is_code(each.name)],
+            "data": self._campaign.data.model_dump(mode="json"),
+            "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
+            "threads": engine.cpus_per_trial,
+        }
+
+
+class Lookups(Requests):
+    """Makes the requests for results that are looked up in a table."""
+
+    def request(self, ask: Ask, start: Start) -> Json:
+        """Makes the argument of :class:`nas.evaluators.tabular.Tabular`."""
+        return {
+            **({"genotype": ask.genotype} if ask.is_of_space else {}),
+            "fingerprint": ask.fingerprint,
+            "epochs": ask.fidelity,
+            "since": start.epochs,
+            "test": ask.stage == "final",
+        }
+
+    def shared(self, request: Json) -> dict[str, Shared]:
+        """Returns nothing, because there are no images."""
+        return {}
+
+
+class Trainings(Requests):
+    """Makes the requests for trainings."""
+
+    def request(self, ask: Ask, start: Start) -> Json:
+        """Makes the fields of :class:`nas.evaluators.training.Request`."""
+        config, data, recipe = self._campaign.config, self._campaign.data, self.recipe(ask)
+        assert recipe is not None
+        assert data is not None
+        if ask.initialization:
+            recipe = recipe.with_reference(ask.initialization)
+        final = ask.stage == "final"
+        limit = None if final else config.constraints.measured_latency
+        return {
+            "architecture": self._networks.of(ask).to_json(),
+            "recipe": recipe.model_dump(mode="json"),
+            "seed": ask.seed,
+            "cuda_graphs": config.engine.cuda_graphs,
+            "test": final,
+            **self._surroundings(),
+            "epochs": None,
+            "compile": config.final.compile if final else "never",
+            **({"protocol": config.final.protocol} if final else {}),
+            **self._campaign.fidelities.request(ask.fidelity, ask.genotype, data),
+            "latency": {"limit": limit} if config.measures_latency else None,
+            **given(inherit=start.inherits),
+        }
 
     def recipe(self, ask: Ask) -> Recipe | None:
-        """Returns the recipe of the trial; None if nothing is trained."""
-        recipe = self._campaign.recipe
-        if recipe is None or ask.is_ensemble:
-            return None
-        return own_recipe(recipe, ask.genotype)
+        """Returns the campaign's recipe with the choices of the genotype."""
+        assert self._campaign.recipe is not None
+        return own_recipe(self._campaign.recipe, ask.genotype)
 
-    def _ensemble(self, ask: Ask) -> Json:
-        assert self._campaign.data is not None
+
+class Averages(Requests):
+    """Makes the requests for ensembles, whose members' probabilities are averaged."""
+
+    def request(self, ask: Ask, start: Start) -> Json:
+        """Makes the fields of :class:`nas.evaluators.ensemble.Request`, and adds the weights."""
         members, weights = [], []
         for name in ask.members:
             if not (path := weights_path(self._campaign.folder, name)).exists():
@@ -111,23 +141,16 @@ class Requests:
             "weights": weights,
             "test": True,
             "protocol": self._campaign.config.final.protocol,
-            **self._surroundings(self._campaign.data),
+            **self._surroundings(),
             "latency": self._campaign.config.measures_latency,
         }
 
-    def _surroundings(self, config: DataConfig) -> Json:
-        engine, file = self._campaign.config.engine, self._campaign.config
-        return {
-            "task": file.task.model_dump(mode="json"),
-            "metrics": [each.name for each in file.metrics if is_code(each.name)],
-            "data": config.model_dump(mode="json"),
-            "device": "cpu" if engine.gpus_per_trial == 0 else "auto",
-            "threads": engine.cpus_per_trial,
-        }
 
-    def _latency(self, ask: Ask) -> Json | None:
-        """Returns the settings of a latency measurement; the final stage has no limit."""
-        config = self._campaign.config
-        if not config.measures_latency:
-            return None
-        return {"limit": None if ask.stage == "final" else config.constraints.measured_latency}
+def requests(campaign: Campaign, networks: Networks, history: History) -> dict[str, Requests]:
+    """Returns the makers of a campaign's requests by the kind of ask."""
+    single = Lookups if campaign.data is None else Trainings
+    network = single(campaign, networks, history)
+    return {
+        **dict.fromkeys(("searched", "random", "classic"), network),
+        "ensemble": Averages(campaign, networks, history),
+    }

@@ -1,30 +1,39 @@
-"""The state of a campaign's trials, from its records."""
+"""The state of a campaign's trials, from its records, and the rules that records obey."""
 
-from collections.abc import Iterable
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from nas.campaigns.store.types import Ask, Failure, Header, Record, Result
 from nas.errors import InputError
 
+Report = Callable[[str, str], None]
+"""Takes the id of a trial and what is wrong with its record."""
+
 
 class History:
     """The asks and results by trial id, in the order of events.
 
+    A record that contradicts earlier ones is reported. A second ask or result of a trial, and a
+    result of a trial that was never asked, are then left out.
+
     Args:
         folder: the folder of the campaign, for messages.
         records: the first records, in order.
-
-    Raises :class:`InputError` if a trial is asked twice, if a result has no ask, or if there are
-    two results.
+        report: takes what is wrong; by default :class:`InputError` is raised.
     """
 
-    def __init__(self, folder: Path, records: Iterable[Record] = ()) -> None:
+    def __init__(
+        self, folder: Path, records: Iterable[Record] = (), report: Report | None = None
+    ) -> None:
         self.asks: dict[str, Ask] = {}
         self.results: dict[str, Result] = {}
         self.failures: dict[str, list[Failure]] = {}
         self.elapsed = 0.0
         self._header: Header | None = None
         self._path = folder / "records.jsonl"
+        self._report = report or self._refuse
         for record in records:
             self.add(record)
 
@@ -33,32 +42,27 @@ class History:
         if isinstance(record, Header):
             self._header = record
             return
+        trial = record.trial
         self.elapsed = max(self.elapsed, record.elapsed)
         if isinstance(record, Ask):
-            self._ask(record)
-        elif record.trial not in self.asks:
-            raise self._wrong(record.trial, f"a {record.type}, but it was never asked")
+            if trial in self.asks:
+                self._report(trial, "a second ask")
+                return
+            for wrong in self._contradictions(record):
+                self._report(trial, wrong)
+            self.asks[trial] = record
+        elif trial not in self.asks:
+            self._report(trial, f"a {record.type}, but it was never asked before")
+        elif trial in self.results:
+            late = "a failure after its result"
+            self._report(trial, late if isinstance(record, Failure) else "a second result")
+        elif self.asks[trial].is_duplicate:
+            original = self.asks[trial].duplicate_of
+            self._report(trial, f"a {record.type}, expected none, as it repeats {original}")
         elif isinstance(record, Failure):
-            self.failures.setdefault(record.trial, []).append(record)
-        elif record.trial in self.results:
-            raise self._wrong(record.trial, "a second result")
-        elif self.asks[record.trial].is_duplicate:
-            raise self._wrong(record.trial, "a result, but it is a duplicate")
+            self.failures.setdefault(trial, []).append(record)
         else:
-            self.results[record.trial] = record
-
-    def _ask(self, ask: Ask) -> None:
-        if ask.trial in self.asks:
-            raise self._wrong(ask.trial, "a second ask")
-        if ask.is_duplicate and ask.duplicate_of not in self.asks:
-            raise self._wrong(ask.trial, f"repeats {ask.duplicate_of}, never asked before")
-        for member in ask.members:
-            if member not in self.asks:
-                raise self._wrong(ask.trial, f"of {member}, never asked before")
-        self.asks[ask.trial] = ask
-
-    def _wrong(self, trial: str, what: str) -> InputError:
-        return InputError(f"{self._path}: trial {trial}: {what}")
+            self.results[trial] = record
 
     @property
     def header(self) -> Header:
@@ -79,3 +83,47 @@ class History:
     def unfinished(self) -> list[Ask]:
         """The asks whose result is missing."""
         return [ask for ask in self.evaluated if ask.trial not in self.results]
+
+    def has_completed(self, trial: str) -> bool:
+        """Tells if a trial has completed, with a number for every objective."""
+        return trial in self.results and self.results[trial].completed
+
+    def _contradictions(self, ask: Ask) -> Iterator[str]:
+        """Yields what an ask says about earlier trials that is not true."""
+        if ask.is_duplicate:
+            original, key = self.asks.get(ask.duplicate_of), f'duplicate_of: "{ask.duplicate_of}"'
+            if original is None or original.search != ask.search:
+                yield f"{key}, expected an earlier trial of its search"
+            elif original.is_duplicate:
+                yield f"{key}, expected one that repeats none itself"
+        if ask.predecessor is not None:
+            before, key = self.asks.get(ask.predecessor), f"continues: {ask.continues}"
+            if before is None:
+                yield f"{key}, expected the number of an earlier trial"
+            elif before.genotype != ask.genotype:
+                yield f"{key}, expected one of the same genotype"
+            elif not (before.fidelity or math.inf) < (ask.fidelity or math.inf):
+                yield f"{key}, expected one of a lower fidelity"
+        if ask.parent is not None and not self.has_completed(ask.parent):
+            yield f"inherits: {ask.inherits}, expected a trial that had completed before"
+        if ask.stage == "final" and ask.is_of_space:
+            searched, key = self.asks.get(ask.label), f"label: {json.dumps(ask.label)}"
+            if searched is None or searched.stage != "search":
+                yield f"{key}, expected a search trial before it"
+            elif not self.has_completed(ask.label):
+                yield f"{key}, expected one that has completed"
+        for member in ask.members:
+            found = self.asks.get(member)
+            if (
+                found is None
+                or found.is_ensemble
+                or (found.stage, found.seed) != (ask.stage, ask.seed)
+                or not self.has_completed(member)
+            ):
+                yield (
+                    f"members: {json.dumps(member)}, expected a trial of the final stage with "
+                    f"seed {ask.seed} that had completed before"
+                )
+
+    def _refuse(self, trial: str, what: str) -> None:
+        raise InputError(f"{self._path}: trial {trial}: {what}")

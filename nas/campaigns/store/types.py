@@ -73,6 +73,11 @@ Counts = Annotated[dict[str, int], GetPydanticSchema(lambda source, handler: han
 """The cost of an architecture, by the names of :class:`nas.architecture.cost.Cost`."""
 
 
+def trial_name(search: str, number: int) -> str:
+    """Makes the id of a search's trial from the searcher's number."""
+    return f"{search}-{number:04d}"
+
+
 class _Record(Config):
     model_config = ConfigDict(extra="allow", populate_by_name=True)
 
@@ -164,6 +169,21 @@ class Ask(_Record):
     def is_duplicate(self) -> bool:
         """Whether an earlier trial answers this one."""
         return bool(self.duplicate_of)
+
+    @property
+    def answered_by(self) -> str:
+        """The trial whose result counts: its own, or the one that it repeats."""
+        return self.duplicate_of or self.trial
+
+    @property
+    def predecessor(self) -> str | None:
+        """The trial that it continues."""
+        return None if self.continues is None else trial_name(self.search, self.continues)
+
+    @property
+    def parent(self) -> str | None:
+        """The trial whose weights it inherits."""
+        return None if self.inherits is None else trial_name(self.search, self.inherits)
 
     @property
     def is_of_space(self) -> bool:

@@ -205,7 +205,7 @@ def test_a_search_that_finds_nothing_new_ends_with_a_word(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = 100
-    for module in ("nas.searchers.duplicates", "nas.campaigns.drive.stages"):
+    for module in ("nas.searchers.duplicates", "nas.campaigns.drive.search"):
         monkeypatch.setattr(f"{module}.LIMIT", limit)
     with_policy(folder, "reuse", 500)
     space = (folder / "tiny.yaml").read_text().replace("width: [1, 2, 3, 4]", "width: [1, 2]")
@@ -243,5 +243,6 @@ def test_records_that_contradict_themselves_are_refused(folder: Path) -> None:
     with pytest.raises(InputError, match=message):
         run(folder, evaluator=EVALUATE)
     path.write_text("".join([*lines[:place], json.dumps({**ask, "duplicate_of": "x"}) + "\n"]))
-    with pytest.raises(InputError, match=f"trial {ask['trial']}: repeats x, never asked before"):
+    message = f'trial {ask["trial"]}: duplicate_of: "x", expected an earlier trial of its search'
+    with pytest.raises(InputError, match=message):
         run(folder, evaluator=EVALUATE)

@@ -15,8 +15,9 @@ from torch.nn.functional import cross_entropy
 from nas.analysis.audit.check import check
 from nas.analysis.tables.networks import campaign_table
 from nas.architecture.network import compile
+from nas.campaigns.drive.checkpoint_policy import Start
 from nas.campaigns.drive.networks import Networks
-from nas.campaigns.drive.requests import Requests
+from nas.campaigns.drive.requests import Averages
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.spec.objectives import Objective, missing
@@ -210,8 +211,9 @@ def test_what_only_training_tells_is_not_asked_of_an_ensemble() -> None:
 
 def test_latency_is_that_of_all_members(done: Path) -> None:
     campaign, history = load_campaign(done), History(done, log.read_records(done))
-    requests = Requests(campaign, history, Networks(campaign))
-    payload = requests.payload(history.asks[next(iter(ensembles(done)))], None)
+    averages = Averages(campaign, Networks(campaign), history)
+    ask = history.asks[next(iter(ensembles(done)))]
+    payload = averages.request(ask, Start(None, own=False, epochs=None, inherits=None))
     told = evaluate({**payload, "test": False, "latency": True})
     assert told["latency_ms"] > 0
     assert not {"test_accuracy"} & told.keys()

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.campaigns.drive.failures import FIRST, LATER, Patience
+from nas.campaigns.drive.failure_limit import FIRST, LATER, FailureLimit
 from nas.campaigns.engines.base import Outcome, failure
 from nas.errors import CampaignError
 
@@ -20,7 +20,7 @@ def wrong_shape(n: int) -> Outcome:
 @pytest.mark.parametrize("fails", [no_memory, wrong_shape])
 def test_one_way_of_failing_is_one_whatever_the_numbers_are(fails: object) -> None:
     assert callable(fails)
-    patience = Patience(Path("c"))
+    patience = FailureLimit(Path("c"))
     for n in range(1, FIRST):
         patience.hear(fails(n))
     with pytest.raises(CampaignError, match=f"c: the first {FIRST} trials of this run all failed"):
@@ -28,7 +28,7 @@ def test_one_way_of_failing_is_one_whatever_the_numbers_are(fails: object) -> No
 
 
 def test_ways_are_counted_apart() -> None:
-    patience = Patience(Path("c"))
+    patience = FailureLimit(Path("c"))
     for n in range(FIRST - 1):
         patience.hear(no_memory(n))
         patience.hear(wrong_shape(n))
@@ -37,7 +37,7 @@ def test_ways_are_counted_apart() -> None:
 
 
 def test_once_something_has_worked_it_takes_more_in_a_row() -> None:
-    patience = Patience(Path("c"))
+    patience = FailureLimit(Path("c"))
     for _ in range(2):
         patience.hear(WORKED)
         for n in range(1, LATER):
@@ -47,6 +47,6 @@ def test_once_something_has_worked_it_takes_more_in_a_row() -> None:
 
 
 def test_what_no_constraint_allows_is_no_failure() -> None:
-    patience = Patience(Path("c"))
+    patience = FailureLimit(Path("c"))
     for _ in range(LATER):
         patience.hear(failure("too slow", cause="infeasible"))

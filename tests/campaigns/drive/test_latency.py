@@ -8,7 +8,7 @@ from rich.console import Console
 from nas.analysis.audit.check import check
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import render
-from nas.campaigns.drive.failures import FIRST
+from nas.campaigns.drive.failure_limit import FIRST
 from nas.campaigns.drive.run import run
 from nas.campaigns.drive.runner import Runner
 from nas.campaigns.engines.base import Outcome

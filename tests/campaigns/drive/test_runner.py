@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.campaigns.drive.failures import FIRST
+from nas.campaigns.drive.failure_limit import FIRST
 from nas.campaigns.drive.run import run
 from nas.campaigns.drive.runner import Runner
 from nas.campaigns.engines.base import Outcome

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from nas.analysis.audit.check import check
-from nas.campaigns.drive.epochs import epochs_trained
+from nas.campaigns.drive.epoch_counter import epochs_trained
 from nas.campaigns.drive.run import run
 from nas.campaigns.drive.runner import Runner
 from nas.campaigns.engines.base import Outcome, Source, Trial, Update, failure

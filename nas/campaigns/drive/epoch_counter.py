@@ -5,7 +5,7 @@ from typing import Any
 from nas.campaigns.engines.base import Outcome, Update
 
 
-class Epochs:
+class EpochCounter:
     """Counts the epochs of running trials.
 
     The first epochs of an attempt may have been counted already, for the trial that it continues

@@ -14,8 +14,8 @@ LATER = 20
 """The number of failures in a row that ends a run after a trial has succeeded."""
 
 
-class Patience:
-    """Counts the failures of a run.
+class FailureLimit:
+    """Counts the failures of a run, and ends it after too many of one kind.
 
     Args:
         folder: the folder of the campaign, for the message.

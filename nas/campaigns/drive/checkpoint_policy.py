@@ -1,0 +1,113 @@
+"""Decides from which state a trial continues, and which states are kept."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from nas.campaigns.drive.ledger import Ledger
+from nas.campaigns.engines.base import Outcome
+from nas.campaigns.spec.campaign import Campaign
+from nas.campaigns.store.checkpoints import Checkpoints, write_weights
+from nas.campaigns.store.types import Ask
+from nas.training.recipe import Recipe
+
+
+class Start(NamedTuple):
+    """The state from which a trial starts.
+
+    Attributes:
+        file: the file of the state; None if the trial starts from the beginning.
+        own: whether an earlier attempt at the same trial has saved it.
+        epochs: the epochs of the trial that it continues; None if it continues none.
+        inherits: whether the state is that of its parent, whose weights it inherits; None for a
+            trial that inherits no weights.
+    """
+
+    file: Path | None
+    own: bool
+    epochs: int | None
+    inherits: bool | None
+
+
+class CheckpointPolicy:
+    """Keeps the states from which a trial may continue, and deletes all others.
+
+    A checkpoint is deleted once no trial can continue from it: when its own trial can no longer be
+    promoted, or has left the population whose weights are inherited.
+
+    Args:
+        campaign: the campaign.
+        ledger: the recorded trials.
+    """
+
+    def __init__(self, campaign: Campaign, ledger: Ledger) -> None:
+        self._campaign = campaign
+        self._ledger = ledger
+        self._files = Checkpoints(campaign.folder)
+
+    def start(self, ask: Ask) -> Start:
+        """Returns the state from which a trial continues: its own after a crash, or another one.
+
+        Without a state it starts from the beginning, which takes longer but gives the same result.
+        With inherited weights the state may also be that of the parent; without it, the trial
+        starts from other weights.
+        """
+        asks, continued = self._ledger.history.asks, self._campaign.fidelities.continued
+        found = own = self._files.find(ask.trial)
+        epochs = None
+        if ask.predecessor is not None and continued:
+            before = asks[ask.predecessor]
+            epochs = before.fidelity
+            found = found or self._files.find(before.answered_by)
+        if ask.parent is None:
+            return Start(found, own is not None, epochs, None)
+        found = found or self._files.find(ask.parent)
+        return Start(found, own is not None, epochs, own is None and found is not None)
+
+    def keeps(self, ask: Ask, recipe: Recipe | None) -> bool:
+        """Tells if the trial's final weights, or its state to continue from, are kept."""
+        config = self._campaign.config
+        if recipe is None:
+            return False
+        if ask.stage == "final":
+            return config.final.weights
+        if config.inherit_weights:
+            return ask.search == config.searcher.name
+        if not self._campaign.fidelities.continued:
+            return False
+        return ask.fidelity is not None and ask.fidelity < recipe.epochs
+
+    def saved(self, trial: str, state: bytes) -> None:
+        """Saves the state of a running trial, so that it can continue after a crash."""
+        self._files.write(trial, state)
+
+    def keep(self, ask: Ask, outcome: Outcome) -> None:
+        """Saves the final weights or state of a trial, before its result is recorded."""
+        if outcome.checkpoint is None:
+            return
+        if ask.stage == "final":
+            write_weights(self._campaign.folder, ask.trial, outcome.checkpoint)
+        else:
+            self._files.write(ask.trial, outcome.checkpoint)
+
+    def ended(self, ask: Ask, outcome: Outcome, waiting: Iterable[Ask]) -> None:
+        """Deletes the states that no trial can continue from, after a result is recorded.
+
+        Args:
+            ask: the ask of the trial that has ended.
+            outcome: the outcome of that trial.
+            waiting: the trials that are running or will be repeated.
+        """
+        if ask.stage == "final" or outcome.checkpoint is None:
+            self._files.discard(ask.trial)
+        if not self._files:
+            return
+        history = self._ledger.history
+        wanted = {each for other in waiting for each in (other.parent, other.predecessor) if each}
+        wanted = {history.asks[trial].answered_by for trial in wanted}
+        starts = (search.starts for search in self._ledger.searches.values())
+        self._files.discard_ended(history.results, wanted.union(*starts))
+
+    def clear(self) -> None:
+        """Deletes all states at the end of the campaign."""
+        self._files.clear()
