@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 import nas
+from nas.campaigns.spec.campaign import read_space
+from nas.configuration import Named
 from nas.errors import InputError
 from nas.spaces import spaces
 
@@ -104,3 +106,10 @@ def test_what_the_block_was_is_known(tmp_path: Path) -> None:
     (tmp_path / "parts.py").write_text(CODE.replace("0.5", "0.25"))
     assert nas.space(path).language.code() != first
     assert nas.space("nasbench201").language.code() == {}
+
+
+def test_a_campaign_records_what_the_block_was(tmp_path: Path) -> None:
+    path = written(tmp_path, "nasbench201", operations=["none", MINE])
+    space, recorded = read_space(Named(name=path), tmp_path, (3, 16, 16), 10)
+    assert recorded["code"] == space.language.code()
+    assert "code" not in read_space(Named(name="nasbench201"), tmp_path, (3, 16, 16), 10)[1]
