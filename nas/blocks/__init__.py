@@ -26,7 +26,7 @@ from nas.blocks.convolution import (
     separable,
     separable_conv,
 )
-from nas.blocks.inception import inception
+from nas.blocks.inception import conv_beside_pool, inception
 from nas.blocks.mobile import convnext_block, inverted_residual, shuffle_unit
 from nas.blocks.pooling import avg_pool, identity, max_pool, zero
 from nas.blocks.residual import (
@@ -44,6 +44,7 @@ __all__ = [
     "Excitation",
     "avg_pool",
     "bottleneck",
+    "conv_beside_pool",
     "conv_norm",
     "convnext_block",
     "depthwise",

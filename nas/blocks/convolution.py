@@ -23,20 +23,23 @@ def conv_norm(
     dilation: PositiveInt = 1,
     groups: PositiveInt = 1,
     activation: Function | None = "relu",
+    norm: bool = True,
     padding: Padding | None = None,
     names: tuple[str, str] = ("conv", "bn"),
 ) -> Handle:
     """Add a convolution, batch normalisation and an activation (Ioffe & Szegedy 2015).
 
     By default it pads ``dilation * (kernel - 1) // 2`` on both sides, so that an odd kernel at
-    stride 1 keeps the size. ``names`` are those of the convolution and the norm.
+    stride 1 keeps the size. Without ``norm`` the convolution has a bias instead. ``names`` are
+    those of the convolution and the norm.
     """
     if padding is None:
         sides = (kernel,) * len(x.spatial) if isinstance(kernel, int) else kernel
         padding = [dilation * (side - 1) // 2 for side in sides]
     channels = channels or x.channels
-    x = g.conv(x, channels, kernel, stride, padding, dilation, groups, bias=False, name=names[0])
-    x = g.batch_norm(x, name=names[1])
+    x = g.conv(x, channels, kernel, stride, padding, dilation, groups, not norm, names[0])
+    if norm:
+        x = g.batch_norm(x, name=names[1])
     return g.activation(x, activation) if activation else x
 
 

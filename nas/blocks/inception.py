@@ -1,4 +1,4 @@
-"""The inception module."""
+"""The inception module, and the reduction of Inception networks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ def inception(
 
     GoogLeNet's module (Szegedy et al. 2015, fig. 2b). ``widths`` are those of the paper's table 1:
     1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection. By default they divide ``channels`` as
-    its module 3a does: 1/4, 3/8, 1/2, 1/16, 1/8, 1/8. Each convolution is normed, as in
-    torchvision. The paper has no stride; here the last convolution of each branch has it.
+    its module 3a does: 1/4, 3/8, 1/2, 1/16, 1/8, 1/8, and at least one channel each. Each
+    convolution is normed, as in torchvision. The paper has no stride; here the last convolution of
+    each branch has it.
     """
     if widths is None:
         total = channels or x.channels
         one, five, pool = (max(total // part, 1) for part in (4, 8, 8))
         widths = (
-            one, max(3 * total // 8, 1), total - one - five - pool, max(total // 16, 1), five, pool,
+            one, max(3 * total // 8, 1), max(total - one - five - pool, 1), max(total // 16, 1),
+            five, pool,
         )  # fmt: skip
     one, reduce_three, three, reduce_five, five, pool = widths
 
@@ -42,3 +44,21 @@ def inception(
     branch3 = conv(conv(x, reduce_five, 1, "branch3.0"), five, large_kernel, "branch3.1", stride)
     branch4 = conv(max_pool(g, x), pool, 1, "branch4.1", stride)
     return g.concat(branch1, branch2, branch3, branch4)
+
+
+def conv_beside_pool(
+    g: Builder,
+    x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
+    *,
+    kernel: PositiveInt = 3,
+) -> Handle:
+    """Add a convolution of ``channels`` beside max pooling of the input.
+
+    The reduction of Inception networks (Szegedy et al. 2016, arXiv:1512.00567, fig. 10), in the
+    small form of Zhang et al. 2017 (arXiv:1611.03530, fig. 3). The output has the channels of both.
+    """
+    with g.scope("branch1"):
+        y = conv_norm(g, x, channels, stride, kernel=kernel)
+    return g.concat(y, g.max_pool(x, kernel, stride, kernel // 2))

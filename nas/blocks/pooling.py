@@ -19,14 +19,18 @@ def max_pool(
     *,
     kernel: PositiveInt = 3,
     padding: Padding | None = None,
+    ceil_mode: bool = False,
     name: str | None = None,
 ) -> Handle:
     """Add max pooling; at stride 1 an odd kernel keeps the size.
 
-    Other channels than the input's come from a 1x1 projection behind it.
+    ``ceil_mode`` rounds the size up. Other channels than the input's come from a 1x1 projection
+    behind it.
     """
     padding = kernel // 2 if padding is None else padding
-    return fitted(g, g.max_pool(x, kernel, stride, padding, name=name), channels)
+    return fitted(
+        g, g.max_pool(x, kernel, stride, padding, ceil_mode=ceil_mode, name=name), channels
+    )
 
 
 def avg_pool(
@@ -37,16 +41,18 @@ def avg_pool(
     *,
     kernel: PositiveInt = 3,
     padding: Padding | None = None,
+    ceil_mode: bool = False,
     name: str | None = None,
 ) -> Handle:
     """Add average pooling; at stride 1 an odd kernel keeps the size.
 
     The border is left out of the mean, but a window that strides with the padding "same" counts
-    its zeros, as in timm. Other channels than the input's come from a 1x1 projection behind it.
+    its zeros, as in timm. ``ceil_mode`` rounds the size up. Other channels than the input's come
+    from a 1x1 projection behind it.
     """
-    counted = stride > 1 and padding == "same"
+    counted = padding == 0 or (stride > 1 and padding == "same")
     padding = kernel // 2 if padding is None else padding
-    pooled = g.avg_pool(x, kernel, stride, padding, count_include_pad=counted, name=name)
+    pooled = g.avg_pool(x, kernel, stride, padding, ceil_mode, counted, name)
     return fitted(g, pooled, channels)
 
 

@@ -130,7 +130,7 @@ def shortcut(g: Builder, x: Handle, y: Handle, stride: int = 1, padded: bool = F
     """Return ``x`` in the shape of ``y``, to be added to it; :func:`residual` says how."""
     if x.shape == y.shape:
         return x
-    if not padded:
+    if not padded or y.channels < x.channels:
         names = ("downsample.0", "downsample.1")
         return conv_norm(g, x, y.channels, stride, kernel=1, activation=None, names=names)
     x = g.avg_pool(x, 1, stride)

@@ -60,7 +60,7 @@ def space(
         lambda choose: family.architecture(choose, shape, classes),
         path.stem,
         family.members,
-        family,
+        family.bound(shape),
     )
     return constrained(found, family.constraints, path.parent)
 

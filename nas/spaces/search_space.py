@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from typing import TypeVar, get_args
 
@@ -45,7 +46,10 @@ class Size:
     exact: bool
 
     def __str__(self) -> str:
-        return f"{'exactly' if self.exact else 'at least'} {self.count:,}"
+        if self.count < 10**18:
+            return f"{'exactly' if self.exact else 'at least'} {self.count:,}"
+        about = f"{Decimal(self.count):.2e}"
+        return f"about {about} (known exactly)" if self.exact else f"at least {about}"
 
 
 class SearchSpace:

@@ -60,8 +60,10 @@ CASES = {
     "natsbench_size": Case({"stages": 2, "channels": [8, 16]}, {"channels": [8, 16, 24]}),
     "pnasnet": cells(2, ["skip_connect", "conv_1x3_3x1"]),
     "primitives": Case(
-        {"width": [8, 16], "cells": [1], "nodes": [2, 3]},
-        {"stages": [1], "width": [8], "cells": [1], "nodes": [1, 2],
+        {"multiplier": [0.125], "stages": [1, 2, 3], "cells": [0, 1], "nodes": [2, 3]},
+        {"activation": ["relu"], "norm": ["batch"], "multiplier": [1.0], "rounding": [1],
+         "stem": {}, "stages": [1], "width": [8], "graphs": ["shared"], "cells": [1],
+         "nodes": [1, 2], "node_widths": [None], "head": {}, "output": ["add"],
          "operations": {"a": {"block": "identity"}, "b": {"block": "conv"}}},
     ),
     "proxylessnas": Case({"width_multiplier": 0.25}, {

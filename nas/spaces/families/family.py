@@ -85,6 +85,10 @@ class Family(Config, Language):
     def check(self) -> None:
         """Raise :class:`InputError` for what types alone cannot tell."""
 
+    def bound(self, input_shape: Shape) -> Language:
+        """Return what is known about the space for images of a shape: by default the family."""
+        return self
+
     def block(self, name: str) -> Callable[..., Handle]:
         """Return the block that a name stands for.
 

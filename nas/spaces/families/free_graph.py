@@ -1,26 +1,45 @@
-"""The family of staged networks whose cell is a free graph over blocks."""
+"""Staged networks whose cells are free graphs over blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cached_property, partial
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache, cached_property, lru_cache, partial
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
-from nas.architecture.operations import Shape
-from nas.blocks import Block, conv_norm
-from nas.configuration import Config, validate_options
+from nas.architecture.operations import ArchitectureError, Shape
+from nas.architecture.operations.layers import Function
+from nas.blocks import Block, conv_beside_pool
+from nas.blocks.scaling import divisible, scaled
+from nas.configuration import Config, defaults, validate_options
 from nas.errors import InputError, at
-from nas.spaces.choices import Choose
+from nas.spaces.choices import Choose, Infeasible, Option
 from nas.spaces.families.family import Family, distinct, misfit
+from nas.spaces.families.free_network import (
+    Cell,
+    Head,
+    Join,
+    Network,
+    Node,
+    Pooling,
+    Reduction,
+    Stage,
+    Stem,
+    StemPadding,
+)
+from nas.spaces.language import Language
 
-Choices = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(distinct)]
-Merges = Annotated[
-    tuple[Literal["add", "concat"], ...], Field(min_length=1), AfterValidator(distinct)
-]
+T = TypeVar("T", bound=Option)
+V = TypeVar("V")
+
+_LISTED = (Field(min_length=1), AfterValidator(distinct))
+Counts = Annotated[tuple[PositiveInt, ...], *_LISTED]
+Joins = Annotated[tuple[Join, ...], *_LISTED]
 
 
 class CellOperation(Config):
@@ -30,124 +49,408 @@ class CellOperation(Config):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class ReductionOptions(Config):
+    """One entry of ``reductions``: how a stage may begin.
+
+    Without a ``block`` the first cell of the stage has the stride. ``widens`` says whether the
+    block gives the map the stage's width; else the cells do. ``dropout`` is the probability of
+    dropout behind the block.
+    """
+
+    block: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    stride: PositiveInt = 2
+    widens: bool = True
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class StemOptions(Config):
+    """What the first convolution may be."""
+
+    kernel: Counts = (3,)
+    stride: Counts = (1,)
+    padding: Annotated[tuple[StemPadding, ...], *_LISTED] = ("same",)
+
+
+class HeadOptions(Config):
+    """What may follow the last stage: see :class:`nas.spaces.families.free_network.Head`."""
+
+    pooling: Annotated[tuple[Pooling, ...], *_LISTED] = ("mean",)
+    channels: Annotated[tuple[PositiveInt | None, ...], *_LISTED] = (None,)
+    dense: Annotated[tuple[NonNegativeInt, ...], *_LISTED] = (0,)
+    """How many hidden layers there are; heads that end with a convolution have none."""
+    dense_width: Counts = (128,)
+    dropout: Annotated[tuple[float, ...], *_LISTED] = (0.0,)
+
+
+class _Parts(NamedTuple):
+    blocks: Mapping[str, Block]
+    reductions: Mapping[str, Reduction]
+
+
 class FreeGraph(Family):
-    """Networks with a stem, stages of equal cells and a classifier.
+    """A stem, stages of cells, a head.
 
-    The first stage has ``width`` channels. Each later stage begins with a 3x3 convolution of stride
-    2 that doubles them. A cell is a graph of ``nodes``. Each node takes one earlier node, or two
-    that are merged, and applies an operation. The nodes that no other node takes are merged into
-    the cell's output. All cells share one graph.
+    A stage begins with a reduction, the first excepted, and goes on with equal cells. A cell is a
+    graph of ``nodes``: each reads one earlier node, or two that are joined, and applies an
+    operation. The nodes that no other reads are joined to the cell's output. Either all cells of a
+    network share one graph, or each stage has its own.
 
-    Choices, in the order asked: ``stages``, ``width``, ``stage{s}.cells``, ``cell.nodes``, then
-    for each node ``cell.node{n}.operation``, ``.input``, ``.second_input`` (null for none) and,
-    with two inputs, ``.merge``; last ``cell.output``, if there is anything to merge. The inputs
-    of a node are ``"input"`` (of the cell) and the nodes before it.
+    A choice with one option is not asked, except ``stages``, ``width``, ``stage{s}.cells``,
+    ``cell.nodes`` and those of nodes. The choices, in the order asked:
+
+    - ``activation``, ``norm``, ``multiplier``, ``rounding``, ``stem.kernel``, ``stem.stride``,
+      ``stem.padding``, ``stages``, ``width`` (of the stem and the first stage), ``graphs``;
+    - for each stage ``stage{s}.cells``, and behind the first ``.reduction`` and ``.width``;
+    - for the shared graph, or for each stage, ``cell.nodes``, for each node
+      ``cell.node{n}.operation``, ``.width`` (null for the stage's), ``.input``, ``.second_input``
+      (null for none) and, with two inputs, ``.merge``; last ``cell.output``, if there is anything
+      to join. A stage's own graph has the prefix ``stage{s}.cell`` instead. The inputs of a node
+      are ``"input"`` (of the cell) and the nodes before it;
+    - ``head``, ``head.channels``, ``head.dense``, ``head.dense{i}.width``, ``head.dropout``.
+
+    Reductions that do not fit the map are not offered.
     """
 
     family: Literal["free_graph"]
-    stages: Choices
-    width: Choices
-    """The numbers of channels of the first stage."""
-    cells: Choices
-    """The numbers of cells per stage."""
-    nodes: Choices
-    """The numbers of nodes per cell."""
-    merge: Merges
+    activation: Annotated[tuple[Function, ...], *_LISTED] | None = None
+    """Activations for stem, head, and operations that have the option and do not set it. By default
+    ReLU in stem and head, and what each block has."""
+    norm: Annotated[tuple[Literal["batch", "none"], ...], *_LISTED] = ("batch",)
+    """Whether stem and operations with the option ``norm`` have batch norm, or biases."""
+    multiplier: Annotated[tuple[PositiveFloat, ...], *_LISTED] = (1.0,)
+    """All widths are multiplied by it; that of ``head.channels`` only if it is over 1."""
+    rounding: Counts = (1,)
+    """Multiplied widths are brought to the nearest multiple of it."""
+    stem: StemOptions = StemOptions()
+    stages: Counts
+    width: Counts
+    """Channels of the stem and the first stage."""
+    widths: Annotated[tuple[PositiveInt | Literal["double"], ...], *_LISTED] = ("double",)
+    """Channels of each later stage; ``double``: twice those of the stage before."""
+    graphs: Annotated[tuple[Literal["shared", "own"], ...], *_LISTED] = ("shared",)
+    cells: Annotated[tuple[NonNegativeInt, ...], *_LISTED]
+    """Cells per stage."""
+    reductions: dict[str, ReductionOptions] = Field(
+        default_factory=lambda: {"conv": ReductionOptions(block="conv")}, min_length=1
+    )
+    nodes: Counts
+    """Nodes per cell."""
+    node_widths: Annotated[tuple[PositiveInt | None, ...], *_LISTED] = (None,)
+    merge: Joins
+    """How two inputs of a node become one, and the outputs of a cell, unless ``output`` says it."""
+    output: Joins | None = None
     operations: Annotated[dict[str, CellOperation], Field(min_length=1)]
+    head: HeadOptions = HeadOptions()
+
+    @property
+    def labels(self) -> Mapping[str, Callable[..., Handle]]:
+        """The reduction that adds channels: all blocks make as many as they are told."""
+        return {"conv_beside_pool": conv_beside_pool}
 
     def named_blocks(self) -> Mapping[str, str]:
-        """Return the block of each operation."""
-        return {f"operations.{label}.block": op.block for label, op in self.operations.items()}
-
-    @cached_property
-    def blocks(self) -> Mapping[str, Block]:
-        """The block of each operation, with its options set."""
-        return {
-            label: partial(self.block(operation.block), **operation.options)
+        """Return the block of each operation and of each reduction that has one."""
+        reductions = {
+            f"reductions.{label}.block": reduction.block
+            for label, reduction in self.reductions.items()
+            if reduction.block is not None
+        }
+        operations = {
+            f"operations.{label}.block": operation.block
             for label, operation in self.operations.items()
         }
+        return operations | reductions
+
+    def bound(self, input_shape: Shape) -> Language:
+        """Return the family for images of a shape, which decides what reductions fit."""
+        return _Bound(self, input_shape)
 
     def check(self) -> None:
         """Raise :class:`InputError` unless each block takes its options and keeps shapes."""
         stages = range(max(self.stages))
-        channels = sorted({width * 2**stage for width in self.width for stage in stages})
+        first = {width * 2**stage for width in self.width for stage in stages}
+        later = {width for width in self.widths if isinstance(width, int)}
+        channels = sorted(first | later if "double" in self.widths else later | set(self.width))
         for label, operation in self.operations.items():
             with at("operations", label, "options"):
                 validate_options(self.block(operation.block), operation.options)
+            block = partial(self.block(operation.block), **operation.options)
             for count in channels:
-                if fault := misfit(self.blocks[label], count, count):
+                if fault := misfit(block, count, count):
                     raise InputError(
                         f"block {operation.block} with {operation.options} does not fit a stage "
                         f"of {count} channels: {fault}",
                         *("operations", label, "options"),
                     )
+        for label, reduction in self.reductions.items():
+            if reduction.block is not None:
+                with at("reductions", label, "options"):
+                    validate_options(self.block(reduction.block), reduction.options)
+
+    @cached_property
+    def parts(self) -> Callable[[Function | None, bool], _Parts]:
+        """A function from the activation and whether there are norms to blocks and reductions."""
+        return cache(self._parts)
+
+    @cached_property
+    def reduced(self) -> Callable[[Shape, bool], Mapping[str, Shape]]:
+        """A function from a map's size to the size behind each reduction that fits it.
+
+        Its second argument says whether the stage has no cells: then the reduction needs a block.
+        """
+        return cache(self._reduced)
+
+    @cached_property
+    def fitting(self) -> Callable[[Shape], tuple[str, ...]]:
+        """A function from a map's size to the operations that can be applied to it."""
+        return cache(self._fitting)
+
+    def _fitting(self, spatial: Shape) -> tuple[str, ...]:
+        found = []
+        for label, block in self.parts(None, True).blocks.items():
+            g = Builder((8, *spatial))
+            with suppress(ArchitectureError):
+                block(g, g.input, 8, 1)
+                found.append(label)
+        return tuple(found)
+
+    def _parts(self, activation: Function | None, normed: bool) -> _Parts:
+        common: dict[str, Any] = {} if normed else {"norm": False}
+        if activation is not None:
+            common["activation"] = activation
+
+        def with_options(name: str, options: Mapping[str, Any]) -> Block:
+            block = self.block(name)
+            has = defaults(block)
+            taken = {key: value for key, value in common.items() if key in has}
+            return partial(block, **{**taken, **options})
+
+        blocks = {
+            label: with_options(operation.block, operation.options)
+            for label, operation in self.operations.items()
+        }
+        reductions = {
+            label: Reduction(
+                None if entry.block is None else with_options(entry.block, entry.options),
+                entry.stride,
+                entry.widens,
+                entry.dropout,
+            )
+            for label, entry in self.reductions.items()
+        }
+        return _Parts(blocks, reductions)
+
+    def _reduced(self, spatial: Shape, empty: bool) -> Mapping[str, Shape]:
+        found: dict[str, Shape] = {}
+        for label, reduction in self.parts(None, True).reductions.items():
+            if reduction.block is None:
+                if not empty:
+                    found[label] = tuple(-(-size // reduction.stride) for size in spatial)
+                continue
+            g = Builder((8, *spatial))
+            with suppress(ArchitectureError):
+                found[label] = reduction.build(g, g.input, 8).spatial
+        return found
 
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int
     ) -> Callable[[], Architecture]:
-        """Ask for the network's stages, then for its cell."""
-        stages = choose("stages", self.stages)
-        width = choose("width", self.width)
-        depths = [choose(f"stage{stage}.cells", self.cells) for stage in range(stages)]
-        cell = _Cell(choose, self)
-        return partial(_build, input_shape, classes, width, depths, cell)
+        """Ask for the network's shape, then for its cells, then for its head."""
+        network = _Asking(self, choose, input_shape).network()
+        return partial(network.build, input_shape, classes)
 
 
-class _Cell:
-    """Holds the answers that describe a cell: it is asked once and built many times."""
+class _Asking:
+    """One run of the space's choices."""
 
-    def __init__(self, choose: Choose, family: FreeGraph) -> None:
-        self.blocks = family.blocks
-        self.nodes: list[tuple[str, tuple[str, ...], str | None]] = []
-        labels = tuple(family.operations)
+    def __init__(self, family: FreeGraph, choose: Choose, input_shape: Shape) -> None:
+        self._family = family
+        self._choose = choose
+        self._spatial = input_shape[1:]
+        activation = self._one("activation", family.activation) if family.activation else None
+        self._activation: Function = activation or "relu"
+        self._normed = self._one("norm", family.norm) == "batch"
+        self._multiplier = self._one("multiplier", family.multiplier)
+        self._divisor = self._one("rounding", family.rounding)
+        self._parts = family.parts(activation, self._normed)
+
+    def network(self) -> Network:
+        """Ask for everything."""
+        family, choose, stem = self._family, self._choose, self._family.stem
+        kernel = self._one("stem.kernel", stem.kernel)
+        stride = self._one("stem.stride", stem.stride)
+        padding = self._one("stem.padding", stem.padding)
+        stages = choose("stages", family.stages)
+        width = self._channels(choose("width", family.width))
+        shared = self._one("graphs", family.graphs) == "shared"
+        first = Stem(kernel, stride, padding, width, self._normed, self._activation)
+        if (spatial := _behind_stem(first, self._spatial)) is None:
+            raise Infeasible("the stem's kernel is larger than the image", "stem")
+        asked = list(self._stages(stages, width, spatial))
+        # Maps only become smaller, so what fits the last one with a cell fits all.
+        celled = [spatial for stage, spatial in asked if stage.cells]
+        cell = self._cell("cell", celled[-1]) if shared and celled else None
+        made = []
+        for number, (stage, spatial) in enumerate(asked):
+            own = cell if shared else stage.cells and self._cell(f"stage{number}.cell", spatial)
+            made.append(replace(stage, cell=own or None))
+        return Network(first, tuple(made), self._head())
+
+    def _stages(self, stages: int, width: int, spatial: Shape) -> Iterator[tuple[Stage, Shape]]:
+        """Ask for the stages; yield each, without its cell, and the size of its maps."""
+        family = self._family
+        for number in range(stages):
+            cells = self._choose(f"stage{number}.cells", family.cells)
+            reduction = None
+            if number > 0:
+                fitting = family.reduced(spatial, not cells)
+                if not fitting:
+                    raise Infeasible("the map is too small for every reduction", "reduction")
+                label = self._one(f"stage{number}.reduction", tuple(fitting))
+                reduction, spatial = self._parts.reductions[label], fitting[label]
+                if cells or reduction.widens:
+                    given = self._one(f"stage{number}.width", family.widths)
+                    width = 2 * width if given == "double" else self._channels(int(given))
+            yield Stage(reduction, width, cells, None), spatial
+
+    def _cell(self, scope: str, spatial: Shape) -> Cell:
+        family, choose = self._family, self._choose
+        nodes: list[Node] = []
+        labels = family.fitting(spatial)
+        if not labels:
+            raise Infeasible("the map is too small for every operation", "operation")
         unread = ["input"]
         earlier = ["input"]
-        for index in range(choose("cell.nodes", family.nodes)):
-            name = f"node{index}"
-            operation = choose(f"cell.{name}.operation", labels)
-            first = choose(f"cell.{name}.input", earlier)
+        for index in range(choose(f"{scope}.nodes", family.nodes)):
+            name, where = f"node{index}", f"{scope}.node{index}"
+            operation = choose(f"{where}.operation", labels)
+            width = self._one(f"{where}.width", family.node_widths)
+            first = choose(f"{where}.input", earlier)
             others = [other for other in earlier if other != first]
-            second = choose(f"cell.{name}.second_input", [None, *others])
+            second = choose(f"{where}.second_input", [None, *others])
             inputs = (first,) if second is None else (first, second)
-            merge = choose(f"cell.{name}.merge", family.merge) if second is not None else None
-            self.nodes.append((operation, inputs, merge))
+            join = choose(f"{where}.merge", family.merge) if second is not None else None
+            block = self._parts.blocks[operation]
+            nodes.append(Node(block, inputs, join, width and self._channels(width)))
             earlier.append(name)
             unread = [other for other in unread if other not in inputs] + [name]
-        self.outputs = tuple(unread)
-        self.output_merge = choose("cell.output", family.merge) if len(unread) > 1 else None
+        join = None
+        if len(unread) > 1:
+            join = choose(f"{scope}.output", family.output or family.merge)
+        return Cell(tuple(nodes), tuple(unread), join)
 
-    def build(self, g: Builder, x: Handle) -> Handle:
-        """Add one cell, whose output has as many channels as its input ``x``."""
-        handles = {"input": x}
-        for index, (label, inputs, merge) in enumerate(self.nodes):
-            with g.scope(f"node{index}"):
-                merged = _merge(g, [handles[name] for name in inputs], merge, x.channels)
-                handles[f"node{index}"] = self.blocks[label](g, merged, merged.channels, 1)
-        with g.scope("output"):
-            return _merge(g, [handles[n] for n in self.outputs], self.output_merge, x.channels)
+    def _head(self) -> Head:
+        head = self._family.head
+        pooling = self._one("head", head.pooling)
+        channels = self._one("head.channels", head.channels)
+        if channels is not None:
+            channels = self._channels(channels, max(self._multiplier, 1.0))
+        dense: tuple[int, ...] = ()
+        dropout = 0.0
+        if pooling not in ("conv", "conv_relu"):
+            dense = tuple(
+                self._channels(self._one(f"head.dense{index}.width", head.dense_width))
+                for index in range(self._one("head.dense", head.dense))
+            )
+            dropout = self._one("head.dropout", head.dropout)
+        return Head(pooling, channels, dense, dropout, self._activation)
+
+    def _one(self, name: str, options: tuple[T, ...]) -> T:
+        return options[0] if len(options) == 1 else self._choose(name, options)
+
+    def _channels(self, width: int, multiplier: float | None = None) -> int:
+        multiplier = self._multiplier if multiplier is None else multiplier
+        if self._divisor == 1:
+            return scaled(width, multiplier)
+        return divisible(width * multiplier, self._divisor)
 
 
-def _merge(g: Builder, inputs: list[Handle], merge: str | None, channels: int) -> Handle:
-    """Add the inputs, or concatenate them and project them to ``channels`` by a 1x1 convolution."""
-    if merge is None:
-        return inputs[0]
-    if merge == "add":
-        return g.add(*inputs)
-    with g.scope("merge"):
-        return conv_norm(g, g.concat(*inputs), channels, kernel=1)
+class _Bound(Language):
+    """The family for images of a shape: it counts the genotypes exactly."""
+
+    def __init__(self, family: FreeGraph, input_shape: Shape) -> None:
+        self._family = family
+        self._spatial = input_shape[1:]
+        self._stages = cache(self._ways)
+        self._cells = cache(self._count_cells)
+
+    def code(self) -> dict[str, str]:
+        """Return the checksums of files with users' own blocks, by file name."""
+        return self._family.code()
+
+    def size(self) -> int:
+        """Return the number of genotypes, counted stage by stage and node by node."""
+        family, head, stem = self._family, self._family.head, self._family.stem
+        behind = [
+            _behind_stem(Stem(kernel, stride, padding, 1, True, "relu"), self._spatial)
+            for kernel in stem.kernel
+            for stride in stem.stride
+            for padding in stem.padding
+        ]
+        bodies = sum(
+            self._stages(0, stages, spatial, graphs == "shared", None)
+            for spatial in behind
+            if spatial is not None
+            for stages in family.stages
+            for graphs in family.graphs
+        )
+        hidden = sum(len(head.dense_width) ** dense for dense in head.dense) * len(head.dropout)
+        heads = sum(1 if each in ("conv", "conv_relu") else hidden for each in head.pooling)
+        common = len(family.activation or (None,)) * len(family.norm) * len(family.width)
+        common *= len(family.multiplier) * len(family.rounding) * len(head.channels)
+        return common * bodies * heads
+
+    def _ways(
+        self, number: int, stages: int, spatial: Shape, shared: bool, celled: Shape | None
+    ) -> int:
+        """Return the ways to fill the stages from ``number`` on.
+
+        ``celled`` is the size of the maps of the last stage that has cells.
+        """
+        family = self._family
+        if number == stages:
+            return self._cells(celled) if shared and celled is not None else 1
+        total = 0
+        for cells in family.cells:
+            behind = {"": spatial} if number == 0 else family.reduced(spatial, not cells)
+            for label, reduced in behind.items():
+                widened = number > 0 and (cells or family.reductions[label].widens)
+                widths = len(family.widths) if widened else 1
+                graphs = self._cells(reduced) if cells and not shared else 1
+                last = reduced if cells and shared else celled
+                total += widths * graphs * self._stages(number + 1, stages, reduced, shared, last)
+        return total
+
+    def _count_cells(self, spatial: Shape) -> int:
+        """Return the number of graphs that a cell on maps of a size may have."""
+        family = self._family
+        operations = len(family.fitting(spatial)) * len(family.node_widths)
+        merges, outputs = len(family.merge), len(family.output or family.merge)
+        found = 0
+        # How many ways lead to each number of nodes that are read by none.
+        ways = {1: 1}
+        for earlier in range(1, max(family.nodes) + 1):
+            after: dict[int, int] = {}
+            for unread, count in ways.items():
+                read = earlier - unread
+                for taken, pairs in (
+                    (0, read + merges * read * (read - 1)),
+                    (1, unread + merges * 2 * unread * read),
+                    (2, merges * unread * (unread - 1)),
+                ):
+                    if pairs:
+                        left = unread - taken + 1
+                        after[left] = after.get(left, 0) + count * operations * pairs
+            ways = after
+            if earlier in family.nodes:
+                found += sum(n * (outputs if unread > 1 else 1) for unread, n in ways.items())
+        return found
 
 
-def _build(
-    input_shape: Shape, classes: int, width: int, depths: list[int], cell: _Cell
-) -> Architecture:
-    g = Builder(input_shape)
-    with g.scope("stem"):
-        x = conv_norm(g, g.input, width)
-    for stage, depth in enumerate(depths):
-        if stage > 0:
-            with g.scope(f"reduction{stage}"):
-                x = conv_norm(g, x, 2 * x.channels, 2)
-        for index in range(depth):
-            with g.scope(f"stage{stage}.{index}"):
-                x = cell.build(g, x)
-    return g.build(g.linear(g.global_pool(x), classes, name="classifier"))
+@lru_cache(maxsize=4096)
+def _behind_stem(stem: Stem, spatial: Shape) -> Shape | None:
+    """Return the spatial size behind a stem; None where its kernel does not fit."""
+    try:
+        return stem.build(Builder((1, *spatial))).spatial
+    except ArchitectureError:
+        return None
