@@ -128,7 +128,7 @@ def test_a_loss_that_is_no_number_ends_with_code_1(
         ([*LENET[1:], "--threads", "0"], "--threads"),
         ([*LENET[1:], "--device", "tpu"], "--device"),
         ([*LENET[1:], "--evaluate", "tencrop"], "--evaluate: unknown protocol 'tencrop'"),
-        ([*LENET[1:], "--freeze", "body"], "--freeze: what is frozen needs weights"),
+        ([*LENET[1:], "--freeze", "body"], "--freeze: needs weights"),
         ([*LENET[1:], "--from", "none.pt"], "none.pt: cannot be read"),
         ([*LENET[1:], "--out", "/dev/null/x"], "/dev/null"),
         (

@@ -1,4 +1,4 @@
-"""A campaign's trials as Optuna's, for its importance measures and its dashboard."""
+"""Converts a campaign's trials to Optuna's, for its importance measures and its dashboard."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STATES = {
     "failed": TrialState.FAIL,
     "unfinished": TrialState.RUNNING,
 }
-"""What the status of a trial becomes."""
+"""The state in Optuna for each status of a trial."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without a line a study, and warnings of what Optuna calls experimental."""
+    """Suppresses Optuna's log messages and its warnings about experimental features."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -39,14 +39,14 @@ def quiet() -> Iterator[None]:
 
 
 def frozen_trials(asks: list[Ask], history: History, metrics: list[str]) -> Iterator[FrozenTrial]:
-    """Trials of a study, as :func:`optuna_studies` describes them.
+    """Yields the trials of a study, as :func:`optuna_studies` describes them.
 
     Args:
-        asks: of the trials.
-        history: that their results are in.
-        metrics: the objectives.
+        asks: the asks of the trials.
+        history: the history that holds their results.
+        metrics: the names of the objectives.
     """
-    choices: dict[str, dict[str, Any]] = {}  # of each parameter, by their JSON
+    choices: dict[str, dict[str, Any]] = {}  # the options of each parameter, by their JSON
     for ask in asks:
         for name, option in ask.genotype.items():
             choices.setdefault(name, {})[json.dumps(option)] = option

@@ -1,4 +1,4 @@
-"""What gives a trial its observation."""
+"""Evaluators: they train a network, or look one up in a table, and return its metrics."""
 
 from nas.registry import Registry
 
@@ -9,4 +9,4 @@ EVALUATORS = Registry(
         "tabular": "nas.evaluators.lookup:TableLookup",
     },
 )
-"""What ``evaluator.name`` may say: these, or a function from a trial's request to its metrics."""
+"""The evaluators that ``evaluator.name`` may name; it may also name a user's function."""

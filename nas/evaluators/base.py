@@ -1,4 +1,4 @@
-"""What an evaluator is to a campaign: what it is told, and what a trial then tells."""
+"""The interface between a campaign and its evaluator."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from nas.spaces.search_space import SearchSpace
 from nas.user_code import relative
 
 Shape = Literal["training", "function", "lookup"]
-"""Which keys ``campaign.yaml`` has with an evaluator: see :mod:`nas.campaigns.spec.schema`."""
+"""The form of an evaluator, which decides the keys of ``campaign.yaml``; see
+:mod:`nas.campaigns.spec.schema`."""
 
 TRAINING = "nas.evaluators.training:evaluate"
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function by its name, imported in the process that calls it.
+    """The name of a function, which is imported in the process that calls it.
 
     Attributes:
         name: ``package.module:NAME`` or ``/path/to/file.py:NAME``.
@@ -35,38 +36,38 @@ class Function:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Callable[..., Any]:
-        """The function, with its options filled in."""
+        """Imports the function and sets its options."""
         found: Callable[..., Any] = load(self.name, f"evaluator {self.name}")
         return partial(found, **self.options) if self.options else found
 
 
 Evaluate = Function | Callable[..., Any]
-"""What an engine calls: from the request of a trial to its metrics, both plain JSON.
+"""What an engine calls: a function from the request of a trial to its metrics, both plain JSON.
 
-A generator function is also given a checkpoint or None, and yields its progress: see
+A generator function also gets a checkpoint or None, and yields its progress; see
 :mod:`nas.evaluators.work`.
 """
 
 
 class Evaluator(ABC):
-    """What gives the trials of a campaign their metrics.
+    """Measures the trials of a campaign.
 
     Args:
-        options: what ``evaluator:`` in ``campaign.yaml`` says beside the name.
-        folder: of the campaign.
+        options: the options of ``evaluator:`` in ``campaign.yaml``, without the name.
+        folder: the folder of the campaign.
 
-    Raises :class:`InputError` where the options are wrong.
+    Raises :class:`InputError` if the options are wrong.
     """
 
     shape: ClassVar[Shape]
     input: tuple[tuple[int, ...], int] | None = None
-    """Shape of an input and number of classes, where no data set decides them."""
+    """The input shape and the number of classes, if no data set decides them."""
     metrics: Sequence[str] | None = None
-    """What a search trial tells beside the costs of its architecture; None: it may be anything."""
+    """The metrics of a search trial besides the costs of its architecture; None if unknown."""
     more_metrics: str = ""
-    """How a campaign gets metrics that are not among these, for messages."""
+    """How a campaign can get further metrics, for messages."""
     has_epochs: bool = True
-    """Whether trials tell how many epochs they took."""
+    """Whether trials report their number of epochs."""
 
     @abstractmethod
     def __init__(self, options: Mapping[str, Any], folder: Path) -> None: ...
@@ -87,10 +88,10 @@ class Evaluator(ABC):
         return {}
 
     def bind(self, space: SearchSpace) -> None:  # noqa: B027 - most need nothing
-        """Hears which space is searched, before any trial."""
+        """Takes the space that is searched, before any trial."""
 
     def refusal(self, architecture: Architecture) -> str:
-        """Why it cannot evaluate an architecture of the final stage; "" if it can."""
+        """Returns why it cannot evaluate an architecture of the final stage; "" if it can."""
         return ""
 
 
@@ -115,7 +116,7 @@ class Training(Evaluator):
 
 
 class UserFunction(Evaluator):
-    """A function that a user has written; its options are its keyword-only arguments.
+    """A function of the user; its options are its keyword-only arguments.
 
     It is called with the request of a trial, a mapping of the fields of
     :class:`nas.evaluators.training.Request`, and returns the metrics of the trial.

@@ -1,4 +1,4 @@
-"""Ensembles of trained networks: their average prediction, measured like a network's."""
+"""Evaluates ensembles: the average prediction of trained networks."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ SOURCE = "ensemble request"
 
 
 class Member(Config):
-    """A trained network: the ``trial`` that trained it, and its ``architecture`` as JSON."""
+    """A trained network, with the ``trial`` that trained it and its ``architecture`` as JSON."""
 
     trial: str
     architecture: str
@@ -46,20 +46,20 @@ class Request(Config):
 
 
 def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure the task's average of the members' predictions; nothing is trained.
+    """Evaluates the average of the members' predictions; nothing is trained.
 
     Args:
-        request: the fields of a :class:`Request`; beside them ``weights``, the safetensors of each
-            member, and ``search_data`` and ``test_data``, if they are loaded already.
+        request: the fields of a :class:`Request`; also ``weights``, the safetensors of each member,
+            and ``search_data`` and ``test_data`` if they have been loaded already.
 
     Returns the task's metrics on validation images (``validation_loss`` and so on), ``device``,
-    ``device_name``, ``host``, ``data_checksum``, and if asked for what
-    :func:`nas.training.latency.measure_latency` tells of the networks one after the other. Only if
-    the request says ``test``: the primary metric on test images and ``evaluations``, as
-    :func:`nas.evaluators.training.evaluate` returns them.
+    ``device_name``, ``host``, ``data_checksum``, and if requested the results of
+    :func:`nas.training.latency.measure_latency` for all networks in turn. If the request says
+    ``test``, it also returns the primary metric on test images and ``evaluations``, like
+    :func:`nas.evaluators.training.evaluate`.
 
-    Networks are evaluated in float32, whatever precision trained them. Sets torch's threads for
-    this process.
+    Networks are evaluated in float32, whatever the precision of their training. It sets torch's
+    threads for this process.
     """
     plain = dict(request)
     weights: list[bytes] = plain.pop("weights")
@@ -108,7 +108,7 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Together(nn.Module):
-    """The networks one after the other."""
+    """A module that runs the networks one after the other."""
 
     def __init__(self, networks: Sequence[nn.Module], task: Task) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class _Together(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The average of the task's predictions, one row per image."""
+        """Returns the average of the task's predictions, one row per image."""
         return self.task.average(
             [self.task.predictions(network(images)) for network in self.networks]
         )

@@ -1,4 +1,4 @@
-"""The evaluator that looks trials up in a table: ``evaluator: {name: tabular, ...}``."""
+"""Evaluates trials by looking them up in a table: ``evaluator: {name: tabular, ...}``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.spaces.search_space import SearchSpace
 
 
 class TableLookup(Evaluator):
-    """Looks up what somebody else has measured: see :class:`nas.evaluators.tabular.Tabular`."""
+    """Looks up published results; see :class:`nas.evaluators.tabular.Tabular`."""
 
     shape = "lookup"
     more_metrics = "evaluator.metrics names more of the table's"
@@ -45,12 +45,12 @@ class TableLookup(Evaluator):
 
     @property
     def definition(self) -> dict[str, Any]:
-        """The options, and what the files of the table hold."""
+        """Returns the options and the checksums of the table's files."""
         options = self._options.model_dump(mode="json", exclude={"table"})
         return {"name": self.label, **options, "table": dict(self._table.files)}
 
     def refusal(self, architecture: Architecture) -> str:
-        """Why an architecture cannot be looked up."""
+        """Returns why an architecture cannot be looked up; "" if it can."""
         if self._tabular.lookup.row_of(architecture.fingerprint) is not None:
             return ""
         return (

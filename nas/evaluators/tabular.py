@@ -1,4 +1,4 @@
-"""Tabular benchmarks: results of many architectures, looked up instead of trained."""
+"""Tabular benchmarks: results of many architectures are looked up instead of trained."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ from nas.spaces.search_space import SearchSpace
 Floats = NDArray[np.float64]
 
 KeyKind = Literal["notation", "isomorphism", "fingerprint"]
-"""What a table's keys are.
+"""The kinds of keys that a table may have.
 
-- ``notation``: ``space.to_string(genotype)``, a row for every genotype;
-- ``isomorphism``: the same notation, but one row stands for all genotypes of one architecture;
+- ``notation``: ``space.to_string(genotype)``, with one row per genotype;
+- ``isomorphism``: the same notation, with one row for all genotypes of an architecture;
 - ``fingerprint``: ``architecture.fingerprint``.
 """
 
 NameOf = Callable[[str], str]
-"""From a genotype's notation to the key that a table has of its own."""
+"""A function from a genotype's notation to the table's own key."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """What was measured of many architectures, a row each.
+    """The results of many architectures, one row each.
 
     Attributes:
         source: the file, for messages.
-        keys: what names the architecture of each row, each once.
-        key: what the keys are.
-        metrics: by name, [rows]; or [rows, len(epochs)] where there is a learning curve. NaN where
-            nothing was measured. Units and signs are the source's.
-        epochs: after which the curves were measured, ascending; empty without curves.
-        seconds: of training, [rows]; or [rows, len(epochs)], up to each epoch. None: not known.
-        files: SHA-256 of every file that was read, by its name.
+        keys: the unique keys of the architectures.
+        key: the kind of the keys.
+        metrics: the metrics by name, [rows], or [rows, len(epochs)] for learning curves. Missing
+            values are NaN. Units and signs are those of the source.
+        epochs: the epochs of the curves, ascending; empty without curves.
+        seconds: the training times, [rows], or [rows, len(epochs)] up to each epoch; None if they
+            are unknown.
+        files: the SHA-256 of every file that was read, by its name.
 
-    Raises :class:`InputError` where the arrays do not fit together or a key comes twice.
+    Raises :class:`InputError` if the arrays do not fit together or a key occurs twice.
     """
 
     source: str
@@ -84,7 +85,7 @@ class Table:
             )
 
     def metric(self, name: str) -> Floats:
-        """The metric of a name, after the longest training where it is a curve: [rows]."""
+        """Returns a metric, [rows]; of a learning curve, the values after the last epoch."""
         if name not in self.metrics:
             raise InputError(f"{self.source}: {unknown('metric', name, dict(self.metrics))}")
         values = self.metrics[name]
@@ -92,11 +93,11 @@ class Table:
 
 
 class Lookup:
-    """A table bound to a search space: finds the row of a genotype, and what stands in it.
+    """Finds the row and the values of a space's genotypes in a table.
 
     Args:
-        table: what was measured.
-        space: whose genotypes are asked for.
+        table: the table.
+        space: the space of the genotypes.
     """
 
     def __init__(self, table: Table, space: SearchSpace) -> None:
@@ -118,7 +119,7 @@ class Lookup:
             )
 
     def row(self, genotype: Genotype) -> int:
-        """The row of a genotype; :class:`InputError` names the architecture if there is none."""
+        """Returns the row of a genotype; raises :class:`InputError` if there is none."""
         asked = genotype_key(genotype)
         row = self._found.get(asked)
         if row is None:
@@ -132,7 +133,7 @@ class Lookup:
         return row
 
     def identity(self, genotype: Genotype) -> Hashable:
-        """What duplicates share: the architecture, and the recipe where the space asks for one."""
+        """Returns what duplicates share: the architecture, and searched recipe choices."""
         asked = genotype_key(genotype)
         identity = self._identities.get(asked)
         if identity is None:
@@ -141,13 +142,13 @@ class Lookup:
         return identity
 
     def row_of(self, fingerprint: str) -> int | None:
-        """The row of any architecture, where the table is keyed by fingerprints."""
+        """Returns the row of any architecture, if the table is keyed by fingerprints."""
         return self._rows.get(fingerprint) if self.table.key == "fingerprint" else None
 
     def value(self, metric: str, row: int, epoch: int | None = None) -> float:
-        """What a metric was after so many epochs; None: after the longest training.
+        """Returns a metric after ``epoch`` epochs; None means after the longest training.
 
-        Raises :class:`InputError` where that was not measured.
+        Raises :class:`InputError` if it was not measured.
         """
         values = self.table.metrics[metric]
         if values.ndim == 1:
@@ -167,9 +168,9 @@ class Lookup:
         return found
 
     def seconds(self, row: int, epoch: int | None = None, since: int | None = None) -> float:
-        """How long the training took up to an epoch, from another one on if ``since`` is given.
+        """Returns the training time up to an epoch, after the epoch ``since`` if it is given.
 
-        Where the table has no times, every training takes a second.
+        If the table has no times, every training takes one second.
         """
         known = self.table.seconds
         if known is None:
@@ -180,7 +181,7 @@ class Lookup:
         return until if since is None else until - known.item(row, self.column(since))
 
     def column(self, epoch: int | None) -> int:
-        """Where an epoch stands in the curves; -1 for None."""
+        """Returns the position of an epoch in the curves; -1 for None."""
         if epoch is None:
             return -1
         if epoch not in self._columns:
@@ -213,11 +214,11 @@ class Lookup:
 class TabularOptions(Config):
     """``evaluator: {name: tabular, ...}`` of a campaign.
 
-    ``table`` describes a table (:func:`nas.evaluators.tables.read_table`). Of its metrics, the
-    search is told ``validation``, the final stage reads ``test``; ``scale`` makes them fractions
-    (0.01 for percents). ``metrics`` are further ones that the search is told, as they are: the name
-    in the campaign, and the table's. ``input_shape`` and ``classes`` are what the architectures are
-    built and counted for.
+    ``table`` describes a table (:func:`nas.evaluators.tables.read_table`). The search observes its
+    metric ``validation``, and only the final stage reads ``test``; ``scale`` makes them fractions
+    (0.01 for percent). ``metrics`` are further metrics that the search observes unchanged: their
+    names in the campaign and in the table. Architectures are built and counted for ``input_shape``
+    and ``classes``.
     """
 
     table: str | dict[str, Any]
@@ -231,9 +232,9 @@ class TabularOptions(Config):
 
 @dataclass(frozen=True, eq=False)
 class Tabular:
-    """The evaluator that looks up: a trial in, what the table has of its architecture out.
+    """Evaluates a trial by returning the table's values for its architecture.
 
-    Raises :class:`InputError` on being made where the table lacks the metrics.
+    The constructor raises :class:`InputError` if the table lacks the metrics.
     """
 
     options: TabularOptions
@@ -254,7 +255,7 @@ class Tabular:
 
     @property
     def metrics(self) -> list[str]:
-        """What a search trial is told."""
+        """Lists the metrics of a search trial."""
         seconds = ["train_seconds"] if self.lookup.table.seconds is not None else []
         return [METRICS.validation, *seconds, *self.options.metrics]
 
@@ -262,13 +263,13 @@ class Tabular:
         """Looks a trial up.
 
         Args:
-            trial: ``genotype``, or the ``fingerprint`` of what is no genotype; ``epochs`` trained
-                (None: the whole training), ``since`` which of them (None: from scratch) and
-                ``test``, whether the test metric is asked for.
+            trial: ``genotype``, or ``fingerprint`` for a network without genotype; ``epochs`` (None
+                for full training), ``since`` (the epoch from which it continues, None from
+                scratch) and ``test`` (whether the test metric is requested).
 
-        Returns ``validation_accuracy`` and the further ``metrics``, of which those that are no
-        curve do not change in training; ``train_seconds`` and ``epochs`` where the table has them;
-        if asked for, ``test_accuracy``.
+        Returns ``validation_accuracy`` and the further ``metrics``; those without a curve have the
+        same value after every epoch. Also returns ``train_seconds`` and ``epochs`` if the table has
+        them, and ``test_accuracy`` if it is requested.
         """
         lookup, options, epochs = self.lookup, self.options, trial["epochs"]
         row = lookup.row(trial["genotype"]) if "genotype" in trial else None

@@ -1,4 +1,4 @@
-"""The evaluator that trains: a trial in, its observation out, both plain JSON."""
+"""Evaluates a trial by training its network; request and metrics are plain JSON."""
 
 import io
 import platform
@@ -33,7 +33,7 @@ SOURCE = "training request"
 
 
 class LatencyRequest(Config):
-    """That a trial's latency is measured, and the milliseconds beyond which it is not trained."""
+    """The request to measure latency; above the limit in milliseconds nothing is trained."""
 
     limit: Annotated[float, Field(gt=0)] | None = None
 
@@ -74,19 +74,19 @@ class Request(Config):
 
 
 def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
-    """Train a :class:`Request`, from scratch or from where a checkpoint is.
+    """Trains the network of a :class:`Request`, from scratch or from a checkpoint.
 
     Args:
-        request: the fields of a :class:`Request`; beside them ``search_data`` and ``test_data``,
-            what its ``data`` describes, if that is loaded already. With ``members`` it is an
-            ensemble: see :func:`nas.evaluators.ensemble.evaluate`.
-        checkpoint: of a training with the same request, ``epochs`` apart, unless it says
-            ``inherit``.
+        request: the fields of a :class:`Request`; also ``search_data`` and ``test_data``, if its
+            data have been loaded already. A request with ``members`` is an ensemble, see
+            :func:`nas.evaluators.ensemble.evaluate`.
+        checkpoint: the state of a training with the same request except ``epochs``, or of another
+            network if the request says ``inherit``.
 
     Yields after every epoch the fields of :class:`nas.training.loop.Epoch`.
 
     Returns ``validation_loss`` and the task's primary metric on validation images, such as
-    ``validation_accuracy``, and ``train_loss``, all of the last epoch; ``epochs``,
+    ``validation_accuracy``, and ``train_loss``, all after the last epoch; ``epochs``,
     ``epochs_before`` (those of the checkpoint), ``train_seconds``, ``evaluation_seconds``,
     ``curve`` (an entry per epoch, from the first), ``device`` and ``precision`` (what "auto"
     became), ``device_name`` (its model), ``host`` (the machine), ``data_checksum`` (the split's),
@@ -100,10 +100,10 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     :func:`nas.training.evaluation.evaluations`; metrics beside them are of single views),
     ``fvcore`` (its counts) and ``fvcore_uncounted`` (the operators that it does not count).
 
-    Sets torch's threads for this process. Raises
-    :class:`InputError` where the request, or the fit of architecture and data, is wrong, and
-    :class:`nas.training.loop.Diverged`, and before any training :class:`Infeasible` where the
-    latency is beyond its limit; what goes on from a checkpoint was judged when it began.
+    It sets torch's threads for this process. Raises :class:`InputError` if the request is wrong or
+    if architecture and data do not fit, :class:`nas.training.loop.Diverged` if the loss is not
+    finite, and before training :class:`Infeasible` if the latency is above its limit. A training
+    that continues from a checkpoint was checked when it began.
     """
     if "members" in request:
         return ensemble.evaluate(request)
@@ -211,7 +211,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     return observation
 
 
-# Remembered, so that a device holds the images of a fidelity once.
+# Cached, so that a device holds the images of a fidelity only once.
 _part_of_training = lru_cache(maxsize=4)(data.part_of_training)
 
 

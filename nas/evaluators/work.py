@@ -1,4 +1,4 @@
-"""How an evaluator that takes long tells how far it is, and can be interrupted and continued."""
+"""The interface by which long evaluations report progress and can be interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ Json = dict[str, Any]
 
 
 class Progress(NamedTuple):
-    """What an evaluator yields while it works: after each epoch, as a rule.
+    """What an evaluator yields while it works, usually after each epoch.
 
     Attributes:
-        metrics: of this point, plain JSON.
-        save: returns where the work stands when it is called; given as the checkpoint of another
-            call with the same request, that call goes on from there. Called after the work has
-            ended with a request for ``test``, it returns the network's weights, as safetensors:
-            there is nothing to go on with.
+        metrics: the current metrics, plain JSON.
+        save: returns the current state. Another call with the same request and this checkpoint
+            continues from there. After the work has ended with a request for ``test``, it returns
+            the network's weights as safetensors, because there is nothing to continue.
     """
 
     metrics: Json
@@ -24,15 +23,15 @@ class Progress(NamedTuple):
 
 
 Work = Generator[Progress, None, Json]
-"""An evaluation under way: progress, and in the end the metrics.
+"""A running evaluation, which yields progress and at the end returns the metrics.
 
-What goes on from a checkpoint begins with the points up to there: progress is the whole learning
-curve whatever has happened, which early stopping judges by.
+After a checkpoint, it first yields the earlier points again, so progress is always the whole
+learning curve, which early stopping needs.
 """
 
 
 def complete(work: Work, report: Callable[[Progress], None] = lambda progress: None) -> Json:
-    """The metrics of an evaluation, once it is through; ``report`` hears of its progress."""
+    """Runs an evaluation to its end and returns the metrics; ``report`` gets its progress."""
     while True:
         try:
             report(next(work))

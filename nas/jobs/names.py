@@ -1,4 +1,4 @@
-"""What the command line's names stand for: an architecture, a data set, a recipe."""
+"""Reads architectures, data sets and recipes from names on the command line."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 def architecture(
     name: str, input_shape: tuple[int, ...] | None = None, classes: int | None = None
 ) -> Architecture:
-    """The architecture that a name stands for.
+    """Returns the architecture that a name stands for.
 
     Args:
         name: a classic, with options after a colon (``resnet20:width=0.5,stem=cifar``); a member
-            of a space (``SPACE:MEMBER``); a file of architecture JSON; or a reference
-            (``results/NAME:best``): see :mod:`nas.jobs.references`.
-        input_shape: what a classic or a member is built for; the others are bound to their own.
-        classes: likewise.
+            of a space (``SPACE:MEMBER``); a JSON file of an architecture; or a reference
+            (``results/NAME:best``), see :mod:`nas.jobs.references`.
+        input_shape: the input shape of a classic or a member; for other names it is fixed.
+        classes: the number of classes of a classic or a member; for other names it is fixed.
 
-    Raises :class:`InputError` naming what is unknown, or what is wrong with the file.
+    Raises :class:`InputError` naming the unknown part, or the problem in the file.
     """
     if is_classic(name):
         head, _, options = name.partition(":")
@@ -52,24 +52,24 @@ def architecture(
 
 
 def is_classic(name: str) -> bool:
-    """Whether a name is a classic's, options or not."""
+    """Tells if a name is that of a classic, with or without options."""
     return name.partition(":")[0] in CLASSICS
 
 
 def is_file(name: str) -> bool:
-    """Whether a name is of a file of architecture JSON."""
+    """Tells if a name is that of a JSON file of an architecture."""
     return not is_classic(name) and (name.endswith(".json") or Path(name).is_file())
 
 
 def is_reference(name: str) -> bool:
-    """Whether a name is of a folder of results, or of something in one."""
+    """Tells if a name is a reference to a results folder or to a network in it."""
     head, colon, _ = name.rpartition(":")
     return Path(name).is_dir() or bool(colon and Path(head).is_dir())
 
 
 def reference(name: str) -> Reference:
-    """What such a name refers to; see :mod:`nas.jobs.references`."""
-    # It takes what a campaign is read with, which other names do not need.
+    """Returns the network of a reference; see :mod:`nas.jobs.references`."""
+    # Imported here, because other names do not need the modules that read a campaign.
     from nas.jobs.references import read
 
     head, _, which = name.rpartition(":")
@@ -77,21 +77,21 @@ def reference(name: str) -> Reference:
 
 
 def is_bound(name: str) -> bool:
-    """Whether a name is of a network that has its input and classes already."""
+    """Tells if a name is that of a network whose input shape and classes are fixed."""
     return is_file(name) or is_reference(name)
 
 
 def short(name: str) -> str:
-    """What is left of a name for what is made of it: without folders, and a file's ending."""
+    """Shortens a name for the names of files: without folders and without a file's ending."""
     if is_file(name):
         return Path(name).stem
     return Path(name).name if is_reference(name) else name
 
 
 def weights(name: str) -> Path:
-    """The file of weights of a name: a file's, or a reference's.
+    """Returns the file of weights of a name, which is a file or a reference.
 
-    Raises :class:`InputError` where a reference has none.
+    Raises :class:`InputError` if a reference has no weights.
     """
     if not is_reference(name):
         return Path(name)

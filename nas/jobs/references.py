@@ -1,7 +1,7 @@
-"""References to what a folder holds: a campaign's network, or the one that `nas train` made.
+"""Finds the networks that references name, in folders of campaigns and of `nas train`.
 
-``results/NAME:best`` is the campaign's best found network, ``results/NAME:TRIAL`` that of a trial
-or of a row of its table, and ``results/FOLDER`` the network of a folder of `nas train`.
+``results/NAME:best`` is the campaign's best searched network, ``results/NAME:TRIAL`` that of a
+trial or of a row of its table, and ``results/FOLDER`` the network of a folder of `nas train`.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ BEST = "best"
 
 @dataclass(frozen=True)
 class Reference:
-    """What a name refers to.
+    """The network to which a name refers.
 
     Attributes:
-        architecture: as it was trained, auxiliary heads included.
-        trial: of the campaign that it is; of several seeds that were retrained, the one with the
-            best validation accuracy. "" for a folder of `nas train`.
-        weights: the file of them, where they are kept.
-        accuracies: what the records tell of it: validation and, of a retrained network, test.
-        space: where it was found; None for a classic and a folder of `nas train`.
-        genotype: likewise.
-        kind: what it is in tables: searched, random, classic, or other.
-        initialization: what the initialisation "reference" is for it.
+        architecture: its architecture as it was trained, including auxiliary heads.
+        trial: its trial in the campaign; if several seeds were retrained, the one with the best
+            validation accuracy; "" for a folder of `nas train`.
+        weights: the file of its weights, if they were kept.
+        accuracies: its recorded accuracies on validation images and, if retrained, on test images.
+        space: its search space; None for a classic and for a folder of `nas train`.
+        genotype: its genotype; None for a classic and for a folder of `nas train`.
+        kind: its kind in tables: searched, random, classic, or other.
+        initialization: its scheme for the initialisation "reference".
     """
 
     architecture: Architecture
@@ -61,17 +61,17 @@ class Reference:
 
     @property
     def note(self) -> str:
-        """What to say of it."""
+        """Returns a remark on the network."""
         told = [f"{name} {value:.4f}" for name, value in self.accuracies.items()]
         kept = f"weights {self.weights}" if self.weights else "no weights are kept"
         return ", ".join([*filter(None, [self.trial]), *told, kept])
 
 
 def read(folder: Path, which: str) -> Reference:
-    """The network that a folder holds; of a campaign, ``best``, a trial or a row of its table.
+    """Reads a folder's network; in a campaign ``which`` is ``best``, a trial or a table row.
 
-    Raises :class:`InputError` where the folder holds no such network, or ``campaign.yaml`` or the
-    program now make another one of it.
+    Raises :class:`InputError` if the folder holds no such network, or if ``campaign.yaml`` or the
+    program has changed so that another network is built.
     """
     if not (folder / "records.jsonl").exists():
         if which:
@@ -99,7 +99,7 @@ def _of_training(folder: Path) -> Reference:
         "",
         weights if weights.exists() else None,
         {},
-        kind=row.get("kind", "other"),  # older rows tell neither
+        kind=row.get("kind", "other"),  # older rows have neither
         initialization=row.get("reference_initialization", "default"),
     )
 
@@ -131,7 +131,7 @@ def _of_campaign(folder: Path, which: str) -> Reference:
 
 
 def _scores(history: History, known: Catalogue) -> dict[str, float]:
-    """The primary metric of the trials that have completed, as something to be minimised."""
+    """Returns the primary metric of completed trials, with a sign so that less is better."""
     told = {
         trial: result.number(known.validation)
         for trial, result in history.results.items()
@@ -141,7 +141,7 @@ def _scores(history: History, known: Catalogue) -> dict[str, float]:
 
 
 def _best(folder: Path, history: History, scores: Mapping[str, float]) -> Ask:
-    """The best searched network, by validation: retrained, if one is, or of the search."""
+    """Returns the best searched network by validation, after retraining if there was any."""
     found = {t: ask for t, ask in history.asks.items() if ask.kind == "searched" and t in scores}
     retrained: dict[str, list[float]] = {}
     for trial, ask in found.items():
@@ -151,12 +151,12 @@ def _best(folder: Path, history: History, scores: Mapping[str, float]) -> Ask:
         label = min(retrained, key=lambda name: sum(retrained[name]) / len(retrained[name]))
         return _of_label(history, label, scores)
     if not found:
-        raise InputError(f"{folder}: no trial of the search has completed yet: there is no best")
+        raise InputError(f"{folder}: no trial of the search has completed, so there is no best yet")
     return found[min(found, key=scores.__getitem__)]
 
 
 def _named(folder: Path, history: History, scores: Mapping[str, float], which: str) -> Ask:
-    """The trial of an id; of one that was retrained, or of a row's name, its best seed."""
+    """Returns the trial with this id, or the best seed of its retrained network or of a row."""
     labels = list(dict.fromkeys(ask.label for ask in history.asks.values() if ask.label))
     if which in labels:
         return _of_label(history, which, scores)
@@ -172,14 +172,15 @@ def _of_label(history: History, label: str, scores: Mapping[str, float]) -> Ask:
 
 
 def built(folder: Path, ask: Ask) -> tuple[Architecture, SearchSpace | None]:
-    """The network of an ask, and its space unless it is a classic; the data need not be there.
+    """Builds the network of an ask; returns it with its space, which a classic does not have.
 
-    What they decide, the shape of an image and the number of classes, the last run has resolved.
-    Raises :class:`InputError` where ``campaign.yaml`` or the program now make another one of it.
+    The data set is not needed, because ``resolved.json`` holds the image shape and the number of
+    classes. Raises :class:`InputError` if ``campaign.yaml`` or the program has changed so that
+    another network is built.
     """
     if ask.is_ensemble:
         raise InputError(
-            f"{folder}: {ask.trial}: is an ensemble, no network of its own; its members are "
+            f"{folder}: {ask.trial}: is an ensemble and not a single network; its members are "
             f"{', '.join(ask.members)}"
         )
     config = read_file(folder)

@@ -1,4 +1,4 @@
-"""The row of a single training: what ``nas train`` leaves in ``row.json``, read again."""
+"""Reads the row of a single training, which ``nas train`` writes into ``row.json``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Row = dict[str, Any]
 
 
 def read_row(folder: Path) -> Row | None:
-    """What was written of the training in this folder; None before it has ended.
+    """Reads the row of the training in this folder; None before it has ended.
 
-    Raises :class:`InputError` where that is no JSON object.
+    Raises :class:`InputError` if the file is not a JSON object.
     """
     path = folder / "row.json"
     if not path.exists():

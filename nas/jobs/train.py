@@ -1,4 +1,4 @@
-"""One architecture trained by itself, in a folder: what ``nas train`` does."""
+"""Trains one architecture in a folder: ``nas train``."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ from nas.training.recipe import Recipe, check_augment
 from nas.training.transfer import Start
 
 CHECKPOINT_SECONDS = 30.0
-"""Epochs shorter than this share a checkpoint."""
+"""The least time between two checkpoints."""
 
 _NAMED = 6
-"""Parameters that a line names before it only counts."""
+"""The largest number of parameters that a line names; more are only counted."""
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A training whose every part is known to fit the others. Made by :func:`prepare`."""
+    """A training whose parts fit each other; :func:`prepare` makes it."""
 
     name: str
     architecture: Architecture
@@ -58,9 +58,9 @@ class Job:
     images: SearchData
     recipe: Recipe
     kind: str
-    """What it is in tables: see :func:`nas.jobs.names.kind`."""
+    """Its kind in tables, see :func:`nas.jobs.names.kind`."""
     initialization: str
-    """What "reference" is for this architecture."""
+    """The architecture's scheme for the initialisation "reference"."""
     seed: int
     start: Start | None
     weights: Path | None
@@ -119,31 +119,31 @@ def prepare(
     compile: Compile = "never",
     cuda_graphs: bool = True,
 ) -> Job:
-    """What to train, as users write it.
+    """Makes a job from texts that users write.
 
     Args:
-        architecture: see :func:`nas.jobs.names.architecture`; built for the data.
+        architecture: see :func:`nas.jobs.names.architecture`; it is built for the data.
         data: see :func:`nas.jobs.names.data`.
         recipe: see :func:`nas.jobs.names.recipe`.
-        changes: ``key=value`` that go before the recipe's.
-        seed: of the training.
+        changes: ``key=value`` texts that override keys of the recipe.
+        seed: the seed of the training.
         weights: a file of weights to start from.
         freeze: see :class:`nas.training.transfer.Start`.
-        protocol: what the trained network sees of an image: see
+        protocol: the views of each image in the evaluation, see
             :func:`nas.training.evaluation.predictions`.
         task: see :func:`nas.jobs.names.task`.
         device: "cpu", "cuda" or "auto".
         compile: whether training steps are compiled: "never", "auto" or "always".
-        cuda_graphs: whether they replay a CUDA graph, on a GPU.
+        cuda_graphs: whether they replay a CUDA graph on a GPU.
 
-    Raises :class:`InputError` naming the option of ``nas train`` where something does not fit.
+    Raises :class:`InputError` naming the option of ``nas train`` that does not fit.
     """
     if protocol not in VIEWS:
         raise InputError(f"--evaluate: {unknown('protocol', protocol, list(VIEWS))}")
     with in_file("--device"):
         device = resolve_device(device)
     if freeze != "none" and weights is None:
-        raise InputError("--freeze: what is frozen needs weights: give them with --from")
+        raise InputError("--freeze: needs weights; give them with --from")
     config = named.data(data)
     how = named.recipe(recipe, changes)
     images = search_data(config)
@@ -174,24 +174,24 @@ def train(
     threads: int | None = None,
     console: Console | None = None,
 ) -> Row:
-    """Trains, or goes on where an earlier run in the folder has stopped.
+    """Trains a network, or resumes the training where an earlier run in the folder has stopped.
 
     Args:
-        job: what to train.
-        folder: by default ``results/ARCHITECTURE-DATA-SEED``. What is written there:
-            ``resolved.json``, the question, and where and with what it was asked; ``run.log``;
-            ``checkpoint.pt``, all that the next epoch depends on; at the end
+        job: the training.
+        folder: the folder, by default ``results/ARCHITECTURE-DATA-SEED``. The training writes
+            ``resolved.json`` (the specification and the environment), ``run.log`` and
+            ``checkpoint.pt`` (the state for the next epoch) there, and at the end
             ``weights.safetensors``, ``architecture.json`` and ``row.json``.
-        threads: of torch on the CPU; by default one a core.
-        console: where progress is shown; by default the standard output.
+        threads: the number of torch's CPU threads; by default one per core.
+        console: where progress is shown; by default on the standard output.
 
-    Returns the row: what was trained, how, and what the network is worth on the validation and
-    the test images. The latter are read once, here.
+    Returns the row, which describes the training and holds the metrics on the validation and the
+    test images. The test images are read only once, here.
 
     Raises:
-        InputError: the folder holds another training, or another run is at work there.
-        nas.training.loop.Diverged: the loss is no longer finite.
-        KeyboardInterrupt: it was stopped; how to go on has been printed.
+        InputError: the folder holds another training, or another run is active there.
+        nas.training.loop.Diverged: the loss is not finite any more.
+        KeyboardInterrupt: it was stopped; a line has shown how to resume it.
     """
     label = re.sub(r"[^\w.-]+", "_", f"{named.short(job.name)}-{job.data.name}-{job.seed}")
     folder = Path("results") / label if folder is None else folder
@@ -201,13 +201,13 @@ def train(
         with FileLock(folder / "train.lock", timeout=0):
             return _train(job, folder, console)
     except Timeout:
-        raise InputError(f"{folder}: another run is at work there; wait for its end") from None
+        raise InputError(f"{folder}: another run is active there; wait for its end") from None
 
 
 def _train(job: Job, folder: Path, console: Console | None) -> Row:
     checkpoint, end = folder / "checkpoint.pt", folder / "row.json"
     asked = job.question()
-    here = environment()  # before it takes long: the checkout may change under a training
+    here = environment()  # first, because the checkout may change during a training
     _check_same(folder, asked, begun=checkpoint.exists() or end.exists())
     architecture = job.architecture
     trainer = Trainer(
@@ -271,12 +271,12 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
             raise
         write_whole(folder / "weights.safetensors", weights_bytes(trainer.network))
         write_whole(folder / "architecture.json", architecture.to_json().encode() + b"\n")
-        write_whole(end, _json(row))  # last: it says that the others are there
+        write_whole(end, _json(row))  # it is the last file, so it implies the others
         return row
 
 
 class _Epochs(Status):
-    """Where a training stands."""
+    """The state of a training."""
 
     unit = "epochs"
 
@@ -332,7 +332,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
 
 
 def _taken(job: Job, trainer: Trainer) -> str:
-    """What the training starts from, in words."""
+    """Describes the initial weights of the training."""
     params = sum(parameter.numel() for parameter in trainer.network.parameters())
     said = f"{job.weights}: {trainer.inherited_params:,} of {params:,} parameters taken"
     if not trainer.drawn:
@@ -344,9 +344,9 @@ def _taken(job: Job, trainer: Trainer) -> str:
 
 
 def _check_same(folder: Path, asked: Mapping[str, Any], begun: bool) -> None:
-    """:class:`InputError` with every difference if the folder holds another training."""
+    """Raises :class:`InputError` with all differences if the folder holds another training."""
     if (folder / FILE_NAME).exists():
-        raise InputError(f"{folder}: is a campaign's; choose another folder with --out")
+        raise InputError(f"{folder}: holds a campaign; choose another folder with --out")
     if not begun:
         return
     path = folder / "resolved.json"
@@ -367,7 +367,7 @@ def _check_same(folder: Path, asked: Mapping[str, Any], begun: bool) -> None:
 def _resume(trainer: Trainer, path: Path) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises anything at a file that is torn
+    except Exception as error:  # torch may raise any exception for a damaged file
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
             f"{path}: is no readable checkpoint: {reason}; delete it to begin anew"
@@ -383,7 +383,7 @@ def _resume(trainer: Trainer, path: Path) -> None:
 
 
 def _json(values: Mapping[str, Any]) -> bytes:
-    """A line a key."""
+    """Writes JSON with one line per key."""
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()]
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 

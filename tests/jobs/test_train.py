@@ -303,7 +303,7 @@ def test_a_folder_that_is_taken(tmp_path: Path) -> None:
     with FileLock(tmp_path / "train.lock"), pytest.raises(InputError, match="another run is at"):
         train(tmp_path)
     (tmp_path / "campaign.yaml").touch()
-    with pytest.raises(InputError, match="is a campaign's; choose another folder with --out"):
+    with pytest.raises(InputError, match="holds a campaign; choose another folder with --out"):
         train(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""``nas check``: whether a campaign's folder holds what its campaign asked and what it came to."""
+"""``nas check``: verifies that a campaign's folder is complete and consistent."""
 
 from __future__ import annotations
 
@@ -34,13 +34,12 @@ from nas.errors import InputError, at, in_file
 from nas.training.recipe import Recipe
 
 TABLES = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex", "table.txt": "text"}
-"""Files of a campaign's folder that hold what ``nas table --format`` prints, with or without
-``--all``."""
+"""Files that may hold the output of ``nas table --format``, with or without ``--all``."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a check has found, a line each, and a line on what was checked."""
+    """The problems that a check has found, one line each, and a line on what was checked."""
 
     problems: list[str]
     warnings: list[str]
@@ -50,22 +49,22 @@ class Report:
 def check(folder: Path, *, replay: bool = False, console: Console | None = None) -> Report:
     """Verifies a campaign's folder and changes nothing in it; the campaign may be running.
 
-    - ``records.jsonl``: every line by its schema; ids, numbers and order; that results are
-      possible, agree with their learning curves and come of one data set, and that no search trial
-      knows a test metric; that duplicates, continued and retrained trials are what they say.
-    - ``campaign.yaml`` asks the recorded question.
-    - Every architecture is built again: the genotype is in the space and keeps the constraints,
-      fingerprint and cost are the recorded ones.
-    - ``resolved.json`` and the files of :data:`TABLES`, where they are, agree with the records.
+    - ``records.jsonl``: every line has a valid schema; ids, numbers and order are right; results
+      are possible, agree with their learning curves and come from one data set; no search trial
+      has a test metric; duplicates, continued and retrained trials fit the trials they refer to.
+    - ``campaign.yaml`` matches the recorded specification.
+    - Every architecture is built again: the genotype is in the space and keeps the constraints;
+      fingerprint and cost equal the recorded ones.
+    - ``resolved.json`` and the files of :data:`TABLES`, if they exist, agree with the records.
 
-    What rests on something that is wrong is not checked, which a warning says.
+    If something is wrong, checks that depend on it are skipped, and a warning says so.
 
     Args:
-        folder: of the campaign.
-        replay: ask the searchers again for all that they proposed, which takes as long as it took.
-        console: where progress is shown; by default the standard error.
+        folder: the folder of the campaign.
+        replay: whether to ask the searchers again for all proposals, which takes as long as before.
+        console: where progress is shown; by default on the standard error stream.
 
-    Raises :class:`InputError` where there are no records.
+    Raises :class:`InputError` if there are no records.
     """
     path = folder / "records.jsonl"
     entries, faults = _read(path)
@@ -118,7 +117,7 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
 
 
 def _read(path: Path) -> tuple[list[Entry[Record]], list[Fault]]:
-    """The records that can be read, and what is wrong with the other lines."""
+    """Reads the records, and returns the faults of lines that cannot be read."""
     if not path.is_file():
         raise InputError(f"{path}: is not there; is {path.parent} a campaign that has run?")
     entries: list[Entry[Record]] = []
@@ -138,7 +137,7 @@ def _read(path: Path) -> tuple[list[Entry[Record]], list[Fault]]:
 
 
 def _recipe_faults(header: Header | None) -> Iterator[Fault]:
-    """The recorded recipe has the recorded fingerprint."""
+    """Checks that the recorded recipe has the recorded fingerprint."""
     if header is None:
         return
     expected = ""
@@ -168,7 +167,7 @@ def _asked(
 
 
 def _resolved_problems(folder: Path, header: Header | None, checksum: str | None) -> list[str]:
-    """``resolved.json`` tells the recorded question, and the data that were trained on."""
+    """Checks that ``resolved.json`` holds the recorded specification and data."""
     path = folder / "resolved.json"
     if not path.exists():
         return [f"{path}: is not there, expected what the last run resolved campaign.yaml to"]
@@ -187,7 +186,7 @@ def _resolved_problems(folder: Path, header: Header | None, checksum: str | None
 
 
 def _version_notes(folder: Path) -> list[str]:
-    """Packages that are not those of its runs, which may explain problems."""
+    """Notes packages whose versions differ from those of the runs, which may explain problems."""
     try:
         resolved = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
         runs = [*resolved.get("earlier_runs", ()), resolved]
@@ -205,7 +204,7 @@ def _version_notes(folder: Path) -> list[str]:
 
 
 def _table_problems(folder: Path, name: str, form: str) -> list[str]:
-    """A table is what the records make it."""
+    """Checks that a table file equals the table made from the records."""
     found = (folder / name).read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n")
     tables = [render(campaign_table(folder, every), form).split("\n") for every in (False, True)]
     if found in tables:
@@ -218,7 +217,7 @@ def _table_problems(folder: Path, name: str, form: str) -> list[str]:
 
 @contextmanager
 def _progress(console: Console, what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Shows in a terminal how far something is and how long it will take; gives what counts."""
+    """Shows progress and the remaining time in a terminal; yields a function that counts."""
     with Progress(
         TextColumn("{task.completed:,}/{task.total:,} {task.description}"),
         BarColumn(),

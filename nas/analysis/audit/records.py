@@ -1,4 +1,4 @@
-"""What the records of a campaign must be among themselves, before anything is built anew."""
+"""Checks that the records of a campaign are consistent with each other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Entry(NamedTuple, Generic[R]):
 
 
 class Fault(NamedTuple):
-    """What is wrong in a line; a warning is what may be so in a sound campaign."""
+    """A problem in a line; a warning may also occur in a valid campaign."""
 
     line: int
     text: str
@@ -54,12 +54,12 @@ class Trials:
 
 
 def unlike(line: int, key: str, found: Any, expected: Any) -> Fault:
-    """The fault of a value that should be another."""
+    """Makes the fault of a value that differs from the expected one."""
     return Fault(line, f"{key}: {json.dumps(found)}, expected {json.dumps(expected)}")
 
 
 def differing(line: int, key: str, found: Any, expected: Any) -> Iterator[Fault]:
-    """:func:`unlike`, if they are."""
+    """Yields the fault of :func:`unlike` if the values differ."""
     if found != expected:
         yield unlike(line, key, found, expected)
 
@@ -71,13 +71,13 @@ def part_of(question: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def usual(values: Iterable[Any]) -> Any:
-    """What most of the values are that are not None; None if there is none."""
+    """Returns the most frequent value that is not None; None if there is none."""
     counts = Counter(json.dumps(value) for value in values if value is not None)
     return json.loads(counts.most_common(1)[0][0]) if counts else None
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is one, and finite."""
+    """Tells if a value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

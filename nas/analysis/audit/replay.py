@@ -1,4 +1,4 @@
-"""Whether the program still gives what is recorded: architectures, costs, and what was asked."""
+"""Checks that the program still gives the recorded architectures, costs and suggestions."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from nas.searchers import Observation, Proposal, Searcher
 
 
 class _AskedAgain(Searcher):
-    """A searcher that is asked wherever a recorded ask is replayed, as when it was recorded.
+    """A searcher that is asked again at every recorded ask.
 
-    From the first difference on it hears nothing more: its state is no longer the recorded one.
+    After the first difference it gets no more results, because its state differs from then on.
     """
 
     def __init__(self, searcher: Searcher) -> None:
@@ -33,11 +33,11 @@ class _AskedAgain(Searcher):
         self._news = ""
 
     def ask(self, trial_id: int) -> Proposal | None:
-        """The searcher's answer."""
+        """Returns the searcher's proposal."""
         return self._searcher.ask(trial_id)
 
     def replay(self, trial_id: int, proposal: Proposal) -> None:
-        """Asks, and compares."""
+        """Asks the searcher and compares its proposal with the recorded one."""
         if self._differs:
             return
         asked = self._searcher.ask(trial_id)
@@ -49,12 +49,12 @@ class _AskedAgain(Searcher):
         self._differs = bool(self._news)
 
     def tell(self, observation: Observation) -> None:
-        """Tells the searcher, as long as it is what it was."""
+        """Gives a result to the searcher, unless there was a difference before."""
         if not self._differs:
             self._searcher.tell(observation)
 
     def news(self) -> str:
-        """The first difference, once; "" where there is none."""
+        """Returns the first difference, once; "" if there is none."""
         news, self._news = self._news, ""
         return news
 
@@ -128,7 +128,7 @@ def _told(value: Any) -> Any:
 def replay_faults(
     campaign: Campaign, entries: Iterable[Entry[Record]], advance: Callable[[], None]
 ) -> Iterator[Fault]:
-    """Asks every searcher again for each recorded proposal, and tells it the recorded results.
+    """Asks every searcher again for each recorded proposal and gives it the recorded results.
 
     What a searcher suggests is a function of its seed and of the asks and results before, so the
     recorded order decides, with workers in parallel too. Of each search the first difference is a

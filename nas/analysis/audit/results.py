@@ -1,4 +1,4 @@
-"""Whether the results of a campaign are possible, and what their status says they are."""
+"""Checks that the results of a campaign are possible and agree with their status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas.spaces.choices import recipe_choices
 
 
 def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault]:
-    """Whether results have what their status says, are possible, and are of one data set."""
+    """Checks that results agree with their status, are possible, and come from one data set."""
     objectives, known = recorded(question), recorded_metrics(question)
     asks = trials.history.asks
     completed = [
@@ -50,7 +50,7 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
         yield from _plausible(line, trial, metrics, known)
         yield from _curve(line, trial, metrics, known)
         own = recipe_choices(ask.genotype).get("epochs")
-        # Where fidelity is no number of epochs, every training is of all.
+        # If the fidelity is not epochs, every training has all epochs.
         rung = None if question.get("fidelity", "epochs") != "epochs" else ask.fidelity
         epochs = rung or own or part_of(question, "recipe").get("epochs")
         if result.status == "stopped":
@@ -81,12 +81,12 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
 
 
 def _group(ask: Ask) -> str:
-    """Trials of which group report the same metrics."""
+    """Returns the group of a trial; all trials of a group report the same metrics."""
     return "ensemble" if ask.kind == "ensemble" else str(ask.stage)
 
 
 def data_checksum(trials: Trials) -> str | None:
-    """That of the data that most trials were trained on, if any tells."""
+    """Returns the checksum of the data that most trials were trained on, if it is recorded."""
     checksum: str | None = usual(
         result.metrics.get("data_checksum") for _, result in trials.results
     )
@@ -94,7 +94,7 @@ def data_checksum(trials: Trials) -> str | None:
 
 
 def _test_metrics(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Whatever is called so, at any depth."""
+    """Yields all values whose name is that of a test metric, at any depth."""
     if is_test(name):
         yield name, value
     elif isinstance(value, Mapping):
@@ -118,7 +118,7 @@ def _failed(line: int, result: Result) -> Iterator[Fault]:
 def _evaluations(
     line: int, trial: str, metrics: Mapping[str, Any], known: Catalogue
 ) -> Iterator[Fault]:
-    """The primary metric on test images is one of them; accuracies are the confusion matrices'."""
+    """Checks test metrics against the evaluations, and accuracies against confusion matrices."""
     primary = known.primary.name
     for protocol, parts in part_of(metrics, "evaluations").items():
         for part in ("validation", "test"):
@@ -144,7 +144,7 @@ def _evaluations(
 def _latency(
     line: int, ask: Ask, metrics: Mapping[str, Any], constraints: Mapping[str, Any]
 ) -> Iterator[Fault]:
-    """A search trial that began anew keeps the limit on what was measured before."""
+    """Checks that a search trial keeps the limit on measured latency."""
     limit, latency = part_of(constraints, "latency_ms"), metrics.get("latency_ms")
     if ask.stage != "search" or metrics.get("epochs_before") or "table" in limit:
         return
@@ -174,7 +174,7 @@ def _plausible(
     line: int, trial: str, metrics: Mapping[str, Any], known: Catalogue
 ) -> Iterator[Fault]:
     for name, value in metrics.items():
-        # Null is a loss that was not finite.
+        # A loss that was not finite is null.
         if name not in known or (value is None and name.endswith("_loss")):
             continue
         least, most = known[name].bounds
@@ -185,12 +185,12 @@ def _plausible(
 
 
 def _curve(line: int, trial: str, metrics: Mapping[str, Any], known: Catalogue) -> Iterator[Fault]:
-    """The last point of a learning curve is the result, and its seconds add up."""
+    """Checks that a learning curve ends with the result, and that its seconds add up."""
     curve = metrics.get("curve")
     if curve is None:
         return
     if not (isinstance(curve, list) and curve and all(isinstance(p, dict) for p in curve)):
-        yield Fault(line, f"{trial}: curve: {json.dumps(curve)}, expected a mapping an epoch")
+        yield Fault(line, f"{trial}: curve: {json.dumps(curve)}, expected one mapping per epoch")
         return
     found = [point.get("epoch") for point in curve]
     yield from differing(line, f"{trial}: curve: epoch", found, list(range(1, len(curve) + 1)))

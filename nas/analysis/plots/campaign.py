@@ -1,4 +1,4 @@
-"""What the plots of a campaign are drawn from."""
+"""Reads the data from which a campaign's plots are drawn."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from nas.metrics import Catalogue
 
 
 class Campaign(NamedTuple):
-    """The records of a campaign, as frames.
+    """The records of a campaign as data frames.
 
     Attributes:
-        folder: of the campaign.
-        trials: as :func:`nas.analysis.tables.trials.trials` gives them.
-        curves: as :func:`nas.analysis.tables.trials.curves` gives them.
-        searched: the trials of searches that have ended, duplicates left out, in the order in
-            which they ended. Further columns: ``hours`` (that the search had spent by then), and
-            ``value0``, ``value1``, ... for the objectives; NaN where a trial has not completed, or
-            at less than the largest fidelity.
-        objectives: what the columns ``value0``, ``value1``, ... are.
-        metrics: what the campaign measures.
-        fidelity: what the column ``fidelity`` counts.
-        history: asks and results, to be read only.
+        folder: the folder of the campaign.
+        trials: the frame of :func:`nas.analysis.tables.trials.trials`.
+        curves: the frame of :func:`nas.analysis.tables.trials.curves`.
+        searched: the search trials that have ended, without duplicates, in the order in which they
+            ended. Its further columns are ``hours`` (spent by the search until then), and
+            ``value0``, ``value1``, ... for the objectives; these are NaN if a trial has not
+            completed, or has less than the highest fidelity.
+        objectives: the objectives of the columns ``value0``, ``value1``, ...
+        metrics: the metrics of the campaign.
+        fidelity: the unit of the column ``fidelity``.
+        history: the asks and results, which must not be changed.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class Campaign(NamedTuple):
 
     @property
     def best(self) -> str | None:
-        """The trial that was best by the first objective, of the campaign's own searcher."""
+        """Returns the best trial of the campaign's own searcher by the first objective."""
         own = self.searched[self.searched["kind"] == "searched"]["value0"].dropna()
         if own.empty:
             return None
@@ -56,9 +56,9 @@ class Campaign(NamedTuple):
         return str(self.searched["trial"][own.idxmax() if highest else own.idxmin()])
 
     def values(self) -> dict[str, float]:
-        """The first objective of each search trial that completed, at whatever fidelity.
+        """Returns the first objective of each completed search trial, at any fidelity.
 
-        A duplicate has the value of what it repeats.
+        A duplicate has the value of the trial that it repeats.
         """
         first, found = self.objectives[:1], {}
         for trial, ask in self.history.asks.items():
@@ -70,10 +70,10 @@ class Campaign(NamedTuple):
 
 
 def read(folder: Path) -> Campaign:
-    """The frames of a campaign's folder.
+    """Reads a campaign's folder.
 
-    Raises :class:`InputError` where there are no records, they are corrupt, or their objectives
-    are not known.
+    Raises :class:`InputError` if there are no records, if they are corrupt, or if their objectives
+    are unknown.
     """
     records, history = recorded(folder)
     specification = history.header.specification

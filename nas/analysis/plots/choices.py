@@ -1,4 +1,4 @@
-"""What the search chose: how often each operation, and which choices decide."""
+"""Plots how often each operation was chosen, and how important each choice is."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from nas.analysis.plots.style import COLOURS
 from nas.spaces.choices import Genotype
 
 _SHARED = 3
-"""Choices that take the same options before these count as operations, not as one decision."""
+"""If at least this many choices share their options, these count as operations."""
 
 _PANELS = 3
 _BARS = 15
 _SLOW = 1000
-"""Trials: of more, fANOVA's forest takes minutes."""
+"""The number of trials above which fANOVA takes minutes."""
 _WIDE = 8
-"""Options of a choice: each further one doubles fANOVA's time, which goes through their subsets."""
+"""The number of options of a choice above which fANOVA is too slow; each one doubles its time."""
 
 
 def operations(campaign: Campaign) -> Figure | str:
-    """How often the searcher proposed each operation, in a window that moves over its trials."""
+    """Draws how often the searcher proposed each operation, in a moving window of its trials."""
     proposed = [
         ask.genotype
         for ask in campaign.history.asks.values()
@@ -59,7 +59,7 @@ def operations(campaign: Campaign) -> Figure | str:
         panel.set_yticks(np.arange(len(shares)) + 0.5, table.columns)
         panel.tick_params(axis="y", length=0)
         for row, values in enumerate(shares):
-            first, last = values[~np.isnan(values)][[0, -1]]  # of windows in which it was asked
+            first, last = values[~np.isnan(values)][[0, -1]]  # of windows with this choice
             panel.annotate(
                 f"{first:.0%} → {last:.0%}", (1, row + 0.5), (5, 0), fontsize=8, va="center",
                 xycoords=panel.get_yaxis_transform(), textcoords="offset points",
@@ -74,10 +74,10 @@ def operations(campaign: Campaign) -> Figure | str:
 
 
 def roles(genotypes: list[Genotype]) -> dict[str, list[str]]:
-    """The choices that share options which are words, by what they are: ``operation``, ``merge``.
+    """Groups the choices that share options that are words by their role, such as ``operation``.
 
-    What a choice is, is the last part of its name without its numbers. Left out are choices that
-    name other parts of the network, as inputs do. The role of the most choices comes first.
+    The role of a choice is the last part of its name without numbers. Choices that name other parts
+    of the network, such as inputs, are left out. The role with the most choices comes first.
     """
     options: dict[str, set[object]] = {}
     for genotype in genotypes:
@@ -105,15 +105,15 @@ def _are_words(options: set[object], parts: set[str]) -> bool:
 def frequencies(
     genotypes: list[Genotype], chosen: list[str], window: int | None = None
 ) -> pd.DataFrame:
-    """The share of each option among the answers to some choices, in a moving window.
+    """Computes the share of each option among the answers to some choices, in a moving window.
 
     Args:
-        genotypes: in the order asked.
+        genotypes: the genotypes in the order suggested.
         chosen: the choices.
-        window: trials; by default a fifth of them, at least ten, at most all.
+        window: the number of trials in a window; by default a fifth of all, at least ten.
 
-    Returns a row for each end of a window, numbered from 1; a column an option, the one that has
-    risen the most last.
+    Returns one row per end of a window, numbered from 1, and one column per option; the option
+    whose share has risen most is the last.
     """
     counts = pd.DataFrame(
         [pd.Series([g[name] for name in chosen if name in g]).value_counts() for g in genotypes]
@@ -126,14 +126,15 @@ def frequencies(
 
 
 def importances(campaign: Campaign) -> tuple[dict[str, float], str]:
-    """How much each choice of the space tells of the first objective, the most first; and how.
+    """Computes the importance of each choice for the first objective, and describes the method.
 
-    fANOVA (Hutter et al., "An Efficient Approach for Assessing Hyperparameter Importance", 2014)
-    where every trial has answered the same choices: shares of the variance. Else, and for more
-    trials or options than it takes quickly, PED-ANOVA (Watanabe et al., 2023), which says what
-    tells the best from the rest: of the best tenth, at least five. Both are Optuna's. Search
-    trials of full fidelity are taken, random ones too; importances sum to 1. Empty where there are
-    too few trials, or nothing to tell apart; then the second is why.
+    If every trial has the same choices, the method is fANOVA (Hutter et al., "An Efficient Approach
+    for Assessing Hyperparameter Importance", 2014), which gives shares of the variance. Otherwise,
+    and for many trials or options, it is PED-ANOVA (Watanabe et al., 2023), which measures what
+    distinguishes the best tenth of the trials, at least five, from the others. Both are Optuna's.
+    Search trials of full fidelity are used, including random ones. Importances sum to 1, and the
+    largest comes first. They are empty if there are too few trials or no differences; the text then
+    says why.
     """
     rows = campaign.searched.dropna(subset="value0")
     if len(rows) < 10:
@@ -162,7 +163,7 @@ def importances(campaign: Campaign) -> tuple[dict[str, float], str]:
 
 
 def importance(campaign: Campaign) -> Figure | str:
-    """Bars of the choices that matter most."""
+    """Draws bars of the most important choices."""
     found, told = importances(campaign)
     if not found:
         return told

@@ -1,4 +1,4 @@
-"""How a search was run: its workers, and what its fidelities are worth."""
+"""Plots the course of a campaign: its workers, and the rank correlation of its fidelities."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _UNITS = {
 
 
 def lanes(trials: pd.DataFrame) -> pd.DataFrame:
-    """When each trial ran and where, by start: trial, kind, stage, status, lane, start, end.
+    """Returns when and where each trial ran: trial, kind, stage, status, lane, start, end.
 
-    Times are in seconds since the campaign's first record. A trial starts when it was asked, or,
-    where its worker was still at another, when that had ended. A lane is a worker; trials whose
-    worker is not known are packed into as few lanes as hold them, called 1, 2, ...
+    Times are in seconds since the campaign's first record. A trial starts when it was suggested, or
+    when the worker's earlier trial had ended. A lane is a worker. Trials whose worker is unknown
+    are packed into as few lanes as possible, named 1, 2, ...
     """
     ran = trials.dropna(subset=["asked_s", "ended_s"]).sort_values("asked_s", kind="stable")
     ran = ran[["trial", "kind", "stage", "status", "worker", "asked_s", "ended_s"]]
@@ -52,7 +52,7 @@ def lanes(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def workers(campaign: Campaign) -> Figure | str:
-    """A bar for each trial in the lane of its worker."""
+    """Draws one bar per trial in the lane of its worker."""
     ran = lanes(campaign.trials)
     if ran.empty:
         return "no trial has ended, or the records tell no times"
@@ -61,7 +61,7 @@ def workers(campaign: Campaign) -> Figure | str:
     order = sorted(ran["lane"].unique(), key=lambda lane: (len(lane), lane))
     figure = Figure(figsize=(8.4, 0.3 * min(len(order), 40) + 1.2), layout="constrained")
     panel = figure.subplots()
-    edge = 0.4 if len(ran) < 200 else 0  # between bars that are not thinner than that
+    edge = 0.4 if len(ran) < 200 else 0  # a gap between bars, unless they are too thin
     for (kind, stage, lane), rows in ran.groupby(["kind", "stage", "lane"], sort=False):
         starts, ends = rows["start"].to_numpy() / scale, rows["end"].to_numpy() / scale
         panel.broken_barh(
@@ -97,10 +97,10 @@ def workers(campaign: Campaign) -> Figure | str:
 
 
 def correlations(campaign: Campaign) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Spearman's rank correlation of the first objective between fidelities, and of how many.
+    """Computes Spearman's rank correlation of the first objective between fidelities.
 
-    Architectures that completed at both fidelities of a pair are compared; fewer than three tell
-    nothing (NaN).
+    Also returns the number of architectures that completed at both fidelities of each pair. With
+    fewer than three, the correlation is NaN.
     """
     told = campaign.trials[["trial", "fingerprint", "fidelity"]].dropna()
     values = told.assign(value=told["trial"].map(campaign.values()).astype("float64")).dropna()
@@ -111,7 +111,7 @@ def correlations(campaign: Campaign) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def fidelities(campaign: Campaign) -> Figure | str:
-    """Whether a lower fidelity ranks architectures as a higher one does."""
+    """Draws how well a lower fidelity ranks architectures compared with a higher one."""
     if campaign.searched["fidelity"].nunique() < 2:
         return "one fidelity: every search trial was trained alike"
     rho, count = correlations(campaign)

@@ -1,4 +1,4 @@
-"""The plots of a campaign by name, and how they come to a file."""
+"""Draws the plots of a campaign by name and writes them to files."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ KINDS: dict[str, Callable[[Campaign], Figure | str]] = {
     "workers": workers,
     "ranks": ranks,
 }
-"""By name, what draws it: from a campaign a figure, or why it has none."""
+"""The functions by kind; each returns a campaign's figure, or why it has none."""
 
 FORMATS = ["svg", "png", "pdf"]
 
 
 def figure(kind: str, campaign: Campaign | Path) -> Figure | str:
-    """A plot of a campaign; where it cannot show that, one line that says why.
+    """Draws a plot of a campaign, or returns one line that says why it cannot be drawn.
 
     Args:
         kind: one of :data:`KINDS`.
-        campaign: its folder, or what :func:`nas.analysis.plots.campaign.read` made of it.
+        campaign: its folder, or the result of :func:`nas.analysis.plots.campaign.read`.
 
     Raises :class:`InputError` for an unknown kind, and as :func:`read` does.
     """
@@ -54,15 +54,15 @@ def figure(kind: str, campaign: Campaign | Path) -> Figure | str:
 def plot(
     folder: Path, kinds: Sequence[str] = (), form: str = "svg", out: Path | None = None
 ) -> list[str]:
-    """Writes plots of a campaign as ``KIND.FORM``; returns a line for each: its path, or why not.
+    """Writes plots of a campaign as ``KIND.FORM``; returns each one's path, or why it is missing.
 
     Args:
-        folder: of the campaign.
-        kinds: of :data:`KINDS`; none: all.
+        folder: the folder of the campaign.
+        kinds: some of :data:`KINDS`; all if empty.
         form: one of :data:`FORMATS`.
-        out: a folder, made where it is missing; default: ``plots`` in the campaign's.
+        out: a folder, which is created if it is missing; by default ``plots`` in the campaign's.
 
-    Raises :class:`InputError` for unknown kinds and formats, and where there are no records.
+    Raises :class:`InputError` for unknown kinds and formats, or if there are no records.
     """
     if form not in FORMATS:
         raise InputError(f"--format: {unknown('format', form, FORMATS)}")

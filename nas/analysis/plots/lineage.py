@@ -1,4 +1,4 @@
-"""Where the best network came from: its ancestors, and what was changed at each step."""
+"""Plots the ancestors of the best network and the change at each step."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nas.analysis.plots.style import FAINT, KINDS
 from nas.spaces.choices import Genotype
 
 _ROWS = 30
-"""Generations that are drawn: the last ones."""
+"""The largest number of generations that are drawn; they are the last ones."""
 
 
 def ancestors(campaign: Campaign) -> pd.DataFrame:
-    """The line of the best trial by the first objective, its oldest ancestor first.
+    """Returns the ancestors of the best trial by the first objective, the oldest first.
 
-    Columns: trial, value (of the first objective), change (of the genotype since the parent, in
-    words), siblings (the values of the parent's other children, a list). Empty where no trial has
-    completed.
+    The columns are trial, value (of the first objective), change (of the genotype since the parent,
+    in words) and siblings (a list of the values of the parent's other children). The result is
+    empty if no trial has completed.
     """
     parents = dict(zip(campaign.trials["trial"], campaign.trials["parent"], strict=True))
     values = campaign.values()
@@ -55,7 +55,7 @@ def _genotype(campaign: Campaign, trial: str) -> Genotype:
 
 
 def change(parent: Genotype, child: Genotype) -> str:
-    """The first choice that differs, and how many more do."""
+    """Describes the first choice that differs and the number of further ones."""
     differing = [
         name
         for name in dict.fromkeys([*child, *parent])
@@ -77,7 +77,7 @@ def _word(genotype: Genotype, name: str) -> str:
 
 
 def lineage(campaign: Campaign) -> Figure | str:
-    """A row a generation down to the best, its value along the axis, its siblings beside it."""
+    """Draws one row per generation with its value and those of its siblings."""
     if campaign.trials["parent"].isna().all():
         return "the searcher tells no parents"
     line = ancestors(campaign)

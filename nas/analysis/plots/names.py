@@ -1,4 +1,4 @@
-"""What is written on axes and beside marks."""
+"""Makes the texts on axes and beside marks."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from nas.metrics import Catalogue
 
 
 def axis(metric: str, metrics: Catalogue) -> str:
-    """A metric with its unit."""
+    """Writes a metric with its unit."""
     return metrics[metric].axis if metric in metrics else plain(metric)
 
 
 def plain(metric: str) -> str:
-    """A metric without."""
+    """Writes a metric without its unit."""
     return metric.replace("_", " ")
 
 
 def short(trial: str) -> str:
-    """A trial of a search by its number: ``evolution-0012`` is 12."""
+    """Writes a search trial by its number: ``evolution-0012`` is 12."""
     number = trial.rpartition("-")[2]
     return str(int(number)) if number.isdecimal() else trial
 
@@ -27,10 +27,10 @@ def network(name: str, kind: str) -> str:
 
 
 def search(name: str) -> str:
-    """A search in words."""
+    """Writes the name of a search in words."""
     return "random search" if name == "random" else name.replace("_", " ")
 
 
 def time(seconds: float) -> tuple[str, float]:
-    """The unit that so long a time is read in, and how many seconds that is."""
+    """Chooses the unit for a time; returns its name and its number of seconds."""
     return ("h", 3600.0) if seconds > 7200 else ("min", 60.0) if seconds > 120 else ("s", 1.0)

@@ -1,4 +1,4 @@
-"""The networks themselves: accuracy against cost, learning curves, ranks over seeds."""
+"""Plots networks: accuracy against cost, learning curves, and ranks over seeds."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from nas.statistics.hypervolume import pareto_front
 from nas.statistics.paired import average_ranks, critical_difference, friedman
 
 _COSTS = ("macs", "params", "latency_ms")
-"""What the value of a network is drawn against."""
+"""The costs against which the value of a network is drawn."""
 
 _DRAWN = 200
-"""Learning curves of search trials; of more, these are spread evenly over the search."""
+"""The largest number of search trials whose learning curves are drawn, spread over the search."""
 
 _LABELLED = 15
 
 
 def points(campaign: Campaign) -> pd.DataFrame:
-    """One row per architecture, from the campaign's table.
+    """Returns one row per architecture, from the campaign's table.
 
-    Columns: name, kind, conditions, retrained, value (the primary metric on validation images; of a
-    retrained one the mean over seeds), deviation (over seeds) and the costs. Raises as
-    :func:`campaign_table`.
+    The columns are name, kind, conditions, retrained, value (the primary metric on validation
+    images, which is the mean over seeds after retraining), deviation (over seeds) and the costs.
+    Raises the errors of :func:`campaign_table`.
     """
     table = campaign_table(campaign.folder, every_trial=True)
     metrics, retrained = campaign.metrics, table["seeds"] > 0
@@ -44,7 +44,7 @@ def points(campaign: Campaign) -> pd.DataFrame:
 
 
 def front(rows: pd.DataFrame, cost: str, metric: Metric) -> pd.DataFrame:
-    """The rows that no other of equal conditions beats in value and cost, by cost."""
+    """Returns the Pareto front of value and cost within each comparability group, by cost."""
     member = pd.Series(False, index=rows.index)
     for group in rows.groupby("conditions").groups.values():
         values = rows.loc[group, [cost, "value"]].to_numpy(dtype=float, na_value=np.nan)
@@ -53,9 +53,9 @@ def front(rows: pd.DataFrame, cost: str, metric: Metric) -> pd.DataFrame:
 
 
 def tradeoff(campaign: Campaign) -> Figure | str:
-    """The primary metric against each cost that is known.
+    """Draws the primary metric against each known cost.
 
-    The front is of what was retrained, if anything was.
+    The front is that of the retrained networks, if there are any.
     """
     if not (campaign.trials["status"] == "completed").any():
         return "no trial has completed"
@@ -100,7 +100,7 @@ def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str, metrics: Catalogu
     what = "front of the retrained" if rows["retrained"].any() else "front"
     for _, best in front(judged, cost, metrics.primary).groupby("conditions", sort=False):
         x, y = best[cost].to_numpy(float), best["value"].to_numpy(float)
-        # What a front attains between two of its points is the worse value.
+        # Between two of its points, a front attains the worse value.
         panel.plot(
             np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1], color="#333333", lw=1, zorder=1, label=what
         )
@@ -108,7 +108,7 @@ def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str, metrics: Catalogu
 
 
 def _named(rows: pd.DataFrame, cost: str, metric: Metric) -> list[Label]:
-    """Labels of the classics, of the best of each other kind, and of the front."""
+    """Makes labels of the classics, the best of each other kind, and the front."""
     rows = rows[rows["retrained"]]
     best = metric.flipped(rows["value"]).groupby(rows["kind"]).idxmin()
     named = rows[
@@ -124,7 +124,7 @@ def _named(rows: pd.DataFrame, cost: str, metric: Metric) -> list[Label]:
 
 
 def curves(campaign: Campaign) -> Figure | str:
-    """Learning curves: every search trial's, and of what was retrained the mean over seeds."""
+    """Draws the learning curves of search trials, and the means over seeds after retraining."""
     of_trials = campaign.trials[["trial", "stage", "kind", "label"]]
     value = campaign.metrics.validation
     points = campaign.curves.dropna(subset=["epoch", value]).rename(columns={value: "value"})
@@ -191,10 +191,10 @@ def _draw_retrained(panel: Axes, points: pd.DataFrame) -> list[Label]:
 
 
 def mean_ranks(campaign: Campaign) -> tuple[pd.DataFrame, str]:
-    """Ranks of the retrained architectures on the test images, one row per seed that all have.
+    """Ranks the retrained architectures on the test images, in one row per common seed.
 
-    Columns: the architectures; 1 is the best, ties share. With it, a line that says what it is of;
-    where there is nothing to rank, the frame is empty and the line says why.
+    The columns are the architectures; 1 is the best, ties share. Also returns a line that describes
+    the data. If there is nothing to rank, the frame is empty, and the line says why.
     """
     metric = campaign.metrics[campaign.metrics.test]
     final = campaign.trials[(campaign.trials["stage"] == "final")].dropna(subset=metric.name)
@@ -214,7 +214,7 @@ def mean_ranks(campaign: Campaign) -> tuple[pd.DataFrame, str]:
 
 
 def ranks(campaign: Campaign) -> Figure | str:
-    """The critical-difference diagram of the retrained architectures, seeds as the blocks."""
+    """Draws the critical-difference diagram of the retrained architectures; seeds are blocks."""
     table, told = mean_ranks(campaign)
     if table.empty:
         return told

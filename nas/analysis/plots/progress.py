@@ -1,4 +1,4 @@
-"""What a search had reached by when: the incumbent, and the hypervolume of what it had found."""
+"""Plots the progress of searches: the incumbent and the hypervolume over time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nas.statistics.hypervolume import hypervolume_over_time
 
 
 def best_so_far(campaign: Campaign) -> pd.DataFrame:
-    """The best value of the first objective after each trial of each search.
+    """Returns the best value of the first objective after each trial of each search.
 
-    Columns: search, kind, trials (ended, failed ones included), hours (spent) and reached, which
-    is NaN before the first trial of full fidelity has completed.
+    The columns are search, kind, trials (that have ended, including failed ones), hours (spent) and
+    reached, which is NaN before the first trial of full fidelity has completed.
     """
     parts = []
     for _, rows in campaign.searched.groupby("search", sort=False):
@@ -30,11 +30,11 @@ def best_so_far(campaign: Campaign) -> pd.DataFrame:
 
 
 def volume_so_far(campaign: Campaign) -> pd.DataFrame:
-    """The hypervolume after each trial of each search: the columns of :func:`best_so_far`.
+    """Returns the hypervolume after each trial of each search, in the columns of `best_so_far`.
 
-    Every objective is scaled to run from its best (0) to its worst value (1) over all searches;
-    the reference point is the worst of all. So 1 is the volume of that box, which no search need
-    be able to reach.
+    Every objective is scaled from its best (0) to its worst value (1) over all searches; the
+    reference point has the worst values. So 1 is the volume of the whole box, which may not be
+    reachable.
     """
     columns = [f"value{index}" for index in range(len(campaign.objectives))]
     values = campaign.searched[columns].to_numpy(float)
@@ -49,7 +49,7 @@ def volume_so_far(campaign: Campaign) -> pd.DataFrame:
 
 
 def incumbent(campaign: Campaign) -> Figure | str:
-    """Any-time performance: the best value so far of each search, by trials and by hours."""
+    """Draws anytime performance: each search's best value so far, by trials and by hours."""
     if campaign.searched["value0"].isna().all():
         return "no search trial has completed"
     metric = campaign.objectives[0].metric
@@ -57,7 +57,7 @@ def incumbent(campaign: Campaign) -> Figure | str:
 
 
 def hypervolume(campaign: Campaign) -> Figure | str:
-    """The hypervolume of what each search had found, by trials and by hours."""
+    """Draws the hypervolume that each search has reached, by trials and by hours."""
     if len(campaign.objectives) < 2:
         return f"one objective, {campaign.objectives[0].metric}: a hypervolume needs several"
     if campaign.searched["value0"].isna().all():
@@ -87,7 +87,7 @@ def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _over_time(table: pd.DataFrame, ylabel: str, title: str = "") -> Figure:
-    """A panel by trials, and one by hours where they are known."""
+    """Draws a panel by trials, and one by hours if these are known."""
     timed = table["hours"].max() > 0
     figure = Figure(figsize=(8.4 if timed else 4.8, 3.2), layout="constrained")
     if title:
@@ -99,7 +99,7 @@ def _over_time(table: pd.DataFrame, ylabel: str, title: str = "") -> Figure:
     if timed:
         unit, scale = names.time(table["hours"].max() * 3600)
         _draw(panels[1], table, table["hours"] * 3600 / scale)
-        panels[1].set(xlabel=f"time that the search was at work ({unit})", xlim=(0, None))
+        panels[1].set(xlabel=f"time that the search was running ({unit})", xlim=(0, None))
     labels = [
         Label(0, rows["reached"].iloc[-1], names.search(search), KINDS[rows["kind"].iloc[0]].colour)
         for search, rows in table.dropna(subset="reached").groupby("search", sort=False)
@@ -111,7 +111,7 @@ def _over_time(table: pd.DataFrame, ylabel: str, title: str = "") -> Figure:
 def _draw(panel: Axes, table: pd.DataFrame, time: pd.Series) -> None:
     for search, rows in table.groupby("search", sort=False):
         y, x = rows["reached"].to_numpy(), time[rows.index].to_numpy()
-        # Only where something changes: the same picture from a small file.
+        # Points without a change are left out, which makes the file smaller.
         changes = np.flatnonzero(np.diff(y, prepend=np.nan) != 0)
         kept = np.unique(np.append(changes[~np.isnan(y[changes])], len(y) - 1))
         colour = KINDS[rows["kind"].iloc[0]].colour

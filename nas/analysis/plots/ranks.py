@@ -1,4 +1,4 @@
-"""The critical-difference diagram: average ranks of several methods, and which of them differ."""
+"""Draws critical-difference diagrams: average ranks of several methods, and which differ."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nas.statistics.paired import cliques
 def critical_difference_figure(
     mean_ranks: Mapping[str, float], difference: float, caption: str
 ) -> Figure:
-    """Demsar's diagram: average ranks, the best at the right, bars over what does not differ."""
+    """Draws Demsar's diagram of average ranks; bars join methods that do not differ."""
     names = sorted(mean_ranks, key=lambda name: mean_ranks[name])
     ranks = [mean_ranks[name] for name in names]
     bars = cliques(ranks, difference)
     right = (len(names) + 1) // 2  # the better half is labelled at the right
     rows = max(right, len(names) - right)
     with matplotlib.rc_context(STYLE):
-        # The axis, and beside it, in its units, the longest label: 5.2 points a letter.
+        # The axis and the longest label beside it, at 5.2 points per letter.
         inches, longest = 3.125, (5.2 * max(map(len, names)) + 40) / 72
         margin = max(0.62, 0.1 + longest / inches)
         size = (inches * (1 + 2 * margin), 1.5 + 0.24 * rows + 0.12 * len(bars))

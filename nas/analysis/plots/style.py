@@ -1,6 +1,6 @@
-"""The one look of all figures: colours, lines, and labels that do not lie on each other.
+"""The common style of all figures: colours, lines, and labels that do not overlap.
 
-Colours are Okabe and Ito's, told apart by the colour-blind.
+The colours are those of Okabe and Ito, which colour-blind people can distinguish.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLOURS = [
     "#7F7F7F", "#882255",
 ]  # fmt: skip
 FAINT = "#b4b4b4"
-"""Of what stands behind."""
+"""The colour of the background marks."""
 
 STYLE: Any = {  # its type is every key of matplotlib
     "font.size": 9,
@@ -42,7 +42,7 @@ STYLE: Any = {  # its type is every key of matplotlib
 
 
 class Mark(NamedTuple):
-    """How a kind of trial is told from the others, by shape as by colour."""
+    """The shape and the colour that distinguish a kind of trial."""
 
     colour: str
     shape: str
@@ -54,14 +54,14 @@ KINDS = {
     "classic": Mark(COLOURS[2], "s"),
     "ensemble": Mark(COLOURS[3], "D"),
 }
-"""Of the column ``kind`` of :func:`nas.analysis.tables.trials.trials`."""
+"""The marks by kind, as in the column ``kind`` of :func:`nas.analysis.tables.trials.trials`."""
 
 MANY = 1000
-"""More marks than that are an image within a vector file: it opens as fast, and is as small."""
+"""Above this number, marks are an image within a vector file, which stays small."""
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as its suffix says; the same figure gives the same bytes."""
+    """Writes a figure in the format of the suffix; the same figure gives the same bytes."""
     dated = {".svg": "Date", ".pdf": "CreationDate"}
     metadata = {dated[path.suffix]: None} if path.suffix in dated else None
     with matplotlib.rc_context(STYLE):
@@ -69,7 +69,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 class Label(NamedTuple):
-    """A text and where it belongs, in the units of the data."""
+    """A text and its position, in the units of the data."""
 
     x: float
     y: float
@@ -78,12 +78,12 @@ class Label(NamedTuple):
 
 
 def label_ends(axes: Axes, labels: Sequence[Label], gap: float = 11.0) -> None:
-    """Names lines right of the axes, each as near its height as the others and the axes allow.
+    """Writes labels of lines to the right of the axes, near their ends and without overlaps.
 
     Args:
-        axes: with its limits set for good, in a figure where nothing else is to come.
+        axes: the axes with final limits, in a figure that is otherwise complete.
         labels: the last points of the lines.
-        gap: between lines of text, in points.
+        gap: the distance between lines of text, in points.
     """
     if not labels:
         return
@@ -105,18 +105,18 @@ def label_ends(axes: Axes, labels: Sequence[Label], gap: float = 11.0) -> None:
 
 
 _LEADER = {"arrowstyle": "-", "color": FAINT, "lw": 0.6, "shrinkA": 0, "shrinkB": 3}
-"""From a text to what it names."""
+"""The style of the line from a label to its point."""
 
 _AROUND = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)]
 
 
 def label_points(axes: Axes, labels: Sequence[Label], marks: ArrayLike) -> None:
-    """Names points beside them, clear of each other, of marks and lines as far as there is room.
+    """Writes labels beside points, without overlaps with labels, marks and lines if possible.
 
     Args:
-        axes: with its limits set for good; its lines run along the axes or are short.
-        labels: of the points that get one, those that matter most first.
-        marks: [points, 2], all of them.
+        axes: the axes with final limits; its lines are parallel to the axes or short.
+        labels: the labels, the most important first.
+        marks: the positions of all marks, [points, 2].
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
@@ -166,12 +166,12 @@ def _beside(axes: Axes, label: Label, right: float, up: float) -> Annotation:
 
 
 def extent(text: Annotation) -> Bbox:
-    """The box of a text alone, without the line to what it names."""
-    text.get_window_extent()  # puts it in its place
+    """Returns the box of a text without its line."""
+    text.get_window_extent()  # this sets its position
     return Text.get_window_extent(text)
 
 
 def _shared(one: Bbox, other: Any) -> float:
-    """The area that two boxes share."""
+    """Returns the area of the intersection of two boxes."""
     both = Bbox.intersection(one, other)
     return 0.0 if both is None else both.width * both.height

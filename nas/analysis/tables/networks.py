@@ -1,7 +1,7 @@
 """The one table: searched, random-search, classic and ensemble rows, from records alone.
 
-One campaign or several, single trainings too, an architecture a row or a trained network a row:
-always the same columns.
+It combines campaigns and single trainings. There is one row per architecture or one row per trained
+network, always with the same columns.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ def campaign_table(
     by: str | None = None,
     cost: str | None = None,
 ) -> pd.DataFrame:
-    """The table of campaigns and single trainings: rows of equal conditions together, best first.
+    """Makes the table of campaigns and single trainings, by comparability group, best first.
 
     Args:
-        folders: of campaigns, of which only ``records.jsonl`` is read, and of `nas train`, of which
-            only ``row.json`` is.
-        every_trial: add a row for each completed search trial that was not retrained. Without any
-            retrained row they are shown in any case.
-        per_seed: a row for each network, in place of each architecture; rank and front stay the
-            architecture's.
-        by: the column of rank and front: the task's primary metric on the validation images (the
-            default), on the test images, or as the search saw it. Rows that were not retrained have
-            only the last, and are ranked by that.
-        cost: of the front, a metric that is minimised. By default the first that is an objective
-            of the first campaign, or macs.
+        folders: folders of campaigns, of which only ``records.jsonl`` is read, and folders of
+            `nas train`, of which only ``row.json`` is read.
+        every_trial: whether to add a row for each completed search trial that was not retrained. If
+            no row was retrained, these rows are always shown.
+        per_seed: whether there is one row per trained network instead of one per architecture; rank
+            and front remain those of the architecture.
+        by: the column for rank and front: the task's primary metric on the validation images (the
+            default), on the test images, or in the search. Rows that were not retrained have only
+            the last one and are ranked by it.
+        cost: the cost for the front, a metric that is minimised; by default the first one that is
+            an objective of the first campaign, or macs.
 
     Returns the columns of :func:`nas.analysis.tables.columns.network_columns`; ``attrs["notes"]``
     holds what a reader must know, ``attrs["metrics"]`` the metrics that are not built in. Raises
@@ -128,7 +128,7 @@ def _metrics(folders: Sequence[Path]) -> Catalogue:
 
 
 def _costs(metrics: Catalogue) -> list[str]:
-    """The columns that accuracy may be weighed against: what is minimised, and not predicted."""
+    """Lists the costs against which accuracy may be compared: minimised, but not predicted."""
     predicted = {metrics.validation, metrics.test, *metrics.on_predictions}
     return [
         name
@@ -138,13 +138,13 @@ def _costs(metrics: Catalogue) -> list[str]:
 
 
 def _cost(question: dict[str, Any], costs: Sequence[str]) -> str:
-    """What a campaign weighs accuracy against."""
+    """Returns the cost against which a campaign compares accuracy."""
     metrics = [objective["metric"] for objective in question.get("objectives", [])]
     return next((metric for metric in metrics if metric in costs), "macs")
 
 
 def _labels(folders: Sequence[Path]) -> list[str]:
-    """Names that tell the folders apart: their last parts, or all of the path; one needs none."""
+    """Names the folders by their last parts, or by whole paths; a single folder has no name."""
     if len(folders) == 1:
         return [""]
     if len({folder.resolve() for folder in folders}) < len(folders):
@@ -154,7 +154,7 @@ def _labels(folders: Sequence[Path]) -> list[str]:
 
 
 def _networks(folder: Path, every_trial: bool, metrics: Catalogue) -> pd.DataFrame:
-    """The completed trials that are of the table, with the columns that a row needs."""
+    """Returns the completed trials for the table, with the columns that a row needs."""
     asked = trials(folder)
     done = asked[asked["status"] == "completed"]
     if done.empty:
@@ -170,7 +170,7 @@ def _networks(folder: Path, every_trial: bool, metrics: Catalogue) -> pd.DataFra
 
 
 def _checksum(history: History) -> str | None:
-    """The split's, as far as the evaluator tells it; a campaign has one."""
+    """Returns the campaign's split checksum, if the evaluator reports it."""
     told = (result.metrics.get("data_checksum") for result in history.results.values())
     return next((checksum for checksum in told if isinstance(checksum, str)), None)
 
@@ -187,10 +187,10 @@ def _letters(
 
 
 def _nothing(asked: pd.DataFrame) -> str:
-    """Why there is no row."""
+    """Says why there is no row."""
     failed = asked[asked["status"] == "failed"]
     if failed.empty:
-        return f"no results yet: {len(asked)} trials are asked, none has ended"
+        return f"no results yet: {len(asked)} trials have been started, none has ended"
     causes = ", ".join(
         f"{cause} {count}" for cause, count in failed["cause"].value_counts().items()
     )
@@ -210,7 +210,7 @@ def _aggregated(networks: pd.DataFrame, metrics: Catalogue) -> pd.DataFrame:
     table["validation_std"] = deviations[metrics.validation]
     table["test_std"] = deviations[metrics.test]
     low, high = mean_interval(table[metrics.test], table["test_std"], groups[metrics.test].count())
-    # With few seeds the interval is wider than what is possible.
+    # With few seeds the interval may extend beyond possible values.
     least, most = metrics.primary.bounds
     table["test_low"], table["test_high"] = np.maximum(low, least), np.minimum(high, most)
     return table.reset_index()
@@ -227,7 +227,7 @@ def _in_words(recipe: str) -> str:
 
 
 def _ranked(table: pd.DataFrame, by: str, cost: str, metrics: Catalogue) -> pd.DataFrame:
-    """With rank and front among rows of equal conditions; these together, the best first."""
+    """Adds rank and front within each comparability group and sorts by group, best first."""
     value = metrics.primary.flipped(table[by].where(table["seeds"] > 0, table[metrics.search]))
     groups = table["conditions"]
     table["rank"] = value.groupby(groups).rank(method="min")
@@ -239,7 +239,7 @@ def _ranked(table: pd.DataFrame, by: str, cost: str, metrics: Catalogue) -> pd.D
 
 
 def _ranking_notes(table: pd.DataFrame, by: str, cost: str, metrics: Catalogue) -> Iterator[str]:
-    among = ", among rows of equal conditions" if table["conditions"].nunique() > 1 else ""
+    among = ", within equal conditions" if table["conditions"].nunique() > 1 else ""
     yield f"rank by {by}, pareto against {cost}{among}"
     if by == metrics.test:
-        yield "whoever chooses by this rank has fitted the choice to the test images"
+        yield "a network that is selected by this rank is fitted to the test images"

@@ -1,4 +1,4 @@
-"""What a reader of a campaign's table must know, beside its rows."""
+"""Writes the notes below a campaign's table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Groups = dict[str, list[tuple[Ask, Result]]]  # the ask and result of each, by 
 
 
 def notes(history: History) -> Iterator[str]:
-    """The notes of one campaign, a line each."""
+    """Yields the notes of one campaign, one line each."""
     groups: _Groups = {}
     failed = []
     for trial, result in history.results.items():
@@ -38,12 +38,12 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Ask]) -> Iterat
         yield f"fvcore does not count: {', '.join(uncounted)}"
     seeds = {len(runs) for runs in groups.values()}
     if seeds == {1}:
-        yield "one seed a row: differences within the noise of retraining cannot be told apart"
+        yield "one seed per row: differences within the noise of retraining cannot be told apart"
     elif len(seeds) > 1:
-        yield f"rows rest on unlike numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
+        yield f"rows have different numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
     yield from _evaluation_notes(groups)
     unfinished = history.unfinished()
-    # One whose retraining is not over may yet get its row.
+    # If a retraining is not over, its row may still come.
     left = {ask.label for ask in unfinished if ask.stage == "final"}
     lost = {ask.label for ask in failed if ask.stage == "final"} - groups.keys() - left
     if lost:
@@ -55,7 +55,7 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Ask]) -> Iterat
         + (f", {len(unfinished)} unfinished: the campaign is not over" if unfinished else "")
     )
     if not groups:
-        yield "nothing is retrained yet: accuracies are what the search saw, each of one training"
+        yield "nothing has been retrained yet: accuracies are those of the search"
     counts = Counter(ask.search for ask in history.duplicates)
     for search, count in counts.items():
         yield (
@@ -64,7 +64,7 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Ask]) -> Iterat
 
 
 def _evaluation_notes(groups: _Groups) -> Iterator[str]:
-    """Of which protocols a mean is over fewer networks than its row has."""
+    """Yields notes on protocols for which some networks of a row were not evaluated."""
     found = [result.metrics.get("evaluations") for runs in groups.values() for _, result in runs]
     told: list[Json] = [each if isinstance(each, dict) else {} for each in found]
     lacking = {
@@ -73,8 +73,8 @@ def _evaluation_notes(groups: _Groups) -> Iterator[str]:
     }
     if gaps := [f"{protocol} {count}" for protocol, count in lacking.items() if count]:
         yield (
-            f"of {len(told)} retrained networks some had ended before evaluations were asked for "
-            f"({', '.join(gaps)}): means by these are over the others"
+            f"of {len(told)} retrained networks some ended before these evaluations were requested "
+            f"({', '.join(gaps)}): their means are over the other networks"
         )
 
 
@@ -83,7 +83,7 @@ def _specification_notes(campaign: Header, groups: _Groups) -> Iterator[str]:
     if "evaluator" in specification:
         looked_up = specification["evaluator"]
         yield (
-            f"every row was looked up, nothing was trained: {', '.join(looked_up['table'])}, "
+            f"all rows were looked up, nothing was trained: {', '.join(looked_up['table'])}, "
             f"validation {looked_up['validation']}, test {looked_up['test']}"
         )
         return
@@ -106,9 +106,9 @@ def _specification_notes(campaign: Header, groups: _Groups) -> Iterator[str]:
 
 
 def initializations(own: Collection[str]) -> str:
-    """What a recipe with the initialisation "reference" means, and of which classics which."""
+    """Describes what the initialisation "reference" means for these classics."""
     named = f" ({', '.join(sorted(own))})" if own else ""
     return (
-        "rows differ in initialisation: each classic starts from its reference's own, every other "
-        f"network from torch's default{named}"
+        "rows differ in initialisation: each classic has that of its reference, every other "
+        f"network torch's default{named}"
     )

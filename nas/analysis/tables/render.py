@@ -1,4 +1,4 @@
-"""A table as people and programs read it."""
+"""Writes tables in forms for people and for programs."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _FOR_PROGRAMS = {"fingerprint", "validation_std", WITHOUT}
 
 
 def render(table: pd.DataFrame, form: str, columns: Sequence[str] | None = None) -> str:
-    """The table as text of a form, its notes below (in CSV left out).
+    """Writes the table as text with its notes below it (in CSV without notes).
 
     Args:
-        table: ``attrs["notes"]`` are its notes.
-        form: one of :data:`FORMATS` but parquet, which is no text.
-        columns: which, in this order. By default all in csv and json, where those that the final
-            stage's evaluations fill are left out if they hold nothing; in the others, those with
-            values that tell rows apart and that people read.
+        table: the table; its notes are ``attrs["notes"]``.
+        form: one of :data:`FORMATS` except parquet, which is not text.
+        columns: the columns in order. By default csv and json have all columns, except empty ones
+            of the final stage's evaluations. The other forms have the columns whose values differ
+            between rows and that people read.
 
-    JSON is ``{"rows": [...], "notes": [...]}``, what is not known is null there.
+    JSON is ``{"rows": [...], "notes": [...]}``; unknown values are null.
     """
     notes = table.attrs.get("notes", [])
     forms: dict[str, Callable[[], str]] = {
@@ -55,9 +55,9 @@ def write(
     out: Path | None,
     columns: Sequence[str] | None = None,
 ) -> str:
-    """Renders to a file, or for the screen where there is none; returns what to print.
+    """Writes the table to a file, or returns it for the screen; returns the text to print.
 
-    The form is by default that of the file's ending, or text.
+    The default form follows from the file's ending; without a file it is text.
     """
     if form is None:
         suffixes = {suffix: name for name, suffix in FORMATS.items()}
@@ -111,7 +111,7 @@ def _escaped(cell: str) -> str:
 
 
 def _latex(shown: pd.DataFrame) -> str:
-    """With the rules of the package booktabs."""
+    """Writes a LaTeX table with the rules of the package booktabs."""
     form = "".join("r" if _is_number(shown, column) else "l" for column in shown)
     text: str = shown.to_latex(index=False, escape=True, column_format=form)
     return text
@@ -122,7 +122,7 @@ def _is_number(shown: pd.DataFrame, column: str) -> bool:
 
 
 def _shown(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
-    """Strings as people read them: counts with separators, fractions with four places."""
+    """Formats values for people: counts with separators, fractions with four decimals."""
     if columns is None:
         columns = [name for name in table.columns if _worth(table, name)]
     forms = _forms(metrics_of(table))
@@ -140,7 +140,7 @@ def _shown(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
 
 
 def _worth(table: pd.DataFrame, name: str) -> bool:
-    """Whether people want to see a column that they did not ask for."""
+    """Tells if a column is shown to people by default."""
     if name in ("campaign", "conditions"):  # else they are one for all
         return bool(table[name].nunique() > 1)
     metric = metrics_of(table).get(name)
@@ -149,7 +149,7 @@ def _worth(table: pd.DataFrame, name: str) -> bool:
 
 
 def _forms(metrics: Catalogue) -> dict[str, Form]:
-    """How the values of a column are written, by its name; others are written as they are."""
+    """Returns the formats of values by column; other columns are written as they are."""
     derived = (metrics.search, "validation_std", "test_std", "test_low", "test_high")
     return {
         **{name: metric.form for name, metric in metrics.items()},

@@ -1,4 +1,4 @@
-"""Which rows of a table, and in which order: small expressions over its columns."""
+"""Selects and sorts the rows of a table by small expressions over its columns."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 
 def where(table: pd.DataFrame, condition: str) -> pd.DataFrame:
-    """The rows for which a condition holds, renumbered; ``attrs`` stay.
+    """Selects the rows for which a condition holds and renumbers them; ``attrs`` are kept.
 
-    The condition has Python's syntax, as ``params < 1e6 and kind in ("searched", "classic")``:
-    columns, numbers and strings, ``== != < <= > >=``, ``in`` (of a list, or a string in a text:
-    ``"resnet" in name``), ``and or not`` and parentheses. Nothing is evaluated beyond that. A
-    comparison with an empty cell does not hold.
+    The condition has Python's syntax, for example ``params < 1e6 and kind in ("searched",
+    "classic")``. It may contain columns, numbers and strings, ``== != < <= > >=``, ``in`` (a list,
+    or a part of a text: ``"resnet" in name``), ``and or not`` and parentheses. Nothing else is
+    evaluated. A comparison with an empty cell is false.
 
-    Raises :class:`InputError` naming what is not known or does not fit.
+    Raises :class:`InputError` naming the part that is unknown or does not fit.
     """
     try:
         tree = ast.parse(condition.strip(), mode="eval").body
@@ -40,19 +40,19 @@ def where(table: pd.DataFrame, condition: str) -> pd.DataFrame:
 
 
 def sort(table: pd.DataFrame, order: str) -> pd.DataFrame:
-    """The rows by columns, ``macs,test_accuracy:desc``; empty cells last, ``attrs`` stay."""
+    """Sorts rows, for example by ``macs,test_accuracy:desc``; empty cells last, ``attrs`` kept."""
     names, ascending = [], []
     for part in order.split(","):
         name, colon, direction = part.strip().partition(":")
         if colon and direction not in ("asc", "desc"):
-            raise InputError(f"--sort: {part!r}: after a colon stands asc or desc")
+            raise InputError(f"--sort: {part!r}: allowed after a colon: asc, desc")
         names.append(_known(table, name, "--sort"))
         ascending.append(direction != "desc")
     return table.sort_values(names, ascending=ascending, kind="stable", ignore_index=True)
 
 
 def columns(table: pd.DataFrame, names: str) -> Sequence[str]:
-    """The columns of ``name,params,macs``; ``all`` for all."""
+    """Reads column names such as ``name,params,macs``; ``all`` means every column."""
     if names == "all":
         return list(table.columns)
     return [_known(table, name.strip(), "--columns") for name in names.split(",")]
@@ -82,7 +82,7 @@ def _mask(table: pd.DataFrame, node: ast.expr) -> pd.Series:
         case ast.Name() if pd.api.types.is_bool_dtype(table[_known(table, node.id, "--where")]):
             return table[node.id]
     raise InputError(
-        f"--where: {ast.unparse(node)!r} is no condition; compare a column: macs < 1e6"
+        f"--where: {ast.unparse(node)!r} is not a condition; compare a column: macs < 1e6"
     )
 
 
@@ -90,7 +90,7 @@ def _comparison(table: pd.DataFrame, left: ast.expr, how: ast.cmpop, right: ast.
     first, second = _value(table, left), _value(table, right)
     text = f"{ast.unparse(left)} … {ast.unparse(right)}"
     if not isinstance(first, pd.Series) and not isinstance(second, pd.Series):
-        raise InputError(f"--where: {text}: compares no column of the table")
+        raise InputError(f"--where: {text}: must compare a column of the table")
     if isinstance(how, ast.In | ast.NotIn):
         inside = _inside(first, second, text)
         return ~inside if isinstance(how, ast.NotIn) else inside
@@ -100,7 +100,7 @@ def _comparison(table: pd.DataFrame, left: ast.expr, how: ast.cmpop, right: ast.
         raise InputError(f"--where: {text}: compares a text with a number")
     found = _COMPARISONS[type(how)](first, second)
     known = [side.notna() for side in (first, second) if isinstance(side, pd.Series)]
-    # An empty cell is neither equal nor unequal to anything.
+    # An empty cell is neither equal nor unequal to any value.
     return pd.concat([found.fillna(False).astype(bool), *known], axis=1).all(axis=1)
 
 

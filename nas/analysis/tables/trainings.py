@@ -1,4 +1,4 @@
-"""What `nas train` has trained, as rows beside those of campaigns."""
+"""Makes table rows of the trainings of `nas train`."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from nas.jobs.row import Row, read_row
 from nas.metrics import COSTS, Catalogue
 
 NAME = "nas train"
-"""What stands in place of a campaign's name."""
+"""The text in place of a campaign's name."""
 
 
 def is_training(folder: Path) -> bool:
-    """Whether a folder holds a training that has ended, and no campaign."""
+    """Tells if a folder holds a finished training and no campaign."""
     return (folder / "row.json").exists() and not (folder / "records.jsonl").exists()
 
 
 def training_metrics(folder: Path) -> Catalogue:
-    """The metrics of the task that a training was for."""
+    """Returns the metrics of a training's task."""
     return Catalogue.read((read_row(folder) or {}).get("metrics"))
 
 
 def trainings(
     folders: Sequence[Path], groups: Groups, metrics: Catalogue
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The trainings, a row each, and what a reader must know of them.
+    """Returns one row per training, and notes on them.
 
-    Trainings of one name under equal conditions are the seeds of one architecture, as those of a
-    campaign's final stage.
+    Trainings with the same name and comparability group are the seeds of one architecture, like
+    those of a campaign's final stage.
 
     Args:
-        folders: for which :func:`is_training` holds.
-        groups: gives the conditions their letters. Beside data, split and recipe they hold what the
-            training started from and how it was evaluated, where that was no campaign's way.
-        metrics: that the table has columns of.
+        folders: folders for which :func:`is_training` is true.
+        groups: assigns letters to comparability groups. Besides data, split and recipe, a group
+            depends on initial weights and on the evaluation, if they differ from a campaign's.
+        metrics: the metrics for which the table has columns.
 
-    Returns the columns that the table makes of a campaign's networks. Raises :class:`InputError`
-    where a ``row.json`` is not what `nas train` writes, and where one training is there twice.
+    The columns are those of a campaign's networks. Raises :class:`InputError` if a ``row.json`` was
+    not written by `nas train`, or if a training is given twice.
     """
     rows = [_row(folder, groups, metrics) for folder in folders]
     table = frame(rows, trial_columns(metrics)).rename(columns={"label": "name"})
     table["conditions"] = [row["conditions"] for row in rows]
-    table[metrics.search] = np.nan  # no search saw them
+    table[metrics.search] = np.nan  # there was no search
     table["name"] = _told_apart(table)
     for _, same in table.groupby(["name", "conditions", "seed"]):
         if len(same) > 1:
@@ -64,7 +64,7 @@ def trainings(
 
 
 def _row(folder: Path, groups: Groups, metrics: Catalogue) -> dict[str, Any]:
-    """The columns of a training, and what the notes are made of."""
+    """Returns the columns of a training and the values for its notes."""
     row = read_row(folder)
     assert row is not None
     same = ("kind", "fingerprint", "seed", *COSTS, "train_seconds")
@@ -93,7 +93,7 @@ def _row(folder: Path, groups: Groups, metrics: Catalogue) -> dict[str, Any]:
 
 
 def _evaluated(row: Row, metrics: Catalogue) -> dict[str, float]:
-    """The columns that the training's protocol fills."""
+    """Returns the columns of the training's evaluation protocol."""
     few = len(row["test"].get("per_class", ())) <= 5  # then all are among the five most probable
     return {
         name: row[part][metric]
@@ -110,7 +110,7 @@ def _conditions(row: Row) -> Conditions:
 
 
 def _told_apart(table: pd.DataFrame) -> pd.Series:
-    """The names, with fingerprints where one name was of several architectures."""
+    """Returns the names, with fingerprints if architectures share a name."""
     several = table.groupby("name")["fingerprint"].transform("nunique") > 1
     return table["name"].where(~several, table["name"] + " " + table["fingerprint"].str[:8])
 
@@ -119,11 +119,11 @@ def _notes(table: pd.DataFrame, rows: Sequence[dict[str, Any]]) -> Iterator[str]
     counts = table.groupby(["name", "conditions"]).size()
     trained = f"{len(table)} training{'s' * (len(table) > 1)} by nas train, test read once by each"
     if (counts == 1).all():
-        yield f"{trained}; one seed a row: differences within its noise cannot be told apart"
+        yield f"{trained}; one seed per row: differences within its noise cannot be told apart"
     elif counts.nunique() == 1:
         yield trained
     else:
-        yield f"{trained}; rows rest on unlike numbers of seeds"
+        yield f"{trained}; rows have different numbers of seeds"
     for letter, told in {row["conditions"]: row["told"] for row in rows}.items():
         yield f"conditions {letter}: {told}"
     by_reference = [row for row in rows if row["initialization"] is not None]

@@ -1,4 +1,4 @@
-"""Every trial of a campaign as a row, and every epoch, from its records alone."""
+"""Makes tables with one row per trial, or per epoch, from a campaign's records alone."""
 
 from __future__ import annotations
 
@@ -33,21 +33,22 @@ CURVE_COLUMNS = curve_columns(METRICS)
 
 
 def trials(folder: Path | str) -> pd.DataFrame:
-    """One row per trial, in the order suggested.
+    """Returns one row per trial, in the order suggested.
 
-    Columns and dtypes: :func:`nas.analysis.tables.columns.trial_columns`, always all, for the
-    metrics that the campaign has; a value that is none of its column's dtype is empty.
-    Reads ``records.jsonl`` alone, while a campaign runs, too. Raises :class:`InputError` where
-    there are no records or they are corrupt.
+    Columns and dtypes are those of :func:`nas.analysis.tables.columns.trial_columns` for the
+    campaign's metrics; all of them are always there. Values that do not fit the dtype are empty. It
+    reads only ``records.jsonl``, so it also works while a campaign runs. Raises :class:`InputError`
+    if there are no records or if they are corrupt.
     """
     recorded(folder)
     return _table(*_state(Path(folder))).copy()
 
 
 def curves(folder: Path | str) -> pd.DataFrame:
-    """The learning curves: one row per epoch of a completed trial, as far as the evaluator tells.
+    """Returns the learning curves that evaluators report, one row per epoch of a completed trial.
 
-    Columns and dtypes: :func:`nas.analysis.tables.columns.curve_columns`. Raises as :func:`trials`.
+    Columns and dtypes are those of :func:`nas.analysis.tables.columns.curve_columns`. Raises the
+    errors of :func:`trials`.
     """
     _, history = recorded(folder)
     rows = [
@@ -59,10 +60,10 @@ def curves(folder: Path | str) -> pd.DataFrame:
 
 
 def recorded(folder: Path | str) -> tuple[list[Record], History]:
-    """The records of a campaign, and its trials: to be read, not to be changed.
+    """Reads the records of a campaign and its trials, which must not be changed.
 
-    The same as before while the file is. Raises :class:`InputError` where there are none or they
-    are corrupt.
+    They are cached until the file changes. Raises :class:`InputError` if there are no records or if
+    they are corrupt.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -78,7 +79,7 @@ def recorded(folder: Path | str) -> tuple[list[Record], History]:
 
 
 def _state(folder: Path) -> tuple[Path, int, int]:
-    """The folder and what changes when its records do."""
+    """Returns the folder and values that change when its records change."""
     path = folder / "records.jsonl"
     state = path.stat() if path.exists() else None
     return folder, *((state.st_mtime_ns, state.st_size) if state else (0, 0))
@@ -101,7 +102,7 @@ def _read(folder: Path, modified: int, size: int) -> tuple[list[Record], History
 
 
 def own_recipe(ask: Ask) -> str | None:
-    """What was searched of the recipe with the architecture, as JSON; None: nothing."""
+    """Returns the searched recipe choices of a trial as JSON, or None."""
     own = recipe_choices(ask.genotype)
     return json.dumps(own) if own else None
 
@@ -135,7 +136,7 @@ def _row(history: History, ask: Ask, start: float | None, known: Catalogue) -> d
 
 
 def _told(metrics: Measurement, metric: Metric) -> Any:
-    """What a trial's metrics hold of one; None: nothing."""
+    """Returns the value of a metric in a trial's measurements, or None."""
     if metric.path is None:
         return metrics.get(metric.name)
     tree, path = metrics.get("evaluations"), metric.path
@@ -151,7 +152,7 @@ def _since(start: float | None, record: Ask | Result | None) -> float | None:
 
 
 def frame(rows: list[dict[str, Any]], columns: Columns) -> pd.DataFrame:
-    """The rows, with these columns alone; a value of another type than its column's is empty."""
+    """Makes a frame of these columns; values that do not fit their column's type are empty."""
     return pd.DataFrame(
         {
             name: pd.Series([_KEPT[dtype](row.get(name)) for row in rows], dtype=dtype)
@@ -170,4 +171,4 @@ _KEPT: dict[str, Callable[[Any], Any]] = {
     "UInt64": _whole(0, 2**64),
     "float64": lambda value: float(value) if type(value) in (int, float) else None,
 }
-"""By dtype, a value of the records, or None where it is no such."""
+"""For each dtype, a function that converts a recorded value, or returns None if it does not fit."""

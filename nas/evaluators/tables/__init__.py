@@ -1,4 +1,4 @@
-"""Tables that others publish, each read by one function into one form."""
+"""Reads published tables; one function per table converts it into the common form."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,17 +20,17 @@ TABLES = Registry(
         "campaign": "nas.campaigns.store.as_table:campaign",
     },
 )
-"""What ``name:`` in a table's description may say."""
+"""The tables that ``name:`` in a description may name."""
 
 
 def read_table(given: str | Mapping[str, Any], folder: Path, data: Path | None = None) -> Table:
-    """The table that a configuration file describes.
+    """Reads the table that a configuration file describes.
 
     Args:
-        given: the description, ``{name: columns, file: ...}``, or the path of a YAML file that
-            holds one, relative to ``folder``.
-        folder: of the file that says so.
-        data: the folder that the files of the table are in; by default that of the description.
+        given: the description, ``{name: columns, file: ...}``, or the path of a YAML file with a
+            description, relative to ``folder``.
+        folder: the folder of the configuration file.
+        data: the folder of the table's files; by default the folder of the description.
 
     Raises :class:`InputError` naming the key, or the file and the column.
     """

@@ -1,4 +1,4 @@
-"""The documented table: CSV or Parquet, a row an architecture."""
+"""Reads a table in CSV or Parquet with one row per architecture."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def columns(
     seconds: str | None = None,
     join: dict[str, str] | None = None,
 ) -> Table:
-    """A table of named columns.
+    """Reads a table of named columns.
 
     Args:
-        folder: what file names are relative to.
-        file: ``.csv``, ``.csv.gz`` or ``.parquet``.
+        folder: the folder to which file names are relative.
+        file: a ``.csv``, ``.csv.gz`` or ``.parquet`` file.
         key: the column that names the architecture.
-        keys: what stands in it, see :data:`nas.evaluators.tabular.KeyKind`.
-        metrics: columns of numbers, empty where nothing was measured; by default all.
-        curves: learning curves by the name of their metric: a column for each epoch, written
+        keys: the kind of keys in it, see :data:`nas.evaluators.tabular.KeyKind`.
+        metrics: columns of numbers, which may have empty cells; by default all such columns.
+        curves: learning curves by the name of their metric: one column per epoch, written
             ``"validation_{epoch}"``, or an array [rows, epochs] of an ``.npz`` file,
             ``"curves.npz:validation"``.
-        epochs: after which the curves were measured. By default 1, 2, 3, …, or those for which
-            there are columns.
-        seconds: of training: a column with the whole training's, or curves as above of the
-            seconds up to each epoch. A total is taken to pass evenly.
+        epochs: the epochs of the curves; by default 1, 2, 3, …, or those for which there are
+            columns.
+        seconds: the training time: a column with the time of the whole training, or curves as
+            above with the seconds up to each epoch. A total is divided evenly over the epochs.
         join: further files, ``{file: column}``: their columns are added by equal values of a
             column that both files have.
 
@@ -70,14 +70,14 @@ def columns(
 
 
 class Files:
-    """Reads the files of a table, and keeps their SHA-256 as ``checksums``."""
+    """Reads the files of a table and keeps their SHA-256 in ``checksums``."""
 
     def __init__(self, folder: Path) -> None:
         self.checksums: dict[str, str] = {}
         self._folder = folder
 
     def bytes(self, name: str) -> bytes:
-        """A whole file; :class:`InputError` where it cannot be read."""
+        """Reads a whole file; :class:`InputError` if it cannot be read."""
         path = self._folder / name
         try:
             content = path.read_bytes()
@@ -87,7 +87,7 @@ class Files:
         return content
 
     def frame(self, name: str, text: Iterable[str] = ()) -> pd.DataFrame:
-        """A CSV or Parquet file; the columns ``text`` are taken as they are written."""
+        """Reads a CSV or Parquet file; the columns ``text`` are not converted."""
         path, content = self._folder / name, self.bytes(name)
         try:
             if path.suffix == ".parquet":
@@ -101,12 +101,12 @@ class Files:
         except InputError:
             raise
         except (ValueError, EOFError, OSError, zlib.error) as error:
-            # What pandas, pyarrow and gzip raise for files that are torn or of another kind.
+            # pandas, pyarrow and gzip raise these for damaged files and for files of another kind.
             kind = "Parquet" if path.suffix == ".parquet" else "CSV"
             raise InputError(f"{path}: is no whole {kind} file: {error}") from None
 
     def array(self, name: str, member: str) -> Floats:
-        """An array of an ``.npz`` file, as floats."""
+        """Reads an array of an ``.npz`` file as floats."""
         path, content = self._folder / name, self.bytes(name)
         try:
             with np.load(BytesIO(content)) as arrays:
@@ -121,7 +121,7 @@ class Files:
 
 
 def column_of(frame: pd.DataFrame, name: str, source: str) -> Floats:
-    """A column of numbers; :class:`InputError` names the first value that is none."""
+    """Returns a column of numbers; :class:`InputError` names the first other value."""
     if name not in frame:
         raise InputError(f"{source}: {unknown('column', name, list(frame))}")
     numbers: Floats = pd.to_numeric(frame[name], errors="coerce").to_numpy(float)
@@ -135,14 +135,14 @@ def column_of(frame: pd.DataFrame, name: str, source: str) -> Floats:
 
 
 def numeric(frame: pd.DataFrame) -> list[str]:
-    """The columns that hold numbers."""
+    """Lists the columns that hold numbers."""
     return list(frame.select_dtypes("number"))
 
 
 def joined(
     frame: pd.DataFrame, file: str, other: pd.DataFrame, other_file: str, column: str
 ) -> pd.DataFrame:
-    """``frame`` with the columns of ``other``, by equal values of ``column``."""
+    """Adds the columns of ``other`` to ``frame``, by equal values of ``column``."""
     for each, name in ((frame, file), (other, other_file)):
         if column not in each:
             raise InputError(f"{name}: join: {unknown('column', column, list(each))}")
@@ -232,12 +232,12 @@ def _seconds(
 
 
 def evenly(total: Floats, epochs: tuple[int, ...]) -> Floats:
-    """The seconds up to each epoch, where only the whole training's are known."""
+    """Divides the seconds of the whole training evenly over the epochs."""
     return np.outer(total, np.array(epochs) / epochs[-1]) if epochs else total
 
 
 def _check_last_line(content: bytes, path: Path) -> None:
-    """A file that was cut off may end in a line that still reads as one."""
+    """Checks the last line, because a truncated file may still look complete."""
     if content.endswith(b"\n"):
         return
     first, last = content.split(b"\n", 1)[0], content.rsplit(b"\n", 1)[-1]

@@ -1,4 +1,4 @@
-"""NAS-Bench-101: its official file, without TensorFlow."""
+"""Reads the official file of NAS-Bench-101 without TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from nas.errors import InputError
 from nas.evaluators.tabular import Floats, Table
 
 _OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
-"""In the order by which the benchmark numbers them."""
+"""The operations in the order in which the benchmark numbers them."""
 
 _METRICS = ("train", "validation", "test")
 
 
 def nasbench101(folder: Path, *, file: str, repeat: int | None = None) -> Table:
-    """NAS-Bench-101 (Ying et al. 2019, arXiv:1902.09635), all of it or the 108 epochs alone.
+    """Reads NAS-Bench-101 (Ying et al. 2019, arXiv:1902.09635), all epochs or only 108.
 
     Args:
-        folder: what ``file`` is relative to.
-        file: the official one, ``nasbench_full.tfrecord`` or ``nasbench_only108.tfrecord``.
+        folder: the folder to which ``file`` is relative.
+        file: the official file, ``nasbench_full.tfrecord`` or ``nasbench_only108.tfrecord``.
         repeat: which of the three trainings of a cell, from 0; by default their mean.
 
-    Metrics: ``train``, ``validation`` and ``test`` accuracy in %, at 4, 12, 36 and 108 epochs or
-    at 108 alone; ``params``. Seconds are the training's. Each number of epochs is a training of its
-    own, with a learning rate that falls to zero: a trial that goes on from fewer epochs costs less
-    here than it did there.
+    The metrics are ``train``, ``validation`` and ``test`` accuracy in %, after 4, 12, 36 and 108
+    epochs or after 108 only, and ``params``. Seconds are those of the training. Each number of
+    epochs was a separate training with a learning rate that falls to zero. So a trial that
+    continues from fewer epochs costs less here than in the original.
 
-    Cells are found by the hash that the benchmark keys them by, so isomorphic ones share a row.
-    Reads the full file, 1.3 million records, in about a minute. Raises :class:`InputError` naming
-    the file and the record where it is torn or not of this form; checksums of the records, which
-    are CRC32C, are not verified.
+    Cells are found by the hash that is their key in the benchmark, so isomorphic cells share a row.
+    Reading the full file of 1.3 million records takes about a minute. Raises :class:`InputError`
+    naming the file and the record if it is damaged or has another form. The CRC32C checksums of the
+    records are not verified.
     """
     path = folder / file
     content = _read(path)

@@ -1,4 +1,4 @@
-"""NAS-Bench-201 as digits in CSV files, and SpikeNAS-Bench, which is over the same kind of cell."""
+"""Reads NAS-Bench-201 from CSV files, and SpikeNAS-Bench, which has the same kind of cell."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from nas.evaluators.tabular import Table
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 _EDGES = ("0>1", "0>2", "1>2", "0>3", "1>3", "2>3")
-"""In the order in which NAS-Bench-201 writes a cell."""
+"""The edges in the order in which NAS-Bench-201 writes a cell."""
 
 
 def nasbench201(folder: Path, *, file: str, join: dict[str, str] | None = None) -> Table:
-    """NAS-Bench-201 (Dong & Yang 2020, arXiv:2001.00326) as a CSV file.
+    """Reads NAS-Bench-201 (Dong & Yang 2020, arXiv:2001.00326) from a CSV file.
 
     Args:
-        folder: what file names are relative to.
-        file: its column ``op_code`` names the cell: six digits, edges 0>1, 0>2, 1>2, 0>3, 1>3,
-            2>3; 0 none, 1 skip_connect, 2 nor_conv_1x1, 3 nor_conv_3x3, 4 avg_pool_3x3.
-            Every column of numbers is a metric.
-        join: further files by the column that both have: HW-NAS latencies as HELP publishes them
-            (Lee et al. 2021, arXiv:2106.08630) are ``{latency.csv.gz: arch_idx}``.
+        folder: the folder to which file names are relative.
+        file: the CSV file. Its column ``op_code`` names the cell by six digits for the edges 0>1,
+            0>2, 1>2, 0>3, 1>3, 2>3: 0 none, 1 skip_connect, 2 nor_conv_1x1, 3 nor_conv_3x3, 4
+            avg_pool_3x3. Every column of numbers is a metric.
+        join: further files, with a column that both files have. For the latencies of HW-NAS in the
+            form of HELP (Lee et al. 2021, arXiv:2106.08630), use ``{latency.csv.gz: arch_idx}``.
     """
     read = Files(folder)
     frame = read.frame(file, text=("op_code",))
@@ -39,25 +39,25 @@ def nasbench201(folder: Path, *, file: str, join: dict[str, str] | None = None) 
 
 
 def spikenas(folder: Path, *, file: str, curves: str) -> Table:
-    """SpikeNAS-Bench (Sun et al. 2025, doi:10.1109/TAI.2025.3534136) on CIFAR-10.
+    """Reads SpikeNAS-Bench (Sun et al. 2025, doi:10.1109/TAI.2025.3534136) on CIFAR-10.
 
-    Spiking networks over the cell of NAS-Bench-201. Their five operations are zero, identity, and
-    a 3x3 convolution behind neurons with a low, middle or high threshold: they stand here under
-    the names of NAS-Bench-201, in that order, so the table is for searching in its space, not for
-    building its networks.
+    It has spiking networks with the cell of NAS-Bench-201. Their five operations are zero,
+    identity, and a 3x3 convolution after neurons with a low, middle or high threshold. Here they
+    have the names of NAS-Bench-201's operations, in that order. So the table can be used to search
+    in that space, but not to build its networks.
 
     Args:
-        folder: what file names are relative to.
+        folder: the folder to which file names are relative.
         file: CSV with ``arch_id``, ``op_code`` (six digits, edges 0>1, 0>2, 0>3, 1>2, 1>3, 2>3),
             ``n_epochs``, ``params``, ``test_acc``, ``final_val_acc`` (in %), ``train_seconds``.
-        curves: ``.npz`` with ``val_correct_of_25000`` and ``train_correct_of_25000`` [rows, 100],
-            and ``long_ids``, ``long_val_correct``, ``long_train_correct`` [690, 200] of those rows
-            that were trained for 200 epochs.
+        curves: an ``.npz`` file with ``val_correct_of_25000`` and ``train_correct_of_25000``
+            [rows, 100], and with ``long_ids``, ``long_val_correct``, ``long_train_correct``
+            [690, 200] for the rows that were trained for 200 epochs.
 
-    Metrics: ``validation`` and ``train`` (curves in %), ``test_acc``, ``final_val_acc``,
-    ``params``. A network that was trained for 200 epochs had a learning rate that fell half as
-    fast: it enters with every second epoch, so that equal epochs are equal parts of the training,
-    and with the seconds that its whole training took. Seconds pass evenly over the epochs.
+    The metrics are ``validation`` and ``train`` (curves in %), ``test_acc``, ``final_val_acc`` and
+    ``params``. The learning rate of networks that were trained for 200 epochs fell half as fast. So
+    only every second epoch of them is used, and equal epochs are equal parts of the training. Their
+    seconds are those of the whole training. Seconds are divided evenly over the epochs.
     """
     read = Files(folder)
     frame = read.frame(file, text=("op_code",))
@@ -76,7 +76,7 @@ def spikenas(folder: Path, *, file: str, curves: str) -> Table:
 
 
 def _notations(frame: pd.DataFrame, source: str, edges: Sequence[str]) -> list[str]:
-    """Digits as ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|…|``, the form of the benchmark."""
+    """Converts digits to the benchmark's form, ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|…|``."""
     if "op_code" not in frame:
         raise InputError(f"{source}: column op_code is missing, which names the cells")
     places = [edges.index(edge) for edge in _EDGES]

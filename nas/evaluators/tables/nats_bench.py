@@ -1,4 +1,4 @@
-"""NATS-Bench: the official files of its topology and its size space."""
+"""Reads the official files of NATS-Bench, for its topology and its size space."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _PLAIN = {
     ("numpy", "ndarray"),
     *((f"numpy.{c}.multiarray", n) for c in ("core", "_core") for n in ("scalar", "_reconstruct")),
 }
-"""All that the published pickles are made of."""
+"""The types that the published pickles contain."""
 
 _OLD_NAMES = {"less": 12, "full": 200}
-"""What NAS-Bench-201's own file calls its two trainings."""
+"""The names of the two trainings in NAS-Bench-201's own file."""
 
 
 def nats_bench(
@@ -41,26 +41,27 @@ def nats_bench(
     dataset: Literal["cifar10", "cifar100", "ImageNet16-120"] = "cifar10",
     epochs: int = 12,
 ) -> Table:
-    """NATS-Bench (Dong et al. 2021, arXiv:2009.00437), topology ("tss") and size ("sss") alike.
+    """Reads NATS-Bench (Dong et al. 2021, arXiv:2009.00437), topology ("tss") or size ("sss").
 
     Args:
-        folder: what ``file`` is relative to.
+        folder: the folder to which ``file`` is relative.
         file: ``NATS-tss-v1_0-3ffb9.pickle.pbz2`` or ``NATS-sss-v1_0-50262.pickle.pbz2``; or one of
-            the folders ``…-simple``, which hold the same in a file an architecture and take far
-            less memory; or ``NAS-Bench-201-v1_1-096897.pth``.
-        dataset: of the three.
-        epochs: how long the training took whose curves and seconds are read: 12 or 200 for
-            topology, 1, 12 or 90 for size.
+            the folders ``…-simple``, which hold the same with one file per architecture and need
+            far less memory; or ``NAS-Bench-201-v1_1-096897.pth``.
+        dataset: one of the three data sets.
+        epochs: the length of the training whose curves and seconds are read: 12 or 200 for
+            topology; 1, 12 or 90 for size.
 
-    Metrics, each the mean over the seeds: ``validation`` and ``test``, curves of that training in
-    %; ``validation_e12``, ``test_e12`` and so on, the last epoch's of each training;
-    ``params_millions``, ``flops_millions``, ``latency_ms``. Validation and test are those of the
-    benchmark: for CIFAR-10 the first is of networks trained on half of the training images, the
-    second of networks trained on all, for the other two sets they are ``x-valid`` and ``x-test``.
-    Seconds are what ``simulate_train_eval`` charges: training so far, and one validation.
+    The metrics are means over the seeds: ``validation`` and ``test``, the curves of that training
+    in %; ``validation_e12``, ``test_e12`` and so on, the values after the last epoch of each
+    training; and ``params_millions``, ``flops_millions``, ``latency_ms``. Validation and test are
+    those of the benchmark: for CIFAR-10, validation belongs to networks that were trained on half
+    of the training images, and test to networks that were trained on all; for the other two data
+    sets they are ``x-valid`` and ``x-test``. Seconds are those of ``simulate_train_eval``: the
+    training so far and one validation.
 
-    The folder ``-simple`` is not checksummed. Raises :class:`InputError` naming the file where it
-    is torn, of another kind, or a pickle of anything but plain values.
+    No checksum is computed for a folder ``-simple``. Raises :class:`InputError` naming the file if
+    it is damaged, of another kind, or a pickle of other than plain values.
     """
     path = folder / file
     checksums = {} if path.is_dir() else {file: _sha256(path)}
@@ -103,7 +104,7 @@ def nats_bench(
 
 
 def _contents(path: Path) -> tuple[Any, Iterator[tuple[int, Mapping[str, Any]]]]:
-    """The architectures' names by index, and the trainings of each that has any."""
+    """Returns the architectures' names by index, and the trainings of each that has some."""
     if path.is_dir():
         names = _load(path / f"meta.{_EXTENSION}")["meta_archs"]
         files = sorted(p for p in path.glob(f"*.{_EXTENSION}") if p.name.split(".")[0].isdecimal())
@@ -133,7 +134,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads plain values alone: a pickle can run any code, and these are downloaded."""
+    """Reads only plain values, because a downloaded pickle could run any code."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _PLAIN:
@@ -146,12 +147,12 @@ def _length(name: Any) -> int:
 
 
 def _runs(state: Mapping[str, Any], dataset: str) -> list[Mapping[str, Any]]:
-    """What was recorded of each seed."""
+    """Returns the recorded results of each seed."""
     return [state["all_results"][dataset, seed] for seed in state["dataset_seed"][dataset]]
 
 
 def _curve(state: Mapping[str, Any], dataset: str, part: str, epochs: int) -> Floats:
-    """Accuracy after each epoch, the mean over seeds; NaN where it was not measured."""
+    """Returns the mean accuracy over seeds after each epoch; NaN if it was not measured."""
     if dataset not in state["dataset_seed"]:
         return np.full(epochs, np.nan)
     accuracies = [
@@ -162,7 +163,7 @@ def _curve(state: Mapping[str, Any], dataset: str, part: str, epochs: int) -> Fl
 
 
 def _seconds(state: Mapping[str, Any], dataset: str, epochs: int) -> Floats:
-    """Training up to each epoch and one validation, the mean over seeds; NaN if not recorded."""
+    """Returns mean seconds of training up to each epoch plus one validation; NaN if unknown."""
     found = []
     for run in _runs(state, dataset):
         times = run["train_times"] or {}

@@ -267,7 +267,7 @@ def test_of_a_real_run_without_fvcore_and_seconds(tmp_path: Path) -> None:
     assert table["train_seconds"].isna().all()
     notes = "\n".join(table.attrs["notes"])
     assert f"recipe {records[0]['recipe']}, 1 epochs" in notes
-    assert "each classic starts from its reference's own" in notes
+    assert "each classic has that of its reference" in notes
     assert "(resnet20 kaiming_normal)" in notes
     for form in set(FORMATS) - {"parquet"}:
         shown = render(table, form)
@@ -297,7 +297,7 @@ def test_bad_input(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(InputError, match="empty: no records yet; run the campaign: nas run"):
         campaign_table(empty)
     write(empty, SEARCHED[:1])
-    with pytest.raises(InputError, match="no results yet: 1 trials are asked, none has ended"):
+    with pytest.raises(InputError, match="no results yet: 1 trials have been started"):
         campaign_table(empty)
     failed = {"status": "failed", "metrics": {}, "error": "boom\nOSError: no", "cause": "error"}
     write(empty, [*SEARCHED[:1], SEARCHED[1] | failed])
