@@ -112,7 +112,7 @@ def test_before_the_final_stage_the_searched_rows_are_the_table(tmp_path: Path) 
 def test_notes_say_what_a_reader_must_know(folder: Path) -> None:
     notes = "\n".join(campaign_table(folder).attrs["notes"])
     assert "fvcore does not count: aten::add, aten::mul" in notes
-    assert "unlike numbers of seeds: 1, 2" in notes
+    assert "different numbers of seeds: 1, 2" in notes
     assert "6 trials, 0 failed" in notes
     assert "6 epochs" in notes
 
