@@ -300,7 +300,7 @@ def test_a_checkpoint_of_something_else_is_named(trained: Path, tmp_path: Path, 
 
 
 def test_a_folder_that_is_taken(tmp_path: Path) -> None:
-    with FileLock(tmp_path / "train.lock"), pytest.raises(InputError, match="another run is active"):
+    with FileLock(tmp_path / "train.lock"), pytest.raises(InputError, match="run is active"):
         train(tmp_path)
     (tmp_path / "campaign.yaml").touch()
     with pytest.raises(InputError, match="holds a campaign; choose another folder with --out"):
