@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nas.analysis.tables.columns import curve_columns, network_columns, trial_columns
 from nas.errors import InputError
 from nas.metrics import COSTS, METRICS, Catalogue, Direction, Metric, is_test, joined
+from nas.spaces.constraints import Constraints
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -43,6 +44,7 @@ def test_every_metric_has_a_meaning_and_a_direction_where_it_is_measured_on_imag
         assert is_test(name) == (metric.stage == "test")
         if name.startswith(("validation_", "test_")):
             assert metric.direction, name
+    assert set(COSTS) <= Constraints.model_fields.keys()
     assert set(COSTS) == {n for n, metric in METRICS.items() if metric.stage == "graph"}
 
 

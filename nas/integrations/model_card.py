@@ -57,7 +57,7 @@ def model_card(name: str) -> str:
         f"# {label}\n",
         f"{what} that {_origin(ask, question)}. This is trial `{ask.trial}`.\n",
         "## Model\n",
-        *_model(ask, reference),
+        *_model(ask, reference, classifies),
         "## Training\n",
         *_training(ask, question),
         "## Evaluation\n",
@@ -79,10 +79,11 @@ def _origin(ask: Ask, question: Mapping[str, Any]) -> str:
     return f"was found by the searcher {searcher}"
 
 
-def _model(ask: Ask, reference: Reference) -> Iterator[str]:
+def _model(ask: Ask, reference: Reference, classifies: bool) -> Iterator[str]:
     architecture = reference.architecture
     yield f"- input: {'x'.join(map(str, architecture.input_shape))} (channels, height, width)"
-    yield f"- output: scores of {architecture.output_shape[0]} classes"
+    output = "x".join(map(str, architecture.output_shape))
+    yield f"- output: scores of {output} classes" if classifies else f"- output: {output}"
     yield from (f"- {key}: {count:,}" for key, count in architecture.cost._asdict().items())
     yield f"- fingerprint: `{architecture.fingerprint}`"
     if reference.space is not None and reference.genotype is not None:

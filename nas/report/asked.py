@@ -32,13 +32,16 @@ def asked(campaign: Header, told: dict[str, Any]) -> Facts:
     if isinstance(data := question.get("data"), dict):
         shape = told.get("input_shape")
         form = "x".join(map(str, shape)) if shape else ""
-        classes = f"{told['classes']} classes" if told.get("classes") else ""
+        classifies = "task" not in question and told.get("classes")
+        classes = f"{told['classes']} classes" if classifies else ""
         split = data.get("split") or {}
         parts = ", ".join(
             f"{part} {split[part]}" for part in ("train", "validation", "test") if split.get(part)
         )
         seed = f"split seed {split['seed']}" if "seed" in split else ""
         facts.append(("Data", _joined(data.get("name"), form, classes, parts, seed)))
+    if isinstance(task := question.get("task"), dict):
+        facts.append(("Task", _joined(task.get("name"))))
     if isinstance(table := question.get("evaluator"), dict):
         facts.append(("Table", _joined("results looked up, not trained", *_files(table))))
     space = question.get("space") or {}

@@ -151,7 +151,14 @@ def test_the_folder_is_checked_reported_plotted_and_resumed(
 ) -> None:
     assert main(["check", str(folder), "--replay"]) == 0, capsys.readouterr().out
     assert main(["report", str(folder), "--out", str(tmp_path / "report.html")]) == 0
-    assert "validation absolute error" in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "validation absolute error" in page
+    assert "ordinal.py:Ordinal" in page
+    assert "accuracy" not in page
+    assert main(["export", f"{folder}:best", "--to", "card", "--out", str(tmp_path / "c.md")]) == 0
+    card = (tmp_path / "c.md").read_text()
+    assert "A network for ordinal.py:Ordinal" in card
+    assert "class" not in card.partition("## Provenance")[0].replace("classic", "")
     assert main(["plot", str(folder), "--out", str(tmp_path / "plots")]) == 0
     assert main(["show", f"{folder}:best"]) == 0
     before = (folder / "records.jsonl").read_bytes()
