@@ -1,4 +1,4 @@
-"""What is measured of networks: each metric's name, unit, direction and meaning stand here, once.
+"""The registry of metrics: the only place with each metric's name, unit, direction and meaning.
 
 Objectives, constraints, records, tables, plots, reports and the documentation read
 :data:`METRICS`. A new built-in metric is one entry here, beside the code that measures it. What a

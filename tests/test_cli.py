@@ -283,7 +283,7 @@ def test_new_writes_a_campaign_that_loads(
     assert load_campaign(folder).config.searcher.name == "optuna"
     code, _, err = run(capsys, "new", str(folder))
     assert code == 2
-    assert "exists already" in err
+    assert "already exists" in err
 
 
 def test_the_committed_table_of_classics_is_the_one_made_now(

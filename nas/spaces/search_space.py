@@ -1,4 +1,4 @@
-"""Search spaces: functions that ask ``choose`` wherever an architecture may vary."""
+"""Search spaces: functions that call ``choose`` wherever an architecture may vary."""
 
 from __future__ import annotations
 
@@ -252,10 +252,10 @@ class SearchSpace:
         return path(genotype, cells)
 
     def identity(self, genotype: Genotype) -> str:
-        """What genotypes of one architecture share, and no others; remembered.
+        """Returns a text that is equal exactly for genotypes of the same architecture; cached.
 
-        The fingerprint of the cells where they decide, which takes microseconds; else that of the
-        architecture. The two are not compared with each other.
+        It is the fingerprint of the cells if they decide, which takes microseconds, else that of
+        the architecture. The two kinds are never compared with each other.
         """
         key = genotype_key(genotype)
         found = self._identities.get(key)

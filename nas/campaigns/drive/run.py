@@ -98,7 +98,7 @@ def run(
 
 
 def _begun_with(log: RecordLog) -> str:
-    """What the trials of earlier runs were evaluated by."""
+    """Returns the evaluator of earlier runs."""
     first = next(log.earlier(), None)
     return (isinstance(first, Header) and first.evaluator) or EVALUATOR
 

@@ -1,4 +1,4 @@
-"""What each search of a campaign may spend, and what it has spent: from its records alone."""
+"""The budget of each search of a campaign, and its spending, which is computed from the records."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -16,17 +16,17 @@ Count = Annotated[int, Field(ge=1)] | None
 
 
 class Budget(Config):
-    """What each search may spend; the first limit that is reached ends it, any will do.
+    """The budget of each search, with at least one limit; the first limit that is reached ends it.
 
     Attributes:
-        trials: failed ones included.
-        hours: of wall clock in which the search had trials under way, or was proposing one; while
-            no run is at work on the campaign, none pass.
-        accelerator_hours: of its trials, lost attempts included: wall clock in the worker times
-            the GPUs of a trial, or, where it has none, times its CPU cores.
-        epochs: trained, by trials that failed too as far as is known.
+        trials: the number of trials, including failed ones.
+        hours: the wall-clock time during which the search had running trials or was proposing one;
+            time between runs of the campaign does not count.
+        accelerator_hours: the wall-clock time of the trials in their workers, including lost
+            attempts, times the GPUs of a trial, or times its CPU cores if it has no GPU.
+        epochs: the trained epochs, including those of failed trials as far as they are known.
 
-    A trial that is under way when its search ends is finished.
+    Trials that are running when their search ends are finished.
     """
 
     trials: Count = None
@@ -42,15 +42,15 @@ class Budget(Config):
 
     @property
     def limits(self) -> dict[str, float]:
-        """What is limited, and to how much."""
+        """Returns the limits that are set, by name."""
         return {name: limit for name, limit in self if limit is not None}
 
 
 class Spending:
-    """What one search has spent. It is told the records, in their order.
+    """The spending of one search, computed from its records in their order.
 
     Attributes:
-        trials: that were given out; duplicates are not.
+        trials: the number of started trials, without duplicates.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -63,29 +63,29 @@ class Spending:
         self._since = 0.0
 
     def asked(self, ask: Ask) -> None:
-        """A trial is given out."""
+        """Registers that a trial was started."""
         self.trials += 1
         if not self._under_way:
             self._since = ask.elapsed
         self._under_way += 1
 
     def lost(self, attempt: Failure | Result) -> None:
-        """An attempt at a trial has ended, and it is tried again."""
+        """Registers that an attempt at a trial was lost and that the trial is repeated."""
         self._epochs += attempt.epochs
         self._accelerator_seconds += attempt.seconds * attempt.accelerators
 
     def ended(self, result: Result) -> None:
-        """A trial has ended."""
+        """Registers that a trial has ended."""
         self.lost(result)
         self._under_way -= 1
         if not self._under_way:
             self._seconds += result.elapsed - self._since
 
     def shares(self, elapsed: float) -> dict[str, tuple[float, float]]:
-        """What is limited: how much of it is spent, and the limit.
+        """Returns, for each limit that is set, how much of it is spent, and the limit.
 
         Args:
-            elapsed: seconds that runs of the campaign have taken up to now.
+            elapsed: the seconds that all runs of the campaign have taken so far.
         """
         under_way = elapsed - self._since if self._under_way else 0.0
         spent = {
@@ -97,18 +97,18 @@ class Spending:
         return {name: (spent[name], limit) for name, limit in self._limits.items()}
 
     def is_over(self, elapsed: float) -> bool:
-        """Whether a limit is reached."""
+        """Tells if a limit is reached."""
         return any(spent >= limit for spent, limit in self.shares(elapsed).values())
 
     def tightest(self, elapsed: float) -> str:
-        """The limit that is nearest, as people read it: ``hours 0.25 of 2``."""
+        """Describes the nearest limit: ``hours 0.25 of 2``."""
         shares = self.shares(elapsed)
         name = max(shares, key=lambda name: shares[name][0] / shares[name][1])
         spent, limit = shares[name]
         return f"{name} {spent:.4g} of {limit:g}"
 
     def expected_trials(self, elapsed: float) -> int | None:
-        """How many trials there will have been in the end; None: nobody knows yet."""
+        """Estimates the number of trials at the end; None if that is unknown yet."""
         if self.is_over(elapsed):
             return self.trials
         return min(map(round, self._expected(elapsed)), default=None)

@@ -1,4 +1,4 @@
-"""``campaign.yaml``: the question that a campaign asks, read and checked before anything runs."""
+"""Reads ``campaign.yaml``, the experiment specification, and checks it before anything runs."""
 
 import re
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ from nas.user_code import is_code
 FILE_NAME = "campaign.yaml"
 
 BASELINE = "random"
-"""The searcher that the others are compared with."""
+"""The searcher with which the others are compared."""
 
 _DESCRIPTIVE = ("paper", "description", "members")
 """Keys of a space file that do not change what is in the space."""
@@ -41,7 +41,7 @@ _DESCRIPTIVE = ("paper", "description", "members")
 
 @dataclass(frozen=True, eq=False)
 class Contestant:
-    """A classic in the final stage; ``label`` tells apart those of one name."""
+    """A classic in the final stage; ``label`` distinguishes classics with the same name."""
 
     label: str
     name: str
@@ -51,24 +51,24 @@ class Contestant:
 
 @dataclass(frozen=True, eq=False)
 class Campaign:
-    """A campaign whose every part is known to fit the others. Made by :func:`load_campaign`."""
+    """A campaign whose parts fit each other; :func:`load_campaign` makes it."""
 
     folder: Path
     config: CampaignFile
     data: data.DataConfig | None
-    """Of the training; None where a table is looked up instead, as checksum and recipe then."""
+    """The data of the training; None, like checksum and recipe, if results are looked up."""
     data_checksum: str | None
-    """Of the split."""
+    """The checksum of the split."""
     data_fingerprint: str | None
-    """Of what is split: images and labels."""
+    """The fingerprint of all images and labels."""
     recipe: recipe.Recipe | None
     tabular: Tabular | None
     task: Task
     metrics: Catalogue
-    """What is measured."""
+    """The metrics of the campaign."""
     input_shape: tuple[int, ...]
     outputs: int
-    """How many outputs the head of each network has: with classification, the classes."""
+    """The number of outputs of each network; for classification, the number of classes."""
     space: SearchSpace
     space_definition: dict[str, Any]
     fidelities: Fidelities
@@ -82,7 +82,7 @@ class Campaign:
         return {own.name: own.options} | {n: o for n, o in baseline.items() if n != own.name}
 
     def searcher(self, name: str) -> Searcher:
-        """A searcher of :attr:`searches` that has been told nothing yet."""
+        """Makes a searcher of :attr:`searches` in its initial state."""
         seed = (self.config.seed, list(self.searches).index(name))
         with in_file(self.file):
             with at("searcher"):

@@ -1,4 +1,4 @@
-"""Early stopping: a trial that does worse than others did at its epoch is not trained on."""
+"""Early stopping: a trial ends if it is worse than other trials were at its epoch."""
 
 import math
 from bisect import insort
@@ -22,9 +22,9 @@ Json = dict[str, Any]
 class EarlyStopping(Config):
     """``early_stopping`` of a campaign.
 
-    A trial is stopped after ``grace_epochs`` at the earliest, and only by the curves of at least
-    ``min_trials`` that have completed. The curve is that of the one objective, which therefore is
-    a metric of every epoch: with several, a trial is not to be judged by one of them.
+    No trial is stopped before ``grace_epochs``, or before ``min_trials`` trials have completed. The
+    curve is that of the only objective, which must be a metric of every epoch. With several
+    objectives there is no early stopping, because one of them cannot decide alone.
     """
 
     name: Literal["median"]
@@ -33,7 +33,7 @@ class EarlyStopping(Config):
 
 
 def check(objectives: Objectives, metrics: Catalogue, searcher: Searcher) -> None:
-    """:class:`InputError` unless trials have a curve to be judged by and nobody else stops them."""
+    """Raises :class:`InputError` unless trials have a curve and the searcher does not stop them."""
     judged = [objective.metric for objective in objectives]
     if len(judged) > 1 or judged[0] not in metrics.curve:
         raise InputError(
@@ -52,29 +52,29 @@ class MedianRule:
 
     Golovin et al. 2017, "Google Vizier: A Service for Black-Box Optimization", section 3.2.2: a
     trial is stopped at step s if its best value by then is strictly worse than the median of the
-    running averages, up to s, of the trials that have completed. Trials whose curve is shorter
-    than s, which the paper does not speak of, are left out.
+    running averages, up to s, of the trials that have completed. The paper does not mention trials
+    whose curve is shorter than s; they are left out.
 
     Args:
-        grace_epochs: points that a curve has at least when its trial is stopped.
-        min_trials: curves of that length that there must be.
+        grace_epochs: the least number of points of a curve when its trial is stopped.
+        min_trials: the least number of completed curves of that length.
 
-    Values are the larger the better; -inf stands for one that is no number.
+    Larger values are better; -inf stands for a value that is not a number.
     """
 
     def __init__(self, grace_epochs: int, min_trials: int) -> None:
         self._grace = grace_epochs
         self._least = min_trials
-        self._averages: list[list[float]] = []  # of each step, ascending
+        self._averages: list[list[float]] = []  # the averages at each step, ascending
 
     def completed(self, curve: Sequence[float]) -> None:
-        """Takes note of a trial that has completed."""
+        """Adds the curve of a trial that has completed."""
         self._averages += [[] for _ in range(len(curve) - len(self._averages))]
         for step, total in enumerate(accumulate(curve)):
             insort(self._averages[step], total / (step + 1))
 
     def stops(self, curve: Sequence[float]) -> bool:
-        """Whether to stop a trial whose curve, so far, is this."""
+        """Tells if a trial with this curve so far is stopped."""
         steps = len(curve)
         if not self._grace <= steps <= len(self._averages):
             return False
@@ -83,15 +83,15 @@ class MedianRule:
 
 
 def points(curve: Sequence[Json], objective: Objective) -> list[float]:
-    """A learning curve, the larger the better; where it has no number (it diverged), -inf."""
+    """Returns a learning curve for which larger is better; missing numbers (diverged) are -inf."""
     found = (point.get(objective.metric) for point in curve)
     return [-objective.flipped(v) if isinstance(v, int | float) else -math.inf for v in found]
 
 
 def reached(curve: Sequence[Json]) -> Json:
-    """The metrics of a trial that was stopped: as if its curve's last epoch had been its last.
+    """Returns the metrics of a stopped trial, as if its last epoch had been the last of all.
 
-    Those of the last point, but for seconds, which add up; ``epochs`` and the ``curve``.
+    They are those of the last point, the sums of seconds, ``epochs`` and the ``curve``.
     """
     *_, last = curve
     metrics = {

@@ -1,4 +1,4 @@
-"""What a multi-fidelity search saves on: epochs, images, their resolution, or channels."""
+"""The units of fidelity in a multi-fidelity search: epochs, images, their resolution, channels."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from nas.training.data import DataConfig
 from nas.training.recipe import Recipe, check_augment
 
 Axis = Literal["epochs", "train_fraction", "resolution", "width"]
-"""What the fidelity of a trial counts.
+"""The unit of the fidelity of a trial.
 
-- ``epochs``: those trained in all; a trial that is promoted goes on from its checkpoint.
-- ``train_fraction``: percent of the training images of every class (as Klein et al. 2017,
-  arXiv:1605.07079). The images of a lower fidelity are among those of a higher.
+- ``epochs``: the total number of epochs; a promoted trial continues from its checkpoint.
+- ``train_fraction``: percent of the training images of every class (as in Klein et al. 2017,
+  arXiv:1605.07079). The images of a lower fidelity are among those of a higher one.
 - ``resolution``: percent of the side of an image, for which the genotype is built.
 - ``width``: percent of the space's option ``channels``.
 
-Of the last three every trial is a whole training of its own, of all the recipe's epochs. What is
-recorded of it, and constrained, is the full architecture.
+With the last three, every trial is trained from scratch for all epochs of the recipe. Records and
+constraints refer to the full architecture.
 """
 
 FULL = 100
@@ -36,13 +36,13 @@ Shape = tuple[int, ...]
 
 
 class Fidelities:
-    """The axis of a campaign, and how trials at its fidelities differ from full ones.
+    """The unit of a campaign's fidelity, and how trials at lower fidelities differ from full ones.
 
     Args:
-        axis: what fidelity is.
-        input_shape: of the full images.
-        channels: the option of the space that says how wide its networks are, if it has it.
-        variant: the campaign's space for images of another shape, with changed options.
+        axis: the unit of fidelity.
+        input_shape: the shape of the full images.
+        channels: the space's option ``channels``, if it has it.
+        variant: makes the campaign's space for images of another shape, with changed options.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Fidelities:
 
     @property
     def continued(self) -> bool:
-        """Whether a trial goes on from the checkpoint of one of lower fidelity."""
+        """Whether a promoted trial continues from a checkpoint."""
         return self.axis == "epochs"
 
     def most(self, recipe: Recipe) -> int:
@@ -80,13 +80,13 @@ class Fidelities:
     def check(
         self, searcher: Searcher, recipe: Recipe | None, task: Task, measures_latency: bool
     ) -> None:
-        """:class:`InputError` unless trainings can be as short, or small, as the searcher asks.
+        """Raises :class:`InputError` unless trials are possible at the searcher's fidelities.
 
         Args:
-            searcher: of the campaign.
-            recipe: of a full training; None where nothing is trained.
-            task: what is trained for.
-            measures_latency: whether trials do, of what they train.
+            searcher: the searcher of the campaign.
+            recipe: the recipe of a full training; None if nothing is trained.
+            task: the task.
+            measures_latency: whether trials measure the latency of their network.
         """
         if recipe is None:
             if self.axis != "epochs":
@@ -132,9 +132,9 @@ class Fidelities:
     def request(
         self, fidelity: int | None, genotype: Mapping[str, Any], data: DataConfig
     ) -> dict[str, Any]:
-        """The fields of a request that a fidelity changes (None: the full one).
+        """Returns the fields of a request that a fidelity changes; None is full fidelity.
 
-        Raises :class:`InputError` where there is no such architecture.
+        Raises :class:`InputError` if the architecture cannot be built.
         """
         if fidelity is None:
             return {}
@@ -150,7 +150,7 @@ class Fidelities:
         return {**built, "data": smaller.model_dump(mode="json")}
 
     def space(self, percent: int) -> SearchSpace:
-        """The space at so many percent; without limits, which are the full one's."""
+        """Returns the space at a percentage, without limits, which apply to the full space."""
         if percent not in self._spaces:
             if self.axis == "width":
                 found = self._variant(self._shape, {"channels": _part(self._channels, percent)})
@@ -167,5 +167,5 @@ class Fidelities:
 
 
 def _part(whole: int, percent: int) -> int:
-    """So many percent, rounded up."""
+    """Returns a percentage, rounded up."""
     return -(-whole * percent // FULL)

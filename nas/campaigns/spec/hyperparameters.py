@@ -1,4 +1,4 @@
-"""Recipes of single trials, where training hyperparameters are searched with the architecture."""
+"""Makes the recipes of trials whose training hyperparameters are searched."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from nas.spaces.choices import Genotype, Infeasible, Option, recipe_choices
 from nas.training.recipe import Recipe
 
 Options = Mapping[str, tuple[Option, ...]]
-"""What each searched key of the recipe may be."""
+"""The options of each searched key of the recipe."""
 
 
 def own_recipe(base: Recipe, genotype: Genotype) -> Recipe:
-    """The recipe of a genotype: ``base``, but for the keys that it answers itself."""
+    """Returns the recipe of a genotype: ``base`` with the keys that the genotype sets."""
     choices = recipe_choices(genotype)
     with at("recipe"):
         return _changed(base, choices) if choices else base
 
 
 def check(base: Recipe, options: Options) -> Callable[[Mapping[str, Option]], None]:
-    """A function that refuses answers which make no recipe.
+    """Returns a function that refuses answers that do not make a valid recipe.
 
     Args:
         base: the campaign's recipe.
-        options: the campaign's ``hyperparameters``; each is tried, alone, now.
+        options: the campaign's ``hyperparameters``; each option is checked now, by itself.
 
-    The function raises :class:`InputError` for an answer that is wrong by itself, and
-    :class:`Infeasible` for a combination that is (more epochs of warmup than epochs, say).
+    The function raises :class:`InputError` for a wrong answer, and :class:`Infeasible` for
+    answers that do not fit together, such as more epochs of warmup than epochs.
     """
     with at("hyperparameters"):
         for key, given in options.items():

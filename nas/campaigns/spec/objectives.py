@@ -1,4 +1,4 @@
-"""What a campaign optimises, and which of its trials are the best."""
+"""The objectives of a campaign, and the order of its trials by them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,15 +16,15 @@ from nas.statistics.pareto import crowding_distance, pareto_front
 
 
 class Objective(Config):
-    """A metric and which way it is better: ``{metric: NAME, direction: maximize}``.
+    """A metric with its direction: ``{metric: NAME, direction: maximize}``.
 
-    The bare name will do for a metric that declares its direction: see :func:`complete`. What an
-    architecture costs is in its ask; any other metric is what the evaluator reports.
+    The bare name is enough if the metric declares its direction, see :func:`complete`. The cost of
+    an architecture is in its ask; all other metrics are reported by the evaluator.
     """
 
     metric: str
     direction: Direction | None = None
-    """None is the direction that the metric declares."""
+    """The direction; None is the one that the metric declares."""
 
     @model_validator(mode="before")
     @classmethod
@@ -45,11 +45,11 @@ class Objective(Config):
         return self
 
     def of(self, ask: Ask, metrics: Mapping[str, Any]) -> Any:
-        """What was recorded as the metric, None if nothing was."""
+        """Returns the recorded value of the metric, or None."""
         return ask.cost.get(self.metric, metrics.get(self.metric))
 
     def flipped(self, value: float) -> float:
-        """The value as something to minimise; of that, the value again."""
+        """Converts a value to one that is minimised, and back."""
         return -value if self.direction == "maximize" else value
 
 
@@ -94,15 +94,15 @@ def recorded(question: Mapping[str, Any]) -> Objectives:
 def missing(
     objectives: Objectives, ask: Ask, metrics: Mapping[str, Any], known: Catalogue = METRICS
 ) -> str:
-    """The first metric that is no finite number; "" where all are.
+    """Returns the first metric that is not a finite number; "" if all are.
 
-    An ensemble needs the task's primary metric alone: it is told to no searcher, and as nothing is
+    An ensemble needs only the task's primary metric: no searcher observes it, and as nothing is
     trained, it has no training time or loss.
 
     Args:
-        objectives: of the campaign.
-        ask: of the trial.
-        metrics: that were recorded.
+        objectives: the objectives of the campaign.
+        ask: the ask of the trial.
+        metrics: the recorded metrics.
         known: the campaign's metrics.
     """
     if ask.is_ensemble:
@@ -116,20 +116,20 @@ def missing(
 
 
 def minimised(objectives: Objectives, ask: Ask, metrics: Mapping[str, Any]) -> tuple[float, ...]:
-    """The objectives of a trial as searchers hear them: the signs change here, nowhere else."""
+    """Returns the objectives of a trial for searchers; only this function changes their signs."""
     return tuple(float(each.flipped(each.of(ask, metrics))) for each in objectives)
 
 
 def best_first(values: Sequence[tuple[float, ...]]) -> Iterator[int]:
-    """The positions of trials, the best first; of equals, the first.
+    """Yields the positions of trials, the best first; among equals, the first.
 
-    One objective: by its value. Several: front by front, and within a front the less crowded
-    first (Deb et al. 2002, section III-B), so that few of them span it: its ends, that of the first
-    objective foremost. The first of equals stands for all in its front; the others follow that
-    front, as one of their own.
+    One objective sorts trials by its value. Several objectives sort them front by front, and within
+    a front the less crowded come first (Deb et al. 2002, section III-B): its ends, beginning with
+    that of the first objective. So the first ones span the front. Among trials with equal values,
+    the first one is on the front; the others follow after it, as a front of their own.
 
     Args:
-        values: of each trial, all to be minimised.
+        values: the values of each trial, all to be minimised.
     """
     if not values or len(values[0]) == 1:
         yield from sorted(range(len(values)), key=values.__getitem__)
@@ -146,7 +146,7 @@ def best_first(values: Sequence[tuple[float, ...]]) -> Iterator[int]:
 
 
 class Front:
-    """The values that no other dominates, as they come; equals count each."""
+    """The values so far that no other dominates; equal ones count separately."""
 
     def __init__(self) -> None:
         self._values: list[tuple[float, ...]] = []
@@ -155,7 +155,7 @@ class Front:
         return len(self._values)
 
     def add(self, values: tuple[float, ...]) -> None:
-        """Takes the values of one more trial, all to be minimised."""
+        """Adds the values of a trial, all to be minimised."""
         if not any(_dominates(each, values) for each in self._values):
             self._values = [each for each in self._values if not _dominates(values, each)]
             self._values.append(values)

@@ -1,4 +1,4 @@
-"""Writes the first draft of a campaign, for a person to edit."""
+"""Writes a commented draft of a campaign for a person to edit."""
 
 import inspect
 import textwrap
@@ -17,9 +17,9 @@ from nas.training.datasets import DATASETS
 from nas.user_code import is_code
 
 _KNOWN: dict[str, dict[str, Any]] = {
-    # 8x8 as they come, which is too small for most classics; and no official test part.
+    # The images are 8x8, too small for most classics, and there is no official test part.
     "digits": {"options": {"resolution": 16}, "split": "{train: 0.6, validation: 0.2, test: 0.2}"},
-    # The paper's 100 and 25 would take more than the draft's budget to get beyond random search.
+    # With the paper's 100 and 25, the draft's budget would be spent on random trials.
     "evolution": {"options": {"population_size": 25, "tournament_size": 5}},
     # The draft's epochs.
     **{
@@ -31,32 +31,32 @@ _KNOWN: dict[str, dict[str, Any]] = {
 _SPLIT = "{train: 0.9, validation: 0.1}"
 
 _DRAFT = """\
-# A search campaign: run it with `nas run {folder}`, and again to go on where it stopped.
-# What the run writes beside this file, records.jsonl above all, is the answer.
+# A search campaign. Run it with `nas run {folder}`; the same command resumes it if it was stopped.
+# The run writes its results, above all records.jsonl, beside this file.
 
 space: {space}                # a name of `nas spaces`, or, beside this file, FILE.yaml or
                                  # FILE.py:FUNCTION; {{name: ..., cells: 2}} sets its options
 searcher:
   name: {searcher}
 {searcher_options}
-random_baseline: true            # random search over as many trials, to compare with
+random_baseline: true            # also run random search with the same budget
 objectives:
   - {objective}{others}
   # - {{metric: train_loss, direction: minimize}}   # whatever else a trial tells
                                  # several: random, nsga2, multi_objective_evolution, optuna
 # constraints:                   # hard limits
-#   params: 1_000_000            # and, or: macs, flops, activations, depth: drawn again
-#   latency_ms: 5                # measured: a trial beyond it fails before it is trained
+#   params: 1_000_000            # also macs, flops, activations, depth; others are drawn again
+#   latency_ms: 5                # measured; a slower network fails before it is trained
 # hyperparameters:               # searched together with the architecture
 #   learning_rate: [0.001, 0.003, 0.01]
-budget:                          # of each search; the first limit that is reached ends it
+budget:                          # for each search; the first limit that is reached ends it
   trials: 100
   # hours: 8                     # wall clock
-  # accelerator_hours: 16        # times the GPUs, or else the CPU cores, of a trial
+  # accelerator_hours: 16        # hours times the GPUs of a trial, or its CPU cores without GPU
   # epochs: 800
-# duplicates: reuse              # cost no budget; or retry, evaluate
-# fidelity: epochs               # of asha and its like; or train_fraction, resolution, width
-# inherit_weights: false         # whether evolution's children start from their parents' weights
+# duplicates: reuse              # duplicates cost no budget; or retry, evaluate
+# fidelity: epochs               # the unit for asha etc.; or train_fraction, resolution, width
+# inherit_weights: false         # true: evolution's children start from their parents' weights
 
 data:
   name: {data}
@@ -64,15 +64,15 @@ data:
   split: {split}   # fractions of every class{split_note}
 
 recipe:
-  preset: quick                  # or cifar; fields set beside it go before its own
+  preset: quick                  # or cifar; other keys given here override the preset
   epochs: 8                      # passes over the training images
 
-final:                           # retrained from scratch; each reads the test images once
-  top: 5                         # of the search, by its objectives
-  # top_random: 5                # of the random baseline; default: as many as top
-  # compile: auto                # long trainings, by torch.compile; or always, never
-  # protocol: ten_crop           # what networks see of an image besides; or flip, multi_scale
-  seeds: [0, 1, 2, 3]            # where several classics are compared, the first seed only picks
+final:                           # these are retrained from scratch; each reads the test images once
+  top: 5                         # the best of the search, by its objectives
+  # top_random: 5                # the best of the random baseline; default: as many as top
+  # compile: auto                # torch.compile for long trainings; or always, never
+  # protocol: ten_crop           # an additional evaluation protocol; or flip, multi_scale
+  seeds: [0, 1, 2, 3]            # with several classics, the first seed is only used to select
   classics:                      # see `nas classics`
     - lenet5
     - {{name: nin, width: 0.5}}
@@ -80,11 +80,11 @@ final:                           # retrained from scratch; each reads the test i
     - resnet20
     - {{name: mobilenet_v2, stem: cifar}}
 
-seed: 0                          # of the searches; final.seeds are of the retraining
+seed: 0                          # the seed of the searches; final.seeds are for retraining
 
 engine:
-  name: ray                      # or serial: one trial after another, in one process
-  concurrency: auto              # trials at a time; auto: the GPUs, or else the CPU cores
+  name: ray                      # or serial: one trial after another in one process
+  concurrency: auto              # trials at a time; auto: one per GPU, or per CPU core without
   cpus_per_trial: 1
   gpus_per_trial: auto           # may be a fraction; auto: 1 if there are any
   # address: host:port           # of a Ray cluster that this machine is part of
@@ -96,11 +96,11 @@ def write_campaign(
 ) -> Path:
     """Writes a commented ``campaign.yaml`` into ``folder``, which is made if it is missing.
 
-    Options that have no default are left open, for the user to fill in.
+    Options without a default are marked for the user to fill in.
 
     Args:
-        folder: of the new campaign.
-        space: a shipped space, or a YAML file or a function in Python, relative to ``folder``.
+        folder: the folder of the new campaign.
+        space: a built-in space, or a YAML file or a Python function, relative to ``folder``.
         searcher: a name in :data:`nas.searchers.SEARCHERS`.
         data: a name in :data:`nas.training.data.DATASETS`.
 
@@ -109,7 +109,7 @@ def write_campaign(
     """
     path = folder / FILE_NAME
     if path.exists():
-        raise InputError(f"{path}: exists already; choose another folder, or edit that file")
+        raise InputError(f"{path}: already exists; choose another folder, or edit that file")
     if not is_code(space):
         space_file(space)  # for its message
     known = _KNOWN.get(data, {})
@@ -132,14 +132,14 @@ def write_campaign(
 
 
 def data_section(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A ``data`` section in which what is left out is as in a draft."""
+    """Fills in a ``data`` section with the values of a draft."""
     known = _KNOWN.get(str(given.get("name")), {})
     split = parse_yaml(known.get("split", _SPLIT), "split")
     return {**known.get("options", {}), "split": split, **given}
 
 
 def _options(registry: Registry, name: str) -> str:
-    """The options of an entry: what is known or has to be filled in, and defaults in comments."""
+    """Writes the options of an entry: known or open values, and defaults in comments."""
     known = _KNOWN.get(name, {}).get("options", {})
     lines = []
     for parameter in inspect.signature(registry[name]).parameters.values():
@@ -155,7 +155,7 @@ def _options(registry: Registry, name: str) -> str:
 
 
 def _wrapped(words: str, spaces: int) -> str:
-    """A comment in the draft's column for comments, over as many lines as it takes."""
+    """Writes a comment in the draft's comment column, over several lines if necessary."""
     lines = textwrap.wrap(words, 60)
     return " " * (spaces + 2) + f"\n{' ' * 33}".join(f"# {line}" for line in lines)
 

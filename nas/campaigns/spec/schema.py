@@ -51,7 +51,7 @@ def _address(given: str | None) -> str | None:
 
 
 class EngineConfig(Config):
-    """Who carries the trials out, and how many at a time. "auto" is None here."""
+    """The engine and how many trials it runs at the same time. "auto" is None here."""
 
     name: Literal["ray", "serial", "simulated"] = "ray"
     concurrency: Annotated[
@@ -62,17 +62,17 @@ class EngineConfig(Config):
         float | None, _auto_or(float, "a number, at least 0", lambda n: n >= 0)
     ] = None
     cuda_graphs: bool = True
-    """Whether trials on a GPU replay CUDA graphs where they can."""
+    """Whether trials on a GPU replay CUDA graphs, if possible."""
     address: Annotated[str | None, AfterValidator(_address)] = None
-    """``auto`` or ``host:port`` of a running Ray cluster; None, or ``local``: one is started."""
+    """``auto`` or ``host:port`` of a running Ray cluster; None or ``local`` starts one."""
     minutes_per_trial: Annotated[float, Field(gt=0)] | None = None
-    """A trial that takes longer fails."""
+    """The time limit; a trial that takes longer fails."""
     retries: Annotated[int, Field(ge=0)] = 1
-    """How often a trial is tried again that was lost with its worker or node."""
+    """How often a trial that was lost with its worker or node is repeated."""
 
     @property
     def time_limit(self) -> float | None:
-        """Seconds that a trial may take."""
+        """The time limit of a trial in seconds."""
         return None if self.minutes_per_trial is None else 60 * self.minutes_per_trial
 
     @model_validator(mode="after")
@@ -102,7 +102,7 @@ Seeds = Annotated[
 
 
 MEMBERS = 20
-"""The most of an ensemble, whose label names each."""
+"""The largest number of members of an ensemble, whose label names them all."""
 
 
 class Final(Config):
@@ -183,19 +183,19 @@ class CampaignFile(Config):
     duplicates: Policy = "reuse"
     early_stopping: EarlyStopping | None = None
     inherit_weights: bool = False
-    """Whether a child starts from its parent's weights, where names and shapes agree."""
+    """Whether a child starts from its parent's weights if names and shapes agree."""
     fidelity: Axis = "epochs"
-    """What a multi-fidelity searcher's ``min_fidelity`` and ``max_fidelity`` are of."""
+    """The unit of a multi-fidelity searcher's ``min_fidelity`` and ``max_fidelity``."""
     hyperparameters: dict[str, Annotated[tuple[Any, ...], AfterValidator(_options)]] = Field(
         default_factory=dict
     )
-    """Keys of the recipe that are searched too, with their options."""
+    """The keys of the recipe that are searched, with their options."""
     final: Final = Final()
     seed: Annotated[int, Field(ge=0)] = 0
     engine: EngineConfig = EngineConfig()
 
     @property
     def measures_latency(self) -> bool:
-        """Whether an objective or a limit asks for it."""
+        """Whether an objective or a limit needs measured latency."""
         asked = any(each.metric == "latency_ms" for each in self.objectives)
         return asked or self.constraints.measured_latency is not None

@@ -1,4 +1,4 @@
-"""What recorded answers depend on: it may not change while a campaign goes on."""
+"""The settings that results depend on, which must not change when a campaign is resumed."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,10 +17,11 @@ from nas.user_code import is_code, relative, sources
 
 
 def question(campaign: Campaign) -> dict[str, Any]:
-    """The campaign's question: plain JSON, every default written out.
+    """Returns the specification that recorded results depend on: plain JSON with every default.
 
-    So a default that is spelled out is no change, and one that a new version changes is.
-    Budget, baseline, final stage and engine are not in it: they do not touch what is recorded.
+    So writing out a default is no change, but a default that a new version changes is one. Budget,
+    baseline, final stage and engine are not part of it, because recorded results do not depend on
+    them.
     """
     own = campaign.config.searcher
     policy, stopping = campaign.config.duplicates, campaign.config.early_stopping
@@ -30,10 +31,10 @@ def question(campaign: Campaign) -> dict[str, Any]:
         "hyperparameters": {k: list(v) for k, v in campaign.config.hyperparameters.items()},
         "searcher": {"name": own.name} | _with_defaults(SEARCHERS[own.name], own.options),
         "objectives": [each.model_dump() for each in campaign.config.objectives],
-        # Left out for "evaluate", which is what campaigns did before there was a choice.
+        # "evaluate" is left out, because older campaigns had no other policy.
         **({} if policy == "evaluate" else {"duplicates": policy}),
         **({"early_stopping": stopping.model_dump()} if stopping else {}),
-        # Likewise what is off, and epochs.
+        # Options that are off are left out too, and so is the fidelity epochs.
         **({"inherit_weights": True} if campaign.config.inherit_weights else {}),
         **({} if campaign.fidelities.axis == "epochs" else {"fidelity": campaign.fidelities.axis}),
         **_evaluation(campaign),
@@ -43,7 +44,7 @@ def question(campaign: Campaign) -> dict[str, Any]:
 
 
 def _evaluation(campaign: Campaign) -> dict[str, Any]:
-    """Data and recipe of the training, or the table that is looked up: what its files hold."""
+    """Returns data and recipe of the training, or the checksums of the table."""
     if campaign.data is not None and campaign.recipe is not None:
         return {
             "data": data_definition(campaign.data),
@@ -108,7 +109,7 @@ def differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
 
 
 def data_definition(config: DataConfig) -> dict[str, Any]:
-    """The data section, with the defaults of its loader."""
+    """Returns the data section with the defaults of its loader."""
     options = _with_defaults(DATASETS[config.name], config.options)
     return config.model_dump(mode="json") | options
 
@@ -119,7 +120,7 @@ def _with_defaults(function: Callable[..., Any], options: Mapping[str, Any]) -> 
 
 
 def flat(tree: Any, path: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings by key path: ``{"data.split.seed": 0}``."""
+    """Returns the leaves of nested mappings by key path: ``{"data.split.seed": 0}``."""
     if not isinstance(tree, Mapping):
         return {path: tree}
     return {

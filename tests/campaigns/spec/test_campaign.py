@@ -197,7 +197,7 @@ def test_a_draft_is_a_campaign(tmp_path: Path, searcher: str, space: str) -> Non
     campaign = load_campaign(tmp_path / "new")
     assert campaign.config.searcher.name == searcher
     assert len(campaign.classics) >= 5
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         write_campaign(tmp_path / "new")
     assert path.read_text() == "\n".join(map(str.rstrip, path.read_text().split("\n")))
 
