@@ -137,7 +137,7 @@ def test_a_space_that_asks_wrongly_for_the_recipe_is_refused(folder: Path) -> No
     with_python_space(folder)
     path = folder / "campaign.yaml"
     path.write_text(path.read_text() + SEARCHED)
-    with pytest.raises(InputError, match=r"mine.py:space: asks recipe.learning_rate already"):
+    with pytest.raises(InputError, match=r"mine.py:space: already asks recipe.learning_rate"):
         load_campaign(folder)
 
 
