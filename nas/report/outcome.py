@@ -24,10 +24,13 @@ _LAST = 12
 
 
 def leaders(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Returns the best row of each kind by validation, with its value and labels."""
+    """Returns the best row of each kind by validation, with its value and labels.
+
+    A classic that breaks a constraint of the campaign is left out, as in the verdicts.
+    """
     metrics, found = metrics_of(table), []
     for kind, title in KINDS.items():
-        rows = table[table["kind"] == kind]
+        rows = table[(table["kind"] == kind) & table["breaks"].isna()]
         retrained = rows[rows["seeds"] > 0]
         by = metrics.search if retrained.empty else metrics.validation
         rows = rows if retrained.empty else retrained

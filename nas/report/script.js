@@ -92,7 +92,7 @@ function chooser(figure, label, options, refresh) {
 const figures = Object.fromEntries([...document.querySelectorAll("[data-plot]")].map((each) => [each.dataset.plot, each]));
 const cost = chooser(figures.tradeoff, "Cost", COSTS, () => tradeoff.refresh());
 const score = chooser(figures.tradeoff, " Value", SCORES, () => tradeoff.refresh());
-const KINDS = { searched: "searched", random: "random search", classic: "classic", ensemble: "ensemble", front: "Pareto front" };
+const KINDS = { searched: "searched", random: "random search", classic: "classic", ensemble: "ensemble", front: "Pareto front by validation" };
 
 const tradeoff = new Plot(figures.tradeoff, {
   label: "Value against cost of every network; arrow keys go from one to the next",
@@ -105,29 +105,37 @@ const tradeoff = new Plot(figures.tradeoff, {
     const xs = values(table, cost.value) ?? [], ys = values(table, searched ? data.metrics.validation : score.value) ?? [];
     const test = score.value === data.metrics.test, seeds = values(table, "seeds");
     const [lows, highs] = test ? [values(table, "test_low"), values(table, "test_high")] : [];
+    // Networks are selected by validation, whatever is shown: so is the front, as in the table.
+    const by = searched ? ys : values(table, data.metrics.validation) ?? ys, groups = values(table, "conditions");
     const points = [];
     names.forEach((name, i) => {
       if (xs[i] == null || ys[i] == null || (searched && stages[i] !== "search")) return;
       const interval = seeds?.[i] > 2 && lows?.[i] != null ? { low: lows[i], high: Math.min(highs[i], data.metrics.most ?? Infinity) } : {};
       points.push({
-        x: xs[i], y: ys[i], kind: kinds[i], size: names.length > 60 ? 3 : 6, opens: name,
+        x: xs[i], y: ys[i], by: by[i] ?? ys[i], group: searched ? "" : groups?.[i] ?? "", kind: kinds[i], size: names.length > 60 ? 3 : 6, opens: name,
         label: kinds[i] === "classic" || names.length <= 12 ? name : "", ...interval,
         get text() { return `${name}, ${KINDS[kinds[i]]}\n${told(facts(table, key, name))}`; },
       });
     });
     return {
       x: { title: COSTS[cost.value] ?? "", log: true, compact: true }, y: { title: SCORES[score.value] ?? "" },
-      points, lines: front(points), names: KINDS,
+      points, lines: fronts(points), names: KINDS,
     };
   },
 });
 
-/** What no other point beats in both, as a line of steps. */
+/** For each comparability group, a line of steps through the points that no other beats in cost and validation. */
+function fronts(points) {
+  return [...new Set(points.map(({ group }) => group))].flatMap((group) => front(points.filter((point) => point.group === group)));
+}
+
 function front(points) {
   const xs = [], ys = [];
   const sign = data.metrics.maximize ? 1 : -1;
-  for (const { x, y } of points.slice().sort((a, b) => a.x - b.x || sign * (b.y - a.y))) {
-    if (ys.length && sign * (y - ys.at(-1)) <= 0) continue;
+  let best = null;
+  for (const { x, y, by } of points.slice().sort((a, b) => a.x - b.x || sign * (b.by - a.by))) {
+    if (best !== null && sign * (by - best) <= 0) continue;
+    best = by;
     xs.push(x);
     ys.push(y);
   }
