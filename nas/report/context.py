@@ -49,13 +49,12 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
     metrics = metrics_of(every)
     partial = list(asked.unfinished(every, told))
     notes: list[str] = []
-    verdicts: list[dict[str, str]] = []
-    missing: list[str] = []
+    verdicts: dict[str, Any] = {"words": [], "notes": []}
     table = None
     if (every["status"] == "completed").any():
         table = campaign_table(folder)
-        notes = table.attrs["notes"]
-        verdicts, missing = outcome.judged(campaign_table(folder, per_seed=True), metrics)
+        verdicts = table.attrs["verdicts"]
+        notes = table.attrs["notes"][sum(map(len, verdicts.values())) :]
     else:
         failed = int((every["status"] == "failed").sum())
         partial.insert(0, f"no trial has completed ({failed} failed), so there are no results")
@@ -72,9 +71,9 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
         "asked": asked.asked(campaign, told),
         "leaders": leaders,
         "selected_by": metrics[metrics.validation].in_words,
-        "verdicts": verdicts,
-        "missing": missing,
-        "notes": [note for note in notes if note not in missing][len(verdicts) :],
+        "verdicts": verdicts["words"],
+        "missing": verdicts["notes"],
+        "notes": notes,
         "best": next((each["name"] for each in leaders if each["kind"] == "searched"), None),
         "drawings": pictures,
         "undrawn": undrawn,

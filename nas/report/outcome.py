@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nas.analysis.tables.columns import metrics_of
-from nas.analysis.tables.verdict import SEEDS, evidence, sentence, verdicts
+from nas.analysis.tables.verdict import SEEDS
 from nas.metrics import Catalogue
 
 KINDS = {
@@ -60,25 +60,6 @@ def _of(shown: str, best: pd.Series, metrics: Catalogue) -> str:
         low, high = best["test_low"], best["test_high"]
         return f"{words}, 95 % [{low:.4f}, {high:.4f}], {seeds} seeds"
     return f"{words}, {seeds} seed{'s' * (seeds != 1)}"
-
-
-def judged(networks: pd.DataFrame, metrics: Catalogue) -> tuple[list[dict[str, str]], list[str]]:
-    """Writes the verdicts as sentences with their certainty, and why others are missing.
-
-    Args:
-        networks: a table with one row per trained network.
-        metrics: of the campaign.
-    """
-    table = verdicts(networks)
-    sentences = [
-        {
-            "verdict": row["verdict"],
-            "words": f"{sentence(row)}.",
-            "sure": f"{evidence(row, metrics)}.",
-        }
-        for row in table.to_dict("records")
-    ]
-    return sentences, table.attrs["notes"][len(table) :]
 
 
 def failures(trials: pd.DataFrame) -> list[dict[str, Any]]:

@@ -89,6 +89,30 @@ def paired_t(
     return PairedTest(mean, mean - half, mean + half, 2 * stats.t.sf(statistic, count - 1))
 
 
+def redrawn_interval(
+    differences: ArrayLike, alpha: float = 0.05, resolution: float = 0.0
+) -> Interval:
+    """Computes the interval of a mean difference for other seeds and another draw of images.
+
+    :func:`paired_t` takes the test images as given. They are a sample, too: the mean over images of
+    the differences has a standard error of its own. The two half widths, over seeds by Student's t
+    and over images by Student's t, are combined as the root of the sum of their squares (MOVER:
+    Zou and Donner, "Construction of confidence limits about effect measures", Statistics in
+    Medicine 27, 2008). The variation of single predictions counts in both parts, so the interval is
+    slightly too wide, and it is never narrower than that of :func:`paired_t`.
+
+    Args:
+        differences: [pairs, images], of what the primary metric is the mean of over images.
+        alpha: one minus the confidence level of the interval.
+        resolution: as for :func:`paired_t`.
+    """
+    table = np.asarray(differences, dtype=float)
+    seeds = paired_t(table.mean(axis=1), alpha, resolution)
+    images = paired_t(table.mean(axis=0), alpha)
+    half = float(np.hypot(seeds.high - seeds.mean, images.high - images.mean))
+    return Interval(float(seeds.mean) - half, float(seeds.mean) + half)
+
+
 def mean_interval(
     mean: ArrayLike, deviation: ArrayLike, count: ArrayLike, confidence: float = 0.95
 ) -> tuple[Floats, Floats]:

@@ -141,6 +141,14 @@ class Task(ABC):
         Returns plain JSON by name; details are values that are not single numbers.
         """
 
+    def mistakes(self, predictions: Tensor, targets: Tensor) -> Tensor | None:
+        """Returns a whole number per image, 0 if its prediction is right, for the records.
+
+        They show how much of a difference is due to the choice of test images. The primary metric
+        must be the fraction of zeros. By default there are none: None.
+        """
+        return None
+
     def concise(self, found: Json) -> Json:
         """Selects what campaigns record of an evaluation; by default all of it."""
         return found

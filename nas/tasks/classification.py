@@ -96,6 +96,13 @@ class Classification(Task):
             "calibration_error": (gaps.abs().sum() / n).item(),
         }
 
+    def mistakes(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """Returns how far the predicted class is behind the true one, going round the classes.
+
+        So the predicted classes can be told from the labels.
+        """
+        return (predictions.argmax(1) - targets) % predictions.shape[1]
+
     def concise(self, found: Json) -> Json:
         """Leaves out ``top5`` if there are five classes or fewer, and long details.
 

@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate, pad
 
 from nas.metrics import Metric, Protocol
 from nas.tasks.base import Json, Task
+from nas.tasks.mistakes import packed
 from nas.training.batches import batches
 from nas.training.data import Part, SearchData
 from nas.training.loop import evaluation_bounds, normalizer
@@ -38,7 +39,8 @@ def evaluate(
         protocol: the views of each image.
         metrics: further metrics of the user; each has a function.
 
-    Returns, by part, the result of :meth:`nas.tasks.base.Task.evaluate` and the further metrics.
+    Returns, by part, the result of :meth:`nas.tasks.base.Task.evaluate` and the further metrics;
+    for the test part also ``mistakes``, those of :meth:`nas.tasks.base.Task.mistakes`, packed.
     """
     found = {}
     for name, part in parts.items():
@@ -47,6 +49,9 @@ def evaluate(
         targets = task.targets(torch.tensor(part.labels), data.classes)
         own = {each.name: each.measure(joint, targets) for each in metrics}
         found[name] = {**task.evaluate(joint, targets), **own}
+        mistakes = task.mistakes(joint, targets) if name == "test" else None
+        if mistakes is not None:
+            found[name]["mistakes"] = packed(mistakes.numpy())
     return found
 
 

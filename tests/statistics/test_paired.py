@@ -17,6 +17,7 @@ from nas.statistics.paired import (
     holm_levels,
     mean_interval,
     paired_t,
+    redrawn_interval,
     verdict,
 )
 
@@ -283,6 +284,18 @@ def test_equal_differences_have_the_spread_that_rounding_hides() -> None:
 def test_equal_differences_without_a_resolution(value: float, p: float) -> None:
     found = paired_t([0.3 + value - 0.3, 0.2 + value - 0.2, value])
     assert (found.low, found.high, found.p) == pytest.approx((value, value, p), abs=1e-12)
+
+
+def test_the_interval_for_another_draw_of_images_adds_both_parts() -> None:
+    apart = np.random.default_rng(0).normal(0.1, 1, (5, 300))
+    low, high = redrawn_interval(apart)
+    seeds, images = paired_t(apart.mean(axis=1)), paired_t(apart.mean(axis=0))
+    expected = (seeds.high - seeds.mean) ** 2 + (images.high - images.mean) ** 2
+    assert ((high - low) / 2) ** 2 == pytest.approx(float(expected))
+    assert (high + low) / 2 == pytest.approx(apart.mean())
+    # Of many seeds, only the images' part is left: the t interval over images.
+    many = redrawn_interval(np.tile(apart.mean(axis=0), (400, 1)))
+    assert many == pytest.approx((float(images.low), float(images.high)), abs=1e-6)
 
 
 def test_the_interval_of_a_mean_is_scipys() -> None:

@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
+import numpy as np
+
 from nas.analysis.audit.records import Fault, Trials, differing, is_number, part_of, usual
 from nas.analysis.tables.columns import flops_without
 from nas.analysis.tables.columns import recorded as recorded_metrics
@@ -15,6 +17,7 @@ from nas.campaigns.spec.objectives import missing, recorded
 from nas.campaigns.store.types import Ask, Result
 from nas.metrics import Catalogue, is_test
 from nas.spaces.choices import recipe_choices
+from nas.tasks.mistakes import unpacked
 
 
 def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault]:
@@ -126,6 +129,8 @@ def _evaluations(
             key = f"{trial}: evaluations.{protocol}.{part}.{primary}"
             if (protocol, part) == ("single", "test"):
                 yield from differing(line, key, found.get(primary), metrics.get(known.test))
+            if "mistakes" in found:
+                yield from _mistakes(line, key, found["mistakes"], found.get(primary))
             confusion = found.get("confusion")
             if confusion is None:
                 continue
@@ -139,6 +144,19 @@ def _evaluations(
             if not same:
                 yield Fault(line, f"{key}: {json.dumps(found['accuracy'])}, expected {expected}, "
                             "that of its confusion matrix")  # fmt: skip
+
+
+def _mistakes(line: int, key: str, mistakes: Any, primary: Any) -> Iterator[Fault]:
+    """The primary metric is the fraction of images without a mistake."""
+    try:
+        expected = float(np.mean(unpacked(mistakes) == 0))
+        same = math.isclose(primary, expected, abs_tol=1e-6)
+    except (TypeError, ValueError, AttributeError):
+        yield Fault(line, f"{key}: its mistakes cannot be read")
+        return
+    if not same:
+        yield Fault(line, f"{key}: {json.dumps(primary)}, expected {expected}, that of its "
+                    "mistakes")  # fmt: skip
 
 
 def _latency(

@@ -57,10 +57,13 @@ def campaign_table(
         cost: the cost for the front, a metric that is minimised; by default the first one that is
             an objective of the first campaign, or macs.
 
-    Returns the columns of :func:`nas.analysis.tables.columns.network_columns`; ``attrs["notes"]``
-    holds what a reader must know, ``attrs["metrics"]`` the metrics that are not built in. Raises
-    :class:`InputError` where there are no records, they are corrupt, no trial has completed, or
-    networks are of several tasks.
+    Returns the columns of :func:`nas.analysis.tables.columns.network_columns`. ``attrs["notes"]``
+    holds what a reader must know, the verdicts first; ``attrs["verdicts"]`` holds the verdicts in
+    words alone (:func:`nas.analysis.tables.verdict.verdicts`), and ``attrs["metrics"]`` the metrics
+    that are not built in.
+
+    Raises :class:`InputError` where there are no records, they are corrupt, no trial has completed,
+    or networks are of several tasks.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
     metrics = _metrics(folders)
@@ -83,7 +86,10 @@ def campaign_table(
         cost = cost or _cost(specification, costs)
         letters = _letters(groups, specification, networks, _checksum(history))
         broken = breaks(networks, specification.get("constraints", {}))
-        parts.append(networks.assign(campaign=label, conditions=letters, breaks=broken))
+        mistakes = [_mistakes(history, trial) for trial in networks["trial"]]
+        parts.append(
+            networks.assign(campaign=label, conditions=letters, breaks=broken, mistakes=mistakes)
+        )
         spent += [prefix(label) + note for note in budgets(folder)]
         told += [prefix(label) + note for note in notes(history)]
     if alone:
@@ -101,8 +107,11 @@ def campaign_table(
     each = each.sort_values(["conditions", "rank", "seed"], kind="stable", ignore_index=True)
     each.attrs["metrics"] = ranked.attrs["metrics"] = metrics.definition()
     table = _typed(each if per_seed else ranked, metrics)
+    judged = verdicts(each).attrs
+    table.attrs["verdicts"] = judged
     table.attrs["notes"] = [
-        *verdicts(each).attrs["notes"],
+        *(f"{words['sentence']}: {words['evidence']}" for words in judged["words"]),
+        *judged["notes"],
         *selection(ranked),
         *spent,
         *groups.notes(),
@@ -173,6 +182,14 @@ def _checksum(history: History) -> str | None:
     """Returns the campaign's split checksum, if the evaluator reports it."""
     told = (result.metrics.get("data_checksum") for result in history.results.values())
     return next((checksum for checksum in told if isinstance(checksum, str)), None)
+
+
+def _mistakes(history: History, trial: str) -> str | None:
+    """What the final stage recorded of each test image: see :mod:`nas.tasks.mistakes`."""
+    found: Any = history.results[trial].metrics
+    for key in ("evaluations", "single", "test", "mistakes"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _letters(

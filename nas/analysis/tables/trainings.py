@@ -52,6 +52,7 @@ def trainings(
     rows = [_row(folder, groups, metrics) for folder in folders]
     table = frame(rows, trial_columns(metrics)).rename(columns={"label": "name"})
     table["conditions"] = [row["conditions"] for row in rows]
+    table["mistakes"] = [row["mistakes"] for row in rows]
     table[metrics.search] = np.nan  # there was no search
     table["name"] = _told_apart(table)
     for _, same in table.groupby(["name", "conditions", "seed"]):
@@ -80,6 +81,7 @@ def _row(folder: Path, groups: Groups, metrics: Catalogue) -> dict[str, Any]:
             metrics.validation: row["validation"][metrics.primary.name],
             metrics.test: row["test"][metrics.primary.name],
             **_evaluated(row, metrics),
+            "mistakes": row["test"].get("mistakes"),
             "conditions": groups.letter(_conditions(row)),
             "told": f"data {row['data']['name']}, split seed {row['data']['split']['seed']}, "
             f"recipe {row['recipe_fingerprint']}, {row['recipe']['epochs']} epoch(s)",

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from nas.analysis.tables.columns import metrics_of
 from nas.analysis.tables.trials import trials
 from nas.metrics import Catalogue
-from nas.statistics.paired import holm, holm_levels, paired_t, verdict
+from nas.statistics.paired import holm, holm_levels, paired_t, redrawn_interval, verdict
 from nas.statistics.picks import forward_picks
+from nas.tasks.mistakes import unpacked
 
 COLUMNS = {
     "campaign": ("str", "the campaign of the first network, as in the table"),
@@ -46,6 +47,9 @@ COLUMNS = {
     "high": ("float64", "upper end of the same interval"),
     "p": ("float64", "two-sided p value of the paired t test"),
     "corrected_p": ("float64", "p value corrected by Holm over all different tests of the table"),
+    "images": ("Int64", "how many test images there are; empty if the records hold no predictions"),
+    "images_low": ("float64", "lower end of the interval for another draw of test images, too"),
+    "images_high": ("float64", "upper end of the same interval"),
     "tests": ("Int64", "how many different tests there are in the table"),
     "verdict": ("str", "whether the first is better, worse, not distinguishable or too few seeds"),
 }  # fmt: skip
@@ -83,7 +87,8 @@ class _Side(NamedTuple):
     def judged(self) -> pd.DataFrame:
         """For every seed, which network the seeds before picked and how it does on test images.
 
-        Returns the columns name (empty: nothing to pick by), fingerprint, score and test, by seed.
+        Returns the columns name (empty: nothing to pick by), fingerprint, score, test and mistakes,
+        by seed.
         """
         # Sorted by name, because the table's order already knows all seeds.
         by_name = self.networks.sort_values("name", kind="stable")
@@ -92,7 +97,7 @@ class _Side(NamedTuple):
         picked = forward_picks(scores.to_numpy(float), saw)
         names = np.where(picked >= 0, scores.index.to_numpy()[picked], "")
         picks = pd.DataFrame({"seed": scores.columns, "name": names})
-        columns = ["name", "seed", "fingerprint", "score", "test"]
+        columns = ["name", "seed", "fingerprint", "score", "test", "mistakes"]
         return picks.merge(by_name[columns], "left", ["name", "seed"]).set_index("seed")
 
 
@@ -103,13 +108,13 @@ class _Contest(NamedTuple):
         first: the searched networks.
         second: what they are compared with.
         seeds: the columns of both sides' judgements, for each seed in common.
-        resolution: the smallest step between test results in their comparability group.
+        step: the smallest difference between test results in their comparability group.
     """
 
     first: _Side
     second: _Side
     seeds: pd.DataFrame
-    resolution: float
+    step: float
 
     @property
     def pairs(self) -> pd.DataFrame:
@@ -123,6 +128,24 @@ class _Contest(NamedTuple):
         apart = pairs["test_first"] - pairs["test_second"]
         found: NDArray[np.float64] = apart.to_numpy(np.float64)
         return found
+
+    @property
+    def images_apart(self) -> NDArray[np.float64] | None:
+        """The differences [pairs, images] of being right; None where not all are recorded."""
+        pairs = self.pairs[["mistakes_first", "mistakes_second"]]
+        if pairs.empty or pairs.isna().any(axis=None):
+            return None
+        first, second = ([unpacked(text) == 0 for text in pairs[name]] for name in pairs)
+        if len({len(right) for right in (*first, *second)}) > 1:
+            return None
+        apart: NDArray[np.float64] = np.array(first, float) - np.array(second, float)
+        return apart
+
+    @property
+    def resolution(self) -> float:
+        """The step in which test results come: one image, or as far as the table shows it."""
+        apart = self.images_apart
+        return self.step if apart is None else 1 / apart.shape[1]
 
     @property
     def trainings(self) -> tuple[object, ...]:
@@ -151,8 +174,9 @@ def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
         networks: a table with one row per network:
             :func:`nas.analysis.tables.networks.campaign_table` with ``per_seed``.
 
-    Returns the columns of :data:`COLUMNS`. ``attrs["notes"]`` says the same in words, one line per
-    row, then why comparisons are missing, and what the verdicts do not say.
+    Returns the columns of :data:`COLUMNS`. ``attrs["words"]`` says each row in words: its verdict,
+    a sentence and the evidence for it. ``attrs["notes"]`` says why comparisons are missing, and
+    what the verdicts do not say.
     """
     metrics = metrics_of(networks)
     retrained = _scored(networks[networks["seeds"] > 0], metrics)
@@ -199,9 +223,12 @@ def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
         else:
             contests.append(contest)
     table = _judged(contests, metrics)
-    sentences = [f"{prefix(row['campaign'])}{sentence(row)}: {evidence(row, metrics)}"
-                 for row in table.to_dict("records")]  # fmt: skip
-    table.attrs["notes"] = [*sentences, *missing, *_cautions(contests)]
+    table.attrs["words"] = [
+        {"verdict": row["verdict"], "sentence": f"{prefix(row['campaign'])}{sentence(row)}",
+         "evidence": evidence(row, metrics)}
+        for row in table.to_dict("records")
+    ]  # fmt: skip
+    table.attrs["notes"] = [*missing, *_cautions(contests)]
     return table
 
 
@@ -219,6 +246,7 @@ def _scored(networks: pd.DataFrame, metrics: Catalogue) -> pd.DataFrame:
         score=-metrics.primary.flipped(networks[metrics.validation]),
         saw=-metrics.primary.flipped(networks[metrics.search]),
         test=networks[metrics.test],
+        mistakes=networks.get("mistakes"),  # which printed tables do not have
     )
 
 
@@ -262,11 +290,20 @@ def _judged(contests: Sequence[_Contest], metrics: Catalogue) -> pd.DataFrame:
                 "p": float(test.p),
                 "corrected_p": own,
                 "tests": len(tests),
+                **_redrawn(contest, level),
                 "verdict": verdict(metrics.primary.flipped(float(test.mean)), own),
             }
         rows.append(row)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype({name: dtype for name, (dtype, _) in COLUMNS.items()})
+
+
+def _redrawn(contest: _Contest, level: float) -> dict[str, Any]:
+    apart = contest.images_apart
+    if apart is None:
+        return {}
+    low, high = redrawn_interval(apart, level, contest.resolution)
+    return {"images": apart.shape[1], "images_low": low, "images_high": high}
 
 
 def _named(contest: _Contest) -> dict[str, Any]:
@@ -323,7 +360,7 @@ def evidence(row: Mapping[Hashable, Any], metrics: Catalogue) -> str:
         parts.append(
             f"{row['other_picks']} of them with other networks, which the seeds before had picked"
         )
-    return "; ".join([", ".join(parts), *_unused(row)])
+    return "; ".join([", ".join(parts), *_unused(row), *_of_images(row)])
 
 
 def _correction(tests: int) -> str:
@@ -335,6 +372,20 @@ def _unused(row: Mapping[Hashable, Any]) -> Iterator[str]:
         yield f"{_seeds(row['only_pick'], 'only pick')}"
     if row["left_out"]:
         yield f"{_seeds(row['left_out'], 'are left out')}: a picked network has no test result"
+
+
+def _of_images(row: Mapping[Hashable, Any]) -> Iterator[str]:
+    if pd.isna(row["images"]):
+        return
+    low, high = row["images_low"], row["images_high"]
+    draw = f"another draw of {row['images']:,} test images"
+    if row["verdict"] == "not distinguishable":
+        words = f"for {draw}, too"
+    elif low <= 0 <= high:
+        words = f"it may not stand for {draw}"
+    else:
+        words = f"it stands for {draw}, too"
+    yield f"{words}: [{low:+.4f}, {high:+.4f}]"
 
 
 def _seeds(listed: str, verb: str) -> str:
@@ -366,6 +417,11 @@ def _cautions(contests: Sequence[_Contest]) -> Iterator[str]:
                 "better best, even where the searchers are alike; retrain equally many "
                 "(final.top, final.top_random)"
             )
+    if any(len(each.apart) >= SEEDS and each.images_apart is None for each in contests):
+        yield (
+            "the intervals are about other seeds and these test images; what each network predicts "
+            "for each image is not recorded, so nothing is known about another draw of images"
+        )
     if any(contest.second.kind != _CLASSIC for contest in contests):
         yield (
             "each search ran once, which says little about the searchers: nas bench, or several "

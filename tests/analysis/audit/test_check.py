@@ -16,6 +16,7 @@ from nas.analysis.tables.render import render
 from nas.campaigns.drive.run import run
 from nas.cli import main
 from nas.errors import InputError
+from nas.tasks.mistakes import packed
 from tests.campaigns import toy
 
 pytestmark = pytest.mark.xdist_group("check")  # one clean campaign for all
@@ -279,6 +280,10 @@ PLANTS: dict[str, Plant] = {
         f"{CLASSIC}: evaluations.single.test.accuracy: 0.01, expected "),
     "confusion": changed("result", CLASSIC, "metrics/evaluations/single/validation/confusion/0/0",
         99, f"{CLASSIC}: evaluations.single.validation.accuracy: "),
+    "mistakes": changed("result", CLASSIC, "metrics/evaluations/single/test/mistakes",
+        packed([1] * 50), f"{CLASSIC}: evaluations.single.test.accuracy: "),
+    "mistakes unread": changed("result", CLASSIC, "metrics/evaluations/single/test/mistakes",
+        "u1:!", f"{CLASSIC}: evaluations.single.test.accuracy: its mistakes cannot be read"),
     "epochs_before": changed("result", FIRST, "metrics/epochs_before", 3),
     "curve": changed("result", FIRST, "metrics/curve/0", {"epoch": 1}, f"{FIRST}: curve: keys: "),
     "epochs charged": changed("result", FIRST, "epochs", 99),

@@ -9,6 +9,7 @@ import pytest
 
 from nas.analysis.tables.verdict import COLUMNS, budgets, selection, verdicts
 from nas.statistics.paired import holm, paired_t, verdict
+from nas.tasks.mistakes import packed
 from tests.analysis.tables.test_trials import ask, write
 from tests.benchmarks import error_rates
 
@@ -26,7 +27,7 @@ def networks(*rows: dict[str, Any]) -> pd.DataFrame:
             "seed": row.get("seed", range(count)),
             "validation_accuracy": row["validation"], "test_accuracy": row["test"],
             "search_accuracy": row.get("search", np.nan), "breaks": row.get("breaks"),
-            "fingerprint": row["name"],
+            "fingerprint": row["name"], "mistakes": row.get("mistakes"),
         }))  # fmt: skip
     return pd.concat(parts, ignore_index=True)
 
@@ -96,7 +97,8 @@ def test_a_difference_that_is_there_is_found() -> None:
 def told(*rows: dict[str, Any]) -> tuple[pd.DataFrame, list[str]]:
     """The verdicts on simulated rows and their words, without the campaign's name."""
     table = verdicts(networks(*rows))
-    return table, [note.removeprefix("mine: ") for note in table.attrs["notes"]]
+    words = [f"{each['sentence']}: {each['evidence']}" for each in table.attrs["words"]]
+    return table, [note.removeprefix("mine: ") for note in [*words, *table.attrs["notes"]]]
 
 
 def found(test: list[float], **columns: Any) -> dict[str, Any]:
@@ -183,6 +185,42 @@ def test_a_constant_difference_is_one() -> None:
         "a is better than the best classic, c: +0.5000 in test accuracy, 95 % interval "
         "[+0.2465, +0.7535], 5 paired seeds, p 0.0054"
     )
+
+
+def mistakes(rng: np.random.Generator, accuracy: float, images: int, seeds: int) -> dict[str, Any]:
+    """Recorded predictions with an equal accuracy for each seed, and that accuracy."""
+    made = []
+    for _ in range(seeds):
+        wrong = np.zeros(images, dtype=int)
+        wrong[rng.permutation(images)[: round(images * (1 - accuracy))]] = 3
+        made.append(wrong)
+    return {"test": [float(np.mean(wrong == 0)) for wrong in made],
+            "mistakes": [packed(wrong) for wrong in made]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "images", "words"),
+    [
+        ((0.9, 0.6), 500, "; it stands for another draw of 500 test images, too: [+0.2"),
+        ((0.9, 0.88), 50, "; it may not stand for another draw of 50 test images: [-0."),
+        ((0.9, 0.9), 50, "; for another draw of 50 test images, too: [-0."),
+    ],
+)
+def test_another_draw_of_test_images(
+    accuracies: tuple[float, float], images: int, words: str
+) -> None:
+    rng = np.random.default_rng(0)
+    first, second = (mistakes(rng, accuracy, images, seeds=5) for accuracy in accuracies)
+    table, notes = told(found(**first), classic(**second))
+    assert words in notes[0]
+    row = table.iloc[0]
+    assert row["images_low"] < row["low"] < row["high"] < row["images_high"]
+    assert not any("is not recorded" in note for note in notes)
+
+
+def test_predictions_that_are_not_recorded_are_said_once() -> None:
+    _, notes = told(found([0.9, 0.91, 0.92]), classic([0.5, 0.52, 0.51]))
+    assert sum("what each network predicts for each image is not recorded" in n for n in notes) == 1
 
 
 def test_ties() -> None:
