@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from nas.benchmark.config import Benchmark
 from nas.campaigns.engines.base import Json, Outcome, Trial, Update
 from nas.campaigns.engines.simulated import Faults, SimulatedCluster
-from nas.searchers import Observation, Proposal
-from nas.searchers.duplicates import LIMIT, Duplicates
+from nas.searchers import Proposal
+from nas.searchers.duplicates import LIMIT
+from nas.searchers.loop import SearchLoop
 
 STATUSES = ("completed", "failed", "retried")
 
 _PLACES = {status: place for place, status in enumerate(STATUSES)}
-
-Values = tuple[float, ...] | None
 
 
 class Search:
@@ -42,8 +41,7 @@ class Search:
         budget, faults = benchmark.config.budget, benchmark.config.faults
         self.stuck = False
         self._benchmark = benchmark
-        self._searcher = benchmark.searcher(label, seed)
-        self._duplicates: Duplicates[int] = Duplicates(benchmark.config.duplicates)
+        self._loop = SearchLoop(benchmark.searcher(label, seed), benchmark.config.duplicates)
         self._cluster = SimulatedCluster(
             self._evaluate,
             workers,
@@ -52,8 +50,7 @@ class Search:
         self._left = math.inf if budget.evaluations is None else budget.evaluations
         self._deadline = math.inf if budget.virtual_seconds is None else budget.virtual_seconds
         self._ended = 0
-        self._asked: list[tuple[Proposal, int]] = []
-        self._values: dict[int, Values] = {}
+        self._rows: list[int] = []
         self._told: list[tuple[int, int, float, int, bool, int, int]] = []
 
     def run(self) -> dict[str, NDArray[Any]]:
@@ -72,24 +69,22 @@ class Search:
         """Returns the next trial to evaluate; duplicates before it are answered at once."""
         if self._left <= 0 or self._cluster.clock >= self._deadline:
             return None
-        lookup, duplicates = self._benchmark.lookup, self._duplicates
-        while not duplicates.stuck:
-            number = len(self._asked)
-            proposal = self._searcher.ask(number)
+        lookup, loop = self._benchmark.lookup, self._loop
+        while not loop.stuck:
+            proposal = loop.propose()
             if proposal is None:
                 return None
-            row = lookup.row(proposal.genotype)
-            self._asked.append((proposal, row))
+            number, row = len(self._rows), lookup.row(proposal.genotype)
+            self._rows.append(row)
             # If duplicates are evaluated too, equal architectures need not be found.
-            same = row if duplicates.policy == "evaluate" else lookup.identity(proposal.genotype)
-            original = duplicates.repeats(number, (same, proposal.fidelity))
-            if original is None:
+            same = row if loop.policy == "evaluate" else lookup.identity(proposal.genotype)
+            if loop.enter(proposal, (same, proposal.fidelity)) is None:
                 self._left -= 1
                 return Trial(str(number), self._payload(proposal, row))
-            if duplicates.policy == "retry":
-                self._tell(number, None, "retried")
-            elif not duplicates.waits(original):
-                self._tell(number, self._values[original], "completed", reused=True)
+            if loop.policy == "retry":
+                self._note(number, "retried")
+            elif number in loop.values:
+                self._note(number, "completed", reused=True)
         self.stuck = True
         return None
 
@@ -99,31 +94,25 @@ class Search:
 
     def done(self, trial: str, outcome: Outcome) -> None:
         """Gives the result to the searcher, unless the budget ended before the trial did."""
-        number = int(trial)
-        completed = outcome.status == "completed"
-        waiting = self._duplicates.ended(number, completed)
         if self._cluster.clock > self._deadline:
             return
         self.stuck = False
         self._ended += 1
-        values = outcome.metrics["values"] if completed else None
-        self._tell(number, values, outcome.status)
-        for follower in waiting:
-            self._tell(follower, values, outcome.status, reused=True)
+        number = int(trial)
+        for each in self._loop.end(number, outcome.metrics.get("values")):
+            self._note(each, outcome.status, reused=each != number)
 
-    def _tell(self, number: int, values: Values, status: str, reused: bool = False) -> None:
-        proposal, row = self._asked[number]
-        self._values[number] = values
+    def _note(self, number: int, status: str, reused: bool = False) -> None:
+        """Remembers what the searcher has observed."""
+        fidelity = self._loop.proposals[number].fidelity or 0
         self._told.append(
             (number, self._ended, self._cluster.clock, _PLACES[status], reused,
-             proposal.fidelity or 0, row)
+             fidelity, self._rows[number])
         )  # fmt: skip
-        self._searcher.tell(
-            Observation(number, proposal.genotype, values, proposal.note, proposal.fidelity)
-        )
 
     def _payload(self, proposal: Proposal, row: int) -> Json:
-        since = None if proposal.continues is None else self._asked[proposal.continues][0].fidelity
+        before = proposal.continues
+        since = None if before is None else self._loop.proposals[before].fidelity
         return {"row": row, "epoch": proposal.fidelity, "since": since}
 
     def _evaluate(self, payload: Mapping[str, Any]) -> Outcome:

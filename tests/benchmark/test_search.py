@@ -40,7 +40,7 @@ class Scripts:
         self, proposals: list[Proposal | None], workers: int = 1, seed: int = 0
     ) -> tuple[Search, list[Observation], dict[str, Any]]:
         search = Search(self.benchmark, "random", seed, workers)
-        search._searcher = searcher = Scripted(proposals)
+        search._loop.searcher = searcher = Scripted(proposals)
         return search, searcher.told, search.run()
 
 

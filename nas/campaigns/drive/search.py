@@ -8,10 +8,11 @@ from nas.campaigns.spec.budget import Spending
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.early_stopping import Json, MedianRule, points
 from nas.campaigns.spec.objectives import Front, best_first, minimised
-from nas.campaigns.store.types import Ask, Result, trial_name
+from nas.campaigns.store.types import Ask, Result
 from nas.errors import InputError
-from nas.searchers import Observation, Proposal
-from nas.searchers.duplicates import LIMIT, Duplicates
+from nas.searchers import Proposal
+from nas.searchers.duplicates import LIMIT
+from nas.searchers.loop import SearchLoop
 from nas.searchers.multi_fidelity import MultiFidelity
 from nas.searchers.population import Evolution
 from nas.spaces.choices import recipe_choices
@@ -44,21 +45,19 @@ class Search:
         self.front = Front()
         self._campaign = campaign
         self._make = make
-        self._searcher = campaign.searcher(name)
+        self._loop = SearchLoop(campaign.searcher(name), campaign.config.duplicates)
         self._suggested = ""  # the trial that was suggested last, until it is recorded
         self._completed: list[tuple[tuple[float, ...], Ask]] = []
-        self._duplicates: Duplicates[str] = Duplicates(campaign.config.duplicates)
         stopping = campaign.config.early_stopping
         self._rule = None
         if stopping is not None:
             self._rule = MedianRule(stopping.grace_epochs, stopping.min_trials)
-        self._asks: dict[str, Ask] = {}
-        self._values: dict[str, tuple[float, ...] | None] = {}
+        self._asks: list[Ask] = []
         self._continued: set[str] = set()
 
     def is_over(self, elapsed: float) -> bool:
         """Tells if the search has ended; ``elapsed`` are the campaign's seconds so far."""
-        return self._duplicates.stuck or self.spending.is_over(elapsed)
+        return self._loop.stuck or self.spending.is_over(elapsed)
 
     def suggest(self, elapsed: float = 0.0) -> Ask | None:
         """Returns the searcher's next suggestion; None if it needs results first, or has ended.
@@ -67,37 +66,40 @@ class Search:
         """
         if self.is_over(elapsed):
             return None
-        proposal = self._searcher.ask(len(self._asks))
+        proposal = self._loop.propose()
         if proposal is None:
             return None
         ask = self._make.searched(self.name, len(self._asks), proposal, elapsed)
         self._suggested = ask.trial
-        original = self._duplicates.original(same(ask))
-        return ask if original is None else ask.model_copy(update={"duplicate_of": original})
+        original = self._loop.original(same(ask))
+        if original is None:
+            return ask
+        return ask.model_copy(update={"duplicate_of": self._asks[original].trial})
 
     def enter(self, ask: Ask) -> None:
         """Takes a recorded ask; a duplicate is answered, unless its original is still running.
 
-        Raises :class:`InputError` if the ask repeats another trial than it says.
+        Raises :class:`InputError` if the ask is not the next one of its search, or repeats another
+        trial than it says.
         """
+        where = f"{self._campaign.folder}: records.jsonl: trial {ask.trial}"
+        if ask.number != len(self._asks):
+            raise InputError(f"{where}: number: {ask.number}, expected {len(self._asks)}")
+        proposal = Proposal(ask.genotype, ask.note, ask.fidelity, ask.continues)
         if ask.trial != self._suggested:
-            proposal = Proposal(ask.genotype, ask.note, ask.fidelity, ask.continues)
-            self._searcher.replay(ask.number, proposal)
-        self._asks[ask.trial] = ask
-        original = self._duplicates.repeats(ask.trial, same(ask)) or ""
+            self._loop.searcher.replay(ask.number, proposal)
+        self._asks.append(ask)
+        repeated = self._loop.enter(proposal, same(ask))
+        original = "" if repeated is None else self._asks[repeated].trial
         if original != ask.duplicate_of:
             raise InputError(
-                f"{self._campaign.folder}: records.jsonl: trial {ask.trial} repeats "
-                f"{original or 'none'}, but is recorded as repeating {ask.duplicate_of or 'none'}"
+                f"{where} repeats {original or 'none'}, but is recorded as repeating "
+                f"{ask.duplicate_of or 'none'}"
             )
-        if ask.predecessor is not None:
-            self._continued.add(self._asks[ask.predecessor].answered_by)
-        if not original:
+        if ask.continues is not None:
+            self._continued.add(self._asks[ask.continues].answered_by)
+        if not ask.is_duplicate:
             self.spending.asked(ask)
-        elif self._duplicates.policy == "retry":
-            self._tell(ask, None)
-        elif not self._duplicates.waits(original):
-            self._tell(ask, self._values[original])
 
     def tell(self, ask: Ask, result: Result) -> None:
         """Takes a recorded result, for the trial and for the duplicates that waited for it."""
@@ -113,9 +115,7 @@ class Search:
                 self.best = (told, ask)
         # A searcher observes a stopped trial as failed: its values cannot be compared with those of
         # full trainings, so they do not answer duplicates either.
-        waiting = self._duplicates.ended(ask.trial, told is not None)
-        for trial in (ask.trial, *waiting):
-            self._tell(self._asks[trial], told)
+        self._loop.end(ask.number, told)
 
     def stops(self, curve: Sequence[Json]) -> bool:
         """Tells if a running trial is stopped, given its learning curve so far."""
@@ -125,18 +125,19 @@ class Search:
     def starts(self) -> set[str]:
         """Returns the trials that have ended and from whose state a later trial may start."""
         numbers: Iterable[int] = ()
-        if isinstance(self._searcher, MultiFidelity):
-            if self._duplicates.policy == "reuse":  # a duplicate may continue it
-                return self._values.keys() - self._continued
-            numbers = self._searcher.waiting
-        elif self._campaign.config.inherit_weights and isinstance(self._searcher, Evolution):
-            numbers = (alive.trial_id for alive in self._searcher.population)
-        return {self._asks[trial_name(self.name, number)].answered_by for number in numbers}
+        searcher = self._loop.searcher
+        if isinstance(searcher, MultiFidelity):
+            if self._loop.policy == "reuse":  # a duplicate may continue it
+                return {self._asks[number].trial for number in self._loop.values} - self._continued
+            numbers = searcher.waiting
+        elif self._campaign.config.inherit_weights and isinstance(searcher, Evolution):
+            numbers = (alive.trial_id for alive in searcher.population)
+        return {self._asks[number].answered_by for number in numbers}
 
     @property
     def note(self) -> str | None:
         """Returns a remark if the search ended before its budget was spent."""
-        if not self._duplicates.stuck:
+        if not self._loop.stuck:
             return None
         return (
             f"{self.name}: ended after {self.spending.trials} trials: {LIMIT} proposals in a row "
@@ -162,10 +163,6 @@ class Search:
 
     def _curve(self, curve: Sequence[Json]) -> list[float]:
         return points(curve, self._campaign.config.objectives[0])
-
-    def _tell(self, ask: Ask, values: tuple[float, ...] | None) -> None:
-        self._values[ask.trial] = values
-        self._searcher.tell(Observation(ask.number, ask.genotype, values, ask.note, ask.fidelity))
 
 
 def same(ask: Ask) -> tuple[object, ...]:

@@ -1,0 +1,84 @@
+"""Drives a searcher: its proposals in, the values of its trials out, duplicates answered."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from nas.searchers.base import Observation, Proposal, Searcher
+from nas.searchers.duplicates import Duplicates, Policy
+
+Values = tuple[float, ...] | None
+
+
+class SearchLoop:
+    """A searcher with the state of its trials, which are numbered from 0 as it proposes them.
+
+    Whoever carries the trials out calls :meth:`propose`, then :meth:`enter` for each proposal, and
+    :meth:`end` for each trial that was evaluated.
+
+    Args:
+        searcher: the searcher.
+        policy: how duplicates are treated.
+
+    Attributes:
+        searcher: the searcher.
+        proposals: all proposals, by number.
+        values: the observed values by number, all to be minimised; None for a failed trial.
+    """
+
+    def __init__(self, searcher: Searcher, policy: Policy) -> None:
+        self.searcher = searcher
+        self.policy = policy
+        self.proposals: list[Proposal] = []
+        self.values: dict[int, Values] = {}
+        self._duplicates: Duplicates[int] = Duplicates(policy)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether to ask for no more: now, or for good if no trial is running."""
+        return self._duplicates.stuck
+
+    def propose(self) -> Proposal | None:
+        """Returns the next proposal; None if the searcher needs results first."""
+        return self.searcher.ask(len(self.proposals))
+
+    def original(self, key: Hashable) -> int | None:
+        """Returns the number of the trial that would answer for a new one with this key, if any."""
+        return self._duplicates.original(key)
+
+    def enter(self, proposal: Proposal, key: Hashable) -> int | None:
+        """Registers the next trial; returns the number of the trial that it repeats, if any.
+
+        The searcher observes a duplicate at once, unless its original is still running.
+
+        Args:
+            proposal: the proposal of the trial.
+            key: what equal trials have in common: architecture, choices of training, fidelity.
+        """
+        number = len(self.proposals)
+        self.proposals.append(proposal)
+        original = self._duplicates.repeats(number, key)
+        if original is None:
+            return None
+        if self.policy == "retry":
+            self._observe(number, None)
+        elif not self._duplicates.waits(original):
+            self._observe(number, self.values[original])
+        return original
+
+    def end(self, number: int, values: Values) -> list[int]:
+        """Takes the values of an evaluated trial; None if it failed.
+
+        Returns the trials that the searcher has observed: this one, and those that waited for it.
+        """
+        observed = [number, *self._duplicates.ended(number, values is not None)]
+        for each in observed:
+            self._observe(each, values)
+        return observed
+
+    def _observe(self, number: int, values: Values) -> None:
+        proposal = self.proposals[number]
+        self.values[number] = values
+        self.searcher.tell(
+            Observation(number, proposal.genotype, values, proposal.note, proposal.fidelity)
+        )
