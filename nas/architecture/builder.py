@@ -39,7 +39,7 @@ class Builder(Writer):
         norm_epsilon: float = 1e-5,
         norm_momentum: float = 0.1,
     ) -> None:
-        super().__init__(input_shape)
+        super().__init__(input_shape, norm_epsilon=norm_epsilon, norm_momentum=norm_momentum)
         self._norm_epsilon = norm_epsilon
         self._norm_momentum = norm_momentum
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from functools import lru_cache
 from hashlib import blake2b
 
 from nas.architecture.node import INPUT, Node
@@ -59,7 +58,7 @@ def free_concats(
     alike. It is not where a second concatenation, a slice, a shuffle or an output of the network
     sees it.
     """
-    concats = [node for node in nodes if isinstance(node.operation, Concat)]
+    concats = [node for node in nodes if node.operation.kind == Concat.kind]
     if not concats:
         return set()
     leader: dict[str, str] = {}
@@ -81,7 +80,7 @@ def free_concats(
     for node in nodes:
         if roles[node.name] == "ordered":
             fixed.update(map(find, node.inputs))
-            if not isinstance(node.operation, Concat):
+            if node.operation.kind != Concat.kind:
                 fixed.add(find(node.name))
     leaders = [find(node.name) for node in concats]
     return {
@@ -102,25 +101,27 @@ def _graph(
         free: the concatenations whose inputs have no order; None for the graph of earlier versions.
     """
     graph = SumGraph([digest(repr(shapes[INPUT]).encode())])
+    vertices = graph.vertices
     values: dict[str, Sum] = {INPUT: graph.inputs[0]}
-    for node in nodes:
-        operation, slots = node.operation, [values[name] for name in node.inputs]
-        if isinstance(operation, Add):
-            value = total(slots)
-        elif isinstance(operation, Identity):
-            value = slots[0]
-        elif isinstance(operation, Zero):
-            value = {}
+    for name, operation, inputs in nodes:
+        slots = [values[source] for source in inputs]
+        kind = operation.kind
+        if kind == Add.kind:
+            values[name] = total(slots)
+        elif kind == Identity.kind:
+            values[name] = slots[0]
+        elif kind == Zero.kind or not any(slots):
+            values[name] = {}
         else:
-            label = _label(operation)
-            any_order = operation.commutative or (free is not None and node.name in free)
-            if not all(slots):  # an input of zeros says nothing of its shape
-                read = [shapes[name] for name in node.inputs]
+            label = operation.__dict__.get("_fingerprint") or _label(operation)
+            any_order = operation.commutative or (free is not None and name in free)
+            if len(slots) > 1 and not all(slots):  # an input of zeros says nothing of its shape
+                read = [shapes[source] for source in inputs]
                 if any_order and free is not None:
                     read.sort()
                 label = digest(label, repr(read).encode())
-            value = graph.apply(label, slots, any_order)
-        values[node.name] = value
+            values[name] = {len(vertices): 1}
+            vertices.append((label, slots, any_order))
     return graph, values
 
 
@@ -128,10 +129,12 @@ def _label_of_outputs(outputs: Sequence[str], shapes: Mapping[str, Shape]) -> by
     return digest(repr([shapes[name] for name in outputs]).encode())
 
 
-@lru_cache(maxsize=1 << 16)
 def _label(operation: Operation) -> bytes:
+    """Return a hash of kind and attributes, and let the operation remember it."""
     # Only what differs from its default: an attribute that a later version adds then changes no
     # fingerprint of what is recorded.
     defaults = {field.name: field.default for field in fields(operation)}
     attributes = {k: v for k, v in operation.attributes().items() if v != defaults[k]}
-    return digest(operation.kind.encode(), json.dumps(attributes, sort_keys=True).encode())
+    label = digest(operation.kind.encode(), json.dumps(attributes, sort_keys=True).encode())
+    operation.__dict__["_fingerprint"] = label
+    return label

@@ -29,6 +29,8 @@ class Architecture:
     Args:
         input_shape: the input without the batch, channels first: ``(3, 224, 224)``.
         nodes: the operations.
+        known: the shape and the cost of every node, where a writer has inferred them. The names are
+            then checked, too, and each node stands behind its inputs.
         outputs: names of the nodes to return. The first is the main output; the others are
             auxiliary heads, which take part in training only.
 
@@ -49,18 +51,28 @@ class Architecture:
     """The cost of every single node."""
 
     def __init__(
-        self, input_shape: Sequence[int], nodes: Iterable[Node], outputs: Sequence[str]
+        self,
+        input_shape: Sequence[int],
+        nodes: Iterable[Node],
+        outputs: Sequence[str],
+        *,
+        known: Mapping[str, tuple[Shape, Cost]] | None = None,
     ) -> None:
         shape = checked_input(input_shape)
-        ordered = in_order(list(nodes))
         shapes = {INPUT: shape}
         costs = {}
-        for node in ordered:
-            inputs = tuple(shapes[name] for name in node.inputs)
-            try:
-                shapes[node.name], costs[node.name] = infer(node.operation, inputs)
-            except ArchitectureError as error:
-                raise ArchitectureError(f"node {node.name!r}: {error}") from None
+        if known is not None:
+            ordered = list(nodes)
+            for name, both in known.items():
+                shapes[name], costs[name] = both
+        else:
+            ordered = in_order([node._replace(inputs=tuple(node.inputs)) for node in nodes])
+            for node in ordered:
+                inputs = tuple(shapes[name] for name in node.inputs)
+                try:
+                    shapes[node.name], costs[node.name] = infer(node.operation, inputs)
+                except ArchitectureError as error:
+                    raise ArchitectureError(f"node {node.name!r}: {error}") from None
         if not outputs:
             raise ArchitectureError("an architecture needs at least one output")
         for name in outputs:
@@ -68,15 +80,17 @@ class Architecture:
                 raise ArchitectureError(f"output {name!r} is not a node")
         if len(set(outputs)) < len(outputs):
             raise ArchitectureError(f"an output is given twice: {', '.join(outputs)}")
-        needed = ancestors(ordered, outputs)
+        needed = ancestors(ordered, outputs) | {INPUT}
+        if len(needed) <= len(ordered):
+            ordered = [node for node in ordered if node.name in needed]
+            shapes = {name: s for name, s in shapes.items() if name in needed}
+            costs = {name: c for name, c in costs.items() if name in needed}
         fields = {
             "input_shape": shape,
-            "nodes": tuple(node for node in ordered if node.name in needed),
+            "nodes": tuple(ordered),
             "outputs": tuple(outputs),
-            "shapes": MappingProxyType(
-                {name: s for name, s in shapes.items() if name in needed or name == INPUT}
-            ),
-            "costs": MappingProxyType({name: c for name, c in costs.items() if name in needed}),
+            "shapes": MappingProxyType(shapes),
+            "costs": MappingProxyType(costs),
         }
         self.__dict__.update(fields)
 
@@ -123,6 +137,8 @@ class Architecture:
         return earlier_fingerprint(self.nodes, self.outputs, self.shapes), earlier
 
     def _costs_of_inference(self) -> list[Cost]:
+        if len(self.outputs) == 1:
+            return list(self.costs.values())
         needed = ancestors(self.nodes, self.outputs[:1])
         return [self.costs[node.name] for node in self.nodes if node.name in needed]
 

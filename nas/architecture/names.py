@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from keyword import iskeyword
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -44,6 +45,7 @@ They are listed here, because validating an architecture must not import torch.
 """
 
 
+@lru_cache(maxsize=1 << 16)
 def fault(name: str) -> str | None:
     """Return why no node may have this name, or None if one may.
 

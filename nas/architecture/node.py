@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from nas.architecture import names
 from nas.architecture.operations import ArchitectureError, Operation
@@ -13,8 +13,7 @@ INPUT = "input"
 """The name under which nodes refer to the input."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One operation in a graph.
 
     Attributes:
@@ -27,8 +26,29 @@ class Node:
     operation: Operation
     inputs: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", tuple(self.inputs))
+
+def check_names(nodes: Sequence[Node]) -> set[str]:
+    """Return the names of all nodes and of the input.
+
+    Raises:
+        ArchitectureError: for a name that is not allowed or taken.
+    """
+    taken = {INPUT}
+    scopes: set[str] = set()
+    for node in nodes:
+        name = node.name
+        if fault := names.fault(name):
+            raise ArchitectureError(f"node {name!r}: {fault}")
+        if name in taken:
+            raise ArchitectureError(f"node {name!r}: the name is already used")
+        taken.add(name)
+        scopes.add(name.rpartition(".")[0])
+    containers: set[str] = set()
+    for scope in scopes:
+        containers.update(accumulate(scope.split("."), "{}.{}".format))
+    for clash in sorted(taken & containers):
+        raise ArchitectureError(f"node {clash!r}: the name is also the scope of other nodes")
+    return taken
 
 
 def in_order(nodes: list[Node]) -> list[Node]:
@@ -37,19 +57,7 @@ def in_order(nodes: list[Node]) -> list[Node]:
     Raises:
         ArchitectureError: for a name that is not allowed or taken, an unknown input, or a cycle.
     """
-    taken = {INPUT}
-    containers: set[str] = set()
-    for node in nodes:
-        if fault := names.fault(node.name):
-            raise ArchitectureError(f"node {node.name!r}: {fault}")
-        if node.name in taken:
-            raise ArchitectureError(f"node {node.name!r}: the name is already used")
-        taken.add(node.name)
-        if "." in node.name:
-            parts = node.name.split(".")[:-1]
-            containers.update(accumulate(parts, "{}.{}".format))
-    for clash in sorted(taken & containers):
-        raise ArchitectureError(f"node {clash!r}: the name is also the scope of other nodes")
+    taken = check_names(nodes)
     for node in nodes:
         for name in node.inputs:
             if name not in taken:

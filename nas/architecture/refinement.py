@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 
-from nas.architecture.sum_graph import Sum, SumGraph, Vertex, digest
+from nas.architecture.sum_graph import Sum, SumGraph, digest
 
 
 def refinement_hash(graph: SumGraph, outputs: Sequence[Sum], label: bytes = b"") -> str:
@@ -22,18 +22,18 @@ def refinement_hash(graph: SumGraph, outputs: Sequence[Sum], label: bytes = b"")
     needed = graph.needed(outputs)
     position = {old: new for new, old in enumerate(needed)}
     vertices = [graph.vertices[old] for old in needed]
-    vertices.append(Vertex(digest(b"output", label), outputs, False))
+    vertices.append((digest(b"output", label), outputs, False))
     slots = [
         [[(position[source], b"%d;" % times) for source, times in slot.items()]
-         for slot in vertex.slots]
-        for vertex in vertices
+         for slot in slots_of]
+        for _, slots_of, _ in vertices
     ]  # fmt: skip
     # Per vertex, its readers and the slots in which each reads it: once in both slots of a
     # product is not the same as once in either slot of two products.
     reading: list[dict[int, list[bytes]]] = [{} for _ in vertices]
-    for reader, vertex in enumerate(vertices):
+    for reader, (_, _, any_order) in enumerate(vertices):
         for slot, terms in enumerate(slots[reader]):
-            place = b"%d," % (0 if vertex.any_order else slot)
+            place = b"%d," % (0 if any_order else slot)
             for source, times in terms:
                 reading[source].setdefault(reader, []).append(place + times)
     readers = [
@@ -42,16 +42,16 @@ def refinement_hash(graph: SumGraph, outputs: Sequence[Sum], label: bytes = b"")
 
     colours: list[bytes] = []
     ancestors: list[int] = []  # bit sets
-    for vertex, terms_of in zip(vertices, slots, strict=True):
+    for (own, _, _), terms_of in zip(vertices, slots, strict=True):
         sources = (source for terms in terms_of for source, _ in terms)
         ancestors.append(reduce(or_, (ancestors[s] | 1 << s for s in sources), 0))
         count = b"%d;" % ancestors[-1].bit_count()
-        colours.append(digest(vertex.label, count))
+        colours.append(digest(own, count))
     classes = 0
     while classes < (classes := len(set(colours))):
-        for index, vertex in enumerate(vertices):
+        for index, (_, _, any_order) in enumerate(vertices):
             seen = [_joined(colours, terms) for terms in slots[index]]
-            if vertex.any_order:
+            if any_order:
                 seen.sort()
             colours[index] = digest(colours[index], *seen)
         for index in reversed(range(len(vertices))):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
 
 from nas.architecture.canonical import canonical_form
 
@@ -16,12 +15,8 @@ Reads = tuple[tuple[int, int], ...]
 """What a vertex reads: pairs of a source and a number for how it is read."""
 
 
-class Vertex(NamedTuple):
-    """An operation; each of its inputs is a sum of vertices."""
-
-    label: bytes
-    slots: Sequence[Sum]
-    any_order: bool
+Vertex = tuple[bytes, Sequence[Sum], bool]
+"""An operation: its label, its inputs, which are sums, and whether their order is free."""
 
 
 class SumGraph:
@@ -39,14 +34,14 @@ class SumGraph:
     """
 
     def __init__(self, inputs: Sequence[bytes]) -> None:
-        self.vertices = [Vertex(label, (), False) for label in inputs]
+        self.vertices: list[Vertex] = [(label, (), False) for label in inputs]
         self.inputs: list[Sum] = [{index: 1} for index in range(len(inputs))]
 
     def apply(self, label: bytes, slots: Sequence[Sum], any_order: bool = False) -> Sum:
         """Return an operation's value on ``slots``; ``any_order``: their order does not matter."""
         if not any(slots):
             return {}
-        self.vertices.append(Vertex(label, slots, any_order))
+        self.vertices.append((label, slots, any_order))
         return {len(self.vertices) - 1: 1}
 
     def needed(self, outputs: Sequence[Sum]) -> list[int]:
@@ -54,7 +49,7 @@ class SumGraph:
         needed = set(range(len(self.inputs))).union(*outputs)
         for index in range(len(self.vertices) - 1, len(self.inputs) - 1, -1):
             if index in needed:
-                needed.update(*self.vertices[index].slots)
+                needed.update(*self.vertices[index][1])
         return sorted(needed)
 
     def drawn(self, outputs: Sequence[Sum], label: bytes = b"") -> tuple[list[bytes], list[Reads]]:
@@ -68,7 +63,9 @@ class SumGraph:
         position = [0] * len(self.vertices)
         for old in self.needed(outputs):
             vertex_label, slots, any_order = self.vertices[old]
-            if any_order and len(slots) > 1:
+            if len(slots) == 1:
+                read = tuple([(position[source], times) for source, times in slots[0].items()])
+            elif any_order:
                 first = len(labels)
                 for slot in filter(None, slots):
                     labels.append(b"slot")
@@ -120,8 +117,6 @@ def _part(labels: tuple[bytes, ...], reads: tuple[Reads, ...]) -> bytes:
 
 def _in_slots(slots: Sequence[Sum], position: Sequence[int]) -> Reads:
     """Return what is read in numbered slots; a source may stand in several."""
-    if not slots:
-        return ()
     if len(slots) == 1:
         return tuple([(position[source], times) for source, times in slots[0].items()])
     places: dict[int, list[tuple[int, int]]] = {}

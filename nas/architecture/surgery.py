@@ -199,7 +199,7 @@ def with_classes(architecture: Architecture, classes: int) -> Architecture:
             operation = replace(operation, features=classes)
         elif node.name in heads and isinstance(operation, Conv):
             operation = replace(operation, channels=classes)
-        nodes.append(replace(node, operation=operation))
+        nodes.append(node._replace(operation=operation))
     changed = Architecture(architecture.input_shape, nodes, architecture.outputs)
     for output in architecture.outputs:
         if changed.shapes[output][0] != classes:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from nas.architecture.builder import Builder, Handle
+from nas.architecture.graph import Architecture
 from nas.architecture.operations import ArchitectureError, Conv, Linear
 
 
@@ -123,7 +124,7 @@ def test_every_method_takes_a_name_and_gives_one_node() -> None:
         "order": (2, 0, 1),
         "factor": 0.5,
     }
-    nodes = {"build", "scope", "add_operation"}
+    nodes = {"build", "scope", "add_operation", "repeated"}
     for method_name, method in inspect.getmembers(g, inspect.ismethod):
         if method_name.startswith("_") or method_name in nodes:
             continue
@@ -144,3 +145,56 @@ def test_every_method_takes_a_name_and_gives_one_node() -> None:
 def test_an_input_that_is_none_is_refused_at_once(shape: Any) -> None:
     with pytest.raises(ArchitectureError, match="input shape must be positive whole numbers, got"):
         Builder(shape)
+
+
+def test_repeated_parts_are_those_that_are_built_each_time() -> None:
+    def block(g: Builder, x: Handle, channels: int) -> Handle:
+        y = g.relu(g.batch_norm(g.conv(x, channels, 3, padding=1)))
+        return g.add(x, y) if y.shape == x.shape else y
+
+    def network(repeat: bool) -> Architecture:
+        g = Builder((3, 8, 8), norm_epsilon=1e-3)
+        x = g.input
+        for index, channels in enumerate((4, 4, 4, 8, 8)):
+            if repeat:
+                x = g.repeated(f"block{index}", block, x, channels)
+            else:
+                with g.scope(f"block{index}"):
+                    x = block(g, x, channels)
+        return g.build(g.linear(g.global_pool(x), 2))
+
+    one, other = network(True), network(False)
+    assert one == other == network(True)
+    assert (one.shapes, one.costs, one.cost) == (other.shapes, other.costs, other.cost)
+    assert one.fingerprint == other.fingerprint
+
+
+def test_what_does_not_fit_in_a_repeated_part_is_named_by_its_whole_path() -> None:
+    g = Builder((3, 8))
+    with g.scope("a"), pytest.raises(ArchitectureError, match=r"node 'a\.b\.conv': "):
+        g.repeated("b", lambda g, x: g.conv(x, 4, 99, name="conv"), g.input)
+
+
+def test_names_in_repeated_parts_are_checked() -> None:
+    def part(g: Builder, x: Handle) -> Handle:
+        return g.relu(x, name="inner.relu")
+
+    g = Builder((3, 8))
+    x = g.repeated("a", part, g.input)
+    with pytest.raises(ArchitectureError, match=r"'a\.inner': the name is also the scope"):
+        g.build(g.relu(x, name="a.inner"))
+    with pytest.raises(ArchitectureError, match=r"'a\.inner\.relu': the name is already used"):
+        g.repeated("a", part, g.input)
+    g = Builder((3, 8))
+    with pytest.raises(ArchitectureError, match="reserved"):
+        g.build(g.repeated("class", part, g.input))
+    with pytest.raises(ArchitectureError, match="reserved"):
+        g.repeated("b", lambda g, x: g.relu(x, name="class"), g.input)
+
+
+def test_a_handle_of_another_shape_than_its_node_is_found() -> None:
+    g = Builder((3, 8))
+    x = g.relu(g.input)
+    forged = Handle(x.name, (4, 8))
+    with pytest.raises(ArchitectureError):
+        g.build(g.add(forged, g.conv(g.input, 4, 1)))

@@ -47,9 +47,10 @@ def edge_network(
     g = Builder(input_shape)
     x = conv_norm(g, g.input, widths[0], activation=None, names=("stem.0", "stem.1"))
     for index, channels in enumerate(widths):
-        with g.scope(f"cells.{index}"):
-            reduces = (index + 1) % (cells + 1) == 0
-            x = _reduction(g, x, channels) if reduces else _cell(g, x, channels, edges)
+        if (index + 1) % (cells + 1) == 0:
+            x = g.repeated(f"cells.{index}", _reduction, x, channels)
+        else:
+            x = g.repeated(f"cells.{index}", _cell, x, channels, tuple(edges))
     x = g.relu(g.batch_norm(x, name="lastact.0"), name="lastact.1")
     x = g.flatten(g.adaptive_avg_pool(x, 1, name="global_pooling"))
     return g.build(g.linear(x, classes, name="classifier"))
@@ -61,8 +62,7 @@ def _cell(g: Builder, x: Handle, channels: int, edges: Sequence[Edge]) -> Handle
     for target, into in groupby(enumerate(edges), lambda item: item[1][1]):
         entering = []
         for layer, (source, _, block) in into:
-            with g.scope(f"layers.{layer}"):
-                entering.append(block(g, states[source], channels, 1))
+            entering.append(g.repeated(f"layers.{layer}", block, states[source], channels, 1))
         states[target] = g.add(*entering) if len(entering) > 1 else entering[0]
     return states[max(states)]
 
