@@ -91,7 +91,7 @@ class Writer:
         """
         path = self._scope + (name or self._free_name(operation))
         if path in self._nodes:
-            raise ArchitectureError(f"node {path!r}: the name is taken")
+            raise ArchitectureError(f"node {path!r}: the name is already used")
         self._check(*inputs)
         try:
             known = infer(operation, tuple(handle.shape for handle in inputs))
