@@ -346,6 +346,8 @@ def evidence(row: Mapping[Hashable, Any], metrics: Catalogue) -> str:
     """Says what the verdict of a row of :func:`verdicts` rests on, without a full stop."""
     count = int(row["seeds"])
     pairs = f"{count} paired seed{'s' * (count != 1)}"
+    if row["other_picks"]:
+        pairs += f" ({row['other_picks']} with other networks, which the seeds before had picked)"
     measured = metrics[metrics.test].in_words
     parts = [f"{row['difference']:+.4f} in {measured}"] if count else []
     if row["verdict"] == "too few seeds":
@@ -356,10 +358,6 @@ def evidence(row: Mapping[Hashable, Any], metrics: Catalogue) -> str:
             pairs,
             f"p {row['corrected_p']:.2g}" + _correction(int(row["tests"])),
         ]
-    if row["other_picks"]:
-        parts.append(
-            f"{row['other_picks']} of them with other networks, which the seeds before had picked"
-        )
     return "; ".join([", ".join(parts), *_unused(row), *_of_images(row)])
 
 

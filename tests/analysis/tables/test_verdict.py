@@ -146,7 +146,7 @@ def test_each_seed_judges_what_the_seeds_before_it_picked() -> None:
     )  # fmt: skip
     table, (words, *_) = told(rows[0] | {"search": 0.9}, rows[1] | {"search": 0.8}, rows[2])
     assert table["difference"][0] == pytest.approx(np.mean([0.1, 0.6, 0.3, 0.4]))
-    assert "1 of them with other networks, which the seeds before had picked" in words
+    assert "4 paired seeds (1 with other networks, which the seeds before had picked), p" in words
     assert table["only_pick"][0] == ""
     table, (words, *_) = told(*rows)  # of a campaign whose search has told nothing
     assert table["difference"][0] == pytest.approx(np.mean([0.6, 0.3, 0.4]))
