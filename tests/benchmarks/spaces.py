@@ -4,8 +4,9 @@ What a search does with a genotype of NAS-Bench-201 (draw, decode, count, identi
 costs to build the module and count it with fvcore; and identity against networkx.
 """
 
-import time
 from collections.abc import Callable, Iterator
+from itertools import cycle
+from statistics import median
 
 import networkx as nx
 import numpy as np
@@ -13,85 +14,101 @@ from fvcore.nn import FlopCountAnalysis
 from torch import zeros
 
 import nas
+from nas.architecture import writer
 from nas.architecture.operations.base import infer
-from tests.benchmarks.core import row, timed
+from tests.benchmarks.measure import interleaved, load, spread
+
+ROUNDS = 15
 
 
-def seconds(function: Callable[[], object], repeats: int) -> float:
-    """Mean seconds of a call."""
-    started = time.perf_counter()
-    for _ in range(repeats):
-        function()
-    return (time.perf_counter() - started) / repeats
-
-
-def genotypes() -> Iterator[None]:
+def genotypes() -> None:
     """The steps of one genotype, and the sum of them against fvcore."""
     space = nas.space("nasbench201")
     rng = np.random.default_rng(0)
-    drawn = [space.sample(rng) for _ in range(100)]
+    drawn = [space.sample(rng) for _ in range(200)]
     built = [space.decode(genotype) for genotype in drawn]
-    network = nas.compile(built[0])
     example = zeros(1, *built[0].input_shape)
+    again, cells = cycle(built), cycle(drawn)
 
     def fvcore() -> None:
         compiled = nas.compile(next(again)).eval()
         FlopCountAnalysis(compiled, example).unsupported_ops_warnings(False).total()
 
-    again = iter(built * 9)
-    module = timed(fvcore, 9)
-    counts = iter([space.decode(genotype) for genotype in drawn])
-    hashed = iter(built)
-    fresh = nas.space("nasbench201")
-    cells = iter(drawn)
+    def fresh(attribute: str) -> Callable[[], object]:
+        """The attribute, computed anew."""
+        graphs: Iterator[nas.Architecture] = cycle(built)
 
-    def cold() -> object:
-        infer.cache_clear()
-        architecture = space.decode(space.sample(rng))
-        return architecture.cost, architecture.fingerprint
+        def read() -> object:
+            graph = next(graphs)
+            graph.__dict__.pop(attribute, None)
+            return getattr(graph, attribute)
+
+        return read
+
+    def identity() -> str:
+        space._identities.clear()
+        return space.identity(next(cells))
 
     def whole() -> object:
         architecture = space.decode(space.sample(rng))
         return architecture.cost, architecture.fingerprint
 
-    print("| step of one NAS-Bench-201 genotype | ms |\n|---|---|")
-    for what, step in (
-        ("sample", lambda: space.sample(rng)),
-        ("mutate", lambda: space.mutate(drawn[0], rng)),
-        ("identity of its cell", lambda: fresh.identity(next(cells))),
-        ("decode: a graph of about 210 nodes", lambda: space.decode(drawn[0])),
-        ("cost of the graph", lambda: next(counts).cost),
-        ("fingerprint of the graph", lambda: next(hashed).fingerprint),
-    ):
-        print(f"| {what} | {1e3 * seconds(step, 100):.4f} |")
-    print(
-        f"| module of {len(network.graph.nodes)} calls, compiled, and fvcore | {1e3 * module:.1f} |"
-    )
-    print("\n| ours / theirs | ours, ms | theirs, ms | theirs / ours |\n|---|---|---|---|")
-    row("sample + decode + cost + fingerprint / module and fvcore", seconds(whole, 100), module)
-    row("the same, no rule remembered / the same", seconds(cold, 100), module)
-    row("sample + identity of the cell / the same",
-        seconds(lambda: fresh.identity(fresh.sample(rng)), 300), module)  # fmt: skip
-    yield
+    def cold() -> object:
+        infer.cache_clear()
+        writer._PARTS.clear()
+        return whole()
+
+    steps = {
+        "sample": (lambda: space.sample(rng), 200),
+        "mutate": (lambda: space.mutate(drawn[0], rng), 200),
+        "identity of its cell": (identity, 100),
+        "decode a new genotype": (lambda: space.decode(space.sample(rng)), 20),
+        "cost of the graph": (fresh("cost"), 100),
+        "fingerprint of the graph": (fresh("fingerprint"), 20),
+        "sample + decode + cost + fingerprint": (whole, 20),
+        "the same, nothing remembered": (cold, 5),
+        "module, compiled, and fvcore": (fvcore, 1),
+    }
+    seconds = interleaved(steps, ROUNDS)
+    theirs = median(seconds["module, compiled, and fvcore"])
+    print("| step of one NAS-Bench-201 genotype | ms: median [quartiles] | fvcore / it |")
+    print("|---|---|---|")
+    for name, each in seconds.items():
+        print(f"| {name} | {spread(each)} | {theirs / median(each):,.1f} |")
 
 
 def identity() -> None:
-    """Our fingerprint of a cell against networkx's Weisfeiler-Lehman hash of its graph."""
+    """The fingerprint of a cell against networkx's Weisfeiler-Lehman hash of its graph."""
     space = nas.space("nasbench101")
     rng = np.random.default_rng(1)
-    cells = [next(iter(space.cell_graphs(space.sample(rng)).values())) for _ in range(300)]
+    cells = []
+    while len(cells) < 300:
+        (cell,) = space.cell_graphs(space.sample(rng)).values()
+        if len(cell.labels) == 7:
+            cells.append(cell)
     graphs = []
     for cell in cells:
         graph = nx.DiGraph([(a, b) for a, b, _ in cell.edges])
         for node, label in enumerate(cell.labels):
             graph.add_node(node, label=label)
         graphs.append(graph)
-    ours, theirs = iter(cells * 2), iter(graphs * 2)
-    row(
-        "fingerprint of a NAS-Bench-101 cell / networkx's hash, 3 rounds",
-        seconds(lambda: next(ours).fingerprint, 300),
-        seconds(lambda: nx.weisfeiler_lehman_graph_hash(next(theirs), node_attr="label"), 300),
+    ours, theirs = cycle(cells), cycle(graphs)
+    seconds = interleaved(
+        {
+            "fingerprint of a NAS-Bench-101 cell of 7 vertices": (
+                lambda: next(ours).fingerprint,
+                300,
+            ),
+            "networkx's hash of it, 3 rounds": (
+                lambda: nx.weisfeiler_lehman_graph_hash(next(theirs), node_attr="label"),
+                100,
+            ),
+        },
+        ROUNDS,
     )
+    print("\n| identity | microseconds: median [quartiles] |\n|---|---|")
+    for name, each in seconds.items():
+        print(f"| {name} | {spread(each, 1e6)} |")
 
 
 def collisions() -> None:
@@ -133,6 +150,8 @@ def collisions() -> None:
 
 
 if __name__ == "__main__":
-    for _ in genotypes():
-        identity()
+    print(f"before: {load()}\n")
+    genotypes()
+    identity()
     collisions()
+    print(f"\nafter: {load()}")
