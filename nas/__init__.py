@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from nas.architecture.surgery import convolutionalize as convolutionalize
     from nas.architecture.surgery import with_classes as with_classes
     from nas.architecture.weights import load_weights as load_weights
+    from nas.campaigns.drive.run import run as run
+    from nas.campaigns.engines.base import Engine as Engine
     from nas.classics import classic as classic
     from nas.errors import InputError as InputError
     from nas.metrics import Metric as Metric
     from nas.searchers import Observation as Observation
+    from nas.searchers import Proposal as Proposal
+    from nas.searchers import Searcher as Searcher
     from nas.searchers import searcher as searcher
     from nas.spaces import space as space
     from nas.spaces.search_space import SearchSpace as SearchSpace
@@ -42,9 +46,12 @@ _PUBLIC = {
     "Builder": "nas.architecture.builder",
     "Cost": "nas.architecture.cost",
     "InputError": "nas.errors",
+    "Engine": "nas.campaigns.engines.base",
     "Metric": "nas.metrics",
     "Observation": "nas.searchers",
+    "Proposal": "nas.searchers",
     "SearchSpace": "nas.spaces.search_space",
+    "Searcher": "nas.searchers",
     "Task": "nas.tasks.base",
     "classic": "nas.classics",
     "compile": "nas.architecture.network",
@@ -52,6 +59,7 @@ _PUBLIC = {
     "cost": "nas.architecture.graph",
     "load_weights": "nas.architecture.weights",
     "results": "nas.analysis.tables.trials:trials",
+    "run": "nas.campaigns.drive.run",
     "searcher": "nas.searchers",
     "space": "nas.spaces",
     "with_classes": "nas.architecture.surgery",

@@ -12,13 +12,14 @@ import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_type_hints
 
 import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Tag,
     ValidationError,
     ValidationInfo,
     create_model,
@@ -26,7 +27,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from nas.errors import InputError, in_file
+from nas.errors import InputError, KeyPath, in_file
 from nas.registry import unknown
 from nas.user_code import absolute
 
@@ -40,6 +41,9 @@ class Config(BaseModel):
     """Base of every configuration model: frozen, no unknown key, no silent conversion."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    absent: ClassVar[str] = ""
+    """Why a key that other models have is not here, for messages."""
 
 
 def _from_its_folder(name: str, info: ValidationInfo) -> str:
@@ -151,11 +155,16 @@ def validate(model: type[Model], data: Any, folder: Path | None = None) -> Model
     except ValidationError as error:
         problems = error.errors()
         raise InputError.of(
-            (problem["loc"], _message(model, problem))
+            (_key_path(problem["loc"]), _message(model, problem))
             for problem in problems
             # Left out: too short only because pydantic leaves out the items that are wrong.
             if problem["type"] != "too_short" or not any(_inside(p, problem) for p in problems)
         ) from None
+
+
+def _key_path(location: tuple[int | str, ...]) -> KeyPath:
+    """Without the tags ``<tag>`` of unions."""
+    return tuple(part for part in location if not str(part).startswith("<"))
 
 
 def _inside(inner: ErrorDetails, outer: ErrorDetails) -> bool:
@@ -167,7 +176,9 @@ def _message(model: type[BaseModel], problem: ErrorDetails) -> str:
     """What is wrong, and the value that is."""
     *parents, key = problem["loc"] or ("",)
     if problem["type"] == "extra_forbidden":
-        return unknown("key", key, list(_model_at(model, parents).model_fields))
+        found = _model_at(model, parents)
+        why = getattr(found, "absent", "")
+        return unknown("key", key, list(found.model_fields)) + (f"; {why}" if why else "")
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing" or " got " in message:
         return message
@@ -190,17 +201,22 @@ def _shown(value: Any) -> str:
 
 def _model_at(model: type[BaseModel], path: list[int | str]) -> type[BaseModel]:
     """The model that stands at a key path; list positions and free keys of a dict are passed."""
+    annotation: Any = model
     for part in path:
-        field = model.model_fields.get(str(part))
-        model = next(_models_in(field.annotation), model) if field else model
+        if (field := model.model_fields.get(str(part))) is not None:
+            annotation = field.annotation
+        model = next(_models_in(annotation, str(part)), model)
     return model
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def _models_in(annotation: Any, tag: str) -> Iterator[type[BaseModel]]:
+    """The models of an annotation; of a union, those of the tag, where ``tag`` is one."""
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         yield annotation
-    for inner in get_args(annotation):
-        yield from _models_in(inner)
+    tags = [each.tag for each in get_args(annotation)[1:] if isinstance(each, Tag)]
+    if not (tags and tag.startswith("<") and tag not in tags):
+        for inner in get_args(annotation):
+            yield from _models_in(inner, tag)
 
 
 def validate_options(

@@ -14,7 +14,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
@@ -67,6 +67,11 @@ def relative(name: str, folder: Path) -> str:
     return f"{Path(os.path.relpath(place, folder)).as_posix()}:{attribute}"
 
 
+def short_name(name: str) -> str:
+    """The name of a part without where it is: ``MySearcher`` of ``mine.py:MySearcher``."""
+    return name.rpartition(":")[2]
+
+
 def load_module(name: str, label: str) -> ModuleType:
     """The module of ``module:attribute``, imported.
 
@@ -106,17 +111,51 @@ def sources(name: str) -> dict[Path, str]:
         path = Path(place).resolve()
         return _walk(path, path.parent, lambda top: _is_beside(path.parent, top))
     first, *_ = place.split(".")
-    found, whole = importlib.util.find_spec(first), importlib.util.find_spec(place)
-    if found is None or found.origin is None or whole is None or whole.origin is None:
+    whole = importlib.util.find_spec(place)
+    if whole is None or whole.origin is None or not Path(whole.origin).is_file():
         return {}
-    origin = Path(found.origin).resolve()
-    root = origin.parent.parent if found.submodule_search_locations else origin.parent
+    root = _root(name)
     installed = any(root == each for each in _INSTALLED)
     return _walk(
         Path(whole.origin).resolve(),
         root,
         lambda top: top == first or (not installed and top != "nas" and _is_beside(root, top)),
     )
+
+
+def _root(name: str) -> Path:
+    """The folder that the top-level package or module of ``module:attribute`` is in."""
+    spec = importlib.util.find_spec(name.partition(":")[0].partition(".")[0])
+    assert spec is not None
+    places = list(spec.submodule_search_locations or ())
+    return Path(places[0] if places else str(spec.origin)).resolve().parent
+
+
+def portable(value: Any, folder: Path) -> Any:
+    """Plain values in which the paths of users' files start at ``folder``."""
+    if isinstance(value, str):
+        return relative(value, folder)
+    if isinstance(value, dict):
+        return {key: portable(item, folder) for key, item in value.items()}
+    return [portable(item, folder) for item in value] if isinstance(value, list) else value
+
+
+def checksums(names: Iterable[str], folder: Path) -> dict[str, str]:
+    """The checksum of every source file of the names that are of users' code, by its path.
+
+    Paths start at ``folder``; those of a package, at the folder that the package is in.
+    """
+    found: dict[str, str] = {}
+    for name in filter(is_code, names):
+        for path, checksum in sources(name).items():
+            start = folder if is_file(name) else _root(name)
+            found[Path(os.path.relpath(path, start.resolve())).as_posix()] = checksum
+    return found
+
+
+def user_packages() -> list[ModuleType]:
+    """The packages that users' files have become in this process."""
+    return [m for name, m in sys.modules.items() if name.startswith(PACKAGES) and "." not in name]
 
 
 def _from_file(path: Path) -> ModuleType:

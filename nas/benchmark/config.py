@@ -20,6 +20,7 @@ from nas.registry import unknown
 from nas.searchers import SEARCHERS, Searcher, searcher
 from nas.searchers.duplicates import Policy
 from nas.spaces.search_space import SearchSpace
+from nas.user_code import checksums, portable
 
 FILE_NAME = "benchmark.yaml"
 
@@ -183,10 +184,13 @@ class Benchmark:
     @property
     def question(self) -> dict[str, Any]:
         """What the results depend on, beside the program: plain JSON."""
+        names = [self.config.space.name, *(each.name for each in self.config.searchers.values())]
+        code = checksums(names, self.folder)
         return {
-            "benchmark": self.config.model_dump(mode="json"),
+            "benchmark": portable(self.config.model_dump(mode="json"), self.folder),
             "space": dict(self.space_definition),
             "table": dict(self.table.files),
+            **({"code": code} if code else {}),
         }
 
 

@@ -16,7 +16,7 @@ from nas.registry import load
 from nas.spaces.search_space import SearchSpace
 from nas.user_code import relative
 
-Shape = Literal["training", "function", "lookup"]
+Shape = Literal["training", "lookup"]
 """The form of an evaluator, which decides the keys of ``campaign.yaml``; see
 :mod:`nas.campaigns.spec.schema`."""
 
@@ -60,6 +60,8 @@ class Evaluator(ABC):
     """
 
     shape: ClassVar[Shape]
+    needs_recipe: ClassVar[bool] = False
+    """Whether the campaign has to say how networks are trained."""
     input: tuple[tuple[int, ...], int] | None = None
     """The input shape and the number of classes, if no data set decides them."""
     metrics: Sequence[str] | None = None
@@ -99,6 +101,7 @@ class Training(Evaluator):
     """Trains every network by the campaign's recipe on its data: :mod:`nas.evaluators.training`."""
 
     shape = "training"
+    needs_recipe = True
 
     def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
         if options:
@@ -122,7 +125,7 @@ class UserFunction(Evaluator):
     :class:`nas.evaluators.training.Request`, and returns the metrics of the trial.
     """
 
-    shape = "function"
+    shape = "training"
 
     def __init__(self, options: Mapping[str, Any], folder: Path, *, name: str) -> None:
         function = load(name, f"evaluator {name}")

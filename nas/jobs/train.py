@@ -38,6 +38,7 @@ from nas.training.hardware import resolve_device
 from nas.training.loop import Epoch, Trainer
 from nas.training.recipe import Recipe, check_augment
 from nas.training.transfer import Start
+from nas.user_code import short_name
 
 CHECKPOINT_SECONDS = 30.0
 """The least time between two checkpoints."""
@@ -193,7 +194,9 @@ def train(
         nas.training.loop.Diverged: the loss is not finite any more.
         KeyboardInterrupt: it was stopped; a line has shown how to resume it.
     """
-    label = re.sub(r"[^\w.-]+", "_", f"{named.short(job.name)}-{job.data.name}-{job.seed}")
+    label = re.sub(
+        r"[^\w.-]+", "_", f"{named.short(job.name)}-{short_name(job.data.name)}-{job.seed}"
+    )
     folder = Path("results") / label if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(threads or cores())
@@ -236,7 +239,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
             row: Row = json.loads(end.read_text(encoding="utf-8"))
             return row
         progress.line(
-            f"{job.name} on {job.data.name}: {architecture.cost.params:,} parameters, "
+            f"{job.name} on {short_name(job.data.name)}: {architecture.cost.params:,} parameters, "
             f"{trainer.precision} on {job.device}, up to epoch {job.recipe.epochs}"
             + (f", going on after epoch {kept}" if kept else "")
         )

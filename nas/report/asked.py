@@ -42,8 +42,12 @@ def asked(campaign: Header, told: dict[str, Any]) -> Facts:
         facts.append(("Data", _joined(data.get("name"), form, classes, parts, seed)))
     if isinstance(task := question.get("task"), dict):
         facts.append(("Task", _joined(task.get("name"))))
-    if isinstance(table := question.get("evaluator"), dict):
-        facts.append(("Table", _joined("results looked up, not trained", *_files(table))))
+    if isinstance(evaluator := question.get("evaluator"), dict):
+        if "table" in evaluator:
+            facts.append(("Table", _joined("results looked up, not trained", *_files(evaluator))))
+        else:
+            options = {key: value for key, value in evaluator.items() if key != "name"}
+            facts.append(("Evaluator", _joined(evaluator.get("name"), _options(options))))
     space = question.get("space") or {}
     name = (config.get("space") or {}).get("name")
     facts.append(("Space", _joined(name, f"family {space['family']}" if "family" in space else "")))
@@ -66,7 +70,8 @@ def asked(campaign: Header, told: dict[str, Any]) -> Facts:
         facts.append(("Recipe", _joined(preset, epochs, recipe.get("optimizer"), rate)))
     if final := config.get("final"):
         seeds = final.get("seeds") or []
-        facts.append(("Final stage", f"{_final(final)}, seeds {', '.join(map(str, seeds))}"))
+        said = f"seeds {', '.join(map(str, seeds))}" if seeds else ""
+        facts.append(("Final stage", _joined(_final(final), said)))
     return [(what, words) for what, words in facts if words]
 
 
@@ -93,7 +98,7 @@ def unfinished(trials: pd.DataFrame, told: dict[str, Any]) -> Iterator[str]:
                 yield f"{search}: {spent} of {budget['trials']} trials have been started"
     final = config.get("final") or {}
     retrained = trials[trials["stage"] == "final"]
-    seeds = len(final.get("seeds") or [])
+    seeds = len(final.get("seeds") or [0])  # what is looked up has one
     wanted = len(final.get("classics") or []) * seeds
     classics = int((retrained["kind"] == "classic").sum())
     if classics < wanted:

@@ -62,7 +62,7 @@ def _code(question: dict[str, Any], told: dict[str, Any]) -> Iterator[Item]:
         "Hyperparameters and seeds of the final evaluation",
         YES if has_recipe else UNKNOWN,
         "the recipe with every default and the seed of each training are recorded" if has_recipe
-        else "no recipe is recorded, because results were looked up",
+        else "no recipe is recorded",
     )  # fmt: skip
     searcher = question.get("searcher") or {}
     yield Item(
@@ -118,7 +118,7 @@ def _comparing(
         f"each of the {searches} searches was run once, with seed {question.get('seed')}; final "
         f"trainings have {final['seed'].nunique()} seeds",
     )  # fmt: skip
-    tabular = "evaluator" in question
+    tabular = "table" in (question.get("evaluator") or {})
     yield Item(
         "Tabular or surrogate benchmarks for in-depth evaluation",
         YES if tabular else NO,

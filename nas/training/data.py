@@ -4,7 +4,7 @@ A search gets a :class:`SearchData`, which holds no test image; the test part co
 :func:`held_out` alone, which only the final stage calls.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, model_validator
 from nas.configuration import Config, Name, validate, validate_options
 from nas.errors import InputError, at
 from nas.training.datasets import DATASETS, Images, Integers, Pixels, Stored
+from nas.training.datasets.python import as_images
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Floats = npt.NDArray[np.float64]
@@ -239,9 +240,15 @@ def held_out(config: DataConfig) -> Part:
 
 
 def _load(config: DataConfig) -> tuple[Images, Split]:
-    options = validate_options(DATASETS[config.name], config.options)
-    images = DATASETS[config.name](**options)
+    images = read_images(config.name, config.options)
     return images, split(images, config.split)
+
+
+def read_images(name: str, options: Mapping[str, Any]) -> Images:
+    """The images of a data set by its name, or of what a user's function returns."""
+    load = DATASETS[name]
+    made = load(**validate_options(load, options))
+    return as_images(made, name)
 
 
 def _part(images: Images, indices: Integers) -> Part:

@@ -15,6 +15,7 @@ from nas.campaigns.drive.search import same
 from nas.campaigns.spec.campaign import BASELINE
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask, Failure, Record, Result
+from nas.user_code import short_name
 
 R = TypeVar("R", bound=Record)
 
@@ -128,7 +129,8 @@ def order_faults(trials: Trials, specification: Mapping[str, Any]) -> Iterator[F
 
     What a search has suggested is retrained when none of its trials is under way.
     """
-    own = part_of(specification, "searcher").get("name")
+    name = part_of(specification, "searcher").get("name")
+    own = None if name is None else short_name(str(name))
     asks = trials.history.asks
     retrained = [line for line, ask in trials.asks if ask.stage == "final" and ask.is_of_space]
     for line, ask in trials.asks:

@@ -80,8 +80,9 @@ def _evaluation_notes(groups: _Groups) -> Iterator[str]:
 
 def _specification_notes(campaign: Header, groups: _Groups) -> Iterator[str]:
     specification = campaign.specification
-    if "evaluator" in specification:
-        looked_up = specification["evaluator"]
+    evaluator = specification.get("evaluator", {})
+    if "table" in evaluator:
+        looked_up = evaluator
         yield (
             f"all rows were looked up, nothing was trained: {', '.join(looked_up['table'])}, "
             f"validation {looked_up['validation']}, test {looked_up['test']}"

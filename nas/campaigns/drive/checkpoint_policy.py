@@ -72,7 +72,7 @@ class CheckpointPolicy:
         if ask.stage == "final":
             return config.final.weights
         if config.inherit_weights:
-            return ask.search == config.searcher.name
+            return ask.search == self._campaign.own_search
         if not self._campaign.fidelities.continued:
             return False
         return ask.fidelity is not None and ask.fidelity < recipe.epochs

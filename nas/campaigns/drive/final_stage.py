@@ -40,7 +40,7 @@ def wanted(campaign: Campaign, ledger: Ledger, searched: bool) -> Wanted:
     started = all(ask.trial in history.asks for ask in asks)
     if not started or any(ask.trial not in history.results for ask in _retrained(history)):
         return Wanted(asks, unknown)
-    ranked = best_retrained(history, campaign.config.searcher.name, campaign.metrics)
+    ranked = best_retrained(history, campaign.own_search, campaign.metrics)
     for size in final.ensembles:
         for seed in final.seeds if len(ranked) >= size else ():
             members = [history.asks[networks[seed]] for networks in ranked[:size]]

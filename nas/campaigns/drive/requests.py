@@ -97,15 +97,14 @@ class Trainings(Requests):
     def request(self, ask: Ask, start: Start) -> Json:
         """Makes the fields of :class:`nas.evaluators.training.Request`."""
         config, data, recipe = self._campaign.config, self._campaign.data, self.recipe(ask)
-        assert recipe is not None
         assert data is not None
-        if ask.initialization:
+        if ask.initialization and recipe is not None:
             recipe = recipe.with_reference(ask.initialization)
         final = ask.stage == "final"
         limit = None if final else config.constraints.measured_latency
         return {
             "architecture": self._networks.of(ask).to_json(),
-            "recipe": recipe.model_dump(mode="json"),
+            **given(recipe=None if recipe is None else recipe.model_dump(mode="json")),
             "seed": ask.seed,
             "cuda_graphs": config.engine.cuda_graphs,
             "test": final,
@@ -119,9 +118,9 @@ class Trainings(Requests):
         }
 
     def recipe(self, ask: Ask) -> Recipe | None:
-        """Returns the campaign's recipe with the choices of the genotype."""
-        assert self._campaign.recipe is not None
-        return own_recipe(self._campaign.recipe, ask.genotype)
+        """Returns the campaign's recipe, if it has one, with the choices of the genotype."""
+        base = self._campaign.recipe
+        return None if base is None else own_recipe(base, ask.genotype)
 
 
 class Averages(Requests):

@@ -1,7 +1,8 @@
 """Runs a campaign: ``nas run``."""
 
 import json
-import time
+from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -10,26 +11,24 @@ from rich.console import Console
 
 from nas.campaigns.drive.progress import Progress
 from nas.campaigns.drive.runner import Runner, Summary
-from nas.campaigns.engines.base import Engine
-from nas.campaigns.engines.serial import SerialEngine
-from nas.campaigns.engines.simulated import SimulatedCluster, timed
+from nas.campaigns.engines import ENGINES
+from nas.campaigns.engines.base import Engine, Settings
 from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.campaigns.spec.specification import question
 from nas.campaigns.store.log import RecordLog
 from nas.campaigns.store.provenance import environment
 from nas.campaigns.store.types import Header
-from nas.errors import InputError
+from nas.errors import InputError, at, in_file
+from nas.evaluators.base import Evaluate, Function
 from nas.files import write_whole
-from nas.registry import resolve
 from nas.spaces.constraints import rejections
-
-EVALUATOR = "nas.evaluators.training:evaluate"
+from nas.user_code import portable, relative
 
 
 def run(
     folder: Path | str,
     *,
-    evaluator: str | None = None,
+    evaluator: str | Callable[..., Any] | None = None,
     engine: Engine | None = None,
     console: Console | None = None,
 ) -> Summary:
@@ -38,9 +37,11 @@ def run(
     Args:
         folder: the folder with ``campaign.yaml``; :mod:`nas.campaigns.store.log` describes what is
             written.
-        evaluator: ``"module:attribute"`` of a function from a trial to its metrics, both plain
-            JSON; the trial has the fields of :class:`nas.evaluators.training.Request`. By default
-            the one that the campaign was begun with, or training.
+        evaluator: a function from the request of a trial to its metrics, both plain JSON, or its
+            name (``package.module:NAME``, ``file.py:NAME``). The request has the fields of
+            :class:`nas.evaluators.training.Request`. It stands in for the one that
+            ``campaign.yaml`` names, unless that looks trials up in a table. By default the one
+            that the campaign was begun with.
         engine: the engine; by default the one of ``campaign.yaml``.
         console: where progress is shown; by default on the standard output.
 
@@ -51,15 +52,18 @@ def run(
         KeyboardInterrupt: it was stopped; a line has shown how to resume it.
     """
     campaign = load_campaign(Path(folder))
+    own = campaign.evaluator
     with RecordLog(campaign.folder) as log:
-        begun_with = _begun_with(log)
-        evaluator = evaluator or begun_with
-        if evaluator != EVALUATOR:
-            _find(evaluator)
-        engine = engine or _engine(campaign, evaluator)
-        clock = (lambda: engine.clock) if isinstance(engine, SimulatedCluster) else time.monotonic
-        runner = Runner(campaign, log, clock, evaluator=evaluator)
-        _write_resolved(campaign, evaluator, runner.status.done)
+        begun_with = _begun_with(log) or own.label
+        label = begun_with if evaluator is None or campaign.data is None else _label(evaluator)
+        evaluate = own.evaluate
+        if label != own.label:
+            evaluate = evaluator if callable(evaluator) else _function(label)
+        if engine is None:
+            with in_file(campaign.file), at("engine"):
+                engine = _engine(campaign, evaluate)
+        runner = Runner(campaign, log, partial(getattr, engine, "now"), evaluator=label)
+        _write_resolved(campaign, label, runner.status.done)
         with Progress(campaign.folder, runner.status, console) as progress:
             runner.progress = progress
             if log.torn:
@@ -67,14 +71,13 @@ def run(
                     f"warning: records.jsonl ended in a torn line, as after a crash: its {log.torn}"
                     " bytes were moved to records.torn"
                 )
-            if evaluator != begun_with and runner.status.done:
+            if label != begun_with and runner.status.done:
                 progress.line(
                     f"warning: the campaign was begun with the evaluator {begun_with}, and goes on "
-                    f"with {evaluator}"
+                    f"with {label}"
                 )
-            status, engine_name = runner.status, campaign.config.engine.name
-            if campaign.tabular is not None and engine_name == "ray":
-                engine_name = "serial"
+            status = runner.status
+            engine_name = relative(campaign.config.engine.name, campaign.folder)
             total = "" if status.total is None else f" of {status.total}"
             limits = ", ".join(f"{k} {v:g}" for k, v in campaign.config.budget.limits.items())
             progress.line(
@@ -98,40 +101,42 @@ def run(
 
 
 def _begun_with(log: RecordLog) -> str:
-    """Returns the evaluator of earlier runs."""
+    """What the trials of earlier runs were evaluated by; "" if there were none."""
     first = next(log.earlier(), None)
-    return (isinstance(first, Header) and first.evaluator) or EVALUATOR
+    return first.evaluator if isinstance(first, Header) else ""
 
 
-def _find(evaluator: str) -> None:
-    """Raises :class:`InputError` if there is no such function."""
+def _label(evaluator: str | Callable[..., Any]) -> str:
+    """What an evaluator is called in records."""
+    if isinstance(evaluator, str):
+        return evaluator
+    name = getattr(evaluator, "__qualname__", type(evaluator).__qualname__)
+    return f"{getattr(evaluator, '__module__', None)}:{name}"
+
+
+def _function(label: str) -> Function:
+    """The evaluator of a name, which can be loaded."""
+    found = Function(label)
     try:
-        resolve(evaluator)
-    except (ImportError, AttributeError, ValueError) as error:
+        found.load()
+    except InputError as error:
         raise InputError(
-            f'evaluator: must be "module:attribute" of a function, got {evaluator!r}: {error}'
+            f"{error}; a function that has no such name is given anew: "
+            "nas.run(folder, evaluator=function)"
         ) from error
+    return found
 
 
-def _engine(campaign: Campaign, evaluator: str) -> Engine:
+def _engine(campaign: Campaign, evaluate: Evaluate) -> Engine:
     config = campaign.config.engine
-    if campaign.tabular is not None:
-        if config.name == "simulated":
-            return SimulatedCluster(timed(campaign.tabular), config.concurrency or 1)
-        return SerialEngine(campaign.tabular)
-    if config.name == "serial":
-        return SerialEngine(evaluator, config.time_limit)
-    from nas.campaigns.engines.tune import TuneEngine
-
-    return TuneEngine(
-        evaluator,
-        concurrency=config.concurrency,
-        cpus=config.cpus_per_trial,
-        gpus=config.gpus_per_trial,
-        address=config.address,
-        time_limit=config.time_limit,
-        name=blake2b(str(campaign.folder.resolve()).encode(), digest_size=5).hexdigest(),
+    with at("name"):
+        kind = ENGINES.find(config.name)
+    name = blake2b(str(campaign.folder.resolve()).encode(), digest_size=5).hexdigest()
+    settings = Settings(
+        name, config.cpus_per_trial, config.gpus_per_trial, config.time_limit, config.options
     )
+    engine: Engine = kind.for_campaign(evaluate, settings)
+    return engine
 
 
 def _write_resolved(campaign: Campaign, evaluator: str, done: int) -> None:
@@ -145,13 +150,13 @@ def _write_resolved(campaign: Campaign, evaluator: str, done: int) -> None:
     path = campaign.folder / "resolved.json"
     resolved: dict[str, Any] = {
         "question": question(campaign),
-        "campaign": campaign.config.model_dump(mode="json"),
+        "campaign": portable(campaign.config.model_dump(mode="json"), campaign.folder),
         "recipe_fingerprint": campaign.recipe.fingerprint if campaign.recipe else None,
         "data_checksum": campaign.data_checksum,
         "data_fingerprint": campaign.data_fingerprint,
         "input_shape": campaign.input_shape,
         "classes": campaign.outputs,
-        "evaluator": evaluator if campaign.tabular is None else campaign.config.evaluator.name,
+        "evaluator": evaluator,
         "environment": environment(),
     }
     try:

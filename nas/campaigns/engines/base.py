@@ -4,20 +4,22 @@ import inspect
 import math
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
-from nas.registry import resolve
+from nas.configuration import validate_options
+from nas.evaluators.base import Evaluate, Function
 
 Json = dict[str, Any]
 
-Evaluator = str | Callable[..., Any]
-"""A function from a trial's payload to its metrics (plain JSON), or its ``"module:attribute"``.
+Evaluator = str | Evaluate
+"""A function from a trial's payload to its metrics, or its name: ``package.module:NAME``.
 
-Data that trials share are added to the payload (:attr:`Trial.shared`). A generator function also
-gets a checkpoint or None, and yields its progress; see :mod:`nas.evaluators.work`.
+Data that trials share are added to the payload (:attr:`Trial.shared`).
 """
 
 CHECKPOINT_SECONDS = 60.0
@@ -115,13 +117,47 @@ class Source(Protocol):
         """Takes the outcome of a trial that :meth:`next` returned."""
 
 
-class Engine(Protocol):
-    """Carries out trials, for example in this process or on Ray Tune."""
+class Settings(NamedTuple):
+    """What ``engine:`` in ``campaign.yaml`` says.
+
+    Attributes:
+        campaign: a name that no other campaign of this machine has.
+        cpus: cores of one trial.
+        gpus: GPUs of one trial, fractions below one allowed; None: one if there are any.
+        time_limit: seconds that a trial may take; None: any.
+        options: those of the engine alone.
+    """
+
+    campaign: str
+    cpus: int = 1
+    gpus: float | None = None
+    time_limit: float | None = None
+    options: Mapping[str, Any] = MappingProxyType({})
+
+
+class Engine(ABC):
+    """Carries out trials, for example in this process or on Ray Tune.
+
+    A user's engine is a subclass that is made of what it calls, and takes its options as
+    keyword-only arguments: ``def __init__(self, evaluate, *, hosts=1)``.
+
+    Attributes:
+        slots: how many trials run at the same time; known once :meth:`run` has started.
+    """
+
+    slots: int
+
+    @classmethod
+    def for_campaign(cls, evaluate: Evaluator, settings: Settings) -> Self:
+        """The engine that ``campaign.yaml`` asks for; by default from the options alone."""
+        return cls(evaluate, **validate_options(cls, settings.options))  # type: ignore[call-arg]
 
     @property
-    def slots(self) -> int:
-        """How many trials run at the same time; known once :meth:`run` has started."""
+    def now(self) -> float:
+        """Seconds on the clock that budgets are measured by."""
+        return time.monotonic()
 
+    @abstractmethod
     def run(self, source: Source) -> None:
         """Carries out trials until the source has no more.
 
@@ -150,7 +186,8 @@ def carry_out(
     progress = None
     state = None
     try:
-        function = resolve(evaluator) if isinstance(evaluator, str) else evaluator
+        evaluate = Function(evaluator) if isinstance(evaluator, str) else evaluator
+        function = evaluate.load() if isinstance(evaluate, Function) else evaluate
         if not inspect.isgeneratorfunction(function):
             metrics = function(payload)
         else:

@@ -24,7 +24,10 @@ os.environ.update(  # before ray is imported, which reads some of them then
 import ray
 from ray.exceptions import AuthenticationError
 
+from nas.campaigns.engines.base import Evaluator
 from nas.errors import InputError
+from nas.evaluators.base import Function
+from nas.user_code import is_file
 
 _QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 
@@ -45,7 +48,7 @@ def start(cpus: int | None, scratch: Path) -> None:
     )
 
 
-def join(address: str, evaluator: str) -> None:
+def join(address: str, evaluator: Evaluator) -> None:
     """Connects to a running cluster and sends it the code that its workers need.
 
     This is the code of this package and of the evaluator, which may be missing on other nodes, or
@@ -53,11 +56,14 @@ def join(address: str, evaluator: str) -> None:
 
     Args:
         address: ``host:port``, or "auto" for the cluster that this machine is part of.
-        evaluator: ``"module:attribute"``.
+        evaluator: the evaluator. A user's file must be on every node, at the same path.
 
     Raises :class:`InputError` if no cluster answers.
     """
-    code = {_code("nas"), _code(evaluator.partition(":")[0].partition(".")[0])}
+    name = evaluator.name if isinstance(evaluator, Function) else evaluator
+    code = {_code("nas")}
+    if isinstance(name, str) and not is_file(name):
+        code.add(_code(name.partition(":")[0].partition(".")[0]))
     try:
         ray.init(address=address, runtime_env={"py_modules": sorted(code)}, **_QUIET)
     except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:

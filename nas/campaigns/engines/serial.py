@@ -3,11 +3,13 @@
 import time
 import traceback
 from contextlib import closing
-from typing import Any
+from typing import Any, Self
 
 from nas.campaigns.engines.base import (
+    Engine,
     Evaluator,
     Outcome,
+    Settings,
     Source,
     Trial,
     carry_out,
@@ -18,7 +20,7 @@ from nas.campaigns.engines.base import (
 from nas.errors import CampaignError
 
 
-class SerialEngine:
+class SerialEngine(Engine):
     """Runs trials one at a time in this process, bit-for-bit repeatable on a CPU.
 
     It is meant for cheap evaluators and for debugging. An exception is a failed trial. If a trial
@@ -37,6 +39,11 @@ class SerialEngine:
         self._evaluator = evaluator
         self._time_limit = time_limit
         self._shared: dict[str, Any] = {}
+
+    @classmethod
+    def for_campaign(cls, evaluate: Evaluator, settings: Settings) -> Self:
+        """The engine that ``campaign.yaml`` asks for."""
+        return cls(evaluate, settings.time_limit)
 
     def run(self, source: Source) -> None:
         """Carries out trials until the source has no more.

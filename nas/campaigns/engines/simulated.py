@@ -5,8 +5,19 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Self
 
-from nas.campaigns.engines.base import Evaluator, Json, Outcome, Source, Trial, attempt, failure
+from nas.campaigns.engines.base import (
+    Engine,
+    Evaluator,
+    Json,
+    Outcome,
+    Settings,
+    Source,
+    Trial,
+    attempt,
+    failure,
+)
 from nas.errors import InputError
 
 _SECONDS_PER_HOUR = 3600
@@ -54,7 +65,7 @@ class Faults:
         return replace(outcome, seconds=seconds)
 
 
-class SimulatedCluster:
+class SimulatedCluster(Engine):
     """The engine of a virtual cluster, which is asynchronous like a real one but takes no time.
 
     Whenever a worker is free, the source is asked for a trial. Its outcome is known at once, but
@@ -85,6 +96,16 @@ class SimulatedCluster:
         self.busy_seconds = [0.0] * workers
         self._evaluate = evaluate
         self._faults = faults
+
+    @classmethod
+    def for_campaign(cls, evaluate: Evaluator, settings: Settings) -> Self:
+        """The engine that ``campaign.yaml`` asks for: trials take as long as they say."""
+        return cls(timed(evaluate), settings.options.get("concurrency") or 1)
+
+    @property
+    def now(self) -> float:
+        """Seconds on the virtual clock."""
+        return self.clock
 
     @property
     def utilization(self) -> float:

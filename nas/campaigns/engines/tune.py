@@ -35,7 +35,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from nas.campaigns.engines import cluster  # isort: skip - its settings, before ray reads them
 
@@ -43,9 +43,20 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from nas.campaigns.engines.base import Cause, Outcome, Source, Update, failure, stopped
+from nas.campaigns.engines.base import (
+    Cause,
+    Engine,
+    Evaluator,
+    Outcome,
+    Settings,
+    Source,
+    Update,
+    failure,
+    stopped,
+)
 from nas.campaigns.engines.signals import signals
 from nas.campaigns.engines.worker import Errand, Worker
+from nas.user_code import user_packages
 
 T = TypeVar("T")
 
@@ -53,11 +64,12 @@ ROUND = 2000
 """The number of trials of one Tune run."""
 
 
-class TuneEngine:
+class TuneEngine(Engine):
     """Runs trials on Ray Tune with warm workers.
 
     Args:
-        evaluator: ``"module:attribute"``, resolved in the workers.
+        evaluator: the evaluator. Workers import a name; a function is sent to them by value if
+            it is of a user's file or of a notebook.
         concurrency: how many trials run at the same time; None for as many as the GPUs, or without
             GPUs the CPU cores, allow.
         cpus: the cores of one trial.
@@ -72,7 +84,7 @@ class TuneEngine:
 
     def __init__(
         self,
-        evaluator: str,
+        evaluator: Evaluator,
         *,
         concurrency: int | None = None,
         cpus: int = 1,
@@ -91,8 +103,22 @@ class TuneEngine:
         self._scratch = cluster.short_temporary_folder() / scratch
         self.slots = concurrency or 1
 
+    @classmethod
+    def for_campaign(cls, evaluate: Evaluator, settings: Settings) -> Self:
+        """The engine that ``campaign.yaml`` asks for."""
+        return cls(
+            evaluate,
+            cpus=settings.cpus,
+            gpus=settings.gpus,
+            time_limit=settings.time_limit,
+            name=settings.campaign,
+            **settings.options,
+        )
+
     def run(self, source: Source) -> None:
         """Carries out trials until the source has no more; KeyboardInterrupt on SIGINT."""
+        for package in user_packages():  # which workers cannot import
+            ray.cloudpickle.register_pickle_by_value(package)
         bridge = _Bridge(source, self._evaluator, self._time_limit)
         # Signals are handled from the start: ray.init loses a KeyboardInterrupt that occurs inside
         # it, and installs its own SIGTERM handler.
@@ -152,7 +178,7 @@ class TuneEngine:
 class _Bridge:
     """Connects a source with Tune, which calls it by the three adapters below."""
 
-    def __init__(self, source: Source, evaluator: str, time_limit: float | None) -> None:
+    def __init__(self, source: Source, evaluator: Evaluator, time_limit: float | None) -> None:
         self.error: BaseException | None = None
         self.exhausted = False
         self.slots = 1

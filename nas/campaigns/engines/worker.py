@@ -15,7 +15,7 @@ from nas.campaigns.engines import cluster  # noqa: F401 # isort: skip - its sett
 import ray
 from ray import tune
 
-from nas.campaigns.engines.base import Outcome, carry_out, poisons_the_process
+from nas.campaigns.engines.base import Evaluator, Outcome, carry_out, poisons_the_process
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Errand:
     has ended.
     """
 
-    evaluator: str
+    evaluator: Evaluator
     payload: Mapping[str, Any]
     keep: bool
     checkpoint: bytes | None

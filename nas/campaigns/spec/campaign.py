@@ -1,5 +1,6 @@
 """Reads ``campaign.yaml``, the experiment specification, and checks it before anything runs."""
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from nas.architecture.graph import Architecture
 from nas.campaigns.spec import early_stopping, hyperparameters, inheritance
 from nas.campaigns.spec.fidelity import Fidelities
 from nas.campaigns.spec.objectives import complete
-from nas.campaigns.spec.schema import CampaignFile
+from nas.campaigns.spec.schema import SHAPES, CampaignFile, Evaluated
 from nas.classics import CLASSICS, classic
 from nas.configuration import Named, read_yaml, validate, validate_options
 from nas.errors import InputError, at, in_file
-from nas.evaluators.tables import read_table
-from nas.evaluators.tabular import Lookup, Tabular, TabularOptions
+from nas.evaluators import EVALUATORS
+from nas.evaluators.base import Evaluator, Training, UserFunction
 from nas.metrics import COSTS, OWN, Catalogue, Metric
 from nas.registry import unknown
 from nas.searchers import SEARCHERS, Searcher, searcher
@@ -28,7 +29,7 @@ from nas.spaces.python_space import definition
 from nas.spaces.search_space import SearchSpace
 from nas.tasks import Task, make
 from nas.training import data, datasets, recipe
-from nas.user_code import is_code
+from nas.user_code import is_code, short_name
 
 FILE_NAME = "campaign.yaml"
 
@@ -62,7 +63,7 @@ class Campaign:
     data_fingerprint: str | None
     """The fingerprint of all images and labels."""
     recipe: recipe.Recipe | None
-    tabular: Tabular | None
+    evaluator: Evaluator
     task: Task
     metrics: Catalogue
     """The metrics of the campaign."""
@@ -75,20 +76,27 @@ class Campaign:
     classics: tuple[Contestant, ...]
 
     @property
-    def searches(self) -> dict[str, dict[str, Any]]:
-        """The name and the options of each searcher to run, the campaign's own first."""
-        own = self.config.searcher
-        baseline: dict[str, dict[str, Any]] = {BASELINE: {}} if self.config.random_baseline else {}
-        return {own.name: own.options} | {n: o for n, o in baseline.items() if n != own.name}
+    def own_search(self) -> str:
+        """What the search by the campaign's own searcher is called."""
+        return short_name(self.config.searcher.name)
+
+    @property
+    def searches(self) -> dict[str, Named]:
+        """The searchers to run, by the names of their searches, the campaign's own first."""
+        baseline = {BASELINE: Named(name=BASELINE)} if self.config.random_baseline else {}
+        return {self.own_search: self.config.searcher} | {
+            name: entry for name, entry in baseline.items() if name != self.own_search
+        }
 
     def searcher(self, name: str) -> Searcher:
         """Makes a searcher of :attr:`searches` in its initial state."""
         seed = (self.config.seed, list(self.searches).index(name))
         with in_file(self.file):
             with at("searcher"):
-                options = validate_options(SEARCHERS[name], self.searches[name])
+                entry = self.searches[name]
+                options = validate_options(SEARCHERS[entry.name], entry.options, self.folder)
             return searcher(
-                name,
+                entry.name,
                 space=self.space,
                 seed=seed,
                 objectives=len(self.config.objectives),
@@ -115,7 +123,25 @@ def read_file(folder: Path) -> CampaignFile:
     """The keys of ``campaign.yaml`` in ``folder``, checked one by one."""
     path = folder / FILE_NAME
     with in_file(path):
-        return validate(CampaignFile, read_yaml(path), folder)
+        given = read_yaml(path)
+        kind = Training
+        if isinstance(given, Mapping):
+            kind = _evaluator_kind(validate(Evaluated, given, folder).evaluator)
+        return validate(SHAPES[getattr(kind, "shape", UserFunction.shape)], given, folder)
+
+
+def _evaluator_kind(entry: Named) -> Any:
+    """A subclass of :class:`Evaluator`, or a user's function."""
+    with at("evaluator", "name"):
+        return EVALUATORS.find(entry.name)
+
+
+def _evaluator(entry: Named, folder: Path) -> Evaluator:
+    kind = _evaluator_kind(entry)
+    with at("evaluator"):
+        if inspect.isclass(kind) and issubclass(kind, Evaluator):
+            return kind(entry.options, folder)
+        return UserFunction(entry.options, folder, name=entry.name)
 
 
 def _load(folder: Path) -> Campaign:
@@ -127,19 +153,27 @@ def _load(folder: Path) -> Campaign:
     with at("objectives"):
         objectives = complete(config.objectives, metrics)
     config = config.model_copy(update={"objectives": objectives})
-    images, training, options = _evaluator(config, folder)
+    evaluator = _evaluator(config.evaluator, folder)
+    images = training = checksum = fingerprint = None
+    if config.data is not None:
+        with at("data"):
+            images = data.resolve(config.data, folder)
+    if config.recipe is None and evaluator.needs_recipe:
+        raise InputError("Field required", "recipe")
+    if config.recipe is not None:
+        with at("recipe"):
+            training = recipe.resolve(config.recipe)
     with at("searcher", "name"):
         SEARCHERS.find(config.searcher.name)
-    if options is not None:
-        input_shape, checksum, fingerprint = options.input_shape, None, None
-        outputs = task.outputs(input_shape, options.classes)
-    else:
-        assert images is not None
+    if images is not None:
         with at("data"):
             input_shape, classes, checksum, fingerprint = _geometry(images)
-        with at("task"):
-            outputs = task.outputs(input_shape, classes)
-        assert training is not None
+    else:
+        assert evaluator.input is not None
+        input_shape, classes = evaluator.input
+    with at("task"):
+        outputs = task.outputs(input_shape, classes)
+    if training is not None:
         with at("recipe"):
             recipe.check_augment(training, task, input_shape)
 
@@ -170,7 +204,9 @@ def _load(folder: Path) -> Campaign:
             if contestant.label in contestants:
                 raise InputError(f"{contestant.label} is listed twice")
         contestants[contestant.label] = contestant
-    tabular = None if options is None else _tabular(options, config, found, contestants, folder)
+    with at("evaluator"):
+        evaluator.bind(found)
+    _check_evaluator(evaluator, config, contestants)
     campaign = Campaign(
         folder=folder,
         config=config,
@@ -178,7 +214,7 @@ def _load(folder: Path) -> Campaign:
         data_checksum=checksum,
         data_fingerprint=fingerprint,
         recipe=training,
-        tabular=tabular,
+        evaluator=evaluator,
         task=task,
         metrics=metrics,
         input_shape=input_shape,
@@ -216,99 +252,25 @@ def _metrics(config: CampaignFile, task: Task) -> Catalogue:
     return Catalogue(task.metrics, own, reported)
 
 
-def _evaluator(
-    config: CampaignFile, folder: Path
-) -> tuple[data.DataConfig | None, recipe.Recipe | None, TabularOptions | None]:
-    """Data and recipe of the training, or the options of the tabular evaluator."""
-    name, options = config.evaluator.name, config.evaluator.options
-    if name == "training":
-        if options:
-            raise InputError(f"evaluator: training has no options, got {options}")
-        if config.engine.name == "simulated":
-            raise InputError(
-                "engine.name: a simulated cluster trains nothing, it needs the tabular "
-                "evaluator; allowed: ray, serial"
-            )
-        for key in ("data", "recipe"):
-            if getattr(config, key) is None:
-                raise InputError(f"{key}: Field required, for training")
-        assert config.data is not None
-        assert config.recipe is not None
-        with at("data"):
-            images = data.resolve(config.data, folder)
-        with at("recipe"):
-            return images, recipe.resolve(config.recipe), None
-    if name != "tabular":
-        names = ["training", "tabular"]
-        raise InputError(f"evaluator.name: {unknown('evaluator', name, names)}")
-    for key in ("data", "recipe", "hyperparameters", "early_stopping"):
-        if getattr(config, key):
-            raise InputError(f"{key}: the tabular evaluator trains nothing; leave it out")
-    if config.engine.name == "ray" and "engine" in config.model_fields_set:
+def _check_evaluator(
+    evaluator: Evaluator, config: CampaignFile, classics: Mapping[str, Contestant]
+) -> None:
+    """The evaluator can tell what the campaign asks of it."""
+    if evaluator.metrics is not None:
+        told = [*COSTS, *evaluator.metrics]
+        for position, objective in enumerate(config.objectives):
+            if objective.metric not in told:
+                hint = unknown("metric", objective.metric, told)
+                raise InputError(f"{hint}; {evaluator.more_metrics}", "objectives", position)
+    if config.budget.epochs is not None and not evaluator.has_epochs:
         raise InputError(
-            "engine.name: what is looked up needs no cluster; allowed: serial, "
-            "simulated, or no engine at all"
+            f"the evaluator {evaluator.label} does not tell of epochs; allowed: trials, or hours "
+            f"and accelerator_hours of a simulated cluster, got {config.budget.epochs}",
+            *("budget", "epochs"),
         )
-    if config.constraints.measured_latency is not None:
-        raise InputError(
-            "constraints.latency_ms: the tabular evaluator measures nothing; give a table "
-            "and its column"
-        )
-    timed = {"hours", "accelerator_hours"} & config.budget.limits.keys()
-    if timed and config.engine.name != "simulated":
-        raise InputError(
-            f"budget: to look up takes no time, except on a simulated cluster; allowed: "
-            f"trials, epochs, got {', '.join(sorted(timed))}"
-        )
-    if config.final.ensembles:
-        raise InputError(
-            f"final.ensembles: the tabular evaluator trains nothing, so there are no "
-            f"probabilities to average; leave it out, got {list(config.final.ensembles)}"
-        )
-    if config.final.protocol != "single":
-        raise InputError(
-            f"final.protocol: the tabular evaluator trains nothing that could look at "
-            f"images; leave it out, got {config.final.protocol}"
-        )
-    if config.final.seeds != (0,):
-        raise InputError(
-            f"final.seeds: a table has one result of an architecture, whatever the seed; "
-            f"allowed: [0], got {list(config.final.seeds)}"
-        )
-    with at("evaluator"):
-        return None, None, validate(TabularOptions, options)
-
-
-def _tabular(
-    options: TabularOptions,
-    config: CampaignFile,
-    space: SearchSpace,
-    classics: Mapping[str, Contestant],
-    folder: Path,
-) -> Tabular:
-    with at("evaluator", "table"):
-        table = read_table(options.table, folder)
-    with at("evaluator"):
-        found = Tabular(options, Lookup(table, space))
-    told = [*COSTS, *found.metrics]
-    for position, objective in enumerate(config.objectives):
-        if objective.metric not in told:
-            raise InputError(
-                f"objectives.{position}: {unknown('metric', objective.metric, told)}; "
-                "evaluator.metrics names more of the table's"
-            )
-    if config.budget.epochs is not None and not table.epochs:
-        raise InputError(
-            f"budget.epochs: {table.source} does not tell of epochs; allowed: trials, or "
-            f"hours and accelerator_hours of a simulated cluster, got {config.budget.epochs}"
-        )
-    for label, contestant in classics.items():
-        if found.lookup.row_of(contestant.architecture.fingerprint) is None:
-            raise InputError(
-                f"final.classics: {table.source} has no row for {label}, and a table is "
-                "all there is to look it up in; leave it out"
-            )
-    return found
+    for position, contestant in enumerate(classics.values()):
+        if reason := evaluator.refusal(contestant.architecture):
+            raise InputError(f"{contestant.label}: {reason}", "final", "classics", position)
 
 
 def read_space(
@@ -341,7 +303,7 @@ def _try_space(campaign: Campaign) -> None:
     constraints = campaign.config.constraints
     with at("constraints" if constraints != Constraints() else "space"):
         drawn = campaign.space.sample(np.random.default_rng(campaign.config.seed))
-    if campaign.tabular is not None:
+    if campaign.data is None:
         return
     with at("space"):
         built = campaign.space.decode(drawn)
@@ -359,10 +321,11 @@ def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int, str, str]:
 
     Without resizing a pixel: that would take torch, which the driver has no other use for.
     """
-    options = validate_options(datasets.DATASETS[config.name], config.options)
+    options = dict(config.options)
     # A folder's pictures are brought to a size by Pillow, one by one, when they are read.
-    side = None if config.name == "folder" else options.pop("resolution", None)
-    images = datasets.DATASETS[config.name](**options)
+    resized = config.name in datasets.DATASETS and config.name != "folder"
+    side = options.pop("resolution", None) if resized else None
+    images = data.read_images(config.name, options)
     checksum = data.split(images, config.split).checksum
     channels, *sides = images.input_shape
     shape = (channels, *([side] * len(sides) if side else sides))

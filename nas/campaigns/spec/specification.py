@@ -13,7 +13,7 @@ from nas.searchers import SEARCHERS
 from nas.tasks import DEFAULT, Task
 from nas.training.data import DataConfig
 from nas.training.datasets import DATASETS
-from nas.user_code import is_code, relative, sources
+from nas.user_code import checksums, relative
 
 
 def question(campaign: Campaign) -> dict[str, Any]:
@@ -29,7 +29,8 @@ def question(campaign: Campaign) -> dict[str, Any]:
         "space": campaign.space_definition,
         "constraints": campaign.config.constraints.definition(campaign.folder),
         "hyperparameters": {k: list(v) for k, v in campaign.config.hyperparameters.items()},
-        "searcher": {"name": own.name} | _with_defaults(SEARCHERS[own.name], own.options),
+        "searcher": {"name": relative(own.name, campaign.folder)}
+        | _with_defaults(SEARCHERS[own.name], own.options),
         "objectives": [each.model_dump() for each in campaign.config.objectives],
         # "evaluate" is left out, because older campaigns had no other policy.
         **({} if policy == "evaluate" else {"duplicates": policy}),
@@ -40,28 +41,37 @@ def question(campaign: Campaign) -> dict[str, Any]:
         **_evaluation(campaign),
         **_measured(campaign),
         "seed": campaign.config.seed,
+        **({"code": code} if (code := _code(campaign)) else {}),
     }
 
 
+def _code(campaign: Campaign) -> dict[str, str]:
+    """The checksums of all files of users' code that the campaign's parts consist of."""
+    config = campaign.config
+    names = [config.space.name, config.searcher.name, config.evaluator.name]
+    names += [metric.name for metric in config.metrics]
+    if campaign.data is not None:
+        names += [campaign.data.name, str(campaign.data.options.get("function"))]
+    return checksums(names, campaign.folder)
+
+
 def _evaluation(campaign: Campaign) -> dict[str, Any]:
-    """Returns data and recipe of the training, or the checksums of the table."""
-    if campaign.data is not None and campaign.recipe is not None:
-        return {
-            "data": data_definition(campaign.data),
-            "recipe": campaign.recipe.model_dump(mode="json"),
-        }
-    assert campaign.tabular is not None
-    options = campaign.tabular.options.model_dump(mode="json", exclude={"table"})
-    files = dict(campaign.tabular.lookup.table.files)
-    return {"evaluator": {"name": "tabular", **options, "table": files}}
+    """Data and recipe of the training, or the table that is looked up: what its files hold."""
+    found: dict[str, Any] = {}
+    if campaign.data is not None:
+        found["data"] = data_definition(campaign.data, campaign.folder)
+    if campaign.recipe is not None:
+        found["recipe"] = campaign.recipe.model_dump(mode="json")
+    if definition := campaign.evaluator.definition:
+        found["evaluator"] = definition
+    return found
 
 
 def _measured(campaign: Campaign) -> dict[str, Any]:
     """The task and the metrics that are not built in, and what their files hold."""
     task = task_definition(campaign.config.task, campaign.task, campaign.folder)
     metrics = campaign.metrics.definition()
-    code = {k: v for each in campaign.config.metrics for k, v in _code(each.name).items()}
-    measured = {"task": task, "metrics": metrics, "metrics_code": code}
+    measured = {"task": task, "metrics": metrics}
     return {key: value for key, value in measured.items() if value}
 
 
@@ -70,12 +80,7 @@ def task_definition(given: Named, task: Task, folder: Path) -> dict[str, Any]:
     options = _with_defaults(type(task), given.options)
     if given.name == DEFAULT and not options:
         return {}
-    return {"name": relative(given.name, folder), **options, "code": _code(given.name)}
-
-
-def _code(name: str) -> dict[str, str]:
-    """The checksum of each file that a user's part consists of, by its name."""
-    return {path.name: text for path, text in sources(name).items()} if is_code(name) else {}
+    return {"name": relative(given.name, folder), **options, "code": checksums([given.name], folder)}
 
 
 def check_same(campaign: Campaign, first: Header) -> None:
@@ -108,10 +113,11 @@ def differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     )
 
 
-def data_definition(config: DataConfig) -> dict[str, Any]:
-    """Returns the data section with the defaults of its loader."""
+def data_definition(config: DataConfig, folder: Path | None = None) -> dict[str, Any]:
+    """The data section, with the defaults of its loader; paths of users' files from ``folder``."""
     options = _with_defaults(DATASETS[config.name], config.options)
-    return config.model_dump(mode="json") | options
+    name = relative(config.name, folder or Path())
+    return {**config.model_dump(mode="json"), "name": name, **options}
 
 
 def _with_defaults(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,8 +33,18 @@ def python(
         memory_gb: if the images need more memory than this, in 10^9 bytes, each is read whenever
             it is needed. Labels are kept in memory, so the whole dataset is read once first.
     """
-    make = load(function, function)
-    made = make()
+    return as_images(load(function, function)(), function, resolution, memory_gb)
+
+
+def as_images(
+    made: Any, function: str, resolution: Resolution = None, memory_gb: float = MEMORY_GB
+) -> Images:
+    """The images of what a user's function has returned; the arguments are those of :func:`python`.
+
+    Raises :class:`InputError`, which begins with the function's name, where it is no dataset.
+    """
+    if isinstance(made, Images):
+        return made
     datasets = made if isinstance(made, tuple) else (made,)
     try:
         return _images(datasets, function, resolution, memory_gb)

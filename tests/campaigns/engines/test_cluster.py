@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from nas.campaigns.spec.schema import EngineConfig
+from nas.campaigns.spec.schema import RayConfig
 from nas.configuration import validate
 from nas.errors import InputError
 from tests.campaigns import toy
@@ -35,21 +35,21 @@ HERE = "tests.campaigns.engines.test_cluster:unhurried"
 )
 def test_an_address_is_one_that_the_records_can_be_written_from(address: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        validate(EngineConfig, {"address": address})
+        validate(RayConfig, {"address": address})
 
 
 def test_local_is_the_same_as_no_address() -> None:
-    read = [validate(EngineConfig, {"address": given}).address for given in ("local", None)]
+    read = [validate(RayConfig, {"address": given}).address for given in ("local", None)]
     assert read == [None, None]
     for address in ("auto", "10.0.0.1:6379", "head.example.org:6379"):
-        assert validate(EngineConfig, {"address": address}).address == address
+        assert validate(RayConfig, {"address": address}).address == address
 
 
 def test_a_trial_has_a_share_of_one_gpu_or_whole_ones() -> None:
     for gpus in (0, 0.25, 1, 2.0):
-        assert validate(EngineConfig, {"gpus_per_trial": gpus}).gpus_per_trial == gpus
+        assert validate(RayConfig, {"gpus_per_trial": gpus}).gpus_per_trial == gpus
     with pytest.raises(InputError, match=r"a share of one GPU, or whole ones, got 1\.5"):
-        validate(EngineConfig, {"gpus_per_trial": 1.5})
+        validate(RayConfig, {"gpus_per_trial": 1.5})
 
 
 @pytest.mark.parametrize(

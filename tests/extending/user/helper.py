@@ -1,0 +1,3 @@
+"""Code that the parts beside this file share."""
+
+STEP = 1
