@@ -77,7 +77,14 @@ class Named(Config):
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice; as YAML 1.2, ``1e-3`` is a number, a date text."""
+    """Safe YAML by the core schema of YAML 1.2, which refuses a key given twice.
+
+    ``016`` is sixteen and ``0o16`` fourteen, ``1e-3`` is a number, ``1:30`` and a date are text.
+    Of the words only ``true`` and ``false`` are truth values. As an addition to YAML 1.2, single
+    underscores may stand between digits: ``1_000``.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
@@ -95,16 +102,39 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """The whole number of a scalar; Python takes none of more than some thousand digits."""
+        text = self.construct_scalar(node).replace("_", "")
+        base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+        try:
+            return int(text[2:] if base != 10 else text, base)
+        except ValueError as error:
+            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from None
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
-for _first, _resolvers in _Loader.yaml_implicit_resolvers.items():
-    _Loader.yaml_implicit_resolvers[_first] = [
-        (tag, pattern) for tag, pattern in _resolvers if tag != "tag:yaml.org,2002:timestamp"
-    ]
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        """The number of a scalar; ``.inf`` and ``.nan`` are numbers, too."""
+        text = self.construct_scalar(node).replace("_", "").lower()
+        return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_DIGITS = "[0-9]+(_[0-9]+)*"
+_SCALARS = {
+    "null": ("~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "bool": ("true|True|TRUE|false|False|FALSE", list("tTfF")),
+    "int": (f"[-+]?{_DIGITS}|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    "float": (
+        rf"[-+]?(\.{_DIGITS}|{_DIGITS}(\.({_DIGITS})?)?)([eE][-+]?[0-9]+)?|"
+        r"[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN",
+        list("-+.0123456789"),
+    ),
+    "merge": ("<<", ["<"]),
+}
+for _type, (_pattern, _first) in _SCALARS.items():
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_type}", re.compile(f"^({_pattern})$"), _first
+    )
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 
 def read_yaml(path: Path) -> Any:

@@ -1,13 +1,17 @@
 """Bad YAML and bad values: one message that names file, place, value and what is allowed."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import Field, PositiveInt, field_validator
 
-from nas.configuration import Config, Named, read_yaml, validate, validate_options
+from nas.configuration import Config, Named, parse_yaml, read_yaml, validate, validate_options
 from nas.errors import InputError, at, in_file
 
 # --- YAML ---
@@ -34,6 +38,27 @@ def written(folder: Path, text: str) -> Path:
         ("1e5x", "1e5x"),
         ("'1e-3'", "1e-3"),
         ("1998-11-01", "1998-11-01"),
+        ("016", 16),
+        ("0o16", 14),
+        ("0x1F", 31),
+        ("-007", -7),
+        ("1_000", 1000),
+        ("1_000.5", 1000.5),
+        ("1__000", "1__000"),
+        ("_1", "_1"),
+        ("1:30", "1:30"),
+        ("0b11", "0b11"),
+        ("yes", "yes"),
+        ("no", "no"),
+        ("on", "on"),
+        ("Off", "Off"),
+        ("TRUE", True),
+        ("False", False),
+        ("~", None),
+        ("", None),
+        (".5", 0.5),
+        ("-.inf", float("-inf")),
+        ("1.", 1.0),
         ("true", True),
         ("null", None),
         ("[1, 2.5, a]", [1, 2.5, "a"]),
@@ -44,6 +69,45 @@ def test_values(tmp_path: Path, text: str, value: object) -> None:
     found = read_yaml(written(tmp_path, f"a: {text}"))["a"]
     assert found == value
     assert type(found) is type(value)
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**12), 10**12)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp"))),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc_", min_size=1), inner),
+    max_leaves=12,
+)
+
+
+@given(PLAIN)
+def test_json_is_yaml(value: Any) -> None:
+    assert parse_yaml(json.dumps(value, ensure_ascii=False), "x.yaml") == value
+
+
+@given(st.text("0123456789_+-.eExo:abfTn~ ", max_size=8))
+def test_a_scalar_is_what_yaml_1_2_says(text: str) -> None:
+    """Against the regular expressions of the specification, section 10.3.2, by hand."""
+    text = text.strip()
+    try:
+        found = parse_yaml(f"a: {text}", "x.yaml")["a"]
+    except (InputError, TypeError):
+        return  # another construct: a mapping within, or an indicator
+    plain = re.sub(r"(?<=[0-9])_(?=[0-9])", "", text)
+    if text in ("", "~"):
+        assert found is None
+    elif re.fullmatch("[-+]?[0-9]+", plain):
+        assert found == int(plain, 10)
+    elif re.fullmatch("0o[0-7]+", text):
+        assert found == int(text[2:], 8)
+    elif re.fullmatch("0x[0-9a-fA-F]+", text):
+        assert found == int(text[2:], 16)
+    elif re.fullmatch(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", plain):
+        assert found == float(plain)
+    else:
+        assert found == text
 
 
 def test_same_key_in_other_mappings_is_fine(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from nas.architecture.weights import weights_bytes
 from nas.campaigns.drive.progress import Progress, Status
 from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.specification import data_definition, differences, task_definition
+from nas.campaigns.store.defaults import with_defaults
 from nas.campaigns.store.provenance import cores, environment
 from nas.configuration import Named
 from nas.errors import InputError, in_file
@@ -360,7 +361,7 @@ def _check_same(folder: Path, asked: Mapping[str, Any], begun: bool) -> None:
             f"{path}: does not say what was trained here ({error}); choose another folder with "
             "--out"
         ) from None
-    if lines := differences(recorded, asked):
+    if lines := differences(with_defaults(recorded), with_defaults(asked)):
         raise InputError(
             f"{folder}: holds another training:\n{lines}\nChoose another folder with --out, or "
             "put the recorded values back."

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
@@ -112,9 +113,15 @@ class Recipe(Config):
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over all fields: equal exactly when the recipes are."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return blake2b(text.encode(), digest_size=8).hexdigest()
+        """16 hex digits over the fields that differ from their defaults.
+
+        It is equal exactly when the recipes are, and stays the same when a later version adds a
+        field. For this, the default of a field must never change.
+        """
+        given = self.model_dump(mode="json", exclude_defaults=True)
+        if self.augment:
+            given["augment"] = [_without_defaults(step) for step in self.augment]
+        return _digest(given)
 
     def with_reference(self, scheme: str) -> "Recipe":
         """The recipe of a network whose own initialisation is ``scheme``: "reference" is that."""
@@ -161,6 +168,47 @@ class Recipe(Config):
 
 def _cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def fingerprints(recorded: Mapping[str, Any]) -> tuple[str, str]:
+    """The fingerprints of a recorded recipe: today's, and that of older versions, over all fields.
+
+    Raises :class:`InputError` where it is no recipe.
+    """
+    return validate(Recipe, recorded).fingerprint, _digest(recorded)
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True)
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _without_defaults(step: Named) -> dict[str, Any]:
+    from nas.training.augmentation import TRANSFORMATIONS  # brings torch
+
+    known = _plain_defaults(TRANSFORMATIONS[step.name])
+    options = step.model_dump(mode="json").items()
+    return {key: value for key, value in options if key == "name" or value != known.get(key, ...)}
+
+
+def with_all_options(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded recipe whose transformations have the options that later versions have added."""
+    if not recorded.get("augment"):
+        return dict(recorded)
+    from nas.training.augmentation import TRANSFORMATIONS  # brings torch
+
+    steps = [
+        {**_plain_defaults(TRANSFORMATIONS[step["name"]]), **step}
+        if step.get("name") in TRANSFORMATIONS
+        else step
+        for step in recorded["augment"]
+    ]
+    return {**recorded, "augment": steps}
+
+
+def _plain_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(defaults(function)))
+    return found
 
 
 def resolve(data: Any) -> Recipe:

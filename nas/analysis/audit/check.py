@@ -25,13 +25,13 @@ from nas.analysis.audit.results import data_checksum, result_faults
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import render
 from nas.campaigns.spec.campaign import Campaign, load_campaign
-from nas.campaigns.spec.specification import differences, question
+from nas.campaigns.spec.specification import changes, differences
+from nas.campaigns.store.defaults import completed
 from nas.campaigns.store.log import read_lines
 from nas.campaigns.store.provenance import environment
 from nas.campaigns.store.types import Header, Record
-from nas.configuration import validate
 from nas.errors import InputError, at, in_file
-from nas.training.recipe import Recipe
+from nas.training.recipe import fingerprints
 
 TABLES = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex", "table.txt": "text"}
 """Files that may hold the output of ``nas table --format``, with or without ``--all``."""
@@ -145,12 +145,20 @@ def _recipe_faults(header: Header | None) -> Iterator[Fault]:
         try:
             given = header.specification["recipe"]
             with in_file("specification"), at("recipe"):
-                recipe = validate(Recipe, given)
+                known = fingerprints(given)
         except InputError as error:
             yield from (Fault(1, line) for line in str(error).splitlines())
             return
-        expected = recipe.fingerprint
+        expected = header.recipe if header.recipe in known else known[0]
     yield from differing(1, "recipe", header.recipe, expected)
+
+
+def _known_fingerprints(header: Header) -> set[str]:
+    """The fingerprints that this and older versions give to the recorded recipe."""
+    try:
+        return {*fingerprints(header.specification["recipe"])}
+    except (InputError, KeyError):
+        return set()
 
 
 def _asked(
@@ -159,7 +167,7 @@ def _asked(
     """The campaign, which parts of its question are not the recorded ones, and the problems."""
     try:
         campaign = load_campaign(folder)
-        lines = differences(recorded, question(campaign)).splitlines() if recorded else []
+        lines = changes(campaign, recorded).splitlines() if recorded else []
     except InputError as error:
         return None, set(), str(error).splitlines()
     changed = {line.strip().partition(":")[0].partition(".")[0] for line in lines}
@@ -173,12 +181,19 @@ def _resolved_problems(folder: Path, header: Header | None, checksum: str | None
         return [f"{path}: is not there, expected what the last run resolved campaign.yaml to"]
     try:
         resolved = json.loads(path.read_text(encoding="utf-8"))
-        told = {"question": resolved["question"], "recipe": resolved["recipe_fingerprint"]}
+        told: dict[str, Any] = {
+            "question": completed(resolved["question"]),
+            "recipe": resolved["recipe_fingerprint"],
+        }
     except (ValueError, TypeError, KeyError) as error:
         return [f"{path}: is corrupt: {error!r}"]
     recorded: dict[str, Any] = told
     if header is not None:
-        recorded = {"question": header.specification, "recipe": header.recipe or None}
+        recorded = {"question": completed(header.specification), "recipe": header.recipe or None}
+        if "code" not in header.specification:  # as older versions recorded it
+            told["question"].pop("code", None)
+        if {told["recipe"], header.recipe} <= _known_fingerprints(header):
+            recorded["recipe"] = told["recipe"]
     if checksum is not None:
         told["data_checksum"] = resolved.get("data_checksum")
         recorded = {**recorded, "data_checksum": checksum}

@@ -10,6 +10,7 @@ from typing import Any
 
 from nas.campaigns.spec.fidelity import FULL
 from nas.campaigns.spec.specification import flat
+from nas.campaigns.store.defaults import with_defaults
 
 Conditions = dict[str, Any]
 """By key path, as in a campaign's question: plain JSON."""
@@ -38,9 +39,8 @@ def conditions(
         fidelity: 0 where the searcher asked for none.
         checksum: of the split, where it is known.
     """
-    found = flat(
-        {key: question[key] for key in ("data", "task", "recipe", "evaluator") if key in question}
-    )
+    parts = ("data", "task", "recipe", "evaluator")
+    found = flat(with_defaults({key: question[key] for key in parts if key in question}))
     if recipe:
         found |= flat({"recipe": json.loads(recipe)})
     if checksum is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.campaigns.spec.campaign import Campaign
+from nas.campaigns.store.defaults import completed
 from nas.campaigns.store.types import Header
 from nas.configuration import Named, defaults
 from nas.errors import InputError
@@ -24,7 +25,7 @@ def question(campaign: Campaign) -> dict[str, Any]:
     them.
     """
     own = campaign.config.searcher
-    policy, stopping = campaign.config.duplicates, campaign.config.early_stopping
+    stopping = campaign.config.early_stopping
     return {
         "space": campaign.space_definition,
         "constraints": campaign.config.constraints.definition(campaign.folder),
@@ -32,12 +33,10 @@ def question(campaign: Campaign) -> dict[str, Any]:
         "searcher": {"name": relative(own.name, campaign.folder)}
         | _with_defaults(SEARCHERS[own.name], own.options),
         "objectives": [each.model_dump() for each in campaign.config.objectives],
-        # "evaluate" is left out, because older campaigns had no other policy.
-        **({} if policy == "evaluate" else {"duplicates": policy}),
-        **({"early_stopping": stopping.model_dump()} if stopping else {}),
-        # Options that are off are left out too, and so is the fidelity epochs.
-        **({"inherit_weights": True} if campaign.config.inherit_weights else {}),
-        **({} if campaign.fidelities.axis == "epochs" else {"fidelity": campaign.fidelities.axis}),
+        "duplicates": campaign.config.duplicates,
+        "early_stopping": stopping.model_dump() if stopping else None,
+        "inherit_weights": campaign.config.inherit_weights,
+        "fidelity": campaign.fidelities.axis,
         **_evaluation(campaign),
         **_measured(campaign),
         "seed": campaign.config.seed,
@@ -80,7 +79,11 @@ def task_definition(given: Named, task: Task, folder: Path) -> dict[str, Any]:
     options = _with_defaults(type(task), given.options)
     if given.name == DEFAULT and not options:
         return {}
-    return {"name": relative(given.name, folder), **options, "code": checksums([given.name], folder)}
+    return {
+        "name": relative(given.name, folder),
+        **options,
+        "code": checksums([given.name], folder),
+    }
 
 
 def check_same(campaign: Campaign, first: Header) -> None:
@@ -88,7 +91,7 @@ def check_same(campaign: Campaign, first: Header) -> None:
 
     Every difference is in the message.
     """
-    if lines := differences(first.specification, question(campaign)):
+    if lines := changes(campaign, first.specification):
         raise InputError(
             f"{campaign.file}: asks another question than the one that records.jsonl answers:\n"
             + lines
@@ -101,6 +104,17 @@ def check_same(campaign: Campaign, first: Header) -> None:
             f"was made with (fingerprint {campaign.data_fingerprint}, recorded {recorded}). Put "
             "the files back, or start a campaign in another folder."
         )
+
+
+def changes(campaign: Campaign, recorded: Mapping[str, Any]) -> str:
+    """A line for each key path at which a campaign's recorded specification and its present differ.
+
+    Versions that did not record ``code`` recorded the checksum of a space's own file alone.
+    """
+    now = question(campaign)
+    if "code" not in recorded:
+        now.pop("code", None)
+    return differences(completed(recorded), now)
 
 
 def differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str:

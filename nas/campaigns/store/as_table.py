@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.campaigns.store.defaults import with_defaults
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask, Result
@@ -46,7 +47,7 @@ def campaign(folder: Path, *, campaigns: tuple[str, ...]) -> Table:
         if not records:
             raise InputError(f"{path}: there is no record of a campaign")
         history = History(folder / name, records)
-        specification = history.header.specification
+        specification = with_defaults(history.header.specification)
         trained = {key: specification.get(key) for key in ("data", "recipe")}
         first = first or trained
         for key, value in trained.items():

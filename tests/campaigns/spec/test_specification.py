@@ -1,5 +1,7 @@
 """Which changes make another question of a campaign."""
 
+import json
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +10,17 @@ import pytest
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.spec.specification import question
+from nas.cli import main
 from nas.errors import InputError
+from nas.training.recipe import fingerprints, resolve
 from tests.campaigns import toy
 from tests.campaigns.spec.test_hyperparameters import PYTHON, with_python_space
 
 EVALUATE = f"{toy.HERE}:evaluate"
+
+SCHEMA2 = Path(__file__).parents[1] / "schema2"
+
+SHIFT = {"name": "shift", "pixels": 1, "fill": "black"}
 
 
 def test_a_space_in_python_is_asked_by_its_content(folder: Path) -> None:
@@ -70,3 +78,63 @@ def test_a_changed_latency_table_is_another_question(folder: Path) -> None:
     (folder / "latency.csv").write_text("\n".join(lines))
     with pytest.raises(InputError, match=r"constraints.latency_ms.checksum: recorded \""):
         run(folder, evaluator=EVALUATE)
+
+
+def forget(folder: Path, key: str) -> None:
+    """Makes a folder's records those of a version whose recipe did not have a key yet."""
+    path = folder / "records.jsonl"
+    first, *rest = path.read_text().splitlines()
+    header = json.loads(first)
+    recipe = header["specification"]["recipe"]
+    del recipe[key]
+    del header["specification"]["inherit_weights"]  # nor were these written
+    del header["specification"]["data"]["split"]["test"]
+    whole = json.dumps(recipe, sort_keys=True)  # older versions hashed every field
+    header["recipe"] = blake2b(whole.encode(), digest_size=8).hexdigest()
+    path.write_text("\n".join([json.dumps(header), *rest]) + "\n")
+    path = folder / "resolved.json"
+    resolved = json.loads(path.read_text())
+    resolved["question"], resolved["recipe_fingerprint"] = header["specification"], header["recipe"]
+    path.write_text(json.dumps(resolved))
+
+
+def test_a_campaign_from_before_a_recipe_had_a_key_resumes_and_compares(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "images.npz",
+        images=rng.integers(256, size=(30, 8, 8, 1), dtype=np.uint8),
+        labels=np.arange(30) % 3,
+        test_images=rng.integers(256, size=(6, 8, 8, 1), dtype=np.uint8),
+        test_labels=np.arange(6) % 3,
+    )
+    data = f"arrays, path: {tmp_path}/images.npz"
+    split = "{train: 0.6, validation: 0.4}"
+    text = toy.CAMPAIGN.replace("digits", data).replace(
+        "{train: 0.6, validation: 0.2, test: 0.2}", split
+    )
+    toy.write(folder, text)
+    run(folder, evaluator=EVALUATE)
+    forget(folder, "label_smoothing")
+    assert main(["check", str(folder)]) == 0
+    toy.write(folder, text.replace("trials: 4", "trials: 5"))
+    run(folder, evaluator=EVALUATE)
+    assert main(["check", str(folder)]) == 0
+    newer = toy.write(tmp_path / "newer", text)
+    run(newer, evaluator=EVALUATE)
+    capsys.readouterr()
+    assert main(["compare", str(folder), str(newer)]) == 0
+    assert "not ranked with" not in capsys.readouterr().out
+    toy.write(folder, text.replace("epochs: 1", "epochs: 1, label_smoothing: 0.1"))
+    with pytest.raises(InputError, match=r"recipe\.label_smoothing: recorded 0\.0, now 0\.1"):
+        run(folder, evaluator=EVALUATE)
+
+
+def test_a_fingerprint_leaves_defaults_out_and_knows_those_of_older_versions() -> None:
+    plain = resolve({"preset": "quick"})
+    assert plain.fingerprint == resolve({"preset": "quick", "label_smoothing": 0.0}).fingerprint
+    assert plain.fingerprint != resolve({"preset": "quick", "label_smoothing": 0.1}).fingerprint
+    assert plain.fingerprint == resolve({"preset": "quick", "augment": [SHIFT]}).fingerprint
+    recorded = json.loads((SCHEMA2 / "finished" / "records.jsonl").read_text().splitlines()[0])
+    assert recorded["recipe"] in fingerprints(recorded["question"]["recipe"])

@@ -1,0 +1,72 @@
+"""What a recorded specification means: keys that its version did not have stand for their defaults.
+
+A specification is recorded with every default written out, so that a recorded value stays what it
+was, even if a later version has another default. A key that is not recorded is one that a later
+version has added, with a default that leaves results as they were. So two specifications are
+compared after both have been completed.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nas.configuration import defaults
+from nas.evaluators.tabular import TabularOptions
+from nas.searchers import SEARCHERS
+from nas.training.data import SplitConfig
+from nas.training.datasets import DATASETS
+from nas.training.recipe import Recipe, with_all_options
+
+Json = dict[str, Any]
+
+EARLIER = {
+    "duplicates": "evaluate",  # the only one of these that was no default when it was added
+    "early_stopping": None,
+    "fidelity": "epochs",
+    "inherit_weights": False,
+}
+"""What campaigns did before a specification had these keys."""
+
+
+def completed(specification: Mapping[str, Any]) -> Json:
+    """A campaign's recorded specification with the keys that later versions have added."""
+    found = {**EARLIER, **with_defaults(specification)}
+    searcher = found.get("searcher")
+    if isinstance(searcher, Mapping) and searcher.get("name") in SEARCHERS:
+        found["searcher"] = {**_options(SEARCHERS[searcher["name"]]), **searcher}
+    return found
+
+
+def with_defaults(specification: Mapping[str, Any]) -> Json:
+    """What decides whether results are comparable, with the keys that later versions have added.
+
+    These are the sections data, recipe and evaluator, of a campaign or of a training.
+    """
+    found = dict(specification)
+    recipe, data = found.get("recipe"), found.get("data")
+    if isinstance(recipe, Mapping):
+        found["recipe"] = {**_RECIPE, **with_all_options(recipe)}
+    if isinstance(data, Mapping):
+        known = _options(DATASETS[data["name"]]) if data.get("name") in DATASETS else {}
+        split = {**_SPLIT, **data.get("split", {})}
+        found["data"] = {**known, **data, "split": split}
+    evaluator = found.get("evaluator")
+    if isinstance(evaluator, Mapping) and evaluator.get("name") == "tabular":
+        found["evaluator"] = {**_TABULAR, **evaluator}
+    return found
+
+
+def _options(function: Callable[..., Any]) -> Json:
+    found: Json = json.loads(json.dumps(defaults(function)))
+    return found
+
+
+def _fields(model: Any) -> Json:
+    fields = model.model_fields.items()
+    made = {name: field.get_default(call_default_factory=True) for name, field in fields
+            if not field.is_required()}  # fmt: skip
+    found: Json = json.loads(json.dumps(made))
+    return found
+
+
+_RECIPE, _SPLIT, _TABULAR = map(_fields, (Recipe, SplitConfig, TabularOptions))
