@@ -185,16 +185,18 @@ def validate(model: type[Model], data: Any, folder: Path | None = None) -> Model
     except ValidationError as error:
         problems = error.errors()
         raise InputError.of(
-            (_key_path(problem["loc"]), _message(model, problem))
+            (_key_path(problem), _message(model, problem))
             for problem in problems
             # Left out: too short only because pydantic leaves out the items that are wrong.
             if problem["type"] != "too_short" or not any(_inside(p, problem) for p in problems)
         ) from None
 
 
-def _key_path(location: tuple[int | str, ...]) -> KeyPath:
-    """Without the tags ``<tag>`` of unions."""
-    return tuple(part for part in location if not str(part).startswith("<"))
+def _key_path(problem: ErrorDetails) -> KeyPath:
+    """Where a problem is: without the tags ``<tag>`` of unions, with the keys of an InputError."""
+    error = problem.get("ctx", {}).get("error")
+    inner = error.problems[0][0] if isinstance(error, InputError) else ()
+    return (*(part for part in problem["loc"] if not str(part).startswith("<")), *inner)
 
 
 def _inside(inner: ErrorDetails, outer: ErrorDetails) -> bool:
@@ -209,7 +211,10 @@ def _message(model: type[BaseModel], problem: ErrorDetails) -> str:
         found = _model_at(model, parents)
         why = getattr(found, "absent", "")
         return unknown("key", key, list(found.model_fields)) + (f"; {why}" if why else "")
+    error = problem.get("ctx", {}).get("error")
     message = problem["msg"].removeprefix("Value error, ")
+    if isinstance(error, InputError):
+        message = error.problems[0][1]
     if problem["type"] == "missing" or " got " in message:
         return message
     if problem["type"] in ("model_type", "dict_type"):

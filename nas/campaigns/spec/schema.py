@@ -152,8 +152,8 @@ def _fitting(*names: str) -> BeforeValidator:
         if isinstance(name, str) and name not in names and not is_code(name):
             what = unknown("engine", name, list(names))
             if name in _ENGINES:
-                what = f"name: {name} does not fit the evaluator; allowed: {', '.join(names)}"
-            raise InputError(f"{what}; or {FORMS}")
+                what = f"{name} does not fit the evaluator; allowed: {', '.join(names)}"
+            raise InputError(f"{what}; or {FORMS}, got {name!r}", "name")
         return {**given, "name": name}
 
     return BeforeValidator(check)
