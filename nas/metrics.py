@@ -353,7 +353,7 @@ _AFTER = (
 _TAKEN = {
     "trial", "stage", "kind", "search", "number", "label", "seed", "fidelity", "status", "cause",
     "error", "attempts", "fingerprint", "seconds", "worker", "duplicate_of", "parent", "recipe",
-    "campaign", "name", "conditions", "rank", "pareto", "seeds", "epoch", "curve", "evaluations",
+    "campaign", "name", "group", "rank", "pareto", "seeds", "epoch", "curve", "evaluations",
     "fvcore", "validation_std", "test_std", "test_low", "test_high", "breaks",
 }  # fmt: skip
 """Names that columns and records have for something else."""

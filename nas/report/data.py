@@ -32,7 +32,7 @@ def columns(
     found = []
     for name in names:
         dtype, meaning = declared[name]
-        if not table[name].notna().any() or (name == "conditions" and table[name].nunique() < 2):
+        if not table[name].notna().any() or (name == "group" and table[name].nunique() < 2):
             continue
         form = _form(name, dtype, metrics)
         found.append(
@@ -58,7 +58,7 @@ def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     first = [n for n, m in further.items() if m.shown and n not in metrics.on_predictions]
     names += [*first, "test_low", "test_high", *metrics.on_predictions]
     names += [name for name in further if name not in names]
-    return columns(table, network_columns(metrics), [*names, "conditions", "recipe"], metrics)
+    return columns(table, network_columns(metrics), [*names, "group", "recipe"], metrics)
 
 
 def trials(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -106,7 +106,7 @@ const tradeoff = new Plot(figures.tradeoff, {
     const test = score.value === data.metrics.test, seeds = values(table, "seeds");
     const [lows, highs] = test ? [values(table, "test_low"), values(table, "test_high")] : [];
     // Networks are selected by validation, whatever is shown: so is the front, as in the table.
-    const by = searched ? ys : values(table, data.metrics.validation) ?? ys, groups = values(table, "conditions");
+    const by = searched ? ys : values(table, data.metrics.validation) ?? ys, groups = values(table, "group");
     const points = [];
     names.forEach((name, i) => {
       if (xs[i] == null || ys[i] == null || (searched && stages[i] !== "search")) return;

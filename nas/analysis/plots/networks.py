@@ -30,13 +30,13 @@ _LABELLED = 15
 def points(campaign: Campaign) -> pd.DataFrame:
     """Returns one row per architecture, from the campaign's table.
 
-    The columns are name, kind, conditions, retrained, value (the primary metric on validation
+    The columns are name, kind, group, retrained, value (the primary metric on validation
     images, which is the mean over seeds after retraining), deviation (over seeds) and the costs.
     Raises the errors of :func:`campaign_table`.
     """
     table = campaign_table(campaign.folder, every_trial=True)
     metrics, retrained = campaign.metrics, table["seeds"] > 0
-    return table[["name", "kind", "conditions", *_COSTS]].assign(
+    return table[["name", "kind", "group", *_COSTS]].assign(
         retrained=retrained,
         value=table[metrics.validation].where(retrained, table[metrics.search]),
         deviation=table["validation_std"],
@@ -46,7 +46,7 @@ def points(campaign: Campaign) -> pd.DataFrame:
 def front(rows: pd.DataFrame, cost: str, metric: Metric) -> pd.DataFrame:
     """Returns the Pareto front of value and cost within each comparability group, by cost."""
     member = pd.Series(False, index=rows.index)
-    for group in rows.groupby("conditions").groups.values():
+    for group in rows.groupby("group").groups.values():
         values = rows.loc[group, [cost, "value"]].to_numpy(dtype=float, na_value=np.nan)
         member[group] = pareto_front(values * (1, metric.flipped(1)))
     return rows[member].sort_values([cost, "value"], kind="stable")
@@ -98,7 +98,7 @@ def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str, metrics: Catalogu
                 panel.errorbar(x, y, error, fmt="none", ecolor=mark.colour, elinewidth=0.8)
     judged = rows[rows["retrained"]] if rows["retrained"].any() else rows
     what = "front of the retrained" if rows["retrained"].any() else "front"
-    for _, best in front(judged, cost, metrics.primary).groupby("conditions", sort=False):
+    for _, best in front(judged, cost, metrics.primary).groupby("group", sort=False):
         x, y = best[cost].to_numpy(float), best["value"].to_numpy(float)
         # Between two of its points, a front attains the worse value.
         panel.plot(

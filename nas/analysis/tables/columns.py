@@ -97,8 +97,9 @@ def network_columns(metrics: Catalogue) -> Columns:
         "kind": ("str", "searched (suggested by the campaign's searcher), random (by its "
                         "baseline), classic, ensemble (of the best searched ones, once retrained) "
                         "or, of nas train, other"),
-        "conditions": ("str", "a letter: equal for rows of equal data, split, recipe and stage"),
-        "rank": ("Int64", "1 is best, ties share; among architectures of equal conditions, by mean "
+        "group": ("str", "the comparability group, a letter: equal for rows of equal data, "
+                      "split, recipe and stage"),
+        "rank": ("Int64", "1 is best, ties share; among the architectures of a group, by mean "
                           f"validation {primary.in_words} unless the notes say otherwise"),
         "pareto": ("bool", f"whether it is on the front of the same {primary.in_words} and a cost "
                            "that the notes name"),

@@ -1,4 +1,4 @@
-"""Under what conditions a row was measured: rows of unlike ones are never ranked together."""
+"""Comparability groups: only rows that were measured in the same way are ranked together."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from nas.campaigns.spec.fidelity import FULL
 from nas.campaigns.spec.specification import flat
 from nas.campaigns.store.defaults import with_defaults
 
-Conditions = dict[str, Any]
-"""By key path, as in a campaign's question: plain JSON."""
+Setting = dict[str, Any]
+"""What the rows of a comparability group have in common: plain JSON by key path, as in an
+experiment specification."""
 
 _NAMED = 6
 """Differences that a note names before it only counts."""
 
 
-def conditions(
+def setting(
     question: Mapping[str, Any],
     stage: str,
     recipe: str = "",
     fidelity: int = 0,
     checksum: str | None = None,
-) -> Conditions:
-    """What must be alike for two results to be ranked together.
+) -> Setting:
+    """Returns what must be equal for two results to be ranked together.
 
     That is the data, their split, the task and the recipe (or the table that was looked up), and
     the stage: a search's best score was selected for, and may rest on a lower fidelity or on its
@@ -55,15 +56,15 @@ def conditions(
 
 
 class Groups:
-    """Letters for conditions: A for the first, and so on."""
+    """The letters of comparability groups: A for the first, and so on."""
 
     def __init__(self) -> None:
         self._letters: dict[str, str] = {}
-        self._members: dict[str, Conditions] = {}
+        self._members: dict[str, Setting] = {}
         self._free = _letters()
 
-    def letter(self, found: Conditions) -> str:
-        """The letter of these conditions."""
+    def letter(self, found: Setting) -> str:
+        """Returns the letter of the group with this setting."""
         key = json.dumps(found, sort_keys=True)
         if key not in self._letters:
             self._letters[key] = next(self._free)
@@ -71,16 +72,16 @@ class Groups:
         return self._letters[key]
 
     def notes(self) -> Iterator[str]:
-        """Why rows are not ranked together, a line for each further letter."""
+        """Says why rows are not ranked together, in one line per further letter."""
         (first, reference), *others = self._members.items() or [("", {})]
         for letter, found in others[:_NAMED]:
-            yield f"conditions {letter} are not ranked with {first}: {unlike(found, reference)}"
+            yield f"group {letter} is not ranked with {first}: {unlike(found, reference)}"
         if len(others) > _NAMED:
-            yield f"nor are {len(others) - _NAMED} further conditions, whose differences are alike"
+            yield f"there are {len(others) - _NAMED} further groups, which differ in similar ways"
 
 
-def unlike(these: Conditions, those: Conditions) -> str:
-    """The keys in which two conditions differ, with both values."""
+def unlike(these: Setting, those: Setting) -> str:
+    """Returns the keys in which two settings differ, with both values."""
     keys = sorted(k for k in {*these, *those} if these.get(k) != those.get(k))
     parts = [f"{key} {_shown(these, key)}, not {_shown(those, key)}" for key in keys]
     return "; ".join(_some(parts)) or "nothing"
@@ -91,7 +92,7 @@ def _some(parts: Sequence[str]) -> list[str]:
     return [*parts[:_NAMED], *([f"and {left} more"] if left > 0 else [])]
 
 
-def _shown(found: Conditions, key: str) -> str:
+def _shown(found: Setting, key: str) -> str:
     value = found.get(key)
     return value if isinstance(value, str) else json.dumps(value)
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from nas.analysis.tables.columns import WITHOUT, network_columns
 from nas.analysis.tables.columns import recorded as recorded_metrics
-from nas.analysis.tables.comparability import Groups, conditions
+from nas.analysis.tables.comparability import Groups, setting
 from nas.analysis.tables.feasibility import breaks
 from nas.analysis.tables.notes import notes
 from nas.analysis.tables.trainings import NAME, is_training, training_metrics, trainings
@@ -88,7 +88,7 @@ def campaign_table(
         broken = breaks(networks, specification.get("constraints", {}))
         mistakes = [_mistakes(history, trial) for trial in networks["trial"]]
         parts.append(
-            networks.assign(campaign=label, conditions=letters, breaks=broken, mistakes=mistakes)
+            networks.assign(campaign=label, group=letters, breaks=broken, mistakes=mistakes)
         )
         spent += [prefix(label) + note for note in budgets(folder)]
         told += [prefix(label) + note for note in notes(history)]
@@ -104,7 +104,7 @@ def campaign_table(
     each = ranked[[*_KEYS, "rank", "pareto"]].merge(
         networks.assign(seeds=(networks["stage"] == "final").astype("int64")), on=_KEYS
     )
-    each = each.sort_values(["conditions", "rank", "seed"], kind="stable", ignore_index=True)
+    each = each.sort_values(["group", "rank", "seed"], kind="stable", ignore_index=True)
     each.attrs["metrics"] = ranked.attrs["metrics"] = metrics.definition()
     table = _typed(each if per_seed else ranked, metrics)
     judged = verdicts(each).attrs
@@ -121,7 +121,7 @@ def campaign_table(
     return table
 
 
-_KEYS = ["campaign", "name", "conditions"]
+_KEYS = ["campaign", "name", "group"]
 
 
 def _metrics(folders: Sequence[Path]) -> Catalogue:
@@ -197,7 +197,7 @@ def _letters(
 ) -> list[str]:
     @cache
     def letter(stage: str, recipe: str, fidelity: int) -> str:
-        return groups.letter(conditions(question, stage, recipe, int(fidelity), checksum))
+        return groups.letter(setting(question, stage, recipe, int(fidelity), checksum))
 
     columns = (networks["stage"], networks["recipe"].fillna(""), networks["fidelity"].fillna(0))
     return [letter(*each) for each in zip(*columns, strict=True)]
@@ -246,17 +246,17 @@ def _in_words(recipe: str) -> str:
 def _ranked(table: pd.DataFrame, by: str, cost: str, metrics: Catalogue) -> pd.DataFrame:
     """Adds rank and front within each comparability group and sorts by group, best first."""
     value = metrics.primary.flipped(table[by].where(table["seeds"] > 0, table[metrics.search]))
-    groups = table["conditions"]
+    groups = table["group"]
     table["rank"] = value.groupby(groups).rank(method="min")
     table["pareto"] = False
-    for rows in table.groupby("conditions").groups.values():
+    for rows in table.groupby("group").groups.values():
         points = np.column_stack([table.loc[rows, cost].astype("float64"), value[rows]])
         table.loc[rows, "pareto"] = pareto_front(points)
-    return table.sort_values(["conditions", "rank"], kind="stable", ignore_index=True)
+    return table.sort_values(["group", "rank"], kind="stable", ignore_index=True)
 
 
 def _ranking_notes(table: pd.DataFrame, by: str, cost: str, metrics: Catalogue) -> Iterator[str]:
-    among = ", within equal conditions" if table["conditions"].nunique() > 1 else ""
+    among = ", within each group" if table["group"].nunique() > 1 else ""
     yield f"rank by {by}, pareto against {cost}{among}"
     if by == metrics.test:
         yield "a network that is selected by this rank is fitted to the test images"

@@ -141,7 +141,7 @@ def _shown(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
 
 def _worth(table: pd.DataFrame, name: str) -> bool:
     """Tells if a column is shown to people by default."""
-    if name in ("campaign", "conditions"):  # else they are one for all
+    if name in ("campaign", "group"):  # else they are one for all
         return bool(table[name].nunique() > 1)
     metric = metrics_of(table).get(name)
     hidden = name in _FOR_PROGRAMS or (metric is not None and not metric.shown)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nas.analysis.tables.columns import WITHOUT, flops_without, trial_columns
-from nas.analysis.tables.comparability import Conditions, Groups, conditions
+from nas.analysis.tables.comparability import Groups, Setting, setting
 from nas.analysis.tables.notes import initializations
 from nas.analysis.tables.trials import frame
 from nas.campaigns.spec.specification import flat
@@ -51,11 +51,11 @@ def trainings(
     """
     rows = [_row(folder, groups, metrics) for folder in folders]
     table = frame(rows, trial_columns(metrics)).rename(columns={"label": "name"})
-    table["conditions"] = [row["conditions"] for row in rows]
+    table["group"] = [row["group"] for row in rows]
     table["mistakes"] = [row["mistakes"] for row in rows]
     table[metrics.search] = np.nan  # there was no search
     table["name"] = _told_apart(table)
-    for _, same in table.groupby(["name", "conditions", "seed"]):
+    for _, same in table.groupby(["name", "group", "seed"]):
         if len(same) > 1:
             raise InputError(
                 f"{' and '.join(same['trial'])}: hold the same training, {same['name'].iloc[0]} "
@@ -82,7 +82,7 @@ def _row(folder: Path, groups: Groups, metrics: Catalogue) -> dict[str, Any]:
             metrics.test: row["test"][metrics.primary.name],
             **_evaluated(row, metrics),
             "mistakes": row["test"].get("mistakes"),
-            "conditions": groups.letter(_conditions(row)),
+            "group": groups.letter(_setting(row)),
             "told": f"data {row['data']['name']}, split seed {row['data']['split']['seed']}, "
             f"recipe {row['recipe_fingerprint']}, {row['recipe']['epochs']} epoch(s)",
             "initialization": row["reference_initialization"] if by_reference else None,
@@ -104,8 +104,8 @@ def _evaluated(row: Row, metrics: Catalogue) -> dict[str, float]:
     }
 
 
-def _conditions(row: Row) -> Conditions:
-    found = conditions({key: row[key] for key in ("data", "task", "recipe") if key in row}, "final")
+def _setting(row: Row) -> Setting:
+    found = setting({key: row[key] for key in ("data", "task", "recipe") if key in row}, "final")
     if row["start"] is not None:
         found |= flat({key: row["start"][key] for key in ("weights", "freeze")}, "start")
     return found if row["protocol"] == "single" else {**found, "protocol": row["protocol"]}
@@ -118,7 +118,7 @@ def _told_apart(table: pd.DataFrame) -> pd.Series:
 
 
 def _notes(table: pd.DataFrame, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    counts = table.groupby(["name", "conditions"]).size()
+    counts = table.groupby(["name", "group"]).size()
     trained = f"{len(table)} training{'s' * (len(table) > 1)} by nas train, test read once by each"
     if (counts == 1).all():
         yield f"{trained}; one seed per row: differences within its noise cannot be told apart"
@@ -126,8 +126,8 @@ def _notes(table: pd.DataFrame, rows: Sequence[dict[str, Any]]) -> Iterator[str]
         yield trained
     else:
         yield f"{trained}; rows have different numbers of seeds"
-    for letter, told in {row["conditions"]: row["told"] for row in rows}.items():
-        yield f"conditions {letter}: {told}"
+    for letter, told in {row["group"]: row["told"] for row in rows}.items():
+        yield f"group {letter}: {told}"
     by_reference = [row for row in rows if row["initialization"] is not None]
     if by_reference:
         yield initializations(

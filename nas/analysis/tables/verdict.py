@@ -69,14 +69,14 @@ class _Side(NamedTuple):
         campaign: whose they are, as in the table.
         name: the best by its mean score over all seeds.
         kind: what the candidates are.
-        conditions: the comparability group of the best and of all candidates.
+        group: the comparability group of the best and of all candidates.
         networks: one row per candidate and seed; see :func:`_scored`.
     """
 
     campaign: str
     name: str
     kind: str
-    conditions: str
+    group: str
     networks: pd.DataFrame
 
     @property
@@ -191,7 +191,7 @@ def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
         leaders.append(found)
         for kind, what in ((_CLASSIC, "classics"), (_RANDOM, "random search")):
             others = rows[rows["kind"] == kind]
-            alike = others[others["conditions"] == found.conditions]
+            alike = others[others["group"] == found.group]
             allowed = alike[alike["breaks"].isna()] if kind == _CLASSIC else alike
             other = _side(allowed)
             if other is not None:
@@ -201,7 +201,7 @@ def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
             elif alike.empty:
                 missing.append(
                     f"{prefix(campaign)}no verdict against {what}: none is in the comparability "
-                    f"group {found.conditions} of {found.name}"
+                    f"group {found.group} of {found.name}"
                 )
             else:
                 missing.append(
@@ -210,10 +210,10 @@ def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
             if kind == _CLASSIC:
                 missing += _breaking(campaign, alike)
     for first, second in combinations(leaders, 2):
-        if first.conditions != second.conditions:
+        if first.group != second.group:
             missing.append(
                 f"{first.campaign} and {second.campaign}: no verdict: their best searched networks "
-                f"are in unlike comparability groups, {first.conditions} and {second.conditions}"
+                f"are in unlike comparability groups, {first.group} and {second.group}"
             )
         elif (contest := _contest(first, second, retrained)).is_of_one_side:
             missing.append(
@@ -254,18 +254,18 @@ def _side(rows: pd.DataFrame) -> _Side | None:
     """The candidates with the best by mean score, the first of equals."""
     if rows.empty:
         return None
-    means = rows.groupby(["name", "conditions"], sort=False)["score"].mean()
+    means = rows.groupby(["name", "group"], sort=False)["score"].mean()
     if means.isna().all():
         return None
-    name, conditions = means.idxmax()
-    networks = rows[rows["conditions"] == conditions]
+    name, group = means.idxmax()
+    networks = rows[rows["group"] == group]
     first = networks.iloc[0]
-    return _Side(first["campaign"], name, first["kind"], conditions, networks)
+    return _Side(first["campaign"], name, first["kind"], group, networks)
 
 
 def _contest(first: _Side, second: _Side, networks: pd.DataFrame) -> _Contest:
     seeds = first.judged().join(second.judged(), how="inner", lsuffix="_first", rsuffix="_second")
-    group = networks.loc[networks["conditions"] == first.conditions, "test"]
+    group = networks.loc[networks["group"] == first.group, "test"]
     steps = np.diff(np.unique(group.dropna().to_numpy(float).round(12)))
     return _Contest(first, second, seeds, float(steps.min()) if len(steps) else 0.0)
 

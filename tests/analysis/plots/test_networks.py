@@ -17,12 +17,12 @@ def test_the_front_is_what_nothing_of_equal_conditions_beats() -> None:
     rng = np.random.default_rng(0)
     rows = pd.DataFrame(
         {
-            "conditions": rng.choice(["A", "B"], 60),
+            "group": rng.choice(["A", "B"], 60),
             "macs": rng.integers(1, 20, 60),
             "value": rng.integers(1, 20, 60) / 20,
         }
     )
-    for _, group in rows.groupby("conditions"):
+    for _, group in rows.groupby("group"):
         expected = {
             i
             for i, row in group.iterrows()

@@ -221,10 +221,10 @@ def test_rows_of_unlike_recipes_are_never_ranked_together(tmp_path: Path) -> Non
         write(folder, SEARCHED + RETRAINED, question)
     table = campaign_table(folders)
     assert list(table["campaign"]) == ["first", "third"] * 2 + ["second"] * 2
-    assert list(table["conditions"]) == ["A"] * 4 + ["B"] * 2
+    assert list(table["group"]) == ["A"] * 4 + ["B"] * 2
     assert list(table["rank"]) == [1, 1, 3, 3, 1, 2]
     notes = table.attrs["notes"]
-    assert "conditions B are not ranked with A: recipe.epochs 8, not 6" in notes
+    assert "group B is not ranked with A: recipe.epochs 8, not 6" in notes
     assert any("first and second: no verdict: their best searched" in note for note in notes)
     assert (
         "first and third: no verdict: their best searched networks are the same trainings" in notes
@@ -233,9 +233,9 @@ def test_rows_of_unlike_recipes_are_never_ranked_together(tmp_path: Path) -> Non
 
 def test_what_a_search_saw_is_not_ranked_with_what_was_retrained(folder: Path) -> None:
     table = campaign_table(folder, every_trial=True)
-    assert list(table["conditions"]) == ["A", "A", "B", "B"]
+    assert list(table["group"]) == ["A", "A", "B", "B"]
     assert list(table["rank"]) == [1, 2, 1, 2]  # random-0000's 0.92 is no better than 0.92
-    assert "conditions B are not ranked with A: stage search, not final" in table.attrs["notes"]
+    assert "group B is not ranked with A: stage search, not final" in table.attrs["notes"]
 
 
 def test_lower_fidelities_are_other_conditions_and_the_full_one_is_none(tmp_path: Path) -> None:
@@ -247,9 +247,9 @@ def test_lower_fidelities_are_other_conditions_and_the_full_one_is_none(tmp_path
         rows += [ask(trial, "search", "searched", **asked), result(trial, 0.9 - number / 10)]
     write(tmp_path, rows)
     table = campaign_table(tmp_path)
-    letters = dict(zip(table["name"], table["conditions"], strict=True))
+    letters = dict(zip(table["name"], table["group"], strict=True))
     assert letters == {"hyperband-0000": "A", "hyperband-0001": "B", "hyperband-0002": "B"}
-    note = "conditions B are not ranked with A: fidelity.epochs null, not 3"
+    note = "group B is not ranked with A: fidelity.epochs null, not 3"
     assert note in table.attrs["notes"]
 
 

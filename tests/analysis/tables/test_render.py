@@ -23,7 +23,7 @@ def table() -> pd.DataFrame:
         "test_accuracy": [0.1 + 0.2, None],
         "train_seconds": [12345.678, None],
         "fingerprint": ["f", "g"],
-        "conditions": ["A", "A"],
+        "group": ["A", "A"],
     })  # fmt: skip
     found.attrs["notes"] = ["one note", "50 % of it"]
     return found

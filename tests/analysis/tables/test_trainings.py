@@ -54,9 +54,9 @@ def test_a_training_is_what_the_final_stage_would_have_made_of_it(
     torch.set_num_threads(threads)
     capsys.readouterr()
     table = campaign_table([tmp_path / "alone", folder, tmp_path / "again"])
-    assert set(table["conditions"]) == {"A"}
+    assert set(table["group"]) == {"A"}
     assert any(note.endswith("(lenet5 default)") for note in table.attrs["notes"])
-    same = ["conditions", "rank", "kind", "fingerprint", "validation_accuracy", "test_accuracy",
+    same = ["group", "rank", "kind", "fingerprint", "validation_accuracy", "test_accuracy",
             "params", "macs", "flops", "activations", "seeds"]  # fmt: skip
     searched = table[table["campaign"] == "mine"].sort_values("fingerprint")
     alone = table[table["campaign"] == "nas train"].sort_values("fingerprint")
@@ -82,7 +82,7 @@ def test_trainings_of_one_name_are_the_seeds_of_one_row(tmp_path: Path) -> None:
     assert set(table["campaign"]) == {""}
     assert table.attrs["notes"][-3:-1] == [
         "6 trainings by nas train, test read once by each",
-        "conditions A: data digits, split seed 0, recipe fed, 6 epoch(s)",
+        "group A: data digits, split seed 0, recipe fed, 6 epoch(s)",
     ]
     assert list(campaign_table(folders, per_seed=True)["seed"]) == [0, 0, 1, 1, 2, 2]
 
@@ -118,9 +118,9 @@ def test_unlike_trainings_are_not_ranked_together(
     tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
     table = campaign_table([row(tmp_path / "a"), row(tmp_path / "b", **changes)])
-    assert list(table["conditions"]) == ["A", "B"]
+    assert list(table["group"]) == ["A", "B"]
     assert list(table["rank"]) == [1, 1]
-    assert f"conditions B are not ranked with A: {said}" in table.attrs["notes"]
+    assert f"group B is not ranked with A: {said}" in table.attrs["notes"]
 
 
 def test_one_name_of_two_architectures_is_two_rows(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def networks(*rows: dict[str, Any]) -> pd.DataFrame:
         count = len(row["test"])
         parts.append(pd.DataFrame({
             "campaign": row.get("campaign", "mine"), "name": row["name"], "kind": row["kind"],
-            "conditions": row.get("conditions", "A"), "seeds": 1,
+            "group": row.get("group", "A"), "seeds": 1,
             "seed": row.get("seed", range(count)),
             "validation_accuracy": row["validation"], "test_accuracy": row["test"],
             "search_accuracy": row.get("search", np.nan), "breaks": row.get("breaks"),
@@ -280,7 +280,7 @@ def test_unequal_candidates_and_what_one_search_says() -> None:
 def test_why_there_is_no_verdict() -> None:
     found = {"name": "a", "kind": "searched", "validation": [0.9] * 3, "test": [0.9] * 3}
     classic = {"name": "c", "kind": "classic", "validation": [0.7] * 3, "test": [0.5] * 3}
-    table = verdicts(networks(found, classic | {"conditions": "B"}))
+    table = verdicts(networks(found, classic | {"group": "B"}))
     assert table.empty
     assert table.attrs["notes"] == [
         "mine: no verdict against classics: none is in the comparability group A of a",
@@ -296,7 +296,7 @@ def test_campaigns_are_compared_under_like_conditions_alone() -> None:
     rows = networks(
         found | {"campaign": "one"},
         found | {"campaign": "two", "test": [0.5, 0.52, 0.51]},
-        found | {"campaign": "three", "conditions": "B"},
+        found | {"campaign": "three", "group": "B"},
     )
     table = verdicts(rows)
     assert list(table["against"]) == ["two:a"]

@@ -113,7 +113,7 @@ def test_the_table_ranks_ensembles_and_the_check_follows_them(done: Path) -> Non
     assert table["test_ten_crop"].isna().all()
     rows = table[table["kind"] == "ensemble"].set_index("name")
     assert sorted(rows["seeds"]) == [2, 2]
-    assert set(table["conditions"]) == {"A"}
+    assert set(table["group"]) == {"A"}
     for label, row in rows.iterrows():
         trials = [t for t, ask in ensembles(done).items() if ask["label"] == label]
         accuracies = [results(done)[t]["metrics"]["test_accuracy"] for t in trials]

@@ -88,10 +88,10 @@ def test_the_table_tells_rows_of_unlike_recipes(folder: Path) -> None:
     assert all(re.fullmatch(r"learning_rate 0\.\d+, weight_decay 0(\.5)?", own)
                for own in told.values())  # fmt: skip
     # Ranked with those of the same recipe alone; the notes say why.
-    pairs = set(zip(table["recipe"].fillna(""), table["conditions"], strict=True))
-    assert len(pairs) == table["conditions"].nunique() == len({recipe for recipe, _ in pairs})
+    pairs = set(zip(table["recipe"].fillna(""), table["group"], strict=True))
+    assert len(pairs) == table["group"].nunique() == len({recipe for recipe, _ in pairs})
     notes = table.attrs["notes"]
-    assert any("conditions B are not ranked with A: recipe.learning_rate 0." in n for n in notes)
+    assert any("group B is not ranked with A: recipe.learning_rate 0." in n for n in notes)
     assert any(
         "no verdict against classics: none is in the comparability group" in n for n in notes
     )
@@ -102,7 +102,7 @@ def test_without_hyperparameters_the_table_says_nothing_of_recipes(folder: Path)
     run(folder, evaluator=f"{toy.HERE}:evaluate")
     table = campaign_table(folder)
     assert table["recipe"].isna().all()
-    assert set(table["conditions"]) == {"A"}
+    assert set(table["group"]) == {"A"}
     assert "recipe" not in render(table, "text").splitlines()[0]
 
 
