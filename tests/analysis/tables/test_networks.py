@@ -146,7 +146,8 @@ def test_what_never_could_be_retrained_is_named(tmp_path: Path) -> None:
     write(tmp_path, SEARCHED + RETRAINED + more)
     notes = campaign_table(tmp_path).attrs["notes"]
     assert "no row, because every retraining failed: nin" in notes
-    assert not any("every retraining failed" in n for n in campaign_notes(tmp_path, RETRAINED))
+    notes = campaign_notes(tmp_path, SEARCHED + RETRAINED)
+    assert not any("every retraining failed" in note for note in notes)
 
 
 def campaign_notes(folder: Path, records: list[dict[str, Any]]) -> list[str]:
@@ -194,17 +195,26 @@ def retrained(label: str, kind: str, validation: float, **cost: int) -> list[dic
 
 def test_rank_and_front(tmp_path: Path) -> None:
     rows = [
-        *retrained("a", "searched", 0.9, macs=5, params=9),
-        *retrained("b", "searched", 0.8, macs=5, params=5),  # as dear as a, and worse
+        *(
+            each
+            for name in "ab"
+            for each in (
+                ask(f"{name}-0000", "search", "searched", number=0),
+                result(f"{name}-0000", 0.5),
+            )
+        ),
+        *retrained("a-0000", "searched", 0.9, macs=5, params=9),
+        *retrained("b-0000", "searched", 0.8, macs=5, params=5),  # as dear as a, and worse
         *retrained("c", "classic", 0.8, macs=3, params=5),
         *retrained("d", "classic", 0.7, macs=4, params=4),
     ]
     write(tmp_path, rows)
     table = campaign_table(tmp_path)
-    assert dict(zip(table["name"], table["rank"], strict=True)) == {"a": 1, "b": 2, "c": 2, "d": 4}
-    assert set(table["name"][table["pareto"]]) == {"a", "c"}
+    ranks = dict(zip(table["name"], table["rank"], strict=True))
+    assert ranks == {"a-0000": 1, "b-0000": 2, "c": 2, "d": 4}
+    assert set(table["name"][table["pareto"]]) == {"a-0000", "c"}
     by_params = campaign_table(tmp_path, cost="params")
-    assert set(by_params["name"][by_params["pareto"]]) == {"a", "b", "c", "d"}
+    assert set(by_params["name"][by_params["pareto"]]) == {"a-0000", "b-0000", "c", "d"}
     objectives = [{"metric": "validation_accuracy"}, {"metric": "params"}]
     write(tmp_path, rows, QUESTION | {"objectives": objectives})
     pd.testing.assert_frame_equal(campaign_table(tmp_path), by_params)
