@@ -50,9 +50,13 @@ SMALLER = {
     "nas cost ARCH": "nas cost lenet5",
     "nas table FOLDER": "nas table results/mine",
     "nas train --compile always": "nas train lenet5 --data digits --recipe quick --compile never",
+    "nas train --task ordinal.py:Ordinal": (
+        "nas train lenet5 --data digits --recipe quick --task ordinal.py:Ordinal"
+    ),
+    "nas train darts:darts_v2": "nas train nasbench201:resnet",
     "nas train --no-cuda-graphs": "nas train lenet5 --data digits --recipe quick --no-cuda-graphs",
     "nas train darts_v2:auxiliary=true,drop_path=0.2": (
-        "nas train darts_v2:auxiliary=true,drop_path=0.2 --recipe quick "
+        "nas train darts_v2:auxiliary=true,drop_path=0.2,width=0.25 --recipe quick "
         "--data '{name: folder, root: pics, resolution: 32, "
         "split: {train: 0.6, validation: 0.2, test: 0.2}}'"
     ),
@@ -68,13 +72,13 @@ class Block:
         page: the document, relative to the repository.
         line: where the block begins, from 1.
         commands: one per command, without comments.
-        python: the first space in Python that the document shows; "" if none.
+        python: the files of Python that the document shows and names, as ``file.py:NAME``.
     """
 
     page: str
     line: int
     commands: tuple[str, ...]
-    python: str
+    python: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -86,8 +90,7 @@ def blocks() -> Iterator[Block]:
         text = page.read_text(encoding="utf-8")
         name = page.relative_to(ROOT).as_posix()
         fenced = list(re.finditer(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
-        spaces = [m[2] for m in fenced if m[1] == "python" and "def space(" in m[2]]
-        python = spaces[0] if spaces else ""
+        python = tuple(_files(text, [match[2] for match in fenced if match[1] == "python"]))
         for match in fenced:
             if match[1] in ("console", "bash", "sh", "shell"):
                 line = text.count("\n", 0, match.start()) + 2
@@ -97,6 +100,14 @@ def blocks() -> Iterator[Block]:
             if len(match[1].split()) > 2:  # `nas table` alone names the command
                 line = prose.count("\n", 0, match.start()) + 1
                 yield Block(name, line, tuple(_commands(" ".join(match[1].split()))), python)
+
+
+def _files(text: str, shown: list[str]) -> Iterator[tuple[str, str]]:
+    for file, name in dict.fromkeys(re.findall(r"(\w+\.py):(\w+)", text)):
+        for code in shown:
+            if re.search(rf"^(def|class) {name}\b", code, re.MULTILINE):
+                yield file, code
+                break
 
 
 def _commands(text: str) -> Iterator[str]:
@@ -186,7 +197,8 @@ def run(block: Block, folder: Path) -> Iterator[tuple[str, str]]:
     one fails.
     """
     prepare(folder)
-    (folder / "my_space.py").write_text(block.python)
+    for file, code in block.python:
+        (folder / file).write_text(code)
     if any("nas new" in each or "--out results/mine" in each for each in block.commands):
         shutil.rmtree(folder / "results" / "mine")
     if any("nas train" in each for each in block.commands):
