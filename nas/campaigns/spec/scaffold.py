@@ -101,8 +101,8 @@ def write_campaign(
     Args:
         folder: the folder of the new campaign.
         space: a built-in space, or a YAML file or a Python function, relative to ``folder``.
-        searcher: a name in :data:`nas.searchers.SEARCHERS`.
-        data: a name in :data:`nas.training.data.DATASETS`.
+        searcher: a name in :data:`nas.searchers.SEARCHERS`, or a user's searcher.
+        data: a name in :data:`nas.training.data.DATASETS`, or a user's data set.
 
     Returns the path of the file. Raises :class:`InputError` for an unknown name, and where there
     is a campaign already.
@@ -118,9 +118,9 @@ def write_campaign(
         folder=folder,
         space=space,
         searcher=searcher,
-        searcher_options=_options(SEARCHERS, searcher),
+        searcher_options=_options(SEARCHERS, searcher, folder),
         data=data,
-        data_options=_options(DATASETS, data),
+        data_options=_options(DATASETS, data, folder),
         split=known.get("split", _SPLIT),
         objective=objective,
         others=_wrapped("or " + ", ".join(others), 31 - len(objective) - 4),
@@ -138,11 +138,11 @@ def data_section(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**known.get("options", {}), "split": split, **given}
 
 
-def _options(registry: Registry, name: str) -> str:
+def _options(registry: Registry, name: str, folder: Path) -> str:
     """Writes the options of an entry: known or open values, and defaults in comments."""
     known = _KNOWN.get(name, {}).get("options", {})
     lines = []
-    for parameter in inspect.signature(registry[name]).parameters.values():
+    for parameter in inspect.signature(registry.find(name, folder)).parameters.values():
         if parameter.kind is not parameter.KEYWORD_ONLY:
             continue
         if parameter.name in known:
