@@ -63,8 +63,8 @@ ROOT = Path(__file__).parents[3]
          "final.seeds: each seed must be given once, got [1, 0, 1]"),
         ("top: 1,", "top: 1, protocol: tencrop,", "final.protocol: Input should be 'single', "),
         ("top: 1,", "top: 1, seeds: [],", "final.seeds: Tuple should have at least 1 item"),
-        ("name: serial", "name: slurm", "engine.name: Input should be 'ray', "
-         "'serial' or 'simulated', got 'slurm'"),
+        ("name: serial", "name: slurm", "engine.name: unknown engine 'slurm'; "
+         "allowed: ray, serial; or file.py:NAME or package.module:NAME, got 'slurm'"),
         ("name: serial", "concurrency: many",
          "engine.concurrency: must be auto or a whole number, at least 1, got 'many'"),
         ("name: serial", "concurrency: 1.5",
@@ -72,7 +72,7 @@ ROOT = Path(__file__).parents[3]
         ("name: serial", "gpus_per_trial: -1",
          "engine.gpus_per_trial: must be auto or a number, at least 0, got -1"),
         ("name: serial", "name: serial, concurrency: 2",
-         "engine: concurrency: the serial engine runs one trial at a time, got 2"),
+         "engine.concurrency: must be auto or 1: the serial engine runs one trial at a time"),
         ("name: serial", "address: 'ray://there:10001'",
          "engine.address: with ray://, Ray Client, Ray Tune runs on the cluster"),
         ("budget:", "objective: macs\nbudget:",
