@@ -182,8 +182,8 @@ class Benchmark:
         return np.array([worst[d](self.objective(name)) for name, d in self.directions.items()])
 
     @property
-    def question(self) -> dict[str, Any]:
-        """What the results depend on, beside the program: plain JSON."""
+    def specification(self) -> dict[str, Any]:
+        """All settings that the results depend on, as plain JSON."""
         names = [self.config.space.name, *(each.name for each in self.config.searchers.values())]
         code = checksums(names, self.folder)
         return {

@@ -17,6 +17,7 @@ from nas.benchmark.config import FILE_NAME, Benchmark, load_benchmark
 from nas.benchmark.pool import Result, Run, run_all
 from nas.benchmark.report import report
 from nas.benchmark.search import STATUSES, stuck_note
+from nas.campaigns.store.defaults import recorded_specification
 from nas.campaigns.store.provenance import cores, environment
 
 TRIALS, RESOLVED = "trials.parquet", "resolved.json"
@@ -48,7 +49,7 @@ def bench(
     console = console or Console(stderr=True)
     benchmark = load_benchmark(folder, data)
     trials, resolved = folder / TRIALS, folder / RESOLVED
-    if trials.exists() and _asked(resolved) == benchmark.question:
+    if trials.exists() and _recorded(resolved) == benchmark.specification:
         console.print(f"{trials} is complete: reporting on it; delete it to run again")
         frame = pd.read_parquet(trials)
         notes = json.loads(resolved.read_text(encoding="utf-8"))["notes"]
@@ -63,7 +64,7 @@ def bench(
         notes = [stuck_note(label, runs) for label, runs in stuck.items()]
         _write(frame, trials)
         described = {
-            "question": benchmark.question,
+            "specification": benchmark.specification,
             "environment": environment(),
             "seconds": round(seconds, 1),
             "notes": notes,
@@ -151,11 +152,11 @@ def _origin(benchmark: Benchmark) -> Iterator[str]:
         yield f"injected faults: {', '.join(f'{name} {rate}' for name, rate in config.faults)}"
 
 
-def _asked(resolved: Path) -> Any:
+def _recorded(resolved: Path) -> Any:
     """Reads the specification that the existing results belong to; None if there are none."""
     try:
-        return json.loads(resolved.read_text(encoding="utf-8")).get("question")
-    except (OSError, ValueError):
+        return recorded_specification(json.loads(resolved.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError):
         return None
 
 

@@ -36,7 +36,7 @@ def model_card(name: str) -> str:
     folder = Path(name.rpartition(":")[0])
     _, history = recorded(folder)
     reference = named.reference(name)
-    ask, question = history.asks[reference.trial], history.header.specification
+    ask, specification = history.asks[reference.trial], history.header.specification
     table = campaign_table(folder, every_trial=ask.stage == "search")
     label = ask.label or ask.trial
     row = table[table["name"] == label].copy()
@@ -45,21 +45,21 @@ def model_card(name: str) -> str:
     columns = ["name", "kind", "rank", "params", "macs", metrics.validation, metrics.test,
                "test_std", "test_low", "test_high", "seeds",
                *(n for n in metrics.on_predictions if row[n].notna().any())]  # fmt: skip
-    classifies = "task" not in question
+    classifies = "task" not in specification
     head = {
         "library_name": "pytorch",
         **({"pipeline_tag": "image-classification"} if classifies else {}),
         "tags": ["nas"],
     }
-    what = "An image classifier" if classifies else f"A network for {question['task']['name']}"
+    what = "An image classifier" if classifies else f"A network for {specification['task']['name']}"
     lines = [
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n",
         f"# {label}\n",
-        f"{what} that {_origin(ask, question)}. This is trial `{ask.trial}`.\n",
+        f"{what} that {_origin(ask, specification)}. This is trial `{ask.trial}`.\n",
         "## Model\n",
         *_model(ask, reference, classifies),
         "## Training\n",
-        *_training(ask, question),
+        *_training(ask, specification),
         "## Evaluation\n",
         "Accuracies are fractions; means and 95 % intervals are over seeds of retraining.\n",
         render(row, "markdown", columns) + "\n",
@@ -72,10 +72,10 @@ def model_card(name: str) -> str:
     return "\n".join(lines)
 
 
-def _origin(ask: Ask, question: Mapping[str, Any]) -> str:
+def _origin(ask: Ask, specification: Mapping[str, Any]) -> str:
     if ask.kind == "classic":
         return f"is the classic {ask.classic}"
-    searcher = "random" if ask.kind == "random" else question["searcher"]["name"]
+    searcher = "random" if ask.kind == "random" else specification["searcher"]["name"]
     return f"was found by the searcher {searcher}"
 
 
@@ -92,13 +92,13 @@ def _model(ask: Ask, reference: Reference, classifies: bool) -> Iterator[str]:
     yield f"- weights: {reference.weights.name if reference.weights else 'not kept'}\n"
 
 
-def _training(ask: Ask, question: Mapping[str, Any]) -> Iterator[str]:
-    if not {"data", "recipe"} <= question.keys():
+def _training(ask: Ask, specification: Mapping[str, Any]) -> Iterator[str]:
+    if not {"data", "recipe"} <= specification.keys():
         yield "Nothing was trained: accuracies were looked up in a table.\n"
         return
-    recipe = question["recipe"] | recipe_choices(ask.genotype)
+    recipe = specification["recipe"] | recipe_choices(ask.genotype)
     yield f"From scratch, seed {ask.seed}.\n"
-    for name, section in (("data", question["data"]), ("recipe", recipe)):
+    for name, section in (("data", specification["data"]), ("recipe", recipe)):
         yield f"- {name}:"
         yield f"\n```yaml\n{yaml.safe_dump(section, sort_keys=False)}```"
     yield ""

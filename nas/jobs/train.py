@@ -22,7 +22,7 @@ from nas.architecture.weights import weights_bytes
 from nas.campaigns.drive.progress import Progress, Status
 from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.specification import data_definition, differences, task_definition
-from nas.campaigns.store.defaults import with_defaults
+from nas.campaigns.store.defaults import recorded_specification, with_defaults
 from nas.campaigns.store.provenance import cores, environment
 from nas.configuration import Named
 from nas.errors import InputError, in_file
@@ -76,8 +76,8 @@ class Job:
         """The task with its options and code; empty for classification."""
         return task_definition(self.task_name, self.task, Path.cwd())
 
-    def question(self) -> dict[str, Any]:
-        """What the answer depends on, as plain JSON."""
+    def specification(self) -> dict[str, Any]:
+        """Returns all settings that the result depends on, as plain JSON."""
         cost = self.architecture.cost
         started = None
         if self.start is not None and self.weights is not None:
@@ -210,9 +210,9 @@ def train(
 
 def _train(job: Job, folder: Path, console: Console | None) -> Row:
     checkpoint, end = folder / "checkpoint.pt", folder / "row.json"
-    asked = job.question()
+    specification = job.specification()
     here = environment()  # first, because the checkout may change during a training
-    _check_same(folder, asked, begun=checkpoint.exists() or end.exists())
+    _check_same(folder, specification, begun=checkpoint.exists() or end.exists())
     architecture = job.architecture
     trainer = Trainer(
         lambda: compile(architecture),
@@ -228,7 +228,9 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
     if checkpoint.exists():
         _resume(trainer, checkpoint)
     else:
-        write_whole(folder / "resolved.json", _json({"question": asked, "environment": here}))
+        write_whole(
+            folder / "resolved.json", _json({"specification": specification, "environment": here})
+        )
     kept, written = len(trainer.curve), time.monotonic()
     status = _Epochs(job.recipe.epochs, job.task.primary)
     for epoch in trainer.curve:
@@ -303,7 +305,8 @@ class _Epochs(Status):
 def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
     parts = {"validation": job.images.validation, "test": held_out(job.data)}
     worth = evaluate([trainer.network], parts, job.images, job.task, job.protocol)
-    asked, curve = job.question(), [epoch.record() for epoch in trainer.curve]
+    specification = job.specification()
+    curve = [epoch.record() for epoch in trainer.curve]
     declared = Catalogue(job.task.metrics).definition()
     started = {"file": str(job.weights), "inherited_params": trainer.inherited_params,
                "drawn": list(trainer.drawn)}  # fmt: skip
@@ -312,13 +315,13 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "kind": job.kind,
         "fingerprint": job.architecture.fingerprint,
         **job.architecture.cost._asdict(),
-        "data": asked["data"],
-        "recipe": asked["recipe"],
-        **({"task": asked["task"], "metrics": declared} if "task" in asked else {}),
+        "data": specification["data"],
+        "recipe": specification["recipe"],
+        **({"task": task, "metrics": declared} if (task := specification.get("task")) else {}),
         "recipe_fingerprint": job.recipe.fingerprint,
         "reference_initialization": job.initialization,
         "seed": job.seed,
-        "start": asked["start"] and asked["start"] | started,
+        "start": specification["start"] and specification["start"] | started,
         "protocol": job.protocol,
         "classes": job.images.names,
         **worth,
@@ -347,7 +350,7 @@ def _taken(job: Job, trainer: Trainer) -> str:
     )
 
 
-def _check_same(folder: Path, asked: Mapping[str, Any], begun: bool) -> None:
+def _check_same(folder: Path, specification: Mapping[str, Any], begun: bool) -> None:
     """Raises :class:`InputError` with all differences if the folder holds another training."""
     if (folder / FILE_NAME).exists():
         raise InputError(f"{folder}: holds a campaign; choose another folder with --out")
@@ -355,13 +358,13 @@ def _check_same(folder: Path, asked: Mapping[str, Any], begun: bool) -> None:
         return
     path = folder / "resolved.json"
     try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))["question"]
+        recorded = recorded_specification(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: does not say what was trained here ({error}); choose another folder with "
             "--out"
         ) from None
-    if lines := differences(with_defaults(recorded), with_defaults(asked)):
+    if lines := differences(with_defaults(recorded), with_defaults(specification)):
         raise InputError(
             f"{folder}: holds another training:\n{lines}\nChoose another folder with --out, or "
             "put the recorded values back."

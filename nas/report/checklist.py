@@ -38,15 +38,15 @@ def checklist(
         trials: the table of :func:`nas.analysis.tables.trials.trials`.
         budgets: the notes of :func:`nas.analysis.tables.verdict.budgets`.
     """
-    question = campaign.specification
+    specification = campaign.specification
     return {
-        "Releasing code": list(_code(question, told)),
-        "Comparing methods": list(_comparing(question, told, trials, budgets)),
-        "Reporting details": list(_reporting(question, told, trials)),
+        "Releasing code": list(_code(specification, told)),
+        "Comparing methods": list(_comparing(specification, told, trials, budgets)),
+        "Reporting details": list(_reporting(specification, told, trials)),
     }
 
 
-def _code(question: dict[str, Any], told: dict[str, Any]) -> Iterator[Item]:
+def _code(specification: dict[str, Any], told: dict[str, Any]) -> Iterator[Item]:
     git = (told.get("environment") or {}).get("git") or {}
     commit, modified = str(git.get("commit") or ""), git.get("modified")
     if not commit:
@@ -57,23 +57,24 @@ def _code(question: dict[str, Any], told: dict[str, Any]) -> Iterator[Item]:
         code = (YES, f"commit {commit[:12]}, unmodified; whether it is public is not recorded")
     for what in ("training pipeline of the final architectures", "search space", "NAS method"):
         yield Item(f"The code of the {what}, by its commit", *code)
-    has_recipe = isinstance(question.get("recipe"), dict)
+    has_recipe = isinstance(specification.get("recipe"), dict)
     yield Item(
         "Hyperparameters and seeds of the final evaluation",
         YES if has_recipe else UNKNOWN,
         "the recipe with every default and the seed of each training are recorded" if has_recipe
         else "no recipe is recorded",
     )  # fmt: skip
-    searcher = question.get("searcher") or {}
+    searcher = specification.get("searcher") or {}
     yield Item(
         "Hyperparameters and seeds of the NAS method",
-        YES if searcher and "seed" in question else UNKNOWN,
-        f"{searcher.get('name', 'the searcher')} with every option, seed {question.get('seed')}",
+        YES if searcher and "seed" in specification else UNKNOWN,
+        f"{searcher.get('name', 'the searcher')} with every option, "
+        f"seed {specification.get('seed')}",
     )  # fmt: skip
 
 
 def _comparing(
-    question: dict[str, Any], told: dict[str, Any], trials: pd.DataFrame, budgets: list[str]
+    specification: dict[str, Any], told: dict[str, Any], trials: pd.DataFrame, budgets: list[str]
 ) -> Iterator[Item]:
     searches = trials.loc[trials["stage"] == "search", "search"].nunique()
     own = trials["recipe"].notna().any()
@@ -106,7 +107,7 @@ def _comparing(
         "the plots show the best so far over time" if timed else "no times are recorded",
     )  # fmt: skip
     random = bool((trials["kind"] == "random").any()) or (
-        (question.get("searcher") or {}).get("name") == "random"
+        (specification.get("searcher") or {}).get("name") == "random"
     )
     yield Item(
         "Comparison with random search", YES if random else NO,
@@ -115,10 +116,10 @@ def _comparing(
     )  # fmt: skip
     yield Item(
         "Several runs of each search, seeds reported", NO,
-        f"each of the {searches} searches was run once, with seed {question.get('seed')}; final "
-        f"trainings have {final['seed'].nunique()} seeds",
+        f"each of the {searches} searches was run once, with seed {specification.get('seed')}; "
+        f"final trainings have {final['seed'].nunique()} seeds",
     )  # fmt: skip
-    tabular = "table" in (question.get("evaluator") or {})
+    tabular = "table" in (specification.get("evaluator") or {})
     yield Item(
         "Tabular or surrogate benchmarks for in-depth evaluation",
         YES if tabular else NO,
@@ -128,7 +129,7 @@ def _comparing(
 
 
 def _reporting(
-    question: dict[str, Any], told: dict[str, Any], trials: pd.DataFrame
+    specification: dict[str, Any], told: dict[str, Any], trials: pd.DataFrame
 ) -> Iterator[Item]:
     yield Item(
         "How hyperparameters were tuned, and what that took", UNKNOWN,
@@ -144,7 +145,7 @@ def _reporting(
         words
         for words, known in (
             ("hardware and versions", told.get("environment")),
-            ("data checksum", told.get("data_checksum") or "evaluator" in question),
+            ("data checksum", told.get("data_checksum") or "evaluator" in specification),
         )
         if not known
     ]

@@ -13,7 +13,7 @@ from nas.analysis.tables.trials import recorded, trials
 from nas.analysis.tables.verdict import budgets
 from nas.campaigns.store.history import History
 from nas.errors import InputError
-from nas.report import asked, data, outcome
+from nas.report import data, outcome, specification
 from nas.report.checklist import checklist
 from nas.report.drawings import Drawing, drawing
 from nas.report.figures import figures
@@ -45,9 +45,9 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
     """
     now = state(folder)
     _, history = recorded(folder)
-    campaign, every, told = history.header, trials(folder), asked.resolved(folder)
+    campaign, every, told = history.header, trials(folder), specification.resolved(folder)
     metrics = metrics_of(every)
-    partial = list(asked.unfinished(every, told))
+    partial = list(specification.unfinished(every, told))
     notes: list[str] = []
     verdicts: dict[str, Any] = {"words": [], "notes": []}
     table = None
@@ -68,7 +68,7 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
         "folder": str(folder),
         "partial": partial,
         "counts": _counts(every),
-        "asked": asked.asked(campaign, told),
+        "specification": specification.summary(campaign, told),
         "leaders": leaders,
         "selected_by": metrics[metrics.validation].in_words,
         "verdicts": verdicts["words"],
@@ -82,8 +82,8 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
         "failures": outcome.failures(every),
         "costs": outcome.costs(every, _accelerators(history)),
         "on_gpu": bool((told.get("environment") or {}).get("gpus")),
-        "provenance": asked.provenance(campaign, told, every),
-        "settings": asked.complete(campaign),
+        "provenance": specification.provenance(campaign, told, every),
+        "settings": specification.complete(campaign),
         "checklist": checklist(campaign, told, every, spent),
         "hints": list(outcome.hint(folder, table)),
         "data": {

@@ -7,7 +7,7 @@ import yaml
 
 import nas
 
-QUESTION: dict[str, Any] = {
+SPECIFICATION: dict[str, Any] = {
     "space": {"name": "nasbench201", "nodes": 3},
     "table": {
         "name": "columns",
@@ -30,8 +30,10 @@ QUESTION: dict[str, Any] = {
 def write(folder: Path, **changes: Any) -> Path:
     """Makes ``folder`` a benchmark; a key that is None is left out."""
     folder.mkdir(exist_ok=True)
-    question = {key: value for key, value in (QUESTION | changes).items() if value is not None}
-    (folder / "benchmark.yaml").write_text(yaml.safe_dump(question, sort_keys=False))
+    specification = {
+        key: value for key, value in (SPECIFICATION | changes).items() if value is not None
+    }
+    (folder / "benchmark.yaml").write_text(yaml.safe_dump(specification, sort_keys=False))
     space = nas.space("nasbench201", nodes=3)
     rng = np.random.default_rng(0)
     lines = ["architecture,val_1,val_3,val_9,test,latency,seconds"]

@@ -7,7 +7,7 @@ import pytest
 
 from nas.benchmark.config import load_benchmark
 from nas.errors import InputError
-from tests.benchmark.conftest import QUESTION, write
+from tests.benchmark.conftest import SPECIFICATION, write
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,13 +94,13 @@ def test_the_optimum_is_the_tables(folder: Path, tmp_path: Path) -> None:
     assert least.values(0, None) == (least.table.metric("val")[0],)
 
 
-def test_the_question_has_what_the_results_depend_on(folder: Path) -> None:
-    question = load_benchmark(folder).question
-    assert question["benchmark"]["searchers"]["evolution"]["population_size"] == 4
-    assert question["space"]["nodes"] == 3
-    assert list(question["table"]) == ["t.csv"]
+def test_the_specification_has_what_the_results_depend_on(folder: Path) -> None:
+    specification = load_benchmark(folder).specification
+    assert specification["benchmark"]["searchers"]["evolution"]["population_size"] == 4
+    assert specification["space"]["nodes"] == 3
+    assert list(specification["table"]) == ["t.csv"]
     (folder / "t.csv").write_text((folder / "t.csv").read_text().replace("val_9", "val_27"))
-    assert load_benchmark(folder).question != question
+    assert load_benchmark(folder).specification != specification
 
 
 def test_the_data_may_be_elsewhere(folder: Path, tmp_path: Path) -> None:
@@ -114,4 +114,4 @@ def test_the_data_may_be_elsewhere(folder: Path, tmp_path: Path) -> None:
 def test_shipped_benchmarks_are_benchmarks(name: str, shared_data: Path) -> None:
     benchmark = load_benchmark(ROOT / "results" / name, shared_data)
     assert len(benchmark.table.keys) == 15_625
-    assert QUESTION.keys() <= {*benchmark.config.model_fields_set, "reference_point"}
+    assert SPECIFICATION.keys() <= {*benchmark.config.model_fields_set, "reference_point"}

@@ -48,7 +48,7 @@ def test_a_benchmark_from_end_to_end(folder: Path) -> None:
     assert "- search by val, test test; duplicates: reuse" in text
     assert re.search(r"- table t\.csv, SHA-256 [0-9a-f]{64}", text)
     resolved = json.loads((folder / "resolved.json").read_text())
-    assert resolved["question"] == load_benchmark(folder).question
+    assert resolved["specification"] == load_benchmark(folder).specification
     assert resolved["environment"]["versions"]["numpy"]
 
 
@@ -87,12 +87,17 @@ def test_a_searcher_of_the_benchmark_is_that_of_the_readme(folder: Path) -> None
         searcher.tell(nas.Observation(trial, proposal.genotype, (value,), proposal.note))
 
 
-def test_what_is_there_is_reported_and_another_question_runs_again(folder: Path) -> None:
+def test_what_is_there_is_reported_and_another_specification_runs_again(folder: Path) -> None:
     first = bench(folder, processes=1, console=quiet())
     written = (folder / "trials.parquet").stat().st_mtime_ns
     console = quiet()
     assert bench(folder, processes=1, console=console) == first
     assert "is complete: reporting on it; delete it to run again" in said(console)
+    assert (folder / "trials.parquet").stat().st_mtime_ns == written
+    resolved = json.loads((folder / "resolved.json").read_text())
+    resolved["question"] = resolved.pop("specification")  # its name in earlier versions
+    (folder / "resolved.json").write_text(json.dumps(resolved))
+    assert bench(folder, processes=1, console=quiet()) == first
     assert (folder / "trials.parquet").stat().st_mtime_ns == written
     write(folder, seeds=4)
     console = quiet()

@@ -96,12 +96,12 @@ def campaign() -> None:
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "overhead"
         folder.mkdir()
-        question = yaml.safe_load(Path("results/quickstart/campaign.yaml").read_text())
-        question["budget"] = {"trials": 12}
-        question["random_baseline"] = False
-        question["final"] = {"top": 0, "top_random": 0, "seeds": [0], "classics": []}
-        question["engine"] = {"name": "ray", "concurrency": 2}
-        (folder / "campaign.yaml").write_text(yaml.safe_dump(question))
+        specification = yaml.safe_load(Path("results/quickstart/campaign.yaml").read_text())
+        specification["budget"] = {"trials": 12}
+        specification["random_baseline"] = False
+        specification["final"] = {"top": 0, "top_random": 0, "seeds": [0], "classics": []}
+        specification["engine"] = {"name": "ray", "concurrency": 2}
+        (folder / "campaign.yaml").write_text(yaml.safe_dump(specification))
         started = time.perf_counter()
         command = [sys.executable, "-m", "nas.cli", "run", str(folder)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -65,12 +65,12 @@ def benchmark(folder: Path, searcher: dict[str, Any], **changes: Any) -> Benchma
         ]
         lines = [f"{key},{value},{value}" for key, value in zip(keys, values, strict=True)]
         path.write_text("\n".join(["architecture,val,test", *lines]) + "\n")
-    question = {
+    specification = {
         "space": "nasbench201", "table": {"name": "columns", "file": "t.csv"},
         "validation": "val", "test": "test", "searchers": {"it": searcher}, "seeds": 1,
         "budget": {"evaluations": EVALUATIONS}, **changes,
     }  # fmt: skip
-    (folder / "benchmark.yaml").write_text(yaml.safe_dump(question))
+    (folder / "benchmark.yaml").write_text(yaml.safe_dump(specification))
     return load_benchmark(folder)
 
 

@@ -73,13 +73,13 @@ def test_states_and_intermediate_values(tmp_path: Path) -> None:
 
 
 def test_several_objectives_are_several_directions(tmp_path: Path) -> None:
-    question: dict[str, Any] = {"objectives": [
+    specification: dict[str, Any] = {"objectives": [
         {"metric": "validation_accuracy", "direction": "maximize"},
         {"metric": "macs", "direction": "minimize"},
     ]}  # fmt: skip
     folder = tmp_path / "mine"
     folder.mkdir()
-    write(folder, RECORDS[:2], question)
+    write(folder, RECORDS[:2], specification)
     (name,) = optuna_studies(folder, str(tmp_path / "study.db"))
     study = optuna.load_study(study_name=name, storage=f"sqlite:///{tmp_path / 'study.db'}")
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]

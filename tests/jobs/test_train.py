@@ -194,10 +194,10 @@ def test_other_images_are_another_training(tmp_path: Path) -> None:
         train(tmp_path / "t", job(data=data))
 
 
-def test_until_something_is_kept_the_question_may_change(tmp_path: Path) -> None:
+def test_until_something_is_kept_the_specification_may_change(tmp_path: Path) -> None:
     train(tmp_path, job(seed=1), stop="epoch 1/3")
     train(tmp_path, stop="epoch 2/3")
-    assert json.loads((tmp_path / "resolved.json").read_text())["question"]["seed"] == 0
+    assert json.loads((tmp_path / "resolved.json").read_text())["specification"]["seed"] == 0
 
 
 def test_starting_from_weights_that_are_frozen(trained: Path, tmp_path: Path) -> None:
@@ -316,11 +316,11 @@ def test_an_architecture_must_fit_the_data(tmp_path: Path) -> None:
 
 def test_reference_is_the_classics_own_scheme(trained: Path, tmp_path: Path) -> None:
     how = "{preset: quick, initialization: reference}"
-    asked = job("resnet20", how).question()
+    asked = job("resnet20", how).specification()
     assert (asked["recipe"]["initialization"], asked["initialization"]) == (
         ("reference", "kaiming_normal")
     )
-    assert "initialization" not in job("resnet20").question()  # the recipe says which
+    assert "initialization" not in job("resnet20").specification()  # the recipe says which
     assert row(trained)["reference_initialization"] == "default"
     folder = shutil.copytree(trained, tmp_path / "copy")
     told = row(folder) | {"reference_initialization": "vgg"}
@@ -338,11 +338,11 @@ def test_reference_is_what_the_network_starts_from(
     assert seen == ["kaiming_normal"]
 
 
-def test_compiling_is_part_of_the_question() -> None:
-    assert job(compile="auto").question()["compile"] == "auto"
-    assert "compile" not in job().question()  # as before there was the choice
+def test_compiling_is_part_of_the_specification() -> None:
+    assert job(compile="auto").specification()["compile"] == "auto"
+    assert "compile" not in job().specification()  # as before there was the choice
 
 
-def test_cuda_graphs_are_part_of_the_question_where_they_are_switched_off() -> None:
-    assert job(cuda_graphs=False).question()["cuda_graphs"] is False
-    assert "cuda_graphs" not in job().question()
+def test_cuda_graphs_are_part_of_the_specification_where_they_are_switched_off() -> None:
+    assert job(cuda_graphs=False).specification()["cuda_graphs"] is False
+    assert "cuda_graphs" not in job().specification()

@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.campaigns.store.types import SCHEMA
 
-QUESTION: dict[str, Any] = {
+SPECIFICATION: dict[str, Any] = {
     "space": {"family": "free_graph"},
     "searcher": {"name": "evolution", "population_size": 5},
     "objectives": [{"metric": "validation_accuracy", "direction": "maximize"}],
@@ -19,7 +19,7 @@ QUESTION: dict[str, Any] = {
 
 def write(folder: Path, records: list[dict[str, Any]], schema: int = SCHEMA) -> Path:
     """A campaign of these records, the first of them added."""
-    first = {"type": "campaign", "time": 0.0, "schema": schema, "specification": QUESTION}
+    first = {"type": "campaign", "time": 0.0, "schema": schema, "specification": SPECIFICATION}
     lines = [json.dumps(record) + "\n" for record in [first, *records]]
     (folder / "records.jsonl").write_text("".join(lines))
     return folder

@@ -26,7 +26,7 @@ from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import render
 from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.campaigns.spec.specification import changes, differences
-from nas.campaigns.store.defaults import completed
+from nas.campaigns.store.defaults import completed, recorded_specification
 from nas.campaigns.store.log import read_lines
 from nas.campaigns.store.provenance import environment
 from nas.campaigns.store.types import Header, Record
@@ -76,7 +76,7 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
     faults += order_faults(trials, recorded)
     faults += result_faults(trials, recorded)
     faults += _recipe_faults(header)
-    campaign, changed, others = _asked(folder, recorded)
+    campaign, changed, others = _present(folder, recorded)
     console = console or Console(stderr=True)
     counts = [f"{len(trials.history.asks):,} asks", f"{len(trials.history.results):,} results"]
     notes = []
@@ -88,11 +88,13 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
         counts.append("architectures built again")
     sound = all(fault.warning for fault in faults)
     if replay and (campaign is None or changed or not sound):
-        notes.append("proposals were not asked again: that takes sound records and their question")
+        notes.append(
+            "proposals were not made again: that takes sound records and their own specification"
+        )
     elif replay and campaign is not None:
         with _progress(console, "proposals", len(entries)) as advance:
             faults += replay_faults(campaign, entries, advance)
-        counts.append("proposals asked again")
+        counts.append("proposals made again")
     if campaign is not None and header is not None and header.data and "data" not in changed:
         faults += differing(1, "data", header.data, campaign.data_fingerprint)
     others += _resolved_problems(folder, header, data_checksum(trials))
@@ -161,10 +163,10 @@ def _known_fingerprints(header: Header) -> set[str]:
         return set()
 
 
-def _asked(
+def _present(
     folder: Path, recorded: Mapping[str, Any]
 ) -> tuple[Campaign | None, set[str], list[str]]:
-    """The campaign, which parts of its question are not the recorded ones, and the problems."""
+    """Loads the campaign; returns it, the sections that are not as recorded, and the problems."""
     try:
         campaign = load_campaign(folder)
         lines = changes(campaign, recorded).splitlines() if recorded else []
@@ -182,16 +184,19 @@ def _resolved_problems(folder: Path, header: Header | None, checksum: str | None
     try:
         resolved = json.loads(path.read_text(encoding="utf-8"))
         told: dict[str, Any] = {
-            "question": completed(resolved["question"]),
+            "specification": completed(recorded_specification(resolved)),
             "recipe": resolved["recipe_fingerprint"],
         }
     except (ValueError, TypeError, KeyError) as error:
         return [f"{path}: is corrupt: {error!r}"]
     recorded: dict[str, Any] = told
     if header is not None:
-        recorded = {"question": completed(header.specification), "recipe": header.recipe or None}
+        recorded = {
+            "specification": completed(header.specification),
+            "recipe": header.recipe or None,
+        }
         if "code" not in header.specification:  # as older versions recorded it
-            told["question"].pop("code", None)
+            told["specification"].pop("code", None)
         if {told["recipe"], header.recipe} <= _known_fingerprints(header):
             recorded["recipe"] = told["recipe"]
     if checksum is not None:

@@ -65,9 +65,9 @@ def differing(line: int, key: str, found: Any, expected: Any) -> Iterator[Fault]
         yield unlike(line, key, found, expected)
 
 
-def part_of(question: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """A section of a recorded question; empty where there is none."""
-    found = question.get(key)
+def part_of(specification: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A section of a recorded specification; empty where there is none."""
+    found = specification.get(key)
     return found if isinstance(found, Mapping) else {}
 
 

@@ -20,9 +20,9 @@ from nas.spaces.choices import recipe_choices
 from nas.tasks.mistakes import unpacked
 
 
-def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault]:
+def result_faults(trials: Trials, specification: Mapping[str, Any]) -> Iterator[Fault]:
     """Checks that results agree with their status, are possible, and come from one data set."""
-    objectives, known = recorded(question), recorded_metrics(question)
+    objectives, known = recorded(specification), recorded_metrics(specification)
     asks = trials.history.asks
     completed = [
         (_group(asks[result.trial]), result.metrics)
@@ -54,8 +54,8 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
         yield from _curve(line, trial, metrics, known)
         own = recipe_choices(ask.genotype).get("epochs")
         # If the fidelity is not epochs, every training has all epochs.
-        rung = None if question.get("fidelity", "epochs") != "epochs" else ask.fidelity
-        epochs = rung or own or part_of(question, "recipe").get("epochs")
+        rung = None if specification.get("fidelity", "epochs") != "epochs" else ask.fidelity
+        epochs = rung or own or part_of(specification, "recipe").get("epochs")
         if result.status == "stopped":
             yield from _stopped(line, trial, metrics, epochs)
             epochs = None
@@ -68,7 +68,7 @@ def result_faults(trials: Trials, question: Mapping[str, Any]) -> Iterator[Fault
         if is_number(after) and result.epochs > after:
             text = f"{trial}: epochs: {result.epochs}, expected at most {after}, what it has had"
             yield Fault(line, text)
-        yield from _latency(line, ask, metrics, part_of(question, "constraints"))
+        yield from _latency(line, ask, metrics, part_of(specification, "constraints"))
         yield from _evaluations(line, trial, metrics, known)
         if "fvcore" in metrics:
             yield from _fvcore(line, ask, metrics)

@@ -21,7 +21,7 @@ _NAMED = 6
 
 
 def setting(
-    question: Mapping[str, Any],
+    specification: Mapping[str, Any],
     stage: str,
     recipe: str = "",
     fidelity: int = 0,
@@ -34,23 +34,23 @@ def setting(
     parent's weights.
 
     Args:
-        question: the campaign's recorded one.
+        specification: the campaign's recorded one.
         stage: of the trial, as the following: see :data:`nas.analysis.tables.trials.COLUMNS`.
         recipe: "" for the campaign's own.
         fidelity: 0 where the searcher asked for none.
         checksum: of the split, where it is known.
     """
     parts = ("data", "task", "recipe", "evaluator")
-    found = flat(with_defaults({key: question[key] for key in parts if key in question}))
+    found = flat(with_defaults({key: specification[key] for key in parts if key in specification}))
     if recipe:
         found |= flat({"recipe": json.loads(recipe)})
     if checksum is not None:
         found["data.checksum"] = checksum
     found["stage"] = stage
-    axis = question.get("fidelity", "epochs")
+    axis = specification.get("fidelity", "epochs")
     if fidelity not in (0, FULL if axis != "epochs" else found.get("recipe.epochs")):
         found[f"fidelity.{axis}"] = fidelity
-    if stage == "search" and question.get("inherit_weights"):
+    if stage == "search" and specification.get("inherit_weights"):
         found["inherit_weights"] = True
     return found
 

@@ -146,9 +146,9 @@ def _costs(metrics: Catalogue) -> list[str]:
     ]
 
 
-def _cost(question: dict[str, Any], costs: Sequence[str]) -> str:
+def _cost(specification: dict[str, Any], costs: Sequence[str]) -> str:
     """Returns the cost against which a campaign compares accuracy."""
-    metrics = [objective["metric"] for objective in question.get("objectives", [])]
+    metrics = [objective["metric"] for objective in specification.get("objectives", [])]
     return next((metric for metric in metrics if metric in costs), "macs")
 
 
@@ -193,11 +193,11 @@ def _mistakes(history: History, trial: str) -> str | None:
 
 
 def _letters(
-    groups: Groups, question: dict[str, Any], networks: pd.DataFrame, checksum: str | None
+    groups: Groups, specification: dict[str, Any], networks: pd.DataFrame, checksum: str | None
 ) -> list[str]:
     @cache
     def letter(stage: str, recipe: str, fidelity: int) -> str:
-        return groups.letter(setting(question, stage, recipe, int(fidelity), checksum))
+        return groups.letter(setting(specification, stage, recipe, int(fidelity), checksum))
 
     columns = (networks["stage"], networks["recipe"].fillna(""), networks["fidelity"].fillna(0))
     return [letter(*each) for each in zip(*columns, strict=True)]

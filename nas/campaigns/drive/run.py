@@ -14,7 +14,7 @@ from nas.campaigns.drive.runner import Runner, Summary
 from nas.campaigns.engines import ENGINES
 from nas.campaigns.engines.base import Engine, Settings
 from nas.campaigns.spec.campaign import Campaign, load_campaign
-from nas.campaigns.spec.specification import question
+from nas.campaigns.spec.specification import specification
 from nas.campaigns.store.log import RecordLog
 from nas.campaigns.store.provenance import environment
 from nas.campaigns.store.types import Header
@@ -46,8 +46,8 @@ def run(
         console: where progress is shown; by default on the standard output.
 
     Raises:
-        InputError: the campaign is not valid, its records are corrupt, or they answer another
-            question than ``campaign.yaml`` now asks.
+        InputError: the campaign is not valid, its records are corrupt, or they were made with
+            another experiment specification.
         CampaignError: the campaign cannot continue; the message says why.
         KeyboardInterrupt: it was stopped; a line has shown how to resume it.
     """
@@ -149,7 +149,7 @@ def _write_resolved(campaign: Campaign, evaluator: str, done: int) -> None:
     """
     path = campaign.folder / "resolved.json"
     resolved: dict[str, Any] = {
-        "question": question(campaign),
+        "specification": specification(campaign),
         "campaign": portable(campaign.config.model_dump(mode="json"), campaign.folder),
         "recipe_fingerprint": campaign.recipe.fingerprint if campaign.recipe else None,
         "data_checksum": campaign.data_checksum,

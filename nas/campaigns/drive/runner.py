@@ -16,7 +16,7 @@ from nas.campaigns.engines.base import Cause, Json, Outcome, Trial, Update, fail
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.early_stopping import reached
 from nas.campaigns.spec.objectives import missing
-from nas.campaigns.spec.specification import question
+from nas.campaigns.spec.specification import specification
 from nas.campaigns.store.log import RecordLog
 from nas.campaigns.store.provenance import gpus
 from nas.campaigns.store.types import SCHEMA, Ask, Failure, Header, Result, given
@@ -241,7 +241,7 @@ def _header(campaign: Campaign, evaluator: str) -> Header:
     """Makes the first record of a campaign."""
     return Header(
         schema=SCHEMA,
-        specification=question(campaign),
+        specification=specification(campaign),
         **given(
             recipe=campaign.recipe.fingerprint if campaign.recipe else None,
             data=campaign.data_fingerprint,

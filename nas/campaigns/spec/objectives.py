@@ -82,11 +82,13 @@ def complete(objectives: Objectives, metrics: Catalogue) -> Objectives:
     return tuple(found)
 
 
-def recorded(question: Mapping[str, Any]) -> Objectives:
-    """The objectives of a recorded question; none where they cannot be read."""
+def recorded(specification: Mapping[str, Any]) -> Objectives:
+    """The objectives of a recorded specification; none where they cannot be read."""
     try:
-        found = tuple(Objective.model_validate(each) for each in question.get("objectives", ()))
-        return complete(found, Catalogue.read(question.get("metrics"))) if found else ()
+        found = tuple(
+            Objective.model_validate(each) for each in specification.get("objectives", ())
+        )
+        return complete(found, Catalogue.read(specification.get("metrics"))) if found else ()
     except (TypeError, ValueError):
         return ()
 

@@ -17,8 +17,8 @@ from nas.training.datasets import DATASETS
 from nas.user_code import checksums, relative
 
 
-def question(campaign: Campaign) -> dict[str, Any]:
-    """Returns the specification that recorded results depend on: plain JSON with every default.
+def specification(campaign: Campaign) -> dict[str, Any]:
+    """Returns all settings that recorded results depend on, as plain JSON with every default.
 
     So writing out a default is no change, but a default that a new version changes is one. Budget,
     baseline, final stage and engine are not part of it, because recorded results do not depend on
@@ -45,7 +45,7 @@ def question(campaign: Campaign) -> dict[str, Any]:
 
 
 def _code(campaign: Campaign) -> dict[str, str]:
-    """The checksums of all files of users' code that the campaign's parts consist of."""
+    """Returns the checksums of all files of the user's code that the campaign uses."""
     config = campaign.config
     names = [config.space.name, config.searcher.name, config.evaluator.name]
     names += [metric.name for metric in config.metrics]
@@ -55,7 +55,7 @@ def _code(campaign: Campaign) -> dict[str, str]:
 
 
 def _evaluation(campaign: Campaign) -> dict[str, Any]:
-    """Data and recipe of the training, or the table that is looked up: what its files hold."""
+    """Returns the sections that say how a trial is evaluated: data, recipe, evaluator."""
     found: dict[str, Any] = {}
     if campaign.data is not None:
         found["data"] = data_definition(campaign.data, campaign.folder)
@@ -67,7 +67,7 @@ def _evaluation(campaign: Campaign) -> dict[str, Any]:
 
 
 def _measured(campaign: Campaign) -> dict[str, Any]:
-    """The task and the metrics that are not built in, and what their files hold."""
+    """Returns the task and the metrics that are not built in, with the checksums of their code."""
     task = task_definition(campaign.config.task, campaign.task, campaign.folder)
     metrics = campaign.metrics.definition()
     measured = {"task": task, "metrics": metrics}
@@ -75,7 +75,10 @@ def _measured(campaign: Campaign) -> dict[str, Any]:
 
 
 def task_definition(given: Named, task: Task, folder: Path) -> dict[str, Any]:
-    """The task with the defaults of its options and what its files hold; empty if by default."""
+    """Returns the task with all its options and the checksums of its code.
+
+    It is empty for the default task without options.
+    """
     options = _with_defaults(type(task), given.options)
     if given.name == DEFAULT and not options:
         return {}
@@ -87,13 +90,14 @@ def task_definition(given: Named, task: Task, folder: Path) -> dict[str, Any]:
 
 
 def check_same(campaign: Campaign, first: Header) -> None:
-    """:class:`InputError` unless the campaign still asks what the first record says, of the same.
+    """Checks that a campaign has the specification and the data of its first record.
 
-    Every difference is in the message.
+    Raises :class:`InputError` with every difference.
     """
     if lines := changes(campaign, first.specification):
         raise InputError(
-            f"{campaign.file}: asks another question than the one that records.jsonl answers:\n"
+            f"{campaign.file}: is not the experiment specification that records.jsonl was made "
+            "with:\n"
             + lines
             + "\nStart a campaign in another folder, or put the recorded values back."
         )
@@ -107,19 +111,19 @@ def check_same(campaign: Campaign, first: Header) -> None:
 
 
 def changes(campaign: Campaign, recorded: Mapping[str, Any]) -> str:
-    """A line for each key path at which a campaign's recorded specification and its present differ.
+    """Compares the recorded specification with the campaign's; one line per differing key path.
 
-    Versions that did not record ``code`` recorded the checksum of a space's own file alone.
+    Versions that did not record ``code`` recorded only the checksum of the space's own file.
     """
-    now = question(campaign)
+    now = specification(campaign)
     if "code" not in recorded:
         now.pop("code", None)
     return differences(completed(recorded), now)
 
 
-def differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """A line for each key path at which two questions differ."""
-    before, now = flat(recorded), flat(asked)
+def differences(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> str:
+    """Compares two specifications and returns one line per key path at which they differ."""
+    before, now = flat(recorded), flat(present)
     return "\n".join(
         f"  {key}: recorded {_shown(before, key)}, now {_shown(now, key)}"
         for key in sorted({*before, *now})
@@ -128,7 +132,10 @@ def differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
 
 
 def data_definition(config: DataConfig, folder: Path | None = None) -> dict[str, Any]:
-    """The data section, with the defaults of its loader; paths of users' files from ``folder``."""
+    """Returns the data section with all options of the data set.
+
+    The path of a user's file is relative to ``folder``.
+    """
     options = _with_defaults(DATASETS[config.name], config.options)
     name = relative(config.name, folder or Path())
     return {**config.model_dump(mode="json"), "name": name, **options}

@@ -37,6 +37,15 @@ def completed(specification: Mapping[str, Any]) -> Json:
     return found
 
 
+def recorded_specification(resolved: Mapping[str, Any]) -> Json:
+    """Returns the specification in a ``resolved.json``; versions before schema 3 call it question.
+
+    Raises :class:`KeyError` if there is none.
+    """
+    found: Json = resolved["specification" if "specification" in resolved else "question"]
+    return found
+
+
 def with_defaults(specification: Mapping[str, Any]) -> Json:
     """What decides whether results are comparable, with the keys that later versions have added.
 

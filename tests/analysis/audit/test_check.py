@@ -63,7 +63,7 @@ def test_a_sound_campaign_passes_and_is_left_as_it_is(
     asks = sum(record["type"] == "ask" for record in read(clean))
     assert capsys.readouterr().out == (
         f"{clean}: problems: 0; warnings: 0; checked: {asks} asks, 15 results, architectures built "
-        "again, proposals asked again, table.csv compared, table.md compared\n"
+        "again, proposals made again, table.csv compared, table.md compared\n"
     )
     assert asks > 15, "the case is not tried: there is no duplicate"
     assert files(clean) == before
@@ -199,7 +199,7 @@ def result_lost_before_the_final_stage(records: Records) -> tuple[int, str]:
     return line, "evolution-0001: no result, expected one before line "
 
 
-def another_question(records: Records) -> tuple[int, str]:
+def another_specification(records: Records) -> tuple[int, str]:
     records[0]["specification"]["recipe"]["learning_rate"] *= 2
     return 1, f"recipe: {json.dumps(records[0]['recipe'])}, expected"
 
@@ -290,7 +290,7 @@ PLANTS: dict[str, Plant] = {
     "data_checksum": changed("result", CLASSIC, "metrics/data_checksum", "0" * 16),
     "fvcore": changed("result", CLASSIC, "metrics/fvcore/flops", 1, f"{CLASSIC}: fvcore: "),
     "recipe_fingerprint": changed("campaign", None, "recipe", "0" * 16, 'recipe: "000000000000'),
-    "question": another_question,
+    "specification": another_specification,
     "stage": unknown_stage,
     "schema": another_schema,
     "time": clock_of_nobody,
@@ -380,7 +380,7 @@ def test_another_file_that_disagrees_is_found(
     assert all(problem.startswith(str(copy / source)) for problem in report.problems)
     assert any(said in problem for problem in report.problems)
     if source == "campaign.yaml":
-        assert any("proposals were not asked again" in each for each in report.warnings)
+        assert any("proposals were not made again" in each for each in report.warnings)
 
 
 def test_a_missing_metric_is_a_warning(copy: Path) -> None:
@@ -506,7 +506,7 @@ def test_every_searcher_asks_the_same_again(folder: Path, name: str) -> None:
     run(toy.write(folder, text), evaluator=evaluator)  # resumed, that is
     report = check(folder, replay=True)
     assert not report.problems
-    assert "proposals asked again" in report.summary
+    assert "proposals made again" in report.summary
     records = read(folder)
     own = [r for r in records if r["type"] == "ask" and "search" in r and r["kind"] == "searched"]
     ask = own[9]
@@ -570,7 +570,7 @@ def test_trials_of_a_simulated_cluster_are_asked_again_in_the_recorded_order(
     assert ended != sorted(ended), "the case is not tried: trials ended in order"
     report = check(folder, replay=True)
     assert not report.problems
-    assert "proposals asked again" in report.summary
+    assert "proposals made again" in report.summary
 
 
 def test_without_records_there_is_nothing_to_check(

@@ -48,9 +48,9 @@ def write(
     folder: Path,
     records: Sequence[dict[str, Any]],
     objectives: Sequence[dict[str, str]] = (ACCURACY,),
-    **question: Any,
+    **specification: Any,
 ) -> Path:
-    asked = {"objectives": list(objectives), "recipe": {"epochs": 4}, **question}
+    asked = {"objectives": list(objectives), "recipe": {"epochs": 4}, **specification}
     first = {"type": "campaign", "time": 0.0, "schema": SCHEMA, "specification": asked}
     lines = [json.dumps(record) + "\n" for record in (first, *records)]
     folder.mkdir(exist_ok=True)

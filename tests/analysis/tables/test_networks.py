@@ -16,7 +16,7 @@ from nas.metrics import METRICS
 from tests.campaigns import toy
 from tests.campaigns.lines import read_records
 
-QUESTION = {
+SPECIFICATION = {
     "objectives": [{"metric": "validation_accuracy", "direction": "maximize"}],
     "recipe": {"epochs": 6},
     "data": {"name": "digits", "split": {"seed": 0}},
@@ -71,8 +71,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write(folder: Path, records: list[dict[str, Any]], question: Any = QUESTION) -> None:
-    first = {"type": "campaign", "schema": SCHEMA, "specification": question}
+def write(folder: Path, records: list[dict[str, Any]], specification: Any = SPECIFICATION) -> None:
+    first = {"type": "campaign", "schema": SCHEMA, "specification": specification}
     lines = [json.dumps(record) + "\n" for record in [first, *records]]
     (folder / "records.jsonl").write_text("".join(lines))
 
@@ -216,7 +216,7 @@ def test_rank_and_front(tmp_path: Path) -> None:
     by_params = campaign_table(tmp_path, cost="params")
     assert set(by_params["name"][by_params["pareto"]]) == {"a-0000", "b-0000", "c", "d"}
     objectives = [{"metric": "validation_accuracy"}, {"metric": "params"}]
-    write(tmp_path, rows, QUESTION | {"objectives": objectives})
+    write(tmp_path, rows, SPECIFICATION | {"objectives": objectives})
     pd.testing.assert_frame_equal(campaign_table(tmp_path), by_params)
     by_test = campaign_table(tmp_path, by="test_accuracy")
     assert by_test["name"].iloc[0] == "d"
@@ -225,10 +225,14 @@ def test_rank_and_front(tmp_path: Path) -> None:
 
 def test_rows_of_unlike_recipes_are_never_ranked_together(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("first", "second", "third")]
-    questions = [QUESTION, QUESTION | {"recipe": {"epochs": 8}}, QUESTION | {"space": "other"}]
-    for folder, question in zip(folders, questions, strict=True):
+    specifications = [
+        SPECIFICATION,
+        SPECIFICATION | {"recipe": {"epochs": 8}},
+        SPECIFICATION | {"space": "other"},
+    ]
+    for folder, specification in zip(folders, specifications, strict=True):
         folder.mkdir()
-        write(folder, SEARCHED + RETRAINED, question)
+        write(folder, SEARCHED + RETRAINED, specification)
     table = campaign_table(folders)
     assert list(table["campaign"]) == ["first", "third"] * 2 + ["second"] * 2
     assert list(table["group"]) == ["A"] * 4 + ["B"] * 2

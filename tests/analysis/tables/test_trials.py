@@ -49,8 +49,13 @@ RECORDS = [
 ]  # fmt: skip
 
 
-def write(folder: Path, records: list[dict[str, Any]], question: Any = None) -> Path:
-    first = {"type": "campaign", "time": 100.0, "schema": SCHEMA, "specification": question or {}}
+def write(folder: Path, records: list[dict[str, Any]], specification: Any = None) -> Path:
+    first = {
+        "type": "campaign",
+        "time": 100.0,
+        "schema": SCHEMA,
+        "specification": specification or {},
+    }
     lines = [json.dumps(record) + "\n" for record in [first, *records]]
     (folder / "records.jsonl").write_text("".join(lines))
     return folder

@@ -211,7 +211,7 @@ def test_where_it_does_not_fit_it_is_refused(tmp_path: Path) -> None:
             run(write(tmp_path / "c", text), evaluator=f"{HERE}:epochs")
 
 
-def test_it_is_part_of_the_question(stopped: Path, tmp_path: Path) -> None:
+def test_it_is_part_of_the_specification(stopped: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(stopped, folder)
     path = folder / "campaign.yaml"

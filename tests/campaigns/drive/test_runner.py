@@ -53,7 +53,7 @@ def test_a_campaign_from_end_to_end(folder: Path) -> None:
     assert asks[best]["cost"] == architecture.cost._asdict()
     assert "going on" not in (folder / "run.log").read_text()
     resolved = json.loads((folder / "resolved.json").read_text())
-    assert resolved["question"] == records[0]["specification"]
+    assert resolved["specification"] == records[0]["specification"]
     prints = {records[0]["recipe"], resolved["recipe_fingerprint"]}
     assert prints == {load_campaign(folder).recipe.fingerprint}
     assert resolved["environment"]["versions"]["torch"]
@@ -164,7 +164,7 @@ def test_a_larger_budget_goes_on(folder: Path, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_another_question_is_refused(
+def test_another_specification_is_refused(
     folder: Path, name: str, old: str, new: str, message: str
 ) -> None:
     edit(folder, "engine:", "seed: 0\nengine:")

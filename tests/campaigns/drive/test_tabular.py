@@ -68,9 +68,9 @@ def test_trials_are_looked_up_and_the_final_stage_alone_reads_the_test(tabular: 
         if ask["stage"] == "final":
             expected["test_accuracy"] = test / 100
         assert metrics == pytest.approx(expected)
-    question = records[0]["specification"]
-    assert not {"data", "recipe"} & set(question)
-    assert set(question["evaluator"]["table"]) == {"t.csv"}
+    specification = records[0]["specification"]
+    assert not {"data", "recipe"} & set(specification)
+    assert set(specification["evaluator"]["table"]) == {"t.csv"}
     assert "recipe" not in records[0]
     table = campaign_table(tabular)
     assert "looked up, nothing was trained: t.csv, validation val, test test" in render(
@@ -82,7 +82,7 @@ def test_trials_are_looked_up_and_the_final_stage_alone_reads_the_test(tabular: 
     assert (tabular / "records.jsonl").read_bytes() == before
 
 
-def test_a_table_that_has_changed_is_another_question(tabular: Path) -> None:
+def test_a_table_that_has_changed_is_another_specification(tabular: Path) -> None:
     run(tabular)
     path = tabular / "t.csv"
     path.write_text(path.read_text().replace(",60\n", ",61\n", 1))

@@ -6,7 +6,7 @@ import yaml
 
 from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.spec.scaffold import write_campaign
-from nas.campaigns.spec.specification import question
+from nas.campaigns.spec.specification import specification
 from nas.errors import InputError
 from nas.searchers import SEARCHERS
 from nas.spaces import spaces
@@ -165,12 +165,12 @@ def test_a_bare_name_is_a_searcher_with_its_defaults(tmp_path: Path) -> None:
         "{name: evolution, population_size: 2, tournament_size: 2}", "evolution"
     )
     spelled = toy.CAMPAIGN.replace("population_size: 2, tournament_size: 2", "population_size: 100")
-    questions = [
-        question(load_campaign(toy.write(tmp_path / str(number), text)))
+    specifications = [
+        specification(load_campaign(toy.write(tmp_path / str(number), text)))
         for number, text in enumerate((named, spelled))
     ]
-    assert questions[0] == questions[1]
-    assert questions[0]["searcher"]["tournament_size"] == 25
+    assert specifications[0] == specifications[1]
+    assert specifications[0]["searcher"]["tournament_size"] == 25
 
 
 def test_the_baseline_has_a_seed_of_its_own_and_is_dropped_for_random_search(folder: Path) -> None:

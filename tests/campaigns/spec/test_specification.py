@@ -1,4 +1,4 @@
-"""Which changes make another question of a campaign."""
+"""Which changes make the experiment specification of a campaign another one."""
 
 import json
 from hashlib import blake2b
@@ -9,7 +9,7 @@ import pytest
 
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
-from nas.campaigns.spec.specification import question
+from nas.campaigns.spec.specification import specification
 from nas.cli import main
 from nas.errors import InputError
 from nas.training.recipe import fingerprints, resolve
@@ -26,7 +26,7 @@ SHIFT = {"name": "shift", "pixels": 1, "fill": "black"}
 def test_a_space_in_python_is_asked_by_its_content(folder: Path) -> None:
     with_python_space(folder)
     run(folder, evaluator=EVALUATE)
-    asked = question(load_campaign(folder))["space"]
+    asked = specification(load_campaign(folder))["space"]
     assert asked["python"] == "mine.py:space"
     run(folder, evaluator=EVALUATE)  # nothing has changed
     (folder / "mine.py").write_text(PYTHON.replace("[1, 2, 3, 4]", "[1, 2, 3, 5]"))
@@ -52,17 +52,17 @@ def test_other_images_or_labels_are_refused(folder: Path) -> None:
     run(folder, evaluator=EVALUATE)
 
 
-def test_options_of_a_space_are_part_of_the_question(folder: Path) -> None:
-    asked = question(load_campaign(folder))["space"]
+def test_options_of_a_space_are_part_of_the_specification(folder: Path) -> None:
+    asked = specification(load_campaign(folder))["space"]
     text = toy.CAMPAIGN.replace("tiny.yaml", "{name: tiny.yaml, width: [1, 2, 3, 4]}")
     toy.write(folder, text)
-    assert question(load_campaign(folder))["space"] == asked  # the file's own, spelled out
+    assert specification(load_campaign(folder))["space"] == asked  # the file's own, spelled out
     toy.write(folder, text.replace("[1, 2, 3, 4]", "[1]"))
-    changed = question(load_campaign(folder))["space"]
+    changed = specification(load_campaign(folder))["space"]
     assert changed == {**asked, "width": [1]}
 
 
-def test_a_changed_latency_table_is_another_question(folder: Path) -> None:
+def test_a_changed_latency_table_is_another_specification(folder: Path) -> None:
     space = load_campaign(folder).space
     lines = ["fingerprint,ms"]
     prints = {space.decode(g).fingerprint for g in space.enumerate()}
@@ -94,7 +94,8 @@ def forget(folder: Path, key: str) -> None:
     path.write_text("\n".join([json.dumps(header), *rest]) + "\n")
     path = folder / "resolved.json"
     resolved = json.loads(path.read_text())
-    resolved["question"], resolved["recipe_fingerprint"] = header["specification"], header["recipe"]
+    resolved["specification"] = header["specification"]
+    resolved["recipe_fingerprint"] = header["recipe"]
     path.write_text(json.dumps(resolved))
 
 

@@ -25,14 +25,14 @@ def resolved(folder: Path) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def asked(campaign: Header, told: dict[str, Any]) -> Facts:
+def summary(campaign: Header, told: dict[str, Any]) -> Facts:
     """Summarises the specification: data, space, searcher, objectives, budget and recipe."""
-    question, config = campaign.specification, told.get("campaign") or {}
+    specification, config = campaign.specification, told.get("campaign") or {}
     facts: Facts = []
-    if isinstance(data := question.get("data"), dict):
+    if isinstance(data := specification.get("data"), dict):
         shape = told.get("input_shape")
         form = "x".join(map(str, shape)) if shape else ""
-        classifies = "task" not in question and told.get("classes")
+        classifies = "task" not in specification and told.get("classes")
         classes = f"{told['classes']} classes" if classifies else ""
         split = data.get("split") or {}
         parts = ", ".join(
@@ -40,30 +40,32 @@ def asked(campaign: Header, told: dict[str, Any]) -> Facts:
         )
         seed = f"split seed {split['seed']}" if "seed" in split else ""
         facts.append(("Data", _joined(data.get("name"), form, classes, parts, seed)))
-    if isinstance(task := question.get("task"), dict):
+    if isinstance(task := specification.get("task"), dict):
         facts.append(("Task", _joined(task.get("name"))))
-    if isinstance(evaluator := question.get("evaluator"), dict):
+    if isinstance(evaluator := specification.get("evaluator"), dict):
         if "table" in evaluator:
             facts.append(("Table", _joined("results looked up, not trained", *_files(evaluator))))
         else:
             options = {key: value for key, value in evaluator.items() if key != "name"}
             facts.append(("Evaluator", _joined(evaluator.get("name"), _options(options))))
-    space = question.get("space") or {}
+    space = specification.get("space") or {}
     name = (config.get("space") or {}).get("name")
     facts.append(("Space", _joined(name, f"family {space['family']}" if "family" in space else "")))
-    searcher = dict(question.get("searcher") or {})
+    searcher = dict(specification.get("searcher") or {})
     options = {key: value for key, value in searcher.items() if key != "name" and value != []}
     baseline = "random search as baseline" if config.get("random_baseline") else ""
     facts.append(("Searcher", _joined(searcher.get("name"), _options(options), baseline)))
-    objectives = question.get("objectives") or []
+    objectives = specification.get("objectives") or []
     facts.append(("Objectives", ", ".join(_objective(each) for each in objectives)))
-    limits = {key: value for key, value in (question.get("constraints") or {}).items() if value}
+    limits = {
+        key: value for key, value in (specification.get("constraints") or {}).items() if value
+    }
     if limits:
         facts.append(("Constraints", ", ".join(f"{k} ≤ {_amount(v)}" for k, v in limits.items())))
     if budget := {key: value for key, value in (config.get("budget") or {}).items() if value}:
         words = ", ".join(f"{_amount(v)} {k.replace('_', ' ')}" for k, v in budget.items())
         facts.append(("Budget", f"{words}, for each search"))
-    if isinstance(recipe := question.get("recipe"), dict):
+    if isinstance(recipe := specification.get("recipe"), dict):
         epochs = f"{recipe.get('epochs')} epochs"
         rate = f"learning rate {recipe['learning_rate']}" if "learning_rate" in recipe else ""
         preset = (config.get("recipe") or {}).get("preset")
