@@ -12,7 +12,7 @@ import pytest
 from nas.campaigns.drive.run import run
 from nas.campaigns.drive.runner import Runner
 from nas.campaigns.engines import base as trials
-from nas.campaigns.engines.base import Outcome, Trial, carry_out
+from nas.campaigns.engines.base import Engine, Outcome, Trial, carry_out
 from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.store.checkpoints import Checkpoints
 from nas.errors import CampaignError, InputError
@@ -186,7 +186,7 @@ def test_a_killed_trial_goes_on_where_it_was_saved(tmp_path: Path) -> None:
     assert genotypes(folder) == genotypes(undisturbed)
 
 
-class Losing:
+class Losing(Engine):
     """An engine whose workers die: each trial's first time, or always."""
 
     slots = 1
