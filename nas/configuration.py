@@ -1,9 +1,9 @@
-"""Typed configuration: YAML in, validated values out, or one message that says what is wrong.
+"""Reads YAML and checks it against types; one message says everything that is wrong.
 
 Every file that a user writes (a campaign, a search space) passes through :func:`read_yaml` and
-:func:`validate`; every ``{name: ..., option: ...}`` in one of them through
-:func:`validate_options`, which takes the allowed options and their types from the signature of
-the callable they are for, so an option is declared once.
+:func:`validate`. Every ``{name: ..., option: ...}`` in it passes through :func:`validate_options`,
+which reads the allowed options and their types from the signature of the function or class that
+they are for. So an option is declared once.
 """
 
 import inspect
@@ -34,16 +34,16 @@ from nas.user_code import absolute
 Model = TypeVar("Model", bound=BaseModel)
 
 _SHOWN = 60
-"""Characters of a list or a mapping that a message shows."""
+"""How many characters of a list or a mapping a message shows."""
 
 
 class Config(BaseModel):
-    """Base of every configuration model: frozen, no unknown key, no silent conversion."""
+    """The base of all configuration models: frozen, without unknown keys or silent conversions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     absent: ClassVar[str] = ""
-    """Why a key that other models have is not here, for messages."""
+    """Why this model lacks keys that other models have, for messages."""
 
 
 def _from_its_folder(name: str, info: ValidationInfo) -> str:
@@ -51,7 +51,7 @@ def _from_its_folder(name: str, info: ValidationInfo) -> str:
 
 
 Name = Annotated[str, AfterValidator(_from_its_folder)]
-"""A name that may be of a user's file; its path becomes absolute, so it holds everywhere."""
+"""A name in which the path of a user's file becomes absolute, so that every process finds it."""
 
 
 class Named(Config):
@@ -72,16 +72,16 @@ class Named(Config):
 
     @property
     def options(self) -> dict[str, Any]:
-        """All but the name."""
+        """Returns all keys except the name."""
         return dict(self.model_extra or {})
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML by the core schema of YAML 1.2, which refuses a key given twice.
+    """Loads plain values by the core schema of YAML 1.2, and refuses keys that are given twice.
 
-    ``016`` is sixteen and ``0o16`` fourteen, ``1e-3`` is a number, ``1:30`` and a date are text.
-    Of the words only ``true`` and ``false`` are truth values. As an addition to YAML 1.2, single
-    underscores may stand between digits: ``1_000``.
+    ``016`` is sixteen and ``0o16`` is fourteen, ``1e-3`` is a number, ``1:30`` and dates are text.
+    Only ``true`` and ``false`` are truth values. In addition to YAML 1.2, single underscores can
+    separate digits: ``1_000``.
     """
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - as the base class has it
@@ -103,7 +103,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """The whole number of a scalar; Python takes none of more than some thousand digits."""
+        """Reads a whole number; Python refuses numbers with thousands of digits."""
         text = self.construct_scalar(node).replace("_", "")
         base = {"0o": 8, "0x": 16}.get(text[:2], 10)
         try:
@@ -112,7 +112,7 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from None
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
-        """The number of a scalar; ``.inf`` and ``.nan`` are numbers, too."""
+        """Reads a number, including ``.inf`` and ``.nan``."""
         text = self.construct_scalar(node).replace("_", "").lower()
         return float(text.replace(".inf", "inf").replace(".nan", "nan"))
 
@@ -138,7 +138,7 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 
 def read_yaml(path: Path) -> Any:
-    """The plain values of a YAML file; :class:`InputError` names the file and the line."""
+    """Reads a YAML file; an :class:`InputError` names the file and the line."""
     with in_file(path):
         try:
             text = path.read_text(encoding="utf-8")
@@ -150,7 +150,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str, source: str | Path) -> Any:
-    """The plain values of YAML text; :class:`InputError` names ``source`` and the line."""
+    """Reads YAML text; an :class:`InputError` names ``source`` and the line."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -162,13 +162,15 @@ def parse_yaml(text: str, source: str | Path) -> Any:
 
 
 def validate(model: type[Model], data: Any, folder: Path | None = None) -> Model:
-    """``data`` as a ``model``, or :class:`InputError` with the key path of each mistake.
+    """Makes a ``model`` of plain values.
 
     Args:
         model: the type that the data must have.
-        data: plain values, as YAML or JSON gives them.
-        folder: where the relative paths of users' files (``file.py:NAME``) start; by default the
-            current folder.
+        data: plain values, as YAML and JSON contain them.
+        folder: the folder at which relative paths of users' files (``file.py:NAME``) start; by
+            default the current folder.
+
+    Raises :class:`InputError` with the key path of each mistake.
     """
     if not isinstance(data, Mapping):
         raise InputError(
@@ -180,20 +182,20 @@ def validate(model: type[Model], data: Any, folder: Path | None = None) -> Model
     except (TypeError, ValueError) as error:
         raise InputError(f"holds a value that is not plain: {error}") from None
     try:
-        # JSON mode: strict about types, but a list is how JSON and YAML write a tuple.
+        # JSON mode is strict about types, but accepts a list for a tuple.
         return model.model_validate_json(text, context={"folder": folder or Path()})
     except ValidationError as error:
         problems = error.errors()
         raise InputError.of(
             (_key_path(problem), _message(model, problem))
             for problem in problems
-            # Left out: too short only because pydantic leaves out the items that are wrong.
+            # A list can be too short only because pydantic leaves out its wrong items.
             if problem["type"] != "too_short" or not any(_inside(p, problem) for p in problems)
         ) from None
 
 
 def _key_path(problem: ErrorDetails) -> KeyPath:
-    """Where a problem is: without the tags ``<tag>`` of unions, with the keys of an InputError."""
+    """Returns the keys of a problem, without tags of unions, with those of an InputError."""
     error = problem.get("ctx", {}).get("error")
     inner = error.problems[0][0] if isinstance(error, InputError) else ()
     return (*(part for part in problem["loc"] if not str(part).startswith("<")), *inner)
@@ -205,7 +207,7 @@ def _inside(inner: ErrorDetails, outer: ErrorDetails) -> bool:
 
 
 def _message(model: type[BaseModel], problem: ErrorDetails) -> str:
-    """What is wrong, and the value that is."""
+    """Makes the message of a problem: what is wrong, and with which value."""
     *parents, key = problem["loc"] or ("",)
     if problem["type"] == "extra_forbidden":
         found = _model_at(model, parents)
@@ -227,7 +229,7 @@ def _message(model: type[BaseModel], problem: ErrorDetails) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value for a message; lists and mappings as JSON, and not the whole of long ones."""
+    """Writes a value for a message: lists and mappings as JSON, shortened if they are long."""
     if not isinstance(value, list | dict):
         return repr(value)
     text = json.dumps(value, ensure_ascii=False)
@@ -235,7 +237,7 @@ def _shown(value: Any) -> str:
 
 
 def _model_at(model: type[BaseModel], path: list[int | str]) -> type[BaseModel]:
-    """The model that stands at a key path; list positions and free keys of a dict are passed."""
+    """Finds the model at a key path; positions in lists and keys of dicts are skipped."""
     annotation: Any = model
     for part in path:
         if (field := model.model_fields.get(str(part))) is not None:
@@ -245,7 +247,7 @@ def _model_at(model: type[BaseModel], path: list[int | str]) -> type[BaseModel]:
 
 
 def _models_in(annotation: Any, tag: str) -> Iterator[type[BaseModel]]:
-    """The models of an annotation; of a union, those of the tag, where ``tag`` is one."""
+    """Yields the models in an annotation; in a union, only those with the tag, if it is one."""
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         yield annotation
     tags = [each.tag for each in get_args(annotation)[1:] if isinstance(each, Tag)]
@@ -257,11 +259,15 @@ def _models_in(annotation: Any, tag: str) -> Iterator[type[BaseModel]]:
 def validate_options(
     function: Callable[..., Any], options: Mapping[str, Any], folder: Path | None = None
 ) -> dict[str, Any]:
-    """The keyword-only arguments of ``function`` in ``options``, checked against its signature.
+    """Checks options against the keyword-only arguments in the signature of ``function``.
 
-    Returns the given options, converted (lists to tuples) where the signature says so; defaults
-    are left to the function. Raises :class:`InputError` with the key path, the value and the
-    allowed keys; ``folder`` as in :func:`validate`.
+    Args:
+        function: the function or class that takes the options.
+        options: the options; those that are left out keep the defaults of the function.
+        folder: the folder of users' files, see :func:`validate`.
+
+    Returns the given options, in which lists have become tuples if the signature says so. Raises
+    :class:`InputError` with the key path, the value and the allowed keys.
     """
     model = validate(_options_model(function), dict(options), folder)
     return {name: getattr(model, name) for name in options}
@@ -280,7 +286,7 @@ def _options_model(function: Callable[..., Any]) -> type[Config]:
 
 
 def defaults(function: Callable[..., Any]) -> dict[str, Any]:
-    """The keyword-only arguments of ``function`` that may be left out, with their defaults."""
+    """Returns the defaults of the keyword-only arguments of ``function``."""
     parameters = inspect.signature(function).parameters.values()
     found = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     return {name: value for name, value in found.items() if value is not inspect.Parameter.empty}

@@ -1,4 +1,4 @@
-"""The exceptions that the command line reports without a traceback."""
+"""Defines the exceptions that the command line reports without a traceback."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Self
 
 KeyPath = tuple[str | int, ...]
-"""Where a value stands in nested mappings and lists: ``("final", "classics", 0)``."""
+"""The path to a value in nested mappings and lists: ``("final", "classics", 0)``."""
 
 
 class InputError(ValueError):
-    """Bad input: a YAML typo, an unknown name, a genotype of another space, a torn file.
+    """The user's input is wrong: a typo in YAML, an unknown name, a genotype of another space.
 
     The message is one or a few plain lines that name the file, the key or argument, the value
-    and what is allowed. The command line prints it without a traceback and exits with code 2;
-    any other exception is a bug and keeps its traceback.
+    and what is allowed. The command line prints it without a traceback and exits with code 2. Any
+    other exception is a bug and keeps its traceback.
 
-    Code that finds a mistake says what it is. The code around it says where: :func:`at` adds keys,
-    and :func:`in_file` the file, once, where it is read.
+    The code that finds a mistake says what is wrong. The code that calls it says where: :func:`at`
+    adds keys, and :func:`in_file` adds the file where the file is read.
 
     Args:
         message: what is wrong.
-        keys: where, as far as the code that finds it knows.
+        keys: the path to the value, as far as the code that finds the mistake knows it.
     """
 
     def __init__(self, message: str = "", *keys: str | int) -> None:
@@ -31,7 +31,7 @@ class InputError(ValueError):
 
     @classmethod
     def of(cls, problems: Iterable[tuple[KeyPath, str]]) -> Self:
-        """An error of several problems, each with its key path."""
+        """Makes one error of several problems, each with its key path."""
         error = cls()
         error.problems = list(problems)
         return error
@@ -41,13 +41,13 @@ class InputError(ValueError):
         return "\n".join(": ".join(filter(None, place)) for place in places)
 
     def add_keys(self, keys: KeyPath) -> None:
-        """Puts keys in front of each key path; those of an inner file become part of the text."""
+        """Puts keys in front of each key path; the path in an inner file becomes part of the text."""
         if self.file:
             self._enclose()
         self.problems = [((*keys, *path), what) for path, what in self.problems]
 
     def add_file(self, file: str) -> None:
-        """Puts a file in front, unless it stands there already."""
+        """Puts the name of a file in front, unless it is there already."""
         if self.file == file:
             return
         if self.file:
@@ -60,9 +60,9 @@ class InputError(ValueError):
 
 
 class CampaignError(RuntimeError):
-    """A campaign cannot go on, though its input is well formed and its records are safe.
+    """A campaign cannot continue, although its input is valid and its records are safe.
 
-    Examples: the first trials all failed, or the disk is full. This is neither bad input
+    For example, the first trials have all failed, or the disk is full. This is neither bad input
     (:class:`InputError`) nor a bug. The message says what to do. The command line prints it
     without a traceback and exits with code 1.
     """
@@ -70,7 +70,7 @@ class CampaignError(RuntimeError):
 
 @contextmanager
 def at(*keys: str | int) -> Iterator[None]:
-    """An :class:`InputError` that is raised inside is about the value at these keys."""
+    """Adds keys to an :class:`InputError` that is raised inside: the path to the wrong value."""
     try:
         yield
     except InputError as error:
@@ -80,7 +80,7 @@ def at(*keys: str | int) -> Iterator[None]:
 
 @contextmanager
 def in_file(file: Path | str) -> Iterator[None]:
-    """An :class:`InputError` that is raised inside is about this file, or what else is read."""
+    """Adds the name of a file, or of other input, to an :class:`InputError` raised inside."""
     try:
         yield
     except InputError as error:

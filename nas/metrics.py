@@ -1,9 +1,10 @@
-"""The registry of metrics: the only place with each metric's name, unit, direction and meaning.
+"""Defines every metric once: its name, unit, direction and meaning.
 
 Objectives, constraints, records, tables, plots, reports and the documentation read
-:data:`METRICS`. A new built-in metric is one entry here, beside the code that measures it. What a
-user declares in ``campaign.yaml`` (``task``, ``metrics``) joins them in the campaign's own
-:class:`Catalogue`, which its records hold, so that tables and reports need none of the user's code.
+:data:`METRICS`. To add a built-in metric, add one entry here and the code that measures it. A user
+can declare further metrics in ``campaign.yaml`` (``task``, ``metrics``). The campaign's own
+:class:`Catalogue` holds these and the built-in ones; it is recorded, so that tables and reports do
+not need the user's code.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ Direction = Literal["maximize", "minimize"]
 Stage = Literal["graph", "training", "test"]
 """When a metric is known.
 
-- ``graph``: from the architecture alone, before any training.
-- ``training``: every trial reports it, those of a search too.
-- ``test``: the final stage alone measures it, on the test images. No search may see it.
+- ``graph``: before any training, because it follows from the architecture.
+- ``training``: when a trial has been trained; trials of a search report it, too.
+- ``test``: in the final stage, which measures it on the test images. No search may see it.
 """
 
 Part = Literal["validation", "test"]
 """The parts of a data set on which predictions are measured."""
 
 Protocol = Literal["single", "flip", "ten_crop", "multi_scale"]
-"""What a network sees of an image: see :func:`nas.training.evaluation.predictions`."""
+"""Which views of an image are evaluated: see :func:`nas.training.evaluation.predictions`."""
 
 Table = Literal["trials", "networks", "curves"]
-"""The tables of :mod:`nas.analysis.tables`: one row per trial, per architecture, per epoch."""
+"""The tables of :mod:`nas.analysis.tables`: one row per trial, per network or per epoch."""
 
 Form = Literal["count", "id", "fraction", "number", "milliseconds", "seconds"]
-"""How a value is written for people: with separators, as it is, with four places, ..."""
+"""How a value is written for people; a ``count``, for example, has thousands separators."""
 
 _FORMS: dict[str, Form] = {
     "fraction": "fraction",
@@ -57,28 +58,28 @@ Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=60)]
 class Metric(Config):
     """A quantity that is measured of a network.
 
-    A metric of predictions, such as a task's accuracy, is declared once and measured on several
-    parts of a data set: :meth:`on` gives ``validation_accuracy`` and ``test_accuracy``. For a
-    metric of your own, give the ``function`` and name it in ``campaign.yaml``:
+    A metric of predictions, such as accuracy, is declared once and measured on several parts of a
+    data set: :meth:`on` makes ``validation_accuracy`` and ``test_accuracy`` of it. For a metric of
+    your own, give a ``function``, and name the metric in ``campaign.yaml``:
 
     >>> balanced = Metric(name="balanced_accuracy", function=balanced_accuracy,
     ...                   direction="maximize", unit="fraction", meaning="mean recall")
 
     Attributes:
-        name: what records, tables and ``campaign.yaml`` call it.
-        meaning: what it is, for people.
-        direction: which way it is better; None where an objective has to say it.
+        name: its name in records, tables and ``campaign.yaml``.
+        meaning: a description for people.
+        direction: whether it is maximized or minimized; None if an objective has to say it.
         unit: "fraction" (from 0 to 1), "nats", "s", "ms", or any other.
-        dtype: of its column.
+        dtype: the dtype of its column.
         stage: when it is known.
-        words: its name in words; by default the name with spaces.
-        title: the head of its column in a report; by default its words.
-        tables: those that have a column of it. Tables of architectures hold means over seeds.
-        shown: whether a printed table has the column without being asked for it.
-        path: where it stands in a trial's ``evaluations``: the protocol, the part and the metric.
-            None: it stands among the trial's metrics by its name.
-        function: for a metric of predictions, a function of a trained network's predictions and
-            the targets (tensors on the CPU, one row per image) that returns a number.
+        words: its name in words; by default the name with spaces instead of underscores.
+        title: the head of its column in a report; by default ``words``.
+        tables: the tables that have a column for it. Tables of networks hold means over seeds.
+        shown: whether a printed table has the column by default.
+        path: the protocol, the part and the name under which a trial's ``evaluations`` hold it;
+            None if it is one of the trial's metrics.
+        function: for a metric of predictions, a function from a trained network's predictions and
+            the targets (tensors on the CPU, one row per image) to a number.
     """
 
     name: Name
@@ -104,51 +105,54 @@ class Metric(Config):
         return self
 
     def on(self, part: Part, **changes: Any) -> Metric:
-        """This metric of predictions, measured on one part of the data set."""
+        """Makes the metric that this metric of predictions is on one part of the data set."""
         stage: Stage = "test" if part == "test" else "training"
         named = {"name": f"{part}_{self.name}", "words": f"{part} {self.in_words}", "stage": stage}
         return self.model_copy(update={**named, "function": None, **changes})
 
     def measure(self, predictions: Any, targets: Any) -> float:
-        """What its function says of predictions."""
+        """Calls its function on predictions."""
         assert self.function is not None
         return float(self.function(predictions, targets))
 
     def flipped(self, value: Any) -> Any:
-        """The value as something to minimise; of that, the value again."""
+        """Changes the sign of a metric to be maximized, so that smaller is better.
+
+        Applied twice, it returns the value.
+        """
         return -value if self.direction == "maximize" else value
 
     @property
     def in_words(self) -> str:
-        """Its name in words."""
+        """Returns its name in words."""
         return self.words or self.name.replace("_", " ")
 
     @property
     def axis(self) -> str:
-        """What stands at a plot's axis: its name in words, and the unit."""
+        """Returns the label of a plot's axis: the name in words and the unit."""
         return self.in_words + (f" ({self.unit})" if self.unit else "")
 
     @property
     def form(self) -> Form:
-        """How its values are written for people."""
+        """Returns how its values are written for people."""
         return _FORMS.get(self.unit, "count" if self.dtype == "Int64" else "number")
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The least and the largest value that is possible."""
+        """Returns the smallest and the largest possible value."""
         if self.unit == "fraction":
             return 0.0, 1.0
         return (-math.inf if self.unit == "" and self.dtype == "float64" else 0.0), math.inf
 
     @property
     def column(self) -> tuple[str, str]:
-        """The dtype and the meaning of its column."""
-        told = not self.unit or self.unit in self.meaning.split()
-        return self.dtype, (self.meaning or self.in_words) + ("" if told else f" ({self.unit})")
+        """Returns the dtype and the meaning of its column; the meaning names the unit."""
+        named = not self.unit or self.unit in self.meaning.split()
+        return self.dtype, (self.meaning or self.in_words) + ("" if named else f" ({self.unit})")
 
 
 def is_test(name: str) -> bool:
-    """Whether a name is of something that is measured on test images."""
+    """Tells if a name is that of a metric on test images."""
     return name.partition("_")[0] == "test"
 
 
@@ -156,12 +160,13 @@ class Catalogue(Mapping[str, Metric]):
     """The metrics of a campaign by their names in records and tables.
 
     Args:
-        task: what the task measures of predictions; the first is its primary metric, by which
-            networks are selected and ranked. ``loss`` is among them.
-        own: what the user measures of predictions, too.
-        reported: what the user's evaluator reports besides.
+        task: the metrics of predictions that the task defines; ``loss`` must be among them. The
+            first is the primary metric, by which networks are selected and ranked.
+        own: further metrics of predictions, which the user defines.
+        reported: further metrics that the user's evaluator reports.
 
-    Raises :class:`InputError` where two metrics have one name, or the task's are incomplete.
+    Raises :class:`InputError` if two metrics have the same name, there is no ``loss``, or the
+    primary metric has no direction.
     """
 
     def __init__(
@@ -194,30 +199,30 @@ class Catalogue(Mapping[str, Metric]):
 
     @property
     def primary(self) -> Metric:
-        """The task's primary metric of predictions, such as accuracy."""
+        """Returns the task's primary metric of predictions, such as accuracy."""
         return self.task[0]
 
     @cached_property
     def validation(self) -> str:
-        """The primary metric on the validation images: what a search selects by."""
+        """Returns the name of the primary metric on validation images; searches select by it."""
         return f"validation_{self.primary.name}"
 
     @cached_property
     def test(self) -> str:
-        """The primary metric on the test images."""
+        """Returns the name of the primary metric on test images."""
         return f"test_{self.primary.name}"
 
     @cached_property
     def search(self) -> str:
-        """The column of what the search saw of the primary metric, in a table of architectures."""
+        """Returns the column, in a table of networks, with the value that the search observed."""
         return f"search_{self.primary.name}"
 
     def of(self, table: Table) -> dict[str, Metric]:
-        """The metrics that have a column in a table, in order."""
+        """Returns the metrics that have a column in a table, in order."""
         return {name: metric for name, metric in self.items() if table in metric.tables}
 
     def known(self) -> dict[str, Direction]:
-        """The metrics that may be an objective by their bare names, and their directions."""
+        """Returns the metrics that can be objectives without a direction, and their directions."""
         return {
             name: metric.direction
             for name, metric in self.items()
@@ -226,22 +231,22 @@ class Catalogue(Mapping[str, Metric]):
 
     @cached_property
     def curve(self) -> tuple[str, ...]:
-        """The metrics on the validation images that every epoch tells."""
+        """Returns the metrics on validation images that are recorded after every epoch."""
         return tuple(name for name in self.of("curves") if name.startswith("validation_"))
 
     @cached_property
     def evaluated(self) -> dict[str, tuple[Protocol, Part, str]]:
-        """The metrics that the final stage's ``evaluations`` hold, and where in them."""
+        """Returns the path of each metric in the ``evaluations`` of the final stage."""
         return {name: metric.path for name, metric in self.items() if metric.path is not None}
 
     @cached_property
     def on_predictions(self) -> tuple[str, ...]:
-        """What is measured of predictions beside the primary metric, in a table of networks."""
+        """Returns the columns of a table of networks with further metrics of predictions."""
         own = {f"validation_{metric.name}" for metric in self.own}
         return tuple(n for n in self.of("networks") if n in own or n in self.evaluated)
 
     def definition(self) -> dict[str, list[dict[str, Any]]]:
-        """What is not built in, as plain JSON for records: see :meth:`read`."""
+        """Returns the metrics that are not built in, as plain JSON; :meth:`read` reads it."""
         parts = {"task": self.task if self.task is not CLASSIFICATION else (),
                  "own": self.own, "reported": self.reported}  # fmt: skip
         return {
@@ -252,9 +257,9 @@ class Catalogue(Mapping[str, Metric]):
 
     @classmethod
     def read(cls, definition: Mapping[str, Any] | None) -> Catalogue:
-        """The catalogue of a recorded :meth:`definition`; None: the built-in one.
+        """Makes the catalogue of a recorded :meth:`definition`; without one, the built-in metrics.
 
-        Raises :class:`InputError` where it is none.
+        Raises :class:`InputError` if the definition is not valid.
         """
         if not definition:
             return METRICS
@@ -265,7 +270,7 @@ class Catalogue(Mapping[str, Metric]):
             }
             return cls(**declared)
         except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(f"metrics: no definition of metrics: {error}") from None
+            raise InputError(f"metrics: not a definition of metrics: {error}") from None
 
     def _all(self) -> Iterator[Metric]:
         yield from _BEFORE
@@ -310,43 +315,43 @@ _BEFORE = (
     Metric(
         name="flops", direction="minimize", dtype="Int64", stage="graph", shown=False,
         words="floating-point operations, batch 1", title="FLOPs",
-        meaning="what fvcore totals; where it has not counted, by the equal analytic rule",
+        meaning="floating-point operations, counted as fvcore counts them",
     ),
     Metric(
         name="activations", direction="minimize", dtype="Int64", stage="graph", shown=False,
-        unit="elements", meaning="elements that convolution and linear layers put out",
+        unit="elements", meaning="elements of the outputs of convolution and linear layers",
     ),
     Metric(
         name="latency_ms", direction="minimize", unit="ms", words="latency, batch 1",
-        title="latency, ms", meaning="median time of a forward pass, where it was measured",
+        title="latency, ms", meaning="median time of a forward pass, if it was measured",
     ),
     Metric(
         name="latency_iqr_ms", unit="ms", tables=(),
-        meaning="time between the quartiles of the passes that latency_ms is the median of",
+        meaning="interquartile range of the times of which latency_ms is the median",
     ),
 )  # fmt: skip
 
 _AFTER = (
     Metric(
         name="train_loss", unit="nats", words="training loss", tables=("trials", "curves"),
-        meaning="as it was minimised: augmented, smoothed, in training mode",
+        meaning="loss on the training images, augmented and in training mode",
     ),
     Metric(
         name="epochs", dtype="Int64", unit="epochs", tables=("trials",),
-        meaning="trained in all, those of the trial that it continues included",
+        meaning="all trained epochs including those of the trial that it continues",
     ),
     Metric(
         name="epochs_before", dtype="Int64", unit="epochs", tables=("trials",),
-        meaning="those of the trial that it continues",
+        meaning="epochs of the trial that it continues",
     ),
     Metric(
         name="train_seconds", direction="minimize", unit="s", words="training time",
         title="training, s", tables=("trials", "networks", "curves"),
-        meaning="time in training steps; of a trial, with that of the one it continues",
+        meaning="time in training steps, including that of the trial that it continues",
     ),
     Metric(
         name="evaluation_seconds", unit="s", tables=("curves",),
-        meaning="time in evaluation after the epoch",
+        meaning="time of the evaluation after the epoch",
     ),
 )  # fmt: skip
 
@@ -356,40 +361,40 @@ _TAKEN = {
     "campaign", "name", "group", "rank", "pareto", "seeds", "epoch", "curve", "evaluations",
     "fvcore", "validation_std", "test_std", "test_low", "test_high", "breaks",
 }  # fmt: skip
-"""Names that columns and records have for something else."""
+"""Names of other columns and keys of records, which no metric may have."""
 
 COSTS = tuple(metric.name for metric in _BEFORE if metric.stage == "graph")
-"""What the graph of an architecture tells."""
+"""The costs of an architecture, which follow from its graph."""
 
 CLASSIFICATION = (
     Metric(
         name="accuracy", direction="maximize", unit="fraction",
-        meaning="fraction of the images whose most probable class is right",
+        meaning="fraction of the images whose most probable class is the true one",
     ),
     Metric(name="loss", direction="minimize", unit="nats", meaning="mean cross entropy in nats"),
     Metric(
         name="top5", direction="maximize", unit="fraction",
-        meaning="fraction with the truth among the five most probable classes; empty for up to "
-        "five classes",
+        meaning="fraction of the images whose true class is among the five most probable; empty "
+        "for up to five classes",
     ),
     Metric(
         name="calibration_error", direction="minimize", unit="fraction",
         meaning="expected calibration error, in 15 bins (Guo et al. 2017)",
     ),
 )  # fmt: skip
-"""What :class:`nas.tasks.classification.Classification` measures of predictions."""
+"""The metrics of predictions of :class:`nas.tasks.classification.Classification`."""
 
 METRICS = Catalogue(CLASSIFICATION)
-"""The built-in metrics: those of classification among them."""
+"""The built-in metrics, including those of classification."""
 
 
 def joined(several: Sequence[tuple[object, Catalogue]]) -> Catalogue:
-    """The metrics of several campaigns together.
+    """Makes the catalogue of all metrics of several campaigns.
 
     Args:
-        several: what each is called in messages, and its metrics.
+        several: for each campaign, its name in messages and its metrics.
 
-    Raises :class:`InputError` where they are of several tasks, or declare one name differently.
+    Raises :class:`InputError` if their tasks differ, or if two declare a metric differently.
     """
     if not several:
         return METRICS
@@ -398,14 +403,17 @@ def joined(several: Sequence[tuple[object, Catalogue]]) -> Catalogue:
     for name, other in several:
         if other.task != catalogue.task:
             raise InputError(
-                f"{first} and {name}: measure {catalogue.primary.name} and {other.primary.name} by "
-                "unlike tasks; networks of unlike tasks cannot stand in one table"
+                f"{first} and {name}: have different tasks, with the primary metrics "
+                f"{catalogue.primary.name} and {other.primary.name}; networks of different tasks "
+                "cannot be in one table"
             )
         for kind, found in further.items():
             for metric in getattr(other, kind):
                 declared = metric.model_copy(update={"function": None})
                 if found.setdefault(metric.name, declared) != declared:
-                    raise InputError(f"{name}: declares metric {metric.name!r} unlike the others")
+                    raise InputError(
+                        f"{name}: declares metric {metric.name!r} differently from the others"
+                    )
     if not others:
         return catalogue
     return Catalogue(catalogue.task, [*further["own"].values()], [*further["reported"].values()])

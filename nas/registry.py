@@ -1,4 +1,4 @@
-"""Names that users write (in YAML, on the command line) and the Python objects they stand for."""
+"""Finds the Python objects that users name in YAML and on the command line."""
 
 import difflib
 import importlib
@@ -12,19 +12,19 @@ from nas.user_code import FORMS, absolute, is_code, load_module
 
 
 class Registry(Mapping[str, Any]):
-    """A table of names, open to parts that a user has written.
+    """A table of names of built-in parts, in which users' own parts can also be looked up.
 
-    A name is one of the table, or says where a part of the user's own is: ``path/to/file.py:NAME``
-    or ``package.module:NAME``.
+    A name is either in the table, or it says where a user's part is: ``path/to/file.py:NAME`` or
+    ``package.module:NAME``.
 
     Args:
-        kind: what an entry is, for messages: "searcher", "data set".
+        kind: the kind of the entries, for messages: "searcher", "data set".
         entries: ``{name: "module:attribute"}``. A module is imported when one of its names is
             looked up, so a registry may name modules that need torch, ray or optuna.
-        subclass_of: ``"module:attribute"`` of the class that a user's part must be a subclass of.
-        instance_of: ``"module:attribute"`` of the class that a user's part must be an object of.
+        subclass_of: the ``"module:attribute"`` of a class; a user's part must be a subclass of it.
+        instance_of: the ``"module:attribute"`` of a class; a user's part must be an instance of it.
 
-    Without ``subclass_of`` and ``instance_of``, a part is anything that can be called.
+    Without ``subclass_of`` and ``instance_of``, a user's part must be callable.
     """
 
     def __init__(
@@ -41,14 +41,15 @@ class Registry(Mapping[str, Any]):
         self._instance_of = instance_of
 
     def find(self, name: str, folder: Path | None = None) -> Any:
-        """What a name stands for.
+        """Returns the object that a name stands for.
 
         Args:
-            name: one of the table, or where a user's part is.
-            folder: where the relative path of a user's file starts; by default the current folder.
+            name: a name of the table, or the place of a user's part.
+            folder: the folder at which the relative path of a user's file starts; by default the
+                current folder.
 
-        Raises :class:`InputError` where the name is unknown, there is no such file, module or
-        attribute, or it is the wrong kind of thing.
+        Raises :class:`InputError` if the name is unknown, the file, module or attribute does not
+        exist, or the object is not of the required kind.
         """
         if name in self._entries:
             return resolve(self._entries[name])
@@ -72,7 +73,7 @@ class Registry(Mapping[str, Any]):
         return len(self._entries)
 
     def _mismatch(self, found: Any) -> str:
-        """What is wrong with a user's part; "" if nothing is."""
+        """Returns what is wrong with a user's part; "" if nothing is."""
         if self._subclass_of:
             base = resolve(self._subclass_of)
             if not (inspect.isclass(found) and issubclass(found, base)):
@@ -82,22 +83,22 @@ class Registry(Mapping[str, Any]):
         elif self._instance_of:
             base = resolve(self._instance_of)
             if not isinstance(found, base):
-                return f"must be an object of {_public(base)}, but is {_described(found)}"
+                return f"must be an instance of {_public(base)}, but is {_described(found)}"
         elif not callable(found):
             return f"must be a function, but is {_described(found)}"
         return ""
 
 
 def resolve(path: str) -> Any:
-    """What ``"module:attribute"`` of this package names, imported now."""
+    """Imports the object that ``"module:attribute"`` of this package names."""
     module, attribute = path.split(":")
     return getattr(importlib.import_module(module), attribute)
 
 
 def load(name: str, label: str) -> Any:
-    """What a user's ``file.py:NAME`` or ``package.module:NAME`` names, imported now.
+    """Imports the object that a user's ``file.py:NAME`` or ``package.module:NAME`` names.
 
-    Raises :class:`InputError`, which begins with ``label``, where there is no such thing.
+    Raises :class:`InputError`, which begins with ``label``, if it does not exist.
     """
     module = load_module(name, label)
     attribute = name.rpartition(":")[2]
@@ -112,14 +113,14 @@ def load(name: str, label: str) -> Any:
 
 
 def unknown(kind: str, name: object, allowed: Mapping[str, Any] | list[str]) -> str:
-    """The message for a name that is not in ``allowed``, with the nearest one suggested."""
+    """Makes the message for a name that is not in ``allowed``; it suggests the closest name."""
     close = difflib.get_close_matches(str(name), list(allowed), n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"unknown {kind} {name!r}{hint}; allowed: {', '.join(allowed) or 'none'}"
 
 
 def _public(base: type) -> str:
-    """``nas.Searcher`` for a class that users import from there."""
+    """Returns the name by which users import a base class, such as ``nas.Searcher``."""
     return f"nas.{base.__name__}"
 
 

@@ -1,8 +1,8 @@
 """Loads code that a user names: ``path/to/file.py:attribute`` or ``package.module:attribute``.
 
-The files of one folder are modules of a package of their own, which only they see. So a file may
-import its neighbours, two folders may hold files of the same name, and nothing that a user has
-called ``random.py`` replaces a module of Python's.
+The files of each folder become the modules of a package that only they can see. So a file can
+import its neighbours, two folders can hold files with the same name, and a user's ``random.py``
+does not replace Python's module.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from typing import Any
 from nas.errors import InputError
 
 FORMS = "file.py:NAME or package.module:NAME"
-"""How users name code, for messages."""
+"""The forms in which users name code, for messages."""
 
 PACKAGES = "nas_user_"
-"""The packages that folders of user files become begin with this."""
+"""The beginning of the names of the packages that are made for users' folders."""
 
 _INSTALLED = tuple(Path(sysconfig.get_path(each)).resolve() for each in ("stdlib", "purelib"))
 
 
 def is_code(name: str) -> bool:
-    """Whether a name has the form ``file.py:attribute`` or ``package.module:attribute``."""
+    """Tells if a name has the form ``file.py:attribute`` or ``package.module:attribute``."""
     place, colon, attribute = name.rpartition(":")
     if not colon or not attribute.isidentifier():
         return False
@@ -41,14 +41,14 @@ def is_code(name: str) -> bool:
 
 
 def is_file(name: str) -> bool:
-    """Whether a name has the form ``file.py:attribute``."""
+    """Tells if a name has the form ``file.py:attribute``."""
     return name.rpartition(":")[0].endswith(".py")
 
 
 def absolute(name: str, folder: Path) -> str:
-    """The name with an absolute path, if it is that of a file: relative paths start at ``folder``.
+    """Makes the path in ``file.py:attribute`` absolute; relative paths start at ``folder``.
 
-    Every other name is returned as it is.
+    Other names are returned unchanged.
     """
     if not is_file(name):
         return name
@@ -57,9 +57,10 @@ def absolute(name: str, folder: Path) -> str:
 
 
 def relative(name: str, folder: Path) -> str:
-    """The name with a path that starts at ``folder``, if it is that of a file.
+    """Makes the path in ``file.py:attribute`` relative to ``folder``.
 
-    This form is recorded: it stays right when a campaign is moved together with its files.
+    Names are recorded in this form, because it stays valid if a campaign is moved together with
+    its files. Other names are returned unchanged.
     """
     if not is_file(name):
         return name
@@ -68,18 +69,19 @@ def relative(name: str, folder: Path) -> str:
 
 
 def short_name(name: str) -> str:
-    """The name of a part without where it is: ``MySearcher`` of ``mine.py:MySearcher``."""
+    """Returns a name without its file or module: ``MySearcher`` for ``mine.py:MySearcher``."""
     return name.rpartition(":")[2]
 
 
 def load_module(name: str, label: str) -> ModuleType:
-    """The module of ``module:attribute``, imported.
+    """Imports the module of ``file.py:attribute`` or ``package.module:attribute``.
 
-    The relative path of a file starts at the current folder.
-    The modules of a folder are imported once, and anew when one of their files has changed.
+    The relative path of a file starts at the current folder. The modules of a folder are imported
+    once, and again if one of their files has changed.
 
-    Raises :class:`InputError`, which begins with ``label``, where the name has another form, there
-    is no such file or module, or it is not Python. What the code itself raises passes.
+    Raises :class:`InputError`, which begins with ``label``, if the name has another form, the file
+    or module does not exist, or it is not valid Python. Exceptions of the code itself are passed
+    on.
     """
     if not is_code(name):
         raise InputError(f"{label}: must be {FORMS}, got {name!r}")
@@ -92,19 +94,21 @@ def load_module(name: str, label: str) -> ModuleType:
         return importlib.import_module(place)
     except SyntaxError as error:
         file = Path(error.filename or place).name
-        raise InputError(f"{label}: {file}:{error.lineno}: not Python: {error.msg}") from None
+        raise InputError(
+            f"{label}: {file}:{error.lineno}: is not valid Python: {error.msg}"
+        ) from None
     except ModuleNotFoundError as error:
         if is_file(name) or not f"{place}.".startswith(f"{error.name}."):
-            raise  # one that the user's code imports
+            raise  # the user's code imports this module
         raise InputError(f"{label}: no module {error.name!r}; allowed: {FORMS}") from None
 
 
 def sources(name: str) -> dict[Path, str]:
-    """The checksum of each source file that ``module:attribute`` consists of.
+    """Returns the checksum of each source file that ``module:attribute`` uses.
 
-    These are the named file and those that it imports, directly or not, from its own folder and the
-    folders below; of a package that is installed, the files of this package. Imports inside of
-    functions count, those by ``importlib`` do not. The named file is the first.
+    These are the named file, which comes first, and the files that it imports, directly or not,
+    from its own folder and the folders below. For an installed package, they are files of this
+    package. Imports inside functions are included; imports by ``importlib`` are not.
     """
     place = name.rpartition(":")[0]
     if is_file(name):
@@ -124,7 +128,7 @@ def sources(name: str) -> dict[Path, str]:
 
 
 def _root(name: str) -> Path:
-    """The folder that the top-level package or module of ``module:attribute`` is in."""
+    """Returns the folder with the top-level package or module of ``module:attribute``."""
     spec = importlib.util.find_spec(name.partition(":")[0].partition(".")[0])
     assert spec is not None
     places = list(spec.submodule_search_locations or ())
@@ -132,7 +136,7 @@ def _root(name: str) -> Path:
 
 
 def portable(value: Any, folder: Path) -> Any:
-    """Plain values in which the paths of users' files start at ``folder``."""
+    """Makes the paths of users' files in plain values relative to ``folder``."""
     if isinstance(value, str):
         return relative(value, folder)
     if isinstance(value, dict):
@@ -141,9 +145,10 @@ def portable(value: Any, folder: Path) -> Any:
 
 
 def checksums(names: Iterable[str], folder: Path) -> dict[str, str]:
-    """The checksum of every source file of the names that are of users' code, by its path.
+    """Returns the checksums of all source files of the user's code, by path.
 
-    Paths start at ``folder``; those of a package, at the folder that the package is in.
+    Names of built-in parts are skipped. Paths are relative to ``folder``; those of a package are
+    relative to the folder that holds the package.
     """
     found: dict[str, str] = {}
     for name in filter(is_code, names):
@@ -154,7 +159,7 @@ def checksums(names: Iterable[str], folder: Path) -> dict[str, str]:
 
 
 def user_packages() -> list[ModuleType]:
-    """The packages that users' files have become in this process."""
+    """Returns the packages that were made for users' folders in this process."""
     return [m for name, m in sys.modules.items() if name.startswith(PACKAGES) and "." not in name]
 
 
@@ -178,7 +183,7 @@ def _from_file(path: Path) -> ModuleType:
 
 
 def _package(folder: Path) -> str:
-    """The package of a folder's files, with no module in it that is not of its file's content."""
+    """Makes the package of a folder, and forgets its modules if one of their files has changed."""
     name = PACKAGES + blake2b(str(folder).encode(), digest_size=8).hexdigest()
     inside = [each for each in sys.modules if each.startswith(f"{name}.")]
     if any(_has_changed(sys.modules[each]) for each in inside):
@@ -202,12 +207,12 @@ def _has_changed(module: ModuleType) -> bool:
 
 
 class _Loader(SourceFileLoader):
-    """Reads a user's file, whose imports look into its folder, too."""
+    """Loads a user's file, whose imports also look into its folder."""
 
     def get_code(self, fullname: str) -> CodeType:
-        """The code of the file as it is now.
+        """Compiles the file as it is now, without Python's cache.
 
-        Python's own cache takes a file that was changed within a second for unchanged.
+        The cache does not notice a second change within one second.
         """
         path = self.get_filename(fullname)
         code: CodeType = self.source_to_code(self.get_data(path), path)
@@ -222,13 +227,13 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder:
-    """Finds the modules of :func:`_package`'s packages."""
+    """Finds the modules of the packages that :func:`_package` makes."""
 
     @staticmethod
     def find_spec(
         fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """As :meth:`importlib.abc.MetaPathFinder.find_spec`."""
+        """Finds a module: see :meth:`importlib.abc.MetaPathFinder.find_spec`."""
         if fullname.startswith(PACKAGES):
             for folder in path or ():
                 if spec := FileFinder(folder, (_Loader, [".py"])).find_spec(fullname):
@@ -240,7 +245,10 @@ sys.meta_path.insert(0, _Finder)
 
 
 def _importer(package: str) -> Callable[..., Any]:
-    """What ``import`` calls in a package's files, which find their neighbours by short names."""
+    """Makes the function that ``import`` calls in the files of a package.
+
+    With it, a file imports its neighbours by their short names.
+    """
     folder = Path(sys.modules[package].__path__[0])
 
     def importer(
@@ -262,14 +270,14 @@ def _importer(package: str) -> Callable[..., Any]:
 
 
 def _is_beside(folder: Path, name: str) -> bool:
-    """Whether a module of the top level is in this folder, and not elsewhere on Python's path."""
+    """Tells if a top-level module is in this folder and nowhere else on Python's path."""
     if not ((folder / f"{name}.py").is_file() or (folder / name).is_dir()):
         return False
     if name in sys.stdlib_module_names:
         return False
     try:
         spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # a module that was made by hand has no spec
+    except (ImportError, ValueError):  # a module that code has made has no spec
         return False
     if spec is None or spec.origin is None:  # nowhere, or a folder without __init__.py
         return True
@@ -295,7 +303,7 @@ def _walk(file: Path, root: Path, follows: Callable[[str], bool]) -> dict[Path, 
 
 
 def _imported(content: bytes, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The full names of what a file of a package imports; of ``from a import b``, ``a.b`` too."""
+    """Yields the full names of a file's imports; for ``from a import b`` both ``a`` and ``a.b``."""
     try:
         nodes = list(ast.walk(ast.parse(content)))
     except (SyntaxError, ValueError):

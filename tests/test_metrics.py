@@ -65,7 +65,7 @@ def test_a_catalogue_is_read_again_from_its_definition() -> None:
     assert again.task == catalogue.task
     assert (again.validation, again.test) == ("validation_absolute_error", "test_absolute_error")
     assert again["test_recall"].path == ("single", "test", "recall")
-    with pytest.raises(InputError, match="metrics: no definition of metrics"):
+    with pytest.raises(InputError, match="metrics: not a definition of metrics"):
         Catalogue.read({"own": [{"nome": "recall"}]})
     assert METRICS.definition() == {}
     assert Catalogue.read(METRICS.definition()) is Catalogue.read(None) is METRICS
@@ -97,7 +97,7 @@ def test_campaigns_of_one_task_share_a_table_and_others_do_not() -> None:
     with pytest.raises(InputError, match=r"a and b: measure accuracy and absolute_error"):
         joined([("a", plain), ("b", Catalogue([ERROR, LOSS]))])
     other = Catalogue((), (), [ENERGY.model_copy(update={"unit": "kWh"})])
-    with pytest.raises(InputError, match="b: declares metric 'energy' unlike the others"):
+    with pytest.raises(InputError, match="b: declares metric 'energy' differently from the others"):
         joined([("a", more), ("b", other)])
 
 

@@ -105,7 +105,7 @@ def test_a_users_file_or_module_may_be_named(
         ("mine.py:Mine", "part mine.py:Mine: must be a subclass of nas.Searcher, but is the class "
          "Mine"),
         ("mine.py:Incomplete", "part mine.py:Incomplete: must define ask, tell"),
-        ("torn.py:x", "part torn.py:x: torn.py:2: not Python: invalid syntax"),
+        ("torn.py:x", "part torn.py:x: torn.py:2: is not valid Python: invalid syntax"),
         ("no_such:x", "part no_such:x: no module 'no_such'; allowed: file.py:NAME or "
          "package.module:NAME"),
         ("mine.py:", "unknown part 'mine.py:'; allowed: none; or file.py:NAME or "
@@ -131,7 +131,7 @@ def test_a_part_that_must_be_an_object(tmp_path: Path) -> None:
     write(tmp_path, "from fractions import Fraction\nhalf = Fraction(1, 2)\none = 1\n")
     registry = Registry("fraction", {}, instance_of="fractions:Fraction")
     assert float(registry.find("mine.py:half", tmp_path)) == 0.5
-    with pytest.raises(InputError, match=r"must be an object of nas\.Fraction, but is an int$"):
+    with pytest.raises(InputError, match=r"must be an instance of nas\.Fraction, but is an int$"):
         registry.find("mine.py:one", tmp_path)
 
 

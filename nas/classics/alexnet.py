@@ -1,4 +1,4 @@
-"""AlexNet."""
+"""Builds AlexNet."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""ConvNeXt."""
+"""Builds ConvNeXt."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Densely connected networks."""
+"""Builds DenseNets, in which each layer reads all layers before it."""
 
 from typing import Literal
 

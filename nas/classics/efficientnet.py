@@ -1,4 +1,4 @@
-"""EfficientNet."""
+"""Builds EfficientNet-B0."""
 
 from functools import partial
 from typing import Literal

@@ -1,4 +1,4 @@
-"""GoogLeNet."""
+"""Builds GoogLeNet, with its auxiliary heads."""
 
 from typing import Literal
 

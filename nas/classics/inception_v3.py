@@ -1,4 +1,4 @@
-"""Inception v3."""
+"""Builds Inception v3, with its auxiliary head."""
 
 from typing import Literal
 

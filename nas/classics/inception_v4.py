@@ -1,4 +1,4 @@
-"""Inception v4 and Inception-ResNet v2."""
+"""Builds Inception v4 and Inception-ResNet v2."""
 
 from typing import Literal
 

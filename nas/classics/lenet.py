@@ -1,4 +1,4 @@
-"""LeNet-5."""
+"""Builds LeNet-5."""
 
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture

@@ -1,4 +1,4 @@
-"""MnasNet."""
+"""Builds MnasNet, which a search has found."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""MobileNets."""
+"""Builds the MobileNets, versions 1 to 3."""
 
 from functools import partial
 from typing import Literal

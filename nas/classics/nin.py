@@ -1,4 +1,4 @@
-"""Network in Network."""
+"""Builds Network in Network for small images."""
 
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture

@@ -1,4 +1,4 @@
-"""RegNet."""
+"""Builds RegNets from the parameters of their widths."""
 
 from collections import Counter
 from math import log

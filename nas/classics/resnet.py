@@ -1,4 +1,4 @@
-"""Residual networks."""
+"""Builds residual networks."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation networks."""
+"""Builds the squeeze-and-excitation networks."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""ShuffleNet."""
+"""Builds ShuffleNet V2."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""SqueezeNet."""
+"""Builds SqueezeNet, versions 1.0 and 1.1."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The table of the classics."""
+"""Makes the table of the classics: name, year, cost and paper."""
 
 from __future__ import annotations
 

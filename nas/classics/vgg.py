@@ -1,4 +1,4 @@
-"""VGG networks."""
+"""Builds the VGG networks."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Xception."""
+"""Builds Xception."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Commands about single networks."""
+"""Implements the commands about single networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands about search spaces."""
+"""Implements the commands about search spaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The asynchronous successive halving algorithm."""
+"""Schedules trials by asynchronous successive halving (ASHA)."""
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Aging evolution for several objectives."""
+"""Searches by aging evolution for several objectives."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Tournament selection without aging."""
+"""Searches by evolution with tournaments and without aging."""
 
 import numpy as np
 

@@ -146,7 +146,7 @@ def test_what_an_evaluator_reports_is_a_column_when_it_is_declared(
     ("metrics", "message"),
     [
         ("recall.py:balanced", r"metrics.0: .*unknown name 'balanced'"),
-        ("recall.py:recall", "metrics.0: .*must be an object of nas.Metric, but is a function"),
+        ("recall.py:recall", "metrics.0: .*must be an instance of nas.Metric, but is a function"),
         ("{name: accuracy, function: 3}", "metrics.0"),
         ("{name: epochs}", "metrics.*there is a metric or a column 'epochs' already"),
         ("{name: test_speed}", "metrics.*begins with test_"),

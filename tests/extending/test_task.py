@@ -184,7 +184,7 @@ def test_another_task_is_another_experiment(
     assert main(["run", str(other)]) == 0
     capsys.readouterr()
     assert main(["compare", str(folder), str(other)]) == 2
-    assert "networks of unlike tasks cannot stand in one table" in capsys.readouterr().err
+    assert "networks of different tasks cannot be in one table" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

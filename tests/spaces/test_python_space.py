@@ -141,7 +141,7 @@ MISTAKES = [
     ("g.build(", "(", "space mine.py:space: returns a function that returns a Handle; it must"),
     ("padding=\"same\"", "groups=9", "mine.py:12: space mine.py:space: node 'conv1': conv: "
      "groups must divide the channels"),
-    ("def space(", "def space((", "mine.py:4: not Python: "),
+    ("def space(", "def space((", "mine.py:4: is not valid Python: "),
 ]  # fmt: skip
 
 

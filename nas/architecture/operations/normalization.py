@@ -1,4 +1,4 @@
-"""Operations that normalise."""
+"""Defines the operations that normalise."""
 
 from __future__ import annotations
 
