@@ -41,7 +41,7 @@ class InputError(ValueError):
         return "\n".join(": ".join(filter(None, place)) for place in places)
 
     def add_keys(self, keys: KeyPath) -> None:
-        """Puts keys in front of each key path; the path in an inner file becomes part of the text."""
+        """Puts keys in front of each key path; paths in an inner file become part of the text."""
         if self.file:
             self._enclose()
         self.problems = [((*keys, *path), what) for path, what in self.problems]

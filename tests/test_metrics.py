@@ -94,7 +94,7 @@ def test_what_does_not_fit_together_is_refused(
 def test_campaigns_of_one_task_share_a_table_and_others_do_not() -> None:
     plain, more = Catalogue(), Catalogue((), (), [ENERGY])
     assert list(joined([("a", plain), ("b", more)])) == list(more)
-    with pytest.raises(InputError, match=r"a and b: measure accuracy and absolute_error"):
+    with pytest.raises(InputError, match=r"primary metrics accuracy and absolute_error"):
         joined([("a", plain), ("b", Catalogue([ERROR, LOSS]))])
     other = Catalogue((), (), [ENERGY.model_copy(update={"unit": "kWh"})])
     with pytest.raises(InputError, match="b: declares metric 'energy' differently from the others"):

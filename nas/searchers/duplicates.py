@@ -1,4 +1,4 @@
-"""Proposals that repeat an earlier one: the same architecture, trained the same way, as far."""
+"""Finds proposals that repeat an earlier one: architecture, recipe and fidelity are equal."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from collections.abc import Hashable
 from typing import Generic, Literal, TypeVar
 
 T = TypeVar("T", bound=Hashable)
-"""What names a trial."""
+"""The type of a trial's name."""
 
 Policy = Literal["reuse", "retry", "evaluate"]
-"""What becomes of a duplicate.
+"""How a duplicate is treated.
 
-- ``reuse``: the searcher is told the recorded result; one of a trial that is still under way waits
-  for it, and gets it whatever it is. It costs nothing of the budget and takes no worker.
-- ``retry``: the searcher is told that the trial failed, at no cost, and is asked for another.
-- ``evaluate``: it is evaluated like any other.
+- ``reuse``: the searcher observes the result of the earlier trial. If that trial is still running,
+  the duplicate waits for its result. A duplicate needs no budget and no worker.
+- ``retry``: the searcher observes a failure, at no cost, and makes another proposal.
+- ``evaluate``: the duplicate is evaluated like any other trial.
 """
 
 LIMIT = 1000
-"""So many duplicates in a row, with nothing under way, end a search: it has converged, or there is
-nothing new in the space."""
+"""The number of duplicates in a row that ends a search if no trial is running: the search has
+converged, or the space has nothing new."""
 
 TRIES = 100
-"""So many in a row, and a free worker waits for the next trial to end: what is told then may lead
-elsewhere."""
+"""The number of duplicates in a row after which no proposal is made until a running trial ends: its
+result may lead the searcher to new architectures."""
 
 
 class Duplicates(Generic[T]):
-    """Tells which proposals repeat an earlier one, and keeps count.
+    """Finds and counts the proposals that repeat an earlier one.
 
-    Whoever runs a search calls :meth:`repeats` for every proposal, :meth:`ended` for every trial
-    that was evaluated, and asks for no more where :attr:`stuck`. Only results of trials that
-    completed are shared with later ones.
+    The caller calls :meth:`repeats` for every proposal and :meth:`ended` for every evaluated trial,
+    and makes no further proposal while :attr:`stuck` is true. A duplicate only gets the result of a
+    trial that has completed.
 
     Args:
-        policy: what becomes of a duplicate.
+        policy: how duplicates are treated.
 
     Attributes:
-        count: how many proposals repeated an earlier one, whatever became of them.
+        count: the number of proposals that repeat an earlier one, with any policy.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -49,15 +49,15 @@ class Duplicates(Generic[T]):
         self._allowed = TRIES
 
     def original(self, key: Hashable) -> T | None:
-        """The trial that would answer for a new one with this key, if any would."""
+        """Returns the trial whose result a new trial with this key would get; None without one."""
         return None if self.policy == "evaluate" else self._originals.get(key)
 
     def repeats(self, trial: T, key: Hashable) -> T | None:
-        """The trial that this one repeats and that answers for it; None if it is to be evaluated.
+        """Registers a trial; returns the trial that it repeats, None if it must be evaluated.
 
         Args:
-            trial: the new one.
-            key: what makes two trials the same: architecture, choices of training, fidelity.
+            trial: the new trial.
+            key: the key that equal trials share: architecture, recipe choices and fidelity.
         """
         original = self._originals.get(key)
         if original is None:
@@ -75,11 +75,11 @@ class Duplicates(Generic[T]):
         return None
 
     def waits(self, original: T) -> bool:
-        """Whether the trial is still under way, so that one that repeats it has to wait."""
+        """Tells if the trial is still running, so that its duplicates have to wait."""
         return original in self._running
 
     def ended(self, trial: T, completed: bool) -> list[T]:
-        """Takes the end of a trial that was evaluated; returns those that waited for it."""
+        """Registers the end of an evaluated trial; returns the duplicates that waited for it."""
         key, waiting = self._running.pop(trial)
         self._allowed = self._in_a_row + TRIES
         if not completed and self._originals[key] == trial:
@@ -88,7 +88,7 @@ class Duplicates(Generic[T]):
 
     @property
     def stuck(self) -> bool:
-        """Whether to ask for no more: now, or for good if nothing is under way."""
+        """Tells if no further proposal is made: until a running trial ends, or for the whole search."""
         if self._in_a_row < self._allowed:
             return False
         return bool(self._running) or self._in_a_row >= LIMIT

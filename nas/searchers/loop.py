@@ -1,4 +1,4 @@
-"""Drives a searcher: its proposals in, the values of its trials out, duplicates answered."""
+"""Drives a searcher: takes its proposals, finds duplicates, and reports the values of trials."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Values = tuple[float, ...] | None
 class SearchLoop:
     """A searcher with the state of its trials, which are numbered from 0 as it proposes them.
 
-    Whoever carries the trials out calls :meth:`propose`, then :meth:`enter` for each proposal, and
-    :meth:`end` for each trial that was evaluated.
+    The caller calls :meth:`propose`, then :meth:`enter` for each proposal, and :meth:`end` for each
+    trial that was evaluated.
 
     Args:
         searcher: the searcher.
@@ -35,7 +35,7 @@ class SearchLoop:
 
     @property
     def stuck(self) -> bool:
-        """Whether to ask for no more: now, or for good if no trial is running."""
+        """Tells if no further proposal is made: see :attr:`Duplicates.stuck`."""
         return self._duplicates.stuck
 
     def propose(self) -> Proposal | None:
@@ -43,7 +43,7 @@ class SearchLoop:
         return self.searcher.ask(len(self.proposals))
 
     def original(self, key: Hashable) -> int | None:
-        """Returns the number of the trial that would answer for a new one with this key, if any."""
+        """Returns the number of the trial whose result a new trial with this key would get."""
         return self._duplicates.original(key)
 
     def enter(self, proposal: Proposal, key: Hashable) -> int | None:
@@ -53,7 +53,7 @@ class SearchLoop:
 
         Args:
             proposal: the proposal of the trial.
-            key: what equal trials have in common: architecture, choices of training, fidelity.
+            key: the key that equal trials share: architecture, recipe choices and fidelity.
         """
         number = len(self.proposals)
         self.proposals.append(proposal)
@@ -67,9 +67,10 @@ class SearchLoop:
         return original
 
     def end(self, number: int, values: Values) -> list[int]:
-        """Takes the values of an evaluated trial; None if it failed.
+        """Reports the values of an evaluated trial to the searcher; None if the trial failed.
 
-        Returns the trials that the searcher has observed: this one, and those that waited for it.
+        Returns the trials that the searcher has observed: this one, and the duplicates that waited
+        for it.
         """
         observed = [number, *self._duplicates.ended(number, values is not None)]
         for each in observed:

@@ -1,12 +1,13 @@
-"""Checks for a part of your own: does it keep what campaigns rely on?
+"""Checks whether a part of your own keeps the promises that campaigns rely on.
 
-Each function below takes one part, runs every check that the built-in parts of its kind pass, and
-raises :class:`AssertionError` that says which promise is broken. They need no test framework:
+Each of these functions takes one part and runs the checks that the built-in parts of its kind
+pass. If a promise is broken, it raises :class:`AssertionError` with an explanation. No test
+framework is needed:
 
 >>> from nas.testing import check_searcher
 >>> check_searcher("mine.py:Mine", {"population_size": 8})
 
-With pytest, a case and the list of checks of its kind give one test per check:
+With pytest, you can make one test of each check:
 
 >>> import pytest
 >>> from nas.testing.searchers import CHECKS, SearcherCase

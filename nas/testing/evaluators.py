@@ -1,4 +1,4 @@
-"""What every evaluator promises to a campaign, as checks on one request."""
+"""Checks on one request what every evaluator promises to a campaign."""
 
 import copy
 import json
@@ -10,10 +10,10 @@ from typing import Any
 from nas.evaluators.work import Json, Progress, Work, complete
 
 Evaluate = Callable[..., Work | Json]
-"""An evaluator: a request, and a checkpoint for one that can continue; returns its metrics."""
+"""An evaluator: a function from a request, and a checkpoint if it can continue, to metrics."""
 
 MEASURED = ("seconds", "latency_", "device_name", "host")
-"""Parts of the names of metrics that a clock or a machine decides: they may differ each time."""
+"""Metrics whose names contain one of these depend on time or machine, and may differ."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class EvaluatorCase:
 
     Attributes:
         evaluate: the evaluator.
-        request: what the campaign would give it for one search trial, as plain JSON. Let it be
-            small: the checks evaluate it about five times.
+        request: a request for a search trial, as a campaign would make it, in plain JSON. It
+            should be small: the checks evaluate it about five times.
         objectives: the names of the metrics that a campaign would minimise or maximise.
-        continues: whether it can go on from a checkpoint: it is then a generator that yields
+        continues: whether it can continue from a checkpoint: it is then a generator that yields
             :class:`nas.evaluators.work.Progress`.
     """
 
@@ -35,7 +35,7 @@ class EvaluatorCase:
     continues: bool = False
 
     def run(self, heard: list[Progress] | None = None, *checkpoint: bytes) -> Json:
-        """The metrics of the request; progress is added to ``heard``."""
+        """Returns the metrics of the request; appends the progress to ``heard``."""
         work = self.evaluate(copy.deepcopy(dict(self.request)), *checkpoint)
         if isinstance(work, Generator):
             return complete(work, (heard if heard is not None else []).append)
@@ -51,8 +51,8 @@ def check_evaluator(
 ) -> None:
     """Run every check of :data:`CHECKS` on an evaluator.
 
-    The arguments are those of :class:`EvaluatorCase`. Raises :class:`AssertionError` where a
-    promise is broken.
+    The arguments are those of :class:`EvaluatorCase`. Raises :class:`AssertionError` if a promise
+    is broken.
     """
     case = EvaluatorCase(evaluate, request, objectives, continues)
     for check in CHECKS:
@@ -60,7 +60,7 @@ def check_evaluator(
 
 
 def metrics_are_plain_json(case: EvaluatorCase) -> None:
-    """JSON gives the metrics back, and so it does the metrics of all progress."""
+    """The metrics of the result and of all progress are plain JSON."""
     heard: list[Progress] = []
     metrics = case.run(heard)
     assert isinstance(metrics, dict), f"an evaluator returns a dict of metrics, got {metrics!r}"
@@ -68,24 +68,26 @@ def metrics_are_plain_json(case: EvaluatorCase) -> None:
         try:
             again = json.loads(json.dumps(found))
         except (TypeError, ValueError) as error:
-            raise AssertionError(f"not JSON: {error}: {found}") from None
+            raise AssertionError(f"the metrics are not JSON: {error}: {found}") from None
         assert again == found, f"JSON gives {found} back as {again}"
 
 
 def objectives_are_finite_numbers(case: EvaluatorCase) -> None:
-    """Each objective is there, and it is a finite number."""
+    """Each objective is among the metrics and is a finite number."""
     metrics = case.run()
     for name in case.objectives:
         assert name in metrics, f"no metric {name!r}; there are {', '.join(metrics)}"
         value = metrics[name]
-        assert isinstance(value, int | float), f"{name} is no number: {value!r}"
-        assert not isinstance(value, bool), f"{name} is no number: {value!r}"
+        assert isinstance(value, int | float), f"{name} is not a number: {value!r}"
+        assert not isinstance(value, bool), f"{name} is not a number: {value!r}"
         assert math.isfinite(value), f"{name} is not finite: {value!r}"
 
 
 def no_search_sees_a_test_metric(case: EvaluatorCase) -> None:
-    """A request that does not say ``test: true`` has no metric whose name begins with "test"."""
-    assert not case.request.get("test"), "the request of the case must be that of a search trial"
+    """Without ``test: true`` in the request, no metric has a name that begins with "test"."""
+    assert not case.request.get("test"), (
+        "the request must be for a trial of a search: without test: true"
+    )
     heard: list[Progress] = []
     metrics = case.run(heard)
     for found in (metrics, *(progress.metrics for progress in heard)):
@@ -94,7 +96,7 @@ def no_search_sees_a_test_metric(case: EvaluatorCase) -> None:
 
 
 def a_request_repeats(case: EvaluatorCase) -> None:
-    """Evaluated twice, a request has the same metrics, but for clocks, and it stays as it was."""
+    """Two evaluations give the same metrics, except times, and do not change the request."""
     request = copy.deepcopy(dict(case.request))
     work = case.evaluate(request)
     if isinstance(work, Generator):
@@ -105,7 +107,10 @@ def a_request_repeats(case: EvaluatorCase) -> None:
 
 
 def a_continued_evaluation_is_the_uninterrupted_one(case: EvaluatorCase) -> None:
-    """From each checkpoint but the last it reports the whole curve and ends with equal metrics."""
+    """Continued from any checkpoint, it reports the same curve and the same final metrics.
+
+    The last checkpoint is left out.
+    """
     heard: list[Progress] = []
     if not case.continues:
         return
@@ -118,19 +123,21 @@ def a_continued_evaluation_is_the_uninterrupted_one(case: EvaluatorCase) -> None
         states.append(progress.save())
 
     whole = _comparable(complete(work, note), "epochs_before")
-    assert len(states) > 1, "let the request take at least two steps"
+    assert len(states) > 1, "the request must have at least two steps"
     curve = [_comparable(progress.metrics) for progress in heard]
     for number, state in enumerate(states[:-1], 1):
         again: list[Progress] = []
         found = _comparable(case.run(again, state), "epochs_before")
-        assert found == whole, f"from checkpoint {number}, {_different(found, whole)} differ"
+        assert found == whole, (
+            f"continued from checkpoint {number}, {_different(found, whole)} differ"
+        )
         assert [_comparable(progress.metrics) for progress in again] == curve, (
-            f"from checkpoint {number}, the reported curve is another one"
+            f"continued from checkpoint {number}, the reported curve differs"
         )
 
 
 def _comparable(value: Any, *left_out: str) -> Any:
-    """The metrics without those that a clock or a machine decides, at any depth."""
+    """Leaves out, at any depth, the metrics that depend on time or machine."""
     if isinstance(value, dict):
         return {
             name: _comparable(each, *left_out)
@@ -152,4 +159,4 @@ CHECKS: tuple[Callable[[EvaluatorCase], None], ...] = (
     a_request_repeats,
     a_continued_evaluation_is_the_uninterrupted_one,
 )
-"""The checks of one evaluator, each a function of a case."""
+"""All checks of an evaluator; each is a function of a case."""

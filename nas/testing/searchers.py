@@ -1,4 +1,4 @@
-"""What every searcher promises to a campaign, as checks on a toy space."""
+"""Checks on a toy space what every searcher promises to a campaign."""
 
 import json
 import os
@@ -25,8 +25,8 @@ class SearcherCase:
         searcher: its name as in ``campaign.yaml`` (``evolution``, ``mine.py:Mine``), or its class.
         options: its options as in ``campaign.yaml``.
         objectives: how many objectives it minimises.
-        trials: how many trials a check asks for: fewer for a searcher that takes long.
-        learns: whether observations change what it suggests; false for random search.
+        trials: the number of trials per check; choose fewer for a slow searcher.
+        learns: whether observations change its suggestions; false for random search.
     """
 
     searcher: str | type[Searcher]
@@ -37,14 +37,14 @@ class SearcherCase:
 
     @property
     def kind(self) -> type[Searcher]:
-        """The searcher's class."""
+        """Returns the class of the searcher."""
         if isinstance(self.searcher, str):
             found: type[Searcher] = SEARCHERS.find(self.searcher)
             return found
         return self.searcher
 
     def make(self, seed: int = 0) -> Searcher:
-        """A fresh searcher over the toy space."""
+        """Makes a new searcher over the toy space."""
         return self.kind(toy.space(), (7, seed), self.objectives, **self.options)
 
 
@@ -58,8 +58,8 @@ def check_searcher(
 ) -> None:
     """Run every check of :data:`CHECKS` on a searcher, and :func:`hash_seed_does_not_matter`.
 
-    The arguments are those of :class:`SearcherCase`. Raises :class:`AssertionError` where a
-    promise is broken.
+    The arguments are those of :class:`SearcherCase`. Raises :class:`AssertionError` if a promise is
+    broken.
     """
     case = SearcherCase(searcher, options or {}, objectives, trials, learns)
     for check in CHECKS:
@@ -68,7 +68,7 @@ def check_searcher(
 
 
 def options_are_declared(case: SearcherCase) -> None:
-    """Options are typed keyword arguments, so that a campaign's file is checked against them."""
+    """The options are typed keyword arguments, against which ``campaign.yaml`` is checked."""
     written = json.loads(json.dumps(case.options))
     read = validate_options(case.kind, written)
     assert read == case.options, f"the options {case.options} are read as {read}"
@@ -79,7 +79,7 @@ def options_are_declared(case: SearcherCase) -> None:
     else:
         message = "no error"
     assert "unknown key 'objectives'" in message, (
-        f"an option called 'objectives' must be an unknown key, for it is no option; got: {message}"
+        f"the option 'objectives' must be refused as an unknown key; got: {message}"
     )
 
 
@@ -100,7 +100,7 @@ def proposals_are_of_the_space_and_plain_json(case: SearcherCase) -> None:
 def fidelities_rise_with_a_genotype(case: SearcherCase) -> None:
     """A trial that continues another trains the same genotype for longer.
 
-    A searcher that sets no fidelity never sets one, and continues nothing.
+    A searcher sets either a fidelity for every trial, or none, and then it continues no trial.
     """
     suggested: dict[int, Proposal] = {}
     for trial_id, proposal, observation in campaign(case.make(), case.trials, workers=3):
@@ -117,14 +117,14 @@ def fidelities_rise_with_a_genotype(case: SearcherCase) -> None:
             assert before.fidelity is not None, f"trial {proposal.continues} has no fidelity"
             assert proposal.fidelity is not None, f"trial {trial_id} has no fidelity"
             assert before.fidelity < proposal.fidelity, (
-                f"trial {trial_id} continues trial {proposal.continues} and trains no longer"
+                f"trial {trial_id} continues trial {proposal.continues}, but has no higher fidelity"
             )
     kinds = {type(proposal.fidelity) for proposal in suggested.values()}
     assert len(kinds) == 1, "either every proposal has a fidelity, or none has"
 
 
 def genotypes(case: SearcherCase, seed: int = 0) -> list[list[tuple[str, Any]]]:
-    """What a campaign with three workers and some failures suggests, in order."""
+    """Returns the suggestions in a campaign with three workers and some failures, in order."""
     events = campaign(case.make(seed), case.trials, workers=3, failures=0.2)
     return [list(proposal.genotype.items()) for proposal in proposals(events)]
 
@@ -137,10 +137,10 @@ def the_seed_decides(case: SearcherCase) -> None:
 
 
 def hash_seed_does_not_matter(*cases: SearcherCase) -> None:
-    """What is suggested does not depend on Python's hash seed, as the order of a set does.
+    """Suggestions do not depend on Python's hash seed, on which the order of a set depends.
 
-    Runs all cases in two processes. A class that another process cannot import is left out, with
-    a warning.
+    All cases are run in two processes. If a class cannot be imported in another process, the check
+    is skipped with a warning.
     """
     try:
         pickled = pickle.dumps(cases)
@@ -166,7 +166,7 @@ def hash_seed_does_not_matter(*cases: SearcherCase) -> None:
 
 
 def rebuilt(case: SearcherCase, events: list[Event]) -> Searcher:
-    """A fresh searcher that has heard of the events as a resumed campaign tells them."""
+    """Makes a searcher from events, as a resumed campaign makes it from its records."""
     made = case.make()
     for trial_id, proposal, observation in map(toy.recorded, events):
         if proposal is not None:
@@ -177,39 +177,41 @@ def rebuilt(case: SearcherCase, events: list[Event]) -> Searcher:
 
 
 def any_recorded_prefix_gives_the_next_proposal(case: SearcherCase) -> None:
-    """Rebuilt from the records up to any trial, it suggests for that trial what it did."""
+    """Rebuilt from the records before any trial, the searcher repeats its suggestion for it."""
     events = campaign(case.make(), case.trials, workers=3, failures=0.2)
     asks = [i for i, (_, proposal, _) in enumerate(events) if proposal is not None]
     for i in asks[:: 5 if case.trials > 20 else 4]:
         trial_id, proposal, _ = events[i]
         again = rebuilt(case, events[:i]).ask(trial_id)
         assert again == proposal, (
-            f"rebuilt from the records before trial {trial_id}, it suggests {again}, "
-            f"and not {proposal}"
+            f"rebuilt from the records before trial {trial_id}, it suggests {again} "
+            f"instead of {proposal}"
         )
 
 
 def a_rebuilt_searcher_goes_on_as_the_first_would(case: SearcherCase) -> None:
-    """Stopped in the middle and rebuilt, it suggests the rest of the campaign."""
+    """Rebuilt in the middle of a campaign, the searcher repeats the rest of its suggestions."""
     events = campaign(case.make(), case.trials, workers=3, failures=0.2)
     middle = len(events) // 2
     made = rebuilt(case, events[:middle])
     for trial_id, proposal, observation in events[middle:]:
         if proposal is not None:
             again = made.ask(trial_id)
-            assert again == proposal, f"trial {trial_id}: {again}, and not {proposal}"
+            assert again == proposal, f"trial {trial_id}: {again} instead of {proposal}"
         if observation is not None:
             made.tell(observation)
 
 
 def asking_twice_answers_the_same_and_leaves_no_trace(case: SearcherCase) -> None:
-    """Asked again for the same trial, it answers the same, and later trials are not changed."""
+    """A second ``ask`` for a trial returns the same proposal and does not change later trials."""
     once, twice = case.make(), case.make()
     for trial_id in range(case.trials):
         proposal = once.ask(trial_id)
-        assert proposal is not None, f"trial {trial_id}: None while no trial is under way"
+        assert proposal is not None, (
+            f"trial {trial_id}: ask returned None while no trial is running"
+        )
         assert proposal == twice.ask(trial_id) == twice.ask(trial_id), (
-            f"trial {trial_id}: asked twice, it answers differently"
+            f"trial {trial_id}: a second call of ask returns another proposal"
         )
         values = (float(trial_id % 5), 1.0)[: case.objectives]
         for made in (once, twice):
@@ -217,7 +219,7 @@ def asking_twice_answers_the_same_and_leaves_no_trace(case: SearcherCase) -> Non
 
 
 def results_of_another_searcher_are_welcome(case: SearcherCase) -> None:
-    """Trials that it did not suggest, with an empty note, may teach it and disturb nothing."""
+    """The searcher accepts results of trials that another one has suggested, without a note."""
 
     def suggested() -> list[Any]:
         made, other = case.make(), case.make(seed=5)
@@ -225,33 +227,37 @@ def results_of_another_searcher_are_welcome(case: SearcherCase) -> None:
         for trial_id in range(case.trials):
             own = trial_id % 3 == 0
             proposal = (made if own else other).ask(trial_id)
-            assert proposal is not None, f"trial {trial_id}: None while no trial is under way"
+            assert proposal is not None, (
+                f"trial {trial_id}: ask returned None while no trial is running"
+            )
             toy.space().validate(proposal.genotype)
             values = (toy.loss(proposal.genotype), 1.0)[: case.objectives]
-            told = Observation(
+            observation = Observation(
                 trial_id,
                 proposal.genotype,
                 None if trial_id % 7 == 5 else values,
                 proposal.note,
                 proposal.fidelity,
             )
-            other.tell(told)
-            made.tell(told if own else replace(told, note={}))
+            other.tell(observation)
+            made.tell(observation if own else replace(observation, note={}))
             found.append(proposal.genotype)
         return found
 
-    assert suggested() == suggested(), "with results of another searcher, it does not repeat"
+    assert suggested() == suggested(), (
+        "with results of another searcher, its suggestions do not repeat"
+    )
 
 
 def a_campaign_of_failures_goes_on(case: SearcherCase) -> None:
-    """Where every trial fails, it goes on to suggest different genotypes."""
+    """The searcher continues to suggest different genotypes if every trial fails."""
     events = campaign(case.make(), 30, workers=3, failures=1.0)
     found = [json.dumps(proposal.genotype) for proposal in proposals(events)]
     assert len(set(found)) > 15, f"of 30 trials that all failed, only {len(set(found))} differ"
 
 
 def observations_matter_unless_search_is_random(case: SearcherCase) -> None:
-    """With the objective turned round, other genotypes are suggested."""
+    """With the opposite objective, the searcher suggests other genotypes."""
 
     def found(sign: float) -> list[Any]:
         events = campaign(case.make(), case.trials, value=lambda g: sign * len(json.dumps(g)))
@@ -259,14 +265,14 @@ def observations_matter_unless_search_is_random(case: SearcherCase) -> None:
 
     same = found(1.0) == found(-1.0)
     assert same != case.learns, (
-        "what is observed changes nothing; say learns=False of a random search"
+        "observations do not change the suggestions; for a random search, give learns=False"
         if same
-        else "what is observed changes what is suggested, though learns is False"
+        else "observations change the suggestions, although learns is False"
     )
 
 
 def nobody_waits_for_nothing(case: SearcherCase) -> None:
-    """It answers None only while trials are under way; otherwise a campaign stands still."""
+    """``ask`` returns None only while trials are running; otherwise a campaign would never end."""
     for workers in (1, 17, 60):
         events = campaign(case.make(), case.trials, workers=workers, failures=0.5)
         assert len(proposals(events)) == case.trials
@@ -285,4 +291,4 @@ CHECKS: tuple[Callable[[SearcherCase], None], ...] = (
     observations_matter_unless_search_is_random,
     nobody_waits_for_nothing,
 )
-"""The checks of one searcher, each a function of a case."""
+"""All checks of a searcher; each is a function of a case."""

@@ -1,4 +1,4 @@
-"""What every search space promises to searchers and campaigns, as checks."""
+"""Checks what every search space promises to searchers and campaigns."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from nas.spaces.choices import Genotype, Option, same
 from nas.spaces.search_space import SearchSpace
 
 LIMIT = 40_000
-"""The largest space that is enumerated."""
+"""The number of genotypes up to which a space is enumerated."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,14 @@ class SpaceCase:
     """A search space to be checked.
 
     Attributes:
-        space: the space. Give it small networks: the checks build about two hundred of them.
-        tiny: the same space with so few options that all of its genotypes can be listed: at
-            most 40,000. None leaves out the checks that list them.
-        input_shape: of every architecture, such as (3, 16, 16); None: whatever the first has.
-        output_shape: of every architecture, such as (10,); None: whatever the first has.
-        seeds: each random check runs once for each of them.
+        space: the space. Its networks should be small: the checks build about two hundred.
+        tiny: the same space with fewer options, so that it has at most 40,000 genotypes, which the
+            checks can enumerate. If it is None, these checks are skipped.
+        input_shape: the input shape of every architecture, such as (3, 16, 16); None if the first
+            one decides it.
+        output_shape: the output shape of every architecture, such as (10,); None if the first one
+            decides it.
+        seeds: the seeds; each random check runs once per seed.
     """
 
     space: SearchSpace
@@ -48,8 +50,8 @@ def check_space(
 ) -> None:
     """Run every check of :data:`CHECKS` on a space, and :func:`the_cost_is_fvcores`.
 
-    The arguments are those of :class:`SpaceCase`. Raises :class:`AssertionError` where a promise
-    is broken.
+    The arguments are those of :class:`SpaceCase`. Raises :class:`AssertionError` if a promise is
+    broken.
     """
     case = SpaceCase(space, tiny, input_shape, output_shape, seeds)
     for check in CHECKS:
@@ -61,12 +63,12 @@ def check_space(
 
 
 def items(genotype: Genotype) -> list[tuple[str, str]]:
-    """The answers with their order and types, which ``==`` between dicts leaves out."""
+    """Lists the answers with their order and types, which ``==`` of dicts does not compare."""
     return [(name, repr(option)) for name, option in genotype.items()]
 
 
-def asked(space: SearchSpace, genotype: Genotype) -> dict[str, tuple[Option, ...]]:
-    """The options that every choice of a genotype was asked with, in order."""
+def offered(space: SearchSpace, genotype: Genotype) -> dict[str, tuple[Option, ...]]:
+    """Returns the options of each choice of a genotype, in the order of the choices."""
     options: dict[str, tuple[Option, ...]] = {}
 
     def answer(name: str, given: tuple[Option, ...]) -> Option:
@@ -78,12 +80,12 @@ def asked(space: SearchSpace, genotype: Genotype) -> dict[str, tuple[Option, ...
 
 
 def allowed(option: Option, options: tuple[Option, ...]) -> bool:
-    """Whether the option is one of these, its type included."""
+    """Tells if the option is one of these, with the same type."""
     return any(same(option, each) for each in options)
 
 
 def a_sample_is_valid_decodes_and_is_replayed_exactly(case: SpaceCase) -> None:
-    """A sample repeats by its seed, passes through JSON and notation, and builds one network."""
+    """A sample depends only on its seed, and JSON and notation keep it and its network."""
     space, first = case.space, None
     for seed in case.seeds:
         genotype = space.sample(np.random.default_rng(seed))
@@ -92,7 +94,7 @@ def a_sample_is_valid_decodes_and_is_replayed_exactly(case: SpaceCase) -> None:
         text = json.dumps(genotype)
         assert items(json.loads(text)) == items(genotype), f"JSON does not give {genotype} back"
         space.validate(genotype)
-        for name, options in asked(space, genotype).items():
+        for name, options in offered(space, genotype).items():
             assert allowed(genotype[name], options), f"choice {name!r}: {genotype[name]!r}"
         # Neither the order of a dict's keys nor the identity of its values matters.
         parts = list(json.loads(text).items())
@@ -123,12 +125,12 @@ def _check_shapes(case: SpaceCase, architecture: Architecture, first: Architectu
 
 
 def check_changed(space: SearchSpace, parent: Genotype, child: Genotype) -> None:
-    """Check that one answer is another one, and that no answer changed which did not have to.
+    """Check that one answer of the parent has changed, and others only if they had to.
 
-    The answers before it are kept, and so are those after it that are still asked and allowed.
+    All answers before it are kept; those after it are kept if their choice still has that option.
     """
     assert items(child) != items(parent), f"nothing has changed: {parent}"
-    options = asked(space, child)
+    options = offered(space, child)
     differing = [n for n in child if n not in parent or not same(child[n], parent[n])]
     changed = differing[0]
     assert changed in parent, f"choice {changed!r} is new, but no answer before it has changed"
@@ -141,7 +143,7 @@ def check_changed(space: SearchSpace, parent: Genotype, child: Genotype) -> None
 
 
 def mutation_changes_what_it_says(case: SpaceCase) -> None:
-    """Three mutations in a row change one answer each, and stay in the space."""
+    """A mutation changes one answer and gives a member of the space; this holds three in a row."""
     for seed in case.seeds:
         generator = np.random.default_rng(seed)
         parent = case.space.sample(generator)
@@ -153,7 +155,7 @@ def mutation_changes_what_it_says(case: SpaceCase) -> None:
 
 
 def crossover_takes_every_answer_it_can_from_a_parent(case: SpaceCase) -> None:
-    """A child of two parents is valid, and new only where neither parent's answer is allowed."""
+    """A child of two parents is valid, and takes an answer of a parent wherever one is allowed."""
     space = case.space
     for seed in case.seeds:
         generator = np.random.default_rng(seed)
@@ -162,10 +164,10 @@ def crossover_takes_every_answer_it_can_from_a_parent(case: SpaceCase) -> None:
         space.validate(child)
         alone = space.crossover(a, a, generator)
         assert items(alone) == items(a), f"the child of {a} with itself is {alone}"
-        for choice, options in asked(space, child).items():
+        for choice, options in offered(space, child).items():
             parental = [p[choice] for p in (a, b) if choice in p and allowed(p[choice], options)]
             assert not parental or allowed(child[choice], tuple(parental)), (
-                f"choice {choice!r}: {child[choice]!r} is of neither parent: {parental}"
+                f"choice {choice!r}: {child[choice]!r} comes from neither parent: {parental}"
             )
 
 
@@ -174,14 +176,16 @@ def neighbours_are_valid_distinct_and_one_change_away(case: SpaceCase) -> None:
     parent = case.space.sample(np.random.default_rng(0))
     found = list(islice(case.space.neighbors(parent), 100))
     assert found, f"{parent} has no neighbour"
-    assert len({str(items(genotype)) for genotype in found}) == len(found), "two are the same"
+    assert len({str(items(genotype)) for genotype in found}) == len(found), (
+        "two neighbours are the same"
+    )
     for genotype in found:
         check_changed(case.space, parent, genotype)
         case.space.validate(genotype)
 
 
 def validation_names_the_first_choice_at_fault(case: SpaceCase) -> None:
-    """A wrong, a missing and an unknown answer are refused by name, by ``decode`` as well."""
+    """``validate`` and ``decode`` name the first answer that is wrong, missing or unknown."""
     space = case.space
     for seed in case.seeds[:20]:
         generator = np.random.default_rng(seed)
@@ -207,7 +211,7 @@ def validation_names_the_first_choice_at_fault(case: SpaceCase) -> None:
 
 
 def encodings_tell_genotypes_apart(case: SpaceCase) -> None:
-    """One-hot features differ where genotypes do; cells, where a space has any, give paths."""
+    """Different genotypes have different one-hot features; a space with cells also gives paths."""
     space, generator = case.space, np.random.default_rng(3)
     drawn = [space.sample(generator) for _ in range(50)]
     features = [space.encode(genotype, "one_hot") for genotype in drawn]
@@ -222,7 +226,7 @@ def encodings_tell_genotypes_apart(case: SpaceCase) -> None:
 
 
 def the_size_is_the_number_that_enumeration_finds(case: SpaceCase) -> None:
-    """The tiny space lists each of its genotypes once, and as many as its size says."""
+    """Enumeration gives each genotype of the tiny space once, as many as ``size`` says."""
     assert case.tiny is not None
     found = [str(items(genotype)) for genotype in islice(case.tiny.enumerate(), LIMIT)]
     assert 5 < len(found) < LIMIT, f"the tiny space has {len(found)} genotypes or more"
@@ -233,18 +237,18 @@ def the_size_is_the_number_that_enumeration_finds(case: SpaceCase) -> None:
 
 
 def neighbours_are_all_that_mutation_can_return(case: SpaceCase) -> None:
-    """A hundred mutants of a genotype of the tiny space are all among its neighbours."""
+    """All of a hundred mutants of a genotype of the tiny space are among its neighbours."""
     assert case.tiny is not None
     generator = np.random.default_rng(1)
     parent = case.tiny.sample(generator)
     neighbours = {str(items(genotype)) for genotype in case.tiny.neighbors(parent)}
     for _ in range(100):
         mutant = case.tiny.mutate(parent, generator)
-        assert str(items(mutant)) in neighbours, f"{mutant} is no neighbour of {parent}"
+        assert str(items(mutant)) in neighbours, f"{mutant} is not a neighbour of {parent}"
 
 
 def the_cost_is_fvcores(case: SpaceCase) -> None:
-    """Parameters, FLOPs and activations of two samples are what fvcore counts; it takes seconds."""
+    """The costs of two samples equal those that fvcore counts; this takes some seconds."""
     generator = np.random.default_rng(2)
     for _ in range(2):
         genotype = case.space.sample(generator)
@@ -261,10 +265,10 @@ CHECKS: tuple[Callable[[SpaceCase], None], ...] = (
     validation_names_the_first_choice_at_fault,
     encodings_tell_genotypes_apart,
 )
-"""The checks of one space, each a function of a case."""
+"""All checks of a space; each is a function of a case."""
 
 TINY_CHECKS: tuple[Callable[[SpaceCase], None], ...] = (
     the_size_is_the_number_that_enumeration_finds,
     neighbours_are_all_that_mutation_can_return,
 )
-"""The checks that list all genotypes of the case's tiny space."""
+"""The checks that enumerate the tiny space of a case."""

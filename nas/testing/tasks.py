@@ -1,4 +1,4 @@
-"""What every task promises to training, evaluation and campaigns, as checks on random outputs."""
+"""Checks on random outputs what every task promises to training, evaluation and campaigns."""
 
 import json
 import math
@@ -19,9 +19,9 @@ class TaskCase:
 
     Attributes:
         task: the task.
-        labels: of some images, at least four; whole numbers from 0 to ``classes`` - 1.
-        classes: how many labels the data set has.
-        input_shape: of an image.
+        labels: the labels of at least four images: whole numbers from 0 to ``classes`` - 1.
+        classes: the number of different labels in the data set.
+        input_shape: the shape of an image.
     """
 
     task: Task
@@ -30,13 +30,13 @@ class TaskCase:
     input_shape: tuple[int, ...] = (3, 8, 8)
 
     def outputs(self) -> Tensor:
-        """Random outputs, float32, [N, *output_shape], the same each time."""
+        """Draws outputs, float32, [N, *output_shape]; they are the same each time."""
         shape = self.task.output_shape(self.input_shape, self.classes)
         generator = torch.Generator().manual_seed(0)
         return torch.randn(len(self.labels), *shape, generator=generator)
 
     def targets(self) -> Tensor:
-        """The targets of the labels."""
+        """Makes the targets of the labels."""
         return self.task.targets(torch.tensor(self.labels), self.classes)
 
 
@@ -49,7 +49,7 @@ def check_task(
 ) -> None:
     """Run every check of :data:`CHECKS` on a task.
 
-    The arguments are those of :class:`TaskCase`. Raises :class:`AssertionError` where a promise is
+    The arguments are those of :class:`TaskCase`. Raises :class:`AssertionError` if a promise is
     broken.
     """
     case = TaskCase(task, labels, classes, input_shape)
@@ -58,7 +58,7 @@ def check_task(
 
 
 def metrics_are_named_once_and_have_a_direction(case: TaskCase) -> None:
-    """There is a metric ``loss``, and the primary metric says which way it is better."""
+    """There is a metric ``loss``, and the primary metric has a direction."""
     names = [metric.name for metric in case.task.metrics]
     assert len(set(names)) == len(names), f"a metric is named twice: {', '.join(names)}"
     assert "loss" in names, f"there is no metric 'loss' among {', '.join(names)}"
@@ -66,10 +66,10 @@ def metrics_are_named_once_and_have_a_direction(case: TaskCase) -> None:
 
 
 def the_loss_is_a_scalar_that_every_output_changes(case: TaskCase) -> None:
-    """It is finite, the same each time, and its gradient reaches the output of every image."""
+    """The loss is finite and repeatable, and has a gradient for the output of every image."""
     outputs, targets = case.outputs().requires_grad_(), case.targets()
     loss = case.task.loss(outputs, targets)
-    assert loss.shape == (), f"the loss has the shape {tuple(loss.shape)}, and must be a scalar"
+    assert loss.shape == (), f"the loss must be a scalar, but has shape {tuple(loss.shape)}"
     assert loss.isfinite(), f"the loss is {loss.item()}"
     assert loss.equal(case.task.loss(outputs, targets)), "the loss differs between two calls"
     (gradient,) = torch.autograd.grad(loss, outputs)
@@ -78,7 +78,7 @@ def the_loss_is_a_scalar_that_every_output_changes(case: TaskCase) -> None:
 
 
 def heads_add_to_the_loss_by_their_weight(case: TaskCase) -> None:
-    """The loss of training adds an auxiliary head's loss, times the weight."""
+    """``training_loss`` adds the loss of an auxiliary head, multiplied by the weight."""
     outputs, targets = case.outputs(), case.targets()
     main, head = case.task.loss(outputs, targets), case.task.loss(-outputs, targets)
     found = case.task.training_loss((outputs, -outputs), targets, 0.0, 0.4)
@@ -87,7 +87,7 @@ def heads_add_to_the_loss_by_their_weight(case: TaskCase) -> None:
 
 
 def sums_over_batches_are_those_of_all_images(case: TaskCase) -> None:
-    """``tally`` of two batches adds up to that of all; ``finish`` makes finite numbers of it."""
+    """The sums of ``tally`` over two batches are those of all images; ``finish`` accepts them."""
     outputs, targets, images = case.outputs(), case.targets(), len(case.labels)
     first, second = (
         case.task.tally(outputs[part], targets[part]) for part in (slice(3), slice(3, None))
@@ -97,7 +97,7 @@ def sums_over_batches_are_those_of_all_images(case: TaskCase) -> None:
         assert isinstance(total, Tensor), f"tally: {name} must be a tensor, got {total!r}"
         added = (first[name] + second[name]).float()
         assert added.allclose(total.float(), rtol=1e-4), (
-            f"tally: {name} of two batches adds up to {added}, of all images it is {total}"
+            f"tally: {name} of two batches adds up to {added}, but is {total} for all images"
         )
     found = case.task.finish(whole, images)
     for name in ("loss", case.task.primary.name):
@@ -106,12 +106,12 @@ def sums_over_batches_are_those_of_all_images(case: TaskCase) -> None:
 
 
 def evaluation_gives_every_metric_as_plain_json(case: TaskCase) -> None:
-    """Each metric of the task is a finite number, and JSON gives all of it back."""
+    """Each metric of the task is a finite number, and the evaluation is plain JSON."""
     found = case.task.evaluate(case.task.predictions(case.outputs()), case.targets())
     for metric in case.task.metrics:
         assert metric.name in found, f"evaluate returns no {metric.name}: {', '.join(found)}"
         value = found[metric.name]
-        assert isinstance(value, int | float), f"evaluate: {metric.name} is {value!r}, no number"
+        assert isinstance(value, int | float), f"evaluate: {metric.name} is not a number: {value!r}"
         assert math.isfinite(value), f"evaluate: {metric.name} is {value}"
     for recorded in (found, case.task.concise(found)):
         try:
@@ -131,7 +131,7 @@ def evaluation_agrees_with_the_sums_after_an_epoch(case: TaskCase) -> None:
 
 
 def the_order_of_images_does_not_matter(case: TaskCase) -> None:
-    """Turned round, the images have the same loss and the same metrics."""
+    """In the opposite order, the images have the same loss and the same metrics."""
     outputs, targets = case.outputs(), case.targets()
     _close(
         case.task.loss(outputs, targets).item(),
@@ -148,15 +148,17 @@ def the_order_of_images_does_not_matter(case: TaskCase) -> None:
 
 
 def an_average_of_equal_predictions_is_one_of_them(case: TaskCase) -> None:
-    """Averaged over views or networks that agree, a prediction stays what it is."""
+    """The average of equal predictions, of views or networks, is that prediction."""
     predictions = case.task.predictions(case.outputs())
     for count in (1, 3):
         average = case.task.average([predictions] * count)
-        assert average.allclose(predictions, atol=1e-6), f"the average of {count} is another one"
+        assert average.allclose(predictions, atol=1e-6), (
+            f"the average of {count} equal predictions differs from them"
+        )
 
 
 def a_lower_loss_is_no_worse_a_result(case: TaskCase) -> None:
-    """Outputs fitted to the targets have a lower loss, and the primary metric is no worse."""
+    """Outputs that are fitted to the targets have a lower loss and no worse primary metric."""
     outputs, targets, primary = case.outputs().requires_grad_(), case.targets(), case.task.primary
     optimizer = torch.optim.Adam([outputs], lr=0.1)
     before = case.task.evaluate(case.task.predictions(outputs.detach()), targets)
@@ -175,18 +177,18 @@ def a_lower_loss_is_no_worse_a_result(case: TaskCase) -> None:
 
 
 def soft_targets_have_the_loss_of_the_targets(case: TaskCase) -> None:
-    """Where a task has targets that can be mixed, unmixed ones have the same loss."""
+    """If a task has soft targets, those of single images have the same loss as hard targets."""
     try:
         soft = case.task.soft_targets(torch.tensor(case.labels), case.classes)
     except InputError:
         return
-    assert soft.is_floating_point(), f"soft targets are {soft.dtype}, and cannot be averaged"
+    assert soft.is_floating_point(), f"soft targets must be floats, but are {soft.dtype}"
     hard = case.task.loss(case.outputs(), case.targets())
     _close(case.task.loss(case.outputs(), soft).item(), hard.item(), "the loss of soft targets")
 
 
 def label_smoothing_is_heeded_or_refused(case: TaskCase) -> None:
-    """``smooths`` says whether the loss changes with it; if not, a recipe with it is refused."""
+    """``smooths`` tells if label smoothing changes the loss; if not, such a recipe is refused."""
     plain, smooth = (
         case.task.loss(case.outputs(), case.targets(), smoothing) for smoothing in (0.0, 0.1)
     )
@@ -203,9 +205,9 @@ def label_smoothing_is_heeded_or_refused(case: TaskCase) -> None:
 
 
 def only_a_network_that_fits_is_accepted(case: TaskCase) -> None:
-    """A network with the task's output passes; one more output, or other images, are refused.
+    """A network with the task's output is accepted; another number of outputs or images is not.
 
-    A task whose output is no vector is left out: no linear layer ends in it.
+    The check is skipped if the task's output is not a vector, because it builds linear layers.
     """
     try:
         size = case.task.outputs(case.input_shape, case.classes)
@@ -249,4 +251,4 @@ CHECKS: tuple[Callable[[TaskCase], None], ...] = (
     label_smoothing_is_heeded_or_refused,
     only_a_network_that_fits_is_accepted,
 )
-"""The checks of one task, each a function of a case."""
+"""All checks of a task; each is a function of a case."""

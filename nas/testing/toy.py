@@ -1,7 +1,7 @@
-"""A small search space with a known optimum, and campaigns on it with workers that fail.
+"""Has a small search space with a known optimum, and campaigns on it with failing workers.
 
-Searchers are checked on this space: it is conditional, some of its answers are infeasible, and
-its objectives cost nothing to compute.
+Searchers are checked on this space. It has conditional choices and infeasible combinations, and its
+objectives cost nothing to compute.
 """
 
 import json
@@ -17,7 +17,7 @@ from nas.spaces.search_space import SearchSpace
 
 
 def stages(choose: Choose) -> None:
-    """Ask for up to three stages: the depth decides which choices there are, and so does an op."""
+    """Choose up to three stages; the depth and the operations decide which choices there are."""
     ops = []
     for i in range(choose("depth", [1, 2, 3])):
         ops.append(choose(f"stage{i}.op", ["conv", "pool", "skip"]))
@@ -26,7 +26,7 @@ def stages(choose: Choose) -> None:
         if i:
             choose(f"stage{i}.input", list(range(i + 1)))
     if ops[0] == "skip" and len(set(ops)) == 1:
-        raise Infeasible("nothing but skips")
+        raise Infeasible("all operations are skips")
     choose("exit", list(range(len(ops))))
     choose("activation", ["relu", "swish", None])
 
@@ -54,29 +54,29 @@ OPTIMUM: Genotype = {
 
 
 def space() -> SearchSpace:
-    """The toy space, made anew. Its networks cannot be built; a searcher never builds one."""
+    """Makes the toy space. Its networks cannot be built, but a searcher never builds one."""
     return SearchSpace(cast(Any, stages), "toy", {"small": SMALL, "optimum": OPTIMUM})
 
 
 def loss(genotype: Genotype) -> float:
-    """How many answers of the optimum are missing: 0 for the optimum alone."""
+    """Counts the answers of the optimum that a genotype lacks; only the optimum has 0."""
     return float(sum(genotype.get(name) != best for name, best in OPTIMUM.items()))
 
 
 def cost(genotype: Genotype) -> float:
-    """The second objective: the sum of all widths."""
+    """Returns the second objective: the sum of all widths."""
     return float(sum(cast(int, v) for name, v in genotype.items() if name.endswith("width")))
 
 
 def misled(proposal: Proposal) -> float:
-    """How far off the loss is at a low fidelity; the error differs from genotype to genotype."""
+    """Returns the error of the loss at a low fidelity, which depends on the genotype."""
     if proposal.fidelity is None:
         return 0.0
     return zlib.crc32(json.dumps(proposal.genotype).encode()) % 7 / proposal.fidelity
 
 
 Event = tuple[int, Proposal | None, Observation | None]
-"""A trial's id, and either what was suggested for it or what was observed of it."""
+"""The id of a trial, and either its proposal or its observation."""
 
 
 def campaign(
@@ -92,11 +92,11 @@ def campaign(
 
     Args:
         made: the searcher.
-        trials: how many genotypes it is asked for.
-        workers: how many trials are under way at a time. They end in any order.
-        failures: the share of trials that fail.
-        seed: of the order in which trials end, and of which of them fail.
-        value: the first objective of a genotype.
+        trials: the number of trials.
+        workers: the number of trials that run at the same time. They end in any order.
+        failures: the fraction of trials that fail.
+        seed: decides in which order trials end, and which of them fail.
+        value: a function from a genotype to its first objective.
     """
     rng = np.random.default_rng(seed)
     events: list[Event] = []
@@ -111,7 +111,7 @@ def campaign(
                 asked += 1
                 continue
             assert running, (
-                f"ask({asked}) returned None while no trial is under way: the campaign stands still"
+                f"ask({asked}) returned None while no trial is running: the campaign cannot continue"
             )
         done = list(running)[int(rng.integers(len(running)))]
         proposal = running.pop(done)
@@ -125,12 +125,12 @@ def campaign(
 
 
 def proposals(events: list[Event]) -> list[Proposal]:
-    """What was suggested, in order."""
+    """Returns all proposals, in order."""
     return [proposal for _, proposal, _ in events if proposal is not None]
 
 
 def recorded(event: Event) -> Event:
-    """The event as it comes back from a JSON record."""
+    """Writes an event as a JSON record and reads it back."""
     trial_id, proposal, observation = event
     if proposal is not None:
         proposal = Proposal(**json.loads(json.dumps(vars(proposal))))
@@ -142,5 +142,5 @@ def recorded(event: Event) -> Event:
 
 
 def best(events: list[Event]) -> float:
-    """The smallest first objective that was observed."""
+    """Returns the smallest value of the first objective that was observed."""
     return min(o.values[0] for _, _, o in events if o is not None and o.values is not None)

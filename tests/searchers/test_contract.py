@@ -169,7 +169,7 @@ class Careless(RandomSearch):
     [
         ("hash", hash_seed_does_not_matter, "with another hash seed, other genotypes"),
         ("seed", searchers.the_seed_decides, "campaigns with two seeds are the same"),
-        ("waits", searchers.nobody_waits_for_nothing, "the campaign stands still"),
+        ("waits", searchers.nobody_waits_for_nothing, "the campaign cannot continue"),
         (
             "order",
             searchers.proposals_are_of_the_space_and_plain_json,
@@ -179,7 +179,7 @@ class Careless(RandomSearch):
         (
             "trace",
             searchers.asking_twice_answers_the_same_and_leaves_no_trace,
-            "asked twice, it answers differently",
+            "a second call of ask returns another proposal",
         ),
         ("trace", searchers.any_recorded_prefix_gives_the_next_proposal, "rebuilt from the"),
         ("memory", searchers.observations_matter_unless_search_is_random, "learns is False"),
