@@ -1,4 +1,4 @@
-"""The interface between a campaign and its evaluator."""
+"""Defines the interface between a campaign and its evaluator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas.spaces.search_space import SearchSpace
 from nas.user_code import relative
 
 Shape = Literal["training", "lookup"]
-"""The form of an evaluator, which decides the keys of ``campaign.yaml``; see
+"""The kind of an evaluator, which decides the keys of ``campaign.yaml``; see
 :mod:`nas.campaigns.spec.schema`."""
 
 TRAINING = "nas.evaluators.training:evaluate"
@@ -29,7 +29,7 @@ class Function:
 
     Attributes:
         name: ``package.module:NAME`` or ``/path/to/file.py:NAME``.
-        options: keyword arguments of every call.
+        options: the keyword arguments of every call.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Evaluator(ABC):
 
     shape: ClassVar[Shape]
     needs_recipe: ClassVar[bool] = False
-    """Whether the campaign has to say how networks are trained."""
+    """Whether the campaign needs a recipe."""
     input: tuple[tuple[int, ...], int] | None = None
     """The input shape and the number of classes, if no data set decides them."""
     metrics: Sequence[str] | None = None
@@ -77,20 +77,20 @@ class Evaluator(ABC):
     @property
     @abstractmethod
     def evaluate(self) -> Evaluate:
-        """What engines call."""
+        """Returns the function that engines call."""
 
     @property
     @abstractmethod
     def label(self) -> str:
-        """What it is called in records."""
+        """Returns the name of the evaluator in records."""
 
     @property
     def definition(self) -> dict[str, Any]:
-        """What the metrics depend on beside data and recipe, as plain JSON."""
+        """Returns the settings on which metrics depend, except data and recipe, as plain JSON."""
         return {}
 
     def bind(self, space: SearchSpace) -> None:  # noqa: B027 - most need nothing
-        """Takes the space that is searched, before any trial."""
+        """Receives the space that is searched, before any trial."""
 
     def refusal(self, architecture: Architecture) -> str:
         """Returns why it cannot evaluate an architecture of the final stage; "" if it can."""
@@ -109,12 +109,12 @@ class Training(Evaluator):
 
     @property
     def evaluate(self) -> Evaluate:
-        """What engines call."""
+        """Returns the function that engines call."""
         return Function(TRAINING)
 
     @property
     def label(self) -> str:
-        """What it is called in records."""
+        """Returns the name of the evaluator in records."""
         return TRAINING
 
 
@@ -134,15 +134,15 @@ class UserFunction(Evaluator):
 
     @property
     def evaluate(self) -> Evaluate:
-        """What engines call."""
+        """Returns the function that engines call."""
         return self._function
 
     @property
     def label(self) -> str:
-        """What it is called in records."""
+        """Returns the name of the evaluator in records."""
         return self._name
 
     @property
     def definition(self) -> dict[str, Any]:
-        """What the metrics depend on beside data and recipe, as plain JSON."""
+        """Returns the settings on which metrics depend, except data and recipe, as plain JSON."""
         return {"name": self._name, **self._function.options}

@@ -110,7 +110,9 @@ class Lookup:
         if table.key == "isomorphism":
             keys = [space.identity(self._parsed(key)) for key in table.keys]
         self._rows = {key: row for row, key in enumerate(keys)}
-        self._prints = list({len(key): key for key in keys}.values())  # one of each version
+        self._prints = list(
+            {len(key): key for key in keys}.values()
+        )  # one key per version of the hash
         if len(self._rows) < len(keys):
             first = next(row for row, key in enumerate(keys) if self._rows[key] != row)
             raise InputError(
@@ -120,8 +122,8 @@ class Lookup:
 
     def row(self, genotype: Genotype) -> int:
         """Returns the row of a genotype; raises :class:`InputError` if there is none."""
-        asked = genotype_key(genotype)
-        row = self._found.get(asked)
+        name = genotype_key(genotype)
+        row = self._found.get(name)
         if row is None:
             row = self._rows.get(self._key(genotype))
             if row is None:
@@ -129,16 +131,16 @@ class Lookup:
                     f"{self.table.source}: no row for the architecture "
                     f"{self.space.to_string(genotype)} of space {self.space.name}"
                 )
-            self._found[asked] = row
+            self._found[name] = row
         return row
 
     def identity(self, genotype: Genotype) -> Hashable:
-        """Returns what duplicates share: the architecture, and searched recipe choices."""
-        asked = genotype_key(genotype)
-        identity = self._identities.get(asked)
+        """Returns the key that duplicates share: the architecture and searched recipe choices."""
+        name = genotype_key(genotype)
+        identity = self._identities.get(name)
         if identity is None:
             recipe = genotype_key(recipe_choices(genotype))
-            identity = self._identities[asked] = (self.space.identity(genotype), recipe)
+            identity = self._identities[name] = (self.space.identity(genotype), recipe)
         return identity
 
     def row_of(self, fingerprint: str) -> int | None:
@@ -155,8 +157,8 @@ class Lookup:
             found = values.item(row)
             if epoch is not None and epoch not in (None, *self.table.epochs[-1:]):
                 raise InputError(
-                    f"{self.table.source}: {metric} is known of the whole training alone, "
-                    f"not after {epoch} epochs"
+                    f"{self.table.source}: {metric} is known only after the whole training, "
+                    f"and not after {epoch} epochs"
                 )
         else:
             found = values.item(row, self.column(epoch))
@@ -234,7 +236,7 @@ class TabularOptions(Config):
 class Tabular:
     """Evaluates a trial by returning the table's values for its architecture.
 
-    The constructor raises :class:`InputError` if the table lacks the metrics.
+    Making one raises :class:`InputError` if the table lacks one of the metrics.
     """
 
     options: TabularOptions
@@ -251,7 +253,7 @@ class Tabular:
                 raise InputError(f"{key}: {error}") from None
         for key, metric in further.items():
             if metric == options.test or is_test(key.removeprefix("metrics.")):
-                raise InputError(f"{key}: no search may see a test metric, got {metric!r}")
+                raise InputError(f"{key}: a search must not see a test metric, got {metric!r}")
 
     @property
     def metrics(self) -> list[str]:

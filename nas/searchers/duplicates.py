@@ -88,7 +88,7 @@ class Duplicates(Generic[T]):
 
     @property
     def stuck(self) -> bool:
-        """Tells if no further proposal is made: until a running trial ends, or for the whole search."""
+        """Tells if no proposal is made until a running trial ends; if none is running, for ever."""
         if self._in_a_row < self._allowed:
             return False
         return bool(self._running) or self._in_a_row >= LIMIT

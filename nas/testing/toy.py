@@ -111,7 +111,8 @@ def campaign(
                 asked += 1
                 continue
             assert running, (
-                f"ask({asked}) returned None while no trial is running: the campaign cannot continue"
+                f"ask({asked}) returned None while no trial is running: "
+                "the campaign cannot continue"
             )
         done = list(running)[int(rng.integers(len(running)))]
         proposal = running.pop(done)

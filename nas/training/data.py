@@ -1,7 +1,7 @@
-"""The one split of each data set into train, validation and test.
+"""Splits each data set into train, validation and test images.
 
-A search gets a :class:`SearchData`, which holds no test image; the test part comes from
-:func:`held_out` alone, which only the final stage calls.
+A search gets a :class:`SearchData`, which has no test images. Only :func:`held_out` returns the
+test part, and only the final stage calls it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,14 +23,14 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Floats = npt.NDArray[np.float64]
 
 _CHUNK = 256
-"""Images at a time, where all would take several times their memory."""
+"""How many images are processed at a time, if all at once would need too much memory."""
 
 
 class SplitConfig(Config):
-    """How the images are divided: fractions of every class, and the seed of the draw.
+    """The fractions of every class that each part gets, and the seed of the random choice.
 
-    ``test`` is left out where the data set has an official test part; train and validation then
-    share the rest.
+    If the data set has an official test part, ``test`` is left out, and train and validation share
+    the other images.
     """
 
     train: Fraction
@@ -47,7 +47,7 @@ class SplitConfig(Config):
 
 
 class DataConfig(Config):
-    """The ``data`` section of a campaign: a data set, its loader's options, and the split."""
+    """The section ``data`` of a campaign: a data set, the options of its loader, and the split."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -56,14 +56,14 @@ class DataConfig(Config):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of the loader."""
+        """Returns the options of the loader."""
         return dict(self.model_extra or {})
 
 
 def resolve(data: Any, folder: Path | None = None) -> DataConfig:
-    """``data`` as a :class:`DataConfig`, its loader's options checked too.
+    """Makes a :class:`DataConfig` of plain values, and checks the options of the loader.
 
-    ``folder`` is where relative paths of users' files start, by default the current one. Raises
+    Relative paths of users' files start at ``folder``, by default the current folder. Raises
     :class:`InputError` with the key path.
     """
     config = validate(DataConfig, data, folder)
@@ -75,7 +75,7 @@ def resolve(data: Any, folder: Path | None = None) -> DataConfig:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Sorted indices of the train, validation and test images; every image is in one of them."""
+    """The sorted indices of train, validation and test images; each image is in one part."""
 
     train: Integers
     validation: Integers
@@ -83,7 +83,7 @@ class Split:
 
     @property
     def checksum(self) -> str:
-        """16 hex digits over the indices: equal exactly when the splits are."""
+        """Returns a hash of the indices, 16 hex digits; equal splits have equal checksums."""
         digest = blake2b(digest_size=8)
         for part in (self.train, self.validation, self.test):
             digest.update(len(part).to_bytes(8, "little") + part.astype("<i8").tobytes())
@@ -91,18 +91,18 @@ class Split:
 
 
 def split(images: Images, config: SplitConfig) -> Split:
-    """The stratified split: each class is divided by the fractions, by largest remainder.
+    """Makes the stratified split: each class is divided by the fractions, by largest remainder.
 
-    Raises :class:`InputError` where ``config.test`` contradicts the data set or a class is too
-    small for every part to hold one of its images.
+    Raises :class:`InputError` if ``config.test`` contradicts the data set, or if a class has too
+    few images to put one into every part.
     """
     if images.official_test and config.test is not None:
         raise InputError(
             f"split.test: the data set has an official test part of {images.official_test} images: "
-            f"leave test out and let train and validation sum to 1, got {config.test}"
+            f"leave test out, and make train and validation sum to 1; got {config.test}"
         )
     if not images.official_test and config.test is None:
-        raise InputError("split.test: is needed: the data set has no official test part")
+        raise InputError("split.test: is required, because the data set has no official test part")
     fractions = [part for part in (config.train, config.validation, config.test) if part]
     rng = np.random.default_rng(config.seed)
     free = len(images.labels) - images.official_test
@@ -125,13 +125,14 @@ def split(images: Images, config: SplitConfig) -> Split:
 
 
 def largest_remainder(total: int, fractions: list[float]) -> list[int]:
-    """``total`` divided by fractions that sum to 1: floors, the rest to the largest remainders.
+    """Divides a total by fractions that sum to 1, by the method of largest remainders.
 
-    Of equal remainders the first comes first.
+    Each part gets the whole part of its share; what is left goes to the largest remainders, and
+    among equal ones to the first.
     """
     quotas = [total * fraction for fraction in fractions]
     sizes = [int(quota) for quota in quotas]
-    # Rounded, so that 25 * 0.02 and 25 * 0.14 tie as they do on paper.
+    # Remainders are rounded, so that those of 25 * 0.02 and 25 * 0.14 are equal.
     order = sorted(range(len(quotas)), key=lambda i: (-round(quotas[i] - sizes[i], 9), i))
     for i in order[: total - sum(sizes)]:
         sizes[i] += 1
@@ -140,24 +141,30 @@ def largest_remainder(total: int, fractions: list[float]) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One part of a data set: ``images`` uint8 [N, C, H, W] and ``labels`` int64 [N]."""
+    """One part of a data set: ``images``, uint8 [N, C, H, W], and ``labels``, int64 [N]."""
 
     images: Pixels | Stored
     labels: Integers
 
     @property
     def pipeline(self) -> Literal["resident", "streamed"]:
-        """Whether the images lie in the device's memory or are read in every epoch."""
+        """Tells if the images are kept in the device's memory or are read in every epoch."""
         return "streamed" if isinstance(self.images, Stored) else "resident"
 
 
 @dataclass(frozen=True, eq=False)
 class SearchData:
-    """What a search may see of a data set.
+    """The parts of a data set that a search may see.
 
-    ``mean`` and ``std`` are of the training pixels, a channel each, in units of a pixel (0 to 255).
-    ``checksum`` is the split's, ``fingerprint`` that of all images and labels; ``names`` are the
-    classes', where the data set has them.
+    Attributes:
+        train: the training part.
+        validation: the validation part.
+        mean: the mean of the training pixels of each channel, in units of a pixel (0 to 255).
+        std: the standard deviation of the training pixels of each channel, in the same unit.
+        classes: the number of classes.
+        checksum: the checksum of the split.
+        fingerprint: the fingerprint of all images and labels.
+        names: the names of the classes; None if the data set has none.
     """
 
     train: Part
@@ -171,16 +178,16 @@ class SearchData:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(C, H, W)."""
+        """Returns the shape of an image, (C, H, W)."""
         return self.train.images.shape[1:]
 
 
 def search_data(config: DataConfig) -> SearchData:
-    """The train and validation parts; :class:`InputError` where files or split are wrong."""
+    """Loads the train and validation parts; raises :class:`InputError` for bad files or splits."""
     images, parts = _load(config)
     train = _part(images, parts.train)
     mean, std = _statistics(train.images)
-    if isinstance(images.images, Stored):  # what is torn is found now, not when all is trained
+    if isinstance(images.images, Stored):  # damaged files are found now, and not after training
         unread = [parts.validation, parts.test] if images.streamed else [parts.test]
         for _ in _chunks(images.images[np.concatenate(unread)]):
             pass
@@ -197,7 +204,7 @@ def search_data(config: DataConfig) -> SearchData:
 
 
 def _statistics(images: Pixels | Stored) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each channel; sums are of whole numbers, so exact."""
+    """Computes mean and standard deviation of each channel, exactly, by sums of integers."""
     count, channels, height, width = images.shape
     total, squares = np.zeros(channels, np.uint64), np.zeros(channels, np.uint64)
     for chunk in _chunks(images):
@@ -209,7 +216,7 @@ def _statistics(images: Pixels | Stored) -> tuple[Floats, Floats]:
 
 
 def _chunks(images: Pixels | Stored) -> Iterator[Pixels]:
-    """The images, some at a time, in order; what is stored is read."""
+    """Yields all images in order, some at a time; stored images are read."""
     lists = [range(i, min(i + _CHUNK, len(images))) for i in range(0, len(images), _CHUNK)]
     if isinstance(images, Stored):
         yield from (chunk.numpy() for chunk in images.batches(lists))
@@ -218,10 +225,10 @@ def _chunks(images: Pixels | Stored) -> Iterator[Pixels]:
 
 
 def part_of_training(data: SearchData, percent: int, seed: int) -> SearchData:
-    """``data`` with so many percent of the training images of every class, rounded up.
+    """Reduces the training images of every class to a percentage, rounded up.
 
-    The images of a smaller percentage are among those of a larger; ``seed`` decides which. Mean
-    and standard deviation stay those of all training images.
+    The seed decides which images are chosen; a larger percentage includes the images of a smaller
+    one. Mean and standard deviation remain those of all training images.
     """
     rng = np.random.default_rng((seed, 1))
     labels = data.train.labels
@@ -234,7 +241,7 @@ def part_of_training(data: SearchData, percent: int, seed: int) -> SearchData:
 
 
 def held_out(config: DataConfig) -> Part:
-    """The test part, for the final stage alone."""
+    """Loads the test part; only the final stage calls this."""
     images, parts = _load(config)
     return _part(images, parts.test)
 
@@ -245,7 +252,7 @@ def _load(config: DataConfig) -> tuple[Images, Split]:
 
 
 def read_images(name: str, options: Mapping[str, Any]) -> Images:
-    """The images of a data set by its name, or of what a user's function returns."""
+    """Loads all images of a data set, which is built in or returned by a user's function."""
     load = DATASETS[name]
     made = load(**validate_options(load, options))
     return as_images(made, name)

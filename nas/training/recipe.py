@@ -1,4 +1,4 @@
-"""The recipe: every training hyperparameter, frozen and hashed."""
+"""Defines the recipe, which holds every hyperparameter of a training, and its fingerprint."""
 
 import json
 import math
@@ -28,73 +28,79 @@ Initialization = Literal[Scheme, "reference"]
 
 
 class Recipe(Config):
-    """How a network is trained; what is built into it (dropout, say) is the architecture's."""
+    """All hyperparameters of a training. Dropout and drop path belong to the architecture."""
 
     epochs: int = Field(ge=1, description="Passes over the training images.")
-    batch_size: int = Field(ge=2, description="Images a step.")
+    batch_size: int = Field(ge=2, description="Images per step.")
     initialization: Initialization = Field(
         "default",
-        description="How weights are drawn; see `initialize`. `default`: as torch does. "
-        "`reference`: a classic's by the scheme of its own reference or paper, any other "
-        "network's as torch does; rows of a table then differ in this, too.",
+        description="How initial weights are drawn; see `initialize`. `default`: as torch does. "
+        "`reference`: a classic as its reference implementation or paper does, any other network "
+        "as torch does; the rows of a table then differ in this, too.",
     )
     optimizer: Literal["sgd", "adamw", "rmsprop"] = Field(
-        description="SGD is with Nesterov momentum."
+        description="The optimizer; SGD has Nesterov momentum."
     )
-    learning_rate: Positive = Field(description="Peak learning rate.")
-    momentum: BelowOne = Field(0.9, description="SGD's and RMSProp's momentum, AdamW's beta 1.")
-    rmsprop_decay: BelowOne = Field(0.9, description="Of RMSProp's mean of squared gradients.")
+    learning_rate: Positive = Field(description="The highest learning rate.")
+    momentum: BelowOne = Field(0.9, description="Momentum of SGD and RMSProp; beta 1 of AdamW.")
+    rmsprop_decay: BelowOne = Field(
+        0.9, description="Decay of RMSProp's mean of squared gradients."
+    )
     rmsprop_epsilon: Positive = Field(
         1.0,
-        description="Added to the root of that mean; 1 as Inception (Szegedy et al. 2016), though "
-        "TensorFlow's is inside the root, and its mean begins at 1: see `make_optimizer`.",
+        description="A constant that is added to the root of that mean; 1 as for Inception "
+        "(Szegedy et al. 2016). TensorFlow adds it inside the root, and its mean begins at 1: see "
+        "`make_optimizer`.",
     )
     weight_decay: NotNegative = Field(
         0.0,
-        description="Times the weight: added to the gradient (SGD, RMSProp), decoupled (AdamW).",
+        description="Weight decay: added to the gradient (SGD, RMSProp) or decoupled (AdamW).",
     )
     decay_norm_and_bias: bool = Field(
-        False, description="Whether parameters of one dimension (norms, biases) decay as well."
+        False, description="Whether weight decay also applies to norms and biases."
     )
     schedule: Literal["constant", "cosine", "step", "exponential", "one_cycle"] = Field(
-        "cosine", description="How the learning rate falls; see `learning_rate_at`."
+        "cosine", description="How the learning rate changes; see `learning_rate_at`."
     )
     warmup_epochs: Epochs = Field(
-        0.0, description="Epochs in which the learning rate rises to its peak."
+        0.0, description="Epochs in which the learning rate rises to its highest value."
     )
     steps: tuple[Inside, ...] = Field(
         (0.5, 0.75),
-        description="Fractions of the training at which `step` cuts the learning rate.",
+        description="Fractions of the training at which `step` reduces the learning rate.",
     )
     step_factor: Inside = Field(
-        0.1, description="What `step` and `exponential` multiply the learning rate by."
+        0.1, description="The factor by which `step` and `exponential` multiply the learning rate."
     )
-    decay_epochs: Positive = Field(2.0, description="How often `exponential` does.")
+    decay_epochs: Positive = Field(
+        2.0, description="The number of epochs after which `exponential` multiplies it again."
+    )
     label_smoothing: BelowOne = Field(
         0.0, description="Probability spread evenly over the classes (Szegedy et al. 2016, sec. 7)."
     )
     gradient_clip: Positive | None = Field(
-        None, description="Largest L2 norm of the whole gradient; null: not clipped."
+        None, description="Largest L2 norm of the whole gradient; null: no limit."
     )
     weight_average: Inside | None = Field(
         None,
-        description="Decay of an exponential moving average of the weights, which is what is then "
-        "evaluated; null: none.",
+        description="Decay of an exponential moving average of the weights; if it is set, the "
+        "averaged weights are evaluated.",
     )
     auxiliary_weight: NotNegative = Field(
-        0.4, description="Of each auxiliary head's loss, for architectures that have heads."
+        0.4, description="Weight of the loss of each auxiliary head, if the architecture has any."
     )
     drop_path_schedule: Literal["constant", "linear"] = Field(
         "constant",
-        description="Whether the architecture's drop path has its probability all the time, or "
-        "grows to it linearly over the training: scheduled drop path (Zoph et al. 2018).",
+        description="With `linear`, the probability of drop path grows during training up to that "
+        "of the architecture: scheduled drop path (Zoph et al. 2018).",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="bf16 is autocast; auto: where it is faster, see `resolve_precision`."
+        "auto",
+        description="bf16 is autocast; auto chooses the faster one: see `resolve_precision`.",
     )
     augment: tuple[Named, ...] = Field(
         (),
-        description="Transformations of training images, in order, by name and options: see "
+        description="The transformations of training images, in order, with their options: see "
         "`nas.training.augmentation`.",
     )
 
@@ -106,17 +112,18 @@ class Recipe(Config):
             )
         if self.schedule == "one_cycle" and not 0 < self.warmup_epochs < self.epochs:
             raise InputError(
-                "schedule one_cycle rises for warmup_epochs and then falls: warmup_epochs must be "
-                f"above 0 and below epochs ({self.epochs}), got {self.warmup_epochs}"
+                "with schedule one_cycle, the learning rate rises for warmup_epochs and then falls, "
+                f"so warmup_epochs must be above 0 and below epochs ({self.epochs}), got "
+                f"{self.warmup_epochs}"
             )
         return self
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over the fields that differ from their defaults.
+        """Returns a hash, 16 hex digits, of the fields that differ from their defaults.
 
-        It is equal exactly when the recipes are, and stays the same when a later version adds a
-        field. For this, the default of a field must never change.
+        Equal recipes have equal fingerprints. A fingerprint stays the same when a later version
+        adds a field; for this, the default of a field must never change.
         """
         given = self.model_dump(mode="json", exclude_defaults=True)
         if self.augment:
@@ -124,27 +131,27 @@ class Recipe(Config):
         return _digest(given)
 
     def with_reference(self, scheme: str) -> "Recipe":
-        """The recipe of a network whose own initialisation is ``scheme``: "reference" is that."""
+        """Returns the recipe for a network: the initialization "reference" becomes ``scheme``."""
         if self.initialization != "reference":
             return self
         return self.model_copy(update={"initialization": scheme})
 
     def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
-        """The learning rate of a step, counted from 0.
+        """Returns the learning rate of a step; steps are counted from 0.
 
-        - ``constant``: the peak.
-        - ``cosine``: half a cosine from the peak towards 0 (Loshchilov & Hutter,
+        - ``constant``: it stays at ``learning_rate``, the peak.
+        - ``cosine``: it falls by half a cosine from the peak towards 0 (Loshchilov & Hutter,
           arXiv:1608.03983, eq. 5, without restarts).
-        - ``step``: the peak times ``step_factor`` for each of ``steps`` passed.
-        - ``exponential``: the peak times ``step_factor`` for every ``decay_epochs`` passed, as
-          Inception (Szegedy et al. 2016, arXiv:1512.00567, section 8).
-        - ``one_cycle``: a cosine from peak / 25 up to the peak over ``warmup_epochs``, then one
-          down to peak / 250,000 (Smith & Topin, arXiv:1708.07120, with torch's ``OneCycleLR``
-          defaults; momentum stays as it is).
+        - ``step``: it is multiplied by ``step_factor`` at each of ``steps``.
+        - ``exponential``: it is multiplied by ``step_factor`` after every ``decay_epochs`` epochs,
+          as for Inception (Szegedy et al. 2016, arXiv:1512.00567, section 8).
+        - ``one_cycle``: it rises by a cosine from peak / 25 to the peak over ``warmup_epochs``, and
+          then falls by a cosine to peak / 250,000 (Smith & Topin, arXiv:1708.07120, with the
+          defaults of torch's ``OneCycleLR``; the momentum is constant).
 
-        The others rise linearly over ``warmup_epochs`` before (Goyal et al., arXiv:1706.02677,
-        section 2.2), in equal increments, the first step one increment above 0. ``cosine`` runs
-        over what is left; ``steps`` count from the start.
+        All schedules except ``one_cycle`` first rise linearly over ``warmup_epochs`` (Goyal et al.,
+        arXiv:1706.02677, section 2.2); the first step is one increment above 0. ``cosine`` then
+        covers the remaining epochs, while ``steps`` are fractions of the whole training.
         """
         warm, total = self.warmup_epochs * steps_per_epoch, self.epochs * steps_per_epoch
         after = (step - warm) / (total - warm) if step > warm else 0.0
@@ -171,9 +178,9 @@ def _cosine(start: float, end: float, progress: float) -> float:
 
 
 def fingerprints(recorded: Mapping[str, Any]) -> tuple[str, str]:
-    """The fingerprints of a recorded recipe: today's, and that of older versions, over all fields.
+    """Returns two fingerprints of a recorded recipe: today's, and that of older versions.
 
-    Raises :class:`InputError` where it is no recipe.
+    Older versions hashed all fields. Raises :class:`InputError` if it is not a valid recipe.
     """
     return validate(Recipe, recorded).fingerprint, _digest(recorded)
 
@@ -192,7 +199,7 @@ def _without_defaults(step: Named) -> dict[str, Any]:
 
 
 def with_all_options(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """A recorded recipe whose transformations have the options that later versions have added."""
+    """Adds to a recorded recipe the options of transformations that later versions have added."""
     if not recorded.get("augment"):
         return dict(recorded)
     from nas.training.augmentation import TRANSFORMATIONS  # brings torch
@@ -212,9 +219,10 @@ def _plain_defaults(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def resolve(data: Any) -> Recipe:
-    """A recipe as users write it: ``{preset: quick, epochs: 8}``, or all fields without a preset.
+    """Makes a recipe from what users write, such as ``{preset: quick, epochs: 8}``.
 
-    Raises :class:`InputError` with the key path.
+    Without a preset, all fields that have no default must be given. Raises :class:`InputError` with
+    the key path.
     """
     values = data
     if isinstance(data, dict) and "preset" in data:
@@ -232,10 +240,9 @@ def resolve(data: Any) -> Recipe:
 
 
 def check_augment(recipe: Recipe, task: Task, input_shape: tuple[int, ...]) -> None:
-    """Tries each transformation on images of a shape (C, H, W), and asks the task for its targets.
+    """Checks that the task accepts the recipe, and each transformation images of a shape (C, H, W).
 
-    Raises :class:`InputError` with the key path and what keeps the transformation from such images,
-    or the task from such a recipe.
+    Raises :class:`InputError` with the key path and the reason.
     """
     task.check_recipe(recipe.label_smoothing)
     for position, step in enumerate(recipe.augment):
@@ -250,7 +257,7 @@ def check_augment(recipe: Recipe, task: Task, input_shape: tuple[int, ...]) -> N
 
 
 def _complete(steps: tuple[Named, ...]) -> tuple[Named, ...]:
-    """The steps, checked, with every default written out: so a default is no other recipe."""
+    """Checks the steps and adds all defaults, so that writing out a default changes nothing."""
     from nas.training.augmentation import MIXTURES, TRANSFORMATIONS  # brings torch
 
     complete = []
@@ -262,7 +269,7 @@ def _complete(steps: tuple[Named, ...]) -> tuple[Named, ...]:
             complete.append(Named(name=step.name, **{**defaults(function), **given}))
             if step.name not in MIXTURES and any(s.name in MIXTURES for s in steps[:position]):
                 raise InputError(
-                    f"{step.name} stands behind a mixture of images; "
-                    f"{' and '.join(MIXTURES)} come last"
+                    f"{step.name} comes after a transformation that mixes images; "
+                    f"{' and '.join(MIXTURES)} must come last"
                 )
     return tuple(complete)

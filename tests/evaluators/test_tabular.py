@@ -89,7 +89,12 @@ def test_a_missing_row_is_named() -> None:
         ("val", 1, 10, f"t.csv: val of '{CONV}' is empty after 10 epochs"),
         ("val", 1, None, f"t.csv: val of '{CONV}' is empty"),
         ("val", 0, 5, "t.csv: nothing was measured after 5 epochs; allowed: 1, 10"),
-        ("test", 0, 1, "t.csv: test is known of the whole training alone, not after 1 epochs"),
+        (
+            "test",
+            0,
+            1,
+            "t.csv: test is known only after the whole training, and not after 1 epochs",
+        ),
     ],
 )
 def test_what_was_not_measured_is_named(

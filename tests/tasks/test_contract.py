@@ -91,8 +91,8 @@ class Count(Task):
         ("rises", "fitted to the targets, outputs have a loss of"),
         ("means", "tally: loss of two batches adds up to"),
         ("shifted", "loss by evaluate and by tally"),
-        ("adds", "the average of 3 is another one"),
-        ("tensor", "mean_absolute_error is tensor"),
+        ("adds", "the average of 3 equal predictions differs"),
+        ("tensor", "mean_absolute_error is not a number: tensor"),
         ("nothing", "evaluate returns no mean_absolute_error"),
     ],
 )

@@ -90,7 +90,7 @@ def test_a_class_too_small_for_the_fractions_is_named() -> None:
 def test_test_fraction_and_official_test_part_exclude_each_other() -> None:
     with pytest.raises(InputError, match=r"split.test: .* official test part of 7 images"):
         data.split(images_with([20], 7), SplitConfig(train=0.6, validation=0.2, test=0.2))
-    with pytest.raises(InputError, match=r"split.test: is needed"):
+    with pytest.raises(InputError, match=r"split.test: is required"):
         data.split(images_with([20]), SplitConfig(train=0.6, validation=0.4))
 
 

@@ -194,7 +194,10 @@ def test_the_fingerprint_is_of_the_values() -> None:
             {"augment": [{"name": "resized_crop", "area": [0.5, 9]}]},
             "augment.0.area.1: Input should be less than or equal to 1, got 9",
         ),
-        ({"augment": ["mixup", "flip"]}, "augment.1: flip stands behind a mixture"),
+        (
+            {"augment": ["mixup", "flip"]},
+            "augment.1: flip comes after a transformation that mixes images",
+        ),
         ({"steps": [0.5, 1.5]}, "steps.1: "),
         ({"warmup_epochs": 9.0}, "warmup_epochs must be at most epochs (8), got 9.0"),
         ({"schedule": "one_cycle", "warmup_epochs": 0.0}, "must be above 0 and below epochs"),

@@ -1,4 +1,4 @@
-"""The keys of ``campaign.yaml``, with the types and the limits of their values."""
+"""Defines the keys of ``campaign.yaml``, with the types and limits of their values."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -47,9 +47,9 @@ def _address(given: str | None) -> str | None:
         return None
     if given.startswith("ray://"):
         raise InputError(
-            "with ray://, Ray Client, Ray Tune runs on the cluster, where the records are not; run "
-            "nas on a machine of the cluster, with auto or host:port (of ray start, 6379 as a "
-            f"rule), got {given!r}"
+            "a ray:// address (Ray Client) is not supported, because Ray Tune would then run on "
+            "the cluster, without the records; run nas on a machine of the cluster, and give auto or "
+            f"the host:port of ray start, usually port 6379; got {given!r}"
         )
     if given != "auto" and not re.fullmatch(r"[^\s/]+:\d+", given):
         raise InputError(f"must be local, auto or host:port of a Ray cluster, got {given!r}")
@@ -57,7 +57,7 @@ def _address(given: str | None) -> str | None:
 
 
 class EngineConfig(Config):
-    """What every engine is told about trials. "auto" is None here."""
+    """The keys that every engine has. The value ``auto`` becomes None."""
 
     name: str
     cpus_per_trial: Annotated[int, Field(ge=1)] = 1
@@ -73,12 +73,12 @@ class EngineConfig(Config):
 
     @property
     def time_limit(self) -> float | None:
-        """The time limit of a trial in seconds."""
+        """Returns the time limit of a trial in seconds."""
         return None if self.minutes_per_trial is None else 60 * self.minutes_per_trial
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keys that this engine alone has."""
+        """Returns the keys that only this engine has."""
         known = EngineConfig.model_fields
         return {key: value for key, value in self if key not in known}
 
@@ -86,7 +86,7 @@ class EngineConfig(Config):
     def _fits(self) -> "EngineConfig":
         if self.gpus_per_trial is not None and self.gpus_per_trial > 1 and self.gpus_per_trial % 1:
             raise InputError(
-                "gpus_per_trial: a trial has a share of one GPU, or whole ones, got "
+                "gpus_per_trial: must be a share of one GPU or a whole number of GPUs, got "
                 f"{self.gpus_per_trial:g}"
             )
         return self
@@ -96,17 +96,17 @@ Concurrency = Annotated[int | None, _auto_or(int, "a whole number, at least 1", 
 
 
 class RayConfig(EngineConfig):
-    """Ray Tune, on this machine or a cluster."""
+    """The engine Ray Tune, on this machine or on a cluster."""
 
     name: Literal["ray"] = "ray"
     concurrency: Concurrency = None
-    """Trials at a time."""
+    """The number of trials at a time."""
     address: Annotated[str | None, AfterValidator(_address)] = None
-    """``auto`` or ``host:port`` of a running Ray cluster; None, or ``local``: one is started."""
+    """``auto`` or the ``host:port`` of a running Ray cluster; by default, one is started."""
 
 
 class SerialConfig(EngineConfig):
-    """One trial after another, in this process."""
+    """The engine that runs one trial after another in this process."""
 
     name: Literal["serial"] = "serial"
     concurrency: Annotated[
@@ -115,20 +115,20 @@ class SerialConfig(EngineConfig):
 
     @property
     def options(self) -> dict[str, Any]:
-        """None: there is nothing to choose."""
+        """Returns nothing, because the engine has no options."""
         return {}
 
 
 class SimulatedConfig(EngineConfig):
-    """A simulated cluster, for what is looked up."""
+    """The engine that simulates a cluster for results that are looked up."""
 
     name: Literal["simulated"]
     concurrency: Concurrency = None
-    """Workers; by default one."""
+    """The number of workers; by default one."""
 
 
 class UserEngineConfig(EngineConfig):
-    """A user's engine; its other options are checked against its constructor."""
+    """A user's engine; its further options are those of its constructor."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -136,12 +136,12 @@ class UserEngineConfig(EngineConfig):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of the constructor."""
+        """Returns the options of the constructor."""
         return dict(self.model_extra or {})
 
 
 def _fitting(*names: str) -> BeforeValidator:
-    """Checks that an engine is one of these, or a user's; the first is the default."""
+    """Makes a check that an engine is one of these or a user's; the first is the default."""
 
     def check(given: Any) -> Any:
         if isinstance(given, EngineConfig):
@@ -195,29 +195,29 @@ Seeds = Annotated[
 
 
 MEMBERS = 20
-"""The largest number of members of an ensemble, whose label names them all."""
+"""The largest number of members of an ensemble; it is limited because the label names them all."""
 
 
 class _Finalists(Config):
-    """Which architectures the final stage takes.
+    """The architectures that the final stage retrains or looks up.
 
-    These are ``top`` architectures of the search and ``top_random`` of the random baseline, by
-    objectives, and the ``classics``.
+    These are the best ``top`` architectures of the search, the best ``top_random`` of the random
+    baseline, and the ``classics``.
     """
 
     top: Annotated[int, Field(ge=0)] = 5
     top_random: Annotated[int, Field(ge=0)] | None = None
-    """None: as many as ``top``, because more finalists have a better best."""
+    """None stands for as many as ``top``: of more finalists, the best one is better by chance."""
     classics: tuple[Named, ...] = ()
 
     @property
     def random_finalists(self) -> int:
-        """How many architectures of the random baseline are retrained."""
+        """Returns the number of architectures of the random baseline that are retrained."""
         return self.top if self.top_random is None else self.top_random
 
 
 class LookupFinal(_Finalists):
-    """The final stage of a campaign that looks up: the test metric of each finalist, once."""
+    """The final stage of a campaign with a table: each finalist's test metric is read once."""
 
     absent: ClassVar = "the evaluator trains nothing"
     seeds: ClassVar[tuple[int, ...]] = (0,)
@@ -230,15 +230,15 @@ class LookupFinal(_Finalists):
 class Final(_Finalists):
     """The final stage of a campaign that trains: finalists are retrained and then tested.
 
-    Each is retrained from scratch with each of ``seeds``. ``compile``: whether by torch.compile, as
-    search never is. ``ensembles``: of how many of the best of ``top``, each is one. ``protocol``:
-    what networks see of an image, beside the image as it is: see
-    :func:`nas.training.evaluation.predictions`.
+    Each finalist is retrained from scratch with each of ``seeds``. ``compile`` tells if
+    torch.compile is used; a search never uses it. ``ensembles`` lists sizes: for each of them, so
+    many of the best networks of ``top`` are averaged. ``protocol`` is an additional way to evaluate
+    networks: see :func:`nas.training.evaluation.predictions`.
     """
 
     seeds: Seeds = (0,)
     weights: bool = True
-    """Whether the weights of the networks are kept, in the folder's ``weights``."""
+    """Whether the weights of the networks are kept, in the folder ``weights``."""
     compile: Compile = "never"
     protocol: Protocol = "single"
     ensembles: tuple[Annotated[int, Field(ge=2, le=MEMBERS)], ...] = ()
@@ -250,13 +250,13 @@ class Final(_Finalists):
             raise InputError(f"ensembles: each size must be given once, got {given}")
         if given and max(given) > self.top:
             raise InputError(
-                f"ensembles: their members are retrained first, so allowed: at most top, "
-                f"{self.top}, got {max(given)}"
+                f"ensembles: the members are among the finalists, so the largest allowed size is "
+                f"top ({self.top}), got {max(given)}"
             )
         if given and not self.weights:
             raise InputError(
-                "ensembles: their members' weights have to be kept; allowed with weights: true, "
-                f"got {given}"
+                "ensembles: need the weights of their members, so they are allowed only with "
+                f"weights: true, got {given}"
             )
         return self
 
@@ -274,11 +274,11 @@ def _options(given: tuple[Any, ...]) -> tuple[Option, ...]:
 
 
 Section = Annotated[dict[str, Any], BeforeValidator(_mapping)]
-"""Keys that a module of their own checks."""
+"""A section whose keys are checked by another module."""
 
 
 class Evaluated(Config):
-    """The key that decides which others there are."""
+    """The key that decides which other keys there are."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -292,34 +292,34 @@ class _Keys(Config):
     searcher: Named
     random_baseline: bool = True
     objectives: Objectives = ()
-    """By default the task's primary metric on validation images."""
+    """By default, the task's primary metric on validation images."""
     constraints: Constraints = Constraints()
     budget: Budget
     evaluator: Named = Named(name="training")
     task: Named = Named(name="classification")
-    """What networks are trained for: a name of :data:`nas.tasks.TASKS`, with its options."""
+    """What networks are trained for: a name in :data:`nas.tasks.TASKS`, with its options."""
     metrics: tuple[Named, ...] = ()
-    """What is measured besides: a user's :class:`nas.metrics.Metric` of predictions, by where it
-    is, or what the evaluator reports, declared by the fields of a metric."""
+    """Further metrics: the place of a user's :class:`nas.metrics.Metric` of predictions, or the
+    fields of a metric that the evaluator reports."""
     duplicates: Policy = "reuse"
     seed: Annotated[int, Field(ge=0)] = 0
 
     @property
     def measures_latency(self) -> bool:
-        """Whether an objective or a limit asks for it."""
-        asked = any(each.metric == "latency_ms" for each in self.objectives)
-        return asked or self.constraints.measured_latency is not None
+        """Tells if an objective or a limit needs the measured latency."""
+        objective = any(each.metric == "latency_ms" for each in self.objectives)
+        return objective or self.constraints.measured_latency is not None
 
 
 class TrainingFile(_Keys):
-    """A campaign whose trials are evaluated on its data: trained, or by a user's function."""
+    """The keys of a campaign whose trials are trained, or evaluated by a user's function."""
 
     data: Section
     recipe: Section | None = None
-    """How networks are trained; a user's function need not train them."""
+    """How networks are trained; it can be left out if a user's function evaluates them."""
     early_stopping: EarlyStopping | None = None
     inherit_weights: bool = False
-    """Whether a child starts from its parent's weights if names and shapes agree."""
+    """Whether a child starts from its parent's weights where names and shapes agree."""
     fidelity: Axis = "epochs"
     """The unit of a multi-fidelity searcher's ``min_fidelity`` and ``max_fidelity``."""
     hyperparameters: dict[str, Annotated[tuple[Any, ...], AfterValidator(_options)]] = Field(
@@ -338,7 +338,7 @@ class TrainingFile(_Keys):
 
 
 class LookupFile(_Keys):
-    """A campaign whose trials are looked up: nothing is trained or measured."""
+    """The keys of a campaign whose results are looked up: nothing is trained or measured."""
 
     final: LookupFinal = LookupFinal()
     engine: LookupEngine = SerialConfig()
@@ -355,19 +355,19 @@ class LookupFile(_Keys):
     def _takes_no_time(self) -> "LookupFile":
         if self.constraints.measured_latency is not None:
             raise InputError(
-                "constraints.latency_ms: what is looked up is not measured; give a table and its "
-                "column"
+                "constraints.latency_ms: nothing is measured in a campaign with a table; give a "
+                "table of latencies and its column"
             )
         timed = {"hours", "accelerator_hours"} & self.budget.limits.keys()
         if timed and self.engine.name != "simulated":
             raise InputError(
-                "budget: to look up takes no time, except on a simulated cluster; allowed: "
+                "budget: looking up takes no time, except on the engine simulated; allowed: "
                 f"trials, epochs, got {', '.join(sorted(timed))}"
             )
         return self
 
 
 CampaignFile = TrainingFile | LookupFile
-"""The keys of ``campaign.yaml``, by its evaluator."""
+"""The keys of ``campaign.yaml``, which depend on the evaluator."""
 
 SHAPES: dict[Shape, type[CampaignFile]] = {"training": TrainingFile, "lookup": LookupFile}

@@ -250,13 +250,13 @@ def test_further_metrics_of_the_table_are_objectives(tabular: Path) -> None:
         ("test: test", "test: test\n  metrics: {a: tes}",
          "evaluator: metrics.a: "),
         ("test: test", "test: test\n  metrics: {a: test}",
-         "evaluator: metrics.a: no search may see a test metric, got 'test'"),
+         "evaluator: metrics.a: a search must not see a test metric, got 'test'"),
         ("test: test", "test: test\n  metrics: {test_a: val}",
-         "evaluator: metrics.test_a: no search may see a test metric, got 'val'"),
+         "evaluator: metrics.test_a: a search must not see a test metric, got 'val'"),
         ("budget:", "constraints: {latency_ms: 5}\nbudget:",
-         "constraints.latency_ms: what is looked up is not measured"),
+         "constraints.latency_ms: nothing is measured in a campaign with a table"),
         ("{trials: 20}", "{hours: 1}",
-         "budget: to look up takes no time, except on a simulated cluster; allowed: trials, "
+         "budget: looking up takes no time, except on the engine simulated; allowed: trials, "
          "epochs, got hours"),
         ("{trials: 20}", "{epochs: 1}", "budget.epochs: "),
     ],

@@ -28,7 +28,7 @@ HERE = "tests.campaigns.engines.test_cluster:unhurried"
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("ray://head:10001", "with ray://, Ray Client, Ray Tune runs on the cluster"),
+        ("ray://head:10001", r"a ray:// address \(Ray Client\) is not supported"),
         ("head", "must be local, auto or host:port of a Ray cluster, got 'head'"),
         ("http://head:1", "must be local, auto or host:port"),
     ],

@@ -74,7 +74,7 @@ ROOT = Path(__file__).parents[3]
         ("name: serial", "name: serial, concurrency: 2",
          "engine.concurrency: must be auto or 1: the serial engine runs one trial at a time"),
         ("name: serial", "address: 'ray://there:10001'",
-         "engine.address: with ray://, Ray Client, Ray Tune runs on the cluster"),
+         "engine.address: a ray:// address (Ray Client) is not supported"),
         ("budget:", "objective: macs\nbudget:",
          "objective: unknown key 'objective' (did you mean 'objectives'?)"),
         ("budget:", "objectives: [test_accuracy]\nbudget:",
