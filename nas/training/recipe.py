@@ -112,7 +112,7 @@ class Recipe(Config):
             )
         if self.schedule == "one_cycle" and not 0 < self.warmup_epochs < self.epochs:
             raise InputError(
-                "with schedule one_cycle, the learning rate rises for warmup_epochs and then falls, "
+                "with schedule one_cycle, the learning rate rises for warmup_epochs, then falls, "
                 f"so warmup_epochs must be above 0 and below epochs ({self.epochs}), got "
                 f"{self.warmup_epochs}"
             )

@@ -66,7 +66,7 @@ def differing(line: int, key: str, found: Any, expected: Any) -> Iterator[Fault]
 
 
 def part_of(specification: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """A section of a recorded specification; empty where there is none."""
+    """Returns a section of a recorded specification; it is empty if there is none."""
     found = specification.get(key)
     return found if isinstance(found, Mapping) else {}
 

@@ -105,8 +105,8 @@ def network_columns(metrics: Catalogue) -> Columns:
                            "that the notes name"),
         **{name: metric.column for name, metric in shown.items() if name not in at_last},
         WITHOUT: _WITHOUT,
-        metrics.search: ("float64", f"validation {primary.in_words} that the search saw: the best "
-                                    "of many, so optimistic"),
+        metrics.search: ("float64", f"validation {primary.in_words} that the search observed: the "
+                                    "best of many, so optimistic"),
         metrics.validation: ("float64", f"validation {primary.in_words} after retraining from "
                                         "scratch, mean over seeds"),
         "validation_std": ("float64", "its sample standard deviation over seeds"),
@@ -122,5 +122,5 @@ def network_columns(metrics: Catalogue) -> Columns:
         "recipe": ("str", "what was searched of the recipe with it; empty: the campaign's recipe"),
         "fingerprint": ("str", "of the architecture: equal for isomorphic ones"),
         "breaks": ("str", "for a classic, the constraint of the campaign that it breaks, if it "
-                          "breaks one; no verdict is against such a classic"),
+                          "breaks one; no verdict compares with such a classic"),
     }  # fmt: skip

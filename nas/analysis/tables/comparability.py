@@ -1,4 +1,4 @@
-"""Comparability groups: only rows that were measured in the same way are ranked together."""
+"""Forms comparability groups: only rows that were measured in the same way are ranked together."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nas.campaigns.spec.specification import flat
 from nas.campaigns.store.defaults import with_defaults
 
 Setting = dict[str, Any]
-"""What the rows of a comparability group have in common: plain JSON by key path, as in an
+"""The settings that all rows of a comparability group share: plain JSON by key path, as in an
 experiment specification."""
 
 _NAMED = 6
-"""Differences that a note names before it only counts."""
+"""The largest number of differences that a note names."""
 
 
 def setting(
@@ -27,18 +27,18 @@ def setting(
     fidelity: int = 0,
     checksum: str | None = None,
 ) -> Setting:
-    """Returns what must be equal for two results to be ranked together.
+    """Returns the settings that must be equal for two results to be ranked together.
 
-    That is the data, their split, the task and the recipe (or the table that was looked up), and
-    the stage: a search's best score was selected for, and may rest on a lower fidelity or on its
-    parent's weights.
+    These are the data, their split, the task, the recipe (or the table that was looked up) and the
+    stage. The stage matters because the best result of a search has been selected, and may come
+    from a lower fidelity or from inherited weights.
 
     Args:
-        specification: the campaign's recorded one.
-        stage: of the trial, as the following: see :data:`nas.analysis.tables.trials.COLUMNS`.
-        recipe: "" for the campaign's own.
-        fidelity: 0 where the searcher asked for none.
-        checksum: of the split, where it is known.
+        specification: the recorded specification of the campaign.
+        stage: the stage of the trial: see :data:`nas.analysis.tables.trials.COLUMNS`.
+        recipe: the trial's own recipe as JSON; "" for the campaign's.
+        fidelity: the fidelity of the trial; 0 if the searcher sets none.
+        checksum: the checksum of the split, if it is known.
     """
     parts = ("data", "task", "recipe", "evaluator")
     found = flat(with_defaults({key: specification[key] for key in parts if key in specification}))
@@ -56,7 +56,7 @@ def setting(
 
 
 class Groups:
-    """The letters of comparability groups: A for the first, and so on."""
+    """Gives each comparability group a letter: A for the first, and so on."""
 
     def __init__(self) -> None:
         self._letters: dict[str, str] = {}
@@ -72,7 +72,7 @@ class Groups:
         return self._letters[key]
 
     def notes(self) -> Iterator[str]:
-        """Says why rows are not ranked together, in one line per further letter."""
+        """Yields, for each group after the first, one line with its differences from the first."""
         (first, reference), *others = self._members.items() or [("", {})]
         for letter, found in others[:_NAMED]:
             yield f"group {letter} is not ranked with {first}: {unlike(found, reference)}"

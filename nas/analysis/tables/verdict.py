@@ -1,15 +1,17 @@
-"""Whether the best searched network is better than the classics and than random search, in words.
+"""Judges whether the best searched network is better than the classics and than random search.
 
-One page has one best network of each kind: the one whose task's primary metric, accuracy as a rule,
-has the best mean on the validation images over all seeds. It would look too good if the same
-trainings judged it, because a lucky training is lucky on the validation and on the test images
-alike. So each seed judges, on test images, the networks that the seeds before it picked
-(:func:`nas.statistics.picks.forward_picks`). Before the first seed, what the search saw decides; of
-several classics no search saw any, and their first seed only picks.
+The best network of each kind has the best mean, over all seeds, of the task's primary metric
+(usually accuracy) on the validation images. If the same trainings also judged it, it would look too
+good, because a lucky training is lucky on validation and on test images. So each seed judges, on
+test images, the networks that the earlier seeds picked
+(:func:`nas.statistics.picks.forward_picks`). Before the first seed, the value that the search
+observed decides. No search observes the classics, so if there are several, the first seed only
+picks.
 
-Differences are paired by seed. Interval, p and words come from one test, Student's, corrected by
-Holm over all comparisons of a table (:func:`nas.statistics.paired.paired_t`). How often the words
-are wrong and how often the interval covers is simulated in ``results/error_rates.md``.
+Differences are paired by seed. The interval, the p value and the words come from one test,
+Student's paired t test, with Holm's correction for all comparisons of a table
+(:func:`nas.statistics.paired.paired_t`). ``results/error_rates.md`` has simulations of how often
+the words are wrong and how often the interval contains the true difference.
 """
 
 from __future__ import annotations
@@ -34,30 +36,30 @@ COLUMNS = {
     "campaign": ("str", "the campaign of the first network, as in the table"),
     "searched": ("str", "the first network: the best searched one by validation"),
     "against": ("str", "the second network: the best of its kind by validation"),
-    "kind": ("str", "the kind of the second: classic, random, or searched by another campaign"),
-    "seeds": ("Int64", "how many seeds judge both; they form the pairs"),
-    "only_pick": ("str", "seeds that both were retrained with, but that only pick"),
+    "kind": ("str", "the kind of the second: classic, random, or searched (by another campaign)"),
+    "seeds": ("Int64", "number of seeds that judge both networks: the pairs"),
+    "only_pick": ("str", "seeds of both networks that only pick"),
     "left_out": ("str", "seeds left out because a picked network has no test result with them"),
-    "other_picks": ("Int64", "seeds that judge another network than the two named ones, because "
-                             "the seeds before them picked it"),
-    "difference": ("float64", "mean of the task's primary metric on the test images, of the first "
-                              "minus the second"),
+    "other_picks": ("Int64", "number of seeds that judge other networks than the two named ones, "
+                             "because the earlier seeds picked those"),
+    "difference": ("float64", "mean difference of the task's primary metric on the test images: "
+                              "the first minus the second"),
     "low": ("float64", "lower end of the 95 % interval of the difference, by Student's t, at the "
                        "level of Holm's correction"),
     "high": ("float64", "upper end of the same interval"),
     "p": ("float64", "two-sided p value of the paired t test"),
     "corrected_p": ("float64", "p value corrected by Holm over all different tests of the table"),
-    "images": ("Int64", "how many test images there are; empty if the records hold no predictions"),
-    "images_low": ("float64", "lower end of the interval for another draw of test images, too"),
+    "images": ("Int64", "number of test images; empty if the records hold no predictions"),
+    "images_low": ("float64", "lower end of the interval over seeds and draws of test images"),
     "images_high": ("float64", "upper end of the same interval"),
-    "tests": ("Int64", "how many different tests there are in the table"),
+    "tests": ("Int64", "number of different tests in the table"),
     "verdict": ("str", "whether the first is better, worse, not distinguishable or too few seeds"),
 }  # fmt: skip
 """The columns of :func:`verdicts`: dtype and meaning."""
 
 SEEDS = 3
-"""The fewest pairs for a test and an interval: with two, an interval is 12.7 standard errors to
-each side."""
+"""The smallest number of pairs for a test; with two, the interval would have a half width of 12.7
+standard errors."""
 
 _SEARCHED, _CLASSIC, _RANDOM = "searched", "classic", "random"
 
@@ -66,9 +68,9 @@ class _Side(NamedTuple):
     """The candidates of one kind, and the best of them.
 
     Attributes:
-        campaign: whose they are, as in the table.
-        name: the best by its mean score over all seeds.
-        kind: what the candidates are.
+        campaign: their campaign, as in the table.
+        name: the name of the best candidate, by its mean score over all seeds.
+        kind: the kind of the candidates.
         group: the comparability group of the best and of all candidates.
         networks: one row per candidate and seed; see :func:`_scored`.
     """
@@ -81,16 +83,16 @@ class _Side(NamedTuple):
 
     @property
     def candidates(self) -> int:
-        """How many architectures the best was picked from."""
+        """Returns the number of architectures from which the best was picked."""
         return int(self.networks["name"].nunique())
 
     def judged(self) -> pd.DataFrame:
-        """For every seed, which network the seeds before picked and how it does on test images.
+        """Finds, for every seed, the network that the earlier seeds picked, and its results.
 
-        Returns the columns name (empty: nothing to pick by), fingerprint, score, test and mistakes,
-        by seed.
+        Returns the columns name (empty if nothing is known to pick by), fingerprint, score, test
+        and mistakes, by seed.
         """
-        # Sorted by name, because the table's order already knows all seeds.
+        # The order of the table depends on all seeds, so the rows are sorted by name.
         by_name = self.networks.sort_values("name", kind="stable")
         scores = by_name.pivot(index="name", columns="seed", values="score")
         saw = by_name.groupby("name")["saw"].first().to_numpy(float)
@@ -102,12 +104,12 @@ class _Side(NamedTuple):
 
 
 class _Contest(NamedTuple):
-    """Two sides, and what the seeds that both were retrained with say about them.
+    """A comparison of two sides by the seeds with which both were retrained.
 
     Attributes:
         first: the searched networks.
-        second: what they are compared with.
-        seeds: the columns of both sides' judgements, for each seed in common.
+        second: the networks with which they are compared.
+        seeds: the columns of :meth:`_Side.judged` of both sides, for each common seed.
         step: the smallest difference between test results in their comparability group.
     """
 
@@ -118,12 +120,12 @@ class _Contest(NamedTuple):
 
     @property
     def pairs(self) -> pd.DataFrame:
-        """The seeds that judge."""
+        """Returns the rows of the seeds that judge."""
         return self.seeds.dropna(subset=["test_first", "test_second"])
 
     @property
     def apart(self) -> NDArray[np.float64]:
-        """The differences on the test images, the first minus the second."""
+        """Returns the differences on the test images, the first minus the second."""
         pairs = self.pairs
         apart = pairs["test_first"] - pairs["test_second"]
         found: NDArray[np.float64] = apart.to_numpy(np.float64)
@@ -131,7 +133,7 @@ class _Contest(NamedTuple):
 
     @property
     def images_apart(self) -> NDArray[np.float64] | None:
-        """The differences [pairs, images] of being right; None where not all are recorded."""
+        """Returns the differences of being right, [pairs, images]; None if some are unknown."""
         pairs = self.pairs[["mistakes_first", "mistakes_second"]]
         if pairs.empty or pairs.isna().any(axis=None):
             return None
@@ -143,18 +145,18 @@ class _Contest(NamedTuple):
 
     @property
     def resolution(self) -> float:
-        """The step in which test results come: one image, or as far as the table shows it."""
+        """Returns the step between possible test results: one image, or what the table shows."""
         apart = self.images_apart
         return self.step if apart is None else 1 / apart.shape[1]
 
     @property
     def trainings(self) -> tuple[object, ...]:
-        """What two comparisons of the very same trainings have in common."""
+        """Returns a key that is equal for comparisons of the same trainings."""
         return tuple(zip(self.pairs.index, *map(self._of_side, ("first", "second")), strict=True))
 
     @property
     def is_of_one_side(self) -> bool:
-        """Whether both sides are the very same trainings."""
+        """Tells if both sides are the same trainings."""
         return bool(self.trainings) and self._of_side("first") == self._of_side("second")
 
     def _of_side(self, side: str) -> list[tuple[object, ...]]:
@@ -213,7 +215,7 @@ def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
         if first.group != second.group:
             missing.append(
                 f"{first.campaign} and {second.campaign}: no verdict: their best searched networks "
-                f"are in unlike comparability groups, {first.group} and {second.group}"
+                f"are in different comparability groups, {first.group} and {second.group}"
             )
         elif (contest := _contest(first, second, retrained)).is_of_one_side:
             missing.append(
@@ -238,20 +240,20 @@ def prefix(campaign: object) -> str:
 
 
 def _scored(networks: pd.DataFrame, metrics: Catalogue) -> pd.DataFrame:
-    """With the primary metric as score (validation), saw (in the search) and test (test images).
+    """Adds the primary metric as score (on validation), saw (in the search) and test (on test).
 
-    A score is higher for a better network, and so is what the search saw; test is as measured.
+    Higher values of score and saw are better; test has the direction of the metric.
     """
     return networks.assign(
         score=-metrics.primary.flipped(networks[metrics.validation]),
         saw=-metrics.primary.flipped(networks[metrics.search]),
         test=networks[metrics.test],
-        mistakes=networks.get("mistakes"),  # which printed tables do not have
+        mistakes=networks.get("mistakes"),  # printed tables do not have them
     )
 
 
 def _side(rows: pd.DataFrame) -> _Side | None:
-    """The candidates with the best by mean score, the first of equals."""
+    """Makes a side of its rows; among equals, the first is the best. None without scores."""
     if rows.empty:
         return None
     means = rows.groupby(["name", "group"], sort=False)["score"].mean()
@@ -307,7 +309,7 @@ def _redrawn(contest: _Contest, level: float) -> dict[str, Any]:
 
 
 def _named(contest: _Contest) -> dict[str, Any]:
-    """The cells of a contest before it is tested."""
+    """Returns the cells of a comparison before it is tested."""
     first, second, seeds, apart = contest.first, contest.second, contest.seeds, contest.apart
     only = (seeds["name_first"] == "") | (seeds["name_second"] == "")
     left = seeds[["test_first", "test_second"]].isna().any(axis=1) & ~only
@@ -337,7 +339,7 @@ def sentence(row: Mapping[Hashable, Any]) -> str:
     what = {_CLASSIC: "the best classic, ", _RANDOM: "the best of random search, "}
     other = f"{what.get(str(row['kind']), '')}{row['against']}"
     if row["verdict"] == "too few seeds":
-        return f"{row['searched']} and {other}, have too few seeds in common to say which is better"
+        return f"{row['searched']} and {other}, have too few common seeds to say which is better"
     link = "from" if row["verdict"] == "not distinguishable" else "than"
     return f"{row['searched']} is {row['verdict']} {link} {other}"
 
@@ -347,11 +349,11 @@ def evidence(row: Mapping[Hashable, Any], metrics: Catalogue) -> str:
     count = int(row["seeds"])
     pairs = f"{count} paired seed{'s' * (count != 1)}"
     if row["other_picks"]:
-        pairs += f" ({row['other_picks']} with other networks, which the seeds before had picked)"
+        pairs += f" ({row['other_picks']} with other networks, which earlier seeds had picked)"
     measured = metrics[metrics.test].in_words
     parts = [f"{row['difference']:+.4f} in {measured}"] if count else []
     if row["verdict"] == "too few seeds":
-        parts += [pairs if count else "no paired seed", f"a test takes {SEEDS}"]
+        parts += [pairs if count else "no paired seed", f"a test needs {SEEDS}"]
     else:
         parts += [
             f"95 % interval [{row['low']:+.4f}, {row['high']:+.4f}]",
@@ -378,11 +380,11 @@ def _of_images(row: Mapping[Hashable, Any]) -> Iterator[str]:
     low, high = row["images_low"], row["images_high"]
     draw = f"another draw of {row['images']:,} test images"
     if row["verdict"] == "not distinguishable":
-        words = f"for {draw}, too"
+        words = f"the same for {draw}"
     elif low <= 0 <= high:
-        words = f"it may not stand for {draw}"
+        words = f"it may not hold for {draw}"
     else:
-        words = f"it stands for {draw}, too"
+        words = f"it also holds for {draw}"
     yield f"{words}: [{low:+.4f}, {high:+.4f}]"
 
 
@@ -400,38 +402,39 @@ def _breaking(campaign: object, rows: pd.DataFrame) -> Iterator[str]:
     broken = rows.loc[rows["name"] == best.name, "breaks"].iloc[0]
     yield (
         f"{prefix(campaign)}{best.name}, the best of all classics by validation, breaks a "
-        f"constraint ({broken}), so no verdict is against it"
+        f"constraint ({broken}), so no verdict compares with it"
     )
 
 
 def _cautions(contests: Sequence[_Contest]) -> Iterator[str]:
-    """What the verdicts do not say."""
+    """Yields notes on what the verdicts do not say."""
     for first, second, *_ in contests:
         if second.kind != _CLASSIC and first.candidates != second.candidates:
             other = "random search" if second.kind == _RANDOM else second.campaign
             yield (
-                f"{prefix(first.campaign)}the best of {first.candidates} retrained networks "
-                f"against the best of {second.candidates} of {other}: more candidates have a "
-                "better best, even where the searchers are alike; retrain equally many "
+                f"{prefix(first.campaign)}the best of {first.candidates} retrained networks is "
+                f"compared with the best of {second.candidates} of {other}: the best of more "
+                "candidates is better even if the searchers are equal; retrain equally many "
                 "(final.top, final.top_random)"
             )
     if any(len(each.apart) >= SEEDS and each.images_apart is None for each in contests):
         yield (
-            "the intervals are about other seeds and these test images; what each network predicts "
-            "for each image is not recorded, so nothing is known about another draw of images"
+            "the intervals cover other seeds, but only these test images; the prediction for each "
+            "image is not recorded, so nothing is known about another draw of images"
         )
     if any(contest.second.kind != _CLASSIC for contest in contests):
         yield (
-            "each search ran once, which says little about the searchers: nas bench, or several "
-            "campaigns with other seeds, compare these"
+            "each search ran once, which says little about the searchers; to compare searchers, "
+            "use nas bench or several campaigns with different seeds"
         )
 
 
 def selection(table: pd.DataFrame) -> Iterator[str]:
-    """What each search saw of its own pick, and what is left of that after retraining.
+    """Compares the value that each search observed for its pick with the value after retraining.
 
     Args:
-        table: of :func:`nas.analysis.tables.networks.campaign_table`, a row an architecture.
+        table: a table of :func:`nas.analysis.tables.networks.campaign_table`, with one row per
+            architecture.
     """
     metrics = metrics_of(table)
     measured = metrics[metrics.validation].in_words
@@ -440,21 +443,21 @@ def selection(table: pd.DataFrame) -> Iterator[str]:
         pick = rows.loc[metrics.primary.flipped(rows[metrics.search]).idxmin()]
         saw, has = pick[metrics.search], pick[metrics.validation]
         yield (
-            f"{prefix(campaign)}the {'random ' * (kind == 'random')}search saw {saw:.4f} of its "
-            f"pick {pick['name']}, the best of what it tried; retrained, {measured} is "
-            f"{has:.4f}: {abs(has - saw):.4f} {'less' if has < saw else 'more'}"
+            f"{prefix(campaign)}the {'random ' * (kind == 'random')}search observed {saw:.4f} for "
+            f"{pick['name']}, its best trial; after retraining, {measured} is {has:.4f}: "
+            f" {abs(has - saw):.4f} {'less' if has < saw else 'more'}"
         )
 
 
 def budgets(folder: Path) -> Iterator[str]:
-    """What the searches of a campaign have spent, and whether it is as much."""
-    asked = trials(folder)
-    asked = asked[(asked["stage"] == "search") & ~asked["status"].isin(["unfinished", "duplicate"])]
-    trained = asked["epochs"] - asked["epochs_before"].fillna(0)
-    spent = pd.DataFrame({"trials": 1, "epochs": trained}).groupby(asked["search"]).sum()
+    """Compares how much each search of a campaign has spent."""
+    every = trials(folder)
+    ended = every[(every["stage"] == "search") & ~every["status"].isin(["unfinished", "duplicate"])]
+    trained = ended["epochs"] - ended["epochs_before"].fillna(0)
+    spent = pd.DataFrame({"trials": 1, "epochs": trained}).groupby(ended["search"]).sum()
     if len(spent) < 2:
         return
-    # Epochs are what a schedule that stops trials early has in common with one that does not.
+    # Trials are not comparable if one search stops them early, but epochs are.
     unit = "epochs" if (spent["epochs"] > 0).all() else "trials"
     equal = spent[unit].nunique() == 1
     shares = ", ".join(f"{search} {count:,}" for search, count in spent[unit].items())

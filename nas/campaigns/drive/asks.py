@@ -24,8 +24,8 @@ class Asks:
     changed.
 
     A campaign that an earlier version began continues with the fingerprints of that version, so
-    that duplicates are found among all its trials. Which version that was, a recorded fingerprint
-    tells: ``like``, by default the one of the first recorded ask.
+    that duplicates are found among all its trials. The version is known from a recorded
+    fingerprint: ``like``, by default that of the first recorded ask.
 
     Args:
         campaign: the campaign with its data, recipe and seeds.

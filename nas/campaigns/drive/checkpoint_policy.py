@@ -46,7 +46,7 @@ class CheckpointPolicy:
         self._files = Checkpoints(campaign.folder)
 
     def start(self, ask: Ask) -> Start:
-        """Returns the state from which a trial continues: its own after a crash, or another one.
+        """Returns the state from which a trial starts: its own after a crash, or another trial's.
 
         Without a state it starts from the beginning, which takes longer but gives the same result.
         With inherited weights the state may also be that of the parent; without it, the trial

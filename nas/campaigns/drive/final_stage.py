@@ -63,8 +63,8 @@ def best_retrained(history: History, search: str, metrics: Catalogue) -> list[di
     means: list[tuple[float, dict[int, str]]] = []
     for each in networks.values():
         results = [history.results[trial] for trial in each.values() if trial in history.results]
-        told = [result.number(metrics.validation) for result in results if result.completed]
-        values = [value for value in told if value is not None]
+        known = [result.number(metrics.validation) for result in results if result.completed]
+        values = [value for value in known if value is not None]
         if len(values) == len(seeds):
             means.append((metrics.primary.flipped(sum(values) / len(seeds)), each))
     return [each for _, each in sorted(means, key=lambda pair: pair[0])]

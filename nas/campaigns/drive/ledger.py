@@ -63,12 +63,12 @@ class Ledger:
             self.enter(record)
             if isinstance(record, Ask) and len(self.history.asks) <= _SPOT_CHECKS:
                 self._spot_check(record)
-        asked = max(search.spending.trials for search in self.searches.values())
+        spent = max(search.spending.trials for search in self.searches.values())
         most = self._campaign.config.budget.trials
-        if most is not None and asked > most:
+        if most is not None and spent > most:
             raise InputError(
-                f"{self._campaign.file}: budget.trials: as many as {asked} are recorded already; "
-                f"allowed: at least {asked}, got {most}"
+                f"{self._campaign.file}: budget.trials: {spent} trials are recorded already; "
+                f"allowed: at least {spent}, got {most}"
             )
 
     def write(self, log: RecordLog, record: R) -> R:
@@ -78,7 +78,7 @@ class Ledger:
         return written
 
     def enter(self, record: Record) -> None:
-        """Lets a record take effect: history and search take it."""
+        """Lets a record take effect: adds it to the history, and reports it to its search."""
         if isinstance(record, Header):
             return
         self.history.add(self._without_curves(record))
@@ -111,9 +111,9 @@ class Ledger:
         again = self.make.again(ask, ask.number)
         if again.fingerprint != ask.fingerprint:
             raise InputError(
-                f"{self._campaign.folder}: records.jsonl: what {ask.trial} was asked as now "
-                "builds another architecture: the program has changed since. Go on with the "
-                "version that resolved.json names, or start a campaign in another folder."
+                f"{self._campaign.folder}: records.jsonl: this version builds another architecture "
+                f"for trial {ask.trial} than the one that is recorded. Continue with the version "
+                "that resolved.json names, or start a campaign in another folder."
             )
 
     def _without_curves(self, record: Ask | Failure | Result) -> Ask | Failure | Result:

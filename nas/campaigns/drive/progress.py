@@ -160,7 +160,7 @@ class Progress:
         hourly = (self._status.done - self._done_before) * 3600 / max(elapsed, 1e-9)
         if elapsed >= self._gpus_due:
             self._gpus = gpu_use()
-            # If there is no answer, it is not asked again, because asking may take long.
+            # If there is no answer, the query is not repeated, because it may take long.
             self._gpus_due = elapsed + _GPU_SECONDS if self._gpus else math.inf
         gpus = [f"GPU {' '.join(f'{use} %' for use in self._gpus)}"] if self._gpus else []
         ends = [

@@ -39,9 +39,9 @@ def run(
             written.
         evaluator: a function from the request of a trial to its metrics, both plain JSON, or its
             name (``package.module:NAME``, ``file.py:NAME``). The request has the fields of
-            :class:`nas.evaluators.training.Request`. It stands in for the one that
-            ``campaign.yaml`` names, unless that looks trials up in a table. By default the one
-            that the campaign was begun with.
+            :class:`nas.evaluators.training.Request`. It replaces the evaluator that
+            ``campaign.yaml`` names, except ``tabular``. By default, it is the evaluator with which
+            the campaign was begun.
         engine: the engine; by default the one of ``campaign.yaml``.
         console: where progress is shown; by default on the standard output.
 
@@ -73,8 +73,8 @@ def run(
                 )
             if label != begun_with and runner.status.done:
                 progress.line(
-                    f"warning: the campaign was begun with the evaluator {begun_with}, and goes on "
-                    f"with {label}"
+                    f"warning: the campaign was begun with the evaluator {begun_with}, and "
+                    f"continues with {label}"
                 )
             status = runner.status
             engine_name = relative(campaign.config.engine.name, campaign.folder)
@@ -101,13 +101,13 @@ def run(
 
 
 def _begun_with(log: RecordLog) -> str:
-    """What the trials of earlier runs were evaluated by; "" if there were none."""
+    """Returns the evaluator of earlier runs, as it is recorded; "" without earlier runs."""
     first = next(log.earlier(), None)
     return first.evaluator if isinstance(first, Header) else ""
 
 
 def _label(evaluator: str | Callable[..., Any]) -> str:
-    """What an evaluator is called in records."""
+    """Returns the name of an evaluator for records."""
     if isinstance(evaluator, str):
         return evaluator
     name = getattr(evaluator, "__qualname__", type(evaluator).__qualname__)
@@ -115,13 +115,13 @@ def _label(evaluator: str | Callable[..., Any]) -> str:
 
 
 def _function(label: str) -> Function:
-    """The evaluator of a name, which can be loaded."""
+    """Returns the evaluator with a name; raises :class:`InputError` if it cannot be loaded."""
     found = Function(label)
     try:
         found.load()
     except InputError as error:
         raise InputError(
-            f"{error}; a function that has no such name is given anew: "
+            f"{error}; a function that cannot be found by its name must be given again: "
             "nas.run(folder, evaluator=function)"
         ) from error
     return found

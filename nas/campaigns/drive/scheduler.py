@@ -14,7 +14,7 @@ class Scheduler:
     """Supplies the trials of a campaign in order.
 
     Trials that an earlier run or a dead worker has left come first. The searches run one after the
-    other; while one waits for results, the next one is asked. In the final stage, classics come
+    other; while one waits for results, the next one suggests. In the final stage, classics come
     first: they depend on no result, so they use the workers that are idle during the last trials
     of the searches.
 

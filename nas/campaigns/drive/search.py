@@ -102,20 +102,20 @@ class Search:
             self.spending.asked(ask)
 
     def tell(self, ask: Ask, result: Result) -> None:
-        """Takes a recorded result, for the trial and for the duplicates that waited for it."""
+        """Takes a recorded result; the trial and the duplicates that waited for it get it."""
         self.spending.ended(result)
-        told = None
+        values = None
         if result.completed:
-            told = minimised(self._campaign.config.objectives, ask, result.metrics)
-            self._completed.append((told, ask))
-            self.front.add(told)
+            values = minimised(self._campaign.config.objectives, ask, result.metrics)
+            self._completed.append((values, ask))
+            self.front.add(values)
             if self._rule is not None:
                 self._rule.completed(self._curve(result.metrics.get("curve", ())))
-            if self.best is None or told[0] < self.best[0][0]:
-                self.best = (told, ask)
+            if self.best is None or values[0] < self.best[0][0]:
+                self.best = (values, ask)
         # A searcher observes a stopped trial as failed: its values cannot be compared with those of
         # full trainings, so they do not answer duplicates either.
-        self._loop.end(ask.number, told)
+        self._loop.end(ask.number, values)
 
     def stops(self, curve: Sequence[Json]) -> bool:
         """Tells if a running trial is stopped, given its learning curve so far."""
@@ -166,5 +166,5 @@ class Search:
 
 
 def same(ask: Ask) -> tuple[object, ...]:
-    """Returns what equal trials have in common: architecture, recipe choices and fidelity."""
+    """Returns the key that equal trials share: architecture, recipe choices and fidelity."""
     return ask.fingerprint, tuple(recipe_choices(ask.genotype).items()), ask.fidelity

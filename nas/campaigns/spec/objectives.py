@@ -83,7 +83,7 @@ def complete(objectives: Objectives, metrics: Catalogue) -> Objectives:
 
 
 def recorded(specification: Mapping[str, Any]) -> Objectives:
-    """The objectives of a recorded specification; none where they cannot be read."""
+    """Returns the objectives of a recorded specification; none if they cannot be read."""
     try:
         found = tuple(
             Objective.model_validate(each) for each in specification.get("objectives", ())

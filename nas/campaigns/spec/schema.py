@@ -48,8 +48,8 @@ def _address(given: str | None) -> str | None:
     if given.startswith("ray://"):
         raise InputError(
             "a ray:// address (Ray Client) is not supported, because Ray Tune would then run on "
-            "the cluster, without the records; run nas on a machine of the cluster, and give auto or "
-            f"the host:port of ray start, usually port 6379; got {given!r}"
+            "the cluster, without the records; run nas on a machine of the cluster, and give auto "
+            f"or the host:port of ray start, usually port 6379; got {given!r}"
         )
     if given != "auto" and not re.fullmatch(r"[^\s/]+:\d+", given):
         raise InputError(f"must be local, auto or host:port of a Ray cluster, got {given!r}")

@@ -1,4 +1,4 @@
-"""Staged networks whose cells are free graphs over blocks."""
+"""Implements the family of staged networks whose cells are free graphs over blocks."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ Joins = Annotated[tuple[Join, ...], *_LISTED]
 
 
 class CellOperation(Config):
-    """One entry of ``operations``: a block and its options."""
+    """An entry of ``operations``: a block with its options."""
 
     block: str
     options: dict[str, Any] = Field(default_factory=dict)
 
 
 class ReductionOptions(Config):
-    """One entry of ``reductions``: how a stage may begin.
+    """An entry of ``reductions``: one way in which a stage can begin.
 
-    Without a ``block`` the first cell of the stage has the stride. ``widens`` says whether the
-    block gives the map the stage's width; else the cells do. ``dropout`` is the probability of
-    dropout behind the block.
+    Without a ``block``, the first cell of the stage has the stride. ``widens`` tells if the block
+    changes the number of channels to the stage's width; otherwise the cells do. ``dropout`` is the
+    probability of dropout after the block.
     """
 
     block: str | None = None
@@ -65,7 +65,7 @@ class ReductionOptions(Config):
 
 
 class StemOptions(Config):
-    """What the first convolution may be."""
+    """The options of the first convolution."""
 
     kernel: Counts = (3,)
     stride: Counts = (1,)
@@ -73,12 +73,12 @@ class StemOptions(Config):
 
 
 class HeadOptions(Config):
-    """What may follow the last stage: see :class:`nas.spaces.families.free_network.Head`."""
+    """The options of the head: see :class:`nas.spaces.families.free_network.Head`."""
 
     pooling: Annotated[tuple[Pooling, ...], *_LISTED] = ("mean",)
     channels: Annotated[tuple[PositiveInt | None, ...], *_LISTED] = (None,)
     dense: Annotated[tuple[NonNegativeInt, ...], *_LISTED] = (0,)
-    """How many hidden layers there are; heads that end with a convolution have none."""
+    """The number of hidden layers; heads that end with a convolution have none."""
     dense_width: Counts = (128,)
     dropout: Annotated[tuple[float, ...], *_LISTED] = (0.0,)
 
@@ -89,45 +89,45 @@ class _Parts(NamedTuple):
 
 
 class FreeGraph(Family):
-    """A stem, stages of cells, a head.
+    """A family of networks that have a stem, stages of cells, and a head.
 
-    A stage begins with a reduction, the first excepted, and goes on with equal cells. A cell is a
-    graph of ``nodes``: each reads one earlier node, or two that are joined, and applies an
-    operation. The nodes that no other reads are joined to the cell's output. Either all cells of a
+    Each stage after the first begins with a reduction, which equal cells follow. A cell is a graph
+    of ``nodes``. Each node reads one earlier node, or joins two, and applies an operation. The
+    nodes that no other node reads are joined to the output of the cell. Either all cells of a
     network share one graph, or each stage has its own.
 
-    A choice with one option is not asked, except ``stages``, ``width``, ``stage{s}.cells``,
-    ``cell.nodes`` and those of nodes. The choices, in the order asked:
+    A choice with a single option is left out of genotypes, except ``stages``, ``width``,
+    ``stage{s}.cells``, ``cell.nodes`` and the choices of nodes. The choices are, in this order:
 
     - ``activation``, ``norm``, ``multiplier``, ``rounding``, ``stem.kernel``, ``stem.stride``,
       ``stem.padding``, ``stages``, ``width`` (of the stem and the first stage), ``graphs``;
-    - for each stage ``stage{s}.cells``, and behind the first ``.reduction`` and ``.width``;
+    - for each stage ``stage{s}.cells``, and after the first stage ``.reduction`` and ``.width``;
     - for the shared graph, or for each stage, ``cell.nodes``, for each node
       ``cell.node{n}.operation``, ``.width`` (null for the stage's), ``.input``, ``.second_input``
-      (null for none) and, with two inputs, ``.merge``; last ``cell.output``, if there is anything
-      to join. A stage's own graph has the prefix ``stage{s}.cell`` instead. The inputs of a node
-      are ``"input"`` (of the cell) and the nodes before it;
+      (null for none) and, with two inputs, ``.merge``; last ``cell.output``, if several nodes have
+      to be joined. A stage's own graph has the prefix ``stage{s}.cell`` instead. The inputs of a
+      node are ``"input"`` (of the cell) and the nodes before it;
     - ``head``, ``head.channels``, ``head.dense``, ``head.dense{i}.width``, ``head.dropout``.
 
-    Reductions that do not fit the map are not offered.
+    Reductions that do not fit the size of the maps are not offered.
     """
 
     family: Literal["free_graph"]
     activation: Annotated[tuple[Function, ...], *_LISTED] | None = None
-    """Activations for stem, head, and operations that have the option and do not set it. By default
-    ReLU in stem and head, and what each block has."""
+    """Activations of the stem, of the head, and of operations that have this option and do not set
+    it. By default, stem and head have ReLU, and each block has its own default."""
     norm: Annotated[tuple[Literal["batch", "none"], ...], *_LISTED] = ("batch",)
-    """Whether stem and operations with the option ``norm`` have batch norm, or biases."""
+    """Whether the stem, and operations with the option ``norm``, have batch norm or biases."""
     multiplier: Annotated[tuple[PositiveFloat, ...], *_LISTED] = (1.0,)
-    """All widths are multiplied by it; that of ``head.channels`` only if it is over 1."""
+    """A factor for all widths; ``head.channels`` is multiplied only if the factor is over 1."""
     rounding: Counts = (1,)
-    """Multiplied widths are brought to the nearest multiple of it."""
+    """Multiplied widths are rounded to a multiple of this number."""
     stem: StemOptions = StemOptions()
     stages: Counts
     width: Counts
     """Channels of the stem and the first stage."""
     widths: Annotated[tuple[PositiveInt | Literal["double"], ...], *_LISTED] = ("double",)
-    """Channels of each later stage; ``double``: twice those of the stage before."""
+    """Channels of each later stage; ``double`` is twice as many as in the stage before."""
     graphs: Annotated[tuple[Literal["shared", "own"], ...], *_LISTED] = ("shared",)
     cells: Annotated[tuple[NonNegativeInt, ...], *_LISTED]
     """Cells per stage."""
@@ -138,14 +138,14 @@ class FreeGraph(Family):
     """Nodes per cell."""
     node_widths: Annotated[tuple[PositiveInt | None, ...], *_LISTED] = (None,)
     merge: Joins
-    """How two inputs of a node become one, and the outputs of a cell, unless ``output`` says it."""
+    """How the two inputs of a node are joined, and, without ``output``, the outputs of a cell."""
     output: Joins | None = None
     operations: Annotated[dict[str, CellOperation], Field(min_length=1)]
     head: HeadOptions = HeadOptions()
 
     @property
     def labels(self) -> Mapping[str, Callable[..., Handle]]:
-        """The reduction that adds channels: all blocks make as many as they are told."""
+        """Returns the block that only this family has: it adds channels to those of its input."""
         return {"conv_beside_pool": conv_beside_pool}
 
     def named_blocks(self) -> Mapping[str, str]:
@@ -162,7 +162,7 @@ class FreeGraph(Family):
         return operations | reductions
 
     def bound(self, input_shape: Shape) -> Language:
-        """Return the family for images of a shape, which decides what reductions fit."""
+        """Return the family for images of a shape, which decides which reductions fit."""
         return _Bound(self, input_shape)
 
     def check(self) -> None:
@@ -189,20 +189,20 @@ class FreeGraph(Family):
 
     @cached_property
     def parts(self) -> Callable[[Function | None, bool], _Parts]:
-        """A function from the activation and whether there are norms to blocks and reductions."""
+        """Return a function from activation and norm (true or false) to blocks and reductions."""
         return cache(self._parts)
 
     @cached_property
     def reduced(self) -> Callable[[Shape, bool], Mapping[str, Shape]]:
-        """A function from a map's size to the size behind each reduction that fits it.
+        """Return a function from the size of a map to the size after each reduction that fits.
 
-        Its second argument says whether the stage has no cells: then the reduction needs a block.
+        Its second argument tells if the stage has no cells; then the reduction must have a block.
         """
         return cache(self._reduced)
 
     @cached_property
     def fitting(self) -> Callable[[Shape], tuple[str, ...]]:
-        """A function from a map's size to the operations that can be applied to it."""
+        """Return a function from the size of a map to the operations that fit it."""
         return cache(self._fitting)
 
     def _fitting(self, spatial: Shape) -> tuple[str, ...]:
@@ -255,13 +255,13 @@ class FreeGraph(Family):
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int
     ) -> Callable[[], Architecture]:
-        """Ask for the network's shape, then for its cells, then for its head."""
+        """Choose the stages, then the cells, then the head."""
         network = _Asking(self, choose, input_shape).network()
         return partial(network.build, input_shape, classes)
 
 
 class _Asking:
-    """One run of the space's choices."""
+    """Makes the choices of one network."""
 
     def __init__(self, family: FreeGraph, choose: Choose, input_shape: Shape) -> None:
         self._family = family
@@ -275,7 +275,7 @@ class _Asking:
         self._parts = family.parts(activation, self._normed)
 
     def network(self) -> Network:
-        """Ask for everything."""
+        """Make all choices."""
         family, choose, stem = self._family, self._choose, self._family.stem
         kernel = self._one("stem.kernel", stem.kernel)
         stride = self._one("stem.stride", stem.stride)
@@ -286,18 +286,18 @@ class _Asking:
         first = Stem(kernel, stride, padding, width, self._normed, self._activation)
         if (spatial := _behind_stem(first, self._spatial)) is None:
             raise Infeasible("the stem's kernel is larger than the image", "stem")
-        asked = list(self._stages(stages, width, spatial))
-        # Maps only become smaller, so what fits the last one with a cell fits all.
-        celled = [spatial for stage, spatial in asked if stage.cells]
+        chosen = list(self._stages(stages, width, spatial))
+        # Maps only become smaller, so operations that fit the last cell fit all cells.
+        celled = [spatial for stage, spatial in chosen if stage.cells]
         cell = self._cell("cell", celled[-1]) if shared and celled else None
         made = []
-        for number, (stage, spatial) in enumerate(asked):
+        for number, (stage, spatial) in enumerate(chosen):
             own = cell if shared else stage.cells and self._cell(f"stage{number}.cell", spatial)
             made.append(replace(stage, cell=own or None))
         return Network(first, tuple(made), self._head())
 
     def _stages(self, stages: int, width: int, spatial: Shape) -> Iterator[tuple[Stage, Shape]]:
-        """Ask for the stages; yield each, without its cell, and the size of its maps."""
+        """Choose the stages; yield each, without its cell, and the size of its maps."""
         family = self._family
         for number in range(stages):
             cells = self._choose(f"stage{number}.cells", family.cells)
@@ -366,7 +366,7 @@ class _Asking:
 
 
 class _Bound(Language):
-    """The family for images of a shape: it counts the genotypes exactly."""
+    """Counts exactly the genotypes of a family for images of a shape."""
 
     def __init__(self, family: FreeGraph, input_shape: Shape) -> None:
         self._family = family
@@ -403,7 +403,7 @@ class _Bound(Language):
     def _ways(
         self, number: int, stages: int, spatial: Shape, shared: bool, celled: Shape | None
     ) -> int:
-        """Return the ways to fill the stages from ``number`` on.
+        """Return the number of ways to fill the stages from ``number`` on.
 
         ``celled`` is the size of the maps of the last stage that has cells.
         """
@@ -427,7 +427,7 @@ class _Bound(Language):
         operations = len(family.fitting(spatial)) * len(family.node_widths)
         merges, outputs = len(family.merge), len(family.output or family.merge)
         found = 0
-        # How many ways lead to each number of nodes that are read by none.
+        # The number of ways, by the number of nodes that no node reads yet.
         ways = {1: 1}
         for earlier in range(1, max(family.nodes) + 1):
             after: dict[int, int] = {}
@@ -449,7 +449,7 @@ class _Bound(Language):
 
 @lru_cache(maxsize=4096)
 def _behind_stem(stem: Stem, spatial: Shape) -> Shape | None:
-    """Return the spatial size behind a stem; None where its kernel does not fit."""
+    """Return the size of the maps after a stem; None if its kernel is larger than the image."""
     try:
         return stem.build(Builder((1, *spatial))).spatial
     except ArchitectureError:

@@ -1,4 +1,4 @@
-"""The networks of a free-graph space: a stem, stages of cells, and a head, as plain values."""
+"""Builds the networks of a free-graph space from plain values: stem, stages of cells, head."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from nas.blocks import Block, conv_norm
 from nas.blocks.convolution import fitted
 
 Join = Literal["add", "concat", "stack"]
-"""How several maps become one: their sum; their concatenation, brought to the stage's width by a
-1x1 convolution; or the bare concatenation."""
+"""How several maps become one: ``add`` sums them; ``concat`` concatenates them and brings them to
+the stage's width by a 1x1 convolution; ``stack`` only concatenates them."""
 
 StemPadding = Literal["same", "valid", "same_below_32"]
-"""How the stem pads: ``same_below_32`` pads images under 32 pixels only, as LeNet-5 does."""
+"""How the stem pads: ``same_below_32`` pads only images smaller than 32 pixels, as LeNet-5 does."""
 
 Pooling = Literal["mean", "adaptive", "flatten", "conv", "conv_relu"]
-"""What a head does with the last map.
+"""How a head uses the last map.
 
-- ``mean``: it takes the mean of each channel. ``adaptive`` is the same by a pooling that fvcore
-  counts, as torchvision has it.
-- ``flatten``: it keeps every pixel.
+- ``mean``: it takes the mean of each channel. ``adaptive`` does the same with adaptive pooling, as
+  torchvision does; fvcore counts it.
+- ``flatten``: it uses every pixel.
 - ``conv``: a 1x1 convolution makes one map per class, and their means are the scores (Lin et al.
   2014, arXiv:1312.4400). ``conv_relu`` has a ReLU before the mean, as the authors' model has.
 """
@@ -33,7 +33,7 @@ Pooling = Literal["mean", "adaptive", "flatten", "conv", "conv_relu"]
 
 @dataclass(frozen=True)
 class Node:
-    """A node of a cell: it reads one or two earlier nodes, or the cell's ``"input"``.
+    """A node of a cell, which reads one or two earlier nodes or the cell's ``"input"``.
 
     ``width`` is the number of its channels; None stands for the stage's width.
     """
@@ -46,14 +46,14 @@ class Node:
 
 @dataclass(frozen=True)
 class Cell:
-    """A graph of nodes. ``outputs`` are the nodes that no other node reads."""
+    """A cell is a graph of nodes. ``outputs`` are the nodes that no other node reads."""
 
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     join: Join | None
 
     def build(self, g: Builder, x: Handle, width: int, stride: int) -> Handle:
-        """Build the cell on ``x``. Its first nodes bring the input to the width and the stride."""
+        """Build the cell on ``x``; the nodes that read its input apply the stride."""
         handles = {"input": x}
 
         def joined(names: Sequence[str], join: Join | None) -> Handle:
@@ -83,13 +83,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Reduction:
-    """How a stage begins.
+    """The beginning of a stage.
 
     Attributes:
-        block: what makes the map smaller; None: the first cell does.
-        stride: of the block or of the first cell.
-        widens: whether the block gives the map the stage's width; else it keeps the channels.
-        dropout: the probability of dropout behind the block; 0 for none.
+        block: the block that makes the map smaller; None if the first cell does.
+        stride: the stride of the block or of the first cell.
+        widens: whether the block changes the number of channels to the stage's width.
+        dropout: the probability of dropout after the block; 0 for none.
     """
 
     block: Block | None
@@ -107,7 +107,7 @@ class Reduction:
 
 @dataclass(frozen=True)
 class Stage:
-    """A reduction, which the first stage does not have, and ``cells`` equal cells."""
+    """A stage has a reduction, except the first one, and ``cells`` equal cells."""
 
     reduction: Reduction | None
     width: int
@@ -117,7 +117,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Stem:
-    """The first convolution, with batch norm or else a bias, and an activation."""
+    """The first convolution, with batch norm or a bias, and an activation."""
 
     kernel: int
     stride: int
@@ -146,14 +146,14 @@ class Stem:
 
 @dataclass(frozen=True)
 class Head:
-    """From the last map to the scores.
+    """The layers from the last map to the scores.
 
     Attributes:
-        pooling: what becomes of the map.
-        channels: the width of a 1x1 convolution before that; None: there is none.
-        dense: the widths of hidden layers.
+        pooling: how the map is pooled.
+        channels: the width of a 1x1 convolution before the pooling; None for no convolution.
+        dense: the widths of the hidden layers.
         dropout: the probability of dropout before the last layer; 0 for none.
-        activation: of the convolution and of hidden layers.
+        activation: the activation of the convolution and of the hidden layers.
     """
 
     pooling: Pooling
@@ -183,7 +183,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Network:
-    """All that a genotype of a free-graph space says."""
+    """A network of a free-graph space, as its genotype describes it."""
 
     stem: Stem
     stages: tuple[Stage, ...]

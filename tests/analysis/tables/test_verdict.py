@@ -146,7 +146,7 @@ def test_each_seed_judges_what_the_seeds_before_it_picked() -> None:
     )  # fmt: skip
     table, (words, *_) = told(rows[0] | {"search": 0.9}, rows[1] | {"search": 0.8}, rows[2])
     assert table["difference"][0] == pytest.approx(np.mean([0.1, 0.6, 0.3, 0.4]))
-    assert "4 paired seeds (1 with other networks, which the seeds before had picked), p" in words
+    assert "4 paired seeds (1 with other networks, which earlier seeds had picked), p" in words
     assert table["only_pick"][0] == ""
     table, (words, *_) = told(*rows)  # of a campaign whose search has told nothing
     assert table["difference"][0] == pytest.approx(np.mean([0.6, 0.3, 0.4]))
@@ -156,10 +156,10 @@ def test_each_seed_judges_what_the_seeds_before_it_picked() -> None:
 @pytest.mark.parametrize(
     ("seeds", "words"),
     [
-        (1, "a and the best classic, c, have too few seeds in common to say which is better: "
-            "+0.2000 in test accuracy, 1 paired seed, a test takes 3"),
-        (2, "a and the best classic, c, have too few seeds in common to say which is better: "
-            "+0.2000 in test accuracy, 2 paired seeds, a test takes 3"),
+        (1, "a and the best classic, c, have too few common seeds to say which is better: "
+            "+0.2000 in test accuracy, 1 paired seed, a test needs 3"),
+        (2, "a and the best classic, c, have too few common seeds to say which is better: "
+            "+0.2000 in test accuracy, 2 paired seeds, a test needs 3"),
     ],
 )  # fmt: skip
 def test_too_few_seeds(seeds: int, words: str) -> None:
@@ -170,7 +170,7 @@ def test_too_few_seeds(seeds: int, words: str) -> None:
 
 def test_no_seed_in_common() -> None:
     _, notes = told(found([0.7] * 3), classic([0.5] * 3, seed=[3, 4, 5]))
-    assert notes[0].endswith("which is better: no paired seed, a test takes 3")
+    assert notes[0].endswith("which is better: no paired seed, a test needs 3")
 
 
 def test_a_constant_difference_is_one() -> None:
@@ -201,9 +201,9 @@ def mistakes(rng: np.random.Generator, accuracy: float, images: int, seeds: int)
 @pytest.mark.parametrize(
     ("accuracies", "images", "words"),
     [
-        ((0.9, 0.6), 500, "; it stands for another draw of 500 test images, too: [+0.2"),
-        ((0.9, 0.88), 50, "; it may not stand for another draw of 50 test images: [-0."),
-        ((0.9, 0.9), 50, "; for another draw of 50 test images, too: [-0."),
+        ((0.9, 0.6), 500, "; it also holds for another draw of 500 test images: [+0.2"),
+        ((0.9, 0.88), 50, "; it may not hold for another draw of 50 test images: [-0."),
+        ((0.9, 0.9), 50, "; the same for another draw of 50 test images: [-0."),
     ],
 )
 def test_another_draw_of_test_images(
@@ -237,7 +237,7 @@ def test_seeds_without_an_accuracy_are_said() -> None:
     assert list(table["seeds"]) == [2]
     assert table["left_out"][0] == "1, 2"
     assert notes[0].endswith(
-        "2 paired seeds, a test takes 3; seeds 1, 2 are left out: a picked network has no test "
+        "2 paired seeds, a test needs 3; seeds 1, 2 are left out: a picked network has no test "
         "result"
     )
 
@@ -259,7 +259,7 @@ def test_a_classic_that_breaks_a_constraint_is_no_opponent() -> None:
     assert list(table["against"]) == ["c"]
     assert (
         "big, the best of all classics by validation, breaks a constraint "
-        "(macs 900,000 > 100,000), so no verdict is against it"
+        "(macs 900,000 > 100,000), so no verdict compares with it"
     ) in notes
     table, notes = told(found([0.9, 0.91, 0.92]), large)
     assert table.empty
@@ -330,9 +330,9 @@ def test_selection_bias_is_named() -> None:
         "validation_accuracy": [0.96, 0.93, 0.92, 0.5],
     })  # fmt: skip
     first, second = selection(table)
-    assert "the search saw 0.9700 of its pick b" in first
+    assert "the search observed 0.9700 for b, its best trial" in first
     assert "retrained, validation accuracy is 0.9300: 0.0400 less" in first
-    assert "the random search saw 0.9000 of its pick e" in second
+    assert "the random search observed 0.9000 for e, its best trial" in second
     assert second.endswith("0.0200 more")
 
 

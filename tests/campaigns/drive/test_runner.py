@@ -194,7 +194,7 @@ def test_a_budget_below_what_is_recorded_is_refused(folder: Path) -> None:
 def test_a_program_that_builds_other_architectures_is_refused(folder: Path) -> None:
     run(folder, evaluator=EVALUATE)
     edit(folder, '"fingerprint":"', '"fingerprint":"0', "records.jsonl")
-    with pytest.raises(InputError, match="evolution-0000 was asked as now builds another"):
+    with pytest.raises(InputError, match="builds another architecture for trial evolution-0000"):
         run(folder, evaluator=EVALUATE)
 
 
