@@ -445,7 +445,7 @@ def selection(table: pd.DataFrame) -> Iterator[str]:
         yield (
             f"{prefix(campaign)}the {'random ' * (kind == 'random')}search observed {saw:.4f} for "
             f"{pick['name']}, its best trial; after retraining, {measured} is {has:.4f}: "
-            f" {abs(has - saw):.4f} {'less' if has < saw else 'more'}"
+            f"{abs(has - saw):.4f} {'less' if has < saw else 'more'}"
         )
 
 

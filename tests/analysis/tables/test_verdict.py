@@ -220,7 +220,7 @@ def test_another_draw_of_test_images(
 
 def test_predictions_that_are_not_recorded_are_said_once() -> None:
     _, notes = told(found([0.9, 0.91, 0.92]), classic([0.5, 0.52, 0.51]))
-    assert sum("what each network predicts for each image is not recorded" in n for n in notes) == 1
+    assert sum("the prediction for each image is not recorded" in n for n in notes) == 1
 
 
 def test_ties() -> None:
@@ -270,7 +270,7 @@ def test_unequal_candidates_and_what_one_search_says() -> None:
     rows = [found([0.9, 0.91, 0.92], name=name) for name in "ab"]
     _, notes = told(*rows, found([0.9, 0.91, 0.92], name="e", kind="random"))
     assert notes[-2].startswith(
-        "the best of 2 retrained networks against the best of 1 of random search: more candidates"
+        "the best of 2 retrained networks is compared with the best of 1 of random search: the best"
     )
     assert notes[-1].startswith("each search ran once, which says little about the searchers")
     _, notes = told(found([0.9, 0.91, 0.92]), classic([0.5, 0.52, 0.51]))
@@ -302,7 +302,7 @@ def test_campaigns_are_compared_under_like_conditions_alone() -> None:
     assert list(table["against"]) == ["two:a"]
     assert list(table["verdict"]) == ["better"]
     notes = "\n".join(table.attrs["notes"])
-    assert "one and three: no verdict: their best searched networks are in unlike" in notes
+    assert "one and three: no verdict: their best searched networks are in different" in notes
 
 
 def test_the_same_trainings_are_one_test() -> None:
@@ -331,7 +331,7 @@ def test_selection_bias_is_named() -> None:
     })  # fmt: skip
     first, second = selection(table)
     assert "the search observed 0.9700 for b, its best trial" in first
-    assert "retrained, validation accuracy is 0.9300: 0.0400 less" in first
+    assert "retraining, validation accuracy is 0.9300: 0.0400 less" in first
     assert "the random search observed 0.9000 for e, its best trial" in second
     assert second.endswith("0.0200 more")
 

@@ -279,7 +279,7 @@ def test_an_evaluator_is_remembered(folder: Path) -> None:
     assert not any("train_loss" in r["metrics"] for r in records if r["type"] == "result")
     assert "warning" not in (folder / "run.log").read_text()
     run(edit(folder, "trials: 5", "trials: 6"), evaluator=f"{__name__}:no_json")
-    assert f"begun with the evaluator {EVALUATE}, and goes" in (folder / "run.log").read_text()
+    assert f"begun with the evaluator {EVALUATE}, and continues" in (folder / "run.log").read_text()
     with pytest.raises(InputError, match=r"evaluator nowhere:at_all: no module 'nowhere'; "):
         run(folder, evaluator="nowhere:at_all")
 
