@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from nas.campaigns.spec.campaign import read_space
+from nas.campaigns.spec.campaign import own_options, read_space
+from nas.campaigns.spec.initial import initial_genotypes
 from nas.configuration import Config, Named, read_yaml, validate, validate_options
 from nas.errors import InputError, at, in_file
 from nas.evaluators.tables import read_table
@@ -19,6 +20,7 @@ from nas.evaluators.tabular import Floats, Lookup, Table
 from nas.registry import unknown
 from nas.searchers import SEARCHERS, Searcher, searcher
 from nas.searchers.duplicates import Policy
+from nas.spaces.choices import Genotype
 from nas.spaces.search_space import SearchSpace
 from nas.user_code import checksums, portable
 
@@ -141,10 +143,21 @@ class Benchmark:
         with in_file(self.file), at("searchers", label):
             with at("name"):
                 kind = SEARCHERS.find(entry.name)
-            options = validate_options(kind, entry.options)
+            options = validate_options(kind, own_options(entry))
             return searcher(
-                entry.name, space=self.space, seed=seed, objectives=len(self.directions), **options
+                entry.name,
+                space=self.space,
+                seed=seed,
+                objectives=len(self.directions),
+                initial=self.initial(label),
+                **options,
             )
+
+    def initial(self, label: str) -> dict[str, Genotype]:
+        """Returns what a searcher starts from, by name."""
+        given = self.config.searchers[label].options.get("initial", [])
+        with at("initial"):
+            return initial_genotypes(given, self.space, self.folder).genotypes
 
     def values(self, row: int, epoch: int | None) -> tuple[float, ...]:
         """Returns the objectives of a row after ``epoch`` epochs, all to be minimised.
@@ -186,11 +199,15 @@ class Benchmark:
         """All settings that the results depend on, as plain JSON."""
         names = [self.config.space.name, *(each.name for each in self.config.searchers.values())]
         code = checksums(names, self.folder)
+        initial = {
+            label: found for label in self.config.searchers if (found := self.initial(label))
+        }
         return {
             "benchmark": portable(self.config.model_dump(mode="json"), self.folder),
             "space": dict(self.space_definition),
             "table": dict(self.table.files),
             **({"code": code} if code else {}),
+            **({"initial": initial} if initial else {}),
         }
 
 

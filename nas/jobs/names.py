@@ -124,11 +124,12 @@ def member(
 ) -> tuple[SearchSpace, Genotype]:
     """The space and the genotype of ``SPACE:MEMBER``."""
     from nas.spaces import space, spaces
+    from nas.user_code import is_code
 
     given: dict[str, Any] = {"input_shape": input_shape, "classes": classes}
     given = {key: value for key, value in given.items() if value is not None}
     head, _, which = name.rpartition(":")
-    if head not in spaces() and not head.endswith((".yaml", ".yml")):
+    if head not in spaces() and not head.endswith((".yaml", ".yml")) and not is_code(head):
         found = space(name, **given)
         members = ", ".join(found.members) or "none"
         raise InputError(

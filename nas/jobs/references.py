@@ -19,7 +19,7 @@ from nas.campaigns.spec.campaign import read_file, read_space
 from nas.campaigns.store.checkpoints import weights_path
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
-from nas.campaigns.store.types import Ask, Measurement
+from nas.campaigns.store.types import Ask, Measurement, trial_name
 from nas.classics import CLASSICS, classic
 from nas.errors import InputError
 from nas.jobs.row import read_row
@@ -48,6 +48,7 @@ class Reference:
         genotype: its genotype; None for a classic and for a folder of `nas train`.
         kind: its kind in tables: searched, random, classic, or other.
         initialization: its scheme for the initialisation "reference".
+        origin: what its search started from, if it descends from it, in words.
     """
 
     architecture: Architecture
@@ -58,13 +59,14 @@ class Reference:
     genotype: Genotype | None = None
     kind: str = "other"
     initialization: str = "default"
+    origin: str = ""
 
     @property
     def note(self) -> str:
         """Returns a remark on the network."""
         told = [f"{name} {value:.4f}" for name, value in self.accuracies.items()]
         kept = f"weights {self.weights}" if self.weights else "no weights are kept"
-        return ", ".join([*filter(None, [self.trial]), *told, kept])
+        return ", ".join([*filter(None, [self.trial, self.origin]), *told, kept])
 
 
 def read(folder: Path, which: str) -> Reference:
@@ -127,7 +129,25 @@ def _of_campaign(folder: Path, which: str) -> Reference:
         ask.genotype if space is not None else None,
         ask.kind,
         ask.initialization or (CLASSICS[ask.classic].initialization if ask.classic else "default"),
+        _origin(history, ask),
     )  # fmt: skip
+
+
+def _origin(history: History, ask: Ask) -> str:
+    """Returns the initial genotype that a network is or descends from; "" if there is none."""
+    generations = 0
+    found: Ask | None = history.asks.get(ask.label) if ask.stage == "final" else ask
+    while found is not None:
+        initial = found.note.get("initial")
+        if initial is not None:
+            count = f"{generations} mutation{'s' if generations > 1 else ''}"
+            return f"{count} from {initial}" if generations else f"is {initial}"
+        parent = found.note.get("parent")
+        if not isinstance(parent, int):
+            break
+        found = history.asks.get(trial_name(found.search, parent))
+        generations += 1
+    return ""
 
 
 def _scores(history: History, known: Catalogue) -> dict[str, float]:

@@ -1,10 +1,13 @@
 """Searchers: how a campaign decides what to evaluate next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nas.errors import InputError
 from nas.registry import Registry
 from nas.searchers.base import Observation, Proposal, Searcher
+from nas.searchers.starting import starting_with
+from nas.spaces.choices import Genotype
 from nas.spaces.search_space import SearchSpace
 
 __all__ = ["SEARCHERS", "Observation", "Proposal", "Searcher", "searcher"]
@@ -32,8 +35,31 @@ SEARCHERS = Registry(
 
 
 def searcher(
-    name: str, *, space: SearchSpace, seed: int | Sequence[int], objectives: int = 1, **options: Any
+    name: str,
+    *,
+    space: SearchSpace,
+    seed: int | Sequence[int],
+    objectives: int = 1,
+    initial: Sequence[str] | Mapping[str, Genotype] = (),
+    **options: Any,
 ) -> Searcher:
-    """Makes a searcher from its name in :data:`SEARCHERS` and its constructor's options."""
-    made: Searcher = SEARCHERS[name](space, seed, objectives, **options)
-    return made
+    """Makes a searcher.
+
+    Args:
+        name: a name of :data:`SEARCHERS`, or where a user's class is.
+        space: the space to search.
+        seed: one or more non-negative integers.
+        objectives: how many values an observation holds.
+        initial: what is proposed first: names of members of the space, or genotypes by name.
+        options: the options of its constructor.
+
+    Raises :class:`nas.errors.InputError` for an unknown name, member or option value.
+    """
+    kind: type[Searcher] = SEARCHERS[name]
+    if initial:
+        if not isinstance(initial, Mapping):
+            if len(set(initial)) < len(initial):
+                raise InputError(f"searcher {name}: initial: each must be given once: {initial}")
+            initial = {member: space.member(member) for member in initial}
+        kind = starting_with(kind, initial, name)
+    return kind(space, seed, objectives, **options)

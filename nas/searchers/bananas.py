@@ -16,7 +16,7 @@ from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import one_objective, succeeded, value
 from nas.spaces.choices import Genotype
 from nas.spaces.encodings import Encoding, matrix, vocabulary
-from nas.spaces.search_space import SearchSpace
+from nas.spaces.search_space import NothingFeasible, SearchSpace
 
 Features = Mapping[str, float]
 
@@ -50,7 +50,8 @@ class Bananas(Searcher):
       outliers and infinite values do not matter, and the best genotypes are separated most.
 
     A genotype whose encoding equals that of an earlier trial, failed or not, is not a candidate,
-    as in the authors' code for NAS-Bench-101. The time of a fit grows with the number of results:
+    as in the authors' code for NAS-Bench-101. If there is no candidate, a random genotype is
+    proposed. The time of a fit grows with the number of results:
     on NAS-Bench-201 it is 0.2 seconds for 1,000 results and 5 seconds for 30,000.
 
     Args:
@@ -145,10 +146,18 @@ class Bananas(Searcher):
             return []
         parents = [genotype for _, _, genotype in self._best[: self.parents]]
         found: dict[frozenset[str], tuple[Genotype, Features]] = {}
+        childless: set[int] = set()  # a parent is found to have no feasible child only once
         for which, often in rng.random((self.candidates, 2)).tolist():
-            mutant = parents[int(which * len(parents))]
-            for _ in range(1 + int(often * self.max_mutations)):
-                mutant = self.space.mutate(mutant, rng)
+            position = int(which * len(parents))
+            if position in childless:
+                continue
+            mutant = parents[position]
+            try:
+                for _ in range(1 + int(often * self.max_mutations)):
+                    mutant = self.space.mutate(mutant, rng)
+            except NothingFeasible:
+                childless.add(position)
+                continue
             features = self._features(mutant)
             alike = frozenset(features)
             if self._asked.get(alike, trial_id) == trial_id:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
@@ -76,6 +76,9 @@ class Searcher(ABC):
     :class:`nas.errors.InputError` if their values are wrong.
     """
 
+    takes_initial: ClassVar[bool] = True
+    """Whether it can start from known genotypes, which it observes before its own proposals."""
+
     def __init__(self, space: SearchSpace, seed: int | Sequence[int], objectives: int = 1) -> None:
         self.space = space
         self.seed = (seed,) if isinstance(seed, int) else tuple(map(int, seed))
@@ -95,7 +98,10 @@ class Searcher(ABC):
         """
 
     def replay(self, trial_id: int, proposal: Proposal) -> None:  # noqa: B027 - most need nothing
-        """Registers a recorded proposal; needed only if :meth:`ask` changes the searcher."""
+        """Registers a recorded or an initial proposal; needed if :meth:`ask` changes the searcher.
+
+        The note of an initial proposal, which the searcher did not make, holds ``initial`` alone.
+        """
 
     @abstractmethod
     def tell(self, observation: Observation) -> None:

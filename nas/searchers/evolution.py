@@ -24,7 +24,6 @@ class RegularizedEvolution(Evolution):
         objectives: must be 1.
         population_size: P in the paper; this many trials at the start are random.
         tournament_size: S in the paper, from 1 (random parents) to ``population_size``.
-        initial: names of members of the space that replace the first random trials.
 
     A child's note holds ``parent`` (a trial id) and ``mutated`` (the choice that was changed;
     choices that depend on it may have changed with it).

@@ -1,15 +1,18 @@
 """Local search: hill climbing over the neighbours of a genotype."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
+
+import numpy as np
 
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import one_objective, succeeded, value
 from nas.spaces.choices import Genotype
-from nas.spaces.search_space import SearchSpace
+from nas.spaces.search_space import NothingFeasible, SearchSpace
 
 
 @dataclass
@@ -52,8 +55,8 @@ class LocalSearch(Searcher):
     is running, another climb is started; among several climbs, the one with the best result goes
     on first. So the searcher never waits.
 
-    A result of another searcher counts as a random start of the oldest climb. A failed trial
-    counts as worse than any other.
+    An initial genotype and a result of another searcher count as a random start of the oldest
+    climb. A failed trial counts as worse than any other.
 
     Args:
         space: the space to search.
@@ -94,6 +97,9 @@ class LocalSearch(Searcher):
 
     def replay(self, trial_id: int, proposal: Proposal) -> None:
         """Registers one more running trial of a climb."""
+        if "climb" not in proposal.note:  # an initial proposal, or one of another searcher
+            oldest = next(iter(self._climbs), trial_id)
+            proposal = Proposal(proposal.genotype, {"climb": oldest})
         self._running[trial_id] = proposal
         climb = self._climbs.setdefault(proposal.note["climb"], _Climb())
         climb.running += 1
@@ -104,8 +110,7 @@ class LocalSearch(Searcher):
         """Moves the climb if the result is better; removes the climb at its local optimum."""
         trial_id = observation.trial_id
         if trial_id not in self._running:
-            oldest = next(iter(self._climbs), trial_id)
-            self.replay(trial_id, Proposal(observation.genotype, {"climb": oldest}))
+            self.replay(trial_id, Proposal(observation.genotype))
         number = self._running.pop(trial_id).note["climb"]
         climb = self._climbs[number]
         climb.running -= 1
@@ -140,5 +145,10 @@ class LocalSearch(Searcher):
         rng = self.rng(-1 - observation.trial_id)
         neighbors = list(islice(self.space.neighbors(genotype), self.max_neighbors + 1))
         if len(neighbors) > self.max_neighbors:
-            return [self.space.mutate(genotype, rng) for _ in range(self.max_neighbors)]
+            return list(self._mutants(genotype, rng))
         return [neighbors[position] for position in rng.permutation(len(neighbors))]
+
+    def _mutants(self, genotype: Genotype, rng: np.random.Generator) -> Iterator[Genotype]:
+        with suppress(NothingFeasible):  # then there are fewer
+            for _ in range(self.max_neighbors):
+                yield self.space.mutate(genotype, rng)

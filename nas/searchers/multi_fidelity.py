@@ -98,6 +98,7 @@ class MultiFidelity(Searcher):
     """
 
     name: ClassVar[str]
+    takes_initial: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -213,8 +214,13 @@ class MultiFidelity(Searcher):
         if isinstance(kind, type) and issubclass(kind, MultiFidelity):
             raise self._wrong(f"searcher.name: {name} is a multi-fidelity searcher itself")
         with in_file(f"searcher {self.name}"), at("searcher"):
+            initial = options.pop("initial", ())
+            if not isinstance(initial, list | tuple):
+                raise InputError(f"must be a list of members, got {initial!r}", "initial")
             options = validate_options(kind, options)
-        return searcher(name, space=self.space, seed=(*self.seed, rung), **options)
+            return searcher(
+                name, space=self.space, seed=(*self.seed, rung), initial=initial, **options
+            )
 
     def _wrong(self, what: str) -> InputError:
         return InputError(f"searcher {self.name}: {what}")

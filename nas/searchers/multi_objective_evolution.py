@@ -31,7 +31,6 @@ class MultiObjectiveEvolution(RegularizedEvolution):
         population_size: how many members live at a time; this many trials at the start are random.
         tournament_size: from 1 (random parents) to ``population_size``. The larger it is, the
             more often a parent is an extreme of the front.
-        initial: names of members of the space that replace the first random trials.
 
     Notes and failed trials are treated as in regularized evolution.
     """

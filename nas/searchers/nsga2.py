@@ -7,7 +7,8 @@ import numpy as np
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import drawn, succeeded
-from nas.spaces.search_space import SearchSpace
+from nas.spaces.choices import Genotype
+from nas.spaces.search_space import NothingFeasible, SearchSpace
 from nas.statistics.pareto import crowded_order
 
 
@@ -38,7 +39,8 @@ class NSGA2(Searcher):
             random.
         crossover_rate: the probability that a child has two parents.
 
-    A child's note holds ``parents``: one trial id, or two.
+    A child's note holds ``parents``: one trial id, or two. If no feasible child of them is found,
+    a random genotype is proposed, and its note holds ``childless``, the same trial ids.
     """
 
     def __init__(
@@ -76,12 +78,13 @@ class NSGA2(Searcher):
         if not self.population:
             return Proposal(self.space.sample(rng))
         parents = [self._winner(rng)]
-        genotype = parents[0].genotype
         if rng.random() < self.crossover_rate:
             parents.append(self._winner(rng))
-            genotype = self.space.crossover(genotype, parents[1].genotype, rng)
-        note = {"parents": [parent.trial_id for parent in parents]}
-        return Proposal(self.space.mutate(genotype, rng), note)
+        numbers = [parent.trial_id for parent in parents]
+        try:
+            return Proposal(self._child(parents, rng), {"parents": numbers})
+        except NothingFeasible:
+            return Proposal(self.space.sample(rng), {"childless": numbers})
 
     def replay(self, trial_id: int, proposal: Proposal) -> None:
         """Registers one more running trial of the generation."""
@@ -100,6 +103,11 @@ class NSGA2(Searcher):
         if trial_id not in self._running:
             self._running.add(trial_id)
             self._born += 1
+
+    def _child(self, parents: Sequence[Observation], rng: np.random.Generator) -> Genotype:
+        first, *other = [parent.genotype for parent in parents]
+        genotype = self.space.crossover(first, other[0], rng) if other else first
+        return self.space.mutate(genotype, rng)
 
     def _winner(self, rng: np.random.Generator) -> Observation:
         positions = drawn(len(self.population), 2, rng)

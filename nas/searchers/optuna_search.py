@@ -99,9 +99,12 @@ class OptunaSearch(Searcher):
         """Asks the sampler again, which brings it and the study into the same state.
 
         If its answer differs from the record (another version of Optuna made it, for example), the
-        record counts.
+        record counts. For an initial proposal the sampler is not asked.
         """
-        if self.ask(trial_id).genotype != proposal.genotype:
+        if "initial" in proposal.note:
+            with _quiet():
+                self._asked[trial_id] = self._foreign(proposal.genotype), proposal
+        elif self.ask(trial_id).genotype != proposal.genotype:
             number, _ = self._asked[trial_id]
             with _quiet():
                 self._study.tell(number, state=TrialState.FAIL)

@@ -9,7 +9,7 @@ import numpy as np
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.spaces.choices import Genotype, same
-from nas.spaces.search_space import SearchSpace
+from nas.spaces.search_space import NothingFeasible, SearchSpace
 
 
 class Evolution(Searcher):
@@ -24,10 +24,10 @@ class Evolution(Searcher):
         objectives: how many values an observation holds.
         population_size: how many members live at a time; this many trials at the start are random.
         tournament_size: how many members compete in a tournament.
-        initial: names of members of the space that replace the first random trials.
 
     A child's note holds ``parent`` (a trial id) and ``mutated`` (the choice that was changed;
-    choices that depend on it may have changed with it).
+    choices that depend on it may have changed with it). If no feasible child of the parent is
+    found, a random genotype is proposed, and its note holds ``childless`` (the parent's trial id).
 
     Attributes:
         population: the members that live now.
@@ -46,7 +46,6 @@ class Evolution(Searcher):
         *,
         population_size: int = 100,
         tournament_size: int = 25,
-        initial: tuple[str, ...] = (),
     ) -> None:
         super().__init__(space, seed, objectives)
         if not self.several_objectives:
@@ -62,25 +61,20 @@ class Evolution(Searcher):
                 f"searcher {self.name}: tournament_size must be from {least} to population_size "
                 f"({population_size}), got {tournament_size}"
             )
-        if len(initial) > population_size:
-            raise InputError(
-                f"searcher {self.name}: initial names {len(initial)} members, more than "
-                f"population_size ({population_size})"
-            )
         self.population_size = population_size
         self.tournament_size = tournament_size
         self.population: list[Observation] = []
-        self._initial = [space.member(name) for name in initial]
 
     def ask(self, trial_id: int) -> Proposal:
-        """Proposes an initial member or a random sample at first, then a mutated parent."""
-        if trial_id < len(self._initial):
-            return Proposal(dict(self._initial[trial_id]))
+        """Proposes random samples at first, then mutated parents."""
         rng = self.rng(trial_id)
         if trial_id < self.population_size or not self.population:
             return Proposal(self.space.sample(rng))
         parent = self.parent(rng)
-        child = self.space.mutate(parent.genotype, rng)
+        try:
+            child = self.space.mutate(parent.genotype, rng)
+        except NothingFeasible:
+            return Proposal(self.space.sample(rng), {"childless": parent.trial_id})
         note = {"parent": parent.trial_id, "mutated": _first_difference(parent.genotype, child)}
         return Proposal(child, note)
 

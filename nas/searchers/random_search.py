@@ -1,5 +1,7 @@
 """Random search: the baseline that every campaign is compared with."""
 
+from typing import ClassVar
+
 from nas.searchers.base import Observation, Proposal, Searcher
 
 
@@ -9,6 +11,8 @@ class RandomSearch(Searcher):
     Li & Talwalkar 2019, "Random Search and Reproducibility for Neural Architecture Search"
     (arXiv:1902.07638), without its weight sharing.
     """
+
+    takes_initial: ClassVar[bool] = False
 
     def ask(self, trial_id: int) -> Proposal:
         """Draws a sample of the space that depends on seed and trial id alone."""

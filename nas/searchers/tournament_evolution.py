@@ -27,7 +27,6 @@ class TournamentEvolution(Evolution):
         objectives: must be 1.
         population_size: how many members live at a time; this many trials at the start are random.
         tournament_size: from 2 to ``population_size``.
-        initial: names of members of the space that replace the first random trials.
 
     Notes and failed trials are treated as in regularized evolution.
     """

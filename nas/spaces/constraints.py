@@ -18,7 +18,7 @@ from nas.configuration import Config
 from nas.errors import InputError
 from nas.registry import unknown
 from nas.spaces.choices import Choose, Genotype, Infeasible, architecture_choices
-from nas.spaces.search_space import SearchSpace, Size
+from nas.spaces.search_space import NothingFeasible, SearchSpace, Size
 
 R = TypeVar("R")
 
@@ -174,7 +174,7 @@ class ConstrainedSpace(SearchSpace):
             except Infeasible as reason:
                 over += any(reason.cause == limit.column for limit in self.limits)
                 if over == PATIENCE and not self._any_kept:
-                    raise InputError(self._hopeless()) from None
+                    raise NothingFeasible(self._hopeless()) from None
                 raise
 
         found = super()._until_feasible(patient)

@@ -4,7 +4,7 @@ The function takes ``choose``, asks it wherever the architecture may vary, and r
 architecture. It may return a function that builds the architecture instead; drawing and mutating
 are then quicker, because they do not build. If it has the keyword-only arguments ``input_shape``
 and ``classes``, they are given; its other keyword-only arguments are options, like the keys of a
-space file.
+space file. If it has an attribute ``members``, these are genotypes by name, as in a space file.
 """
 
 from __future__ import annotations
@@ -41,14 +41,26 @@ def python_space(
     arguments = _arguments(
         function, label, {"input_shape": input_shape, "classes": classes}, overrides
     )
-    return SearchSpace(
-        _Asked(function, arguments, label, {str(each) for each in sources(name)}), label
-    )
+    asked = _Asked(function, arguments, label, {str(each) for each in sources(name)})
+    return SearchSpace(asked, label, _members(function, label))
 
 
 def definition(name: str) -> dict[str, str]:
     """Return the name of a space and a checksum of its source file, which tell versions apart."""
     return {"python": _label(name), "source": next(iter(sources(name).values()), "")}
+
+
+def _members(function: Callable[..., Any], label: str) -> Mapping[str, Genotype]:
+    members: Any = getattr(function, "members", {})
+    if not isinstance(members, Mapping) or not all(
+        isinstance(name, str) and isinstance(genotype, Mapping)
+        for name, genotype in members.items()
+    ):
+        raise InputError(
+            f"space {label}: its attribute members must be a mapping of names to genotypes, "
+            f"got {members!r}"
+        )
+    return members
 
 
 def _label(name: str) -> str:

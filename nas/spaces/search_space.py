@@ -38,6 +38,10 @@ _MAX_REJECTED = 10_000
 _MAX_REMEMBERED = 1_000_000
 
 
+class NothingFeasible(InputError):
+    """So many draws in a row were infeasible that there seems to be nothing feasible."""
+
+
 @dataclass(frozen=True)
 class Size:
     """A number of genotypes. If it is not ``exact``, there are at least so many."""
@@ -161,6 +165,7 @@ class SearchSpace:
 
         Raises:
             InputError: if no choice has two options, or the genotype is of another space.
+            NothingFeasible: if none of many children is feasible.
         """
         names = list(genotype)
 
@@ -305,7 +310,7 @@ class SearchSpace:
         """Repeat ``attempt`` until it does not raise :class:`Infeasible`; count how often it did.
 
         Raises:
-            InputError: after ten thousand times in a row.
+            NothingFeasible: after ten thousand times in a row.
         """
         for _ in range(_MAX_REJECTED):
             try:
@@ -313,6 +318,6 @@ class SearchSpace:
             except Infeasible as reason:
                 self.rejected[reason.cause] += 1
                 last = reason
-        raise InputError(
+        raise NothingFeasible(
             f"space {self.name}: {_MAX_REJECTED} draws in a row were infeasible; the last: {last}"
         )

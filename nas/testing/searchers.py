@@ -13,6 +13,7 @@ from typing import Any
 from nas.configuration import validate_options
 from nas.errors import InputError
 from nas.searchers import SEARCHERS, Observation, Proposal, Searcher
+from nas.searchers.starting import starting_with
 from nas.testing import toy
 from nas.testing.toy import Event, campaign, proposals
 
@@ -27,6 +28,7 @@ class SearcherCase:
         objectives: how many objectives it minimises.
         trials: the number of trials per check; choose fewer for a slow searcher.
         learns: whether observations change its suggestions; false for random search.
+        initial: names of members of the toy space that it starts from.
     """
 
     searcher: str | type[Searcher]
@@ -34,6 +36,7 @@ class SearcherCase:
     objectives: int = 1
     trials: int = 40
     learns: bool = True
+    initial: tuple[str, ...] = ()
 
     @property
     def kind(self) -> type[Searcher]:
@@ -45,7 +48,11 @@ class SearcherCase:
 
     def make(self, seed: int = 0) -> Searcher:
         """Makes a new searcher over the toy space."""
-        return self.kind(toy.space(), (7, seed), self.objectives, **self.options)
+        space, kind = toy.space(), self.kind
+        if self.initial:
+            genotypes = {name: space.member(name) for name in self.initial}
+            kind = starting_with(kind, genotypes, kind.__name__)
+        return kind(space, (7, seed), self.objectives, **self.options)
 
 
 def check_searcher(

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,10 +12,12 @@ import pytest
 from nas.errors import InputError
 from nas.searchers import SEARCHERS, Observation, Proposal, searcher
 from nas.searchers.random_search import RandomSearch
+from nas.spaces.choices import Choose, Infeasible
+from nas.spaces.search_space import SearchSpace
 from nas.testing import check_searcher, searchers
 from nas.testing.searchers import CHECKS, hash_seed_does_not_matter
 from nas.testing.searchers import SearcherCase as Case
-from nas.testing.toy import best, campaign, space
+from nas.testing.toy import OPTIMUM, SMALL, best, campaign, loss, proposals, space
 
 TPE_SOON = {"n_startup_trials": 5}
 TPE = {"name": "optuna", "sampler_options": TPE_SOON}
@@ -25,9 +27,6 @@ CASES = {
     "random": Case("random", learns=False),
     "random, 2 objectives": Case("random", objectives=2, learns=False),
     "evolution": Case("evolution", {"population_size": 8, "tournament_size": 3}),
-    "evolution from a member": Case(
-        "evolution", {"population_size": 8, "tournament_size": 3, "initial": ("small",)}
-    ),
     "tournament evolution": Case(
         "tournament_evolution", {"population_size": 8, "tournament_size": 3}
     ),
@@ -66,6 +65,20 @@ CASES = {
     ),
     "BOHB": Case("bohb", {"max_fidelity": 9, "searcher": TPE, "min_points": 5}),
 }
+FROM_MEMBERS = (
+    "evolution",
+    "tournament evolution",
+    "multi-objective evolution",
+    "NSGA-II",
+    "local search",
+    "BANANAS",
+    "TPE",
+    "Optuna's NSGA-II",
+)
+CASES |= {
+    f"{name} from members": replace(CASES[name], initial=("small", "optimum"))
+    for name in FROM_MEMBERS
+}
 
 
 def test_every_searcher_is_held_to_the_contract() -> None:
@@ -76,6 +89,24 @@ def test_every_searcher_is_held_to_the_contract() -> None:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_a_searcher_keeps_what_campaigns_rely_on(check: Callable[[Case], None], name: str) -> None:
     check(CASES[name])
+
+
+@pytest.mark.parametrize("name", FROM_MEMBERS)
+def test_members_are_suggested_first_and_learnt_from(name: str) -> None:
+    case = CASES[f"{name} from members"]
+    first, second, *others = proposals(campaign(case.make(), case.trials, workers=3))
+    assert (first.genotype, second.genotype) == (SMALL, OPTIMUM)
+    assert (first.note, second.note) == ({"initial": "small"}, {"initial": "optimum"})
+    assert not any("initial" in proposal.note for proposal in others)
+    # The optimum's result decides what follows.
+    events = campaign(case.make(), case.trials, workers=3, value=lambda genotype: -loss(genotype))
+    assert [p.genotype for p in proposals(events)[2:]] != [p.genotype for p in others]
+
+
+@pytest.mark.parametrize("name", ["random", "asha", "hyperband", "bohb", "successive_halving"])
+def test_what_keeps_no_history_cannot_start_from_members(name: str) -> None:
+    with pytest.raises(InputError, match=f"searcher {name}: initial: it keeps neither"):
+        searcher(name, space=space(), seed=0, initial=("small",))
 
 
 def test_suggestions_do_not_depend_on_the_hash_seed() -> None:
@@ -202,3 +233,37 @@ def test_a_class_that_no_other_process_can_import_is_checked_without_its_hash_se
 
     with pytest.warns(UserWarning, match="the hash seed is not checked"):
         check_searcher(Mine, learns=False)
+
+
+# --- a parent without a feasible child ---
+
+
+def lonely() -> SearchSpace:
+    """A space in which no genotype has a feasible neighbour."""
+
+    def function(choose: Choose) -> None:
+        left, right = choose("left", [0, 1, 2, 3]), choose("right", [0, 1, 2, 3])
+        if left != right:
+            raise Infeasible("the sides differ")
+
+    return SearchSpace(cast(Any, function), "lonely")
+
+
+@pytest.mark.parametrize("name", FROM_MEMBERS)
+def test_a_parent_without_a_feasible_child_does_not_end_a_search(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.spaces.search_space._MAX_REJECTED", 100)
+    case = CASES[name]
+
+    def run() -> list[Proposal]:
+        made = case.kind(lonely(), (7, 0), case.objectives, **case.options)
+        value = lambda genotype: float(genotype["left"])  # noqa: E731
+        return proposals(campaign(made, 20, workers=2, value=value))
+
+    first = run()
+    assert len({proposal.genotype["left"] for proposal in first}) > 2
+    assert first == run()
+    if "evolution" in name or name == "NSGA-II":
+        assert any("childless" in proposal.note for proposal in first)
+        assert not any("parent" in proposal.note for proposal in first)

@@ -163,7 +163,11 @@ def test_members_come_first() -> None:
         ({"population_size": 0}, "population_size must be at least 1, got 0"),
         ({"tournament_size": 0}, r"tournament_size must be from 1 to population_size \(10\), got"),
         ({"tournament_size": 11}, r"tournament_size must be from 1 to population_size \(10\), got"),
-        ({"initial": ("small",) * 11}, r"initial names 11 members, more than population_size"),
+        (
+            {"initial": {f"small {copy}": SMALL for copy in range(11)}},
+            r"initial holds 11 genotypes, more than population_size \(10\)",
+        ),
+        ({"initial": ("small", "small")}, r"initial: each must be given once"),
         ({"initial": ("smal",)}, r"unknown member 'smal' \(did you mean 'small'\?\)"),
     ],
 )

@@ -41,12 +41,18 @@ def ancestors(campaign: Campaign) -> pd.DataFrame:
                 "value": values.get(trial, float("nan")),
                 "change": change(_genotype(campaign, parent), _genotype(campaign, trial))
                 if born
-                else "drawn at random",
+                else _origin(campaign, trial),
                 "siblings": [values[other] for other in others],
             }
         )
         trial = parent
     return pd.DataFrame(rows[::-1], columns=["trial", "value", "change", "siblings"])
+
+
+def _origin(campaign: Campaign, trial: str) -> str:
+    """Describes where a trial without a parent comes from."""
+    initial = campaign.history.asks[trial].note.get("initial")
+    return "drawn at random" if initial is None else f"starts as {initial}"
 
 
 def _genotype(campaign: Campaign, trial: str) -> Genotype:
@@ -84,7 +90,8 @@ def lineage(campaign: Campaign) -> Figure | str:
     if line.empty:
         return "no search trial has completed"
     if len(line) == 1:
-        return f"the best trial, {line['trial'].iloc[0]}, has no parent"
+        trial, origin = line[["trial", "change"]].iloc[0]
+        return f"the best trial, {trial}, has no parent: {origin}"
     whole, line = len(line), line.tail(_ROWS).reset_index(drop=True)
     figure = Figure(figsize=(7.4, 0.24 * len(line) + 0.9), layout="constrained")
     panel = figure.subplots()

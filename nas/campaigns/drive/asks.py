@@ -8,7 +8,8 @@ import numpy as np
 
 from nas.architecture.graph import Architecture
 from nas.campaigns.drive.networks import Networks
-from nas.campaigns.spec.campaign import BASELINE, Campaign, Contestant
+from nas.campaigns.spec.campaign import BASELINE, Campaign
+from nas.campaigns.spec.contestants import Contestant
 from nas.campaigns.spec.hyperparameters import own_recipe
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask, given, trial_name

@@ -85,6 +85,8 @@ def run(
                 if status.done
                 else f"each search up to {limits}; engine {engine_name}"
             )
+            for note in campaign.notes:
+                progress.line(note)
             try:
                 engine.run(runner)
             except KeyboardInterrupt:

@@ -1,7 +1,6 @@
 """Reads ``campaign.yaml``, the experiment specification, and checks it before anything runs."""
 
 import inspect
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from nas.architecture.graph import Architecture
 from nas.campaigns.spec import early_stopping, hyperparameters, inheritance
+from nas.campaigns.spec.contestants import Contestant, contestants
 from nas.campaigns.spec.fidelity import Fidelities
+from nas.campaigns.spec.initial import Initial, initial_genotypes
 from nas.campaigns.spec.objectives import complete
 from nas.campaigns.spec.schema import SHAPES, CampaignFile, Evaluated
-from nas.classics import CLASSICS, classic
 from nas.configuration import Named, read_yaml, validate, validate_options
 from nas.errors import InputError, at, in_file
 from nas.evaluators import EVALUATORS
@@ -23,6 +22,7 @@ from nas.metrics import COSTS, OWN, Catalogue, Metric
 from nas.registry import unknown
 from nas.searchers import SEARCHERS, Searcher, searcher
 from nas.spaces import space, space_file
+from nas.spaces.choices import RECIPE, Genotype
 from nas.spaces.constraints import Constraints, constrained
 from nas.spaces.hyperparameters import joint
 from nas.spaces.python_space import definition
@@ -38,16 +38,6 @@ BASELINE = "random"
 
 _DESCRIPTIVE = ("paper", "description", "members")
 """Keys of a space file that do not change what is in the space."""
-
-
-@dataclass(frozen=True, eq=False)
-class Contestant:
-    """A classic in the final stage; ``label`` distinguishes classics with the same name."""
-
-    label: str
-    name: str
-    options: dict[str, Any]
-    architecture: Architecture
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +63,11 @@ class Campaign:
     space: SearchSpace
     space_definition: dict[str, Any]
     fidelities: Fidelities
+    initial: dict[str, Genotype]
+    """What the campaign's own searcher starts from, by name."""
     classics: tuple[Contestant, ...]
+    notes: tuple[str, ...] = ()
+    """Remarks for the run's log on what the campaign leaves out."""
 
     @property
     def own_search(self) -> str:
@@ -94,12 +88,13 @@ class Campaign:
         with in_file(self.file):
             with at("searcher"):
                 entry = self.searches[name]
-                options = validate_options(SEARCHERS[entry.name], entry.options, self.folder)
+                options = validate_options(SEARCHERS[entry.name], own_options(entry), self.folder)
             return searcher(
                 entry.name,
                 space=self.space,
                 seed=seed,
                 objectives=len(self.config.objectives),
+                initial=self.initial if name == self.own_search else {},
                 **options,
             )
 
@@ -107,6 +102,11 @@ class Campaign:
     def file(self) -> Path:
         """The YAML file."""
         return self.folder / FILE_NAME
+
+
+def own_options(entry: Named) -> dict[str, Any]:
+    """The options of a searcher's own constructor; ``initial`` is the campaign's."""
+    return {key: value for key, value in entry.options.items() if key != "initial"}
 
 
 def load_campaign(folder: Path) -> Campaign:
@@ -193,20 +193,20 @@ def _load(folder: Path) -> Campaign:
     fidelities = Fidelities(
         config.fidelity, input_shape, described.get("channels"), lambda *how: variant(*how)[0]
     )
-    contestants: dict[str, Contestant] = {}
-    for position, entry in enumerate(config.final.classics):
-        with at("final", "classics", position):
-            if entry.name not in CLASSICS:
-                raise InputError(unknown("classic", entry.name, CLASSICS))
-            validate_options(CLASSICS[entry.name].function, entry.options)
-            made = classic(entry.name, input_shape, outputs, **entry.options)
-            contestant = Contestant(_label(entry), entry.name, entry.options, made)
-            if contestant.label in contestants:
-                raise InputError(f"{contestant.label} is listed twice")
-        contestants[contestant.label] = contestant
+    classics, left_out = contestants(
+        config.final.classics, input_shape, outputs, config.constraints
+    )
+    with at("searcher", "initial"):
+        initial = _initial(config, found, folder)
+    notes = [initial.note]
+    if left_out:
+        notes.append(
+            f"final.classics: fitted: left out, because no width meets the limits: "
+            f"{', '.join(left_out)}"
+        )
     with at("evaluator"):
         evaluator.bind(found)
-    _check_evaluator(evaluator, config, contestants)
+    _check_evaluator(evaluator, config, classics)
     campaign = Campaign(
         folder=folder,
         config=config,
@@ -222,7 +222,9 @@ def _load(folder: Path) -> Campaign:
         space=found,
         space_definition=described,
         fidelities=fidelities,
-        classics=tuple(contestants.values()),
+        initial=initial.genotypes,
+        classics=tuple(classics.values()),
+        notes=tuple(filter(None, notes)),
     )
     _try_space(campaign)
     own, *_ = [campaign.searcher(name) for name in campaign.searches]
@@ -232,6 +234,13 @@ def _load(folder: Path) -> Campaign:
     if config.inherit_weights:
         inheritance.check(own, config.duplicates, training is not None)
     return campaign
+
+
+def _initial(config: CampaignFile, found: SearchSpace, folder: Path) -> Initial:
+    """What ``initial`` of the searcher names; a searched key of the recipe has its first option."""
+    given = config.searcher.options.get("initial", [])
+    first = {f"{RECIPE}{key}": options[0] for key, options in config.hyperparameters.items()}
+    return initial_genotypes(given, found, folder, first)
 
 
 def _metrics(config: CampaignFile, task: Task) -> Catalogue:
@@ -330,8 +339,3 @@ def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int, str, str]:
     channels, *sides = images.input_shape
     shape = (channels, *([side] * len(sides) if side else sides))
     return shape, images.classes, checksum, images.fingerprint
-
-
-def _label(entry: Named) -> str:
-    parts = [entry.name, *(f"{key}{value}" for key, value in entry.options.items())]
-    return re.sub(r"[^\w.-]+", "_", "-".join(parts))

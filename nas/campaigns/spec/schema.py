@@ -198,6 +198,11 @@ MEMBERS = 20
 """The largest number of members of an ensemble; it is limited because the label names them all."""
 
 
+def _several(given: Any) -> Any:
+    """Takes a bare name for a list of one."""
+    return tuple(given) if isinstance(given, list) else (given,)
+
+
 class _Finalists(Config):
     """The architectures that the final stage retrains or looks up.
 
@@ -208,7 +213,8 @@ class _Finalists(Config):
     top: Annotated[int, Field(ge=0)] = 5
     top_random: Annotated[int, Field(ge=0)] | None = None
     """None stands for as many as ``top``: of more finalists, the best one is better by chance."""
-    classics: tuple[Named, ...] = ()
+    classics: Annotated[tuple[Named, ...], BeforeValidator(_several)] = ()
+    """Names with options; see :func:`nas.campaigns.spec.contestants.contestants`."""
 
     @property
     def random_finalists(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.campaigns.spec.campaign import Campaign
+from nas.campaigns.spec.campaign import Campaign, own_options
 from nas.campaigns.store.defaults import completed
 from nas.campaigns.store.types import Header
 from nas.configuration import Named, defaults
@@ -31,7 +31,8 @@ def specification(campaign: Campaign) -> dict[str, Any]:
         "constraints": campaign.config.constraints.definition(campaign.folder),
         "hyperparameters": {k: list(v) for k, v in campaign.config.hyperparameters.items()},
         "searcher": {"name": relative(own.name, campaign.folder)}
-        | _with_defaults(SEARCHERS[own.name], own.options),
+        | _with_defaults(SEARCHERS[own.name], own_options(own))
+        | ({"initial": campaign.initial} if campaign.initial else {}),
         "objectives": [each.model_dump() for each in campaign.config.objectives],
         "duplicates": campaign.config.duplicates,
         "early_stopping": stopping.model_dump() if stopping else None,
@@ -114,10 +115,14 @@ def changes(campaign: Campaign, recorded: Mapping[str, Any]) -> str:
     """Compares the recorded specification with the campaign's; one line per differing key path.
 
     Versions that did not record ``code`` recorded only the checksum of the space's own file.
+    Earlier versions recorded only the names of members in ``initial``.
     """
     now = specification(campaign)
     if "code" not in recorded:
         now.pop("code", None)
+    named = recorded.get("searcher", {}).get("initial")
+    if named and isinstance(named, list):
+        now["searcher"]["initial"] = list(campaign.initial)
     return differences(completed(recorded), now)
 
 

@@ -33,7 +33,10 @@ def completed(specification: Mapping[str, Any]) -> Json:
     found = {**EARLIER, **with_defaults(specification)}
     searcher = found.get("searcher")
     if isinstance(searcher, Mapping) and searcher.get("name") in SEARCHERS:
-        found["searcher"] = {**_options(SEARCHERS[searcher["name"]]), **searcher}
+        complete = {**_options(SEARCHERS[searcher["name"]]), **searcher}
+        if complete.get("initial") == []:  # which earlier versions recorded for no members
+            del complete["initial"]
+        found["searcher"] = complete
     return found
 
 

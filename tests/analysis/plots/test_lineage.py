@@ -24,6 +24,16 @@ def test_the_line_of_the_best_with_its_siblings(tmp_path: Path) -> None:
     assert list(line["siblings"]) == [[], [0.4], []]  # trial 6 failed: it has no value
 
 
+def test_a_line_ends_at_what_the_search_started_from(tmp_path: Path) -> None:
+    records = []
+    for number, note in enumerate([{"initial": "resnet20"}, {"parent": 0}]):
+        trial = f"evolution-{number:04d}"
+        records.append(ask(trial, note=note, genotype={"width": number}))
+        records.append(result(trial, validation_accuracy=0.5 + number / 10))
+    line = ancestors(read(write(tmp_path, records)))
+    assert list(line["change"]) == ["starts as resnet20", "width: 0 → 1"]
+
+
 def test_a_change_is_told_by_the_first_choice_that_differs() -> None:
     parent = {"depth": 1, "node0": "conv", "node1": None}
     assert change(parent, parent) == "nothing changed"

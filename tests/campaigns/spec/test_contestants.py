@@ -1,0 +1,113 @@
+"""Classics of the final stage, as wide as a limit allows."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nas
+from nas.campaigns.spec.campaign import load_campaign
+from nas.campaigns.spec.contestants import FITTED, Contestant, contestants
+from nas.configuration import Named
+from nas.errors import InputError
+from nas.spaces.constraints import Constraints
+from tests.campaigns import toy
+
+SHAPE = (1, 16, 16)
+
+
+def found(*entries: Any, **limits: int) -> dict[str, Contestant]:
+    named = [Named.model_validate(entry) for entry in entries]
+    return contestants(named, SHAPE, 10, Constraints(**limits))[0]
+
+
+def cost(name: str, width: float, **options: Any) -> Any:
+    return nas.cost(nas.classic(name, SHAPE, 10, width=width, **options))
+
+
+@pytest.mark.parametrize("column", ["params", "macs", "flops", "activations"])
+@pytest.mark.parametrize(
+    ("name", "options"), [("resnet20", {}), ("lenet5", {}), ("nin", {"last_relu": False})]
+)
+def test_the_width_is_the_largest_under_the_limit(
+    name: str, options: dict[str, Any], column: str
+) -> None:
+    for width in (0.31, 0.9, 1.7):
+        limit = getattr(cost(name, width, **options), column)
+        ((label, fitted),) = found({"name": name, "fit": {column: limit}, **options}).items()
+        taken = fitted.options["width"]
+        assert taken >= width  # a wider one may cost the same
+        assert getattr(fitted.architecture.cost, column) == limit
+        assert getattr(cost(name, round(taken + 0.01, 2), **options), column) > limit
+        assert label.endswith(f"-width{taken}")
+        assert fitted.options == {**options, "width": taken}
+
+
+def test_the_smallest_of_several_limits_decides() -> None:
+    both = found({"name": "resnet20", "fit": {"macs": 2e6, "params": 9000}})
+    (label,) = found({"name": "resnet20", "fit": {"params": 9000}})
+    assert list(both) == [label]
+
+
+def test_a_limit_that_everything_meets_takes_the_widest() -> None:
+    assert list(found({"name": "lenet5", "fit": {"macs": 1e12}})) == ["lenet5-width10.0"]
+
+
+def test_fitted_takes_the_default_set_under_the_constraints() -> None:
+    made = found("fitted", macs=1_500_000)
+    assert [each.name for each in made.values()] == list(FITTED)
+    for each in made.values():
+        assert each.architecture.cost.macs <= 1_500_000
+        assert FITTED[each.name].items() <= each.options.items()
+    assert found("fitted", macs=1_500_000, params=10**9).keys() == made.keys()
+    other = found({"name": "fitted", "fit": {"macs": 1_500_000}})
+    assert other.keys() == made.keys()
+
+
+def test_what_of_the_default_set_meets_no_limit_is_left_out() -> None:
+    named = [Named(name="fitted")]
+    made, left_out = contestants(named, SHAPE, 10, Constraints(macs=170_000))
+    assert left_out == ("mobilenet_v2",)
+    assert {each.name for each in made.values()} == FITTED.keys() - {"mobilenet_v2"}
+
+
+def test_a_network_that_two_fits_find_is_listed_once() -> None:
+    made = found("fitted", {"name": "lenet5", "fit": {"macs": 170_000}}, macs=170_000)
+    assert [each.name for each in made.values()].count("lenet5") == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{name: resnet20, fit: {macs: 10}}",
+         "fit: resnet20: no width reaches it, not even 0.01: its macs is "),
+        ("{name: resnet20, fit: {mac: 10}}", "fit.mac: unknown key 'mac' (did you mean 'macs'?)"),
+        ("{name: resnet20, fit: {}}", "fit: must be constraints, or one or more of params, macs"),
+        ("{name: resnet20, fit: 10}", "fit: must be constraints, or limits of params, macs"),
+        ("{name: resnet20, fit: {macs: 2e6}, width: 1.0}",
+         "fit: resnet20: fit chooses its option width, so leave width out"),
+        ("{name: resnet20, fit: constraints}",
+         "fit: constraints: needs a limit on params, macs, flops, activations, but the campaign"),
+        ("{name: fitted, width: 1.0}", "width: unknown key 'width'; allowed: fit"),
+        ("{name: fitted, fit: {macs: 10}}", "fitted: no width reaches the limits in lenet5, nin"),
+    ],
+)  # fmt: skip
+def test_a_wrong_fit_is_named(folder: Path, entry: str, message: str) -> None:
+    toy.write(folder, toy.CAMPAIGN.replace("[resnet20]", f"[{entry}]"))
+    with pytest.raises(InputError) as caught:
+        load_campaign(folder)
+    keys, _, _ = message.partition(": ")
+    separator = "." if keys.startswith(("fit", "width")) and keys != "fitted" else ": "
+    where = f"{folder}/campaign.yaml: final.classics.0{separator}"
+    assert str(caught.value).startswith(where + message)
+
+
+def test_a_campaign_may_name_the_set_by_its_word(folder: Path) -> None:
+    text = toy.CAMPAIGN.replace("[resnet20]", "fitted")
+    toy.write(folder, text + "constraints: {macs: 60_000}\n")
+    campaign = load_campaign(folder)
+    names = [each.name for each in campaign.classics]
+    assert names
+    assert names == [name for name in FITTED if name in names]
+    assert all(each.architecture.cost.macs <= 60_000 for each in campaign.classics)
+    assert any("fitted: left out" in note for note in campaign.notes)
