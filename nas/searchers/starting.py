@@ -23,13 +23,13 @@ def starting_with(
         initial: the genotypes by name, in the order in which they are proposed.
         name: what the searcher is called in messages.
 
-    Raises :class:`InputError` if the searcher keeps neither a population nor a history. The class
-    raises it if its population is smaller than the number of genotypes.
+    Raises :class:`InputError` if the searcher cannot start from known genotypes. The class raises
+    it if its population is smaller than the number of genotypes.
     """
     if not kind.takes_initial:
         raise InputError(
-            f"searcher {name}: initial: it keeps neither a population nor a history that could "
-            "start from known genotypes; leave it out"
+            f"searcher {name}: initial: it cannot start from known genotypes; leave it out, or use "
+            "for example evolution, nsga2, local_search, bananas or optuna"
         )
     first = [Proposal(dict(genotype), {"initial": label}) for label, genotype in initial.items()]
 

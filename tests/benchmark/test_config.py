@@ -37,6 +37,14 @@ ROOT = Path(__file__).parents[2]
             {"searchers": {"a": {"name": "evolution", "population_size": 0}}},
             "searchers.a: searcher evolution: population_size must be at least 1, got 0",
         ),
+        (
+            {"searchers": {"a": {"name": "evolution", "initial": "resnet20"}}},
+            "searchers.a.initial: resnet20 is a classic outside the space nasbench201; allowed: ",
+        ),
+        (
+            {"searchers": {"a": {"name": "random", "initial": [{"node1.from0": "none"}]}}},
+            "searchers.a.initial.0: genotype 0: space nasbench201: choice ",
+        ),
         ({"seeds": 0}, "seeds: Input should be greater than or equal to 1, got 0"),
         ({"budget": {}}, "budget: must be one of evaluations, seconds and hours, got none of"),
         ({"budget": {"evaluations": 1, "hours": 1}}, "got evaluations and hours"),
@@ -115,3 +123,20 @@ def test_shipped_benchmarks_are_benchmarks(name: str, shared_data: Path) -> None
     benchmark = load_benchmark(ROOT / "results" / name, shared_data)
     assert len(benchmark.table.keys) == 15_625
     assert SPECIFICATION.keys() <= {*benchmark.config.model_fields_set, "reference_point"}
+
+
+def test_a_searcher_starts_from_given_genotypes(tmp_path: Path) -> None:
+    plain = {"name": "evolution", "population_size": 4, "tournament_size": 2}
+    benchmark = load_benchmark(write(tmp_path / "plain"))
+    genotype = benchmark.space.sample(np.random.default_rng(7))
+    folder = write(
+        tmp_path / "started",
+        searchers={"plain": plain, "started": {**plain, "initial": [genotype]}},
+    )
+    benchmark = load_benchmark(folder)
+    first = benchmark.searcher("started", 0).ask(0)
+    assert first is not None
+    assert (first.genotype, first.note) == (genotype, {"initial": "genotype 0"})
+    assert benchmark.specification["initial"] == {"started": {"genotype 0": genotype}}
+    second = [benchmark.searcher(label, 0).ask(1) for label in ("plain", "started")]
+    assert second[0] == second[1]

@@ -104,8 +104,8 @@ def test_members_are_suggested_first_and_learnt_from(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["random", "asha", "hyperband", "bohb", "successive_halving"])
-def test_what_keeps_no_history_cannot_start_from_members(name: str) -> None:
-    with pytest.raises(InputError, match=f"searcher {name}: initial: it keeps neither"):
+def test_random_search_and_schedules_cannot_start_from_members(name: str) -> None:
+    with pytest.raises(InputError, match=f"searcher {name}: initial: it cannot start from"):
         searcher(name, space=space(), seed=0, initial=("small",))
 
 

@@ -158,7 +158,7 @@ def test_random_search_starts_from_nothing(folder: Path) -> None:
             f"{{name: random, initial: [{GENOTYPE}]}}",
         ),
     )
-    with pytest.raises(InputError, match="searcher random: initial: it keeps neither"):
+    with pytest.raises(InputError, match="searcher random: initial: it cannot start"):
         load_campaign(folder)
 
 
