@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ class Initial(NamedTuple):
 
     Attributes:
         genotypes: the genotypes by name, in the order in which they are evaluated.
-        left_out: the classics that do not meet the constraints.
+        left_out: the classics that fit the images or the constraints at no width.
     """
 
     genotypes: dict[str, Genotype]
@@ -37,7 +38,7 @@ class Initial(NamedTuple):
         if not self.left_out:
             return ""
         return (
-            "initial: classics: left out, because they meet the constraints at no "
+            "initial: classics: left out, because they fit the images and the constraints at no "
             f"{WIDTH}: {', '.join(self.left_out)}"
         )
 
@@ -140,7 +141,7 @@ def _classics(space: SearchSpace) -> Initial:
         else:
             left_out.append(name)
     if not found:
-        raise InputError(f"no classic meets the constraints; the last: {reason}")
+        raise InputError(f"no classic fits the images and the constraints; the last: {reason}")
     return Initial(found, tuple(left_out))
 
 
@@ -156,8 +157,9 @@ def _widths(space: SearchSpace, name: str) -> list[float | None]:
             options.extend(option for option in offered if isinstance(option, int | float))
         return member[choice]
 
-    space.unconstrained.validate(member)
-    space.unconstrained.run(answer)
+    with suppress(InputError):  # if the images are too small for the member
+        space.unconstrained.validate(member)
+        space.unconstrained.run(answer)
     return [*sorted(options, reverse=True)] or [None]
 
 

@@ -68,6 +68,14 @@ def test_classics_are_as_wide_as_the_constraints_allow() -> None:
     assert nas.cost(space.decode(found.genotypes["resnet20, multiplier 0.125"])).macs == narrow
 
 
+@pytest.mark.parametrize("limits", [Constraints(), Constraints(macs=500_000)])
+def test_a_classic_that_the_images_are_too_small_for_is_left_out(limits: Constraints) -> None:
+    space = constrained(nas.space("primitives", (1, 8, 8), 10), limits, Path())
+    found = initial_genotypes("classics", space, Path())
+    assert "lenet5" in found.left_out
+    assert any(name.startswith("resnet20") for name in found.genotypes)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -88,7 +96,7 @@ def test_a_wrong_entry_is_named(given: Any, message: str) -> None:
 
 def test_no_classic_at_all_is_one_message(folder: Path) -> None:
     with pytest.raises(
-        InputError, match="no classic meets the constraints; the last: mobilenet_v2: "
+        InputError, match="no classic fits the images and the constraints; the last: mobil"
     ):
         initial_genotypes("classics", primitives(macs=1000), Path())
     with_initial(folder, "classics")
