@@ -228,7 +228,7 @@ def test_an_ensemble_is_no_network_to_show(done: Path) -> None:
 @pytest.mark.parametrize(
     ("final", "message"),
     [
-        ("{top: 2, ensembles: [3]}", "at most top, 2, got 3"),
+        ("{top: 2, ensembles: [3]}", "size is top \\(2\\), got 3"),
         ("{top: 3, weights: false, ensembles: [3]}", "weights: true, got \\[3\\]"),
         ("{top: 3, ensembles: [3, 3]}", "each size must be given once"),
         ("{top: 3, ensembles: [1]}", "ensembles.0: .*greater than or equal to 2, got 1"),
