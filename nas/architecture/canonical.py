@@ -5,7 +5,7 @@ A graph is given by two sequences: ``labels``, the bytes of every vertex, and
 their readers. A place is a number; edges of unlike places are unlike.
 
 The method is individualisation and refinement (McKay & Piperno 2014, arXiv:1301.1493). Colours
-are refined until they tell no more vertices apart. Most graphs of networks are then done: every
+are refined until they distinguish no further vertices. Most graphs of networks are then done: every
 vertex has a colour of its own, and the colours are the order. Where vertices still share colours,
 the graph falls into components that decide independently (below), and within one component each
 vertex of the smallest class is given a colour of its own in turn; the smallest form wins.

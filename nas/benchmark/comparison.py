@@ -166,7 +166,7 @@ def _pairs(curves: Curves, regret: Floats) -> Iterator[tuple[str, str, Floats]]:
     for groups in curves.contests.values():
         for first, second in combinations(sorted(groups, key=ranks.__getitem__), 2):
             both = ran[first] & ran[second]
-            # Rounded, so that equal distances are ties whatever their last bits are.
+            # Distances are rounded, so that rounding errors do not decide between equal ones.
             yield first, second, (table[first] - table[second])[both].to_numpy().round(9)
 
 

@@ -180,7 +180,7 @@ def recipe(text: str, changes: Sequence[str] = ()) -> Recipe:
 
 
 def _options(name: str, text: str) -> Mapping[str, Any]:
-    """``width=0.5,stem=cifar``: YAML's flow mapping, but for the sign."""
+    """Reads ``width=0.5,stem=cifar``: a flow mapping of YAML, with ``=`` instead of a colon."""
     found: dict[str, Any] = parse_yaml("{" + text.replace("=", ": ") + "}", name)
     return {str(key): value for key, value in found.items()}
 

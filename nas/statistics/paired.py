@@ -76,7 +76,7 @@ def paired_t(
 
     Raises :class:`InputError` for fewer than two differences or one that is not finite.
     """
-    # Rounded, so that equal differences are ties whatever their last bits are.
+    # Differences are rounded, so that rounding errors do not decide between equal ones.
     sample = _finite(differences).round(12)
     mean, count = sample.mean(axis=-1), sample.shape[-1]
     variance = np.maximum(sample.var(axis=-1, ddof=1), resolution**2 / 6)
@@ -160,7 +160,7 @@ class SignFlip:
 
     def __init__(self, differences: ArrayLike) -> None:
         sample = _finite(differences)
-        # Rounded, so that a mean of zero is zero whatever its last bits are.
+        # The mean is rounded, because a mean of zero may have a rounding error.
         self._means: Floats = np.sort((_subsets(len(sample)) @ sample).round(12))
         self.mean = float(sample.mean())
         self.least_p = 2 / (len(self._means) + 1)

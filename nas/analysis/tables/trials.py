@@ -85,7 +85,7 @@ def _state(folder: Path) -> tuple[Path, int, int]:
     return folder, *((state.st_mtime_ns, state.st_size) if state else (0, 0))
 
 
-@lru_cache(maxsize=2)  # likewise
+@lru_cache(maxsize=2)
 def _table(folder: Path, modified: int, size: int) -> pd.DataFrame:
     _, history = _read(folder, modified, size)
     start, metrics = history.header.time, recorded_metrics(history.header.specification)

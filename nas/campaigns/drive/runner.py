@@ -180,8 +180,8 @@ class Runner:
         name = missing(self._campaign.config.objectives, ask, metrics, self._campaign.metrics)
         if not name:
             return outcome
-        error = f"the evaluator returned {metrics.get(name)!r} as {name}, which is no number"
-        # A loss that is not finite is null.
+        error = f"the evaluator returned {metrics.get(name)!r} as {name}, which is not a number"
+        # The evaluator reports a loss that is not finite as null.
         cause: Cause = "diverged" if name in metrics else "error"
         return Outcome("failed", metrics, error, outcome.seconds, cause)
 

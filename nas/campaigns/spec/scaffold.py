@@ -42,7 +42,7 @@ searcher:
 random_baseline: true            # also run random search with the same budget
 objectives:
   - {objective}{others}
-  # - {{metric: train_loss, direction: minimize}}   # whatever else a trial tells
+  # - {{metric: train_loss, direction: minimize}}   # any other metric of a trial
                                  # several: random, nsga2, multi_objective_evolution, optuna
 # constraints:                   # hard limits
 #   params: 1_000_000            # also macs, flops, activations, depth; others are drawn again

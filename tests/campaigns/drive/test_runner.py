@@ -209,7 +209,7 @@ def test_failed_trials_are_recorded_and_the_search_goes_on(
     assert summary.completed == len(results) - len(failed) > 0
     errors = {r["error"].strip().splitlines()[-1] for r in failed}
     assert "ArithmeticError: no luck" in errors
-    assert "the evaluator returned None as validation_accuracy, which is no number" in errors
+    assert "the evaluator returned None as validation_accuracy, which is not a number" in errors
     assert all("Traceback" in r["error"] for r in failed if "no luck" in r["error"])
 
 

@@ -131,7 +131,7 @@ def test_a_trial_without_one_of_its_objectives_has_failed(tmp_path: Path) -> Non
     run(folder, evaluator=f"{__name__}:at_times")
     results = [r for r in read_records(folder) if r["type"] == "result"]
     assert {r["error"] for r in results if r["status"] == "failed"} == {
-        "the evaluator returned None as train_seconds, which is no number"
+        "the evaluator returned None as train_seconds, which is not a number"
     }
     assert {r["cause"] for r in results if r["status"] == "failed"} == {"error"}
     assert any(r["status"] == "completed" for r in results)
