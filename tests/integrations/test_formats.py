@@ -141,7 +141,7 @@ def test_a_card_tells_what_the_network_is_and_how_good(folder: Path, tmp_path: P
     assert f"- params: {final['cost']['params']:,}\n" in body
     assert final["fingerprint"] in body
     assert f"| {final['label']} | searched |" in body
-    assert "too few seeds" in body
+    assert "too few common seeds" in body
     assert "found by the searcher evolution" in body
     assert "is the classic resnet20" in model_card(f"{folder}:resnet20")
     searched = next(r["trial"] for r in read_records(folder) if r.get("search") == "random")
