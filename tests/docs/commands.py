@@ -33,7 +33,7 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 OLD_CAMPAIGNS = ROOT / "tests" / "campaigns" / "schema2"
 
 NOT_RUN = {
-    "make quickstart": "a real campaign of eleven minutes; nas new, run and table run here",
+    "make quickstart": "a real campaign of three minutes; nas new, run and table run here",
     "make test": "these tests are part of it",
     "nas report --live results/mine --port 8000": "serves until Ctrl-C; see tests/report",
     "nas report --live results/mine": "serves until Ctrl-C; see tests/report",

@@ -48,7 +48,8 @@ def test_local_is_the_same_as_no_address() -> None:
 def test_a_trial_has_a_share_of_one_gpu_or_whole_ones() -> None:
     for gpus in (0, 0.25, 1, 2.0):
         assert validate(RayConfig, {"gpus_per_trial": gpus}).gpus_per_trial == gpus
-    with pytest.raises(InputError, match=r"must be a share of one GPU or a whole number of GPUs, got 1\.5"):
+    allowed = r"must be a share of one GPU or a whole number of GPUs, got 1\.5"
+    with pytest.raises(InputError, match=allowed):
         validate(RayConfig, {"gpus_per_trial": 1.5})
 
 

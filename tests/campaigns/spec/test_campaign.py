@@ -218,6 +218,11 @@ def test_a_draft_of_something_unknown_is_refused(tmp_path: Path, wrong: dict[str
 
 def test_the_quickstart_is_a_campaign() -> None:
     campaign = load_campaign(ROOT / "results" / "quickstart")
-    assert len(campaign.classics) >= 5
-    assert campaign.config.final.top == 5
+    limit = campaign.config.constraints.macs
+    assert limit is not None
+    assert [classic.name for classic in campaign.classics] == ["lenet5", "vgg8", "resnet20"]
+    for classic in campaign.classics:  # as wide as the limit allows
+        assert 0.8 * limit < classic.architecture.cost.macs <= limit
+    assert campaign.config.final.top == 3
+    assert campaign.config.final.top_random is None  # as many as of the search
     assert campaign.config.random_baseline
