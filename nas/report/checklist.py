@@ -36,7 +36,7 @@ def checklist(
         campaign: the first record.
         told: the content of ``resolved.json``.
         trials: the table of :func:`nas.analysis.tables.trials.trials`.
-        budgets: the notes of :func:`nas.analysis.tables.verdict.budgets`.
+        budgets: the notes of :func:`nas.analysis.tables.notes.budgets`.
     """
     specification = campaign.specification
     return {

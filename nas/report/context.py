@@ -9,8 +9,8 @@ import pandas as pd
 
 from nas.analysis.tables.columns import metrics_of
 from nas.analysis.tables.networks import campaign_table
+from nas.analysis.tables.notes import budgets
 from nas.analysis.tables.trials import recorded, trials
-from nas.analysis.tables.verdict import budgets
 from nas.campaigns.store.history import History
 from nas.errors import InputError
 from nas.report import data, outcome, specification

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nas.analysis.tables.columns import metrics_of
-from nas.analysis.tables.verdict import SEEDS
+from nas.analysis.tables.verdict_words import SEEDS
 from nas.metrics import Catalogue
 
 KINDS = {

@@ -19,10 +19,10 @@ from nas.analysis.tables.columns import WITHOUT, network_columns
 from nas.analysis.tables.columns import recorded as recorded_metrics
 from nas.analysis.tables.comparability import Groups, setting
 from nas.analysis.tables.feasibility import breaks
-from nas.analysis.tables.notes import notes
+from nas.analysis.tables.notes import budgets, notes
 from nas.analysis.tables.trainings import NAME, is_training, training_metrics, trainings
 from nas.analysis.tables.trials import recorded, trials
-from nas.analysis.tables.verdict import budgets, prefix, selection, verdicts
+from nas.analysis.tables.verdict import prefix, selection, verdicts
 from nas.campaigns.store.history import History
 from nas.errors import InputError
 from nas.metrics import COSTS, METRICS, Catalogue, joined

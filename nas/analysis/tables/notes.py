@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
+import pandas as pd
+
+from nas.analysis.tables.trials import trials
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask, Header, Json, Result
 
@@ -113,3 +117,18 @@ def initializations(own: Collection[str]) -> str:
         "rows differ in initialisation: each classic has that of its reference, every other "
         f"network torch's default{named}"
     )
+
+
+def budgets(folder: Path) -> Iterator[str]:
+    """Compares how much each search of a campaign has spent."""
+    every = trials(folder)
+    ended = every[(every["stage"] == "search") & ~every["status"].isin(["unfinished", "duplicate"])]
+    trained = ended["epochs"] - ended["epochs_before"].fillna(0)
+    spent = pd.DataFrame({"trials": 1, "epochs": trained}).groupby(ended["search"]).sum()
+    if len(spent) < 2:
+        return
+    # Trials are not comparable if one search stops them early, but epochs are.
+    unit = "epochs" if (spent["epochs"] > 0).all() else "trials"
+    equal = spent[unit].nunique() == 1
+    shares = ", ".join(f"{search} {count:,}" for search, count in spent[unit].items())
+    yield f"the searches have spent {'equally' if equal else 'unequally'}: {shares} {unit}"

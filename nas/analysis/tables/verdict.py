@@ -16,9 +16,8 @@ the words are wrong and how often the interval contains the true difference.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.analysis.tables.columns import metrics_of
-from nas.analysis.tables.trials import trials
+from nas.analysis.tables.verdict_words import CLASSIC, RANDOM, SEARCHED, SEEDS, evidence, sentence
 from nas.metrics import Catalogue
 from nas.statistics.paired import holm, holm_levels, paired_t, redrawn_interval, verdict
 from nas.statistics.picks import forward_picks
@@ -56,12 +55,6 @@ COLUMNS = {
     "verdict": ("str", "whether the first is better, worse, not distinguishable or too few seeds"),
 }  # fmt: skip
 """The columns of :func:`verdicts`: dtype and meaning."""
-
-SEEDS = 3
-"""The smallest number of pairs for a test; with two, the interval would have a half width of 12.7
-standard errors."""
-
-_SEARCHED, _CLASSIC, _RANDOM = "searched", "classic", "random"
 
 
 class _Side(NamedTuple):
@@ -186,15 +179,15 @@ def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
     contests: list[_Contest] = []
     leaders = []
     for campaign, rows in retrained.groupby("campaign", sort=False):
-        found = _side(rows[rows["kind"] == _SEARCHED])
+        found = _side(rows[rows["kind"] == SEARCHED])
         if found is None:
             missing.append(f"{prefix(campaign)}no verdict: no searched network is retrained")
             continue
         leaders.append(found)
-        for kind, what in ((_CLASSIC, "classics"), (_RANDOM, "random search")):
+        for kind, what in ((CLASSIC, "classics"), (RANDOM, "random search")):
             others = rows[rows["kind"] == kind]
             alike = others[others["group"] == found.group]
-            allowed = alike[alike["breaks"].isna()] if kind == _CLASSIC else alike
+            allowed = alike[alike["breaks"].isna()] if kind == CLASSIC else alike
             other = _side(allowed)
             if other is not None:
                 contests.append(_contest(found, other, retrained))
@@ -209,7 +202,7 @@ def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
                 missing.append(
                     f"{prefix(campaign)}no verdict against {what}: none keeps the constraints"
                 )
-            if kind == _CLASSIC:
+            if kind == CLASSIC:
                 missing += _breaking(campaign, alike)
     for first, second in combinations(leaders, 2):
         if first.group != second.group:
@@ -334,66 +327,6 @@ def _listed(seeds: pd.Index) -> str:
     return ", ".join(str(seed) for seed in seeds)
 
 
-def sentence(row: Mapping[Hashable, Any]) -> str:
-    """Says the verdict of a row of :func:`verdicts` in words, without a full stop."""
-    what = {_CLASSIC: "the best classic, ", _RANDOM: "the best of random search, "}
-    other = f"{what.get(str(row['kind']), '')}{row['against']}"
-    if row["verdict"] == "too few seeds":
-        return f"{row['searched']} and {other}, have too few common seeds to say which is better"
-    link = "from" if row["verdict"] == "not distinguishable" else "than"
-    return f"{row['searched']} is {row['verdict']} {link} {other}"
-
-
-def evidence(row: Mapping[Hashable, Any], metrics: Catalogue) -> str:
-    """Says what the verdict of a row of :func:`verdicts` rests on, without a full stop."""
-    count = int(row["seeds"])
-    pairs = f"{count} paired seed{'s' * (count != 1)}"
-    if row["other_picks"]:
-        pairs += f" ({row['other_picks']} with other networks, which earlier seeds had picked)"
-    measured = metrics[metrics.test].in_words
-    parts = [f"{row['difference']:+.4f} in {measured}"] if count else []
-    if row["verdict"] == "too few seeds":
-        parts += [pairs if count else "no paired seed", f"a test needs {SEEDS}"]
-    else:
-        parts += [
-            f"95 % interval [{row['low']:+.4f}, {row['high']:+.4f}]",
-            pairs,
-            f"p {row['corrected_p']:.2g}" + _correction(int(row["tests"])),
-        ]
-    return "; ".join([", ".join(parts), *_unused(row), *_of_images(row)])
-
-
-def _correction(tests: int) -> str:
-    return f" corrected for {tests} tests" if tests > 1 else ""
-
-
-def _unused(row: Mapping[Hashable, Any]) -> Iterator[str]:
-    if row["only_pick"]:
-        yield f"{_seeds(row['only_pick'], 'only pick')}"
-    if row["left_out"]:
-        yield f"{_seeds(row['left_out'], 'are left out')}: a picked network has no test result"
-
-
-def _of_images(row: Mapping[Hashable, Any]) -> Iterator[str]:
-    if pd.isna(row["images"]):
-        return
-    low, high = row["images_low"], row["images_high"]
-    draw = f"another draw of {row['images']:,} test images"
-    if row["verdict"] == "not distinguishable":
-        words = f"the same for {draw}"
-    elif low <= 0 <= high:
-        words = f"it may not hold for {draw}"
-    else:
-        words = f"it also holds for {draw}"
-    yield f"{words}: [{low:+.4f}, {high:+.4f}]"
-
-
-def _seeds(listed: str, verb: str) -> str:
-    if "," in listed:
-        return f"seeds {listed} {verb}"
-    return f"seed {listed} {verb.replace('are', 'is').replace('only pick', 'only picks')}"
-
-
 def _breaking(campaign: object, rows: pd.DataFrame) -> Iterator[str]:
     """Names the classic that would be the best, but breaks a constraint."""
     best, within = _side(rows), _side(rows[rows["breaks"].isna()])
@@ -409,8 +342,8 @@ def _breaking(campaign: object, rows: pd.DataFrame) -> Iterator[str]:
 def _cautions(contests: Sequence[_Contest]) -> Iterator[str]:
     """Yields notes on what the verdicts do not say."""
     for first, second, *_ in contests:
-        if second.kind != _CLASSIC and first.candidates != second.candidates:
-            other = "random search" if second.kind == _RANDOM else second.campaign
+        if second.kind != CLASSIC and first.candidates != second.candidates:
+            other = "random search" if second.kind == RANDOM else second.campaign
             yield (
                 f"{prefix(first.campaign)}the best of {first.candidates} retrained networks is "
                 f"compared with the best of {second.candidates} of {other}: the best of more "
@@ -422,7 +355,7 @@ def _cautions(contests: Sequence[_Contest]) -> Iterator[str]:
             "the intervals cover other seeds, but only these test images; the prediction for each "
             "image is not recorded, so nothing is known about another draw of images"
         )
-    if any(contest.second.kind != _CLASSIC for contest in contests):
+    if any(contest.second.kind != CLASSIC for contest in contests):
         yield (
             "each search ran once, which says little about the searchers; to compare searchers, "
             "use nas bench or several campaigns with different seeds"
@@ -447,18 +380,3 @@ def selection(table: pd.DataFrame) -> Iterator[str]:
             f"{pick['name']}, its best trial; after retraining, {measured} is {has:.4f}: "
             f"{abs(has - saw):.4f} {'less' if has < saw else 'more'}"
         )
-
-
-def budgets(folder: Path) -> Iterator[str]:
-    """Compares how much each search of a campaign has spent."""
-    every = trials(folder)
-    ended = every[(every["stage"] == "search") & ~every["status"].isin(["unfinished", "duplicate"])]
-    trained = ended["epochs"] - ended["epochs_before"].fillna(0)
-    spent = pd.DataFrame({"trials": 1, "epochs": trained}).groupby(ended["search"]).sum()
-    if len(spent) < 2:
-        return
-    # Trials are not comparable if one search stops them early, but epochs are.
-    unit = "epochs" if (spent["epochs"] > 0).all() else "trials"
-    equal = spent[unit].nunique() == 1
-    shares = ", ".join(f"{search} {count:,}" for search, count in spent[unit].items())
-    yield f"the searches have spent {'equally' if equal else 'unequally'}: {shares} {unit}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache, cached_property, lru_cache, partial
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
@@ -16,71 +16,32 @@ from nas.architecture.operations import ArchitectureError, Shape
 from nas.architecture.operations.layers import Function
 from nas.blocks import Block, conv_beside_pool
 from nas.blocks.scaling import divisible, scaled
-from nas.configuration import Config, defaults, validate_options
+from nas.configuration import defaults, validate_options
 from nas.errors import InputError, at
 from nas.spaces.choices import Choose, Infeasible, Option
-from nas.spaces.families.family import Family, distinct, misfit
+from nas.spaces.families.family import Family, misfit
 from nas.spaces.families.free_network import (
     Cell,
     Head,
-    Join,
     Network,
     Node,
-    Pooling,
     Reduction,
     Stage,
     Stem,
-    StemPadding,
+    count_cells,
+)
+from nas.spaces.families.free_options import (
+    LISTED,
+    CellOperation,
+    Counts,
+    HeadOptions,
+    Joins,
+    ReductionOptions,
+    StemOptions,
 )
 from nas.spaces.language import Language
 
 T = TypeVar("T", bound=Option)
-V = TypeVar("V")
-
-_LISTED = (Field(min_length=1), AfterValidator(distinct))
-Counts = Annotated[tuple[PositiveInt, ...], *_LISTED]
-Joins = Annotated[tuple[Join, ...], *_LISTED]
-
-
-class CellOperation(Config):
-    """An entry of ``operations``: a block with its options."""
-
-    block: str
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class ReductionOptions(Config):
-    """An entry of ``reductions``: one way in which a stage can begin.
-
-    Without a ``block``, the first cell of the stage has the stride. ``widens`` tells if the block
-    changes the number of channels to the stage's width; otherwise the cells do. ``dropout`` is the
-    probability of dropout after the block.
-    """
-
-    block: str | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-    stride: PositiveInt = 2
-    widens: bool = True
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-
-class StemOptions(Config):
-    """The options of the first convolution."""
-
-    kernel: Counts = (3,)
-    stride: Counts = (1,)
-    padding: Annotated[tuple[StemPadding, ...], *_LISTED] = ("same",)
-
-
-class HeadOptions(Config):
-    """The options of the head: see :class:`nas.spaces.families.free_network.Head`."""
-
-    pooling: Annotated[tuple[Pooling, ...], *_LISTED] = ("mean",)
-    channels: Annotated[tuple[PositiveInt | None, ...], *_LISTED] = (None,)
-    dense: Annotated[tuple[NonNegativeInt, ...], *_LISTED] = (0,)
-    """The number of hidden layers; heads that end with a convolution have none."""
-    dense_width: Counts = (128,)
-    dropout: Annotated[tuple[float, ...], *_LISTED] = (0.0,)
 
 
 class _Parts(NamedTuple):
@@ -113,12 +74,12 @@ class FreeGraph(Family):
     """
 
     family: Literal["free_graph"]
-    activation: Annotated[tuple[Function, ...], *_LISTED] | None = None
+    activation: Annotated[tuple[Function, ...], *LISTED] | None = None
     """Activations of the stem, of the head, and of operations that have this option and do not set
     it. By default, stem and head have ReLU, and each block has its own default."""
-    norm: Annotated[tuple[Literal["batch", "none"], ...], *_LISTED] = ("batch",)
+    norm: Annotated[tuple[Literal["batch", "none"], ...], *LISTED] = ("batch",)
     """Whether the stem, and operations with the option ``norm``, have batch norm or biases."""
-    multiplier: Annotated[tuple[PositiveFloat, ...], *_LISTED] = (1.0,)
+    multiplier: Annotated[tuple[PositiveFloat, ...], *LISTED] = (1.0,)
     """A factor for all widths; ``head.channels`` is multiplied only if the factor is over 1."""
     rounding: Counts = (1,)
     """Multiplied widths are rounded to a multiple of this number."""
@@ -126,17 +87,17 @@ class FreeGraph(Family):
     stages: Counts
     width: Counts
     """Channels of the stem and the first stage."""
-    widths: Annotated[tuple[PositiveInt | Literal["double"], ...], *_LISTED] = ("double",)
+    widths: Annotated[tuple[PositiveInt | Literal["double"], ...], *LISTED] = ("double",)
     """Channels of each later stage; ``double`` is twice as many as in the stage before."""
-    graphs: Annotated[tuple[Literal["shared", "own"], ...], *_LISTED] = ("shared",)
-    cells: Annotated[tuple[NonNegativeInt, ...], *_LISTED]
+    graphs: Annotated[tuple[Literal["shared", "own"], ...], *LISTED] = ("shared",)
+    cells: Annotated[tuple[NonNegativeInt, ...], *LISTED]
     """Cells per stage."""
     reductions: dict[str, ReductionOptions] = Field(
         default_factory=lambda: {"conv": ReductionOptions(block="conv")}, min_length=1
     )
     nodes: Counts
     """Nodes per cell."""
-    node_widths: Annotated[tuple[PositiveInt | None, ...], *_LISTED] = (None,)
+    node_widths: Annotated[tuple[PositiveInt | None, ...], *LISTED] = (None,)
     merge: Joins
     """How the two inputs of a node are joined, and, without ``output``, the outputs of a cell."""
     output: Joins | None = None
@@ -425,26 +386,8 @@ class _Bound(Language):
         """Return the number of graphs that a cell on maps of a size may have."""
         family = self._family
         operations = len(family.fitting(spatial)) * len(family.node_widths)
-        merges, outputs = len(family.merge), len(family.output or family.merge)
-        found = 0
-        # The number of ways, by the number of nodes that no node reads yet.
-        ways = {1: 1}
-        for earlier in range(1, max(family.nodes) + 1):
-            after: dict[int, int] = {}
-            for unread, count in ways.items():
-                read = earlier - unread
-                for taken, pairs in (
-                    (0, read + merges * read * (read - 1)),
-                    (1, unread + merges * 2 * unread * read),
-                    (2, merges * unread * (unread - 1)),
-                ):
-                    if pairs:
-                        left = unread - taken + 1
-                        after[left] = after.get(left, 0) + count * operations * pairs
-            ways = after
-            if earlier in family.nodes:
-                found += sum(n * (outputs if unread > 1 else 1) for unread, n in ways.items())
-        return found
+        outputs = len(family.output or family.merge)
+        return count_cells(family.nodes, operations, len(family.merge), outputs)
 
 
 @lru_cache(maxsize=4096)

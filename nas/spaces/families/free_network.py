@@ -204,3 +204,33 @@ class Network:
                 with g.scope(f"stage{number}.{index}"):
                     x = stage.cell.build(g, x, stage.width, 1 if index else stride)
         return g.build(self.head.build(g, x, classes))
+
+
+def count_cells(nodes: Sequence[int], operations: int, merges: int, outputs: int) -> int:
+    """Return the number of cells, where the order of a node's two inputs counts.
+
+    Args:
+        nodes: the numbers of nodes that a cell may have.
+        operations: the number of ways to choose what one node computes.
+        merges: the number of ways to join two inputs of a node.
+        outputs: the number of ways to join several outputs of a cell.
+    """
+    found = 0
+    # The number of ways, by the number of nodes that no node reads yet.
+    ways = {1: 1}
+    for earlier in range(1, max(nodes) + 1):
+        after: dict[int, int] = {}
+        for unread, count in ways.items():
+            read = earlier - unread
+            for taken, pairs in (
+                (0, read + merges * read * (read - 1)),
+                (1, unread + merges * 2 * unread * read),
+                (2, merges * unread * (unread - 1)),
+            ):
+                if pairs:
+                    left = unread - taken + 1
+                    after[left] = after.get(left, 0) + count * operations * pairs
+        ways = after
+        if earlier in nodes:
+            found += sum(count * (outputs if left > 1 else 1) for left, count in ways.items())
+    return found

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nas.analysis.tables.verdict import COLUMNS, budgets, selection, verdicts
+from nas.analysis.tables.notes import budgets
+from nas.analysis.tables.verdict import COLUMNS, selection, verdicts
 from nas.statistics.paired import holm, paired_t, verdict
 from nas.tasks.mistakes import packed
 from tests.analysis.tables.test_trials import ask, write
