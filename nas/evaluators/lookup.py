@@ -35,12 +35,12 @@ class TableLookup(Evaluator):
 
     @property
     def evaluate(self) -> Evaluate:
-        """What engines call."""
+        """The function that engines call."""
         return self._tabular
 
     @property
     def label(self) -> str:
-        """What it is called in records."""
+        """The evaluator's name in records."""
         return "tabular"
 
     @property

@@ -9,7 +9,7 @@ Json = dict[str, Any]
 
 
 class Progress(NamedTuple):
-    """What an evaluator yields while it works, usually after each epoch.
+    """An evaluator yields this while it works, usually after each epoch.
 
     Attributes:
         metrics: the current metrics, plain JSON.

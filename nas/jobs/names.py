@@ -105,14 +105,14 @@ def weights(name: str) -> Path:
 
 
 def kind(name: str) -> str:
-    """What an architecture is in tables: a classic, what the trial of a reference is, or other."""
+    """Returns the row kind of an architecture: classic, that of the referenced trial, or other."""
     if is_classic(name):
         return "classic"
     return reference(name).kind if is_reference(name) else "other"
 
 
 def initialization(name: str) -> str:
-    """What the initialisation "reference" is for this architecture."""
+    """Returns the scheme that the initialization "reference" means for this architecture."""
     if not is_classic(name) and is_reference(name):
         return reference(name).initialization
     entry = CLASSICS.get(name.partition(":")[0])
@@ -202,7 +202,7 @@ def _source(text: str, option: str) -> str:
 
 
 def _folder(text: str) -> Path:
-    """Where the relative paths of users' files start: at the file that names them."""
+    """Returns the folder of the file that names users' files: their relative paths start there."""
     return Path(text).parent if text.endswith((".yaml", ".yml")) else Path()
 
 

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 
 class Task(ABC):
-    """What networks are trained for.
+    """Defines what networks are trained for.
 
     A task of your own is a subclass in a file that ``campaign.yaml`` names, ``task: my.py:MyTask``;
     its options are the keyword-only arguments of its ``__init__``. Images have whole numbers as

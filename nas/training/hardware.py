@@ -27,7 +27,7 @@ def device_name(device: str) -> str:
 
 
 def resolve_device(asked: str) -> str:
-    """What "auto" becomes: cuda where there is one; :class:`InputError` for cuda where not."""
+    """Replaces "auto" by cuda or cpu. Raises :class:`InputError` for cuda if there is none."""
     import torch
 
     if asked == "cuda" and not torch.cuda.is_available():

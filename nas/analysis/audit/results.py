@@ -172,7 +172,7 @@ def _latency(
 
 
 def _fvcore(line: int, ask: Ask, metrics: Mapping[str, Any]) -> Iterator[Fault]:
-    """What fvcore counted is the analytic cost; of attention it counts nothing, so fewer MACs."""
+    """fvcore counts the analytic cost, except attention, so its MACs may be fewer."""
     counted, expected = metrics["fvcore"], dict(ask.cost)
     if flops_without(ask.cost, metrics) and isinstance(counted, dict):
         fewer = counted.get("macs")

@@ -21,7 +21,7 @@ _WITHOUT = ("str", "the operations with matrix products for which fvcore counts 
 
 
 def flops_without(cost: Mapping[str, int], metrics: Mapping[str, Any]) -> str | None:
-    """What the recorded FLOPs of a trial leave out; None: nothing that is known.
+    """Names what the recorded FLOPs of a trial leave out; None if nothing is known to be missing.
 
     Args:
         cost: the recorded counts.

@@ -185,7 +185,7 @@ def _checksum(history: History) -> str | None:
 
 
 def _mistakes(history: History, trial: str) -> str | None:
-    """What the final stage recorded of each test image: see :mod:`nas.tasks.mistakes`."""
+    """Returns the recorded prediction for each test image: see :mod:`nas.tasks.mistakes`."""
     found: Any = history.results[trial].metrics
     for key in ("evaluations", "single", "test", "mistakes"):
         found = found.get(key) if isinstance(found, dict) else None

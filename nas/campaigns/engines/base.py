@@ -118,7 +118,7 @@ class Source(Protocol):
 
 
 class Settings(NamedTuple):
-    """What ``engine:`` in ``campaign.yaml`` says.
+    """Holds what ``engine:`` in ``campaign.yaml`` says.
 
     Attributes:
         campaign: a name that no other campaign of this machine has.

@@ -71,7 +71,7 @@ class Campaign:
 
     @property
     def own_search(self) -> str:
-        """What the search by the campaign's own searcher is called."""
+        """The name of the search that the campaign's own searcher makes."""
         return short_name(self.config.searcher.name)
 
     @property
@@ -237,7 +237,7 @@ def _load(folder: Path) -> Campaign:
 
 
 def _initial(config: CampaignFile, found: SearchSpace, folder: Path) -> Initial:
-    """What ``initial`` of the searcher names; a searched key of the recipe has its first option."""
+    """Returns the genotypes that ``initial`` names; searched recipe keys get their first option."""
     given = config.searcher.options.get("initial", [])
     first = {f"{RECIPE}{key}": options[0] for key, options in config.hyperparameters.items()}
     return initial_genotypes(given, found, folder, first)

@@ -22,7 +22,7 @@ WIDTH = "multiplier"
 
 
 class Initial(NamedTuple):
-    """What a search starts from.
+    """Holds what a search starts from.
 
     Attributes:
         genotypes: the genotypes by name, in the order in which they are evaluated.

@@ -50,7 +50,7 @@ def recorded_specification(resolved: Mapping[str, Any]) -> Json:
 
 
 def with_defaults(specification: Mapping[str, Any]) -> Json:
-    """What decides whether results are comparable, with the keys that later versions have added.
+    """Returns what decides if results are comparable, with keys that later versions have added.
 
     These are the sections data, recipe and evaluator, of a campaign or of a training.
     """

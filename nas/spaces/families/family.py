@@ -75,7 +75,7 @@ class Family(Config, Language):
 
     @property
     def labels(self) -> Mapping[str, Callable[..., Handle]]:
-        """What the family's literature calls blocks, where that is not their name here."""
+        """Blocks by the names of the family's literature, if these differ from the names here."""
         return {}
 
     def named_blocks(self) -> Mapping[str, str]:
@@ -151,7 +151,7 @@ class Listed(Family):
 
     @cached_property
     def drawn(self) -> Mapping[str, str]:
-        """What cell graphs call the operations: every identity and every zero has one word."""
+        """The operations' names in cell graphs: every identity and every zero has one name."""
         words: dict[Any, str] = {identity: IDENTITY, zero: ZERO}
         return {name: words.get(block, name) for name, block in self.blocks.items()}
 

@@ -94,7 +94,7 @@ class Staged(Family):
 
     @property
     def labels(self) -> Mapping[str, Callable[..., Handle]]:
-        """What this family calls the blocks of MnasNet and RegNet."""
+        """The names that this family gives to the blocks of MnasNet and RegNet."""
         return LABELS
 
     def named_blocks(self) -> Mapping[str, str]:
@@ -226,7 +226,7 @@ class Staged(Family):
 
     @cached_property
     def _layers(self) -> Mapping[str, Layer]:
-        """What each operation builds."""
+        """The layer that each operation builds, by the operation's name."""
         layers = {}
         for label, operation in self.operations.items():
             block, fixed = self.block(operation.layer), dict(operation.settings)

@@ -37,7 +37,7 @@ class Operation(Config):
 
 @dataclass(frozen=True)
 class Layer:
-    """What an operation of the space builds.
+    """The layer that an operation of the space builds.
 
     Attributes:
         block: the block, with the settings that the operation fixes.
@@ -51,7 +51,7 @@ class Layer:
 
 
 class Stage(Config):
-    """What the layers of a stage are. A value is fixed; a list of values is a choice.
+    """Describes the layers of a stage. A value is fixed; a list of values is a choice.
 
     Each operation takes those of the ``settings`` that its block has and it does not fix.
     """
