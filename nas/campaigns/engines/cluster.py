@@ -32,18 +32,20 @@ from nas.user_code import is_file
 _QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
-def start(cpus: int | None, scratch: Path) -> None:
+def start(cpus: int | None, scratch: Path, niceness: int = 0) -> None:
     """Starts a cluster on this machine only, for this process.
 
     Args:
         cpus: the number of cores that it uses; None for all.
         scratch: its temporary folder.
+        niceness: how much nicer its workers are than this process; Ray's own default is 15.
     """
     ray.init(
         address="local",  # never a cluster that a killed driver has left behind
         num_cpus=cpus,
         include_dashboard=False,
         _temp_dir=str(scratch),
+        _system_config={"worker_niceness": niceness},
         **_QUIET,
     )
 

@@ -77,6 +77,7 @@ class TuneEngine(Engine):
             any.
         address: ``host:port`` (or "auto") of a running Ray cluster; None starts one here for
             the time of :meth:`run`.
+        niceness: how much nicer workers are than this process, if the cluster is started here.
         time_limit: the largest number of seconds per trial; None for no limit.
         name: the name of this campaign's scratch folder, from which the remains of a killed run are
             removed; None for a folder of this process.
@@ -90,6 +91,7 @@ class TuneEngine(Engine):
         cpus: int = 1,
         gpus: float | None = None,
         address: str | None = None,
+        niceness: int = 0,
         time_limit: float | None = None,
         name: str | None = None,
     ) -> None:
@@ -99,6 +101,7 @@ class TuneEngine(Engine):
         self._cpus = cpus
         self._gpus = gpus
         self._address = address
+        self._niceness = niceness
         scratch = f"nas-{os.getuid()}-{name or os.getpid()}"
         self._scratch = cluster.short_temporary_folder() / scratch
         self.slots = concurrency or 1
@@ -165,7 +168,8 @@ class TuneEngine(Engine):
         if self._address is not None:
             cluster.join(self._address, self._evaluator)
         else:
-            cluster.start(self._concurrency and self._concurrency * self._cpus, self._scratch)
+            cores = self._concurrency and self._concurrency * self._cpus
+            cluster.start(cores, self._scratch, self._niceness)
 
     def _resources(self) -> dict[str, float]:
         """Returns the resources of one trial; sets :attr:`slots` to the number of such trials."""

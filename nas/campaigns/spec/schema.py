@@ -103,6 +103,17 @@ class RayConfig(EngineConfig):
     """The number of trials at a time."""
     address: Annotated[str | None, AfterValidator(_address)] = None
     """``auto`` or the ``host:port`` of a running Ray cluster; by default, one is started."""
+    niceness: Annotated[int, Field(ge=0, le=19)] = 0
+    """How much nicer workers are than ``nas run``; with an address, the cluster decides it."""
+
+    @model_validator(mode="after")
+    def _niceness_is_of_our_own_cluster(self) -> "RayConfig":
+        if self.address is not None and self.niceness:
+            raise InputError(
+                "niceness: workers of a running cluster have its own niceness, which ray start "
+                f"takes from RAY_worker_niceness, so leave niceness out; got {self.niceness}"
+            )
+        return self
 
 
 class SerialConfig(EngineConfig):

@@ -45,6 +45,12 @@ def test_local_is_the_same_as_no_address() -> None:
         assert validate(RayConfig, {"address": address}).address == address
 
 
+def test_a_cluster_that_is_joined_has_its_own_niceness() -> None:
+    assert validate(RayConfig, {"niceness": 19}).niceness == 19
+    with pytest.raises(InputError, match=r"^niceness: workers of a running cluster .* got 5$"):
+        validate(RayConfig, {"address": "auto", "niceness": 5})
+
+
 def test_a_trial_has_a_share_of_one_gpu_or_whole_ones() -> None:
     for gpus in (0, 0.25, 1, 2.0):
         assert validate(RayConfig, {"gpus_per_trial": gpus}).gpus_per_trial == gpus

@@ -80,6 +80,26 @@ def test_workers_stay_warm_and_no_more_are_asked_than_there_are_slots() -> None:
     assert len({m["pid"] for m in metrics}) <= 2
 
 
+def priority(payload: dict[str, object]) -> dict[str, object]:
+    """An evaluator that tells the priority of its process."""
+    return {"niceness": os.nice(0)}
+
+
+@pytest.mark.timeout(120)
+def test_workers_have_the_priority_of_the_driver_or_the_niceness_that_is_asked_for() -> None:
+    script = f"""
+from {__name__} import Trials, priority
+from nas.campaigns.engines.tune import TuneEngine
+for niceness in ({{}}, {{"niceness": 3}}):
+    source = Trials([{{}}])
+    TuneEngine("{__name__}:priority", concurrency=1, **niceness).run(source)
+    print("niceness", source.outcomes["trial-0"].metrics["niceness"])
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    found = [int(number) for number in re.findall(r"^niceness (\d+)$", told.stdout, re.M)]
+    assert found == [os.nice(0), min(19, os.nice(0) + 3)], told.stderr
+
+
 @pytest.mark.usefixtures("cluster")
 def test_more_than_there_is_is_refused_and_never_waited_for() -> None:
     from nas.campaigns.engines.tune import TuneEngine
