@@ -147,9 +147,9 @@ def test_the_test_part_is_loaded_without_reading_another_picture(
     read: list[int] = []
     picture = folders._picture
 
-    def counted(paths: Any, resolution: Any, colour: Any, position: int) -> Any:
+    def counted(paths: Any, channels: Any, size: Any, position: int) -> Any:
         read.append(position)
-        return picture(paths, resolution, colour, position)
+        return picture(paths, channels, size, position)
 
     monkeypatch.setattr(folders, "_picture", counted)
     part = data.held_out(config)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from nas.errors import InputError
 from nas.training.datasets.images import Images, Resolution
+from nas.training.datasets.pictures import Size, opened, read_picture
 from nas.training.datasets.stored import MEMORY_GB, Gigabytes, Pixels, Stored, fits
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -53,9 +51,9 @@ def folder(
     parts = [_files(place, names) for place in places]
     paths = [path for part in parts for path, _ in part]
     labels = np.array([label for part in parts for _, label in part])
-    height, width = (resolution,) * 2 if resolution is not None else _size(paths)
-    shape = (3 if colour == "rgb" else 1, height, width)
-    read = partial(_picture, paths, resolution, colour)
+    size = (resolution, resolution) if resolution is not None else None
+    shape = (3 if colour == "rgb" else 1, *(size or _size(paths)))
+    read = partial(_picture, paths, shape[0], size)
     files = [f"{path.relative_to(top)} {path.stat().st_size}" for path in paths]
     images = Stored(read, np.arange(len(paths)), shape, "\n".join(files).encode())
     test = len(parts[1]) if len(parts) > 1 else 0
@@ -99,7 +97,7 @@ def _size(paths: list[Path]) -> tuple[int, int]:
     """Returns the height and width that all pictures must share; only file headers are read."""
     width, height = 0, 0
     for path in paths:
-        with _opened(path) as picture:
+        with opened(path) as picture:
             if path is paths[0]:
                 width, height = picture.size
             if picture.size != (width, height):
@@ -110,46 +108,5 @@ def _size(paths: list[Path]) -> tuple[int, int]:
     return height, width
 
 
-def _picture(paths: list[Path], resolution: int | None, colour: str, position: int) -> Pixels:
-    with _opened(paths[position]) as picture:
-        converted = _eight_bits(picture, paths[position]).convert("RGB" if colour == "rgb" else "L")
-    if resolution is not None:
-        converted = _resized(converted, resolution)
-    pixels = np.asarray(converted, np.uint8)
-    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:
-    """Converts a picture to 8 bits; Pillow's own conversion would clip values above 255."""
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
-    if picture.mode in ("I", "F"):
-        raise InputError(
-            f"{path}: has pixels of 32 bits (Pillow's mode {picture.mode}), the range of which is "
-            "unknown; save it with 8 or 16 bits per channel"
-        )
-    return picture
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path) as picture:
-            yield picture
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: is not a picture that Pillow can read") from None
-    except InputError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: is damaged: {error}") from None
-
-
-def _resized(picture: Image.Image, side: int) -> Image.Image:
-    width, height = picture.size
-    scale = side / min(width, height)
-    size = (max(side, round(width * scale)), max(side, round(height * scale)))
-    resized = picture.resize(size, Image.Resampling.BILINEAR)
-    left, upper = (size[0] - side) // 2, (size[1] - side) // 2
-    return resized.crop((left, upper, left + side, upper + side))
+def _picture(paths: list[Path], channels: int, size: Size | None, position: int) -> Pixels:
+    return read_picture(paths[position], channels, size)

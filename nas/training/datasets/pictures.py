@@ -1,0 +1,194 @@
+"""Turns everything that shows a picture into pixels, by one set of rules for all data sets.
+
+A picture is a file, a Pillow image, an array, a tensor, or a dict with the bytes of a file, as
+Hugging Face's data sets hold it. ``nas predict`` reads its files by the same rules as training.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from nas.errors import InputError, in_file
+from nas.training.datasets.stored import Pixels
+
+Fit = Literal["crop", "squeeze"]
+"""How a picture is brought to another aspect ratio: its middle is cut out, or it is distorted."""
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+_GREY = ("1", "L", "LA", "La", "I", "F")
+_ROUNDING = 1e-3
+"""How far floats may lie outside of 0 to 1; it is less than one step of uint8."""
+_MOST_SCALED = 2**28
+"""The largest number of pixels to which a picture is scaled before its middle is cut out."""
+
+
+def read_pictures(
+    paths: Sequence[str | Path], channels: int, size: Size | int | None = None, fit: Fit = "crop"
+) -> Pixels:
+    """Reads picture files as training reads those of a folder, uint8 [N, C, H, W].
+
+    Args:
+        paths: the files, in any format that Pillow reads.
+        channels: 3 for colour, 1 for grey.
+        size: height and width of the result in pixels; one number means a square, and None keeps
+            the size, which must then be the same for all files.
+        fit: see :func:`pixels`.
+
+    Raises :class:`InputError`, which names the file.
+    """
+    shape = (size, size) if isinstance(size, int) else size
+    read = [read_picture(path, channels, shape, fit) for path in paths]
+    for path, picture in zip(paths, read, strict=True):
+        if picture.shape != read[0].shape:
+            sizes = [f"{each.shape[2]}x{each.shape[1]}" for each in (picture, read[0])]
+            raise InputError(f"{path}: is of {sizes[0]} pixels, {paths[0]} of {sizes[1]}")
+    if not read:
+        return np.empty((0, channels, *(shape or (0, 0))), np.uint8)
+    return np.stack(read)
+
+
+def read_picture(
+    path: str | Path, channels: int, size: Size | None = None, fit: Fit = "crop"
+) -> Pixels:
+    """Reads one picture file, uint8 [C, H, W]; see :func:`read_pictures`."""
+    with opened(path) as picture:
+        return pixels(picture, channels, size, fit)
+
+
+@contextmanager
+def opened(source: str | Path | io.BytesIO) -> Iterator[Image.Image]:
+    """Opens a picture; an :class:`InputError` names its file if it is none, or is damaged."""
+    with nullcontext() if isinstance(source, io.BytesIO) else in_file(str(source)):
+        try:
+            with Image.open(source) as picture:
+                yield picture
+        except UnidentifiedImageError:
+            raise InputError("is not a picture that Pillow can read") from None
+        except InputError:
+            raise
+        except Image.DecompressionBombError as error:
+            raise InputError(str(error)) from None
+        except FileNotFoundError:
+            raise InputError("No such file") from None
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            raise InputError(f"is damaged: {error}") from None
+
+
+def pixels(
+    image: Any, channels: int | None = None, size: Size | None = None, fit: Fit = "crop"
+) -> Pixels:
+    """Converts one picture to uint8 [C, H, W].
+
+    Pillow images are converted by their mode: palettes become the colours that they stand for, and
+    16 bits are scaled to 8. The camera's orientation (EXIF) and transparency are ignored, as in
+    torchvision's ``ImageFolder``. Arrays and tensors are [H, W], [C, H, W] or [H, W, C] with 1, 3
+    or 4 channels, of uint8, uint16, bool, or floats from 0 to 1.
+
+    Args:
+        image: a Pillow image, an array, a tensor, the path of a file, the bytes of a file, or a
+            dict with ``bytes`` or ``path``.
+        channels: 3 for colour, 1 for grey; None keeps what the picture has.
+        size: height and width of the result; None keeps the size.
+        fit: ``crop`` scales the picture until it covers the size, and cuts out its middle;
+            ``squeeze`` scales both sides independently. Both are bilinear with antialiasing.
+
+    Raises :class:`InputError` with the reason if it is none of these.
+    """
+    if isinstance(image, Mapping) and {"bytes", "path"} & image.keys():
+        image = image.get("bytes") or image.get("path")
+    if isinstance(image, bytes):
+        image = io.BytesIO(image)
+    if isinstance(image, str | Path | io.BytesIO):
+        with opened(image) as picture:
+            return pixels(picture, channels, size, fit)
+    if isinstance(image, Image.Image):
+        picture = _eight_bits(image)
+        grey = picture.mode in _GREY if channels is None else channels == 1
+        picture = picture.convert("L" if grey else "RGB")
+    else:
+        values = _array(image)
+        if channels in (None, len(values)) and size in (None, values.shape[1:]):
+            return values
+        picture = Image.fromarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0))
+        picture = picture.convert({None: picture.mode, 1: "L", 3: "RGB"}[channels])
+    found = np.asarray(picture if size is None else _resized(picture, size, fit), np.uint8)
+    return found[None] if found.ndim == 2 else np.ascontiguousarray(found.transpose(2, 0, 1))
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Converts a picture to 8 bits; Pillow's own conversion would clip values above 255.
+
+    Pillow scales a PGM file with more than 8 bits by its largest value, to 16 bits in mode I.
+    """
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
+        return Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise InputError(
+            f"has pixels of 32 bits (Pillow's mode {picture.mode}), the range of which is unknown; "
+            "save it with 8 or 16 bits per channel"
+        )
+    return picture
+
+
+def _array(image: Any) -> Pixels:
+    """Converts an array to uint8 [C, H, W] with 1 or 3 channels."""
+    values = _bytes(np.asarray(image))
+    if values.ndim == 2:
+        return values[None]
+    if values.ndim == 3 and values.shape[0] in (1, 3) and 0 not in values.shape:
+        return values
+    if values.ndim == 3 and values.shape[2] in (1, 3, 4) and 0 not in values.shape:
+        return np.ascontiguousarray(values[:, :, :3].transpose(2, 0, 1))
+    raise InputError(
+        f"an image is of shape {list(values.shape)}; expected [H, W], [C, H, W] or [H, W, C] with "
+        "1 or 3 channels"
+    )
+
+
+def _bytes(values: npt.NDArray[Any]) -> Pixels:
+    if values.dtype.kind == "f":
+        least, most = values.min(initial=0.0), values.max(initial=0.0)
+        if not -_ROUNDING <= least <= most <= 1 + _ROUNDING:
+            raise InputError(
+                f"an image holds floats from {least:.4g} to {most:.4g}; they must be from 0 to 1: "
+                "divide by the largest possible value, and do not normalise"
+            )
+        values = np.rint(np.clip(values, 0, 1) * 255)
+    elif values.dtype == np.uint16:
+        values = np.rint(values / 257)
+    elif values.dtype == np.bool_:
+        values = values * np.uint8(255)
+    elif values.dtype != np.uint8:
+        raise InputError(
+            f"an image is an array of {values.dtype}, the range of which is unknown; expected "
+            "uint8, uint16, bool, or floats from 0 to 1"
+        )
+    return values.astype(np.uint8)
+
+
+def _resized(picture: Image.Image, size: Size, fit: Fit) -> Image.Image:
+    height, width = size
+    if picture.size == (width, height):
+        return picture
+    if fit == "squeeze":
+        return picture.resize((width, height), Image.Resampling.BILINEAR)
+    scale = max(width / picture.width, height / picture.height)
+    whole = max(width, round(picture.width * scale)), max(height, round(picture.height * scale))
+    if whole[0] * whole[1] > max(_MOST_SCALED, 4 * width * height):
+        raise InputError(
+            f"is of {picture.width}x{picture.height} pixels, too long to be cropped to "
+            f"{width}x{height}; fit: squeeze distorts it"
+        )
+    left, upper = (whole[0] - width) // 2, (whole[1] - height) // 2
+    scaled = picture.resize(whole, Image.Resampling.BILINEAR)
+    return scaled.crop((left, upper, left + width, upper + height))
