@@ -27,7 +27,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from nas.errors import InputError, KeyPath, in_file
+from nas.errors import InputError, KeyPath, in_file, readable
 from nas.registry import unknown
 from nas.user_code import absolute
 
@@ -101,6 +101,16 @@ class _Loader(yaml.SafeLoader):
             if problem:
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
+        """Reads a single value; text that UTF-8 cannot encode could not be written again."""
+        text: str = super().construct_scalar(node)
+        if readable(text) != text:
+            raise yaml.MarkedYAMLError(
+                problem=f"{text!r} holds a surrogate, which is no character",
+                problem_mark=node.start_mark,
+            )
+        return text
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         """Reads a whole number; Python refuses numbers with thousands of digits."""
@@ -217,6 +227,8 @@ def _message(model: type[BaseModel], problem: ErrorDetails) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if isinstance(error, InputError):
         message = error.problems[0][1]
+    if problem["type"] == "json_invalid":
+        return f"holds a value that JSON cannot hold: {problem['ctx']['error']}"
     if problem["type"] == "missing" or " got " in message:
         return message
     if problem["type"] in ("model_type", "dict_type"):

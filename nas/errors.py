@@ -1,5 +1,7 @@
 """Defines the exceptions that the command line reports without a traceback."""
 
+import reprlib
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,3 +88,32 @@ def in_file(file: Path | str) -> Iterator[None]:
     except InputError as error:
         error.add_file(str(file))
         raise
+
+
+def text_of(error: BaseException) -> str:
+    """Returns the text of an exception; "" if the code that makes the text fails itself."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
+def told(error: BaseException) -> str:
+    """Returns the traceback of an exception of a user's code, as text that can be recorded."""
+    try:
+        return readable("".join(traceback.format_exception(error)))
+    except Exception:  # it has other parts that fail
+        return f"{type(error).__name__}: its text cannot be made"
+
+
+def shown(value: object) -> str:
+    """Describes a value of a user's code for a message, shortened; its ``__repr__`` may fail."""
+    try:
+        return readable(reprlib.repr(value))
+    except Exception:
+        return f"a value of type {type(value).__name__}"
+
+
+def readable(text: str) -> str:
+    """Replaces what UTF-8 cannot encode (lone surrogates) by escape sequences."""
+    return text.encode("utf-8", "backslashreplace").decode()

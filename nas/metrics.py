@@ -9,6 +9,7 @@ not need the user's code.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -144,6 +145,19 @@ class Metric(Config):
             return 0.0, 1.0
         return (-math.inf if self.unit == "" and self.dtype == "float64" else 0.0), math.inf
 
+    def fault(self, value: Any) -> str:
+        """Returns what is wrong with a value that was measured; "" if nothing is."""
+        least, most = self.bounds
+        whole = self.dtype == "Int64"
+        if type(value) in ((int,) if whole else (int, float)) and least <= value <= most:
+            return ""
+        kind = "a whole number" if whole else "a number"
+        if most < math.inf:
+            bounds = f" from {least:g} to {most:g}"
+        else:
+            bounds = f" of at least {least:g}" if least > -math.inf else ""
+        return f"{json.dumps(value)}, expected {kind}{bounds}"
+
     @property
     def column(self) -> tuple[str, str]:
         """Returns the dtype and the meaning of its column; the meaning names the unit."""
@@ -238,6 +252,21 @@ class Catalogue(Mapping[str, Metric]):
     def evaluated(self) -> dict[str, tuple[Protocol, Part, str]]:
         """Returns the path of each metric in the ``evaluations`` of the final stage."""
         return {name: metric.path for name, metric in self.items() if metric.path is not None}
+
+    def fault(self, measured: Mapping[str, Any]) -> str:
+        """Returns the first metric whose measured value is wrong, and why; "" if all are right.
+
+        The primary metric and metrics that are counted must be numbers. Any other metric may be
+        null, for a value that was not finite or is not defined.
+        """
+        for name, value in measured.items():
+            metric = self.get(name)
+            if metric is None:
+                continue
+            needed = name in (self.validation, self.test) or metric.dtype == "Int64"
+            if (value is not None or needed) and (wrong := metric.fault(value)):
+                return f"{name}: {wrong}"
+        return ""
 
     @cached_property
     def on_predictions(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from nas.cli import campaigns, exports, networks, results, spaces
@@ -25,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"nas: {error}", file=sys.stderr)
         return 2
+    except SystemExit as error:  # code of the user has called sys.exit, or Ray after SIGTERM
+        traceback.print_exception(error)
+        return error.code if isinstance(error.code, int) and error.code else 1
     except KeyboardInterrupt:
         print("nas: interrupted", file=sys.stderr)
         return 130

@@ -191,15 +191,8 @@ def _stopped(line: int, trial: str, metrics: Mapping[str, Any], epochs: Any) -> 
 def _plausible(
     line: int, trial: str, metrics: Mapping[str, Any], known: Catalogue
 ) -> Iterator[Fault]:
-    for name, value in metrics.items():
-        # A loss that was not finite is null.
-        if name not in known or (value is None and name.endswith("_loss")):
-            continue
-        least, most = known[name].bounds
-        if not (is_number(value) and least <= value <= most):
-            bounds = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
-            text = f"{trial}: {name}: {json.dumps(value)}, expected a number {bounds}"
-            yield Fault(line, text)
+    if wrong := known.fault(metrics):
+        yield Fault(line, f"{trial}: {wrong}")
 
 
 def _curve(line: int, trial: str, metrics: Mapping[str, Any], known: Catalogue) -> Iterator[Fault]:

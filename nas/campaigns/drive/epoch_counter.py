@@ -33,7 +33,8 @@ class EpochCounter:
 
     def update(self, trial: str, update: Update) -> None:
         """Registers one more epoch of an attempt."""
-        self._reached[trial] = update.metrics.get("epoch", 0)
+        epoch = update.metrics.get("epoch")
+        self._reached[trial] = epoch if type(epoch) is int else 0
         if update.checkpoint is not None:
             self._saved[trial] = self._reached[trial]
 

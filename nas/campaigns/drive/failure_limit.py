@@ -50,5 +50,5 @@ class FailureLimit:
 def _way(outcome: Outcome, last_line: str) -> str:
     if outcome.cause not in (None, "error"):
         return str(outcome.cause)
-    # Numbers are removed, because sizes and shapes differ between networks.
-    return re.sub(r"\d+(\.\d+)?", "#", last_line)
+    # Numbers are removed, because sizes, shapes and addresses differ between trials.
+    return re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "#", last_line)

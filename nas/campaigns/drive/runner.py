@@ -19,7 +19,15 @@ from nas.campaigns.spec.objectives import missing
 from nas.campaigns.spec.specification import specification
 from nas.campaigns.store.log import RecordLog
 from nas.campaigns.store.provenance import gpus
-from nas.campaigns.store.types import SCHEMA, Ask, Failure, Header, Result, given
+from nas.campaigns.store.types import (
+    SCHEMA,
+    Ask,
+    Failure,
+    Header,
+    Result,
+    given,
+    unreadable,
+)
 from nas.errors import CampaignError, InputError
 
 
@@ -133,16 +141,7 @@ class Runner:
             return
         self._epochs.forget(trial)
         self.checkpoints.keep(ask, outcome)
-        result = Result(
-            trial=trial,
-            status=outcome.status,
-            metrics=outcome.metrics,
-            error=outcome.error,
-            cause=outcome.cause,
-            **self._spent(ask, outcome),
-            **given(worker=outcome.worker),
-        )
-        written = self._ledger.write(self._log, result)
+        written = self._ledger.write(self._log, self._result(ask, outcome))
         self.checkpoints.ended(ask, outcome, self._scheduler.waiting)
         self._show()
         if self.progress is not None:
@@ -173,17 +172,39 @@ class Runner:
         return [*([counted] if duplicates else []), *filter(None, ends)]
 
     def _judged(self, ask: Ask, outcome: Outcome) -> Outcome:
-        """Turns an outcome into a failure unless it has a number for every objective."""
-        if outcome.status != "completed":
+        """Turns an outcome into a failure if its metrics are wrong or cannot be recorded.
+
+        Every objective must be a number, and every known metric a possible value.
+        """
+        if outcome.status == "failed":
             return outcome
-        metrics = outcome.metrics
-        name = missing(self._campaign.config.objectives, ask, metrics, self._campaign.metrics)
+        metrics, known = outcome.metrics, self._campaign.metrics
+        if wrong := unreadable(metrics):
+            return failure(f"the evaluator returned wrong metrics: {wrong}", outcome.seconds)
+        name = ""
+        if outcome.status == "completed":
+            name = missing(self._campaign.config.objectives, ask, metrics, known)
+        error = f"the evaluator returned {metrics.get(name)!r} as {name}, which is not a number"
+        if not name and (fault := known.fault(metrics)):
+            name, _, wrong = fault.partition(": ")
+            error = f"the evaluator returned {name}: {wrong}"
         if not name:
             return outcome
-        error = f"the evaluator returned {metrics.get(name)!r} as {name}, which is not a number"
-        # The evaluator reports a loss that is not finite as null.
-        cause: Cause = "diverged" if name in metrics else "error"
+        # The evaluator reports a value that is not finite as null.
+        cause: Cause = "diverged" if name in metrics and metrics[name] is None else "error"
         return Outcome("failed", metrics, error, outcome.seconds, cause)
+
+    def _result(self, ask: Ask, outcome: Outcome) -> Result:
+        """Makes the record of an outcome."""
+        return Result(
+            trial=ask.trial,
+            status=outcome.status,
+            metrics=outcome.metrics,
+            error=outcome.error,
+            cause=outcome.cause,
+            **self._spent(ask, outcome),
+            **given(worker=outcome.worker),
+        )
 
     def _is_repeated(self, ask: Ask, outcome: Outcome) -> bool:
         """Tells if a trial that was lost with its worker is repeated, and queues it."""

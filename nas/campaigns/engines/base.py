@@ -3,7 +3,6 @@
 import inspect
 import math
 import time
-import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,9 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from nas.configuration import validate_options
+from nas.errors import readable, shown, text_of, told
 from nas.evaluators.base import Evaluate, Function
+from nas.evaluators.work import Progress
 
 Json = dict[str, Any]
 
@@ -166,12 +167,17 @@ class Engine(ABC):
         """
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Tells if an exception is that of Ctrl-C, which stops a run in this process."""
+    return isinstance(error, KeyboardInterrupt)
+
+
 def carry_out(
     evaluator: Evaluator,
     payload: Mapping[str, Any],
     checkpoint: bytes | None = None,
     keep: bool = False,
-    fatal: Callable[[Exception], bool] | None = None,
+    fatal: Callable[[BaseException], bool] = is_interrupt,
 ) -> Generator[Update | Outcome, None, None]:
     """Calls an evaluator and yields its updates, then its outcome, also after an exception.
 
@@ -180,41 +186,72 @@ def carry_out(
         payload: its argument.
         checkpoint: the state from which it continues.
         keep: whether the outcome holds the last state.
-        fatal: tells which exceptions are raised, because the process cannot be used any more.
+        fatal: tells which exceptions are raised because the process should end. All others, also
+            ``SystemExit``, are a failure of the trial.
     """
-    started = saved = time.perf_counter()
-    progress = None
-    state = None
-    try:
-        evaluate = Function(evaluator) if isinstance(evaluator, str) else evaluator
-        function = evaluate.load() if isinstance(evaluate, Function) else evaluate
-        if not inspect.isgeneratorfunction(function):
-            metrics = function(payload)
+    started = time.perf_counter()
+    steps = _steps(evaluator, payload, checkpoint, keep)
+    outcome = None
+    while outcome is None:
+        try:
+            update = next(steps)
+        except StopIteration as end:
+            metrics, state = end.value
+            seconds = time.perf_counter() - started
+            outcome = Outcome("completed", metrics, None, seconds, checkpoint=state)
+        except BaseException as error:
+            if fatal(error):
+                raise
+            outcome = failure(told(error), time.perf_counter() - started, _cause(error))
         else:
-            work = function(payload, checkpoint)
-            while True:
-                try:
-                    progress = next(work)
-                except StopIteration as end:
-                    metrics = end.value
-                    break
-                due = time.perf_counter() - saved >= CHECKPOINT_SECONDS
-                yield Update(_plain(progress.metrics), progress.save() if due else None)
-                saved = time.perf_counter() if due else saved
-            if keep and progress is not None:
-                state = progress.save()
-        if not isinstance(metrics, Mapping):
-            raise TypeError(f"the evaluator returned {metrics!r}, expected a mapping of metrics")
-        metrics = _plain(metrics)
-    except Exception as error:
-        if fatal is not None and fatal(error):
-            raise
-        seconds = time.perf_counter() - started
-        outcome = failure(traceback.format_exc(), seconds, _cause(error))
-    else:
-        seconds = time.perf_counter() - started
-        outcome = Outcome("completed", metrics, None, seconds, checkpoint=state)
+            yield update
     yield outcome  # here the exception, and the network that it refers to, have been freed
+
+
+def _steps(
+    evaluator: Evaluator, payload: Mapping[str, Any], checkpoint: bytes | None, keep: bool
+) -> Generator[Update, None, tuple[Json, bytes | None]]:
+    """Calls an evaluator; yields its updates, and returns its metrics and the state to keep."""
+    evaluate = Function(evaluator) if isinstance(evaluator, str) else evaluator
+    function = evaluate.load() if isinstance(evaluate, Function) else evaluate
+    progress = None
+    if not inspect.isgeneratorfunction(function):
+        metrics = function(payload)
+    else:
+        saved = time.perf_counter()
+        work = function(payload, checkpoint)
+        while True:
+            try:
+                progress = next(work)
+            except StopIteration as end:
+                metrics = end.value
+                break
+            if not isinstance(progress, Progress):
+                raise TypeError(f"the evaluator yielded {shown(progress)}, expected a Progress")
+            due = time.perf_counter() - saved >= CHECKPOINT_SECONDS
+            yield Update(_point(progress), _state(progress) if due else None)
+            saved = time.perf_counter() if due else saved
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"the evaluator returned {shown(metrics)}, expected a mapping of metrics")
+    return _plain(metrics), _state(progress) if keep and progress is not None else None
+
+
+def _point(progress: Progress) -> Json:
+    """Returns the metrics of an epoch as plain JSON."""
+    if not isinstance(progress.metrics, Mapping):
+        raise TypeError(f"the evaluator yielded {shown(progress.metrics)}, expected metrics")
+    metrics: Json = _plain(progress.metrics)
+    epoch = metrics.get("epoch", 1)
+    if type(epoch) is not int or epoch < 1:
+        raise TypeError(f"the evaluator yielded epoch {epoch!r}, expected a whole number from 1")
+    return metrics
+
+
+def _state(progress: Progress) -> bytes:
+    state = progress.save()
+    if not isinstance(state, bytes):
+        raise TypeError(f"the evaluator saved {shown(state)} as its state, expected bytes")
+    return state
 
 
 def attempt(evaluator: Evaluator, payload: Mapping[str, Any]) -> Outcome:
@@ -224,37 +261,51 @@ def attempt(evaluator: Evaluator, payload: Mapping[str, Any]) -> Outcome:
     return outcome
 
 
-def _cause(error: Exception) -> Cause:
-    kind = type(error).__name__
+def _cause(error: BaseException) -> Cause:
+    kind, text = type(error).__name__, text_of(error)
     signs = ("can't allocate memory", "CUDA error: out of memory")
-    if kind in ("OutOfMemoryError", "MemoryError") or any(sign in str(error) for sign in signs):
+    if kind in ("OutOfMemoryError", "MemoryError") or any(sign in text for sign in signs):
         return "out_of_memory"
     causes: dict[str, Cause] = {"Diverged": "diverged", "Infeasible": "infeasible"}
     return causes.get(kind, "error")
 
 
-def poisons_the_process(error: Exception) -> bool:
+def poisons_the_process(error: BaseException) -> bool:
     """Tells if all later CUDA calls of the process would fail too, so that it must be replaced."""
     if type(error).__name__ == "OutOfMemoryError":
         return False
     signs = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "device-side assert")
-    return type(error).__name__ == "AcceleratorError" or any(s in str(error) for s in signs)
+    text = text_of(error)
+    return type(error).__name__ == "AcceleratorError" or any(sign in text for sign in signs)
 
 
-def _plain(value: Any, where: str = "metrics") -> Any:
+_DEEPEST = 50
+"""How many lists and mappings may be inside each other in metrics; JSON readers have a limit."""
+
+
+def _plain(value: Any, where: str = "metrics", depth: int = 0) -> Any:
     """Converts metrics to plain JSON; numbers of numpy and torch become Python numbers.
 
     NaN and infinity, as of a diverged loss, become null, because JSON does not have them. Raises
-    TypeError for other values that JSON does not have.
+    TypeError for other values that JSON does not have, or that its readers refuse: text that is
+    not Unicode, whole numbers above 64 bits, and deeply nested values.
     """
+    if depth > _DEEPEST:
+        raise TypeError(f"the evaluator returned metrics with more than {_DEEPEST} levels")
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
+        plain = {}
+        for key, item in value.items():
+            name = _plain(str(key), f"the name of a metric in {where}")
+            plain[name] = _plain(item, f"{where}.{name}", depth + 1)
+        return plain
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{where}.{i}") for i, item in enumerate(value)]
+        return [_plain(item, f"{where}.{i}", depth + 1) for i, item in enumerate(value)]
     if getattr(value, "ndim", None) == 0:
         value = value.item()
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
+    if value is None or (isinstance(value, int) and -(2**63) <= value < 2**64):
         return value
-    raise TypeError(f"the evaluator returned {value!r} as {where}, which is not plain JSON")
+    if isinstance(value, str) and readable(value) == value:
+        return value
+    raise TypeError(f"the evaluator returned {shown(value)} as {where}, which is not plain JSON")

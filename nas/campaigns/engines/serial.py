@@ -1,7 +1,6 @@
 """The serial engine, which runs one trial after another in this process."""
 
 import time
-import traceback
 from contextlib import closing
 from typing import Any, Self
 
@@ -14,18 +13,19 @@ from nas.campaigns.engines.base import (
     Trial,
     carry_out,
     failure,
+    is_interrupt,
     poisons_the_process,
     stopped,
 )
-from nas.errors import CampaignError
+from nas.errors import CampaignError, text_of, told
 
 
 class SerialEngine(Engine):
     """Runs trials one at a time in this process, bit-for-bit repeatable on a CPU.
 
-    It is meant for cheap evaluators and for debugging. An exception is a failed trial. If a trial
-    kills its process (no memory, a crash in native code), the campaign ends too; run it again to
-    resume it.
+    It is meant for cheap evaluators and for debugging. An exception is a failed trial, except
+    KeyboardInterrupt, which cannot be told from Ctrl-C and stops the run. If a trial kills its
+    process (no memory, a crash in native code), the campaign ends too; run it again to resume it.
 
     Args:
         evaluator: the evaluator.
@@ -58,10 +58,11 @@ class SerialEngine(Engine):
                 if not poisons_the_process(error):
                     raise
                 seconds = time.monotonic() - started
-                source.done(trial.id, failure(traceback.format_exc(), seconds))
+                source.done(trial.id, failure(told(error), seconds))
+                reason = text_of(error).strip().partition("\n")[0]
                 raise CampaignError(
                     f"{trial.id} has failed and left the GPU unusable for this process "
-                    f"({str(error).strip().splitlines()[0]}): run the campaign again to resume it"
+                    f"({reason}): run the campaign again to resume it"
                 ) from error
             source.done(trial.id, outcome)
 
@@ -72,9 +73,7 @@ class SerialEngine(Engine):
             if key not in self._shared:
                 self._shared[key] = load()
         given = {**trial.payload, **{n: self._shared[key] for n, (key, _) in trial.shared.items()}}
-        events = carry_out(
-            self._evaluator, given, checkpoint, trial.keep, fatal=poisons_the_process
-        )
+        events = carry_out(self._evaluator, given, checkpoint, trial.keep, fatal=_ends_the_run)
         with closing(events):
             for event in events:
                 if isinstance(event, Outcome):
@@ -87,3 +86,7 @@ class SerialEngine(Engine):
                     reason = f"took longer than the limit of {self._time_limit:g} s"
                     return failure(reason, seconds, "time_limit")
         raise AssertionError("an evaluation ended without an outcome")
+
+
+def _ends_the_run(error: BaseException) -> bool:
+    return is_interrupt(error) or poisons_the_process(error)

@@ -143,6 +143,9 @@ def timed(evaluator: Evaluator) -> Callable[[Json], Outcome]:
 
     def evaluate(payload: Json) -> Outcome:
         outcome = attempt(evaluator, payload)
-        return replace(outcome, seconds=outcome.metrics.get("train_seconds", 1.0))
+        seconds = outcome.metrics.get("train_seconds")
+        if not isinstance(seconds, int | float) or seconds < 0:
+            seconds = 1.0
+        return replace(outcome, seconds=seconds)
 
     return evaluate

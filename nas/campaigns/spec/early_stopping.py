@@ -95,8 +95,15 @@ def reached(curve: Sequence[Json]) -> Json:
     """
     *_, last = curve
     metrics = {
-        name: sum(point[name] for point in curve) if name.endswith("_seconds") else value
+        name: sum(_number(point.get(name)) for point in curve)
+        if name.endswith("_seconds")
+        else value
         for name, value in last.items()
         if name != "epoch"
     }
     return {**metrics, "epochs": len(curve), "curve": list(curve)}
+
+
+def _number(value: Any) -> float:
+    """Returns a recorded number; 0 for another value."""
+    return value if isinstance(value, int | float) else 0.0

@@ -78,8 +78,12 @@ class RecordLog:
         Returns the record in the form in which the line will be read. Raises :class:`InputError`
         and writes nothing if a reader would refuse the line.
         """
-        line = to_line(record.model_copy(update={"time": round(time.time(), 3)}))
-        written = from_line(line, f"{self._path}: the next record")
+        where = f"{self._path}: the next record"
+        try:
+            line = to_line(record.model_copy(update={"time": round(time.time(), 3)}))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"{where}: cannot be written: {error}") from error
+        written = from_line(line, where)
         assert isinstance(written, type(record))
         with writing(self._path):
             if self._file.write(line + b"\n") != len(line) + 1:

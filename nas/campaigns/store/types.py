@@ -19,6 +19,7 @@ import json
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BeforeValidator,
     ConfigDict,
@@ -31,7 +32,7 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from nas.configuration import Config, validate
-from nas.errors import InputError, in_file
+from nas.errors import InputError, in_file, readable, shown
 from nas.registry import unknown
 
 SCHEMA = 3
@@ -42,12 +43,55 @@ READABLE = (2, SCHEMA)
 
 Json = dict[str, Any]
 
-Measurement = Json
+
+class _Measurement(Config):
+    """The measurements that this program reads; an evaluator may report others beside them.
+
+    Single numbers are not listed here: :meth:`nas.metrics.Catalogue.fault` checks them.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    curve: list[Json] | None = None
+    evaluations: dict[str, dict[str, Json]] | None = None
+    fvcore: dict[str, int] | None = None
+    fvcore_uncounted: list[str] | None = None
+    device: str | None = None
+
+
+def _readable(metrics: Json) -> Json:
+    try:
+        _Measurement.model_validate(metrics)
+    except ValidationError:
+        validate(_Measurement, metrics)  # makes the message
+    return metrics
+
+
+Measurement = Annotated[Json, AfterValidator(_readable)]
 """The measurements of a trial by an evaluator: plain JSON by the name of the metric."""
+
+
+def unreadable(metrics: Any) -> str:
+    """Returns why measurements cannot be recorded, so that they can be read again; "" if they can.
+
+    The types are those with which :class:`Result` reads them.
+    """
+    if not isinstance(metrics, dict):
+        return f"must be a mapping, got {shown(metrics)}"
+    try:
+        validate(_Measurement, metrics)
+        json.dumps(metrics, allow_nan=False)
+    except (InputError, ValueError) as error:
+        return "; ".join(str(error).splitlines())
+    return ""
+
 
 Count = Annotated[int, Field(ge=0)]
 
 Amount = Annotated[float, Field(ge=0)]
+
+Text = Annotated[str, AfterValidator(readable)]
+"""Text of a user's code; what UTF-8 cannot encode is replaced."""
 
 Stage = Literal["search", "final"]
 
@@ -230,7 +274,7 @@ class Failure(_Attempt):
     """
 
     type: Literal["failure"] = "failure"
-    error: str
+    error: Text
     cause: str
 
 
@@ -249,7 +293,7 @@ class Result(_Attempt):
     type: Literal["result"] = "result"
     status: Literal["completed", "failed", "stopped"]
     metrics: Measurement
-    error: str | None
+    error: Text | None
     cause: str | None = None
     worker: str = ""
 
