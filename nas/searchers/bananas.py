@@ -13,9 +13,10 @@ from threadpoolctl import ThreadpoolController
 
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
-from nas.searchers.population import one_objective, succeeded, value
+from nas.searchers.population import mutations_of, one_objective, succeeded, value
 from nas.spaces.choices import Genotype
 from nas.spaces.encodings import Encoding, matrix, vocabulary
+from nas.spaces.mutations import Neutral
 from nas.spaces.search_space import NothingFeasible, SearchSpace
 
 Features = Mapping[str, float]
@@ -66,6 +67,7 @@ class Bananas(Searcher):
         parents: the number of best genotypes that are mutated.
         max_mutations: the largest number of mutations between a candidate and its parent.
         candidates: how many mutants are judged for one trial.
+        mutations, neutral: as in regularized evolution.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class Bananas(Searcher):
         parents: int = 10,
         max_mutations: int = 2,
         candidates: int = 200,
+        mutations: dict[str, float] | None = None,
+        neutral: Neutral | None = None,
     ) -> None:
         super().__init__(space, seed, objectives)
         one_objective("bananas", objectives)
@@ -101,6 +105,7 @@ class Bananas(Searcher):
         self.parents = parents
         self.max_mutations = max_mutations
         self.candidates = candidates
+        self.mutations = mutations_of("bananas", space, mutations, neutral)
         self._known: list[Features] = []
         self._values: list[float] = []
         self._best: list[tuple[float, int, Genotype]] = []
@@ -154,7 +159,7 @@ class Bananas(Searcher):
             mutant = parents[position]
             try:
                 for _ in range(1 + int(often * self.max_mutations)):
-                    mutant = self.space.mutate(mutant, rng)
+                    mutant = self.space.child(mutant, rng, self.mutations).genotype
             except NothingFeasible:
                 childless.add(position)
                 continue

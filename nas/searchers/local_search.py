@@ -3,15 +3,16 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
 
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
-from nas.searchers.population import one_objective, succeeded, value
+from nas.searchers.population import mutations_of, named, one_objective, succeeded, value
 from nas.spaces.choices import Genotype
+from nas.spaces.mutations import Child, Neutral
 from nas.spaces.search_space import NothingFeasible, SearchSpace
 
 
@@ -30,14 +31,8 @@ class _Climb:
     starts: int = 0
     running: int = 0
     best: Observation | None = None
-    ahead: list[Genotype] = field(default_factory=list)
+    ahead: list[Child] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
-
-    def next(self) -> Genotype | None:
-        """Returns a neighbour that has not been proposed yet, or None."""
-        while self.ahead and repr(self.ahead[-1]) in self.asked:
-            self.ahead.pop()
-        return self.ahead[-1] if self.ahead else None
 
 
 class LocalSearch(Searcher):
@@ -47,8 +42,8 @@ class LocalSearch(Searcher):
     arXiv:2005.02960), Algorithm 1, with the defaults of the authors' code: a climb starts at the
     best of ten random genotypes and moves to the first better neighbour. If no neighbour is
     better, a new climb begins. (Algorithm 1 itself starts from one genotype and moves to the best
-    of all neighbours.) A climb proposes no genotype twice. Neighbours are all genotypes that
-    :meth:`nas.spaces.search_space.SearchSpace.mutate` can return.
+    of all neighbours.) A climb proposes no genotype twice. Neighbours are all children
+    by one of its mutations.
 
     Two deviations keep several workers busy. Neighbours are proposed before earlier ones have
     ended, and the climb moves to whichever better one ends first. If all that a climb can propose
@@ -65,9 +60,14 @@ class LocalSearch(Searcher):
         starts: how many random genotypes a climb starts with.
         max_neighbors: if a genotype has more neighbours, this many random mutations of it are
             tried instead.
+        mutations: the names of the mutations (:mod:`nas.spaces.mutations`), by default those of the
+            space. Their weights matter only for random mutations.
+        neutral: whether a neighbour that is the same network is kept or left out, by default as the
+            space says.
 
     A note holds ``climb`` (the trial id of the climb's first start) and, unless the trial is a
-    start, ``from`` (the trial id of the genotype whose neighbour this is).
+    start, ``from`` (the trial id of the genotype whose neighbour this is) and, if there are several
+    mutations, ``mutation``.
     """
 
     def __init__(
@@ -78,6 +78,8 @@ class LocalSearch(Searcher):
         *,
         starts: int = 10,
         max_neighbors: int = 1000,
+        mutations: dict[str, float] | None = None,
+        neutral: Neutral | None = None,
     ) -> None:
         super().__init__(space, seed, objectives)
         one_objective("local_search", objectives)
@@ -86,6 +88,7 @@ class LocalSearch(Searcher):
                 raise InputError(f"searcher local_search: {name} must be at least 1, got {number}")
         self.starts = starts
         self.max_neighbors = max_neighbors
+        self.mutations = mutations_of("local_search", space, mutations, neutral)
         self._climbs: dict[int, _Climb] = {}
         self._running: dict[int, Proposal] = {}
 
@@ -118,7 +121,7 @@ class LocalSearch(Searcher):
             climb.best is None or value(observation) < value(climb.best)
         ):
             climb.best, climb.ahead = observation, self._neighbors(observation)
-        if not climb.running and climb.starts >= self.starts and climb.next() is None:
+        if not climb.running and climb.starts >= self.starts and self._ahead(climb) is None:
             del self._climbs[number]
 
     def _next(self, trial_id: int) -> Proposal:
@@ -127,10 +130,25 @@ class LocalSearch(Searcher):
             if climb.starts < self.starts:
                 new = number
                 break
-            genotype = climb.next()
-            if genotype is not None and climb.best is not None:
-                return Proposal(genotype, {"climb": number, "from": climb.best.trial_id})
+            child = self._ahead(climb)
+            if child is not None and climb.best is not None:
+                note = {"climb": number, "from": climb.best.trial_id}
+                return Proposal(child.genotype, {**note, **named(child, self.mutations)})
         return Proposal(self.space.sample(self.rng(trial_id)), {"climb": new})
+
+    def _ahead(self, climb: _Climb) -> Child | None:
+        """Returns the climb's next neighbour that has not been proposed yet, or None."""
+        while climb.ahead:
+            child = climb.ahead[-1]
+            if repr(child.genotype) not in climb.asked and not self._is_neutral(climb, child):
+                return child
+            climb.ahead.pop()
+        return None
+
+    def _is_neutral(self, climb: _Climb, child: Child) -> bool:
+        if self.mutations.neutral == "keep" or climb.best is None:
+            return False
+        return self.space.is_same_network(climb.best.genotype, child.genotype)
 
     def _turn(self, numbered: tuple[int, _Climb]) -> float:
         """Orders climbs: those that need more starts first, then by their best result."""
@@ -139,16 +157,19 @@ class LocalSearch(Searcher):
             return -math.inf
         return math.inf if climb.best is None else value(climb.best)
 
-    def _neighbors(self, observation: Observation) -> list[Genotype]:
+    def _neighbors(self, observation: Observation) -> list[Child]:
         genotype = observation.genotype
         # A negative id, so that these random numbers differ from the trial's own.
         rng = self.rng(-1 - observation.trial_id)
-        neighbors = list(islice(self.space.neighbors(genotype), self.max_neighbors + 1))
+        children = self.space.children(genotype, self.mutations)
+        neighbors = list(islice(children, self.max_neighbors + 1))
         if len(neighbors) > self.max_neighbors:
             return list(self._mutants(genotype, rng))
         return [neighbors[position] for position in rng.permutation(len(neighbors))]
 
-    def _mutants(self, genotype: Genotype, rng: np.random.Generator) -> Iterator[Genotype]:
+    def _mutants(self, genotype: Genotype, rng: np.random.Generator) -> Iterator[Child]:
+        # Most mutants are never tried, so whether they are neutral is seen when their turn comes.
+        mutations = replace(self.mutations, neutral="keep")
         with suppress(NothingFeasible):  # then there are fewer
             for _ in range(self.max_neighbors):
-                yield self.space.mutate(genotype, rng)
+                yield self.space.child(genotype, rng, mutations)

@@ -6,8 +6,8 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
-from nas.searchers.population import drawn, succeeded
-from nas.spaces.choices import Genotype
+from nas.searchers.population import drawn, mutations_of, named, succeeded
+from nas.spaces.mutations import Child, Neutral
 from nas.spaces.search_space import NothingFeasible, SearchSpace
 from nas.statistics.pareto import crowded_order
 
@@ -38,8 +38,10 @@ class NSGA2(Searcher):
         population_size: N in the paper, also the number of children; the first generation is
             random.
         crossover_rate: the probability that a child has two parents.
+        mutations, neutral: as in regularized evolution.
 
-    A child's note holds ``parents``: one trial id, or two. If no feasible child of them is found,
+    A child's note holds ``parents``: one trial id, or two, and if there are several mutations,
+    ``mutation``. If no feasible child of them is found,
     a random genotype is proposed, and its note holds ``childless``, the same trial ids.
     """
 
@@ -51,6 +53,8 @@ class NSGA2(Searcher):
         *,
         population_size: int = 100,
         crossover_rate: float = 0.9,
+        mutations: dict[str, float] | None = None,
+        neutral: Neutral | None = None,
     ) -> None:
         super().__init__(space, seed, objectives)
         if population_size < 2:
@@ -63,6 +67,7 @@ class NSGA2(Searcher):
             )
         self.population_size = population_size
         self.crossover_rate = crossover_rate
+        self.mutations = mutations_of("nsga2", space, mutations, neutral)
         self.population: list[Observation] = []
         self._order: list[tuple[int, float]] = []
         self._children: list[Observation] = []
@@ -82,9 +87,10 @@ class NSGA2(Searcher):
             parents.append(self._winner(rng))
         numbers = [parent.trial_id for parent in parents]
         try:
-            return Proposal(self._child(parents, rng), {"parents": numbers})
+            child = self._child(parents, rng)
         except NothingFeasible:
             return Proposal(self.space.sample(rng), {"childless": numbers})
+        return Proposal(child.genotype, {"parents": numbers, **named(child, self.mutations)})
 
     def replay(self, trial_id: int, proposal: Proposal) -> None:
         """Registers one more running trial of the generation."""
@@ -104,10 +110,11 @@ class NSGA2(Searcher):
             self._running.add(trial_id)
             self._born += 1
 
-    def _child(self, parents: Sequence[Observation], rng: np.random.Generator) -> Genotype:
-        first, *other = [parent.genotype for parent in parents]
-        genotype = self.space.crossover(first, other[0], rng) if other else first
-        return self.space.mutate(genotype, rng)
+    def _child(self, parents: Sequence[Observation], rng: np.random.Generator) -> Child:
+        genotype, *other = [parent.genotype for parent in parents]
+        if other:
+            genotype = self.space.crossover(genotype, other[0], rng, self.mutations.draws)
+        return self.space.child(genotype, rng, self.mutations)
 
     def _winner(self, rng: np.random.Generator) -> Observation:
         positions = drawn(len(self.population), 2, rng)

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from nas.errors import InputError
+from nas.errors import InputError, in_file
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.spaces.choices import Genotype, same
+from nas.spaces.mutations import Child, Mutations, Neutral
 from nas.spaces.search_space import NothingFeasible, SearchSpace
 
 
@@ -24,9 +25,14 @@ class Evolution(Searcher):
         objectives: how many values an observation holds.
         population_size: how many members live at a time; this many trials at the start are random.
         tournament_size: how many members compete in a tournament.
+        mutations: the weights of the mutations by name (:mod:`nas.spaces.mutations`), by default
+            those of the space.
+        neutral: whether a child that is the same network as its parent is kept or redrawn, by
+            default as the space says.
 
     A child's note holds ``parent`` (a trial id) and ``mutated`` (the choice that was changed;
-    choices that depend on it may have changed with it). If no feasible child of the parent is
+    choices that depend on it may have changed with it), and if there are several mutations,
+    ``mutation`` (its name). If no feasible child of the parent is
     found, a random genotype is proposed, and its note holds ``childless`` (the parent's trial id).
 
     Attributes:
@@ -46,6 +52,8 @@ class Evolution(Searcher):
         *,
         population_size: int = 100,
         tournament_size: int = 25,
+        mutations: dict[str, float] | None = None,
+        neutral: Neutral | None = None,
     ) -> None:
         super().__init__(space, seed, objectives)
         if not self.several_objectives:
@@ -63,6 +71,7 @@ class Evolution(Searcher):
             )
         self.population_size = population_size
         self.tournament_size = tournament_size
+        self.mutations = mutations_of(self.name, space, mutations, neutral)
         self.population: list[Observation] = []
 
     def ask(self, trial_id: int) -> Proposal:
@@ -72,11 +81,12 @@ class Evolution(Searcher):
             return Proposal(self.space.sample(rng))
         parent = self.parent(rng)
         try:
-            child = self.space.mutate(parent.genotype, rng)
+            child = self.space.child(parent.genotype, rng, self.mutations)
         except NothingFeasible:
             return Proposal(self.space.sample(rng), {"childless": parent.trial_id})
-        note = {"parent": parent.trial_id, "mutated": _first_difference(parent.genotype, child)}
-        return Proposal(child, note)
+        mutated = _first_difference(parent.genotype, child.genotype)
+        note = {"parent": parent.trial_id, "mutated": mutated, **named(child, self.mutations)}
+        return Proposal(child.genotype, note)
 
     def tell(self, observation: Observation) -> None:
         """Enters a successful trial into the population; a failed trial changes nothing."""
@@ -99,6 +109,26 @@ def one_objective(name: str, objectives: int) -> None:
             f"searcher {name}: it minimises one objective, not {objectives}; for several, use "
             "multi_objective_evolution, nsga2, or optuna with sampler: NSGAII"
         )
+
+
+def mutations_of(
+    name: str,
+    space: SearchSpace,
+    weights: dict[str, float] | None,
+    neutral: Neutral | None,
+) -> Mutations:
+    """Returns the mutations of a searcher; its options replace what the space says.
+
+    Raises :class:`InputError` for a mutation that the space does not have, or a weight that is not
+    positive.
+    """
+    with in_file(f"searcher {name}"):
+        return space.mutations_with(weights, neutral)
+
+
+def named(child: Child, mutations: Mutations) -> dict[str, str]:
+    """Returns what a child's note says about its mutation, if there are several."""
+    return {"mutation": child.mutation} if mutations.several else {}
 
 
 def succeeded(observation: Observation, objectives: int) -> bool:

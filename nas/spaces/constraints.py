@@ -18,7 +18,7 @@ from nas.configuration import Config
 from nas.errors import InputError
 from nas.registry import unknown
 from nas.spaces.choices import Choose, Genotype, Infeasible, architecture_choices
-from nas.spaces.search_space import NothingFeasible, SearchSpace, Size
+from nas.spaces.search_space import MAX_REJECTED, NothingFeasible, SearchSpace, Size
 
 R = TypeVar("R")
 
@@ -163,7 +163,7 @@ class ConstrainedSpace(SearchSpace):
                 raise Infeasible(f"{column} is {value:,}, over the limit of {most:,}", column)
         return architecture
 
-    def _until_feasible(self, attempt: Callable[[], R]) -> R:
+    def _until_feasible(self, attempt: Callable[[], R], draws: int = MAX_REJECTED) -> R:
         over = 0
         self._smallest.clear()
 
@@ -177,7 +177,7 @@ class ConstrainedSpace(SearchSpace):
                     raise NothingFeasible(self._hopeless()) from None
                 raise
 
-        found = super()._until_feasible(patient)
+        found = super()._until_feasible(patient, draws)
         self._any_kept = True
         return found
 

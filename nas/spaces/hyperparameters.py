@@ -6,7 +6,7 @@ ask such choices itself; :func:`joint` adds them to any space.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nas.architecture.graph import Architecture
@@ -71,6 +71,10 @@ class _Joint(Language):
     def __init__(self, language: Language) -> None:
         self.language = language
         self.cells_decide = language.cells_decide  # type: ignore[misc]
+        self.mutations = language.mutations  # type: ignore[misc]
+
+    def edits(self, mutation: str, genotype: Genotype) -> Iterable[Genotype]:
+        return self.language.edits(mutation, genotype)
 
     def to_string(self, genotype: Genotype) -> str:
         if recipe_choices(genotype):

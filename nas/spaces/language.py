@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from nas.errors import InputError
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.choices import Genotype
+from nas.spaces.mutations import PUBLISHED, Mutations
 
 
 class Language:
@@ -19,6 +20,18 @@ class Language:
 
     cells_decide: ClassVar[bool] = False
     """Whether genotypes are one architecture exactly if their :meth:`cell_graphs` are equal."""
+
+    mutations: ClassVar[Mutations] = PUBLISHED
+    """How searchers mutate the space's genotypes if they are not told otherwise. Mutations that
+    not every space has are edits of this language."""
+
+    def edits(self, mutation: str, genotype: Genotype) -> Iterable[Genotype]:
+        """Return all edits of a genotype by one of the language's own :attr:`mutations`.
+
+        An edit holds the answers that are kept or changed; those that it lacks are drawn. One that
+        does not fit, because an answer is not among the options, is passed over.
+        """
+        return ()
 
     def size(self) -> int | None:
         """Return the number of genotypes by a closed form, or None if there is none."""

@@ -26,15 +26,22 @@ from nas.spaces.choices import (
     genotype_key,
     kept,
     listed,
+    recipe_choices,
     same,
 )
 from nas.spaces.encodings import Encoding, one_hot, path
 from nas.spaces.language import Language
-from nas.spaces.walks import NothingLeft, changing, draw, inheriting, unnarrowed, walk
+from nas.spaces.mutations import GENERAL, PUBLISHED, Child, Mutations, Neutral, ways
+from nas.spaces.walks import Narrow, NothingLeft, draw, inheriting, unnarrowed, walk
 
 R = TypeVar("R")
 
-_MAX_REJECTED = 10_000
+Built = Architecture | Callable[[], Architecture]
+"""What the function of a space returns: an architecture, or a function that builds it."""
+
+MAX_REJECTED = 10_000
+"""The number of infeasible draws in a row after which nothing seems to be feasible."""
+
 _MAX_REMEMBERED = 1_000_000
 
 
@@ -73,12 +80,13 @@ class SearchSpace:
         language: size, notation and cells, if they are known.
 
     Attributes:
+        mutations: how searchers mutate genotypes if they are not told otherwise.
         rejected: the number of infeasible draws since the space was made, by cause.
     """
 
     def __init__(
         self,
-        function: Callable[[Choose], Architecture | Callable[[], Architecture]],
+        function: Callable[[Choose], Built],
         name: str,
         members: Mapping[str, Genotype] | None = None,
         language: Language | None = None,
@@ -87,11 +95,12 @@ class SearchSpace:
         self.name = name
         self.members = dict(members or {})
         self.language = language or Language()
+        self.mutations = self.language.mutations
         self.rejected: Counter[str] = Counter()
         self._checked: dict[str, Sequence[Option]] = {}
         self._identities: dict[Hashable, str] = {}
 
-    def run(self, answer: Answer) -> tuple[Genotype, Architecture | Callable[[], Architecture]]:
+    def run(self, answer: Answer) -> tuple[Genotype, Built]:
         """Ask for one architecture; ``answer`` answers every choice.
 
         Returns the answers, and what the space's function returned.
@@ -153,7 +162,19 @@ class SearchSpace:
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         """Draw every choice uniformly at random; draw all again if the genotype is infeasible."""
-        return self._until_feasible(lambda: draw(self.run, unnarrowed, rng))
+        return self._until_feasible(lambda: draw(self.run, unnarrowed, rng)[0])
+
+    def mutations_with(
+        self, weights: Mapping[str, float] | None = None, neutral: Neutral | None = None
+    ) -> Mutations:
+        """Return :attr:`mutations` with other weights, or another rule for neutral children.
+
+        Raises:
+            InputError: for a mutation that the space does not have, or a weight that is not
+                positive.
+        """
+        offered = list(dict.fromkeys((*GENERAL, *self.language.mutations.weights)))
+        return self.mutations.changed(weights, neutral, offered)
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """Return ``genotype`` with one choice changed.
@@ -167,33 +188,85 @@ class SearchSpace:
             InputError: if no choice has two options, or the genotype is of another space.
             NothingFeasible: if none of many children is feasible.
         """
-        names = list(genotype)
+        return self.child(genotype, rng, PUBLISHED).genotype
 
-        def attempt() -> Genotype:
-            while names:
-                changed = names[int(rng.random() * len(names))]
+    def child(self, genotype: Genotype, rng: np.random.Generator, mutations: Mutations) -> Child:
+        """Return a child of ``genotype``, made by one of ``mutations``.
+
+        A mutation is drawn by weight, then one of the ways to apply it uniformly. What the mutation
+        does not change is kept if it is still asked and still allowed; what is newly asked is
+        drawn.
+
+        Raises:
+            InputError: if no mutation can be applied, or the genotype is of another space.
+            NothingFeasible: if none of ``mutations.draws`` children is feasible, and, where neutral
+                children are redrawn, has another architecture or recipe than its parent.
+        """
+        left: dict[str, dict[str, Narrow]] = {}
+        for name in mutations.weights:
+            if found := ways(name, genotype, self.language.edits):
+                left[name] = found
+
+        def attempt() -> Child:
+            while left:
+                name = mutations.drawn(list(left), rng)
+                places = list(left[name])
+                place = places[int(rng.random() * len(places))]
                 try:
-                    child = draw(self.run, changing(genotype, changed), rng)
+                    child, built = draw(self.run, left[name][place], rng)
                 except NothingLeft:
-                    names.remove(changed)
+                    del left[name][place]
+                    if not left[name]:
+                        del left[name]
                     continue
-                if changed not in child:
+                if place in genotype and place not in child:
                     raise InputError(
-                        f"space {self.name}: choice {changed!r} is not asked: "
+                        f"space {self.name}: choice {place!r} is not asked: "
                         "the genotype to mutate is of another space"
                     )
-                return child
+                if mutations.neutral == "redraw" and self.is_same_network(genotype, child, built):
+                    raise Infeasible("a child is the same network as its parent", "neutral")
+                return Child(child, name)
             raise InputError(f"space {self.name}: no choice has two options, nothing can mutate")
 
-        return self._until_feasible(attempt)
+        return self._until_feasible(attempt, mutations.draws)
 
-    def crossover(self, a: Genotype, b: Genotype, rng: np.random.Generator) -> Genotype:
+    def children(self, genotype: Genotype, mutations: Mutations) -> Iterator[Child]:
+        """Yield every child by one of ``mutations``, once; among them are neutral ones."""
+        self.validate(genotype)
+        found = set()
+        for name in mutations.weights:
+            for narrow in ways(name, genotype, self.language.edits).values():
+                for child in walk(self.run, narrow):
+                    key = genotype_key(child)
+                    if key not in found:
+                        found.add(key)
+                        yield Child(child, name)
+
+    def is_same_network(self, a: Genotype, b: Genotype, built: Built | None = None) -> bool:
+        """Return whether two genotypes have the same architecture and the same searched recipe.
+
+        Args:
+            a: a genotype of this space.
+            b: another one.
+            built: what :meth:`run` returned for ``b``, if that is known; it saves time.
+        """
+        return recipe_choices(a) == recipe_choices(b) and (
+            self.identity(a) == self.identity(b, built)
+        )
+
+    def crossover(
+        self, a: Genotype, b: Genotype, rng: np.random.Generator, draws: int = MAX_REJECTED
+    ) -> Genotype:
         """Return a child that has every answer from either parent, with equal chance.
 
         This is uniform crossover (Syswerda 1989). If only one parent has an answer that is
         allowed, it is taken; if neither has one, it is drawn.
+
+        Raises:
+            NothingFeasible: if none of ``draws`` children is feasible.
         """
-        return self._until_feasible(lambda: draw(self.run, inheriting(a, b), rng))
+        return self._until_feasible(lambda: draw(self.run, inheriting(a, b), rng)[0], draws)
 
     def neighbors(self, genotype: Genotype) -> Iterator[Genotype]:
         """Yield every genotype that :meth:`mutate` can return, once.
@@ -201,9 +274,7 @@ class SearchSpace:
         They come choice by choice and option by option, in the order asked. If a change asks new
         choices, every way to answer them is a neighbour.
         """
-        self.validate(genotype)
-        for changed in genotype:
-            yield from walk(self.run, changing(genotype, changed))
+        return (child.genotype for child in self.children(genotype, PUBLISHED))
 
     def enumerate(self) -> Iterator[Genotype]:
         """Yield every genotype, depth first through the tree of choices, options in their order."""
@@ -256,11 +327,15 @@ class SearchSpace:
             )
         return path(genotype, cells)
 
-    def identity(self, genotype: Genotype) -> str:
+    def identity(self, genotype: Genotype, built: Built | None = None) -> str:
         """Returns a text that is equal exactly for genotypes of the same architecture; cached.
 
         It is the fingerprint of the cells if they decide, which takes microseconds, else that of
         the architecture. The two kinds are never compared with each other.
+
+        Args:
+            genotype: a genotype of this space.
+            built: what :meth:`run` returned for it, if that is known; it saves time.
         """
         key = genotype_key(genotype)
         found = self._identities.get(key)
@@ -269,7 +344,8 @@ class SearchSpace:
                 parts = [cell.fingerprint for _, cell in sorted(self.cell_graphs(genotype).items())]
                 found = "".join(parts)
             else:
-                found = self.decode(genotype).fingerprint
+                built = self._replay(genotype)[1] if built is None else built
+                found = (built() if callable(built) else built).fingerprint
             if len(self._identities) >= _MAX_REMEMBERED:
                 self._identities.clear()
             self._identities[key] = found
@@ -279,9 +355,7 @@ class SearchSpace:
         count = sum(1 for _ in islice(self.enumerate(), limit + 1))
         return Size(min(count, limit), exact=count <= limit)
 
-    def _replay(
-        self, genotype: Genotype
-    ) -> tuple[Genotype, Architecture | Callable[[], Architecture]]:
+    def _replay(self, genotype: Genotype) -> tuple[Genotype, Built]:
         def answer(name: str, options: tuple[Option, ...]) -> Option:
             where = f"space {self.name}: choice {name!r}"
             if name not in genotype:
@@ -306,18 +380,18 @@ class SearchSpace:
                 raise InputError(f"space {self.name}: choice {name!r} is not asked")
         return asked, built
 
-    def _until_feasible(self, attempt: Callable[[], R]) -> R:
+    def _until_feasible(self, attempt: Callable[[], R], draws: int = MAX_REJECTED) -> R:
         """Repeat ``attempt`` until it does not raise :class:`Infeasible`; count how often it did.
 
         Raises:
-            NothingFeasible: after ten thousand times in a row.
+            NothingFeasible: after so many ``draws`` in a row.
         """
-        for _ in range(_MAX_REJECTED):
+        for _ in range(draws):
             try:
                 return attempt()
             except Infeasible as reason:
                 self.rejected[reason.cause] += 1
                 last = reason
         raise NothingFeasible(
-            f"space {self.name}: {_MAX_REJECTED} draws in a row were infeasible; the last: {last}"
+            f"space {self.name}: {draws} draws in a row were infeasible; the last: {last}"
         )

@@ -8,12 +8,15 @@ left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from nas.spaces.choices import Answer, Genotype, Infeasible, Option, kept, same
 
-Run = Callable[[Answer], tuple[Genotype, object]]
+Built = TypeVar("Built")
+
+Run = Callable[[Answer], tuple[Genotype, Built]]
 """Runs a space with a function that answers, as :meth:`SearchSpace.run` does."""
 
 Narrow = Callable[[str, tuple[Option, ...]], Sequence[Option]]
@@ -41,6 +44,34 @@ def changing(genotype: Genotype, changed: str) -> Narrow:
     return narrow
 
 
+def stepping(genotype: Genotype, changed: str) -> Narrow:
+    """Allow the next smaller and the next larger number for ``changed``; keep the others."""
+
+    def narrow(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
+        if name == changed:
+            given = genotype[name]
+            ordered = sorted(o for o in options if isinstance(o, int | float))
+            places = [place for place, option in enumerate(ordered) if same(option, given)]
+            return [
+                ordered[beside]
+                for place in places
+                for beside in (place - 1, place + 1)
+                if 0 <= beside < len(ordered)
+            ]
+        return kept(genotype, name, options) or options
+
+    return narrow
+
+
+def keeping(edited: Genotype) -> Narrow:
+    """Allow the answers of ``edited`` alone, and every option of a choice that it lacks."""
+
+    def narrow(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
+        return kept(edited, name, options) if name in edited else options
+
+    return narrow
+
+
 def inheriting(a: Genotype, b: Genotype) -> Narrow:
     """Allow the answers of two parents, or every option where neither parent's still fits."""
 
@@ -50,8 +81,10 @@ def inheriting(a: Genotype, b: Genotype) -> Narrow:
     return narrow
 
 
-def draw(run: Run, narrow: Narrow, rng: np.random.Generator) -> Genotype:
+def draw(run: Run[Built], narrow: Narrow, rng: np.random.Generator) -> tuple[Genotype, Built]:
     """Answer every choice uniformly at random among the options that are left.
+
+    Returns the answers, and what the space returned.
 
     Raises:
         NothingLeft: no option of a choice is left.
@@ -64,10 +97,10 @@ def draw(run: Run, narrow: Narrow, rng: np.random.Generator) -> Genotype:
             raise NothingLeft
         return left[0] if len(left) == 1 else left[int(rng.random() * len(left))]
 
-    return run(answer)[0]
+    return run(answer)
 
 
-def walk(run: Run, narrow: Narrow) -> Iterator[Genotype]:
+def walk(run: Run[object], narrow: Narrow) -> Iterator[Genotype]:
     """Yield every genotype that the options left allow, depth first, options in their order."""
     # A run cannot be rewound, so each leaf is a run of its own. `path` is what it answers,
     # as positions among the options left at each choice, `widths` how many there were.

@@ -253,7 +253,7 @@ def lonely() -> SearchSpace:
 def test_a_parent_without_a_feasible_child_does_not_end_a_search(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.spaces.search_space._MAX_REJECTED", 100)
+    monkeypatch.setattr("nas.spaces.search_space.MAX_REJECTED", 100)
     case = CASES[name]
 
     def run() -> list[Proposal]:

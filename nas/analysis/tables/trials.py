@@ -131,6 +131,7 @@ def _row(history: History, ask: Ask, start: float | None, known: Catalogue) -> d
         "asked_s": _since(start, ask),
         "ended_s": _since(start, result),
         "parent": trial_name(ask.search, parent) if isinstance(parent, int) else None,
+        "mutation": ask.note.get("mutation"),
         "initial": ask.note.get("initial"),
         "recipe": own_recipe(ask),
     }

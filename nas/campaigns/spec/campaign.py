@@ -14,6 +14,8 @@ from nas.campaigns.spec.fidelity import Fidelities
 from nas.campaigns.spec.initial import Initial, initial_genotypes
 from nas.campaigns.spec.objectives import complete
 from nas.campaigns.spec.schema import SHAPES, CampaignFile, Evaluated
+from nas.campaigns.store.defaults import completed
+from nas.campaigns.store.log import read_header
 from nas.configuration import Named, read_yaml, validate, validate_options
 from nas.errors import InputError, at, in_file
 from nas.evaluators import EVALUATORS
@@ -25,6 +27,7 @@ from nas.spaces import space, space_file
 from nas.spaces.choices import RECIPE, Genotype
 from nas.spaces.constraints import Constraints, constrained
 from nas.spaces.hyperparameters import joint
+from nas.spaces.mutations import Mutations
 from nas.spaces.python_space import definition
 from nas.spaces.search_space import SearchSpace
 from nas.tasks import Task, make
@@ -190,6 +193,9 @@ def _load(folder: Path) -> Campaign:
         return joint(made, config.hyperparameters, check), described
 
     found, described = variant(input_shape, {})
+    if (begun := read_header(folder)) is not None:
+        # A later version may have other defaults, but a campaign goes on as it began.
+        found.mutations = Mutations(**completed(begun.specification)["mutations"])
     fidelities = Fidelities(
         config.fidelity, input_shape, described.get("channels"), lambda *how: variant(*how)[0]
     )

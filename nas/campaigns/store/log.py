@@ -30,6 +30,13 @@ def read_records(folder: Path) -> list[Record]:
     return list(_records(path)) if path.exists() else []
 
 
+def read_header(folder: Path) -> Header | None:
+    """Reads the first record of a campaign; None if there is none, or none that can be read."""
+    path = folder / "records.jsonl"
+    first = next(read_lines(path), None) if path.exists() else None
+    return first.record if first is not None and isinstance(first.record, Header) else None
+
+
 class RecordLog:
     """Writes a campaign's records; a lock ensures that there is only one writer.
 

@@ -18,7 +18,8 @@ from nas.blocks import Block, conv_beside_pool
 from nas.blocks.scaling import divisible, scaled
 from nas.configuration import defaults, validate_options
 from nas.errors import InputError, at
-from nas.spaces.choices import Choose, Infeasible, Option
+from nas.spaces.choices import Choose, Genotype, Infeasible, Option
+from nas.spaces.families import free_edits
 from nas.spaces.families.family import Family, misfit
 from nas.spaces.families.free_network import (
     Cell,
@@ -40,6 +41,7 @@ from nas.spaces.families.free_options import (
     StemOptions,
 )
 from nas.spaces.language import Language
+from nas.spaces.mutations import GENERAL, Mutations
 
 T = TypeVar("T", bound=Option)
 
@@ -327,13 +329,19 @@ class _Asking:
 
 
 class _Bound(Language):
-    """Counts exactly the genotypes of a family for images of a shape."""
+    """Counts exactly the genotypes of a family for images of a shape, and edits their cells."""
+
+    mutations = Mutations(dict.fromkeys([*GENERAL, *free_edits.MUTATIONS], 1.0), "redraw")
 
     def __init__(self, family: FreeGraph, input_shape: Shape) -> None:
         self._family = family
         self._spatial = input_shape[1:]
         self._stages = cache(self._ways)
         self._cells = cache(self._count_cells)
+
+    def edits(self, mutation: str, genotype: Genotype) -> Iterator[Genotype]:
+        """Return all ways to insert a node, to remove one, or to change an edge."""
+        return free_edits.edits(mutation, genotype)
 
     def code(self) -> dict[str, str]:
         """Return the checksums of files with users' own blocks, by file name."""

@@ -1,0 +1,116 @@
+"""Mutations: the ways in which a child may differ from its parent.
+
+A mutation is chosen by its name:
+
+- ``choice``: one choice is answered anew, at random. This is the mutation of Real et al. 2019
+  (arXiv:1802.01548, section 3.2).
+- ``step``: one choice whose answer is a number takes the next larger or the next smaller number
+  among its options. So options are ordered by their size if they are numbers, in Python spaces
+  too; a text or null among them has no place in the order.
+
+Every space has these two. The language of a space may add edits of its graphs
+(:meth:`nas.spaces.language.Language.edits`). A free graph has
+
+- ``insert_node``: a new node is put on an edge, or is added as a new branch to the output;
+- ``remove_node``: a node is removed, and its readers read one of its inputs instead;
+- ``edge``: one input of a node is another one, is added or is removed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from nas.errors import InputError
+from nas.registry import unknown
+from nas.spaces.choices import Genotype
+from nas.spaces.walks import Narrow, changing, keeping, stepping
+
+Neutral = Literal["keep", "redraw"]
+"""What happens to a child with the architecture and the recipe of its parent: it is kept, or
+another child is drawn."""
+
+GENERAL = ("choice", "step")
+"""The mutations that every space has."""
+
+Edits = Callable[[str, Genotype], Iterable[Genotype]]
+"""See :meth:`nas.spaces.language.Language.edits`."""
+
+
+class Child(NamedTuple):
+    """A genotype, and the name of the mutation that made it of its parent."""
+
+    genotype: Genotype
+    mutation: str
+
+
+@dataclass(frozen=True)
+class Mutations:
+    """Says how children are made.
+
+    Attributes:
+        weights: the mutations by name; each is drawn with a probability that is proportional to
+            its weight.
+        neutral: what happens to a child with the architecture and the recipe of its parent.
+        draws: a parent is given up after this many children that were infeasible or redrawn.
+    """
+
+    weights: Mapping[str, float]
+    neutral: Neutral = "keep"
+    draws: int = 200
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one mutation, so that a child's is worth recording."""
+        return len(self.weights) > 1
+
+    def drawn(self, names: Sequence[str], rng: np.random.Generator) -> str:
+        """Draw one of ``names`` by weight; a single name takes no random number."""
+        if len(names) == 1:
+            return names[0]
+        ends = np.cumsum([self.weights[name] for name in names])
+        return names[int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))]
+
+    def changed(
+        self, weights: Mapping[str, float] | None, neutral: Neutral | None, offered: Sequence[str]
+    ) -> Mutations:
+        """Return these mutations with other weights, or another rule for neutral children.
+
+        Raises:
+            InputError: for a mutation that is not ``offered``, or a weight that is not positive.
+        """
+        for name, weight in (weights or {}).items():
+            if name not in offered:
+                raise InputError(unknown("mutation", name, list(offered)), "mutations")
+            if not 0 < weight < math.inf:
+                raise InputError(f"must be a positive number, got {weight}", "mutations", name)
+        if weights == {}:
+            raise InputError(f"names none; allowed: {', '.join(offered)}", "mutations")
+        new = {"weights": dict(weights) if weights else None, "neutral": neutral}
+        given: dict[str, Any] = {key: value for key, value in new.items() if value is not None}
+        return replace(self, **given)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the attributes as plain JSON, from which ``Mutations(**...)`` makes them again."""
+        return asdict(self)
+
+
+PUBLISHED = Mutations({"choice": 1.0})
+"""One choice anew, as Real et al. 2019 mutate; the default of spaces without edits."""
+
+
+def ways(name: str, genotype: Genotype, edits: Edits) -> dict[str, Narrow]:
+    """Return all ways to apply a mutation to a genotype; some may turn out to be impossible.
+
+    The key is the choice that changes first, or for an edit a text that is no choice.
+    """
+    if name == "choice":
+        return {choice: changing(genotype, choice) for choice in genotype}
+    if name == "step":
+        numbers = [key for key, answer in genotype.items() if isinstance(answer, int | float)]
+        return {choice: stepping(genotype, choice) for choice in numbers}
+    return {f"{name} {place}": keeping(e) for place, e in enumerate(edits(name, genotype))}
