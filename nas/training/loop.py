@@ -164,7 +164,9 @@ class Trainer:
         self._optimizer = make_optimizer(self._network, recipe)
         decay = recipe.weight_average
         self._average = WeightAverage(self._network, decay) if decay is not None else None
-        self.precision = resolve_precision(recipe.precision, self._network, self._device)
+        self.precision = resolve_precision(
+            recipe.precision, self._network, self._device, recipe.batch_size
+        )
         self._augment = Pipeline(recipe.augment, self._task, data.classes)
         self._normalize = normalizer(data, self._device)
         paths = [module for module in self._network.modules() if isinstance(module, DropPath)]
@@ -261,7 +263,7 @@ class Trainer:
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if recipe.gradient_clip is not None:
-                nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip, foreach=True)
             self._optimizer.step()
             if self._average is not None:
                 self._average.update()

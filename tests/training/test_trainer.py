@@ -201,13 +201,17 @@ def test_auto_is_a_rule_of_hardware_and_network(monkeypatch: pytest.MonkeyPatch)
     assert sum(m.groups > 1 for m in modules) == 17
     assert 0.3 < precision.depthwise_share(mobile.architecture) < 0.5
 
-    def chosen(asked: str, network: nn.Module) -> str:
-        return precision.resolve_precision(asked, network, torch.device("cpu"))
+    def chosen(asked: str, network: nn.Module, batch: int = 32) -> str:
+        return precision.resolve_precision(asked, network, torch.device("cpu"), batch)
 
     for has_bf16 in (True, False):
         monkeypatch.setattr(precision, "_cpu_has_bf16", lambda has=has_bf16: has)
         assert chosen("auto", resnet) == ("bf16" if has_bf16 else "fp32")
         assert chosen("auto", mobile) == chosen("auto", linear()) == "fp32"
+        # LeNet-5 has 416,520 multiply-accumulates; casts pay off from 10 million per batch.
+        lenet = compile(classic("lenet5", (1, 28, 28), 10))
+        assert chosen("auto", lenet, 24) == "fp32"
+        assert chosen("auto", lenet, 25) == ("bf16" if has_bf16 else "fp32")
         assert [chosen(asked, mobile) for asked in ("bf16", "fp32")] == ["bf16", "fp32"]
 
 
