@@ -62,7 +62,7 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
     figured = not live and table is not None and len(every) <= _FIGURED
     shown, unshown = figures(folder) if figured else ([], [])
     leaders = [] if table is None else outcome.leaders(table)
-    spent = list(budgets(folder))
+    spent = list(budgets({"": folder}))
     return {
         "name": folder.resolve().name,
         "folder": str(folder),

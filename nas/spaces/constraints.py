@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from math import inf
 from pathlib import Path
@@ -197,53 +197,105 @@ def rejections(rejected: Mapping[str, int]) -> str:
     return f"draws rejected and drawn again: {sum(rejected.values()):,} ({causes})"
 
 
+def strictest(several: Iterable[Constraints]) -> dict[str, int]:
+    """Return the smallest limit of each counted cost and of the depth, by name."""
+    found: dict[str, int] = {}
+    for name, most in (each for constraints in several for each in constraints):
+        if isinstance(most, int):
+            found[name] = min(most, found.get(name, most))
+    return found
+
+
+def further_costs(
+    several: Iterable[tuple[Constraints, Path]],
+) -> Callable[[Architecture], dict[str, float]]:
+    """Return a function that computes what constraints limit beside the counted cost.
+
+    These are the depth and, if a table has the architecture's fingerprint, its latency. The
+    function suits networks that are not members of the space, such as classics.
+
+    Args:
+        several: constraints, each with the folder that the path of its table is relative to.
+    """
+    deep, tables = False, []
+    for constraints, folder in several:
+        deep = deep or constraints.depth is not None
+        latency = constraints.latency_ms
+        if latency is not None and latency.table is not None:
+            tables.append(_LatencyTable(latency, folder))
+
+    def measure(architecture: Architecture) -> dict[str, float]:
+        found: dict[str, float] = {"depth": depth(architecture)} if deep else {}
+        known = [table.of(architecture) for table in tables]
+        if told := [milliseconds for milliseconds in known if milliseconds is not None]:
+            found["latency_ms"] = max(told)
+        return found
+
+    return measure
+
+
 def _limit(column: str, most: Any, space: SearchSpace, folder: Path) -> _Limit:
     if isinstance(most, Latency):
-        return _Limit(column, most.limit, _latencies(most, folder, space))
+        table = _LatencyTable(most, folder)
+        return _Limit(column, most.limit, lambda *member: table.of_member(space, *member))
     if column == "depth":
         return _Limit(column, most, lambda _, architecture: depth(architecture))
     return _Limit(column, most, lambda _, architecture: int(getattr(architecture.cost, column)))
 
 
-def _latencies(
-    latency: Latency, folder: Path, space: SearchSpace
-) -> Callable[[Genotype, Architecture], float]:
-    import pandas as pd
+class _LatencyTable:
+    """The latencies of a table, by the text of a genotype or by fingerprint."""
 
-    assert latency.table is not None
-    path = folder / latency.table
-    _read(path)  # raises if the file cannot be read
-    try:
-        table = pd.read_csv(path, dtype={"architecture": str, "fingerprint": str})
-    except ValueError as error:  # as pandas' own errors and a wrong encoding are
-        raise InputError(f"{path}: not a CSV table: {error}") from None
-    key = "architecture" if "architecture" in table else "fingerprint"
-    if key not in table:
-        raise InputError(f"{path}: needs a column architecture or fingerprint")
-    if latency.column not in table:
-        columns = [str(column) for column in table if column not in ("architecture", "fingerprint")]
-        raise InputError(f"{path}: {unknown('column', latency.column, columns)}")
-    numbers = pd.to_numeric(table[latency.column], errors="coerce")
-    if not np.isfinite(numbers).all():
-        row = int(np.argmin(np.isfinite(numbers)))
-        raise InputError(
-            f"{path}: row {row + 2}: {latency.column} must be a number, "
-            f"got {str(table[latency.column][row])!r}"
+    def __init__(self, latency: Latency, folder: Path) -> None:
+        import pandas as pd
+
+        assert latency.table is not None
+        path = self._path = folder / latency.table
+        _read(path)  # raises if the file cannot be read
+        try:
+            table = pd.read_csv(path, dtype={"architecture": str, "fingerprint": str})
+        except ValueError as error:  # as pandas' own errors and a wrong encoding are
+            raise InputError(f"{path}: not a CSV table: {error}") from None
+        key = self._key = "architecture" if "architecture" in table else "fingerprint"
+        if key not in table:
+            raise InputError(f"{path}: needs a column architecture or fingerprint")
+        if latency.column not in table:
+            columns = [
+                str(column) for column in table if column not in ("architecture", "fingerprint")
+            ]
+            raise InputError(f"{path}: {unknown('column', latency.column, columns)}")
+        numbers = pd.to_numeric(table[latency.column], errors="coerce")
+        if not np.isfinite(numbers).all():
+            row = int(np.argmin(np.isfinite(numbers)))
+            raise InputError(
+                f"{path}: row {row + 2}: {latency.column} must be a number, "
+                f"got {str(table[latency.column][row])!r}"
+            )
+        if (twice := table[key].duplicated()).any():
+            raise InputError(f"{path}: {key} {table[key][twice.argmax()]!r} is in the table twice")
+        self._known: dict[str, float] = dict(
+            zip(table[key], numbers.astype(float).tolist(), strict=True)
         )
-    if (twice := table[key].duplicated()).any():
-        raise InputError(f"{path}: {key} {table[key][twice.argmax()]!r} is in the table twice")
-    known = dict(zip(table[key], numbers.astype(float), strict=True))
 
-    def measure(genotype: Genotype, architecture: Architecture) -> float:
-        if key == "architecture":
+    def of_member(
+        self, space: SearchSpace, genotype: Genotype, architecture: Architecture
+    ) -> float:
+        """Return the latency of a member of the space; the table must have it."""
+        if self._key == "architecture":
             which = space.to_string(architecture_choices(genotype))
         else:
-            which = architecture.recorded_as(next(iter(known), ""))[0]
-        if which not in known:
-            raise InputError(f"{path}: has no row whose {key} is {which!r}")
-        return float(known[which])
+            which = self._fingerprint(architecture)
+        if which not in self._known:
+            raise InputError(f"{self._path}: has no row whose {self._key} is {which!r}")
+        return self._known[which]
 
-    return measure
+    def of(self, architecture: Architecture) -> float | None:
+        """Return the latency of any architecture, or None if the table does not have it."""
+        by_text = self._key == "architecture"
+        return None if by_text else self._known.get(self._fingerprint(architecture))
+
+    def _fingerprint(self, architecture: Architecture) -> str:
+        return architecture.recorded_as(next(iter(self._known), ""))[0]
 
 
 def _read(path: Path) -> bytes:

@@ -7,8 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+_LARGE = np.finfo(float).max
 
-def forward_picks(scores: ArrayLike, before: ArrayLike | None = None) -> NDArray[np.int64]:
+
+def forward_picks(
+    scores: ArrayLike, before: ArrayLike | None = None, allowed: ArrayLike | None = None
+) -> NDArray[np.int64]:
     """Picks, for every seed, the candidate with the best mean score over the seeds before it.
 
     If a network is picked by its validation accuracy, the test accuracy of the same trainings is
@@ -25,9 +29,29 @@ def forward_picks(scores: ArrayLike, before: ArrayLike | None = None) -> NDArray
         scores: [..., candidates, seeds]; higher is better, NaN is unknown.
         before: [..., candidates], what was known before the first seed, such as the accuracy that
             a search observed; it decides as long as no candidate has a score.
+        allowed: [..., candidates, seeds], whether the candidate may be picked for the seed. It must
+            depend on earlier seeds alone. By default, all may be picked.
 
-    Returns the index of the picked candidate, [..., seeds], or -1 if nothing is known. A single
-    candidate is always picked. Among equals, the first is picked.
+    Returns the index of the picked candidate, [..., seeds], or -1 if none is allowed, or several
+    are allowed and nothing is known to pick by. Among equals, the first is picked.
+    """
+    means = forward_means(scores, before)
+    may = np.ones(means.shape, dtype=bool) if allowed is None else np.asarray(allowed, dtype=bool)
+    known = may & np.isfinite(means)
+    is_decided = known.any(axis=-2) | (may.sum(axis=-2) == 1)
+    picked = np.where(known, means, np.where(may, -_LARGE, -np.inf)).argmax(axis=-2)
+    return np.where(is_decided, picked, -1)
+
+
+def forward_means(scores: ArrayLike, before: ArrayLike | None = None) -> Floats:
+    """Computes, for every seed, each candidate's mean score over the seeds before it.
+
+    Args:
+        scores: [..., candidates, seeds]; NaN is unknown.
+        before: [..., candidates], what was known before the first seed; it takes the place of the
+            mean as long as no candidate has a score.
+
+    Returns [..., candidates, seeds], minus infinity where nothing is known.
     """
     table = np.asarray(scores, dtype=float)
     known = np.isfinite(table)
@@ -39,10 +63,7 @@ def forward_picks(scores: ArrayLike, before: ArrayLike | None = None) -> NDArray
         start = np.asarray(before, dtype=float)[..., None]
         start = np.where(np.isfinite(start), start, -np.inf)
         means = np.where((counts > 0).any(axis=-2, keepdims=True), means, start)
-    picked: NDArray[np.int64] = means.argmax(axis=-2)
-    if table.shape[-2] > 1:
-        picked = np.where(np.isfinite(means).any(axis=-2), picked, -1)
-    return picked
+    return means
 
 
 def _before(values: Floats) -> Floats:

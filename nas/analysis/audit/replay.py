@@ -102,6 +102,10 @@ _NOT_MADE = ("time", "type", "elapsed", "duplicate_of")
 """What of an ask depends on more than what is asked."""
 
 
+_LATER = ("further_costs",)
+"""What earlier versions did not record."""
+
+
 _FOLLOW = ("fingerprint", "cost")
 """What follows from the genotype, and is not compared where that is another."""
 
@@ -109,7 +113,7 @@ _FOLLOW = ("fingerprint", "cost")
 def _differences(line: int, ask: Ask, again: Ask) -> Iterator[Fault]:
     left_out = {*_NOT_MADE, *(_FOLLOW if ask.genotype != again.genotype else ())}
     for name in Ask.model_fields:
-        if name in left_out:
+        if name in left_out or (name in _LATER and name not in ask.model_fields_set):
             continue
         found, expected = getattr(ask, name), getattr(again, name)
         if name not in ("cost", "genotype"):

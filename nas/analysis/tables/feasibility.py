@@ -1,40 +1,57 @@
-"""Which networks break a constraint of their campaign: searches avoid it, classics may do so."""
+"""Finds the classics that break a constraint of a campaign; its searches avoid such networks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Any
 
 import pandas as pd
 
-from nas.metrics import COSTS
 
-_COLUMNS = (*COSTS, "latency_ms")
-
-
-def breaks(networks: pd.DataFrame, constraints: Mapping[str, Any]) -> list[str]:
-    """Says for each network which constraints it breaks; empty if it keeps all that are recorded.
-
-    The depth of a network and a latency that a table knows are not in the records, so they are not
-    checked here.
+def limits(specification: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the largest allowed values by constraint, also those of the space's own file.
 
     Args:
-        networks: one row per network, with columns of costs.
-        constraints: those of the campaign, as its first record has them.
+        specification: the recorded specification of the campaign.
     """
-    limits = {column: _most(constraints.get(column)) for column in _COLUMNS}
-    known = {column: most for column, most in limits.items() if most is not None}
-    return ["; ".join(_broken(row, known)) for row in networks.to_dict("records")]
+    found: dict[str, float] = {}
+    for section in (specification, specification.get("space")):
+        given = section.get("constraints") if isinstance(section, Mapping) else None
+        for name, most in (given or {}).items():
+            number = most.get("limit") if isinstance(most, Mapping) else most
+            if isinstance(number, int | float):
+                found[name] = min(number, found.get(name, inf))
+    return found
 
 
-def _most(limit: Any) -> float | None:
-    if isinstance(limit, Mapping):  # of a latency
-        return None if "table" in limit else limit.get("limit")
-    return limit if isinstance(limit, int | float) else None
+def feasibility(networks: pd.DataFrame, most: Mapping[str, float]) -> pd.DataFrame:
+    """Says for each classic which constraints it breaks, and which cannot be checked.
+
+    Args:
+        networks: one row per network with its costs, measured latency (whose mean over seeds
+            counts) and ``further_costs``, in which a campaign records what else it limits.
+        most: the constraints, from :func:`limits`.
+
+    Returns the columns ``breaks`` (None if no constraint is known to be broken) and ``unchecked``
+    (the names of constraints whose values are not recorded; None if there are none).
+    """
+    values = networks.reindex(columns=[*most]).astype("float64")
+    if len(most):
+        values = values.groupby([networks["name"], networks["group"]]).transform("mean")
+    told = networks["further_costs"] if "further_costs" in networks else [None] * len(networks)
+    rows = []
+    for kind, row, further in zip(networks["kind"], values.to_dict("records"), told, strict=True):
+        known = {**row, **(further if isinstance(further, dict) else {})}
+        known = known if kind == "classic" else {}
+        broken = "; ".join(_broken(known, most))
+        lacking = ", ".join(name for name, value in known.items() if pd.isna(value))
+        rows.append((broken or None, lacking or None))
+    return pd.DataFrame(rows, networks.index, ["breaks", "unchecked"], dtype="object")
 
 
-def _broken(row: Mapping[Any, Any], limits: Mapping[str, float]) -> Iterator[str]:
-    for column, most in limits.items():
-        value = row.get(column)
-        if value is not None and pd.notna(value) and value > most:
-            yield f"{column} {value:,} > {most:,}"
+def _broken(known: Mapping[Any, Any], most: Mapping[str, float]) -> Iterator[str]:
+    for name, limit in most.items():
+        if known.get(name, 0) > limit:
+            value = known[name]
+            yield f"{name} {int(value) if value == int(value) else value:,} > {limit:,}"

@@ -18,11 +18,11 @@ import pandas as pd
 from nas.analysis.tables.columns import WITHOUT, network_columns
 from nas.analysis.tables.columns import recorded as recorded_metrics
 from nas.analysis.tables.comparability import Groups, setting
-from nas.analysis.tables.feasibility import breaks
+from nas.analysis.tables.feasibility import feasibility, limits
 from nas.analysis.tables.notes import budgets, notes
 from nas.analysis.tables.trainings import NAME, is_training, training_metrics, trainings
 from nas.analysis.tables.trials import recorded, trials
-from nas.analysis.tables.verdict import prefix, selection, verdicts
+from nas.analysis.tables.verdict import Rules, prefix, selection, verdicts
 from nas.campaigns.store.history import History
 from nas.errors import InputError
 from nas.metrics import COSTS, METRICS, Catalogue, joined
@@ -76,8 +76,9 @@ def campaign_table(
     alone = [folder for folder in folders if is_training(folder)]
     groups, parts = Groups(), []
     told: list[str] = []
-    spent: list[str] = []
-    for label, folder in zip(_labels(folders), folders, strict=True):
+    rules: dict[str, Rules] = {}
+    labelled = dict(zip(_labels(folders), folders, strict=True))
+    for label, folder in labelled.items():
         if folder in alone:
             continue
         _, history = recorded(folder)
@@ -85,12 +86,14 @@ def campaign_table(
         networks = _networks(folder, every_trial, metrics)
         cost = cost or _cost(specification, costs)
         letters = _letters(groups, specification, networks, _checksum(history))
-        broken = breaks(networks, specification.get("constraints", {}))
-        mistakes = [_mistakes(history, trial) for trial in networks["trial"]]
-        parts.append(
-            networks.assign(campaign=label, group=letters, breaks=broken, mistakes=mistakes)
+        rules[label] = _rules(specification, costs, cost)
+        networks = networks.assign(
+            campaign=label,
+            group=letters,
+            mistakes=[_mistakes(history, trial) for trial in networks["trial"]],
+            further_costs=[history.asks[trial].further_costs for trial in networks["trial"]],
         )
-        spent += [prefix(label) + note for note in budgets(folder)]
+        parts.append(networks.assign(**feasibility(networks, rules[label].limits)))
         told += [prefix(label) + note for note in notes(history)]
     if alone:
         label = NAME if parts else ""
@@ -98,7 +101,8 @@ def campaign_table(
         parts.append(networks.assign(campaign=label))
         told += [prefix(label) + note for note in said]
     networks = pd.concat(parts, ignore_index=True)
-    networks["breaks"] = networks["breaks"].replace("", None) if "breaks" in networks else None
+    if not rules:
+        networks["breaks"] = None  # no campaign limits anything
     cost = cost or "macs"
     ranked = _ranked(_aggregated(networks, metrics), by, cost, metrics)
     each = ranked[[*_KEYS, "rank", "pareto"]].merge(
@@ -107,13 +111,14 @@ def campaign_table(
     each = each.sort_values(["group", "rank", "seed"], kind="stable", ignore_index=True)
     each.attrs["metrics"] = ranked.attrs["metrics"] = metrics.definition()
     table = _typed(each if per_seed else ranked, metrics)
-    judged = verdicts(each).attrs
+    judged = verdicts(each, rules).attrs
+    campaigns = {label: folder for label, folder in labelled.items() if label in rules}
     table.attrs["verdicts"] = judged
     table.attrs["notes"] = [
         *(f"{words['sentence']}: {words['evidence']}" for words in judged["words"]),
         *judged["notes"],
         *selection(ranked),
-        *spent,
+        *budgets(campaigns),
         *groups.notes(),
         *told,
         *_ranking_notes(ranked, by, cost, metrics),
@@ -144,6 +149,22 @@ def _costs(metrics: Catalogue) -> list[str]:
         for name, metric in metrics.of("networks").items()
         if metric.direction == "minimize" and name not in predicted
     ]
+
+
+def _rules(specification: dict[str, Any], costs: Sequence[str], cost: str) -> Rules:
+    """Returns what a campaign's specification says about its comparisons.
+
+    Args:
+        specification: the recorded specification.
+        costs: the metrics that are costs.
+        cost: the one that is compared if the campaign names none.
+    """
+    most = limits(specification)
+    objectives = [each["metric"] for each in specification.get("objectives", [])]
+    traded = [name for name in objectives if name in costs]
+    named = dict.fromkeys([*traded, *(name for name in most if name in costs)])
+    searched = {key: specification.get(key) for key in ("space", "constraints")}
+    return Rules(most, [*named] or [cost], bool(traded), json.dumps(searched, sort_keys=True))
 
 
 def _cost(specification: dict[str, Any], costs: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -119,12 +119,21 @@ def initializations(own: Collection[str]) -> str:
     )
 
 
-def budgets(folder: Path) -> Iterator[str]:
-    """Compares how much each search of a campaign has spent."""
-    every = trials(folder)
-    ended = every[(every["stage"] == "search") & ~every["status"].isin(["unfinished", "duplicate"])]
-    trained = ended["epochs"] - ended["epochs_before"].fillna(0)
-    spent = pd.DataFrame({"trials": 1, "epochs": trained}).groupby(ended["search"]).sum()
+def budgets(campaigns: Mapping[str, Path]) -> Iterator[str]:
+    """Compares how much the searches of all campaigns have spent.
+
+    Args:
+        campaigns: the folders of the campaigns by name; a single one has the name "".
+    """
+    parts = []
+    for name, folder in campaigns.items():
+        every = trials(folder)
+        searched = every[every["stage"] == "search"]
+        ended = searched[~searched["status"].isin(["unfinished", "duplicate"])]
+        trained = ended["epochs"] - ended["epochs_before"].fillna(0)
+        of = f"{name}: " if name else ""
+        parts.append(pd.DataFrame({"search": of + ended["search"], "trials": 1, "epochs": trained}))
+    spent = pd.concat(parts).groupby("search", sort=False).sum() if parts else pd.DataFrame()
     if len(spent) < 2:
         return
     # Trials are not comparable if one search stops them early, but epochs are.

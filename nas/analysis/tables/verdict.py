@@ -12,30 +12,50 @@ Differences are paired by seed. The interval, the p value and the words come fro
 Student's paired t test, with Holm's correction for all comparisons of a table
 (:func:`nas.statistics.paired.paired_t`). ``results/error_rates.md`` has simulations of how often
 the words are wrong and how often the interval contains the true difference.
+
+A network that is not distinguishable from another is called as good as it if the interval excludes
+that it is worse by more than a margin (a test of non-inferiority): one percentage point, or, for a
+metric that is not a fraction, 1 % of the other network's value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nas.analysis.tables import contests as contest
 from nas.analysis.tables.columns import metrics_of
-from nas.analysis.tables.verdict_words import CLASSIC, RANDOM, SEARCHED, SEEDS, evidence, sentence
+from nas.analysis.tables.contests import Contest, Side
+from nas.analysis.tables.feasibility import feasibility
+from nas.analysis.tables.verdict_words import (
+    CLASSIC,
+    RANDOM,
+    SEARCHED,
+    SEEDS,
+    evidence,
+    in_words,
+    is_as_good,
+    sentence,
+)
 from nas.metrics import Catalogue
 from nas.statistics.paired import holm, holm_levels, paired_t, redrawn_interval, verdict
-from nas.statistics.picks import forward_picks
-from nas.tasks.mistakes import unpacked
+
+MARGIN = 0.01
+"""A loss of at most so much counts as being as good: of a metric from 0 to 1 absolutely, of another
+metric as a share of the other network's value."""
 
 COLUMNS = {
     "campaign": ("str", "the campaign of the first network, as in the table"),
-    "searched": ("str", "the first network: the best searched one by validation"),
-    "against": ("str", "the second network: the best of its kind by validation"),
+    "searched": ("str", "the first network, a searched one"),
+    "against": ("str", "the second network"),
     "kind": ("str", "the kind of the second: classic, random, or searched (by another campaign)"),
+    "role": ("str", "how they were picked: best (of each), equal cost (the best classic that costs "
+                    "at most as much as the first) or cheaper (the cheapest searched network that "
+                    "matches the best classic)"),
     "seeds": ("Int64", "number of seeds that judge both networks: the pairs"),
     "only_pick": ("str", "seeds of both networks that only pick"),
     "left_out": ("str", "seeds left out because a picked network has no test result with them"),
@@ -51,180 +71,149 @@ COLUMNS = {
     "images": ("Int64", "number of test images; empty if the records hold no predictions"),
     "images_low": ("float64", "lower end of the interval over seeds and draws of test images"),
     "images_high": ("float64", "upper end of the same interval"),
+    "margin": ("float64", "a loss of at most this counts as being as good"),
+    "as_good": ("boolean", "whether the interval excludes that the first is worse by more than the "
+                           "margin"),
+    "costs": ("str", "how much more or less the first costs, in words"),
+    "saves": ("boolean", "whether the first costs less in some cost, and more in none"),
     "tests": ("Int64", "number of different tests in the table"),
     "verdict": ("str", "whether the first is better, worse, not distinguishable or too few seeds"),
 }  # fmt: skip
 """The columns of :func:`verdicts`: dtype and meaning."""
 
 
-class _Side(NamedTuple):
-    """The candidates of one kind, and the best of them.
+class Rules(NamedTuple):
+    """What a campaign's specification says about its comparisons.
 
     Attributes:
-        campaign: their campaign, as in the table.
-        name: the name of the best candidate, by its mean score over all seeds.
-        kind: the kind of the candidates.
-        group: the comparability group of the best and of all candidates.
-        networks: one row per candidate and seed; see :func:`_scored`.
+        limits: its constraints: :func:`nas.analysis.tables.feasibility.limits`.
+        costs: the costs that are compared: objectives and limits, or else the one of the front.
+        is_tradeoff: whether a cost is an objective.
+        space: what its searches could choose from, with the constraints, as text.
     """
 
-    campaign: str
-    name: str
-    kind: str
-    group: str
-    networks: pd.DataFrame
-
-    @property
-    def candidates(self) -> int:
-        """Returns the number of architectures from which the best was picked."""
-        return int(self.networks["name"].nunique())
-
-    def judged(self) -> pd.DataFrame:
-        """Finds, for every seed, the network that the earlier seeds picked, and its results.
-
-        Returns the columns name (empty if nothing is known to pick by), fingerprint, score, test
-        and mistakes, by seed.
-        """
-        # The order of the table depends on all seeds, so the rows are sorted by name.
-        by_name = self.networks.sort_values("name", kind="stable")
-        scores = by_name.pivot(index="name", columns="seed", values="score")
-        saw = by_name.groupby("name")["saw"].first().to_numpy(float)
-        picked = forward_picks(scores.to_numpy(float), saw)
-        names = np.where(picked >= 0, scores.index.to_numpy()[picked], "")
-        picks = pd.DataFrame({"seed": scores.columns, "name": names})
-        columns = ["name", "seed", "fingerprint", "score", "test", "mistakes"]
-        return picks.merge(by_name[columns], "left", ["name", "seed"]).set_index("seed")
+    limits: Mapping[str, float] = {}
+    costs: Sequence[str] = ()
+    is_tradeoff: bool = False
+    space: str = ""
 
 
-class _Contest(NamedTuple):
-    """A comparison of two sides by the seeds with which both were retrained.
-
-    Attributes:
-        first: the searched networks.
-        second: the networks with which they are compared.
-        seeds: the columns of :meth:`_Side.judged` of both sides, for each common seed.
-        step: the smallest difference between test results in their comparability group.
-    """
-
-    first: _Side
-    second: _Side
-    seeds: pd.DataFrame
-    step: float
-
-    @property
-    def pairs(self) -> pd.DataFrame:
-        """Returns the rows of the seeds that judge."""
-        return self.seeds.dropna(subset=["test_first", "test_second"])
-
-    @property
-    def apart(self) -> NDArray[np.float64]:
-        """Returns the differences on the test images, the first minus the second."""
-        pairs = self.pairs
-        apart = pairs["test_first"] - pairs["test_second"]
-        found: NDArray[np.float64] = apart.to_numpy(np.float64)
-        return found
-
-    @property
-    def images_apart(self) -> NDArray[np.float64] | None:
-        """Returns the differences of being right, [pairs, images]; None if some are unknown."""
-        pairs = self.pairs[["mistakes_first", "mistakes_second"]]
-        if pairs.empty or pairs.isna().any(axis=None):
-            return None
-        first, second = ([unpacked(text) == 0 for text in pairs[name]] for name in pairs)
-        if len({len(right) for right in (*first, *second)}) > 1:
-            return None
-        apart: NDArray[np.float64] = np.array(first, float) - np.array(second, float)
-        return apart
-
-    @property
-    def resolution(self) -> float:
-        """Returns the step between possible test results: one image, or what the table shows."""
-        apart = self.images_apart
-        return self.step if apart is None else 1 / apart.shape[1]
-
-    @property
-    def trainings(self) -> tuple[object, ...]:
-        """Returns a key that is equal for comparisons of the same trainings."""
-        return tuple(zip(self.pairs.index, *map(self._of_side, ("first", "second")), strict=True))
-
-    @property
-    def is_of_one_side(self) -> bool:
-        """Tells if both sides are the same trainings."""
-        return bool(self.trainings) and self._of_side("first") == self._of_side("second")
-
-    def _of_side(self, side: str) -> list[tuple[object, ...]]:
-        columns = ["fingerprint", "score", "test"]
-        rows = self.pairs[[f"{column}_{side}" for column in columns]]
-        return list(rows.itertuples(index=False, name=None))
-
-
-def verdicts(networks: pd.DataFrame) -> pd.DataFrame:
+def verdicts(networks: pd.DataFrame, rules: Mapping[str, Rules] | None = None) -> pd.DataFrame:
     """Makes one row for each comparison that the rows allow.
 
-    For each campaign, its best searched network is compared with the best classic that keeps the
-    campaign's constraints and with the best of random search; the best searched networks of every
-    two campaigns are compared, too. Networks of different comparability groups are not compared.
+    For each campaign, its best searched network is compared with
+
+    - the best classic that keeps the campaign's constraints;
+    - the best of these that costs at most as much, if the first one costs more;
+    - the best of random search.
+
+    If a cost is an objective, the cheapest searched network that matches the best classic is
+    compared with it, too. A campaign without classics, or without random search, is compared with
+    those of another campaign of the table. The best searched networks of every two campaigns are
+    compared. Networks of different comparability groups are not compared.
 
     Args:
         networks: a table with one row per network:
             :func:`nas.analysis.tables.networks.campaign_table` with ``per_seed``.
+        rules: the rules of each campaign of the table.
 
     Returns the columns of :data:`COLUMNS`. ``attrs["words"]`` says each row in words: its verdict,
     a sentence and the evidence for it. ``attrs["notes"]`` says why comparisons are missing, and
     what the verdicts do not say.
     """
-    metrics = metrics_of(networks)
+    rules, metrics = rules or {}, metrics_of(networks)
     retrained = _scored(networks[networks["seeds"] > 0], metrics)
     missing: list[str] = []
-    contests: list[_Contest] = []
+    contests: list[Contest] = []
     leaders = []
     for campaign, rows in retrained.groupby("campaign", sort=False):
-        found = _side(rows[rows["kind"] == SEARCHED])
+        found = contest.side(rows[rows["kind"] == SEARCHED], rules.get(campaign, Rules()).costs)
         if found is None:
             missing.append(f"{prefix(campaign)}no verdict: no searched network is retrained")
             continue
         leaders.append(found)
-        for kind, what in ((CLASSIC, "classics"), (RANDOM, "random search")):
-            others = rows[rows["kind"] == kind]
-            alike = others[others["group"] == found.group]
-            allowed = alike[alike["breaks"].isna()] if kind == CLASSIC else alike
-            other = _side(allowed)
-            if other is not None:
-                contests.append(_contest(found, other, retrained))
-            elif others.empty:
-                missing.append(f"{prefix(campaign)}no verdict against {what}: none is retrained")
-            elif alike.empty:
-                missing.append(
-                    f"{prefix(campaign)}no verdict against {what}: none is in the comparability "
-                    f"group {found.group} of {found.name}"
-                )
-            else:
-                missing.append(
-                    f"{prefix(campaign)}no verdict against {what}: none keeps the constraints"
-                )
-            if kind == CLASSIC:
-                missing += _breaking(campaign, alike)
+        for kind in (CLASSIC, RANDOM):
+            made, said = _against(kind, found, retrained, rules)
+            contests += made
+            missing += [prefix(campaign) + line for line in said]
     for first, second in combinations(leaders, 2):
         if first.group != second.group:
             missing.append(
                 f"{first.campaign} and {second.campaign}: no verdict: their best searched networks "
                 f"are in different comparability groups, {first.group} and {second.group}"
             )
-        elif (contest := _contest(first, second, retrained)).is_of_one_side:
+        elif (pair := contest.best(first, second, retrained)).is_of_one_side:
             missing.append(
                 f"{first.campaign} and {second.campaign}: no verdict: their best searched networks "
                 "are the same trainings"
             )
         else:
-            contests.append(contest)
+            contests.append(pair)
     table = _judged(contests, metrics)
     table.attrs["words"] = [
         {"verdict": row["verdict"], "sentence": f"{prefix(row['campaign'])}{sentence(row)}",
          "evidence": evidence(row, metrics)}
         for row in table.to_dict("records")
     ]  # fmt: skip
-    table.attrs["notes"] = [*missing, *_cautions(contests)]
+    table.attrs["notes"] = [*missing, *_cautions(contests, rules)]
     return table
+
+
+def _against(
+    kind: str, found: Side, retrained: pd.DataFrame, rules: Mapping[str, Rules]
+) -> tuple[list[Contest], list[str]]:
+    """Compares a campaign with the classics or with random search; also returns what is missing."""
+    what = "classics" if kind == CLASSIC else "random search"
+    own = rules.get(found.campaign, Rules())
+    others = _opponents(kind, found, retrained, rules)
+    if others.empty:
+        return [], [f"no verdict against {what}: none is retrained"]
+    alike = others[others["group"] == found.group]
+    if alike.empty:
+        return [], [
+            f"no verdict against {what}: none is in the comparability group {found.group} of "
+            f"{found.best}"
+        ]
+    second = contest.side(alike[alike["breaks"].isna()], own.costs)
+    said = [*_breaking(alike, second), *_unchecked(alike)]
+    if second is None:
+        why = (
+            "none keeps the constraints"
+            if alike["breaks"].notna().all()
+            else "none has a validation score"
+        )
+        return [], [f"no verdict against {what}: {why}", *said]
+    made = [contest.best(found, second, retrained)]
+    if kind == CLASSIC:
+        cheap = contest.equal_cost(found, second, retrained)
+        fewer = contest.cheaper(found, second, retrained) if own.is_tradeoff else None
+        for each in (cheap, fewer):
+            if each is not None and each.names != made[0].names:
+                made.append(each)
+    return made, said
+
+
+def _opponents(
+    kind: str, found: Side, retrained: pd.DataFrame, rules: Mapping[str, Rules]
+) -> pd.DataFrame:
+    """Returns the rows of a kind: the campaign's own, or else those of the first other campaign.
+
+    Classics of another campaign must keep the constraints of this one. Random search of another
+    campaign counts only if it had the same space and the same constraints.
+    """
+    rows = retrained[retrained["kind"] == kind]
+    mine = rows[rows["campaign"] == found.campaign]
+    if not mine.empty:
+        return mine
+    own = rules.get(found.campaign, Rules())
+    if kind == RANDOM:
+        same = [name for name, each in rules.items() if each.space == own.space]
+        rows = rows[rows["campaign"].isin(same)]
+    alike = rows[rows["group"] == found.group]
+    if alike.empty:
+        return mine
+    borrowed = alike[alike["campaign"] == alike["campaign"].iloc[0]]
+    return borrowed.assign(**feasibility(borrowed, own.limits))
 
 
 def prefix(campaign: object) -> str:
@@ -235,90 +224,78 @@ def prefix(campaign: object) -> str:
 def _scored(networks: pd.DataFrame, metrics: Catalogue) -> pd.DataFrame:
     """Adds the primary metric as score (on validation), saw (in the search) and test (on test).
 
-    Higher values of score and saw are better; test has the direction of the metric.
+    Higher values of score and saw are better; test has the direction of the metric. Printed tables
+    lack some columns, which are then empty.
     """
     return networks.assign(
         score=-metrics.primary.flipped(networks[metrics.validation]),
         saw=-metrics.primary.flipped(networks[metrics.search]),
         test=networks[metrics.test],
-        mistakes=networks.get("mistakes"),  # printed tables do not have them
+        mistakes=networks.get("mistakes"),
+        unchecked=networks.get("unchecked"),
     )
 
 
-def _side(rows: pd.DataFrame) -> _Side | None:
-    """Makes a side of its rows; among equals, the first is the best. None without scores."""
-    if rows.empty:
-        return None
-    means = rows.groupby(["name", "group"], sort=False)["score"].mean()
-    if means.isna().all():
-        return None
-    name, group = means.idxmax()
-    networks = rows[rows["group"] == group]
-    first = networks.iloc[0]
-    return _Side(first["campaign"], name, first["kind"], group, networks)
-
-
-def _contest(first: _Side, second: _Side, networks: pd.DataFrame) -> _Contest:
-    seeds = first.judged().join(second.judged(), how="inner", lsuffix="_first", rsuffix="_second")
-    group = networks.loc[networks["group"] == first.group, "test"]
-    steps = np.diff(np.unique(group.dropna().to_numpy(float).round(12)))
-    return _Contest(first, second, seeds, float(steps.min()) if len(steps) else 0.0)
-
-
-def _judged(contests: Sequence[_Contest], metrics: Catalogue) -> pd.DataFrame:
+def _judged(contests: Sequence[Contest], metrics: Catalogue) -> pd.DataFrame:
     tests = {
-        contest.trainings: paired_t(contest.apart, resolution=contest.resolution)
-        for contest in contests
-        if len(contest.apart) >= SEEDS
+        each.trainings: paired_t(each.apart, resolution=each.resolution)
+        for each in contests
+        if len(each.apart) >= SEEDS
     }
     p = [float(test.p) for test in tests.values()]
     corrected = dict(zip(tests, zip(holm(p), holm_levels(p), strict=True), strict=True))
     rows = []
-    for contest in contests:
-        row = _named(contest)
-        if contest.trainings in tests:
-            own, level = corrected[contest.trainings]
-            test = paired_t(contest.apart, level, contest.resolution)
+    for each in contests:
+        row = _named(each, metrics)
+        if each.trainings in tests:
+            own, level = corrected[each.trainings]
+            test = paired_t(each.apart, level, each.resolution)
             row |= {
                 "low": float(test.low),
                 "high": float(test.high),
                 "p": float(test.p),
                 "corrected_p": own,
                 "tests": len(tests),
-                **_redrawn(contest, level),
+                **_redrawn(each, level),
                 "verdict": verdict(metrics.primary.flipped(float(test.mean)), own),
             }
+            row["as_good"] = is_as_good(row["low"], row["high"], row["margin"], metrics)
         rows.append(row)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype({name: dtype for name, (dtype, _) in COLUMNS.items()})
 
 
-def _redrawn(contest: _Contest, level: float) -> dict[str, Any]:
-    apart = contest.images_apart
+def _redrawn(each: Contest, level: float) -> dict[str, Any]:
+    apart = each.images_apart
     if apart is None:
         return {}
-    low, high = redrawn_interval(apart, level, contest.resolution)
+    low, high = redrawn_interval(apart, level, each.resolution)
     return {"images": apart.shape[1], "images_low": low, "images_high": high}
 
 
-def _named(contest: _Contest) -> dict[str, Any]:
+def _named(each: Contest, metrics: Catalogue) -> dict[str, Any]:
     """Returns the cells of a comparison before it is tested."""
-    first, second, seeds, apart = contest.first, contest.second, contest.seeds, contest.apart
+    seeds, apart, pairs = each.seeds, each.apart, each.pairs
+    searched, against = each.names
     only = (seeds["name_first"] == "") | (seeds["name_second"] == "")
     left = seeds[["test_first", "test_second"]].isna().any(axis=1) & ~only
-    pairs = contest.pairs
-    others = (pairs["name_first"] != first.name) | (pairs["name_second"] != second.name)
-    elsewhere = first.campaign != second.campaign
+    others = (pairs["name_first"] != searched) | (pairs["name_second"] != against)
+    elsewhere = each.first.campaign != each.second.campaign
+    is_fraction = metrics.primary.unit == "fraction"
     return {
-        "campaign": first.campaign,
-        "searched": first.name,
-        "against": f"{second.campaign}:{second.name}" if elsewhere else second.name,
-        "kind": second.kind,
+        "campaign": each.first.campaign,
+        "searched": searched,
+        "against": f"{each.second.campaign}:{against}" if elsewhere else against,
+        "kind": each.second.kind,
+        "role": each.role,
         "seeds": len(apart),
         "only_pick": _listed(seeds.index[only]),
         "left_out": _listed(seeds.index[left]),
         "other_picks": int(others.sum()),
         "difference": apart.mean() if len(apart) else np.nan,
+        "margin": MARGIN * (1.0 if is_fraction else pairs["test_second"].abs().mean()),
+        "costs": in_words(each.costs, metrics),
+        "saves": each.saves,
         "verdict": "too few seeds",
     }
 
@@ -327,22 +304,35 @@ def _listed(seeds: pd.Index) -> str:
     return ", ".join(str(seed) for seed in seeds)
 
 
-def _breaking(campaign: object, rows: pd.DataFrame) -> Iterator[str]:
+def _breaking(rows: pd.DataFrame, within: Side | None) -> Iterator[str]:
     """Names the classic that would be the best, but breaks a constraint."""
-    best, within = _side(rows), _side(rows[rows["breaks"].isna()])
-    if best is None or (within is not None and best.name == within.name):
+    all_of_them = contest.side(rows)
+    if all_of_them is None or (within is not None and all_of_them.best == within.best):
         return
-    broken = rows.loc[rows["name"] == best.name, "breaks"].iloc[0]
+    best = all_of_them.best
+    broken = rows.loc[rows["name"] == best, "breaks"].iloc[0]
     yield (
-        f"{prefix(campaign)}{best.name}, the best of all classics by validation, breaks a "
-        f"constraint ({broken}), so no verdict compares with it"
+        f"{best}, the best of all classics by validation, breaks a constraint ({broken}), so no "
+        "verdict compares with it"
     )
 
 
-def _cautions(contests: Sequence[_Contest]) -> Iterator[str]:
+def _unchecked(rows: pd.DataFrame) -> Iterator[str]:
+    """Names the constraints that could not be checked for classics."""
+    for lacking, names in rows.groupby("unchecked", sort=False)["name"]:
+        yield (
+            f"it is not recorded whether {', '.join(names.unique())} keeps the constraint on "
+            f"{lacking}; verdicts take it as kept"
+        )
+
+
+def _cautions(contests: Sequence[Contest], rules: Mapping[str, Rules]) -> Iterator[str]:
     """Yields notes on what the verdicts do not say."""
-    for first, second, *_ in contests:
-        if second.kind != CLASSIC and first.candidates != second.candidates:
+    for each in contests:
+        first, second = each.first, each.second
+        if second.kind == CLASSIC:
+            continue
+        if first.candidates != second.candidates:
             other = "random search" if second.kind == RANDOM else second.campaign
             yield (
                 f"{prefix(first.campaign)}the best of {first.candidates} retrained networks is "
@@ -350,16 +340,26 @@ def _cautions(contests: Sequence[_Contest]) -> Iterator[str]:
                 "candidates is better even if the searchers are equal; retrain equally many "
                 "(final.top, final.top_random)"
             )
+        unlike = [rules.get(side.campaign, Rules()).limits for side in (first, second)]
+        if unlike[0] != unlike[1]:
+            yield (
+                f"{first.campaign} and {second.campaign} have different constraints: "
+                f"{_limited(unlike[0])}, and {_limited(unlike[1])}"
+            )
     if any(len(each.apart) >= SEEDS and each.images_apart is None for each in contests):
         yield (
             "the intervals cover other seeds, but only these test images; the prediction for each "
             "image is not recorded, so nothing is known about another draw of images"
         )
-    if any(contest.second.kind != CLASSIC for contest in contests):
+    if any(each.second.kind != CLASSIC for each in contests):
         yield (
             "each search ran once, which says little about the searchers; to compare searchers, "
             "use nas bench or several campaigns with different seeds"
         )
+
+
+def _limited(limits: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} at most {most:,}" for name, most in limits.items()) or "none"
 
 
 def selection(table: pd.DataFrame) -> Iterator[str]:
@@ -375,8 +375,9 @@ def selection(table: pd.DataFrame) -> Iterator[str]:
     for (campaign, kind), rows in picks.groupby(["campaign", "kind"], sort=False):
         pick = rows.loc[metrics.primary.flipped(rows[metrics.search]).idxmin()]
         saw, has = pick[metrics.search], pick[metrics.validation]
+        apart = f"{abs(has - saw):.4f}"
+        change = "equal" if apart == "0.0000" else f"{apart} {'less' if has < saw else 'more'}"
         yield (
             f"{prefix(campaign)}the {'random ' * (kind == 'random')}search observed {saw:.4f} for "
-            f"{pick['name']}, its best trial; after retraining, {measured} is {has:.4f}: "
-            f"{abs(has - saw):.4f} {'less' if has < saw else 'more'}"
+            f"{pick['name']}, its best trial; after retraining, {measured} is {has:.4f}: {change}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -22,12 +23,55 @@ def sentence(row: Mapping[Hashable, Any]) -> str:
     Args:
         row: a row of :func:`nas.analysis.tables.verdict.verdicts`.
     """
-    what = {CLASSIC: "the best classic, ", RANDOM: "the best of random search, "}
-    other = f"{what.get(str(row['kind']), '')}{row['against']}"
+    what = {
+        (CLASSIC, "best"): "the best classic, ",
+        (CLASSIC, "equal cost"): "the best classic of at most its cost, ",
+        (CLASSIC, "cheaper"): "the best classic, ",
+        (RANDOM, "best"): "the best of random search, ",
+    }
+    searched = str(row["searched"])
+    if row["role"] == "cheaper":
+        searched += ", the cheapest that matched the best classic by validation,"
+    other = f"{what.get((str(row['kind']), str(row['role'])), '')}{row['against']}"
     if row["verdict"] == "too few seeds":
-        return f"{row['searched']} and {other}, have too few common seeds to say which is better"
+        return f"{searched} and {other}, have too few common seeds to say which is better"
     link = "from" if row["verdict"] == "not distinguishable" else "than"
-    return f"{row['searched']} is {row['verdict']} {link} {other}"
+    text = f"{searched} is {row['verdict']} {link} {other}"
+    if _says_as_good(row):
+        text += f", and as good to within {row['margin']:.2g}"
+    return text + (f", with {row['costs']}" if row["costs"] else "")
+
+
+def _says_as_good(row: Mapping[Hashable, Any]) -> bool:
+    """Tells if the sentence calls the first network, which costs less, as good as the second."""
+    return bool(row["verdict"] == "not distinguishable" and row["saves"] and row["as_good"])
+
+
+def is_as_good(low: float, high: float, margin: float, metrics: Catalogue) -> bool:
+    """Tells if an interval of differences excludes a loss of more than the margin."""
+    return bool(max(metrics.primary.flipped(low), metrics.primary.flipped(high)) <= margin)
+
+
+def in_words(costs: Mapping[str, tuple[float, float]], metrics: Catalogue) -> str:
+    """Says how much less or more the first of two networks costs than the second.
+
+    Args:
+        costs: both costs by the name of the metric.
+        metrics: those of the campaign.
+    """
+    parts = []
+    for name, (first, second) in costs.items():
+        metric = metrics[name]
+        is_count = metric.dtype == "Int64"
+        words = ((metric.title if is_count else "") or metric.in_words).partition(",")[0]
+        if first == second:
+            parts.append(f"equal {words}")
+            continue
+        percent = abs(first / second - 1) * 100 if second else inf
+        less = "fewer" if is_count else "less"
+        amount = f"{percent:.0f}" if percent >= 1 else f"{percent:.1g}"
+        parts.append(f"{amount} % {less if first < second else 'more'} {words}")
+    return " and ".join(parts)
 
 
 def evidence(row: Mapping[Hashable, Any], metrics: Catalogue) -> str:
@@ -51,7 +95,9 @@ def evidence(row: Mapping[Hashable, Any], metrics: Catalogue) -> str:
             pairs,
             f"p {row['corrected_p']:.2g}" + _correction(int(row["tests"])),
         ]
-    return "; ".join([", ".join(parts), *_unused(row), *_of_images(row)])
+    if row["verdict"] == "not distinguishable" and row["saves"] and not row["as_good"]:
+        parts[-1] += f"; not shown to be as good to within {row['margin']:.2g}"
+    return "; ".join([", ".join(parts), *_unused(row), *_of_images(row, metrics)])
 
 
 def _correction(tests: int) -> str:
@@ -65,18 +111,20 @@ def _unused(row: Mapping[Hashable, Any]) -> Iterator[str]:
         yield f"{_seeds(row['left_out'], 'are left out')}: a picked network has no test result"
 
 
-def _of_images(row: Mapping[Hashable, Any]) -> Iterator[str]:
+def _of_images(row: Mapping[Hashable, Any], metrics: Catalogue) -> Iterator[str]:
+    """Says whether the sentence would also hold for another draw of test images."""
     if pd.isna(row["images"]):
         return
     low, high = row["images_low"], row["images_high"]
     draw = f"another draw of {row['images']:,} test images"
-    if row["verdict"] == "not distinguishable":
-        words = f"the same for {draw}"
-    elif low <= 0 <= high:
-        words = f"it may not hold for {draw}"
+    if _says_as_good(row):
+        holds = is_as_good(low, high, row["margin"], metrics)
+    elif row["verdict"] == "not distinguishable":
+        yield f"the same for {draw}: [{low:+.4f}, {high:+.4f}]"
+        return
     else:
-        words = f"it also holds for {draw}"
-    yield f"{words}: [{low:+.4f}, {high:+.4f}]"
+        holds = not low <= 0 <= high
+    yield f"it {'also holds' if holds else 'may not hold'} for {draw}: [{low:+.4f}, {high:+.4f}]"
 
 
 def _seeds(listed: str, verb: str) -> str:

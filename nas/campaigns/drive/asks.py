@@ -91,7 +91,10 @@ class Asks:
             classic=entry.name,
             options=entry.options,
             **self._identity(entry.architecture, like),
-            **given(initialization=_scheme(self._campaign.recipe, own)),
+            **given(
+                initialization=_scheme(self._campaign.recipe, own),
+                further_costs=self._campaign.further_costs(entry.architecture) or None,
+            ),
         )
 
     def retrained(self, searched: Ask, seed: int) -> Ask:

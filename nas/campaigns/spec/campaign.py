@@ -1,13 +1,14 @@
 """Reads ``campaign.yaml``, the experiment specification, and checks it before anything runs."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nas.architecture.graph import Architecture
 from nas.campaigns.spec import early_stopping, hyperparameters, inheritance
 from nas.campaigns.spec.contestants import Contestant, contestants
 from nas.campaigns.spec.fidelity import Fidelities
@@ -25,7 +26,7 @@ from nas.registry import unknown
 from nas.searchers import SEARCHERS, Searcher, searcher
 from nas.spaces import space, space_file
 from nas.spaces.choices import RECIPE, Genotype
-from nas.spaces.constraints import Constraints, constrained
+from nas.spaces.constraints import Constraints, constrained, further_costs, strictest
 from nas.spaces.hyperparameters import joint
 from nas.spaces.mutations import Mutations
 from nas.spaces.python_space import definition
@@ -69,6 +70,8 @@ class Campaign:
     initial: dict[str, Genotype]
     """What the campaign's own searcher starts from, by name."""
     classics: tuple[Contestant, ...]
+    further_costs: Callable[[Architecture], dict[str, float]]
+    """Computes what the constraints limit beside the counted cost."""
     notes: tuple[str, ...] = ()
     """Remarks for the run's log on what the campaign leaves out."""
 
@@ -199,17 +202,12 @@ def _load(folder: Path) -> Campaign:
     fidelities = Fidelities(
         config.fidelity, input_shape, described.get("channels"), lambda *how: variant(*how)[0]
     )
-    classics, left_out = contestants(
-        config.final.classics, input_shape, outputs, config.constraints
+    constraints = [(config.constraints, folder), *_own_constraints(config.space, folder)]
+    classics, remarks = contestants(
+        config.final.classics, input_shape, outputs, strictest(each for each, _ in constraints)
     )
     with at("searcher", "initial"):
         initial = _initial(config, found, folder)
-    notes = [initial.note]
-    if left_out:
-        notes.append(
-            f"final.classics: fitted: left out, because no width meets the limits: "
-            f"{', '.join(left_out)}"
-        )
     with at("evaluator"):
         evaluator.bind(found)
     _check_evaluator(evaluator, config, classics)
@@ -230,7 +228,8 @@ def _load(folder: Path) -> Campaign:
         fidelities=fidelities,
         initial=initial.genotypes,
         classics=tuple(classics.values()),
-        notes=tuple(filter(None, notes)),
+        further_costs=further_costs(constraints),
+        notes=tuple(filter(None, [initial.note, *remarks])),
     )
     _try_space(campaign)
     own, *_ = [campaign.searcher(name) for name in campaign.searches]
@@ -304,13 +303,23 @@ def read_space(
             return found, {**definition(where), **options}
         file = space_file(where)
         described = {k: v for k, v in read_yaml(file).items() if k not in _DESCRIPTIVE} | options
-        if "constraints" in described:
-            with in_file(file), at("constraints"):
-                limits = validate(Constraints, described["constraints"])
-            described["constraints"] = limits.definition(file.parent)
+        for limits, where_from in _own_constraints(entry, folder):
+            described["constraints"] = limits.definition(where_from)
         if code := found.language.code():
             described["code"] = code
         return found, described
+
+
+def _own_constraints(entry: Named, folder: Path) -> Iterator[tuple[Constraints, Path]]:
+    """Yields the constraints that the space's own file sets, with the folder of their paths."""
+    if is_code(entry.name):
+        return
+    is_yaml = entry.name.endswith((".yaml", ".yml"))
+    file = space_file(str(folder / entry.name) if is_yaml else entry.name)
+    given = {**read_yaml(file), **entry.options}
+    if "constraints" in given:
+        with in_file(file), at("constraints"):
+            yield validate(Constraints, given["constraints"]), file.parent
 
 
 def _try_space(campaign: Campaign) -> None:

@@ -1,21 +1,23 @@
-"""The classics of the final stage: named, or as wide as a limit allows."""
+"""The classics of the final stage: named, or as large as a limit allows."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import model_validator
 
 from nas.architecture.graph import Architecture
+from nas.architecture.operations import ArchitectureError
 from nas.architecture.passes import depth
-from nas.classics import CLASSICS, classic
+from nas.classics import CLASSICS, Classic, classic
 from nas.configuration import Config, Named, defaults, validate, validate_options
 from nas.errors import InputError, at
 from nas.registry import unknown
-from nas.spaces.constraints import Constraints, Whole
+from nas.spaces.constraints import Whole
 
 ALL = "fitted"
 """The name that stands for all of :data:`FITTED`, each with ``fit``."""
@@ -35,6 +37,10 @@ FITTED: Mapping[str, Mapping[str, Any]] = {
 OWN_LIMITS = "constraints"
 """The value of ``fit`` that stands for the campaign's constraints."""
 
+DEPTHS = ("blocks", "configuration")
+"""The arguments of families that set the depth; classics that differ in nothing else are fitted
+together."""
+
 WIDEST = 10.0
 """The largest width that a classic is fitted with."""
 
@@ -44,7 +50,14 @@ _STEPS = 100
 
 @dataclass(frozen=True, eq=False)
 class Contestant:
-    """A classic in the final stage; ``label`` distinguishes classics with the same name."""
+    """A classic in the final stage.
+
+    Attributes:
+        label: the name of its row, which distinguishes classics with the same name.
+        name: its name in the catalogue.
+        options: its options, with the fitted width.
+        architecture: its architecture.
+    """
 
     label: str
     name: str
@@ -53,7 +66,7 @@ class Contestant:
 
 
 class Fit(Config):
-    """The limits that the width of a classic is fitted to; each is the largest allowed cost."""
+    """The limits that the size of a classic is fitted to; each is the largest allowed cost."""
 
     params: Whole = None
     macs: Whole = None
@@ -70,49 +83,85 @@ class Fit(Config):
 
 
 class _Unreachable(InputError):
-    """No width of a classic is under the limits."""
+    """No width of a classic is under the limits.
+
+    Attributes:
+        over: the smallest values that are still too large.
+        reason: describes them in words.
+    """
+
+    def __init__(self, smallest: str, limits: Mapping[str, int], over: Mapping[str, int]) -> None:
+        self.over = over
+        costs = ", ".join(
+            f"{name} {value:,} (the limit is {limits[name]:,})" for name, value in over.items()
+        )
+        self.reason = f"the smallest, {smallest}, has {costs}"
+        super().__init__(f"no width is small enough: {self.reason}")
 
 
 def contestants(
     entries: Iterable[Named],
     input_shape: tuple[int, ...],
     outputs: int,
-    constraints: Constraints,
-) -> tuple[dict[str, Contestant], tuple[str, ...]]:
-    """Returns the classics of the final stage by label, and the names of those left out.
+    constraints: Mapping[str, int],
+) -> tuple[dict[str, Contestant], list[str]]:
+    """Returns the classics of the final stage by label, and remarks on how they were fitted.
+
+    With the option ``fit``, a classic is made as large as limits allow: those that it names, or
+    the campaign's own if it is ``constraints``. Networks that differ only in their depth, such as
+    ResNet-20 to ResNet-110, are one family. Of a family, the deepest network is taken that meets
+    the limits at its published width, or the shallowest if none does; then the largest width is
+    taken that meets the limits. So a fitted network is as close to a published one as possible,
+    and nothing is trained to choose it.
 
     Args:
-        entries: the classics with their options. The option ``fit`` takes the largest width under
-            limits: those that it names, or the campaign's own if it is ``constraints``. The entry
-            ``fitted`` stands for :data:`FITTED`, by default with ``fit: constraints``; those that
-            no width brings under the limits are left out.
+        entries: the classics with their options. The entry ``fitted`` stands for :data:`FITTED`, by
+            default with ``fit: constraints``; those that no width brings under the limits are left
+            out.
         input_shape: the input of the networks without the batch, channels first.
         outputs: the number of outputs of each network.
-        constraints: the campaign's constraints.
+        constraints: the campaign's limits of the costs and the depth, by name.
 
     Raises :class:`InputError` for an unknown classic or option, or a limit that no width reaches.
     """
     found: dict[str, Contestant] = {}
-    left_out: list[str] = []
+    notes: list[str] = []
     for position, entry in enumerate(entries):
         with at("final", "classics", position):
             named = {entry.name: entry.options} if entry.name != ALL else _fitted(entry.options)
-            made = []
+            made: list[Contestant] = []
+            left_out: dict[str, InputError] = {}
             for name, options in named.items():
                 try:
                     made.append(_contestant(name, options, input_shape, outputs, constraints))
-                except _Unreachable:
+                except (_Unreachable, ArchitectureError) as error:
                     if entry.name != ALL:
                         raise
-                    left_out.append(name)
+                    left_out[name] = error
+                    continue
+                if made[-1].name != name:
+                    notes.append(f"final.classics: {name} is fitted as {made[-1].label}")
             if not made:
-                raise InputError(f"{ALL}: no width reaches the limits in {', '.join(left_out)}")
+                raise _none_fits([*left_out.values()])
+            notes += [
+                f"final.classics: fitted leaves out {name}: {error.args[0]}"
+                for name, error in left_out.items()
+            ]
             for each in made:
                 # Two fits may find the same network, which is then listed once.
                 if each.label in found and entry.name != ALL and "fit" not in entry.options:
                     raise InputError(f"{each.label} is listed twice")
                 found[each.label] = each
-    return found, tuple(left_out)
+    return found, notes
+
+
+def _none_fits(errors: Sequence[InputError]) -> InputError:
+    """Makes the error for a set of which every network is too large or does not suit the images."""
+    too_large = [error for error in errors if isinstance(error, _Unreachable)]
+    if not too_large:
+        return InputError(f"{ALL}: {errors[0]}")
+    least = min(too_large, key=lambda error: min(error.over.values()))
+    return InputError(f"{ALL}: no width of any of them is small enough: {least.reason}")
 
 
 def _fitted(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -128,16 +177,13 @@ def _contestant(
     given: Mapping[str, Any],
     input_shape: tuple[int, ...],
     outputs: int,
-    constraints: Constraints,
+    constraints: Mapping[str, int],
 ) -> Contestant:
     if name not in CLASSICS:
         raise InputError(unknown("classic", name, CLASSICS))
     options = dict(given)
     fit = options.pop("fit", None)
     validate_options(CLASSICS[name].function, options)
-
-    def build(**more: float) -> Architecture:
-        return classic(name, input_shape, outputs, **options, **more)
 
     if fit is not None:
         with at("fit"):
@@ -146,11 +192,17 @@ def _contestant(
                     f"{name}: fit chooses its option width, so "
                     + ("leave width out" if "width" in options else "it needs one")
                 )
-            options["width"] = _widest(name, _limits(fit, constraints), build)
-    return Contestant(_label(name, options), name, options, build())
+            limits = _limits(fit, constraints)
+
+            def build(member: str, width: float) -> Architecture:
+                return classic(member, input_shape, outputs, **options, width=width)
+
+            name, options["width"] = _largest(name, limits, build)
+    architecture = classic(name, input_shape, outputs, **options)
+    return Contestant(_label(name, options), name, options, architecture)
 
 
-def _limits(fit: Any, constraints: Constraints) -> dict[str, int]:
+def _limits(fit: Any, constraints: Mapping[str, int]) -> Mapping[str, int]:
     """Returns the limits by the name of the cost."""
     if fit != OWN_LIMITS:
         if not isinstance(fit, Mapping):
@@ -158,43 +210,61 @@ def _limits(fit: Any, constraints: Constraints) -> dict[str, int]:
                 f"must be constraints, or limits of {', '.join(Fit.model_fields)}, got {fit!r}"
             )
         return {name: most for name, most in validate(Fit, fit) if most is not None}
-    limits = {name: getattr(constraints, name) for name in (*Fit.model_fields, "depth")}
-    found = {name: most for name, most in limits.items() if most is not None}
-    if not found.keys() & Fit.model_fields.keys():
+    if not constraints.keys() & Fit.model_fields.keys():
         raise InputError(
             f"constraints: needs a limit on {', '.join(Fit.model_fields)}, but the campaign has "
             "none"
         )
-    return found
+    return constraints
 
 
-def _widest(name: str, limits: Mapping[str, int], build: Callable[..., Architecture]) -> float:
-    """Returns the largest width under the limits, by bisection; costs grow with the width."""
-    reason = ""
+def family(name: str) -> list[str]:
+    """Returns the classics that differ from a classic in nothing but the depth, with itself."""
+    own = CLASSICS[name]
 
-    def fits(steps: int) -> bool:
-        nonlocal reason
-        try:
-            made = build(width=steps / _STEPS)
-        except InputError as error:
-            reason = str(error)
-            return False
+    def kept(entry: Classic) -> dict[str, Any]:
+        return {key: value for key, value in entry.fixed.items() if key not in DEPTHS}
+
+    return [
+        other
+        for other, entry in CLASSICS.items()
+        if (entry.family, entry.input_shape, kept(entry))
+        == (own.family, own.input_shape, kept(own))
+    ]
+
+
+def _largest(
+    name: str, limits: Mapping[str, int], build: Callable[[str, float], Architecture]
+) -> tuple[str, float]:
+    """Returns the name and the width of the largest network under the limits; see contestants.
+
+    Args:
+        name: a classic.
+        limits: the largest allowed values by the name of the cost.
+        build: makes the architecture of a classic with a width.
+    """
+
+    def over(member: str, width: float) -> dict[str, int]:
+        made = build(member, width)
         costs = {**made.cost._asdict(), "depth": depth(made)}
-        over = [each for each, most in limits.items() if costs[each] > most]
-        reason = "; ".join(
-            f"its {each} is {costs[each]:,} there, the limit is {limits[each]:,}" for each in over
-        )
-        return not over
+        return {each: costs[each] for each, most in limits.items() if costs[each] > most}
 
+    published = {}
+    for member in family(name):
+        with suppress(ArchitectureError):  # images may be too small for the deeper ones
+            published[member] = build(member, 1.0).cost.macs
+    by_size = sorted(published, key=published.__getitem__, reverse=True) or [name]
+    member = next((each for each in by_size if not over(each, 1.0)), by_size[-1])
+    # The costs grow with the width, so bisection finds the largest.
     low, high = 1, round(WIDEST * _STEPS)
-    if fits(high):
-        return WIDEST
-    if not fits(low):
-        raise _Unreachable(f"{name}: no width reaches it, not even {low / _STEPS:g}: {reason}")
+    if not over(member, WIDEST):
+        return member, WIDEST
+    if smallest := over(member, low / _STEPS):
+        raise _Unreachable(f"{member} at width {low / _STEPS:g}", limits, smallest)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low / _STEPS
+        low, high = (middle, high) if not over(member, middle / _STEPS) else (low, middle)
+    return member, low / _STEPS
 
 
 def _label(name: str, options: Mapping[str, Any]) -> str:

@@ -158,6 +158,8 @@ class Ask(_Record):
         seed: the seed of its training.
         fingerprint: the fingerprint of its architecture.
         cost: the cost of its architecture.
+        further_costs: for a classic, what the campaign limits beside these: its depth, and the
+            latency that a table has for it.
         genotype: the genotype of its architecture, if the kind is "searched" or "random".
         classic: the name of a classic.
         options: the options of a classic.
@@ -183,6 +185,7 @@ class Ask(_Record):
     seed: Count
     fingerprint: str
     cost: Counts
+    further_costs: dict[str, float] = Field(default_factory=dict)
     genotype: Json = Field(default_factory=dict)
     classic: str = ""
     options: Json = Field(default_factory=dict)

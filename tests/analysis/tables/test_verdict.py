@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from nas.analysis.tables.notes import budgets
-from nas.analysis.tables.verdict import COLUMNS, selection, verdicts
+from nas.analysis.tables.verdict import COLUMNS, MARGIN, Rules, selection, verdicts
+from nas.metrics import Catalogue, Metric
 from nas.statistics.paired import holm, paired_t, verdict
 from nas.tasks.mistakes import packed
 from tests.analysis.tables.test_trials import ask, write
@@ -29,6 +30,7 @@ def networks(*rows: dict[str, Any]) -> pd.DataFrame:
             "validation_accuracy": row["validation"], "test_accuracy": row["test"],
             "search_accuracy": row.get("search", np.nan), "breaks": row.get("breaks"),
             "fingerprint": row["name"], "mistakes": row.get("mistakes"),
+            "macs": row.get("macs", np.nan), "params": row.get("params", np.nan),
         }))  # fmt: skip
     return pd.concat(parts, ignore_index=True)
 
@@ -79,6 +81,22 @@ def test_picking_the_best_of_several_does_not_raise_the_rate(
         assert error_rates.before(setting, 4_000).wrong > most
 
 
+@pytest.mark.parametrize("seeds", [4, 10])
+@pytest.mark.parametrize("classics", [1, 3, 8])
+def test_a_limit_on_cost_does_not_raise_the_rate(classics: int, seeds: int) -> None:
+    rates = error_rates.equal_cost(classics, seeds, 4_000)
+    assert rates.wrong < 0.05 + 3 * (0.05 * 0.95 / 4_000) ** 0.5
+
+
+@pytest.mark.parametrize("seeds", [4, 5, 10])
+def test_what_is_worse_by_the_margin_is_seldom_called_as_good(seeds: int) -> None:
+    assert error_rates.cheaper(seeds, MARGIN, 4_000)[1] < 0.025 + 3 * (0.025 / 4_000) ** 0.5
+    equal, called = error_rates.cheaper(seeds, 0.0, 4_000)
+    assert equal.wrong < 0.05 + 3 * (0.05 * 0.95 / 4_000) ** 0.5
+    if seeds == 10:
+        assert called > 0.3  # what is as good is often called so
+
+
 def test_holm_holds_the_rate_over_all_comparisons_of_a_table() -> None:
     rng = np.random.default_rng(1)
     found, classic, random = rng.normal(0.95, 0.01, (3, SIMULATIONS, 5))
@@ -97,7 +115,12 @@ def test_a_difference_that_is_there_is_found() -> None:
 
 def told(*rows: dict[str, Any]) -> tuple[pd.DataFrame, list[str]]:
     """The verdicts on simulated rows and their words, without the campaign's name."""
-    table = verdicts(networks(*rows))
+    return told_under(Rules(), *rows)
+
+
+def told_under(rules: Rules, *rows: dict[str, Any]) -> tuple[pd.DataFrame, list[str]]:
+    """The same under the rules of the campaign."""
+    table = verdicts(networks(*rows), {"mine": rules})
     words = [f"{each['sentence']}: {each['evidence']}" for each in table.attrs["words"]]
     return table, [note.removeprefix("mine: ") for note in [*words, *table.attrs["notes"]]]
 
@@ -267,6 +290,163 @@ def test_a_classic_that_breaks_a_constraint_is_no_opponent() -> None:
     assert notes[0] == "no verdict against classics: none keeps the constraints"
 
 
+LIMITED = Rules({"macs": 100}, ("macs",))
+STEADY = [0.90, 0.91, 0.92, 0.91]
+
+
+def test_the_best_classic_of_at_most_its_cost_is_a_second_opponent() -> None:
+    """The best classic costs more than the searched network, another one less."""
+    large = classic([0.92, 0.93, 0.94, 0.93], name="large", macs=100) | {"validation": [0.8] * 4}
+    small = classic([0.80, 0.82, 0.81, 0.81], name="small", macs=70)
+    table, (first, second, *_) = told_under(LIMITED, found(STEADY, macs=80), large, small)
+    assert list(zip(table["against"], table["role"], strict=True)) == [
+        ("large", "best"), ("small", "equal cost"),
+    ]  # fmt: skip
+    assert first.startswith("a is worse than the best classic, large, with 20 % fewer MACs: -0.02")
+    assert second.startswith(
+        "a is better than the best classic of at most its cost, small, with 14 % more MACs: +0.1"
+    )
+    assert list(table["tests"]) == [2, 2]
+    table, _ = told_under(LIMITED, found(STEADY, macs=100), large, small)
+    assert list(table["against"]) == ["large"]  # it costs no more itself
+    table, _ = told_under(LIMITED, found(STEADY, macs=60), large, small)
+    assert list(table["against"]) == ["large"]  # none costs so little
+
+
+def test_every_compared_cost_counts() -> None:
+    rules = Rules({}, ("macs", "params"), is_tradeoff=True)
+    large = classic([0.92, 0.93, 0.94, 0.93], name="large", macs=80, params=9) | {
+        "validation": [0.8] * 4
+    }
+    small = classic([0.80, 0.82, 0.81, 0.81], name="small", macs=80, params=6)
+    table, notes = told_under(rules, found(STEADY, macs=80, params=6), large, small)
+    assert list(table["against"]) == ["large", "small"]
+    assert "large, with equal MACs and 33 % fewer params" in notes[0]
+    assert "small, with equal MACs and equal params" in notes[1]
+
+
+def test_each_seed_allows_the_classics_of_at_most_the_cost_of_its_pick() -> None:
+    """After seed 1 the cheap one is ahead, for which one classic alone is cheap enough."""
+    rows = (
+        found([0.8] * 4, name="dear", macs=90, search=0.9) | {"validation": [0.9, 0.5, 0.5, 0.5]},
+        found([0.6] * 4, name="cheap", macs=50, search=0.8) | {"validation": [0.9, 0.9, 0.9, 0.9]},
+        classic([0.5] * 4, name="large", macs=85) | {"validation": [0.8] * 4},
+        classic([0.4] * 4, name="small", macs=45) | {"validation": [0.7] * 4},
+    )
+    table, _ = told_under(LIMITED, *rows)
+    assert list(zip(table["searched"], table["against"], strict=True)) == [
+        ("cheap", "large"), ("cheap", "small"),
+    ]  # fmt: skip
+    # Of dear, cheap, cheap, cheap and of none, small, small, small.
+    assert table["difference"][1] == pytest.approx(0.2)
+    assert table["only_pick"][1] == "0"
+
+
+def test_as_good_with_fewer() -> None:
+    rng = np.random.default_rng(0)
+    alike = [0.9 + value for value in rng.normal(0, 0.001, 6)]
+    other = [0.9 + value for value in rng.normal(0, 0.001, 6)]
+    table, notes = told_under(LIMITED, found(alike, macs=62), classic(other, macs=100))
+    assert notes[0].startswith(
+        "a is not distinguishable from the best classic, c, and as good to within 0.01, with 38 % "
+        "fewer MACs: "
+    )
+    assert table["as_good"][0]
+    assert table["saves"][0]
+    assert table["low"][0] >= -table["margin"][0]
+    # An interval that reaches farther does not say so.
+    wide = [0.88, 0.92, 0.90, 0.93, 0.87, 0.91]
+    table, notes = told_under(LIMITED, found(wide, macs=62), classic(other, macs=100))
+    assert notes[0].startswith("a is not distinguishable from the best classic, c, with 38 % fewer")
+    assert "not shown to be as good to within 0.01" in notes[0]
+    assert not table["as_good"][0]
+    # What costs more is not praised for being as good.
+    _, notes = told_under(LIMITED, found(alike, macs=100), classic(other, macs=62))
+    assert "as good" not in notes[0]
+    assert "with 61 % more MACs" in notes[0]
+
+
+def test_as_good_may_not_hold_for_other_images() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (mistakes(rng, 0.9, 200, seeds=5) for _ in range(2))
+    table, notes = told_under(LIMITED, found(**first, macs=50), classic(**second, macs=100))
+    assert "and as good to within 0.01, with 50 % fewer MACs" in notes[0]
+    assert "it may not hold for another draw of 200 test images" in notes[0]
+    assert table["images_low"][0] < -table["margin"][0] <= table["low"][0]
+
+
+def test_the_margin_of_a_metric_that_is_not_a_fraction_is_a_share() -> None:
+    """A loss, to be minimised, of about 50: as good is at most 0.5 more."""
+    error = Metric(name="error", direction="minimize")
+    loss = Metric(name="loss", direction="minimize", unit="nats")
+    rng = np.random.default_rng(0)
+    rows = networks(
+        found([50.2 + value for value in rng.normal(0, 0.1, 6)], macs=50),
+        classic([50 + value for value in rng.normal(0, 0.1, 6)], macs=100),
+    )
+    names = {f"{part}_accuracy": f"{part}_error" for part in ("validation", "test", "search")}
+    rows = rows.rename(columns=names)
+    rows.attrs["metrics"] = Catalogue((error, loss)).definition()
+    table = verdicts(rows, {"mine": Rules({}, ("macs",))})
+    assert table["margin"][0] == pytest.approx(0.5, rel=0.01)
+    assert table["as_good"][0]
+    assert table["high"][0] < 0.5
+    rows.loc[rows["kind"] == "searched", "test_error"] += 0.5
+    assert not verdicts(rows, {"mine": Rules({}, ("macs",))})["as_good"][0]
+
+
+def test_where_cost_is_an_objective_the_cheapest_match_is_compared() -> None:
+    def named(name: str, accuracy: float, macs: int) -> dict[str, Any]:
+        test = [accuracy + step for step in (0.001, 0.002, 0.001, 0.003)]
+        return found(test, name=name, macs=macs, search=accuracy) | {"validation": [accuracy] * 4}
+
+    other = classic([0.902, 0.901, 0.903, 0.902], macs=80) | {"validation": [0.9] * 4}
+    rows = (named("top", 0.95, 90), named("lean", 0.901, 40), named("poor", 0.5, 10), other)
+    table, notes = told_under(Rules({}, ("macs",), is_tradeoff=True), *rows)
+    assert list(table["searched"]) == ["top", "lean"]
+    assert list(table["role"]) == ["best", "cheaper"]
+    assert notes[1].startswith(
+        "lean, the cheapest that matched the best classic by validation, is not distinguishable "
+        "from the best classic, c, and as good to within 0.01, with 50 % fewer MACs"
+    )
+    assert table["only_pick"][1] == "0"  # nothing was known of the classic before
+    table, _ = told_under(Rules({}, ("macs",)), *rows)
+    assert list(table["searched"]) == ["top"]
+
+
+def test_classics_and_random_search_of_another_campaign_stand_in() -> None:
+    """The second campaign has neither; its random search counts only with the same space."""
+    rows = networks(
+        found(STEADY, campaign="one"),
+        classic([0.5, 0.51, 0.52, 0.5], campaign="one", macs=80),
+        classic([0.9, 0.91, 0.92, 0.93], campaign="one", name="big", macs=200)
+        | {"validation": [0.8] * 4},
+        found([0.7, 0.71, 0.7, 0.7], campaign="one", name="e", kind="random"),
+        found([0.93, 0.94, 0.94, 0.95], campaign="two", name="b"),
+    )
+    rules = {"one": Rules(space="s"), "two": Rules({"macs": 100}, ("macs",), space="s")}
+    table = verdicts(rows, rules)
+    against = list(zip(table["campaign"], table["against"], strict=True))
+    assert ("one", "big") in against
+    assert ("two", "one:c") in against
+    assert ("two", "one:e") in against
+    assert ("one", "two:b") in against
+    notes = "\n".join(table.attrs["notes"])
+    assert "two: big, the best of all classics by validation, breaks a constraint" in notes
+    assert "one and two have different constraints: none, and macs at most 100" in notes
+    table = verdicts(rows, rules | {"two": Rules(space="t")})
+    assert "two: no verdict against random search: none is retrained" in table.attrs["notes"]
+
+
+def test_a_constraint_that_cannot_be_checked_is_said() -> None:
+    other = classic([0.5, 0.52, 0.51]) | {"unchecked": "depth"}
+    table = networks(found([0.9, 0.91, 0.92]), other).assign(unchecked=[None] * 3 + ["depth"] * 3)
+    assert (
+        "mine: it is not recorded whether c keeps the constraint on depth; verdicts take it as kept"
+        in verdicts(table).attrs["notes"]
+    )
+
+
 def test_unequal_candidates_and_what_one_search_says() -> None:
     rows = [found([0.9, 0.91, 0.92], name=name) for name in "ab"]
     _, notes = told(*rows, found([0.9, 0.91, 0.92], name="e", kind="random"))
@@ -346,6 +526,10 @@ def test_equal_budgets_are_said_in_what_was_trained(tmp_path: Path) -> None:
 
     rows = [*trial("asha", 0, epochs=3), *trial("asha", 1, epochs=9, epochs_before=3)]
     write(tmp_path, rows + trial("random", 0, epochs=9))
-    assert list(budgets(tmp_path)) == ["the searches have spent equally: asha 9, random 9 epochs"]
+    assert list(budgets({"": tmp_path})) == [
+        "the searches have spent equally: asha 9, random 9 epochs"
+    ]
     write(tmp_path, trial("asha", 0) + trial("random", 0) + trial("random", 1))
-    assert list(budgets(tmp_path)) == ["the searches have spent unequally: asha 1, random 2 trials"]
+    assert list(budgets({"": tmp_path})) == [
+        "the searches have spent unequally: asha 1, random 2 trials"
+    ]
