@@ -14,6 +14,7 @@ TABLES = Registry(
     {
         "columns": "nas.evaluators.tables.columns:columns",
         "nasbench201": "nas.evaluators.tables.nasbench201:nasbench201",
+        "transnasbench101": "nas.evaluators.tables.nasbench201:transnasbench101",
         "spikenas": "nas.evaluators.tables.nasbench201:spikenas",
         "nats_bench": "nas.evaluators.tables.nats_bench:nats_bench",
         "nasbench101": "nas.evaluators.tables.nasbench101:nasbench101",

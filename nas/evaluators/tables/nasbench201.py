@@ -1,7 +1,9 @@
-"""Reads NAS-Bench-201 from CSV files, and SpikeNAS-Bench, which has the same kind of cell."""
+"""Reads NAS-Bench-201 from CSV files, and other benchmarks with the same kind of cell."""
 
 from __future__ import annotations
 
+import re
+import string
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,17 +77,49 @@ def spikenas(folder: Path, *, file: str, curves: str) -> Table:
     return Table(source, keys, "notation", metrics, epochs, seconds, read.checksums)
 
 
-def _notations(frame: pd.DataFrame, source: str, edges: Sequence[str]) -> list[str]:
-    """Converts digits to the benchmark's form, ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|…|``."""
-    if "op_code" not in frame:
-        raise InputError(f"{source}: column op_code is missing, which names the cells")
+def transnasbench101(folder: Path, *, file: str) -> Table:
+    """Reads the cells of TransNAS-Bench-101 (Duan et al. 2021, arXiv:2105.11871), level "micro".
+
+    A cell has four states, as in NAS-Bench-201, but no pooling: there are 4,096. The cells were
+    trained on seven tasks over the same pictures. Here they have the notation of NAS-Bench-201, so
+    the table can be used to search in the space ``{name: nasbench201, operations: [none,
+    skip_connect, nor_conv_1x1, nor_conv_3x3]}``, but not to build its networks.
+
+    Args:
+        folder: the folder to which ``file`` is relative.
+        file: a CSV file. Its column ``arch`` names the cell in the form of NASLib, six digits such
+            as ``(0, 1, 2, 3, 0, 1)`` for the edges 0>1, 0>2, 1>2, 0>3, 1>3, 2>3: 0 none, 1
+            skip_connect, 2 nor_conv_1x1, 3 nor_conv_3x3. Every column of numbers is a metric.
+    """
+    read = Files(folder)
+    frame = read.frame(file, text=("arch",))
+    source = str(folder / file)
+    keys = _notations(frame, source, _EDGES, column="arch", operations=4)
+    metrics = {name: column_of(frame, name, source) for name in numeric(frame)}
+    return Table(source, keys, "notation", metrics, files=read.checksums)
+
+
+def _notations(
+    frame: pd.DataFrame,
+    source: str,
+    edges: Sequence[str],
+    column: str = "op_code",
+    operations: int = len(OPERATIONS),
+) -> list[str]:
+    """Converts digits to the benchmark's form, ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|…|``.
+
+    The digits, each below ``operations``, may be written as a tuple.
+    """
+    if column not in frame:
+        raise InputError(f"{source}: column {column} is missing, which names the cells")
     places = [edges.index(edge) for edge in _EDGES]
     form = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
-    digits: list[str] = [str(code) for code in frame["op_code"]]
+    written: list[str] = [str(code) for code in frame[column]]
+    digits = [re.sub("[(), ]", "", code) for code in written]
     for row, code in enumerate(digits):
-        if len(code) != len(edges) or set(code) - set("01234"):
+        if len(code) != len(edges) or set(code) - set(string.digits[:operations]):
             raise InputError(
-                f"{source}: column op_code, row {row + 1}: must be six digits from 0 to 4, "
-                f"got {code!r}"
+                f"{source}: column {column}, row {row + 1}: must be six digits from 0 to "
+                f"{operations - 1}, got {written[row]!r}"
             )
     return [form.format(*(OPERATIONS[int(code[place])] for place in places)) for code in digits]

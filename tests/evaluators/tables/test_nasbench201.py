@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 import nas
 from nas.errors import InputError
-from nas.evaluators.tables.nasbench201 import nasbench201, spikenas
+from nas.evaluators.tables.nasbench201 import nasbench201, spikenas, transnasbench101
 from nas.evaluators.tabular import Lookup
 
 FILES = {
@@ -60,6 +60,33 @@ def test_curves_and_seconds_of_spikenas(shared_data: Path) -> None:
     # Those of 200 epochs are at the same part of their training, not in the same epoch.
     np.testing.assert_array_equal(validation[long], longer[:, 1::2] / 250)
     np.testing.assert_allclose(validation[:, -1], table.metric("final_val_acc"), atol=1e-6)
+
+
+def test_every_cell_of_transnasbench101_has_its_row(shared_data: Path) -> None:
+    file = "nas/tnb101_micro_val_zen.csv.gz"
+    table = transnasbench101(shared_data, file=file)
+    space = nas.space(
+        "nasbench201", operations=["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
+    )
+    lookup = Lookup(table, space)
+    assert sorted(map(lookup.row, space.enumerate())) == list(range(4_096))
+    # The order of the edges: cells whose output no input reaches were trained to the same metric.
+    frame = pd.read_csv(shared_data / file, index_col="arch")
+    scene = table.metric("val_metric_class_scene")
+    empty = [row for row, key in enumerate(table.keys) if key.endswith("+|none~0|none~1|none~2|")]
+    assert len(empty) == 64
+    assert set(scene[empty]) == {scene.min()}
+    # The optimum for scene classification that papers on this benchmark give: 54.94 %.
+    best = space.from_string(table.keys[int(scene.argmax())])
+    assert scene.max() == pytest.approx(54.94, abs=5e-3)
+    assert frame.loc["(3,3,2,1,3,2)", "val_metric_class_scene"] == scene[lookup.row(best)]
+
+
+def test_a_wrong_cell_of_transnasbench101_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('arch,v\n"(0, 1, 2, 3, 0, 1)",1\n"(0, 1, 2, 4, 0, 1)",1\n')
+    message = "t.csv: column arch, row 2: must be six digits from 0 to 3, got '(0, 1, 2, 4, 0, 1)'"
+    with pytest.raises(InputError, match=re.escape(message)):
+        transnasbench101(tmp_path, file="t.csv")
 
 
 def test_the_two_benchmarks_number_their_edges_apart(shared_data: Path) -> None:
