@@ -8,6 +8,7 @@ they are for. So an option is declared once.
 
 import inspect
 import json
+import os
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import cache
@@ -52,6 +53,16 @@ def _from_its_folder(name: str, info: ValidationInfo) -> str:
 
 Name = Annotated[str, AfterValidator(_from_its_folder)]
 """A name in which the path of a user's file becomes absolute, so that every process finds it."""
+
+
+def _place_from_its_folder(path: str, info: ValidationInfo) -> str:
+    folder: Path = (info.context or {}).get("folder", Path())
+    return os.path.abspath(folder / Path(path).expanduser())
+
+
+Place = Annotated[str, AfterValidator(_place_from_its_folder)]
+"""The path of a file or folder, which becomes absolute: it starts at the folder of the file that
+holds it, or, on the command line, at the current folder."""
 
 
 class Named(Config):
@@ -169,6 +180,40 @@ def parse_yaml(text: str, source: str | Path) -> Any:
         raise InputError(f"{where}: not valid YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{source}: not valid YAML: {error}") from None
+
+
+def section(text: str, option: str, key: str) -> dict[str, Any]:
+    """Reads what a user gives on the command line for a section of YAML.
+
+    Args:
+        text: YAML in braces, the path of a YAML file, or else the value of ``key`` alone.
+        option: the option of the command line, for messages.
+        key: the key that a bare word stands for.
+    """
+    if text.lstrip().startswith("{"):
+        found = parse_yaml(text, option)
+    elif is_yaml(text):
+        found = read_yaml(Path(text))
+    else:
+        found = {key: text}
+    if not isinstance(found, dict):
+        raise InputError(f"{source(text, option)}: must be a mapping of keys to values")
+    return found
+
+
+def is_yaml(text: str) -> bool:
+    """Tells if a text is the path of a YAML file."""
+    return text.endswith((".yaml", ".yml"))
+
+
+def source(text: str, option: str) -> str:
+    """Returns the place of a section in messages: its YAML file, or the option that holds it."""
+    return text if is_yaml(text) else option
+
+
+def start(text: str) -> Path:
+    """Returns the folder at which the relative paths in a section start: that of its YAML file."""
+    return Path(text).parent if is_yaml(text) else Path()
 
 
 def validate(model: type[Model], data: Any, folder: Path | None = None) -> Model:

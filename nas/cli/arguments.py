@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+DATA = (
+    "a folder or file of images, a data set (digits, ...), file.py:FUNCTION, a .yaml file, "
+    "or '{name: folder, root: pics}'"
+)
 SPACE = "a space of `nas spaces`, a .yaml file, or a function: file.py:function"
 
 

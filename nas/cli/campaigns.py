@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.cli.arguments import whole
+from nas.cli.arguments import DATA, whole
 
 if TYPE_CHECKING:
     from nas.cli.arguments import Commands
@@ -21,7 +21,8 @@ def add(commands: Commands) -> None:
 
     bench = commands.add_parser("bench", help="compare searchers on a table of known results")
     bench.add_argument("folder", type=Path, help="folder with benchmark.yaml, also for the report")
-    bench.add_argument("--data", type=Path, help="the folder of the table's files")
+    bench.add_argument("--tables", type=Path, help="the folder of the table's files")
+    bench.add_argument("--data", dest="tables", type=Path, help=argparse.SUPPRESS)  # its old name
     bench.add_argument(
         "--processes", type=whole(1), help="runs at the same time; default: one per core"
     )
@@ -34,9 +35,7 @@ def add(commands: Commands) -> None:
         help="a classic (resnet20, or with options resnet20:width=0.5,stem=cifar), a member of a "
         "space (SPACE:MEMBER), a JSON file of an architecture, or a reference (results/NAME:best)",
     )
-    train.add_argument(
-        "--data", required=True, help="a data set, '{name: folder, root: pics}', or a .yaml file"
-    )
+    train.add_argument("--data", required=True, help=DATA)
     train.add_argument(
         "--recipe", required=True, help="a preset, '{preset: cifar, epochs: 9}', or a .yaml file"
     )
@@ -67,7 +66,7 @@ def add(commands: Commands) -> None:
     new.add_argument("folder", type=Path, help="is made: results/NAME")
     new.add_argument("--space", default="primitives", help="default: %(default)s")
     new.add_argument("--searcher", default="evolution", help="default: %(default)s")
-    new.add_argument("--data", default="digits", help="default: %(default)s")
+    new.add_argument("--data", default="digits", help=f"{DATA}; default: %(default)s")
     new.set_defaults(command=_new)
 
     check = commands.add_parser(
@@ -99,7 +98,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> None:
     from nas.benchmark.run import bench
 
-    print(bench(arguments.folder, data=arguments.data, processes=arguments.processes), end="")
+    print(bench(arguments.folder, data=arguments.tables, processes=arguments.processes), end="")
 
 
 def _train(arguments: argparse.Namespace) -> int:

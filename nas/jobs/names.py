@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.classics import CLASSICS, classic
-from nas.configuration import Named, parse_yaml, read_yaml, validate
+from nas.configuration import Named, parse_yaml, section, source, start, validate
 from nas.errors import InputError, in_file
 from nas.registry import unknown
 from nas.training.presets import PRESETS
@@ -141,23 +141,20 @@ def member(
 
 
 def data(text: str) -> DataConfig:
-    """The data set of a name, of ``{name: ..., root: ..., split: ...}`` or of a YAML file.
-
-    What is left out is as in the draft of ``nas new``.
-    """
-    from nas.campaigns.spec.scaffold import data_section
+    """The data set that ``--data`` names: see :func:`nas.campaigns.spec.data_argument.read`."""
+    from nas.campaigns.spec.data_argument import read
     from nas.training.data import resolve
 
-    section = _section(text, "--data", "name")
-    with in_file(_source(text, "--data")):
-        return resolve(data_section(section), _folder(text))
+    given = read(text)
+    with in_file(source(text, "--data")):
+        return resolve(given.section, given.folder)
 
 
 def task(text: str) -> Named:
     """The task of a name, of ``{name: ..., option: ...}`` or of a YAML file."""
-    section = _section(text, "--task", "name")
-    with in_file(_source(text, "--task")):
-        return validate(Named, section, _folder(text))
+    given = section(text, "--task", "name")
+    with in_file(source(text, "--task")):
+        return validate(Named, given, start(text))
 
 
 def recipe(text: str, changes: Sequence[str] = ()) -> Recipe:
@@ -167,43 +164,22 @@ def recipe(text: str, changes: Sequence[str] = ()) -> Recipe:
     """
     from nas.training.recipe import resolve
 
-    section = _section(text, "--recipe", "preset")
-    if section.get("preset") == text and text not in PRESETS:
+    given = section(text, "--recipe", "preset")
+    if given.get("preset") == text and text not in PRESETS:
         raise InputError(f"--recipe: {unknown('preset', text, PRESETS)}, or a .yaml file")
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
             raise InputError(f"--set: must be key=value, got {change!r}")
-        section[key] = parse_yaml(value, f"--set {key}")
-    with in_file(_source(text, "--recipe")):
-        return resolve(section)
+        given[key] = parse_yaml(value, f"--set {key}")
+    with in_file(source(text, "--recipe")):
+        return resolve(given)
 
 
 def _options(name: str, text: str) -> Mapping[str, Any]:
     """Reads ``width=0.5,stem=cifar``: a flow mapping of YAML, with ``=`` instead of a colon."""
     found: dict[str, Any] = parse_yaml("{" + text.replace("=", ": ") + "}", name)
     return {str(key): value for key, value in found.items()}
-
-
-def _section(text: str, option: str, key: str) -> dict[str, Any]:
-    if text.lstrip().startswith("{"):
-        found = parse_yaml(text, option)
-    elif text.endswith((".yaml", ".yml")):
-        found = read_yaml(Path(text))
-    else:
-        found = {key: text}
-    if not isinstance(found, dict):
-        raise InputError(f"{_source(text, option)}: must be a mapping of keys to values")
-    return found
-
-
-def _source(text: str, option: str) -> str:
-    return text if text.endswith((".yaml", ".yml")) else option
-
-
-def _folder(text: str) -> Path:
-    """Returns the folder of the file that names users' files: their relative paths start there."""
-    return Path(text).parent if text.endswith((".yaml", ".yml")) else Path()
 
 
 def _read(path: Path) -> Architecture:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from nas.campaigns.store.defaults import recorded_specification
 from nas.errors import InputError
 from nas.metrics import Catalogue
 
@@ -28,6 +30,10 @@ def read_row(folder: Path) -> Row | None:
         raise InputError(f"{path}: must hold a JSON object, holds a {type(row).__name__}")
     if row.get("kind") == "found":  # the word of earlier versions
         row["kind"] = "searched"
+    if "images" not in row:  # earlier versions recorded the data set's fingerprint elsewhere
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            resolved = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
+            row["images"] = recorded_specification(resolved)["images"]
     return row
 
 

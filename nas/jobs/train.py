@@ -24,7 +24,7 @@ from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.specification import data_definition, differences, task_definition
 from nas.campaigns.store.defaults import recorded_specification, with_defaults
 from nas.campaigns.store.provenance import cores, environment
-from nas.configuration import Named
+from nas.configuration import Named, source
 from nas.errors import InputError, in_file
 from nas.files import write_whole
 from nas.jobs import names as named
@@ -33,7 +33,7 @@ from nas.metrics import Catalogue, Metric, Protocol
 from nas.registry import unknown
 from nas.tasks import DEFAULT, Task, make
 from nas.training.compilation import Compile
-from nas.training.data import DataConfig, SearchData, held_out, search_data
+from nas.training.data import DataConfig, SearchData, held_out, load
 from nas.training.evaluation import VIEWS, evaluate
 from nas.training.hardware import resolve_device
 from nas.training.loop import Epoch, Trainer
@@ -70,6 +70,10 @@ class Job:
     device: str
     compile: Compile
     cuda_graphs: bool
+    notes: tuple[str, ...] = ()
+    """Remarks on the data set for the user."""
+    fingerprints: tuple[str, ...] = ()
+    """The fingerprints of the data set: that of this version, and of earlier ones."""
 
     @property
     def task_definition(self) -> dict[str, Any]:
@@ -148,7 +152,9 @@ def prepare(
         raise InputError("--freeze: needs weights; give them with --from")
     config = named.data(data)
     how = named.recipe(recipe, changes)
-    images = search_data(config)
+    with in_file(source(data, "--data")):
+        loaded = load(config)
+        images = loaded.search()
     shape, classes = images.input_shape, images.classes
     task_name = named.task(task)
     with in_file("--task"):
@@ -163,9 +169,9 @@ def prepare(
         with torch.random.fork_rng(devices=[]):
             start.apply(Network(built))  # for what it refuses, before a folder is begun
     return Job(
-        architecture, built, trained_for, task_name, config, images, how, named.kind(architecture),
-        named.initialization(architecture), seed, start, weights, protocol, device, compile,
-        cuda_graphs,
+        architecture, built, trained_for, task_name, loaded.config, images, how,
+        named.kind(architecture), named.initialization(architecture), seed, start, weights,
+        protocol, device, compile, cuda_graphs, loaded.notes, loaded.images.fingerprints,
     )  # fmt: skip
 
 
@@ -212,7 +218,7 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
     checkpoint, end = folder / "checkpoint.pt", folder / "row.json"
     specification = job.specification()
     here = environment()  # first, because the checkout may change during a training
-    _check_same(folder, specification, begun=checkpoint.exists() or end.exists())
+    _check_same(folder, specification, job.fingerprints, checkpoint.exists() or end.exists())
     architecture = job.architecture
     trainer = Trainer(
         lambda: compile(architecture),
@@ -246,6 +252,8 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
             f"{trainer.precision} on {job.device}, up to epoch {job.recipe.epochs}"
             + (f", going on after epoch {kept}" if kept else "")
         )
+        for note in job.notes:
+            progress.line(note)
         if job.start is not None:
             progress.line(_taken(job, trainer))
 
@@ -316,6 +324,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "fingerprint": job.architecture.fingerprint,
         **job.architecture.cost._asdict(),
         "data": specification["data"],
+        "images": specification["images"],
         "recipe": specification["recipe"],
         **({"task": task, "metrics": declared} if (task := specification.get("task")) else {}),
         "recipe_fingerprint": job.recipe.fingerprint,
@@ -350,7 +359,9 @@ def _taken(job: Job, trainer: Trainer) -> str:
     )
 
 
-def _check_same(folder: Path, specification: Mapping[str, Any], begun: bool) -> None:
+def _check_same(
+    folder: Path, specification: Mapping[str, Any], fingerprints: Sequence[str], begun: bool
+) -> None:
     """Raises :class:`InputError` with all differences if the folder holds another training."""
     if (folder / FILE_NAME).exists():
         raise InputError(f"{folder}: holds a campaign; choose another folder with --out")
@@ -364,6 +375,8 @@ def _check_same(folder: Path, specification: Mapping[str, Any], begun: bool) -> 
             f"{path}: does not say what was trained here ({error}); choose another folder with "
             "--out"
         ) from None
+    if recorded.get("images") in fingerprints:  # an earlier version's is no difference
+        recorded["images"] = specification["images"]
     if lines := differences(with_defaults(recorded), with_defaults(specification)):
         raise InputError(
             f"{folder}: holds another training:\n{lines}\nChoose another folder with --out, or "

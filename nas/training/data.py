@@ -4,9 +4,11 @@ A search gets a :class:`SearchData`, which has no test images. Only :func:`held_
 test part, and only the final stage calls it.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +19,8 @@ from pydantic import ConfigDict, Field, model_validator
 from nas.configuration import Config, Name, validate, validate_options
 from nas.errors import InputError, at
 from nas.training.datasets import DATASETS, Images, Integers, Pixels, Stored
+from nas.training.datasets.images import checksum
+from nas.training.datasets.parts import ROLES, Role
 from nas.training.datasets.python import as_images
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -24,26 +28,45 @@ Floats = npt.NDArray[np.float64]
 
 _CHUNK = 256
 """How many images are processed at a time, if all at once would need too much memory."""
+_CHUNK_BYTES = 2**28
+"""The largest number of bytes of these images; one image may have more."""
+_NAMED = 6
+"""The largest number of classes that a message names."""
 
 
 class SplitConfig(Config):
     """The fractions of every class that each part gets, and the seed of the random choice.
 
-    If the data set has an official test part, ``test`` is left out, and train and validation share
-    the other images.
+    Official parts of the data set have no fraction; the others share the remaining images, so their
+    fractions sum to 1. Without any fraction, the split is that of :data:`SPLITS`.
     """
 
-    train: Fraction
-    validation: Fraction
+    train: Fraction | None = None
+    validation: Fraction | None = None
     test: Fraction | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 
+    @property
+    def fractions(self) -> dict[Role, float]:
+        """Returns the fractions that are given, by their parts."""
+        given: dict[Role, float | None] = {each: getattr(self, each) for each in ROLES}
+        return {each: part for each, part in given.items() if part is not None}
+
     @model_validator(mode="after")
     def _sum_to_one(self) -> "SplitConfig":
-        given = [part for part in (self.train, self.validation, self.test) if part is not None]
-        if abs(sum(given) - 1) > 1e-9:
-            raise InputError(f"the fractions must sum to 1, but sum to {sum(given):.10g}")
+        total = sum(self.fractions.values())
+        if self.fractions and abs(total - 1) > 1e-9:
+            raise InputError(f"the fractions must sum to 1, but sum to {total:.10g}")
         return self
+
+
+SPLITS: dict[tuple[Role, ...], dict[str, float]] = {
+    ("train", "validation", "test"): {"train": 0.6, "validation": 0.2, "test": 0.2},
+    ("train", "validation"): {"train": 0.9, "validation": 0.1},
+    ("train", "test"): {"train": 0.8, "test": 0.2},
+    ("train",): {},
+}
+"""The fractions of a split that gives none, by the parts that are not official ones."""
 
 
 class DataConfig(Config):
@@ -52,7 +75,7 @@ class DataConfig(Config):
     model_config = ConfigDict(extra="allow")
 
     name: Name
-    split: SplitConfig
+    split: SplitConfig = SplitConfig()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -63,14 +86,13 @@ class DataConfig(Config):
 def resolve(data: Any, folder: Path | None = None) -> DataConfig:
     """Makes a :class:`DataConfig` of plain values, and checks the options of the loader.
 
-    Relative paths of users' files start at ``folder``, by default the current folder. Raises
+    Relative paths start at ``folder``, by default the current folder, and become absolute. Raises
     :class:`InputError` with the key path.
     """
     config = validate(DataConfig, data, folder)
     with at("name"):
         loader = DATASETS[config.name]
-    validate_options(loader, config.options)
-    return config
+    return config.model_copy(update=validate_options(loader, config.options, folder))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,38 +112,96 @@ class Split:
         return digest.hexdigest()
 
 
+def completed(config: SplitConfig, images: Images) -> SplitConfig:
+    """Fills in the fractions of a split that gives none, and checks others against the data set.
+
+    Raises :class:`InputError` if there is a fraction for an official part, or none for another one.
+    """
+    official = {"validation": images.official_validation, "test": images.official_test}
+    free = tuple(each for each in ROLES if not official.get(each))
+    if not config.fractions:
+        return config.model_copy(update=SPLITS[free])
+    for each, held in official.items():
+        if held and each in config.fractions:
+            allowed = f"make {' and '.join(free)} sum to 1" if free[1:] else "leave split out"
+            raise InputError(
+                f"split.{each}: the data set has an official {each} part of {held} images: leave "
+                f"{each} out, and {allowed}; got {config.fractions[each]}"
+            )
+    for each in free:
+        if each not in config.fractions and free[1:]:
+            raise InputError(
+                f"split.{each}: is required, because the data set has no official {each} part"
+            )
+    return config
+
+
 def split(images: Images, config: SplitConfig) -> Split:
     """Makes the stratified split: each class is divided by the fractions, by largest remainder.
 
-    Raises :class:`InputError` if ``config.test`` contradicts the data set, or if a class has too
-    few images to put one into every part.
+    Raises :class:`InputError` if the fractions contradict the data set, or if a class has too few
+    images to put one into every part.
     """
-    if images.official_test and config.test is not None:
-        raise InputError(
-            f"split.test: the data set has an official test part of {images.official_test} images: "
-            f"leave test out, and make train and validation sum to 1; got {config.test}"
-        )
-    if not images.official_test and config.test is None:
-        raise InputError("split.test: is required, because the data set has no official test part")
-    fractions = [part for part in (config.train, config.validation, config.test) if part]
+    fractions = completed(config, images).fractions
+    free = len(images.labels) - images.official_validation - images.official_test
+    labels = images.labels[:free]
+    shares = list(fractions.values()) or [1.0]
+    _check_counts(images, np.bincount(labels, minlength=images.classes), shares)
     rng = np.random.default_rng(config.seed)
-    free = len(images.labels) - images.official_test
-    drawn: list[list[Integers]] = [[] for _ in fractions]
+    drawn: list[list[Integers]] = [[] for _ in shares]
     for label in range(images.classes):
-        members = rng.permutation(np.flatnonzero(images.labels[:free] == label))
-        sizes = largest_remainder(len(members), fractions)
-        if 0 in sizes:
-            name = f" ({images.names[label]})" if images.names else ""
-            raise InputError(
-                f"split: class {label}{name} has {len(members)} images, too few for fractions "
-                f"{fractions}"
-            )
+        members = rng.permutation(np.flatnonzero(labels == label))
+        sizes = largest_remainder(len(members), shares)
         for part, chosen in zip(drawn, np.split(members, np.cumsum(sizes)[:-1]), strict=True):
             part.append(chosen)
-    parts = [np.sort(np.concatenate(part)).astype(np.int64) for part in drawn]
+    parts = dict(zip(fractions or ("train",), map(_sorted, drawn), strict=True))
+    ends = len(images.labels) - images.official_test
+    if images.official_validation:
+        parts["validation"] = np.arange(free, ends, dtype=np.int64)
     if images.official_test:
-        parts.append(np.arange(free, len(images.labels), dtype=np.int64))
-    return Split(*parts)
+        parts["test"] = np.arange(ends, len(images.labels), dtype=np.int64)
+    return Split(**parts)
+
+
+def _sorted(drawn: list[Integers]) -> Integers:
+    return np.sort(np.concatenate(drawn)).astype(np.int64)
+
+
+def _check_counts(images: Images, counts: npt.NDArray[np.int64], shares: list[float]) -> None:
+    """Checks that every class has an image for each part; the message has all counts."""
+    few = [label for label, n in enumerate(counts) if 0 in largest_remainder(int(n), shares)]
+    if not few:
+        return
+    needed = next(n for n in count(len(shares)) if 0 not in largest_remainder(n, shares))
+    named = [
+        f"class {label}{f' ({images.names[label]})' if images.names else ''} has {counts[label]}"
+        for label in few[:_NAMED]
+    ]
+    more = f", and {len(few) - _NAMED} more classes" if len(few) > _NAMED else ""
+    raise InputError(
+        f"split: {' images, '.join(named)} images{more}: too few for fractions {shares}, which "
+        f"need {needed} images of every class"
+    )
+
+
+def duplicates(images: Images, parts: Split) -> Iterator[str]:
+    """Yields a note for each two parts that share an image, byte for byte."""
+    digests = images.digests
+    if digests is None:
+        if isinstance(images.images, Stored):
+            return
+        digests = [checksum(image) for image in images.images]
+    held = {"training": parts.train, "validation": parts.validation, "test": parts.test}
+    for one, other in (("test", "training"), ("test", "validation"), ("validation", "training")):
+        first = {digests[position]: position for position in held[other].tolist()}
+        equal = [position for position in held[one].tolist() if digests[position] in first]
+        if equal:
+            example = images.place(equal[0]), images.place(first[digests[equal[0]]])
+            yield (
+                f"warning: {len(equal)} of {len(held[one])} {one} images are equal to {other} "
+                f"images, byte for byte, as {example[0]} to {example[1]}: results on them are too "
+                "good"
+            )
 
 
 def largest_remainder(total: int, fractions: list[float]) -> list[int]:
@@ -182,25 +262,59 @@ class SearchData:
         return self.train.images.shape[1:]
 
 
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A data set that has been loaded, with its split; :func:`load` makes it.
+
+    Attributes:
+        config: the section ``data`` with all fractions of the split.
+        images: all images.
+        split: the indices of the parts.
+    """
+
+    config: DataConfig
+    images: Images
+    split: Split
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks for the user: files that were not read, and images that two parts share."""
+        return (*self.images.notes, *duplicates(self.images, self.split))
+
+    def search(self) -> SearchData:
+        """Returns the parts that a search may see.
+
+        Raises :class:`InputError` if an image of any part is damaged.
+        """
+        images, parts = self.images, self.split
+        train = _part(images, parts.train)
+        mean, std = _statistics(train.images)
+        if isinstance(images.images, Stored):  # damaged files are found now, not after training
+            unread = [parts.validation, parts.test] if images.streamed else [parts.test]
+            for _ in _chunks(images.images[np.concatenate(unread)]):
+                pass
+        return SearchData(
+            train=train,
+            validation=_part(images, parts.validation),
+            mean=tuple(mean.tolist()),
+            std=tuple(np.where(std > 0, std, 1.0).tolist()),
+            classes=images.classes,
+            checksum=parts.checksum,
+            fingerprint=images.fingerprint,
+            names=images.names,
+        )
+
+
+def load(config: DataConfig) -> Loaded:
+    """Loads a data set and divides it; raises :class:`InputError` for bad files or splits."""
+    images = read_images(config.name, config.options)
+    filled = config.model_copy(update={"split": completed(config.split, images)})
+    return Loaded(filled, images, split(images, filled.split))
+
+
 def search_data(config: DataConfig) -> SearchData:
     """Loads the train and validation parts; raises :class:`InputError` for bad files or splits."""
-    images, parts = _load(config)
-    train = _part(images, parts.train)
-    mean, std = _statistics(train.images)
-    if isinstance(images.images, Stored):  # damaged files are found now, and not after training
-        unread = [parts.validation, parts.test] if images.streamed else [parts.test]
-        for _ in _chunks(images.images[np.concatenate(unread)]):
-            pass
-    return SearchData(
-        train=train,
-        validation=_part(images, parts.validation),
-        mean=tuple(mean.tolist()),
-        std=tuple(np.where(std > 0, std, 1.0).tolist()),
-        classes=images.classes,
-        checksum=parts.checksum,
-        fingerprint=images.fingerprint,
-        names=images.names,
-    )
+    return load(config).search()
 
 
 def _statistics(images: Pixels | Stored) -> tuple[Floats, Floats]:
@@ -217,7 +331,8 @@ def _statistics(images: Pixels | Stored) -> tuple[Floats, Floats]:
 
 def _chunks(images: Pixels | Stored) -> Iterator[Pixels]:
     """Yields all images in order, some at a time; stored images are read."""
-    lists = [range(i, min(i + _CHUNK, len(images))) for i in range(0, len(images), _CHUNK)]
+    step = max(1, min(_CHUNK, _CHUNK_BYTES // math.prod(images.shape[1:])))
+    lists = [range(i, min(i + step, len(images))) for i in range(0, len(images), step)]
     if isinstance(images, Stored):
         yield from (chunk.numpy() for chunk in images.batches(lists))
     else:
@@ -242,13 +357,8 @@ def part_of_training(data: SearchData, percent: int, seed: int) -> SearchData:
 
 def held_out(config: DataConfig) -> Part:
     """Loads the test part; only the final stage calls this."""
-    images, parts = _load(config)
-    return _part(images, parts.test)
-
-
-def _load(config: DataConfig) -> tuple[Images, Split]:
-    images = read_images(config.name, config.options)
-    return images, split(images, config.split)
+    loaded = load(config)
+    return _part(loaded.images, loaded.split.test)
 
 
 def read_images(name: str, options: Mapping[str, Any]) -> Images:

@@ -61,8 +61,11 @@ def test_data_is_a_name_or_yaml(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("name: folder\nroot: pics\nsplit: {train: 0.5, validation: 0.5, seed: 3}\n")
     read = named.data(str(file))
-    assert (read.name, read.options, read.split.seed) == ("folder", {"root": "pics"}, 3)
-    assert named.data("{name: folder, root: pics}").split.train == 0.9
+    beside = str(tmp_path / "pics")  # a path in a file starts at its folder
+    assert (read.name, read.options, read.split.seed) == ("folder", {"root": beside}, 3)
+    here = named.data("{name: folder, root: pics}")
+    assert here.options == {"root": str(Path.cwd() / "pics")}
+    assert here.split.fractions == {}  # they depend on the official parts in the folder
 
 
 def test_a_recipe_is_a_preset_or_yaml_and_changes_come_first(tmp_path: Path) -> None:

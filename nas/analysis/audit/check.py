@@ -96,7 +96,9 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
             faults += replay_faults(campaign, entries, advance)
         counts.append("proposals made again")
     if campaign is not None and header is not None and header.data and "data" not in changed:
-        faults += differing(1, "data", header.data, campaign.data_fingerprint)
+        known = campaign.data_fingerprints
+        same = header.data if header.data in known else campaign.data_fingerprint
+        faults += differing(1, "data", header.data, same)
     others += _resolved_problems(folder, header, data_checksum(trials))
     notes += _version_notes(folder)
     for name, form in TABLES.items():

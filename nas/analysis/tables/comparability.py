@@ -11,6 +11,7 @@ from typing import Any
 from nas.campaigns.spec.fidelity import FULL
 from nas.campaigns.spec.specification import flat
 from nas.campaigns.store.defaults import with_defaults
+from nas.training.datasets import OFFICIAL
 
 Setting = dict[str, Any]
 """The settings that all rows of a comparability group share: plain JSON by key path, as in an
@@ -26,6 +27,7 @@ def setting(
     recipe: str = "",
     fidelity: int = 0,
     checksum: str | None = None,
+    images: str | None = None,
 ) -> Setting:
     """Returns the settings that must be equal for two results to be ranked together.
 
@@ -39,6 +41,8 @@ def setting(
         recipe: the trial's own recipe as JSON; "" for the campaign's.
         fidelity: the fidelity of the trial; 0 if the searcher sets none.
         checksum: the checksum of the split, if it is known.
+        images: the fingerprint of the data set, if it is known; it counts for the user's own
+            images, because those of official data sets are known by their name.
     """
     parts = ("data", "task", "recipe", "evaluator")
     found = flat(with_defaults({key: specification[key] for key in parts if key in specification}))
@@ -46,6 +50,8 @@ def setting(
         found |= flat({"recipe": json.loads(recipe)})
     if checksum is not None:
         found["data.checksum"] = checksum
+    if images and "data.name" in found and found["data.name"] not in OFFICIAL:
+        found["data.images"] = images
     found["stage"] = stage
     axis = specification.get("fidelity", "epochs")
     if fidelity not in (0, FULL if axis != "epochs" else found.get("recipe.epochs")):

@@ -24,6 +24,7 @@ from nas.analysis.tables.trainings import NAME, is_training, training_metrics, t
 from nas.analysis.tables.trials import recorded, trials
 from nas.analysis.tables.verdict import Rules, prefix, selection, verdicts
 from nas.campaigns.store.history import History
+from nas.campaigns.store.types import Header
 from nas.errors import InputError
 from nas.metrics import COSTS, METRICS, Catalogue, joined
 from nas.registry import unknown
@@ -85,7 +86,7 @@ def campaign_table(
         specification = history.header.specification
         networks = _networks(folder, every_trial, metrics)
         cost = cost or _cost(specification, costs)
-        letters = _letters(groups, specification, networks, _checksum(history))
+        letters = _letters(groups, history.header, networks, _checksum(history))
         rules[label] = _rules(specification, costs, cost)
         networks = networks.assign(
             campaign=label,
@@ -214,11 +215,12 @@ def _mistakes(history: History, trial: str) -> str | None:
 
 
 def _letters(
-    groups: Groups, specification: dict[str, Any], networks: pd.DataFrame, checksum: str | None
+    groups: Groups, header: Header, networks: pd.DataFrame, checksum: str | None
 ) -> list[str]:
     @cache
     def letter(stage: str, recipe: str, fidelity: int) -> str:
-        return groups.letter(setting(specification, stage, recipe, int(fidelity), checksum))
+        same = (int(fidelity), checksum, header.data)
+        return groups.letter(setting(header.specification, stage, recipe, *same))
 
     columns = (networks["stage"], networks["recipe"].fillna(""), networks["fidelity"].fillna(0))
     return [letter(*each) for each in zip(*columns, strict=True)]

@@ -105,7 +105,8 @@ def _evaluated(row: Row, metrics: Catalogue) -> dict[str, float]:
 
 
 def _setting(row: Row) -> Setting:
-    found = setting({key: row[key] for key in ("data", "task", "recipe") if key in row}, "final")
+    sections: dict[str, Any] = {key: row[key] for key in ("data", "task", "recipe") if key in row}
+    found = setting(sections, "final", images=row.get("images"))
     if row["start"] is not None:
         found |= flat({key: row["start"][key] for key in ("weights", "freeze")}, "start")
     return found if row["protocol"] == "single" else {**found, "protocol": row["protocol"]}

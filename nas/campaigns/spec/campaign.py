@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from nas.spaces.python_space import definition
 from nas.spaces.search_space import SearchSpace
 from nas.tasks import Task, make
 from nas.training import data, datasets, recipe
+from nas.training.datasets.stored import check_memory_of
 from nas.user_code import is_code, short_name
 
 FILE_NAME = "campaign.yaml"
@@ -54,8 +55,8 @@ class Campaign:
     """The data of the training; None, like checksum and recipe, if results are looked up."""
     data_checksum: str | None
     """The checksum of the split."""
-    data_fingerprint: str | None
-    """The fingerprint of all images and labels."""
+    data_fingerprints: tuple[str, ...]
+    """The fingerprints of all images and labels: that of this version, and of earlier ones."""
     recipe: recipe.Recipe | None
     evaluator: Evaluator
     task: Task
@@ -74,6 +75,11 @@ class Campaign:
     """Computes what the constraints limit beside the counted cost."""
     notes: tuple[str, ...] = ()
     """Remarks for the run's log on what the campaign leaves out."""
+
+    @property
+    def data_fingerprint(self) -> str | None:
+        """The fingerprint of all images and labels; None if results are looked up."""
+        return self.data_fingerprints[0] if self.data_fingerprints else None
 
     @property
     def own_search(self) -> str:
@@ -160,10 +166,7 @@ def _load(folder: Path) -> Campaign:
         objectives = complete(config.objectives, metrics)
     config = config.model_copy(update={"objectives": objectives})
     evaluator = _evaluator(config.evaluator, folder)
-    images = training = checksum = fingerprint = None
-    if config.data is not None:
-        with at("data"):
-            images = data.resolve(config.data, folder)
+    loaded = training = None
     if config.recipe is None and evaluator.needs_recipe:
         raise InputError("Field required", "recipe")
     if config.recipe is not None:
@@ -171,9 +174,11 @@ def _load(folder: Path) -> Campaign:
             training = recipe.resolve(config.recipe)
     with at("searcher", "name"):
         SEARCHERS.find(config.searcher.name)
-    if images is not None:
+    if config.data is not None:
         with at("data"):
-            input_shape, classes, checksum, fingerprint = _geometry(images)
+            section = data.resolve(config.data, folder)
+            loaded = _loaded(section)
+            input_shape, classes = _geometry(section, loaded.images), loaded.images.classes
     else:
         assert evaluator.input is not None
         input_shape, classes = evaluator.input
@@ -214,9 +219,9 @@ def _load(folder: Path) -> Campaign:
     campaign = Campaign(
         folder=folder,
         config=config,
-        data=images,
-        data_checksum=checksum,
-        data_fingerprint=fingerprint,
+        data=loaded.config if loaded else None,
+        data_checksum=loaded.split.checksum if loaded else None,
+        data_fingerprints=loaded.images.fingerprints if loaded else (),
         recipe=training,
         evaluator=evaluator,
         task=task,
@@ -229,7 +234,7 @@ def _load(folder: Path) -> Campaign:
         initial=initial.genotypes,
         classics=tuple(classics.values()),
         further_costs=further_costs(constraints),
-        notes=tuple(filter(None, [initial.note, *remarks])),
+        notes=tuple(filter(None, [initial.note, *remarks, *(loaded.notes if loaded else ())])),
     )
     _try_space(campaign)
     own, *_ = [campaign.searcher(name) for name in campaign.searches]
@@ -340,17 +345,24 @@ def _try_space(campaign: Campaign) -> None:
             )
 
 
-def _geometry(config: data.DataConfig) -> tuple[tuple[int, ...], int, str, str]:
-    """The shape of an image, the classes, the split's checksum and the images' fingerprint.
+def _loaded(config: data.DataConfig) -> data.Loaded:
+    """Loads the data set without resizing official images.
 
-    Without resizing a pixel: that would take torch, which the driver has no other use for.
+    That would take torch, which the driver has no other use for; Pillow resizes the user's.
     """
-    options = dict(config.options)
-    # A folder's pictures are brought to a size by Pillow, one by one, when they are read.
-    resized = config.name in datasets.DATASETS and config.name != "folder"
-    side = options.pop("resolution", None) if resized else None
-    images = data.read_images(config.name, options)
-    checksum = data.split(images, config.split).checksum
+    raw = config
+    if config.name in datasets.OFFICIAL:
+        raw = config.model_copy(update={"resolution": None})
+    loaded = data.load(raw)
+    split = loaded.config.split
+    return replace(loaded, config=config.model_copy(update={"split": split}))
+
+
+def _geometry(config: data.DataConfig, images: datasets.Images) -> tuple[int, ...]:
+    """Returns the shape of an image after resizing."""
+    side = config.options.get("resolution") if config.name in datasets.OFFICIAL else None
     channels, *sides = images.input_shape
     shape = (channels, *([side] * len(sides) if side else sides))
-    return shape, images.classes, checksum, images.fingerprint
+    if side:
+        check_memory_of(len(images.labels), shape, config.name)
+    return shape

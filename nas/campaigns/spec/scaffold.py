@@ -1,34 +1,70 @@
 """Writes a commented draft of a campaign for a person to edit."""
 
 import inspect
+import json
+import os
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nas.campaigns.spec.campaign import FILE_NAME
-from nas.configuration import parse_yaml
-from nas.errors import InputError
+from nas.campaigns.spec.data_argument import Given, known_options, read
+from nas.campaigns.store.defaults import PLACES
+from nas.configuration import parse_yaml, source
+from nas.errors import InputError, in_file
 from nas.metrics import METRICS
 from nas.registry import Registry
 from nas.searchers import SEARCHERS
+from nas.spaces import space as make_space
 from nas.spaces import space_file
+from nas.training.data import SPLITS, Loaded, load, resolve
 from nas.training.datasets import DATASETS
-from nas.user_code import is_code
+from nas.training.datasets.parts import ROLES
+from nas.user_code import absolute, is_code, is_file, portable, relative
 
-_KNOWN: dict[str, dict[str, Any]] = {
-    # The images are 8x8, too small for most classics, and there is no official test part.
-    "digits": {"options": {"resolution": 16}, "split": "{train: 0.6, validation: 0.2, test: 0.2}"},
+_EPOCHS = 8
+"""The epochs of the draft; small data sets get more, up to :data:`_MOST_EPOCHS`."""
+_MOST_EPOCHS = 60
+_STEPS, _BATCH = 1500, 32
+"""How many training steps a small data set should get, and the images of a step."""
+_SECONDS, _RATE = 30.0, 4e9
+"""How long a trial should take, and how many multiply-accumulates a core does in a second."""
+_SAMPLES = 40
+"""How many networks of the space are counted to see how large they are."""
+_COLUMN, _WIDTH = 33, 92
+"""The column in which comments begin, and how wide a line of comment is."""
+
+_SEARCHERS: dict[str, dict[str, Any]] = {
     # With the paper's 100 and 25, the draft's budget would be spent on random trials.
-    "evolution": {"options": {"population_size": 25, "tournament_size": 5}},
+    "evolution": {"population_size": 25, "tournament_size": 5},
     # The draft's epochs.
     **{
-        name: {"options": {"max_fidelity": 8, "reduction_factor": 2}}
+        name: {"max_fidelity": _EPOCHS, "reduction_factor": 2}
         for name in ("successive_halving", "asha", "hyperband", "bohb")
     },
 }
+"""Options of searchers that suit the draft's budget."""
 
-_SPLIT = "{train: 0.9, validation: 0.1}"
+_CONSTRAINTS = """\
+# constraints:                   # hard limits
+#   params: 1_000_000            # also macs, flops, activations, depth; others are drawn again
+#   latency_ms: 5                # measured; a slower network fails before it is trained"""
+
+_CLASSICS = """\
+    - lenet5
+    - {name: nin, width: 0.5}
+    - vgg8
+    - resnet20
+    - {name: mobilenet_v2, stem: cifar}"""
+
+_FITTED = """\
+    - {name: lenet5, fit: constraints}   # as wide as the constraints allow
+    - {name: vgg8, fit: constraints}
+    - {name: resnet20, fit: constraints}"""
 
 _DRAFT = """\
 # A search campaign. Run it with `nas run {folder}`; the same command resumes it if it was stopped.
@@ -44,9 +80,7 @@ objectives:
   - {objective}{others}
   # - {{metric: train_loss, direction: minimize}}   # any other metric of a trial
                                  # several: random, nsga2, multi_objective_evolution, optuna
-# constraints:                   # hard limits
-#   params: 1_000_000            # also macs, flops, activations, depth; others are drawn again
-#   latency_ms: 5                # measured; a slower network fails before it is trained
+{constraints}
 # hyperparameters:               # searched together with the architecture
 #   learning_rate: [0.001, 0.003, 0.01]
 budget:                          # for each search; the first limit that is reached ends it
@@ -58,14 +92,11 @@ budget:                          # for each search; the first limit that is reac
 # fidelity: epochs               # the unit for asha etc.; or train_fraction, resolution, width
 # inherit_weights: false         # true: evolution's children start from their parents' weights
 
-data:
-  name: {data}
-{data_options}
-  split: {split}   # fractions of every class{split_note}
+{data}
 
 recipe:
   preset: quick                  # or cifar; other keys given here override the preset
-  epochs: 8                      # passes over the training images
+{recipe}
 
 final:                           # these are retrained from scratch; each reads the test images once
   top: 5                         # the best of the search, by its objectives
@@ -74,11 +105,7 @@ final:                           # these are retrained from scratch; each reads 
   # protocol: ten_crop           # an additional evaluation protocol; or flip, multi_scale
   seeds: [0, 1, 2, 3]            # with several classics, the first seed is only used to select
   classics:                      # see `nas classics`
-    - lenet5
-    - {{name: nin, width: 0.5}}
-    - vgg8
-    - resnet20
-    - {{name: mobilenet_v2, stem: cifar}}
+{classics}
 
 seed: 0                          # the seed of the searches; final.seeds are for retraining
 
@@ -96,51 +123,139 @@ def write_campaign(
 ) -> Path:
     """Writes a commented ``campaign.yaml`` into ``folder``, which is made if it is missing.
 
-    Options without a default are marked for the user to fill in.
+    If ``data`` is a folder or a file of images, it is looked at, and the draft fits it. Options
+    without a default are marked for the user to fill in.
 
     Args:
         folder: the folder of the new campaign.
         space: a built-in space, or a YAML file or a Python function, relative to ``folder``.
         searcher: a name in :data:`nas.searchers.SEARCHERS`, or a user's searcher.
-        data: a name in :data:`nas.training.data.DATASETS`, or a user's data set.
+        data: see :func:`nas.campaigns.spec.data_argument.read`.
 
-    Returns the path of the file. Raises :class:`InputError` for an unknown name, and where there
-    is a campaign already.
+    Returns the path of the file. Raises :class:`InputError` for an unknown name, for data that
+    cannot be read, and where there is a campaign already.
     """
     path = folder / FILE_NAME
     if path.exists():
         raise InputError(f"{path}: already exists; choose another folder, or edit that file")
     if not is_code(space):
         space_file(space)  # for its message
-    known = _KNOWN.get(data, {})
     objective, *others = sorted(METRICS.known(), key=lambda name: name != METRICS.validation)
     text = _DRAFT.format(
         folder=folder,
         space=space,
         searcher=searcher,
-        searcher_options=_options(SEARCHERS, searcher, folder),
-        data=data,
-        data_options=_options(DATASETS, data, folder),
-        split=known.get("split", _SPLIT),
+        searcher_options=_options(SEARCHERS, searcher, folder, _SEARCHERS.get(searcher, {})),
         objective=objective,
         others=_wrapped("or " + ", ".join(others), 31 - len(objective) - 4),
-        split_note="" if "split" in known else "; the test part is the official one",
+        **_data(data, folder, space),
     )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")
     return path
 
 
-def data_section(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fills in a ``data`` section with the values of a draft."""
-    known = _KNOWN.get(str(given.get("name")), {})
-    split = parse_yaml(known.get("split", _SPLIT), "split")
-    return {**known.get("options", {}), "split": split, **given}
+def _data(text: str, folder: Path, space: str) -> dict[str, str]:
+    """Writes the sections that depend on the data: data, constraints, recipe and classics."""
+    if (is_code(text) and not Path(text).exists()) or text in DATASETS:
+        return _named_data(text, folder)
+    given = read(text)
+    with in_file(source(text, "--data")):
+        loaded = load(resolve(given.section, given.folder))
+    train = len(loaded.split.train)
+    epochs = min(max(round(_STEPS * _BATCH / train), _EPOCHS), _MOST_EPOCHS)
+    steps = -(-train // _BATCH) * epochs
+    channels, side, _ = loaded.images.input_shape
+    macs, why = _limit(space, folder, loaded, epochs)
+    augment = [f"  augment:{' ' * 23}# the preset's is replaced",
+               _line(f"    - {{name: shift, pixels: {max(1, side // 16)}}}", "")]  # fmt: skip
+    if channels == 3 and loaded.config.name != "svhn":
+        augment.append(_line("    - flip", "remove it if a mirror image can be of another class"))
+    return {
+        "data": _section(given, loaded, folder),
+        "constraints": f"constraints:{' ' * 21}# hard limits; also params, latency_ms, ...\n"
+        + _line(f"  macs: {macs:_}", why),
+        "recipe": "\n".join(
+            [_line(f"  epochs: {epochs}", f"{train:,} training images: {steps:,} steps"), *augment]
+        ),
+        "classics": _FITTED,
+    }
 
 
-def _options(registry: Registry, name: str, folder: Path) -> str:
+def _named_data(name: str, folder: Path) -> dict[str, str]:
+    """Writes the sections for a data set that is known by its name, which is not read."""
+    if name not in DATASETS and is_file(
+        name
+    ):  # as in other commands, the path starts at the current folder
+        here = Path(name.rpartition(":")[0]).expanduser()
+        if here.is_file():
+            name = relative(absolute(name, Path()), folder)
+    known = known_options(name)
+    split = known.pop("split", SPLITS[ROLES])
+    note = "" if "test" in split else "; the test part is the official one"
+    fractions = ", ".join(f"{part}: {share}" for part, share in split.items())
+    return {
+        "data": f"data:\n  name: {name}\n{_options(DATASETS, name, folder, known)}\n"
+        f"  split: {{{fractions}}}   # fractions of every class{note}",
+        "constraints": _CONSTRAINTS,
+        "recipe": f"  epochs: {_EPOCHS}                      # passes over the training images",
+        "classics": _CLASSICS,
+    }
+
+
+def _section(given: Given, loaded: Loaded, folder: Path) -> str:
+    """Writes a section ``data`` with the reasons of its values."""
+    notes = [f"# {line}" for note in loaded.notes for line in textwrap.wrap(note, _WIDTH)]
+    lines = [*notes, "data:"]
+    config, places = loaded.config, {}
+    for key in PLACES:
+        if isinstance(path := config.options.get(key), str):
+            as_given = Path(str(given.section[key])).expanduser()
+            named = Path(as_given).is_absolute()
+            places[key] = path if named else Path(os.path.relpath(path, folder)).as_posix()
+    options = portable({**given.section, "name": config.name, **places}, folder)
+    for key, value in options.items():
+        if key != "split":
+            lines.append(_line(f"  {key}: {_scalar(value)}", given.reasons.get(key, "")))
+    parts = loaded.split
+    counts = f"{len(parts.train):,}, {len(parts.validation):,} and {len(parts.test):,} images"
+    fractions = [f"{part}: {share}" for part, share in config.split.fractions.items()]
+    if fractions:
+        text = ", ".join([*fractions, f"seed: {config.split.seed}"])
+        lines += [f"  split: {{{text}}}", _line("", f"shares of every class, in all {counts}")]
+    else:
+        lines.append(f"  # split: the official parts, {counts}")
+    return "\n".join(lines)
+
+
+def _limit(space: str, folder: Path, loaded: Loaded, epochs: int) -> tuple[int, str]:
+    """Returns a limit of multiply-accumulates, and its reason.
+
+    A trial should take half a minute on one core. If less than a tenth of the space's networks are
+    as small as that, the limit is that of the smallest tenth.
+    """
+    work = 3 * len(loaded.split.train) * epochs  # a backward pass costs about two forward ones
+    limit = _SECONDS * _RATE / work
+    why = f"a trial takes about {_SECONDS:.0f} s on one core, as a rule; with a GPU, raise it"
+    if not is_code(space):
+        where = str(folder / space) if space.endswith((".yaml", ".yml")) else space
+        found = make_space(where, loaded.images.input_shape, loaded.images.classes)
+        rng = np.random.default_rng(0)
+        costs = [found.decode(found.sample(rng)).cost.macs for _ in range(_SAMPLES)]
+        least = sorted(costs)[_SAMPLES // 10]
+        if least > limit:
+            seconds = round(least * work / _RATE)
+            limit = least
+            why = (
+                f"a tenth of the space's networks are smaller; a trial takes about {seconds:,} s "
+                "on one core; fewer epochs or a smaller resolution make it faster"
+            )
+    digits = max(0, len(str(int(limit))) - 2)
+    return -(-int(limit) // 10**digits) * 10**digits, why
+
+
+def _options(registry: Registry, name: str, folder: Path, known: Mapping[str, Any]) -> str:
     """Writes the options of an entry: known or open values, and defaults in comments."""
-    known = _KNOWN.get(name, {}).get("options", {})
     lines = []
     for parameter in inspect.signature(registry.find(name, folder)).parameters.values():
         if parameter.kind is not parameter.KEYWORD_ONLY:
@@ -152,6 +267,22 @@ def _options(registry: Registry, name: str, folder: Path) -> str:
         else:
             lines.append(f"  # {parameter.name}: {_yaml(parameter.default)}")
     return "\n".join(lines) or "  # it has no options"
+
+
+def _line(text: str, comment: str) -> str:
+    """Writes a line with a comment in the draft's comment column, if there is one."""
+    if not comment:
+        return text
+    if len(text) > _COLUMN - 2:
+        return f"{text}\n{_line('', comment)}"
+    return text + _wrapped(comment, _COLUMN - 2 - len(text))
+
+
+def _scalar(value: Any) -> str:
+    """Writes a value so that YAML reads it again as it is."""
+    text = str(value)
+    plain = isinstance(value, str) and re.fullmatch(r"[\w./~][\w./~:-]*", text)
+    return text if plain and parse_yaml(text, "") == value else json.dumps(value)
 
 
 def _wrapped(words: str, spaces: int) -> str:

@@ -1,12 +1,13 @@
 """The settings that results depend on, which must not change when a campaign is resumed."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nas.campaigns.spec.campaign import Campaign, own_options
-from nas.campaigns.store.defaults import completed
+from nas.campaigns.store.defaults import PLACES, completed
 from nas.campaigns.store.types import Header
 from nas.configuration import Named, defaults
 from nas.errors import InputError
@@ -14,7 +15,7 @@ from nas.searchers import SEARCHERS
 from nas.tasks import DEFAULT, Task
 from nas.training.data import DataConfig
 from nas.training.datasets import DATASETS
-from nas.user_code import checksums, relative
+from nas.user_code import checksums, portable, relative
 
 
 def specification(campaign: Campaign) -> dict[str, Any]:
@@ -103,8 +104,8 @@ def check_same(campaign: Campaign, first: Header) -> None:
             + lines
             + "\nStart a campaign in another folder, or put the recorded values back."
         )
-    recorded = first.data or campaign.data_fingerprint  # older records have none
-    if recorded != campaign.data_fingerprint:
+    recorded = first.data  # older records have none
+    if recorded and recorded not in campaign.data_fingerprints:
         raise InputError(
             f"{campaign.file}: data: its images or labels are others than those that records.jsonl "
             f"was made with (fingerprint {campaign.data_fingerprint}, recorded {recorded}). Put "
@@ -124,7 +125,7 @@ def changes(campaign: Campaign, recorded: Mapping[str, Any]) -> str:
     named = recorded.get("searcher", {}).get("initial")
     if named and isinstance(named, list):
         now["searcher"]["initial"] = list(campaign.initial)
-    return differences(completed(recorded), now)
+    return differences(completed(recorded), completed(now))
 
 
 def differences(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> str:
@@ -140,11 +141,15 @@ def differences(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> str:
 def data_definition(config: DataConfig, folder: Path | None = None) -> dict[str, Any]:
     """Returns the data section with all options of the data set.
 
-    The path of a user's file is relative to ``folder``.
+    The paths of the user's files are relative to ``folder``.
     """
+    start = folder or Path()
     options = _with_defaults(DATASETS[config.name], config.options)
-    name = relative(config.name, folder or Path())
-    return {**config.model_dump(mode="json"), "name": name, **options}
+    places = {key: os.path.relpath(options[key], start) for key in PLACES
+              if isinstance(options.get(key), str)}  # fmt: skip
+    section = {**config.model_dump(mode="json"), **options, **places}
+    found: dict[str, Any] = portable(section, start)
+    return found
 
 
 def _with_defaults(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,9 @@ from nas.training.recipe import Recipe, with_all_options
 
 Json = dict[str, Any]
 
+PLACES = ("root", "path", "memory_gb")
+"""The options of a data set that do not change its images."""
+
 EARLIER = {
     "duplicates": "evaluate",  # the only one of these that was no default when it was added
     "early_stopping": None,
@@ -53,7 +56,8 @@ def recorded_specification(resolved: Mapping[str, Any]) -> Json:
 def with_defaults(specification: Mapping[str, Any]) -> Json:
     """Returns what decides if results are comparable, with keys that later versions have added.
 
-    These are the sections data, recipe and evaluator, of a campaign or of a training.
+    These are the sections data, recipe and evaluator, of a campaign or of a training. The places of
+    files are left out, because data sets are compared by their content.
     """
     found = dict(specification)
     recipe, data = found.get("recipe"), found.get("data")
@@ -62,10 +66,18 @@ def with_defaults(specification: Mapping[str, Any]) -> Json:
     if isinstance(data, Mapping):
         known = _options(DATASETS[data["name"]]) if data.get("name") in DATASETS else {}
         split = {**_SPLIT, **data.get("split", {})}
-        found["data"] = {**known, **data, "split": split}
+        found["data"] = _without_places({**known, **data, "split": split})
     evaluator = found.get("evaluator")
     if isinstance(evaluator, Mapping) and evaluator.get("name") == "tabular":
         found["evaluator"] = {**_TABULAR, **evaluator}
+    return found
+
+
+def _without_places(data: Mapping[str, Any]) -> Json:
+    """Returns a section data without the places of its files, and how they are kept in memory."""
+    found = {key: value for key, value in data.items() if key not in PLACES}
+    if isinstance(function := found.get("function"), str):
+        found["function"] = function.rpartition("/")[2]
     return found
 
 

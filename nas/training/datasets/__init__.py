@@ -4,7 +4,7 @@ from nas.registry import Registry
 from nas.training.datasets.images import Images
 from nas.training.datasets.stored import Integers, Pixels, Stored
 
-__all__ = ["DATASETS", "Images", "Integers", "Pixels", "Stored"]
+__all__ = ["DATASETS", "OFFICIAL", "Images", "Integers", "Pixels", "Stored"]
 
 DATASETS = Registry(
     "data set",
@@ -21,3 +21,6 @@ DATASETS = Registry(
     },
 )
 """The data sets that ``data.name`` may name; their options are their keyword-only arguments."""
+
+OFFICIAL = frozenset(DATASETS) - {"folder", "arrays", "python"}
+"""The data sets whose content is known by their name; that of others is the user's."""

@@ -2,59 +2,113 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nas.configuration import Place
 from nas.errors import InputError
-from nas.training.datasets.images import Images, Resolution, with_test
-from nas.training.datasets.stored import Integers, Pixels
+from nas.training.datasets.images import (
+    Images,
+    Resolution,
+    assembled,
+    checksum,
+    common_shape,
+    with_channels,
+)
+from nas.training.datasets.parts import Role, arranged, words_of
+from nas.training.datasets.pictures import Fit, pixels
+from nas.training.datasets.stored import Pixels, check_memory_of
+from nas.training.memory import check_memory
 
-_KEYS = "images and labels, and, for an official test part, test_images and test_labels"
+_KEYS = (
+    "images and labels, and, for official parts, val_images, val_labels, test_images and "
+    "test_labels (or x_train, y_train and so on)"
+)
+_IMAGES, _LABELS = {"images", "image", "imgs", "x", "data"}, {"labels", "label", "targets", "y"}
 
 
-def arrays(*, path: str, resolution: Resolution = None) -> Images:
+def arrays(*, path: Place, resolution: Resolution = None, fit: Fit = "crop") -> Images:
     """Reads an ``.npz`` file with ``images`` and ``labels``, or a folder with ``images.npy`` etc.
 
-    If there are ``test_images`` and ``test_labels``, they are the official test part. Images are
-    uint8, [N, H, W], [N, H, W, C] or [N, C, H, W] with one or three channels. Labels are whole
-    numbers from 0.
+    ``test_images`` and ``test_labels`` are the official test part, ``val_images`` and
+    ``val_labels`` the official validation part; ``train_images``, ``x_train`` and other usual
+    spellings are understood, too. Images are uint8, [N, H, W], [N, H, W, C] or [N, C, H, W] with
+    one or three channels. For labels see :mod:`nas.training.datasets.labels`.
 
     Args:
         path: the file or the folder.
         resolution: the side of the images in pixels; null keeps their size.
+        fit: ``crop`` cuts the middle out of images that are not square; ``squeeze`` distorts them.
     """
     place = Path(path).expanduser()
-    held = _load(place)
-    parts = []
-    for prefix in ("", "test_"):
-        images, labels = held.get(f"{prefix}images"), held.get(f"{prefix}labels")
-        if images is None and labels is None and prefix:
-            break
-        if images is None or labels is None:
-            names = ", ".join(sorted(held)) or "nothing"
+    size = (resolution, resolution) if resolution is not None else None
+    counts: dict[Role, int] = {}
+    labels: list[Any] = []
+    held: list[Pixels] = []
+    digests: list[bytes] = []
+    for part, (images, truth) in _parts(_load(place), place).items():
+        name = "" if part == "train" else f"{part}_"
+        found = _pixels(images, f"{place}: {name}images")
+        if truth.shape[:1] != (len(found),):
+            raise InputError(
+                f"{place}: {name}labels: are {truth.dtype} of {list(truth.shape)}; expected "
+                f"{len(found)} whole numbers from 0, names, or one-hot rows"
+            )
+        if size is not None:
+            check_memory_of(len(found), (found.shape[1], *size), place)
+        counts[part] = len(found)
+        labels += [*truth]
+        digests += [checksum(image) for image in found]
+        held += [pixels(image, None, size, fit) for image in found]
+    channels, *_ = common_shape({image.shape for image in held}, place)
+    images = np.stack([with_channels(image, channels) for image in held])
+    return assembled(images, labels, counts, place, digests=digests)
+
+
+def _parts(
+    held: dict[str, npt.NDArray[Any]], place: Path
+) -> dict[Role, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Finds the images and the labels of each part by the names of the arrays."""
+    names = ", ".join(sorted(held)) or "nothing"
+    found: dict[str, dict[bool, npt.NDArray[Any]]] = {}
+    for name, values in held.items():
+        words = words_of(name)
+        kinds = [word for word in words if word in _IMAGES | _LABELS]
+        others = [word for word in words if word not in _IMAGES | _LABELS]
+        if len(kinds) != 1 or len(others) > 1:
+            raise InputError(f"{place}: holds {names}; {name} is not understood: expected {_KEYS}")
+        found.setdefault("".join(others) or "train", {})[kinds[0] in _IMAGES] = values
+    if not found:
+        raise InputError(f"{place}: holds {names}; expected {_KEYS}")
+    parts = arranged(found, place)
+    for part in parts.values():
+        if len(part) < 2:
             raise InputError(f"{place}: holds {names}; expected {_KEYS}")
-        pixels = _pixels(images, f"{place}: {prefix}images")
-        parts.append((pixels, _labels(labels, len(pixels), f"{place}: {prefix}labels")))
-    shapes = {pixels.shape[1:] for pixels, _ in parts}
-    if len(shapes) > 1:
-        raise InputError(f"{place}: images and test_images differ in shape: {shapes}")
-    classes = max(int(labels.max(initial=0)) for _, labels in parts) + 1
-    return with_test(parts, classes, resolution)
+    return {role: (part[True], part[False]) for role, part in parts.items()}
 
 
 def _load(place: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         if place.is_dir():
-            return {p.stem: np.load(p, allow_pickle=False) for p in sorted(place.glob("*.npy"))}
+            files = sorted(file for file in place.iterdir() if file.suffix == ".npy")
+            check_memory(sum(file.stat().st_size for file in files), f"{place}: its arrays")
+            return {file.stem: np.load(file, allow_pickle=False) for file in files}
+        if zipfile.is_zipfile(place):
+            with zipfile.ZipFile(place) as archive:
+                size = sum(each.file_size for each in archive.infolist())
+            check_memory(size, f"{place}: its arrays")
         file = np.load(place, allow_pickle=False)
         if not isinstance(file, np.ndarray):
             with file:
                 return dict(file)
     except OSError as error:
         raise InputError(f"{place}: {error.strerror or error}; expected {_KEYS}") from None
+    except InputError:
+        raise
     except Exception as error:  # a damaged file may raise any exception
         raise InputError(f"{place}: is not a file of arrays: {error}; expected {_KEYS}") from None
     raise InputError(f"{place}: is a single array; expected .npz, or a folder of .npy: {_KEYS}")
@@ -71,12 +125,3 @@ def _pixels(images: npt.NDArray[Any], where: str) -> Pixels:
     if images.shape[3] in (1, 3):
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     raise InputError(f"{where}: are of {list(images.shape)}; {expected}")
-
-
-def _labels(labels: npt.NDArray[Any], count: int, where: str) -> Integers:
-    if labels.dtype.kind not in "iu" or labels.shape != (count,) or labels.min(initial=0) < 0:
-        raise InputError(
-            f"{where}: are {labels.dtype} of {list(labels.shape)}; expected {count} whole numbers "
-            "from 0"
-        )
-    return labels.astype(np.int64)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.configuration import Place
 from nas.errors import InputError
 from nas.training.datasets.download import official
 from nas.training.datasets.images import Images, Resolution, check_labels, with_test
@@ -20,6 +21,8 @@ from nas.training.datasets.stored import Integers, Pixels
 
 _BASE = "https://www.cs.toronto.edu/~kriz/"
 _PIXELS = 3 * 32 * 32
+_KINDS = ("python", "binary")
+"""The forms in which the archives are published."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ _CIFAR100 = _Form(
 )
 
 
-def cifar10(*, root: str | None = None, resolution: Resolution = None) -> Images:
+def cifar10(*, root: Place | None = None, resolution: Resolution = None) -> Images:
     """CIFAR-10 (Krizhevsky 2009): 50,000 and 10,000 colour 32x32 images of 10 classes.
 
     Args:
@@ -63,9 +66,21 @@ def cifar10(*, root: str | None = None, resolution: Resolution = None) -> Images
     return _read(_CIFAR10, root, resolution)
 
 
-def cifar100(*, root: str | None = None, resolution: Resolution = None) -> Images:
+def cifar100(*, root: Place | None = None, resolution: Resolution = None) -> Images:
     """CIFAR-100 (Krizhevsky 2009): like :func:`cifar10` with 100 classes (the fine labels)."""
     return _read(_CIFAR100, root, resolution)
+
+
+def cifar_name(folder: Path) -> str | None:
+    """Returns the name of the data set whose official files a folder holds; None without them."""
+    for name, form in (("cifar10", _CIFAR10), ("cifar100", _CIFAR100)):
+        batch = form.batches[0]
+        batches = [place / each for place in (folder, *folder.glob(f"{form.name}-*"))
+                   for each in (batch, f"{batch}.bin")]  # fmt: skip
+        archives = [folder / f"{form.name}-{kind}.tar.gz" for kind in _KINDS]
+        if any(path.is_file() for path in (*batches, *archives)):
+            return name
+    return None
 
 
 def _read(form: _Form, root: str | None, resolution: int | None) -> Images:
@@ -96,7 +111,7 @@ def _found(form: _Form, folder: Path) -> dict[str, tuple[str, bytes]]:
         files = {name: place / name for name in names if (place / name).is_file()}
         if files:
             return {name: (str(path), path.read_bytes()) for name, path in files.items()}
-    archives = [folder / f"{form.name}-{kind}.tar.gz" for kind in ("python", "binary")]
+    archives = [folder / f"{form.name}-{kind}.tar.gz" for kind in _KINDS]
     for archive in archives:
         if archive.is_file():
             return _archived(archive)

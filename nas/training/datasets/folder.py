@@ -2,98 +2,169 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from nas.configuration import Place
 from nas.errors import InputError
-from nas.training.datasets.images import Images, Resolution
-from nas.training.datasets.pictures import Size, opened, read_picture
-from nas.training.datasets.stored import MEMORY_GB, Gigabytes, Pixels, Stored, fits
-
-_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+from nas.training.datasets.files import ENDINGS, LeftOut, folders, pictures, shown
+from nas.training.datasets.images import Images, Resolution, checksum
+from nas.training.datasets.parts import Role, arranged, role
+from nas.training.datasets.pictures import Fit, Size, opened, read_picture
+from nas.training.datasets.stored import MEMORY_GB, Gigabytes, Pixels, Stored, is_streamed
 
 
 def folder(
     *,
-    root: str,
+    root: Place,
     resolution: Resolution = None,
     colour: Literal["rgb", "grey"] = "rgb",
     memory_gb: Gigabytes = MEMORY_GB,
+    fit: Fit = "crop",
 ) -> Images:
-    """Pictures in ``root/CLASS/…``, or in ``root/train/CLASS/…`` and ``root/test/CLASS/…``.
+    """Pictures in ``root/CLASS/…``, or in ``root/train/CLASS/…``, ``root/test/CLASS/…``, etc.
 
-    The second form has an official test part. Classes are numbered in the order of their names.
-    Grey pictures of 16 bits are scaled to 8. The camera's orientation (EXIF) is ignored, as in
-    torchvision's ``ImageFolder``. Pictures are decoded later.
+    The second form has official parts: ``train``, and ``val`` or ``test`` or both, in any of the
+    spellings of :mod:`nas.training.datasets.parts`. Classes are numbered in the order of their
+    names. Which files are read is described in :mod:`nas.training.datasets.files`, and how, in
+    :mod:`nas.training.datasets.pictures`. Pictures are decoded later.
 
     Args:
         root: the folder.
-        resolution: the side of the images in pixels: the shorter side is scaled to it, and the
-            middle is cut out. null keeps the size, which must then be the same for all.
+        resolution: the side of the images in pixels; null keeps the size, which must then be the
+            same for all.
         colour: whether images have three channels or one.
         memory_gb: a data set that needs more memory than this, in 10^9 bytes, stays on the disk and
             is decoded in every epoch.
+        fit: ``crop`` cuts the middle out of a picture that is not square; ``squeeze`` distorts it.
     """
-    top = Path(root).expanduser()
-    if not top.is_dir():
-        raise InputError(f"{top}: is not a folder; expected one with a sub-folder for each class")
-    places = [top / "train", top / "test"] if _has_parts(top) else [top]
-    names = _classes(places[0])
-    for place in places[1:]:
-        if _classes(place) != names:
-            raise InputError(
-                f"{place}: has the classes {', '.join(_classes(place))}; {places[0]} has "
-                f"{', '.join(names)}"
-            )
-    parts = [_files(place, names) for place in places]
-    paths = [path for part in parts for path, _ in part]
-    labels = np.array([label for part in parts for _, label in part])
+    found = listing(Path(root))
+    paths = found.paths
     size = (resolution, resolution) if resolution is not None else None
     shape = (3 if colour == "rgb" else 1, *(size or _size(paths)))
-    read = partial(_picture, paths, shape[0], size)
-    files = [f"{path.relative_to(top)} {path.stat().st_size}" for path in paths]
-    images = Stored(read, np.arange(len(paths)), shape, "\n".join(files).encode())
-    test = len(parts[1]) if len(parts) > 1 else 0
-    streamed = not fits(len(paths), shape, memory_gb)
-    return Images(images, labels, len(names), test, tuple(names), streamed)
+    read = partial(_picture, paths, shape[0], (size, fit))
+    files = [
+        os.fsencode(path.relative_to(found.top)) + b" %d" % path.stat().st_size for path in paths
+    ]
+    return Images(
+        Stored(read, np.arange(len(paths)), shape, b"\n".join(files)),
+        np.array(found.labels),
+        len(found.names),
+        found.counts.get("test", 0),
+        found.names,
+        streamed=is_streamed(len(paths), shape, memory_gb, shown(found.top)),
+        official_validation=found.counts.get("validation", 0),
+        digests=_digests(paths),
+        notes=found.notes,
+        place=lambda position: shown(paths[position], found.top),
+    )
 
 
-def _has_parts(top: Path) -> bool:
-    """Tells if ``train`` is a part rather than a class: it has sub-folders, or is the only one."""
-    names = _folders(top)
-    return "train" in names and (bool(_folders(top / "train")) or set(names) <= {"train", "test"})
+@dataclass(frozen=True)
+class Listing:
+    """The pictures in a folder: the training part, then the official parts.
+
+    Attributes:
+        top: the folder.
+        paths: all pictures.
+        labels: the class number of each picture.
+        names: the names of the classes.
+        counts: the number of pictures of each part.
+        notes: one line for each kind of file that is not read.
+    """
+
+    top: Path
+    paths: list[Path]
+    labels: list[int]
+    names: tuple[str, ...]
+    counts: dict[Role, int]
+    notes: tuple[str, ...]
 
 
-def _folders(place: Path) -> list[str]:
-    return sorted(path.name for path in place.iterdir() if path.is_dir() and path.name[0] != ".")
-
-
-def _classes(place: Path) -> list[str]:
-    if not place.is_dir():
-        raise InputError(f"{place}: is missing; if there is train, there must be test")
-    names = _folders(place)
-    if len(names) < 2:
+def listing(top: Path) -> Listing:
+    """Lists the pictures of all parts and classes; raises :class:`InputError` naming a folder."""
+    if not top.is_dir():
         raise InputError(
-            f"{place}: has {len(names)} sub-folder(s); expected one for each class, two or more"
+            f"{shown(top)}: is not a folder; expected one with a sub-folder for each class"
         )
-    return names
+    left_out = LeftOut(top)
+    parts = part_folders(top)
+    for place in {top, *parts.values()}:
+        for path in pictures(place, left_out, deep=False):
+            left_out.add(path, "a picture beside the folders of the classes")
+    classes = {part: _classes(place) for part, place in parts.items()}
+    names = tuple(classes["train"])
+    counts: dict[Role, int] = {}
+    paths: list[Path] = []
+    labels: list[int] = []
+    for part, found in classes.items():
+        if tuple(found) != names:
+            raise InputError(
+                f"{shown(parts[part])}: has the classes {', '.join(found)}; "
+                f"{shown(parts['train'])} has {', '.join(names)}"
+            )
+        before = len(paths)
+        for label, place in enumerate(found.values()):
+            held = pictures(place, left_out)
+            if not held:
+                raise InputError(
+                    f"{shown(place)}: holds no pictures ({', '.join(sorted(ENDINGS))})"
+                )
+            paths += held
+            labels += [label] * len(held)
+        counts[part] = len(paths) - before
+    return Listing(top, paths, labels, names, counts, tuple(left_out.notes()))
 
 
-def _files(place: Path, names: list[str]) -> list[tuple[Path, int]]:
-    """Lists the pictures and their labels."""
-    found: list[tuple[Path, int]] = []
-    for label, name in enumerate(names):
-        files = sorted(p for p in (place / name).rglob("*") if p.suffix.lower() in _ENDINGS)
-        if not files:
-            raise InputError(f"{place / name}: holds no pictures ({', '.join(sorted(_ENDINGS))})")
-        found += [(path, label) for path in files]
+def part_folders(top: Path) -> dict[Role, Path]:
+    """Returns the folders of the parts; ``top`` itself is the training part if it holds classes.
+
+    The sub-folders are parts if all of them have the name of a part, or if one with such a name has
+    sub-folders itself. Otherwise they are classes. A class may be called train, as in car, plane
+    and train, but a ``test`` that stands beside classes is refused: its pictures could be meant to
+    be tested.
+    """
+    inner = {path.name: path for path in folders(top)}
+    named = [name for name in inner if role(name) is not None]
+    if named and (len(named) == len(inner) or any(folders(inner[name]) for name in named)):
+        return arranged(inner, shown(top))
+    if other := [name for name in named if role(name) != "train"]:
+        raise InputError(
+            f"{shown(top)}: {other[0]} stands beside classes ({', '.join(map(shown, inner))}): if "
+            "it is a part, put the classes into train; if it is a class, give it another name"
+        )
+    return {"train": top}
+
+
+def _classes(place: Path) -> dict[str, Path]:
+    found = {shown(path.name): path for path in folders(place)}
+    if len(found) < 2:
+        loose = len(pictures(place, LeftOut(place), deep=False))
+        why = f"; its {loose} picture(s) are in no class" if loose else ""
+        raise InputError(
+            f"{shown(place)}: has {len(found)} sub-folder(s); expected one for each class, "
+            f"two or more{why}"
+        )
     return found
 
 
-def _size(paths: list[Path]) -> tuple[int, int]:
+def _digests(paths: Sequence[Path]) -> list[bytes]:
+    found = []
+    for path in paths:
+        try:
+            found.append(checksum(path.read_bytes()))
+        except OSError as error:
+            raise InputError(f"{shown(path)}: cannot be read: {error.strerror}") from None
+    return found
+
+
+def _size(paths: Sequence[Path]) -> Size:
     """Returns the height and width that all pictures must share; only file headers are read."""
     width, height = 0, 0
     for path in paths:
@@ -102,11 +173,13 @@ def _size(paths: list[Path]) -> tuple[int, int]:
                 width, height = picture.size
             if picture.size != (width, height):
                 raise InputError(
-                    f"{path}: is of {picture.width}x{picture.height} pixels, {paths[0]} of "
+                    f"is of {picture.width}x{picture.height} pixels, {shown(paths[0])} of "
                     f"{width}x{height}; set resolution to bring all to one size"
                 )
     return height, width
 
 
-def _picture(paths: list[Path], channels: int, size: Size | None, position: int) -> Pixels:
-    return read_picture(paths[position], channels, size)
+def _picture(
+    paths: Sequence[Path], channels: int, size: tuple[Size | None, Fit], position: int
+) -> Pixels:
+    return read_picture(paths[position], channels, *size)

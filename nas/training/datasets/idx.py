@@ -1,4 +1,4 @@
-"""Reads MNIST, and data sets in the same format, from gzipped idx files."""
+"""Reads MNIST, and data sets in the same format, from idx files."""
 
 import gzip
 import zlib
@@ -6,24 +6,25 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.configuration import Place
 from nas.errors import InputError
 from nas.training.datasets.download import official
 from nas.training.datasets.images import Images, Resolution, check_labels, with_test
 from nas.training.datasets.stored import Pixels
 
-_FILES = [
-    f"{part}-{kind}-ubyte.gz"
-    for part in ("train", "t10k")
-    for kind in ("images-idx3", "labels-idx1")
-]
+_PARTS = ("train", "t10k")
+_FILES = [f"{part}-{kind}-ubyte.gz" for part in _PARTS for kind in ("images-idx3", "labels-idx1")]
+_FOLDERS = ("", "raw", "MNIST/raw", "FashionMNIST/raw")
+"""Where the files are in a root: there, or where torchvision puts them."""
 
 
-def mnist(*, root: str | None = None, resolution: Resolution = None) -> Images:
+def mnist(*, root: Place | None = None, resolution: Resolution = None) -> Images:
     """MNIST (LeCun et al. 1998): 60,000 and 10,000 grey 28x28 images of 10 digits.
 
     Args:
         root: the folder of the four official files,
-            ``{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz``; null downloads them.
+            ``{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz``, also unpacked, or torchvision's
+            folder, which holds them in ``MNIST/raw``; null downloads them.
         resolution: the side of the images in pixels; 28 if not given.
     """
     bases = ["https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"]
@@ -34,10 +35,10 @@ def mnist(*, root: str | None = None, resolution: Resolution = None) -> Images:
         "ec29112dd5afa0611ce80d1b7f02629c",
     ]
     files = dict(zip(_FILES, checksums, strict=True))
-    return _read(official(root, "mnist", bases, files), resolution)
+    return _read(root, "mnist", bases, files, resolution)
 
 
-def fashion_mnist(*, root: str | None = None, resolution: Resolution = None) -> Images:
+def fashion_mnist(*, root: Place | None = None, resolution: Resolution = None) -> Images:
     """Fashion-MNIST (Xiao et al., arXiv:1708.07747): clothes in the format and files of MNIST."""
     bases = ["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"]
     checksums = [
@@ -47,10 +48,35 @@ def fashion_mnist(*, root: str | None = None, resolution: Resolution = None) -> 
         "bb300cfdad3c16e7a12a480ee83cd310",
     ]
     files = dict(zip(_FILES, checksums, strict=True))
-    return _read(official(root, "fashion_mnist", bases, files), resolution)
+    return _read(root, "fashion_mnist", bases, files, resolution)
 
 
-def _read(paths: list[Path], resolution: int | None) -> Images:
+def idx_files(root: Path) -> list[Path] | None:
+    """Returns the four files in a root, packed or not; None if the first is in no known place."""
+    for folder in _FOLDERS:
+        if (root / folder).is_dir():
+            found = [_as_it_is(root / folder / name) for name in _FILES]
+            if found[0].is_file():
+                return found
+    return None
+
+
+def _as_it_is(packed: Path) -> Path:
+    """Returns the path of a file, or of its unpacked form, whose name may have a dot in it."""
+    plain = packed.with_suffix("")
+    forms = (packed, plain, plain.with_name(plain.name.replace("-idx", ".idx")))
+    return next((path for path in forms if path.is_file()), packed)
+
+
+def _read(
+    root: str | None,
+    name: str,
+    bases: list[str],
+    files: dict[str, str],
+    resolution: int | None,
+) -> Images:
+    paths = None if root is None else idx_files(Path(root).expanduser())
+    paths = paths or official(root, name, bases, files)
     parts = []
     for images_path, labels_path in (paths[:2], paths[2:]):
         images = read_idx(images_path, dimensions=3)
@@ -67,15 +93,17 @@ def _read(paths: list[Path], resolution: int | None) -> Images:
 
 
 def read_idx(path: Path, dimensions: int) -> Pixels:
-    """Reads a uint8 array from a gzipped idx file (the format of http://yann.lecun.com/exdb/mnist).
+    """Reads a uint8 array from an idx file (the format of http://yann.lecun.com/exdb/mnist).
 
     The file holds two zero bytes, the type (8 for uint8), the number of dimensions, each dimension
-    as a big-endian 32-bit integer, and the values. For any other file, :class:`InputError` names
-    the path.
+    as a big-endian 32-bit integer, and the values. It is gzipped if its name ends in ``.gz``. For
+    any other file, :class:`InputError` names the path.
     """
-    expected = f"expected a gzipped idx file of uint8 in {dimensions} dimension(s)"
+    packed = path.suffix == ".gz"
+    kind = "a gzipped idx file" if packed else "an idx file"
+    expected = f"expected {kind} of uint8 in {dimensions} dimension(s)"
     try:
-        content = gzip.decompress(path.read_bytes())
+        content = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; {expected}") from None
     except (EOFError, zlib.error) as error:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from nas.errors import InputError
-from nas.training.datasets.stored import Integers, Pixels, Stored
+from nas.training.datasets.labels import class_numbers
+from nas.training.datasets.parts import Role
+from nas.training.datasets.stored import Integers, Pixels, Stored, check_memory_of
+
+_CHUNK_BYTES = 2**28
+"""How many bytes the images that are resized together may take as floats."""
 
 Resolution = Annotated[int, Field(ge=1)] | None
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """A whole data set.
+    """A whole data set: the training part, then the official validation and test parts, if any.
 
     Args:
         images: uint8, [N, C, H, W], or stored images that have not been read.
@@ -29,6 +36,11 @@ class Images:
         names: the names of the classes in their order, if the data set has them.
         streamed: whether stored images are read in every epoch; otherwise a part is read into
             memory when it is used.
+        official_validation: how many images before these are the official validation part.
+        digests: a checksum of the content of each image, taken before it was resized; with them,
+            the data set is known by its content, wherever its files are.
+        notes: remarks for the user on what was found, such as files that were not read.
+        place: a function that returns the place of the image at a position, for messages.
     """
 
     images: Pixels | Stored
@@ -37,22 +49,102 @@ class Images:
     official_test: int = 0
     names: tuple[str, ...] | None = None
     streamed: bool = False
+    official_validation: int = 0
+    digests: Sequence[bytes] | None = None
+    notes: tuple[str, ...] = ()
+    place: Callable[[int], str] = "image {}".format
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """(C, H, W)."""
         return self.images.shape[1:]
 
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits of labels and pixels; stored images count by their description."""
+    @cached_property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Checksums of labels and images, 16 hex digits: that of this version comes first.
+
+        Earlier versions knew stored images by the names and sizes of their files, and others by
+        their pixels after resizing.
+        """
         digest = blake2b(repr((self.images.shape, self.official_test)).encode(), digest_size=8)
         digest.update(self.labels.astype("<i8").tobytes())
         if isinstance(self.images, Stored):
             digest.update(self.images.described)
         else:
             digest.update(np.ascontiguousarray(self.images).data)
-        return digest.hexdigest()
+        earlier = digest.hexdigest()
+        if self.digests is None:
+            return (earlier,)
+        parts = (len(self.labels), self.official_validation, self.official_test)
+        digest = blake2b(repr(parts).encode(), digest_size=8)
+        digest.update(self.labels.astype("<i8").tobytes())
+        digest.update(b"".join(self.digests))
+        return digest.hexdigest(), earlier
+
+    @property
+    def fingerprint(self) -> str:
+        """The checksum by which the data set is known: see :attr:`fingerprints`."""
+        return self.fingerprints[0]
+
+
+def checksum(content: Pixels | bytes) -> bytes:
+    """Returns a checksum of a file or of the pixels and the shape of an image, 16 bytes."""
+    if isinstance(content, bytes):
+        return blake2b(content, digest_size=16).digest()
+    shape = repr(content.shape).encode()
+    return blake2b(shape + np.ascontiguousarray(content).tobytes(), digest_size=16).digest()
+
+
+def assembled(
+    images: Pixels | Stored,
+    labels: Sequence[Any],
+    counts: Mapping[Role, int],
+    where: object,
+    names: tuple[str, ...] | None = None,
+    **more: Any,
+) -> Images:
+    """Makes a data set of the images and the labels of all its parts, in their order.
+
+    Args:
+        images: the images of the training part, then of the validation and the test part.
+        labels: one per image, see :func:`nas.training.datasets.labels.class_numbers`.
+        counts: the number of images of each part.
+        where: the place of the data set, for messages.
+        names: the names of the classes, for labels that are numbers.
+        more: further arguments of :class:`Images`.
+
+    Raises :class:`InputError` if the labels are no class numbers or names.
+    """
+    numbers, own_names = class_numbers(labels, where)
+    classes = int(numbers.max()) + 1
+    return Images(
+        images,
+        numbers,
+        classes,
+        official_test=counts.get("test", 0),
+        official_validation=counts.get("validation", 0),
+        names=names if names is not None and len(names) == classes else own_names,
+        **more,
+    )
+
+
+def common_shape(shapes: Collection[tuple[int, ...]], where: object) -> tuple[int, ...]:
+    """Returns the shape (C, H, W) that images of these shapes get.
+
+    If some are in colour, grey ones become colour, too. Raises :class:`InputError` if they are of
+    several sizes.
+    """
+    if len({shape[1:] for shape in shapes}) > 1:
+        shown = ", ".join(str(list(shape)) for shape in sorted(shapes)[:3])
+        raise InputError(
+            f"{where}: images differ in shape: {shown}; set resolution to bring all to one size"
+        )
+    return max(shapes)
+
+
+def with_channels(image: Pixels, channels: int) -> Pixels:
+    """Returns a grey image [1, H, W] with its channel repeated; others are returned unchanged."""
+    return image if len(image) == channels else np.repeat(image, channels, axis=0)
 
 
 def with_test(
@@ -87,5 +179,8 @@ def resize(images: Pixels, resolution: int | None) -> Pixels:
         resized: Pixels = pixels.round_().clamp_(0, 255).to(torch.uint8).numpy()
         return resized
 
+    shape = (images.shape[1], resolution, resolution)
+    check_memory_of(len(images), shape, "the data set")
     # In chunks: as floats, a whole data set would take four times its memory.
-    return np.concatenate([one(images[i : i + 4096]) for i in range(0, len(images), 4096)])
+    step = max(1, _CHUNK_BYTES // (4 * math.prod(shape)))
+    return np.concatenate([one(images[i : i + step]) for i in range(0, len(images), step)])

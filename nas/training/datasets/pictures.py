@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from nas.errors import InputError, in_file
+from nas.training.datasets.files import shown
 from nas.training.datasets.stored import Pixels
 
 Fit = Literal["crop", "squeeze"]
@@ -51,7 +52,9 @@ def read_pictures(
     for path, picture in zip(paths, read, strict=True):
         if picture.shape != read[0].shape:
             sizes = [f"{each.shape[2]}x{each.shape[1]}" for each in (picture, read[0])]
-            raise InputError(f"{path}: is of {sizes[0]} pixels, {paths[0]} of {sizes[1]}")
+            raise InputError(
+                f"{shown(path)}: is of {sizes[0]} pixels, {shown(paths[0])} of {sizes[1]}"
+            )
     if not read:
         return np.empty((0, channels, *(shape or (0, 0))), np.uint8)
     return np.stack(read)
@@ -68,7 +71,7 @@ def read_picture(
 @contextmanager
 def opened(source: str | Path | io.BytesIO) -> Iterator[Image.Image]:
     """Opens a picture; an :class:`InputError` names its file if it is none, or is damaged."""
-    with nullcontext() if isinstance(source, io.BytesIO) else in_file(str(source)):
+    with nullcontext() if isinstance(source, io.BytesIO) else in_file(shown(source)):
         try:
             with Image.open(source) as picture:
                 yield picture
@@ -123,6 +126,11 @@ def pixels(
         picture = picture.convert({None: picture.mode, 1: "L", 3: "RGB"}[channels])
     found = np.asarray(picture if size is None else _resized(picture, size, fit), np.uint8)
     return found[None] if found.ndim == 2 else np.ascontiguousarray(found.transpose(2, 0, 1))
+
+
+def is_grey(picture: Image.Image) -> bool:
+    """Tells if a Pillow image has no colour, by its mode."""
+    return picture.mode in _GREY or picture.mode.startswith("I;16")
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

@@ -2,42 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from nas.errors import InputError
+from nas.configuration import Name
+from nas.errors import InputError, in_file
 from nas.registry import load
-from nas.training.datasets.images import Images, Resolution, resize
-from nas.training.datasets.stored import MEMORY_GB, Gigabytes, Pixels, Stored, fits
+from nas.training.datasets.images import (
+    Images,
+    Resolution,
+    assembled,
+    checksum,
+    common_shape,
+    with_channels,
+)
+from nas.training.datasets.parts import Role, arranged
+from nas.training.datasets.pictures import Fit, Size, pixels
+from nas.training.datasets.stored import (
+    MEMORY_GB,
+    Gigabytes,
+    Pixels,
+    Stored,
+    is_streamed,
+)
 
-_ROUNDING = 1e-3
-"""How far floats may lie outside of 0 to 1; it is less than one step of uint8."""
+Colour = Literal["rgb", "grey"] | None
+
+_IMAGE = ("image", "img", "picture", "pixels", "images", "x")
+_LABEL = ("label", "labels", "target", "class", "y", "fine_label")
+"""The keys of a dict that stands for an image and its label; the first that it has is taken."""
+
+_TUPLES: dict[int, tuple[Role, ...]] = {
+    1: ("train",),
+    2: ("train", "test"),
+    3: ("train", "validation", "test"),
+}
+"""What the parts of a tuple are."""
+
+_EXPECTED = (
+    "must return a dataset of pairs of an image and its label, or a tuple of two (train, test) or "
+    "three (train, validation, test), or a dict of these by name"
+)
 
 
 def python(
-    *, function: str, resolution: Resolution = None, memory_gb: Gigabytes = MEMORY_GB
+    *,
+    function: Name,
+    resolution: Resolution = None,
+    memory_gb: Gigabytes = MEMORY_GB,
+    colour: Colour = None,
+    fit: Fit = "crop",
 ) -> Images:
     """Any map-style dataset, which has a length and, at each index, an image and its label.
 
-    This is the interface of ``torch.utils.data.Dataset``. An image is a Pillow image, or an array
-    or tensor of [H, W], [C, H, W] or [H, W, C] in uint8, or in float from 0 to 1 (as from
-    ``ToTensor``).
+    This is the interface of ``torch.utils.data.Dataset`` and of Hugging Face's ``datasets``, whose
+    items are dicts with an image and a label. A pair of arrays, images and labels, is a dataset,
+    too. For images see :func:`nas.training.datasets.pictures.pixels`, for labels
+    :func:`nas.training.datasets.labels.class_numbers`.
 
     Args:
         function: ``"file.py:name"`` or ``"module:name"`` of a function without arguments that
-            returns the dataset, or a pair of the training part and the official test part.
+            returns the dataset, or a tuple or dict of the training part and official parts.
         resolution: the side of the images in pixels; null keeps their size.
         memory_gb: if the images need more memory than this, in 10^9 bytes, each is read whenever
             it is needed. Labels are kept in memory, so the whole dataset is read once first.
+        colour: whether images have three channels or one; null means three if any has three.
+        fit: ``crop`` cuts the middle out of images that are not square; ``squeeze`` distorts them.
     """
-    return as_images(load(function, function)(), function, resolution, memory_gb)
+    return as_images(load(function, function)(), function, resolution, memory_gb, colour, fit)
 
 
 def as_images(
-    made: Any, function: str, resolution: Resolution = None, memory_gb: float = MEMORY_GB
+    made: Any,
+    function: str,
+    resolution: Resolution = None,
+    memory_gb: float = MEMORY_GB,
+    colour: Colour = None,
+    fit: Fit = "crop",
 ) -> Images:
     """The images of what a user's function has returned; the arguments are those of :func:`python`.
 
@@ -45,73 +89,147 @@ def as_images(
     """
     if isinstance(made, Images):
         return made
-    datasets = made if isinstance(made, tuple) else (made,)
     try:
-        return _images(datasets, function, resolution, memory_gb)
+        parts = _parts(made, function)
+        channels = {None: None, "grey": 1, "rgb": 3}[colour]
+        size = (resolution, resolution) if resolution is not None else None
+        return _images(parts, function, channels, size, fit, memory_gb)
     except InputError:
         raise
     except (TypeError, ValueError) as error:
-        raise InputError(
-            f"{function}: must return a dataset of pairs of an image and its label: {error}"
-        ) from error
+        raise InputError(f"{function}: {_EXPECTED}: {error}") from error
+
+
+def _parts(made: Any, where: str) -> dict[Role, Any]:
+    """Returns the datasets of what a function has returned by their parts."""
+    if isinstance(made, Mapping) and not _is_arrays(made):
+        return arranged(made, where)
+    if not isinstance(made, tuple) or _is_arrays(made):
+        return {"train": made}
+    if len(made) not in _TUPLES:
+        raise InputError(f"{where}: {_EXPECTED}; it returns a tuple of {len(made)}")
+    return dict(zip(_TUPLES[len(made)], made, strict=True))
+
+
+def _is_arrays(part: Any) -> bool:
+    """Tells if a dataset is given as two arrays: all images, and all labels."""
+    if isinstance(part, Mapping):
+        return _key(part, _IMAGE) is not None and _key(part, _LABEL) is not None
+    if not isinstance(part, tuple | list) or len(part) != 2:
+        return False
+    images, labels = (getattr(each, "shape", None) for each in part)
+    if images is None or len(images) < 3:
+        return False
+    return isinstance(part[1], list) or (labels is not None and len(labels) in (1, 2))
+
+
+def _key(item: Mapping[str, Any], known: Sequence[str]) -> str | None:
+    return next((key for key in known if key in item), None)
+
+
+class _Dataset:
+    """The items of one part, whatever form it has; it must be picklable if the part is."""
+
+    def __init__(self, part: Any) -> None:
+        self._part = part
+        self._arrays = None
+        if _is_arrays(part):
+            self._arrays = (
+                (part[_key(part, _IMAGE)], part[_key(part, _LABEL)])
+                if isinstance(part, Mapping)
+                else tuple(part)
+            )
+            images, labels = map(len, self._arrays)
+            if images != labels:
+                raise ValueError(f"there are {labels} labels for {images} images")
+
+    def __len__(self) -> int:
+        return len(self._part if self._arrays is None else self._arrays[1])
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        """Returns an image and its label."""
+        if self._arrays is not None:
+            return self._arrays[0][index], self._arrays[1][index]
+        item = self._part[index]
+        if isinstance(item, Mapping):
+            keys = _key(item, _IMAGE), _key(item, _LABEL)
+            if None in keys:
+                raise ValueError(
+                    f"item {index} is a dict of {', '.join(map(str, item))}; expected image and "
+                    "label"
+                )
+            return item[keys[0]], item[keys[1]]
+        image, label = item
+        return image, label
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names of the classes, as Hugging Face's ``features`` or torchvision's ``classes``."""
+        features = getattr(self._part, "features", None)
+        known = _key(features, _LABEL) if isinstance(features, Mapping) else None
+        names = (
+            getattr(features[known], "names", None)
+            if known is not None and isinstance(features, Mapping)
+            else getattr(self._part, "classes", None)
+        )
+        return tuple(map(str, names)) if isinstance(names, list | tuple) else None
 
 
 def _images(
-    datasets: Sequence[Any], where: str, resolution: int | None, memory_gb: float
+    parts: Mapping[Role, Any],
+    where: str,
+    channels: int | None,
+    size: Size | None,
+    fit: Fit,
+    memory_gb: float,
 ) -> Images:
-    sizes = [len(dataset) for dataset in datasets]
-    if 0 in sizes:
-        raise InputError(f"{where}: must return a dataset of pairs of an image and its label: "
-                         "it is empty")  # fmt: skip
-    first = _pixels(datasets[0][0][0])
-    shape = first.shape if resolution is None else (len(first), resolution, resolution)
-    in_memory = fits(sum(sizes), shape, memory_gb)
-    images: list[Pixels] = []
-    labels: list[int] = []
-    for dataset, size in zip(datasets, sizes, strict=True):
-        for index in range(size):
-            image, label = dataset[index]
-            pixels = _pixels(image)
-            if pixels.shape != first.shape:
-                shapes = sorted({str(pixels.shape), str(first.shape)})
-                raise InputError(f"{where}: images differ in shape: {', '.join(shapes)}")
-            images += [pixels] if in_memory else []
-            labels.append(int(label))
-    classes, least = max(labels) + 1, min(labels)
-    if least < 0:
-        raise InputError(f"{where}: holds label {least}; labels are whole numbers from 0")
-    held = (
-        resize(np.stack(images), resolution)
-        if in_memory
-        else Stored(partial(_read, datasets, resolution), np.arange(sum(sizes)), shape)
+    datasets = {role: _Dataset(part) for role, part in parts.items()}
+    counts = {role: len(dataset) for role, dataset in datasets.items()}
+    if empty := [role for role, count in counts.items() if not count]:
+        raise InputError(f"{where}: {_EXPECTED}: the {empty[0]} part is empty")
+    total = sum(counts.values())
+    held: list[Pixels] = []
+    shapes: set[tuple[int, ...]] = set()
+    streamed = False
+    labels: list[Any] = []
+    digests: list[bytes] = []
+    for position in range(total):
+        role, index = _at(datasets, position)
+        image, label = datasets[role][index]
+        with in_file(f"{where}: {role} image {index}"):
+            raw = pixels(image, channels)
+        shape = (len(raw), *(size or raw.shape[1:]))
+        if shape not in shapes:
+            shapes.add(shape)
+            streamed = is_streamed(total, max(shapes), memory_gb, where)
+        with in_file(f"{where}: {role} image {index}"):
+            one = pixels(raw, None, size, fit)
+        if not streamed:
+            held.append(one)
+        labels.append(label)
+        digests.append(checksum(raw))
+    shape = common_shape(shapes, where)
+    images: Pixels | Stored
+    if streamed:
+        images = Stored(partial(_read, datasets, shape[0], size, fit), np.arange(total), shape)
+    else:
+        images = np.stack([with_channels(one, shape[0]) for one in held])
+    return assembled(
+        images, labels, counts, where, datasets["train"].names, streamed=streamed, digests=digests
     )
-    return Images(held, np.array(labels, np.int64), classes, sum(sizes[1:]), streamed=not in_memory)
 
 
-def _read(datasets: Sequence[Any], resolution: int | None, position: int) -> Pixels:
-    index = position
-    for dataset in datasets:
-        if index < len(dataset):
-            pixels: Pixels = resize(_pixels(dataset[index][0])[None], resolution)[0]
-            return pixels
-        index -= len(dataset)
+def _at(datasets: Mapping[Role, _Dataset], position: int) -> tuple[Role, int]:
+    """Returns the part and the index in it of the image at a position in the whole data set."""
+    for role, dataset in datasets.items():
+        if position < len(dataset):
+            return role, position
+        position -= len(dataset)
     raise IndexError(position)
 
 
-def _pixels(image: Any) -> Pixels:
-    values = np.asarray(image)
-    if values.dtype.kind == "f":
-        least, most = values.min(initial=0.0), values.max(initial=0.0)
-        if not -_ROUNDING <= least <= most <= 1 + _ROUNDING:
-            raise ValueError(
-                f"an image holds floats from {least:.4g} to {most:.4g}; they must be from 0 to 1: "
-                "divide by the largest possible value, and do not normalise"
-            )
-        values = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
-    if values.dtype != np.uint8:
-        raise ValueError(f"an image is {values.dtype}")
-    if values.ndim == 2:
-        return values[None]
-    if values.ndim != 3 or not {1, 3} & {values.shape[0], values.shape[2]}:
-        raise ValueError(f"an image is of shape {values.shape}")
-    return values if values.shape[0] in (1, 3) else values.transpose(2, 0, 1)
+def _read(
+    datasets: Mapping[Role, _Dataset], channels: int, size: Size | None, fit: Fit, position: int
+) -> Pixels:
+    role, index = _at(datasets, position)
+    return pixels(datasets[role][index][0], channels, size, fit)

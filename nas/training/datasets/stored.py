@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nas.errors import InputError
+from nas.training.memory import available, check_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +22,10 @@ Gigabytes = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 MEMORY_GB = 4.0
 """The largest size of a data set in memory, in 10^9 bytes; larger ones are streamed."""
+
+
+_BATCH = 64
+"""How many images must fit into memory at the same time, even if they are streamed."""
 
 
 class Stored:
@@ -93,6 +98,27 @@ class Stored:
             raise InputError(message) from None
 
 
-def fits(count: int, image_shape: tuple[int, ...], memory_gb: float) -> bool:
-    """Tells if this many images are kept in memory."""
-    return count * math.prod(image_shape) <= memory_gb * 1e9
+def check_memory_of(count: int, image_shape: tuple[int, ...], where: object) -> None:
+    """Checks that there is memory for this many images and a copy of them, before they are made.
+
+    Raises :class:`InputError` with the largest resolution that is possible.
+    """
+    channels, height, width = image_shape
+    size = count * channels * height * width
+    limit = int(math.sqrt(available() / max(2 * count * channels, 1)))
+    check_memory(
+        2 * size,
+        f"{where}: {count:,} images of {height}x{width} pixels",
+        f"set a resolution of at most {limit:,}",
+    )
+
+
+def is_streamed(count: int, image_shape: tuple[int, ...], memory_gb: float, where: object) -> bool:
+    """Tells if this many images stay on the disk, because they need more than ``memory_gb``.
+
+    Raises :class:`InputError` if there is not enough memory for the images, or, if they are
+    streamed, for a batch of them.
+    """
+    streamed = count * math.prod(image_shape) > memory_gb * 1e9
+    check_memory_of(min(count, _BATCH) if streamed else count, image_shape, where)
+    return streamed

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.configuration import Place
 from nas.errors import InputError
 from nas.training.datasets.download import official
 from nas.training.datasets.images import Images, Resolution, check_labels, with_test
@@ -17,7 +18,9 @@ _EXTRA = {"extra_32x32.mat": "a93ce644f1a588dc4d68dda5feec44a7"}
 _TEST = {"test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3"}
 
 
-def svhn(*, root: str | None = None, extra: bool = False, resolution: Resolution = None) -> Images:
+def svhn(
+    *, root: Place | None = None, extra: bool = False, resolution: Resolution = None
+) -> Images:
     """SVHN's cropped digits (Netzer et al. 2011): 73,257 and 26,032 colour 32x32 images.
 
     Args:

@@ -1,0 +1,163 @@
+"""Looks at a user's data and proposes how to read them, with the reasons.
+
+``nas new --data FOLDER`` and ``nas train --data FOLDER`` begin with this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from nas.errors import InputError
+from nas.training.datasets.arrays import arrays
+from nas.training.datasets.cifar import cifar_name
+from nas.training.datasets.files import LeftOut, folders, pictures, shown
+from nas.training.datasets.folder import listing
+from nas.training.datasets.idx import idx_files
+from nas.training.datasets.parts import role
+from nas.training.datasets.pictures import is_grey, opened, pixels
+
+_SIDES = (16, 24, 32, 48, 64)
+"""The resolutions that are proposed."""
+_LOOKED_AT = 400
+"""The largest number of pictures whose size and mode are looked at."""
+_DECODED = 40
+"""The largest number of pictures that are decoded to see if they are grey."""
+_LONG = 1.5
+"""The aspect ratio from which cutting out the middle would lose too much of a picture."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposed section ``data``.
+
+    Attributes:
+        section: the name of the data set and its options.
+        reasons: why an option has its value, by its key.
+    """
+
+    section: dict[str, Any]
+    reasons: dict[str, str]
+
+
+def propose(path: Path) -> Proposal:
+    """Proposes how to read a folder or a file.
+
+    Known are the files of the official data sets, ``.npz`` files and folders of ``.npy`` files, and
+    folders of pictures. Raises :class:`InputError` naming the path if it is none of these.
+    """
+    if shown(path) != str(path):
+        raise InputError(
+            f"{shown(path)}: this name is not UTF-8, so that a text file cannot hold it; give the "
+            "folder another name, or make a link to it with ln -s"
+        )
+    if not path.exists():
+        raise InputError(f"{path}: No such file or folder")
+    if path.suffix == ".py":
+        raise InputError(f"{path}: name the function that returns the data set: {path}:FUNCTION")
+    if path.suffix == ".npz" or (path.is_dir() and any(path.glob("*images*.npy"))):
+        return _of_arrays(path)
+    if not path.is_dir():
+        raise InputError(
+            f"{path}: is a file; expected a folder of pictures or of official files, an .npz file, "
+            "a .yaml file, or file.py:FUNCTION"
+        )
+    if files := idx_files(path):
+        name = "fashion_mnist" if "fashion" in str(files[0]).lower() else "mnist"
+        return Proposal({"name": name, "root": str(path)}, {"root": "its idx files"})
+    if (cifar := cifar_name(path)) is not None:
+        return Proposal({"name": cifar, "root": str(path)}, {"root": "its official files"})
+    if (path / "train_32x32.mat").is_file():
+        return Proposal({"name": "svhn", "root": str(path)}, {"root": "its official files"})
+    return _of_pictures(_inner(path))
+
+
+def _inner(path: Path) -> Path:
+    """Goes down while a folder holds one folder and no pictures, as unpacked archives do."""
+    while True:
+        inner = folders(path)
+        lone = len(inner) == 1 and role(inner[0].name) is None
+        if not lone or pictures(path, LeftOut(path), deep=False) or not folders(inner[0]):
+            return path
+        path = inner[0]
+
+
+def _of_pictures(path: Path) -> Proposal:
+    found = listing(path)
+    sample = _spread(found.paths, _LOOKED_AT)
+    sizes, grey = [], True
+    for each in sample:
+        with opened(each) as picture:
+            sizes.append(picture.size)
+            grey = grey and is_grey(picture)
+    counts = np.bincount(found.labels, minlength=len(found.names))
+    classes = ", ".join(f"{name} {n}" for name, n in zip(found.names[:8], counts, strict=False))
+    more = ", ..." if len(found.names) > 8 else ""
+    parts = ", ".join(f"{part} {count}" for part, count in found.counts.items())
+    reasons = {
+        "root": f"{len(found.paths):,} pictures of {len(found.names)} classes: {classes}{more}"
+        + (f"; official parts: {parts}" if len(found.counts) > 1 else "")
+    }
+    section: dict[str, Any] = {"name": "folder", "root": str(path)}
+    _add_size(section, reasons, sizes)
+    if grey:
+        section["colour"], reasons["colour"] = "grey", "the pictures have one channel"
+    elif all(_has_equal_channels(each) for each in _spread(found.paths, _DECODED)):
+        section["colour"], reasons["colour"] = "grey", "the channels of the pictures are equal"
+    else:
+        section["colour"], reasons["colour"] = "rgb", "the pictures are in colour"
+    return Proposal(section, reasons)
+
+
+def _of_arrays(path: Path) -> Proposal:
+    images = arrays(path=str(path))
+    _, height, width = images.input_shape
+    reasons = {"path": f"{len(images.labels):,} images of {images.classes} classes"}
+    section: dict[str, Any] = {"name": "arrays", "path": str(path)}
+    _add_size(section, reasons, [(width, height)])
+    return Proposal(section, reasons)
+
+
+def _add_size(
+    section: dict[str, Any], reasons: dict[str, str], sizes: Sequence[tuple[int, int]]
+) -> None:
+    """Adds the options ``resolution`` and ``fit`` for pictures of these widths and heights."""
+    sides = sorted(min(size) for size in sizes)
+    short = int(median(sides))
+    all_of = f"{'x'.join(map(str, sizes[0]))}"
+    if len(set(sizes)) > 1:
+        low, high = min(sizes, key=np.prod), max(sizes, key=np.prod)
+        all_of = f"{low[0]}x{low[1]} to {high[0]}x{high[1]}"
+    elif sizes[0][0] == sizes[0][1] and _SIDES[0] <= short <= _SIDES[-1]:
+        section["resolution"] = None
+        reasons["resolution"] = f"all are of {all_of} pixels, which is kept"
+        return
+    section["resolution"] = max((side for side in _SIDES if side <= short), default=_SIDES[0])
+    why = {
+        _SIDES[0]: "most networks need as many",
+        _SIDES[-1]: "the time of a trial grows with the square of this",
+    }.get(section["resolution"], f"the shorter side has {short}, as a rule")
+    reasons["resolution"] = f"the pictures are of {all_of} pixels; {why}"
+    if median(max(size) / min(size) for size in sizes) > _LONG:
+        section["fit"] = "squeeze"
+        reasons["fit"] = "crop would cut off much of these long pictures"
+    elif any(width != height for width, height in sizes):
+        section["fit"] = "crop"
+        reasons["fit"] = "cuts out the middle; squeeze keeps all, but distorts it"
+
+
+def _has_equal_channels(path: Path) -> bool:
+    with opened(path) as picture:
+        red, green, blue = pixels(picture, 3)
+    return np.array_equal(red, green) and np.array_equal(red, blue)
+
+
+def _spread(paths: Sequence[Path], most: int) -> list[Path]:
+    """Returns at most this many of the paths, evenly spread."""
+    places = np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int))
+    return [paths[place] for place in places]
