@@ -49,6 +49,8 @@ def add(commands: Commands) -> None:
                        "(results/NAME:best)")  # fmt: skip
     train.add_argument("--freeze", default="none",
                        help="layers of --from to freeze: none, body or until=NODE")  # fmt: skip
+    train.add_argument("--partial", action="store_true",
+                       help="start also if --from fills less than half of the network")  # fmt: skip
     train.add_argument("--evaluate", default="single",
                        help="views per test image: single (default), flip, ten_crop or "
                        "multi_scale")  # fmt: skip
@@ -116,6 +118,7 @@ def _train(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         weights=None if arguments.weights is None else named.weights(arguments.weights),
         freeze=arguments.freeze,
+        partial=arguments.partial,
         protocol=arguments.evaluate,
         task=arguments.task,
         device=arguments.device,

@@ -119,6 +119,7 @@ def prepare(
     seed: int = 0,
     weights: Path | None = None,
     freeze: str = "none",
+    partial: bool = False,
     protocol: str = "single",
     task: str = DEFAULT,
     device: str = "auto",
@@ -134,7 +135,7 @@ def prepare(
         changes: ``key=value`` texts that override keys of the recipe.
         seed: the seed of the training.
         weights: a file of weights to start from.
-        freeze: see :class:`nas.training.transfer.Start`.
+        freeze, partial: see :class:`nas.training.transfer.Start`.
         protocol: the views of each image in the evaluation, see
             :func:`nas.training.evaluation.predictions`.
         task: see :func:`nas.jobs.names.task`.
@@ -164,7 +165,7 @@ def prepare(
     built = named.architecture(architecture, shape, trained_for.outputs(shape, classes))
     with in_file(architecture):
         trained_for.check_fit(built, shape, classes)
-    start = None if weights is None else Start.from_file(weights, freeze)
+    start = None if weights is None else Start.from_file(weights, freeze, partial)
     if start is not None:
         with torch.random.fork_rng(devices=[]):
             start.apply(Network(built))  # for what it refuses, before a folder is begun

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from nas.architecture.graph import Architecture
 from nas.architecture.network import Network
-from nas.architecture.operations import Linear
-from nas.architecture.weights import read_weights
+from nas.architecture.node import INPUT
+from nas.architecture.operations import Conv, Linear
+from nas.architecture.weights import check_dtypes, matched, read_weights
 from nas.errors import InputError
 from nas.registry import unknown
 
@@ -39,42 +40,48 @@ class Start:
     fixed feature extractor, ``freeze="none"`` is fine-tuning.
 
     Attributes:
-        weights: tensors by the names of the network's state dict. Those whose name and shape agree
-            are loaded; all other parameters keep their initial values.
+        weights: tensors by the names of the network's state dict, or by the names in a published
+            file (:func:`nas.architecture.weights.matched`). Those whose name and shape agree are
+            loaded; all other parameters keep their initial values. A first convolution for another
+            number of channels is adapted (:func:`for_channels`).
         freeze: "none"; "body", which freezes everything except the head, that is the linear layers
             that no other weighted layer follows; or "until=NODE", which freezes that node and
             everything that it depends on. Frozen modules run as in evaluation: batch norms keep
             their statistics, and nothing is dropped.
         source: the source of the weights, for messages.
-        required: whether it is an error if the weights fit no parameter.
+        required: whether it is an error if the weights fit no parameter, or too few.
+        partial: whether they may fill less than half of the network.
     """
 
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     freeze: str = "none"
     source: str = "weights"
     required: bool = True
+    partial: bool = False
 
     @classmethod
-    def from_file(cls, path: Path | str, freeze: str = "none") -> Start:
+    def from_file(cls, path: Path | str, freeze: str = "none", partial: bool = False) -> Start:
         """Reads a state dict from a file: ``.safetensors``, or written by ``torch.save``."""
-        return cls(read_weights(Path(path)), freeze, str(path))
+        return cls(read_weights(Path(path)), freeze, str(path), partial=partial)
 
     @torch.no_grad()
     def apply(self, network: nn.Module) -> Started:
         """Copies the weights into the network and freezes its parts.
 
-        Raises :class:`InputError` if the weights fit no parameter, if a frozen layer got no
-        weights, or if nothing is left to train.
+        Raises :class:`InputError` if the weights fit no parameter, or too few, if they are no
+        floats, if a frozen layer got no weights, or if nothing is left to train.
         """
         own, parameters = network.state_dict(), dict(network.named_parameters())
-        fitting = {n: t for n, t in self.weights.items() if n in own and own[n].shape == t.shape}
+        weights = matched(self.weights, own)
+        for name in _first_convolutions(network):
+            if name in weights:
+                weights[name] = for_channels(weights[name], own[name].shape[1])
+        fitting = {n: t for n, t in weights.items() if n in own and own[n].shape == t.shape}
+        check_dtypes(fitting, own, self.source)
         # Counters of batch norms are ignored: as scalars they fit every network with such a name.
         taken = sum(p.numel() for name, p in parameters.items() if name in fitting)
-        if self.weights and not taken and self.required:
-            raise InputError(
-                f"{self.source}: no tensor has the name and the shape of one of the network's "
-                f"parameters; it has {_first(self.weights)}, the network {_first(parameters)}"
-            )
+        if self.weights and self.required:
+            self._check_enough(taken, parameters)
         network.load_state_dict(fitting, strict=False)
         drawn = tuple(name for name in parameters if name not in fitting)
         if self.freeze == "none":
@@ -99,6 +106,46 @@ class Start:
         if not any(parameter.requires_grad for parameter in parameters.values()):
             raise InputError(f"freeze: {self.freeze}: leaves no parameter to train")
         return Started(frozen, taken, drawn)
+
+    def _check_enough(self, taken: int, parameters: Mapping[str, Tensor]) -> None:
+        """Raises :class:`InputError` if the weights fill less than half of the network."""
+        both = f"it has {_first(self.weights)}, the network {_first(parameters)}"
+        if not taken:
+            raise InputError(
+                f"{self.source}: no tensor has the name and the shape of one of the network's "
+                f"parameters; {both}"
+            )
+        total = sum(parameter.numel() for parameter in parameters.values())
+        if 2 * taken < total and not self.partial:
+            raise InputError(
+                f"{self.source}: only {taken:,} of the network's {total:,} parameters have the "
+                f"name and the shape of one in the file; {both}. To start from them all the same, "
+                "add --partial"
+            )
+
+
+def for_channels(weight: Tensor, channels: int) -> Tensor:
+    """Returns the weights of a first convolution for another number of image channels.
+
+    Weights for colours become weights for grey images by their sum over the channels, which gives
+    the same output for the grey image in every channel. For several channels, the mean over the
+    channels is repeated, so that the outputs keep their size.
+    """
+    if weight.ndim < 3 or weight.shape[1] == channels:
+        return weight
+    whole = weight.sum(1, keepdim=True)
+    return whole.expand(-1, channels, *weight.shape[2:]) / channels
+
+
+def _first_convolutions(network: nn.Module) -> list[str]:
+    """Returns the names of the weights of convolutions that read the images."""
+    if not isinstance(network, Network):
+        return []
+    return [
+        f"{node.name}.weight"
+        for node in network.architecture.nodes
+        if isinstance(node.operation, Conv) and node.inputs == (INPUT,)
+    ]
 
 
 def _first(tensors: Mapping[str, Tensor]) -> str:

@@ -1,7 +1,8 @@
 """State dicts from files: torchvision's and timm's own, and every way one can fail to fit."""
 
 import pickle
-from collections import OrderedDict
+import re
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import nas
 from nas.architecture.builder import Builder
 from nas.architecture.network import Network, compile
 from nas.errors import InputError
-from tests.classics.references import timm, torchvision_models
+from tests.classics.references import randomised, timm, torchvision_models
 
 
 def small() -> Network:
@@ -91,7 +92,8 @@ def test_what_does_not_fit_is_one_message(tmp_path: Path, suffix: str) -> None:
     assert str(error.value) == (
         f"{path}: does not fit the network: "
         "missing: conv.bias, norm.weight, norm.bias and 2 more; unexpected: head.weight; "
-        "misshapen: fc.weight (5x3 in the file, 5x4 in the network)"
+        "misshapen: fc.weight (5x3 in the file, 5x4 in the network); to take only what fits, such "
+        "as all layers but the classifier, start a training from it: nas train --from"
     )
     assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
 
@@ -130,13 +132,124 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path, name: str) -> None:
         nas.load_weights(small(), tmp_path / name)
 
 
-def test_what_holds_a_state_dict_is_not_one(tmp_path: Path) -> None:
-    checkpoint = OrderedDict(model=random_state(), epoch=3, lr=0.1, args={}, seed=0)
-    path = save(checkpoint, tmp_path / "checkpoint.pth")
-    with pytest.raises(InputError, match="not tensors: model, epoch, lr and 2 more"):
+def test_what_is_no_state_dict(tmp_path: Path) -> None:
+    path = save({"conv": 3, "epoch": 1, "lr": 0.1, "seed": 0}, tmp_path / "checkpoint.pth")
+    with pytest.raises(
+        InputError, match=r"not tensors: conv, epoch, lr and 1 more; save the state"
+    ):
         nas.load_weights(small(), path)
     path = save([1, 2], tmp_path / "list.pth")
     with pytest.raises(InputError, match="must hold a state dict, holds a list"):
+        nas.load_weights(small(), path)
+    for empty in ({}, {"state_dict": {}}):
+        with pytest.raises(InputError, match=r"state_dict, |holds no tensors"):
+            nas.load_weights(small(), save(empty, tmp_path / "empty.pth"))
+
+
+def prefixed(state: dict[str, Tensor], *begins: str) -> dict[str, Tensor]:
+    return {"".join(begins) + name: tensor for name, tensor in state.items()}
+
+
+STATE = random_state()
+OTHER = {name: torch.zeros_like(tensor) for name, tensor in STATE.items()}
+
+WRAPPED: dict[str, Any] = {
+    "parallel": prefixed(STATE, "module."),
+    "compiled": prefixed(STATE, "_orig_mod."),
+    "both": prefixed(STATE, "module.", "_orig_mod."),
+    "compiled in part": {name.replace("norm.", "norm._orig_mod."): t for name, t in STATE.items()},
+    "lightning": {"state_dict": prefixed(STATE, "model."), "epoch": 3, "hyper_parameters": {}},
+    "torchvision": {"model": STATE, "optimizer": {"state": {}}, "args": Namespace(lr=0.1)},
+    "average of torch": {
+        "model": prefixed(OTHER, "module."),
+        "model_ema": {"n_averaged": torch.tensor(7), **prefixed(STATE, "module.")},
+    },
+    "average of timm": {"state_dict": OTHER, "state_dict_ema": STATE, "metric": 0.5},
+    "twice": {"model": {"state_dict": prefixed(STATE, "net.backbone.")}},
+}
+
+
+@pytest.mark.parametrize("held", WRAPPED.values(), ids=WRAPPED.keys())
+def test_wrappers_are_removed(tmp_path: Path, held: Any) -> None:
+    network = small()
+    nas.load_weights(network, save(held, tmp_path / "checkpoint.pth"))
+    for key, tensor in network.state_dict().items():
+        assert torch.equal(tensor, STATE[key]), key
+
+
+def densenet_names_of_old(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names as in torchvision's file densenet121-a639ec97.pth."""
+    old = re.compile(r"(denselayer\d+\.(?:norm|conv))([12])")
+    return {old.sub(r"\1.\2", name): tensor for name, tensor in state.items()}
+
+
+def test_a_published_densenet_loads(tmp_path: Path) -> None:
+    reference = torchvision_models().densenet121().eval()
+    state = densenet_names_of_old(reference.state_dict())
+    state = {name: tensor for name, tensor in state.items() if "num_batches" not in name}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in state
+    assert len(state) == 606
+    network = nas.compile(nas.classic("densenet121")).eval()
+    nas.load_weights(network, save(state, tmp_path / "densenet121-a639ec97.pth"))
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected, found = reference(image), network(image)
+    assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_inception_with_its_transformed_input(tmp_path: Path) -> None:
+    build = torchvision_models().inception_v3
+    shape = torch.randn(2, 3, 96, 96)
+    reference = randomised(lambda: build(init_weights=False, aux_logits=False), shape)
+    reference.transform_input = True
+    path = save(reference.state_dict(), tmp_path / "inception_v3_google-0cc3c7bd.pth")
+    network = nas.compile(nas.classic("inception_v3", auxiliary=False)).eval()
+    nas.load_weights(network, path, transform_input=True)
+    with torch.no_grad():
+        expected, found = reference(shape), network(shape)
+    assert (found - expected).abs().max() <= 1e-3 * expected.abs().max()
+    googlenet = nas.compile(nas.classic("googlenet"))
+    saved = save(googlenet.state_dict(), tmp_path / "googlenet.pth")
+    with pytest.raises(InputError, match=r"conv1\.conv, must have .* no padding; normalise"):
+        nas.load_weights(googlenet, saved, transform_input=True)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "said"),
+    [
+        (torch.zeros(5, 4, dtype=torch.complex64), "fc.weight holds complex numbers .complex64."),
+        (torch.zeros(5, 4, dtype=torch.int8), "fc.weight holds integers, .*quantised .*int8"),
+        (torch.zeros(5, 4, device="meta"), "fc.weight was saved without its numbers"),
+        (torch.zeros(5, 0), r"misshapen: fc.weight \(5x0 in the file"),
+    ],
+)
+def test_tensors_of_another_kind_are_refused(tmp_path: Path, tensor: Tensor, said: str) -> None:
+    path = save({**STATE, "fc.weight": tensor}, tmp_path / "w.pth")
+    network = small()
+    before = {key: each.clone() for key, each in network.state_dict().items()}
+    with pytest.raises(InputError, match=said):
+        nas.load_weights(network, path)
+    assert all(torch.equal(each, before[key]) for key, each in network.state_dict().items())
+
+
+def test_sparse_half_and_quantised_tensors_load(tmp_path: Path) -> None:
+    exact = (STATE["fc.weight"] * 4).round() / 4
+    quantised = torch.quantize_per_tensor(exact, 0.25, 0, torch.qint8)
+    for tensor in (exact.to_sparse(), exact.to_sparse_csr(), exact.half(), quantised):
+        network = small()
+        nas.load_weights(network, save({**STATE, "fc.weight": tensor}, tmp_path / "w.pth"))
+        assert torch.equal(network.get_parameter("fc.weight"), exact)
+
+
+def test_a_torchscript_archive_has_a_way_out(tmp_path: Path) -> None:
+    torch.jit.script(nn.Linear(3, 2)).save(tmp_path / "script.pt")  # type: ignore[no-untyped-call]
+    with pytest.raises(InputError, match=r"save torch\.jit\.load\(file\)\.state_dict\(\)"):
+        nas.load_weights(small(), tmp_path / "script.pt")
+
+
+def test_another_number_of_classes_names_the_way_out(tmp_path: Path) -> None:
+    path = save({**STATE, "fc.weight": torch.zeros(7, 4)}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"7x4 in the file.*start a training from it: nas train"):
         nas.load_weights(small(), path)
 
 

@@ -88,6 +88,43 @@ def test_counters_of_batch_norms_are_nothing_to_start_from() -> None:
         start.apply(compile(classic("resnet20", (3, 32, 32), 10, width=0.5)))
 
 
+def test_a_small_part_of_the_network_is_refused_unless_told() -> None:
+    weights = compile(network()).state_dict()
+    part = {name: tensor for name, tensor in weights.items() if name.startswith("conv1")}
+    message = r"part.pt: only 80 of the network's 1,381 parameters .* add --partial"
+    with pytest.raises(InputError, match=message):
+        Start(part, source="part.pt").apply(compile(network()))
+    assert Start(part, partial=True).apply(compile(network())).params == 80
+    assert Start(part, required=False).apply(compile(network())).params == 80
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3), (3, 5)])
+def test_a_first_layer_is_adapted_to_other_channels(before: int, after: int) -> None:
+    weights = compile(classic("resnet20", (before, 32, 32), 10)).state_dict()
+    made = compile(classic("resnet20", (after, 32, 32), 10))
+    started = Start(prefixed(weights)).apply(made)
+    assert started.params == made.architecture.cost.params
+    # A grey image gives the same output as the same grey in every channel.
+    grey = torch.rand(2, 1, 32, 32)
+    source = compile(classic("resnet20", (before, 32, 32), 10))
+    source.load_state_dict(weights)
+    source.eval()
+    expected = source(grey.expand(-1, before, -1, -1))
+    found = made.eval()(grey.expand(-1, after, -1, -1))
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def prefixed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"module.{name}": tensor for name, tensor in weights.items()}
+
+
+def test_integers_are_no_weights() -> None:
+    weights = compile(network()).state_dict()
+    weights["conv2.weight"] = weights["conv2.weight"].to(torch.int8)
+    with pytest.raises(InputError, match=r"q.pt: conv2.weight holds integers"):
+        Start(weights, source="q.pt").apply(compile(network()))
+
+
 def test_what_is_left_as_drawn_is_told() -> None:
     weights = compile(classic("resnet20", (3, 32, 32), 100, width=0.25)).state_dict()
     made = compile(classic("resnet20", (3, 32, 32), 10, width=0.25))
@@ -169,4 +206,4 @@ def test_a_frozen_layer_needs_weights() -> None:
     made = compile(network())
     weights = {n: t for n, t in made.state_dict().items() if not n.startswith("conv2")}
     with pytest.raises(InputError, match=r"has no fitting conv2.weight, which should be frozen"):
-        Start(weights, "body").apply(made)
+        Start(weights, "body", partial=True).apply(made)
