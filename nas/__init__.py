@@ -16,6 +16,8 @@ Importing ``nas`` loads no torch, ray or optuna; each name below is imported whe
 import importlib
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from nas.analysis.tables import trials as _trials
     from nas.architecture.builder import Builder as Builder

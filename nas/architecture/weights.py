@@ -31,7 +31,7 @@ _WRAPPERS = re.compile(
 """Parts of names that ``torch.compile`` and other wrappers add at any depth."""
 
 _OLD_DENSENET = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)")
-"""Names in published DenseNet files, ``denselayer1.norm.1.weight``; torchvision renames them too."""
+"""Names in published DenseNet files (``denselayer1.norm.1.weight``), which torchvision renames."""
 
 _COUNTERS = ("num_batches_tracked", "n_averaged")
 """Counters of batch norms and of averaged models, which are no weights."""

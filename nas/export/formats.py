@@ -209,7 +209,8 @@ def require(form: str, *packages: str) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
-            f"--to {form} needs {', '.join(missing)}: install with pip install 'nas[export]'"
+            f"--to {form} needs {', '.join(missing)}: install with "
+            "pip install 'nas-harness[export]'"
         )
 
 

@@ -185,7 +185,9 @@ def test_a_missing_package_says_how(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find(name)
     )
-    with pytest.raises(InputError, match=r"needs onnxruntime: .*pip install 'nas\[export\]'"):
+    with pytest.raises(
+        InputError, match=r"needs onnxruntime: .*pip install 'nas-harness\[export\]'"
+    ):
         export(network, "onnx", "net", tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
 

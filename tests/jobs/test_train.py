@@ -95,6 +95,7 @@ def test_the_row_is_of_the_weights_that_are_written(trained: Path) -> None:
     assert told["data"]["checksum"] == images.checksum
     assert (told["seed"], told["precision"], told["threads"], told["start"]) == (0, "fp32", 1, None)
     assert told["environment"]["versions"]["torch"] == torch.__version__
+    assert told["environment"]["versions"]["nas"] == nas.__version__
     assert [epoch["epoch"] for epoch in told["curve"]] == [1, 2, 3]
     assert told["train_seconds"] == sum(epoch["train_seconds"] for epoch in told["curve"])
     table = summary(told).splitlines()

@@ -1,5 +1,6 @@
 """Describes the environment of a run for ``resolved.json``: versions, commit and hardware."""
 
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -14,14 +15,18 @@ from nas.training.hardware import processor
 _SECONDS = 10.0
 """The time limit of external commands."""
 
-PACKAGES = ("nas", "torch", "ray", "optuna", "numpy", "scikit-learn", "fvcore")
+PACKAGES = ("torch", "ray", "optuna", "numpy", "scikit-learn", "fvcore")
 
 
 def environment() -> dict[str, Any]:
     """Returns versions, the code's git commit (None outside a repository), host and hardware."""
     return {
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in PACKAGES},
+        # The distribution has another name, and a stranger's distribution has this one.
+        "versions": {
+            "nas": importlib.import_module("nas").__version__,
+            **{name: _version(name) for name in PACKAGES},
+        },
         "git": _git(),
         "host": platform.node(),
         "platform": platform.platform(),
