@@ -246,7 +246,7 @@ class Trainer:
 
     def _train_epoch(self, epoch: int) -> float:
         recipe, network, part = self._recipe, self._network, self._data.train
-        count = len(part.labels)
+        count, parameters = len(part.labels), list(network.parameters())
         network.train()
         for module in self._frozen:
             module.eval()
@@ -255,15 +255,16 @@ class Trainer:
         bounds = batch_bounds(count, recipe.batch_size)
         fed = batches(part, bounds, self._device, order)
         for step, (pixels, labels) in enumerate(fed, start=(epoch - 1) * len(bounds)):
+            rate = recipe.learning_rate_at(step, len(bounds))
             for group in self._optimizer.param_groups:
-                group["lr"] = recipe.learning_rate_at(step, len(bounds))
+                group["lr"] = rate
             self._schedule_drop_path(step / (recipe.epochs * len(bounds)))
             images, targets = self._augment(pixels, labels, self._generator)
             loss = self._loss(self._normalize(images), targets)
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if recipe.gradient_clip is not None:
-                nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip, foreach=True)
+                nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip, foreach=True)
             self._optimizer.step()
             if self._average is not None:
                 self._average.update()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +37,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     match recipe.optimizer:
         case "adamw":
             betas = (recipe.momentum, 0.999)
-            return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=betas, fused=True)
+            return FusedAdamW(groups, recipe.learning_rate, betas)
         case "rmsprop":
             return torch.optim.RMSprop(
                 groups,
@@ -53,6 +55,90 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
                 nesterov=recipe.momentum > 0,
                 fused=True,
             )
+
+
+class FusedAdamW(torch.optim.AdamW):
+    """Does the same as torch's fused AdamW, bit for bit, with less work in Python.
+
+    For a small network, what torch looks up and checks in every step takes several times as long as
+    the arithmetic. Here it is done again only after a state was loaded, or if other parameters have
+    gradients than in the step before: torch makes this step. All other steps call its kernel.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float, betas: tuple[float, float]) -> None:
+        super().__init__(groups, lr=lr, betas=betas, fused=True)
+        self._known: list[_Known] = []
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Loads a state of this optimizer or of torch's AdamW."""
+        super().load_state_dict(state_dict)
+        self._known = []
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Updates the parameters by their gradients."""
+        gradients = [found for known in self._known if (found := known.gradients()) is not None]
+        if len(gradients) < len(self.param_groups):
+            super().step()
+            self._known = [_Known.of(group["params"], self.state) for group in self.param_groups]
+            return
+        for group, known, found in zip(self.param_groups, self._known, gradients, strict=True):
+            if not found:
+                continue
+            known.steps.add_(1)
+            torch._fused_adamw_(
+                known.parameters,
+                found,
+                known.means,
+                known.squares,
+                [],
+                known.steps_of_each,
+                lr=group["lr"],
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                amsgrad=False,
+                maximize=False,
+            )
+
+
+class _Known(NamedTuple):
+    """The state of a parameter group in the form in which the kernel takes it.
+
+    ``steps_of_each`` are the elements of ``steps``, one per parameter, which share its memory.
+    """
+
+    parameters: list[Tensor]
+    without_gradient: list[Tensor]
+    means: list[Tensor]
+    squares: list[Tensor]
+    steps: Tensor
+    steps_of_each: list[Tensor]
+
+    @classmethod
+    def of(cls, parameters: list[Tensor], states: Mapping[Tensor, dict[str, Any]]) -> _Known:
+        """Collects the states of the parameters that have gradients; moves their step numbers."""
+        held = [parameter for parameter in parameters if parameter.grad is not None]
+        steps = torch.stack([states[each]["step"] for each in held]) if held else torch.empty(0)
+        steps_of_each = list(steps.unbind())
+        for parameter, each in zip(held, steps_of_each, strict=True):
+            states[parameter]["step"] = each
+        return cls(
+            parameters=held,
+            without_gradient=[parameter for parameter in parameters if parameter.grad is None],
+            means=[states[parameter]["exp_avg"] for parameter in held],
+            squares=[states[parameter]["exp_avg_sq"] for parameter in held],
+            steps=steps,
+            steps_of_each=steps_of_each,
+        )
+
+    def gradients(self) -> list[Tensor] | None:
+        """Returns the gradients; None if other parameters than before have one."""
+        found = [grad for parameter in self.parameters if (grad := parameter.grad) is not None]
+        missing = len(found) < len(self.parameters)
+        more = any(parameter.grad is not None for parameter in self.without_gradient)
+        return None if missing or more else found
 
 
 class WeightAverage:

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -287,6 +288,32 @@ def test_a_step_of_adamw_is_the_closed_form() -> None:
         # The first step: both moments are unbiased to g and g squared.
         expected = old * (1 - 0.01 * 0.5 * decays) - 0.01 * g / (g.abs() + 1e-8)
         assert torch.allclose(new.double(), expected, atol=1e-5)
+
+
+def test_adamw_is_torchs_fused_one_bit_for_bit() -> None:
+    """Also if gradients come and go, and after torch's or its own state was loaded."""
+    ours = small()
+    theirs = deepcopy(ours)
+    how = recipe(optimizer="adamw", weight_decay=0.1, momentum=0.8)
+    mine = optimization.make_optimizer(ours, how)
+    torchs = torch.optim.AdamW(optimization.make_optimizer(theirs, how).param_groups)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(14):
+        pairs = zip(ours.parameters(), theirs.parameters(), strict=True)
+        for number, (one, other) in enumerate(pairs):
+            gradient = torch.randn(one.shape, generator=generator)
+            missing = number in (3, 4) and step in (0, 5, 6)
+            one.grad, other.grad = [None if missing else gradient.clone() for _ in range(2)]
+        if step in (8, 11):
+            mine.load_state_dict(deepcopy((torchs if step == 8 else mine).state_dict()))
+        for group in (*mine.param_groups, *torchs.param_groups):
+            group["lr"] = 0.01 / (step + 1)
+        mine.step()
+        torchs.step()
+        assert all(map(torch.equal, ours.parameters(), theirs.parameters())), step
+    states = (optimizer.state_dict()["state"] for optimizer in (mine, torchs))
+    for one, other in zip(*(state.values() for state in states), strict=True):
+        assert all(torch.equal(one[key], other[key]) for key in other)
 
 
 def test_norms_and_biases_are_in_the_group_without_decay() -> None:
