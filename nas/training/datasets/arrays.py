@@ -66,7 +66,7 @@ def arrays(*, path: Place, resolution: Resolution = None, fit: Fit = "crop") -> 
         held += [pixels(image, None, size, fit) for image in found]
     channels, *_ = common_shape({image.shape for image in held}, place)
     images = np.stack([with_channels(image, channels) for image in held])
-    return assembled(images, labels, counts, place, digests=digests)
+    return assembled(images, labels, counts, place, digests=digests, resized=size is not None)
 
 
 def _parts(

@@ -39,6 +39,7 @@ class Images:
         official_validation: how many images before these are the official validation part.
         digests: a checksum of the content of each image, taken before it was resized; with them,
             the data set is known by its content, wherever its files are.
+        resized: whether the images in memory are not as large as the data set has them.
         notes: remarks for the user on what was found, such as files that were not read.
         place: a function that returns the place of the image at a position, for messages.
     """
@@ -51,6 +52,7 @@ class Images:
     streamed: bool = False
     official_validation: int = 0
     digests: Sequence[bytes] | None = None
+    resized: bool = False
     notes: tuple[str, ...] = ()
     place: Callable[[int], str] = "image {}".format
 
@@ -61,10 +63,11 @@ class Images:
 
     @cached_property
     def fingerprints(self) -> tuple[str, ...]:
-        """Checksums of labels and images, 16 hex digits: that of this version comes first.
+        """Checksums of labels and images, 16 hex digits; the first one is recorded.
 
-        Earlier versions knew stored images by the names and sizes of their files, and others by
-        their pixels after resizing.
+        A data set in memory is known by its pixels as they are read, and stored or resized images
+        by their digests. Earlier versions knew stored images by the names and sizes of their files,
+        and resized ones by their pixels.
         """
         digest = blake2b(repr((self.images.shape, self.official_test)).encode(), digest_size=8)
         digest.update(self.labels.astype("<i8").tobytes())
@@ -72,14 +75,17 @@ class Images:
             digest.update(self.images.described)
         else:
             digest.update(np.ascontiguousarray(self.images).data)
-        earlier = digest.hexdigest()
+        by_pixels = digest.hexdigest()
         if self.digests is None:
-            return (earlier,)
+            return (by_pixels,)
         parts = (len(self.labels), self.official_validation, self.official_test)
         digest = blake2b(repr(parts).encode(), digest_size=8)
         digest.update(self.labels.astype("<i8").tobytes())
         digest.update(b"".join(self.digests))
-        return digest.hexdigest(), earlier
+        by_digests = digest.hexdigest()
+        if self.resized or isinstance(self.images, Stored):
+            return by_digests, by_pixels
+        return by_pixels, by_digests
 
     @property
     def fingerprint(self) -> str:

@@ -215,7 +215,14 @@ def _images(
     else:
         images = np.stack([with_channels(one, shape[0]) for one in held])
     return assembled(
-        images, labels, counts, where, datasets["train"].names, streamed=streamed, digests=digests
+        images,
+        labels,
+        counts,
+        where,
+        datasets["train"].names,
+        streamed=streamed,
+        digests=digests,
+        resized=size is not None,
     )
 
 
