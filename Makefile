@@ -12,10 +12,8 @@ QUICK := tests/architecture tests/spaces/test_*.py tests/statistics tests/tasks 
 
 .PHONY: quickstart test test-slow fast fix lint tests quick-tests install clean
 
-quickstart: install  ## run a real search campaign and print its table beside the classics
+quickstart: install  ## run a real search campaign; it ends with a verdict, a table and what to do next
 	$(BIN)/nas run results/quickstart
-	$(BIN)/nas table results/quickstart --columns name,kind,params,macs,validation_accuracy,test_accuracy,test_std,seeds
-	@echo "Next: nas report results/quickstart; nas export results/quickstart:best --to onnx; nas new results/mine"
 
 test: lint tests  ## style, types, and all tests but the slow ones
 

@@ -82,6 +82,7 @@ def add(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from nas.analysis.tables.ending import ending
     from nas.campaigns.drive.run import run
     from nas.errors import CampaignError
 
@@ -90,10 +91,8 @@ def _run(arguments: argparse.Namespace) -> int:
     except CampaignError as error:
         print(f"nas: {error}", file=sys.stderr)
         return 1
-    print(
-        f"{summary.completed} trials completed, {summary.failed} failed; "
-        f"see the table: nas table {arguments.folder}"
-    )
+    print(f"{summary.completed} trials completed, {summary.failed} failed\n")
+    print(ending(arguments.folder))
     return 0
 
 

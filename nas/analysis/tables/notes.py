@@ -133,11 +133,13 @@ def budgets(campaigns: Mapping[str, Path]) -> Iterator[str]:
         trained = ended["epochs"] - ended["epochs_before"].fillna(0)
         of = f"{name}: " if name else ""
         parts.append(pd.DataFrame({"search": of + ended["search"], "trials": 1, "epochs": trained}))
-    spent = pd.concat(parts).groupby("search", sort=False).sum() if parts else pd.DataFrame()
+    every_trial = pd.concat(parts) if parts else pd.DataFrame({"search": [], "epochs": []})
+    spent = every_trial.groupby("search", sort=False).sum()
     if len(spent) < 2:
         return
-    # Trials are not comparable if one search stops them early, but epochs are.
-    unit = "epochs" if (spent["epochs"] > 0).all() else "trials"
+    # Trials of different lengths are not comparable, but epochs are.
+    of_one_length = every_trial["epochs"].nunique() < 2
+    unit = "trials" if of_one_length or (spent["epochs"] == 0).any() else "epochs"
     equal = spent[unit].nunique() == 1
     shares = ", ".join(f"{search} {count:,}" for search, count in spent[unit].items())
     yield f"the searches have spent {'equally' if equal else 'unequally'}: {shares} {unit}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ FORMATS = {
 }  # fmt: skip
 """The forms of a table, and the ending of their files."""
 
+WIDTH = 100
+"""How many characters wide a printed table and its notes are by default."""
+
 _FOR_PROGRAMS = {"fingerprint", "validation_std", WITHOUT}
 """Columns that people see only when they ask for them, beside metrics that are not ``shown``."""
 
@@ -31,14 +35,15 @@ def render(table: pd.DataFrame, form: str, columns: Sequence[str] | None = None)
         table: the table; its notes are ``attrs["notes"]``.
         form: one of :data:`FORMATS` except parquet, which is not text.
         columns: the columns in order. By default csv and json have all columns, except empty ones
-            of the final stage's evaluations. The other forms have the columns whose values differ
-            between rows and that people read.
+            of the final stage's evaluations. Markdown and latex have the columns that people read
+            and whose values differ between rows. Text has as many of these as fit into
+            :data:`WIDTH` characters, the most important ones, and a line names the others.
 
     JSON is ``{"rows": [...], "notes": [...]}``; unknown values are null.
     """
     notes = table.attrs.get("notes", [])
     forms: dict[str, Callable[[], str]] = {
-        "text": lambda: _shown(table, columns).to_string(index=False) + _below("", notes),
+        "text": lambda: _text(table, columns, notes),
         "csv": lambda: _taken(table, columns).to_csv(index=False).rstrip("\n"),
         "markdown": lambda: _markdown(_shown(table, columns)) + _below("\n- ", notes),
         "latex": lambda: _latex(_shown(table, columns)) + _below("% ", notes),
@@ -84,6 +89,38 @@ def _taken(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
         evaluated = metrics_of(table).evaluated
         columns = [c for c in table.columns if c not in evaluated or table[c].notna().any()]
     return table[list(columns)]
+
+
+def _text(table: pd.DataFrame, columns: Sequence[str] | None, notes: Sequence[str]) -> str:
+    shown, left = _fitting(table) if columns is None else (_shown(table, columns), [])
+    if left:
+        notes = [*notes, f"columns that are not shown: {', '.join(left)}; --columns all shows all"]
+    return "\n".join([shown.to_string(index=False), *map(wrapped, notes)])
+
+
+def wrapped(text: str) -> str:
+    """Breaks a line of text at :data:`WIDTH` characters; the following lines are indented."""
+    return textwrap.fill(
+        text, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _fitting(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Returns the most important columns that fit, and the names of those that do not."""
+    shown, metrics = _shown(table, None), metrics_of(table)
+    first = [
+        "campaign", "name", "seed", "kind", "group", metrics.test, "test_std", "seeds", "rank",
+        "params", "macs", "latency_ms", *metrics.on_predictions,
+        *(metric.name for metric in metrics.reported), metrics.validation, metrics.search, "pareto",
+    ]  # fmt: skip
+    kept: list[str] = []
+    room = WIDTH + 1  # a space is between columns
+    for name in sorted(shown, key=lambda name: first.index(name) if name in first else len(first)):
+        room -= 1 + max(len(name), int(shown[name].str.len().max() if len(shown) else 0))
+        if room < 0 and len(kept) > 1:
+            break
+        kept.append(name)
+    return shown[[n for n in shown if n in kept]], [n for n in shown if n not in kept]
 
 
 def _below(mark: str, notes: Sequence[str]) -> str:

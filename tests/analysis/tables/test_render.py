@@ -37,6 +37,31 @@ def test_text_is_for_people(table: pd.DataFrame) -> None:
     assert notes == ["one note", "50 % of it"]
 
 
+def test_text_fits_the_width_and_names_what_it_leaves_out(table: pd.DataFrame) -> None:
+    """The most important columns come first; the order remains that of the table."""
+    wide = pd.concat([table.assign(kind="classic", seeds=5, test_std=0.1)] * 2, axis=1)
+    wide = wide.loc[:, ~wide.columns.duplicated()].assign(
+        validation_accuracy=0.5, search_accuracy=0.5, latency_ms=1.0, test_low=0.1, test_high=0.2
+    )
+    wide.attrs = table.attrs | {"notes": ["one note " * 30]}
+    head, *rest = render(wide, "text").splitlines()
+    assert all(len(line) <= 100 for line in (head, *rest))
+    shown = head.split()
+    assert shown == [name for name in wide.columns if name in shown]
+    assert {"name", "kind", "test_accuracy", "test_std", "seeds", "macs"} < set(shown)
+    left = " ".join(rest).partition("columns that are not shown: ")[2].partition(";")[0]
+    assert {*left.split(", "), *shown} == {*wide.columns} - {"fingerprint", "group"}
+    every = render(wide, "text", list(wide.columns))
+    assert len(every.splitlines()[0]) > 100
+    assert "not shown" not in every
+
+
+def test_a_long_name_is_kept(table: pd.DataFrame) -> None:
+    long = table.assign(name=["x" * 120, "y"], kind="classic")
+    long.attrs = table.attrs
+    assert render(long, "text").splitlines()[0].split()[:2] == ["name", "kind"]
+
+
 def test_flops_say_in_the_cell_what_they_leave_out(table: pd.DataFrame) -> None:
     lacking = table.assign(flops=[1234567, 8], flops_without=["attention", None])
     assert "flops" not in render(lacking, "text")

@@ -529,6 +529,13 @@ def test_equal_budgets_are_said_in_what_was_trained(tmp_path: Path) -> None:
     assert list(budgets({"": tmp_path})) == [
         "the searches have spent equally: asha 9, random 9 epochs"
     ]
+    failed = trial("asha", 1)
+    failed[1] |= {"status": "failed", "error": "nan", "metrics": {}}
+    rows = trial("asha", 0, epochs=3) + failed
+    write(tmp_path, rows + trial("random", 0, epochs=3) + trial("random", 1, epochs=3))
+    assert list(budgets({"": tmp_path})) == [
+        "the searches have spent equally: asha 2, random 2 trials"
+    ]
     write(tmp_path, trial("asha", 0) + trial("random", 0) + trial("random", 1))
     assert list(budgets({"": tmp_path})) == [
         "the searches have spent unequally: asha 1, random 2 trials"
