@@ -18,7 +18,8 @@ from nas.benchmark.pool import Result, Run, run_all
 from nas.benchmark.report import report
 from nas.benchmark.search import STATUSES, stuck_note
 from nas.campaigns.store.defaults import recorded_specification
-from nas.campaigns.store.provenance import cores, environment
+from nas.campaigns.store.provenance import environment
+from nas.training.hardware import cores
 
 TRIALS, RESOLVED = "trials.parquet", "resolved.json"
 

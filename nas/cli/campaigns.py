@@ -61,7 +61,9 @@ def add(commands: Commands) -> None:
                        help="use torch.compile; auto: if the training is long")  # fmt: skip
     train.add_argument("--no-cuda-graphs", dest="cuda_graphs", action="store_false",
                        help="on a GPU: do not capture CUDA graphs")  # fmt: skip
-    train.add_argument("--threads", type=whole(1), help="CPU threads; default: one per core")
+    train.add_argument("--threads", type=whole(1),
+                       help="CPU threads; default: OMP_NUM_THREADS, or the cores that are "
+                       "not busy")  # fmt: skip
     train.set_defaults(command=_train)
 
     new = commands.add_parser("new", help="write a commented campaign.yaml")

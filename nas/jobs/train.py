@@ -23,7 +23,7 @@ from nas.campaigns.drive.progress import Progress, Status
 from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.specification import data_definition, differences, task_definition
 from nas.campaigns.store.defaults import recorded_specification, with_defaults
-from nas.campaigns.store.provenance import cores, environment
+from nas.campaigns.store.provenance import environment
 from nas.configuration import Named, source
 from nas.errors import InputError, in_file
 from nas.files import write_whole
@@ -35,7 +35,7 @@ from nas.tasks import DEFAULT, Task, make
 from nas.training.compilation import Compile
 from nas.training.data import DataConfig, SearchData, held_out, load
 from nas.training.evaluation import VIEWS, evaluate
-from nas.training.hardware import resolve_device
+from nas.training.hardware import cores, free_cores, resolve_device
 from nas.training.loop import Epoch, Trainer
 from nas.training.recipe import Recipe, check_augment
 from nas.training.transfer import Start
@@ -191,7 +191,8 @@ def train(
             ``resolved.json`` (the specification and the environment), ``run.log`` and
             ``checkpoint.pt`` (the state for the next epoch) there, and at the end
             ``weights.safetensors``, ``architecture.json`` and ``row.json``.
-        threads: the number of torch's CPU threads; by default one per core.
+        threads: the number of torch's CPU threads; by default that of the run that is resumed, else
+            that of :func:`nas.training.hardware.free_cores`.
         console: where progress is shown; by default on the standard output.
 
     Returns the row, which describes the training and holds the metrics on the validation and the
@@ -207,19 +208,21 @@ def train(
     )
     folder = Path("results") / label if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(threads or cores())
     try:
         with FileLock(folder / "train.lock", timeout=0):
-            return _train(job, folder, console)
+            return _train(job, folder, threads, console)
     except Timeout:
         raise InputError(f"{folder}: another run is active there; wait for its end") from None
 
 
-def _train(job: Job, folder: Path, console: Console | None) -> Row:
+def _train(job: Job, folder: Path, threads: int | None, console: Console | None) -> Row:
     checkpoint, end = folder / "checkpoint.pt", folder / "row.json"
     specification = job.specification()
     here = environment()  # first, because the checkout may change during a training
-    _check_same(folder, specification, job.fingerprints, checkpoint.exists() or end.exists())
+    begun = checkpoint.exists() or end.exists()
+    before = _check_same(folder, specification, job.fingerprints, begun)
+    # With another number of threads, sums are rounded in other ways.
+    torch.set_num_threads(threads or (min(before, cores()) if before else free_cores()))
     architecture = job.architecture
     trainer = Trainer(
         lambda: compile(architecture),
@@ -236,7 +239,13 @@ def _train(job: Job, folder: Path, console: Console | None) -> Row:
         _resume(trainer, checkpoint)
     else:
         write_whole(
-            folder / "resolved.json", _json({"specification": specification, "environment": here})
+            folder / "resolved.json",
+            _json(
+                {
+                    "specification": specification,
+                    "environment": {**here, "threads": torch.get_num_threads()},
+                }
+            ),
         )
     kept, written = len(trainer.curve), time.monotonic()
     status = _Epochs(job.recipe.epochs, job.task.primary)
@@ -362,15 +371,20 @@ def _taken(job: Job, trainer: Trainer) -> str:
 
 def _check_same(
     folder: Path, specification: Mapping[str, Any], fingerprints: Sequence[str], begun: bool
-) -> None:
-    """Raises :class:`InputError` with all differences if the folder holds another training."""
+) -> int | None:
+    """Raises :class:`InputError` with all differences if the folder holds another training.
+
+    Returns the number of threads with which the training began; None if it is new or not recorded.
+    """
     if (folder / FILE_NAME).exists():
         raise InputError(f"{folder}: holds a campaign; choose another folder with --out")
     if not begun:
-        return
+        return None
     path = folder / "resolved.json"
     try:
-        recorded = recorded_specification(json.loads(path.read_text(encoding="utf-8")))
+        resolved = json.loads(path.read_text(encoding="utf-8"))
+        recorded = recorded_specification(resolved)
+        environment_then = resolved.get("environment")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: does not say what was trained here ({error}); choose another folder with "
@@ -383,6 +397,8 @@ def _check_same(
             f"{folder}: holds another training:\n{lines}\nChoose another folder with --out, or "
             "put the recorded values back."
         )
+    then = environment_then.get("threads") if isinstance(environment_then, Mapping) else None
+    return then if type(then) is int and then > 0 else None
 
 
 def _resume(trainer: Trainer, path: Path) -> None:

@@ -1,6 +1,8 @@
 """What a trial runs on, by name."""
 
+import os
 import platform
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +19,27 @@ def processor() -> str:
     except OSError:
         pass
     return platform.processor()
+
+
+def cores() -> int:
+    """Counts the CPU cores that this process may use, if the system reports them, else all."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def free_cores() -> int:
+    """Returns how many threads a single training should have, so that it leaves cores to others.
+
+    These are the cores that this process may use, without the share of the machine that was busy in
+    the last minute, and at least one: threads that wait for each other on busy cores are slower
+    than one thread alone. If ``OMP_NUM_THREADS`` is set, its (first) number decides instead.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    busy = min(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    return max(1, round(cores() * (1 - busy)))
 
 
 def device_name(device: str) -> str:

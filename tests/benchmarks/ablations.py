@@ -15,9 +15,8 @@ import numpy as np
 import torch
 
 import nas
-from nas.campaigns.store.provenance import cores
 from nas.training.data import Part, SearchData
-from nas.training.hardware import device_name
+from nas.training.hardware import cores, device_name
 from nas.training.loop import measure, train
 from nas.training.recipe import resolve
 from tests.benchmarks.images import cifar10, classes

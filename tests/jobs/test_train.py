@@ -43,7 +43,12 @@ def job(architecture: str = "lenet5", recipe: str = RECIPE, **how: Any) -> singl
     return single.prepare(architecture, how.pop("data", DATA), recipe, **how)
 
 
-def train(folder: Path, asked: single.Job | None = None, stop: str | None = None) -> str:
+def train(
+    folder: Path,
+    asked: single.Job | None = None,
+    stop: str | None = None,
+    threads: int | None = 1,
+) -> str:
     """What is printed; Ctrl-C is pressed at the line that begins with ``stop``."""
 
     class Screen(io.StringIO):
@@ -57,7 +62,9 @@ def train(folder: Path, asked: single.Job | None = None, stop: str | None = None
 
     screen = Screen()
     try:
-        single.train(asked or job(), folder, threads=1, console=Console(file=screen, width=200))
+        single.train(
+            asked or job(), folder, threads=threads, console=Console(file=screen, width=200)
+        )
     except KeyboardInterrupt:
         assert stop is not None
     return screen.getvalue()
@@ -122,13 +129,17 @@ def test_a_campaign_evaluates_as_this_does(trained: Path) -> None:
     assert found["ten_crop"] != found["single"]
 
 
-def test_an_interrupted_training_goes_on_bit_for_bit(trained: Path, tmp_path: Path) -> None:
+def test_an_interrupted_training_goes_on_bit_for_bit(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = train(tmp_path, stop="epoch 2/3")
     assert out.splitlines()[-1] == (
         "stopped; 1 of 3 epochs are kept: run the same command again to go on"
     )
     assert not (tmp_path / "row.json").exists()
-    out = train(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # but it began with one thread
+    out = train(tmp_path, threads=None)
+    assert row(tmp_path)["threads"] == 1
     assert "going on after epoch 1" in out
     assert "epoch 1/3" not in out
     whole, resumed = load_file(trained / "weights.safetensors"), load_file(

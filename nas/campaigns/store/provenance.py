@@ -6,11 +6,10 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from nas.training.hardware import processor
+from nas.training.hardware import cores, processor
 
 _SECONDS = 10.0
 """The time limit of external commands."""
@@ -49,13 +48,6 @@ def _git() -> dict[str, Any] | None:
     commit = _output("git", "-C", code, "rev-parse", "HEAD")
     changes = _output("git", "-C", code, "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit[0], "modified": bool(changes)} if commit else None
-
-
-def cores() -> int:
-    """Counts the CPU cores that this process may use, if the system reports them, else all."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def gpus() -> list[str]:
