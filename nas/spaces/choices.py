@@ -65,6 +65,12 @@ def genotype_key(genotype: Genotype) -> Hashable:
     return (*genotype.items(), *map(type, genotype.values()))
 
 
+def difference(a: Genotype, b: Genotype) -> int:
+    """Return how many choices two genotypes answer differently; a choice not asked is no answer."""
+    alike = sum(name in b and same(option, b[name]) for name, option in a.items())
+    return len(a.keys() | b.keys()) - alike
+
+
 def recipe_choices(genotype: Genotype) -> dict[str, Option]:
     """Return the keys of the recipe that a genotype sets, without their prefix."""
     return {n.removeprefix(RECIPE): o for n, o in genotype.items() if n.startswith(RECIPE)}

@@ -38,11 +38,11 @@ def test_every_candidate_is_drawn_from_a_normal_distribution_of_its_own() -> Non
     # Means 0, 0 and 9, deviations 1, 2 and 1: the third never wins.
     predictions = np.array([[-1.0, -2.0, 8.0], [1.0, 2.0, 10.0]])
     rng = np.random.default_rng(0)
-    wins = Counter(thompson(predictions, rng) for _ in range(4000))
+    wins = Counter(thompson(predictions, rng)[0] for _ in range(4000))
     assert_distributed(wins, {0: 1 / 2, 1: 1 / 2})
     # The first has mean 1 and deviation 1: it wins where N(1, 1 + 4) is below 0.
     predictions[:, 0] = 0, 2
-    wins = Counter(thompson(predictions, rng) for _ in range(4000))
+    wins = Counter(thompson(predictions, rng)[0] for _ in range(4000))
     chance = (1 + math.erf(-1 / math.sqrt(5) / math.sqrt(2))) / 2
     assert_distributed(wins, {0: chance, 1: 1 - chance})
 
@@ -98,7 +98,7 @@ def test_only_ranks_matter() -> None:
 
 @pytest.mark.parametrize("mutations", [1, 3])
 def test_it_asks_mutants_of_the_best(mutations: int) -> None:
-    made = make(parents=2, max_mutations=mutations)
+    made = make(parents=2, spacing=1, max_mutations=mutations, candidates=200)
     rng = np.random.default_rng(3)
     told = sorted((space().sample(rng) for _ in range(6)), key=loss)
     for trial_id, genotype in enumerate(told):
@@ -108,6 +108,40 @@ def test_it_asks_mutants_of_the_best(mutations: int) -> None:
     mutants = [repr(p.genotype) for p in asked if p is not None]
     assert len(mutants) == 20
     assert (set(mutants) <= near) == (mutations == 1)
+
+
+def test_of_close_genotypes_only_the_best_is_a_parent() -> None:
+    def five(choose: Choose) -> None:
+        for name in "abcde":
+            choose(name, (0, 1, 2))
+
+    toy = SearchSpace(cast(Any, five), "five")
+    best, close, far, worst = (
+        dict(zip("abcde", answers, strict=True))
+        for answers in ([0, 0, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 0, 1, 1], [2, 2, 2, 2, 2])
+    )
+
+    def asked(spacing: int) -> list[Genotype]:
+        made = searcher(
+            "bananas", space=toy, seed=0, initial_size=4, parents=2, spacing=spacing,
+            max_mutations=1, candidates=300,
+        )  # fmt: skip
+        for trial_id, genotype in enumerate((worst, far, close, best)):
+            tell(made, trial_id, cast(Any, genotype), -float(trial_id))
+        proposed = [made.ask(trial_id) for trial_id in range(4, 20)]
+        return [proposal.genotype for proposal in proposed if proposal is not None]
+
+    def apart(genotype: Genotype, other: dict[str, int]) -> int:
+        return sum(genotype[name] != other[name] for name in other)
+
+    for spacing, second in ((1, close), (2, far), (3, worst)):
+        # Both parents have children, and there are no others.
+        parents = [
+            [apart(genotype, parent) == 1 for parent in (best, second)]
+            for genotype in asked(spacing)
+        ]
+        assert all(map(any, parents))
+        assert all(any(of_one) for of_one in zip(*parents, strict=True))
 
 
 @pytest.mark.parametrize("workers", [1, 8])
@@ -132,12 +166,46 @@ def test_a_space_that_is_used_up_is_sampled() -> None:
     assert len({repr(p.genotype) for p in asked}) == 9
 
 
-def test_cells_are_seen_as_paths_and_look_alikes_as_one() -> None:
+def test_cells_are_seen_as_paths() -> None:
     toy = nas.space("nasbench201")
     made = searcher("bananas", space=toy, seed=0, **QUICK)
     campaign(made, 12, value=lambda g: float(sum(map(len, cast(Any, g.values())))))
     assert cast(Any, made).encoding == "path"
-    assert cast(Any, make()).encoding is None
+    assert cast(Any, searcher("bananas", space=toy, seed=0, encoding="one_hot")).encoding != "path"
+
+
+def test_each_class_of_cells_is_asked_before_any_is_asked_again() -> None:
+    """In a space that is so small that every class of isomorphic cells is in reach."""
+    toy = nas.space("nasbench201", nodes=3, operations=["none", "skip_connect", "nor_conv_1x1"])
+    every = list(toy.enumerate())
+    classes = {toy.identity(genotype) for genotype in every}
+    assert len(every) == 27 > len(classes)
+    made = searcher("bananas", space=toy, seed=0, **{**QUICK, "candidates": 300})
+    asked = proposals(campaign(made, 60, value=lambda g: float(len(repr(g)))))
+    found = [toy.identity(proposal.genotype) for proposal in asked]
+    at_random = QUICK["initial_size"]
+    new = [name for name in found[at_random:] if name not in found[:at_random]]
+    assert set(found) == classes
+    # No class comes twice before all have come.
+    assert len(set(new[: len(set(new))])) == len(set(new))
+
+
+def test_unlike_cells_with_equal_paths_are_both_asked() -> None:
+    # One convolution that two skips feed, and two such convolutions with weights of their own.
+    toy = nas.space("nasbench201")
+    one, two = (
+        toy.from_string(
+            f"|skip_connect~0|+|skip_connect~0|none~1|+|none~0|{first}~1|nor_conv_1x1~2|"
+        )
+        for first in ("none", "nor_conv_1x1")
+    )
+    assert toy.encode(one, "path") == toy.encode(two, "path")
+    options = {**QUICK, "candidates": 300, "max_mutations": 1}
+    made = searcher("bananas", space=toy, seed=0, **options)
+    for trial_id in range(6):
+        tell(made, trial_id, one, float(trial_id))
+    asked = [made.ask(trial_id) for trial_id in range(6, 40)]
+    assert two in [proposal.genotype for proposal in asked if proposal is not None]
 
 
 # --- whether it works --------------------------------------------------------------------------
@@ -175,6 +243,7 @@ def test_it_ends_at_the_optimum_of_the_toy() -> None:
         ({"networks": 1}, "searcher bananas: networks must be at least 2, got 1"),
         ({"refit_every": 0}, "searcher bananas: refit_every must be at least 1, got 0"),
         ({"parents": 0}, "searcher bananas: parents must be at least 1, got 0"),
+        ({"spacing": 0}, "searcher bananas: spacing must be at least 1, got 0"),
         ({"max_mutations": 0}, "searcher bananas: max_mutations must be at least 1, got 0"),
         ({"candidates": 0}, "searcher bananas: candidates must be at least 1, got 0"),
     ],
