@@ -1,6 +1,13 @@
-"""Writes files completely or not at all, also if the disk is full."""
+"""Writes files completely or not at all, also if the disk is full, and never through a link.
+
+Everything that the package writes goes through this module, except ``run.log`` and the records,
+which are appended to.
+"""
 
 import os
+import re
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,16 +28,107 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Replaces a file by ``content``; after a crash, the old or the new content is complete."""
-    temporary = path.with_name(f"{path.name}.part")
+    """Replaces a file of a results folder; after a crash, the old or the new content is complete.
+
+    The folder is made if it is missing. If the file is a link, the link is replaced, and the file
+    that it points to stays as it is. See also :func:`subfolder`.
+
+    Raises :class:`CampaignError` that names the file if it cannot be written.
+    """
     with writing(path):
         path.parent.mkdir(exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
+        with _beside(path) as temporary:
+            temporary.write_bytes(content)
+
+
+def subfolder(folder: Path, name: str) -> Path:
+    """Returns the path of a folder within a results folder, in which files will be written.
+
+    Raises :class:`CampaignError` if it is a link, because what it points to is not ours.
+    """
+    path = folder / name
+    with writing(path):
+        if path.is_symlink():
+            raise OSError(f"it is a link to {os.readlink(path)}, and links are not followed")
+    return path
+
+
+def write_output(path: Path, content: str | bytes) -> None:
+    """Writes a file that the user has named, whole or not at all; text is written as UTF-8.
+
+    A device or a pipe, such as ``/dev/stdout``, is written to directly.
+
+    Raises :class:`CampaignError` that names the file if it cannot be written.
+    """
+    with output(path) as temporary:
+        temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@contextmanager
+def output(path: Path) -> Iterator[Path]:
+    """Yields where to write a file that the user has named, for libraries that open it themselves.
+
+    What is yielded takes the place of ``path`` when the block ends without an exception. A link is
+    followed, because the user has named it.
+
+    Raises :class:`CampaignError` that names the file if it cannot be written.
+    """
+    with writing(path):
+        if _is_special(path):
+            yield path
+        else:
+            with _beside(Path(os.path.realpath(path))) as temporary:
+                yield temporary
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Yields a new, empty file in the folder of ``path``, and then puts it in its place."""
+    # The ending stays the same, because some libraries choose the format by it.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+    # O_EXCL: it is a new file, and no link.
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def meant_for(path: Path) -> Path:
+    """Returns the file that an incomplete one was meant for; other paths are returned unchanged.
+
+    A process that is killed while it writes leaves an incomplete file.
+    """
+    return path.with_name(re.sub(r"^\.(.+)\.[0-9a-f]{8}\.part", r"\1", path.name))
+
+
+def open_to_append(path: Path) -> int:
+    """Opens a file of a results folder to append to it and returns its descriptor.
+
+    Raises OSError if it is a link or not a regular file: nothing is written outside the folder, and
+    a pipe would block.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("it is not a regular file")
+    return descriptor
+
+
+def _is_special(path: Path) -> bool:
+    """Tells if a path is that of a device or a pipe, which must not be replaced by a file."""
+    if path.absolute().is_relative_to("/dev"):
+        return True
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

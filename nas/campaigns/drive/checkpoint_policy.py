@@ -109,5 +109,5 @@ class CheckpointPolicy:
         self._files.discard_ended(history.results, wanted.union(*starts))
 
     def clear(self) -> None:
-        """Deletes all states at the end of the campaign."""
-        self._files.clear()
+        """Deletes the states of the campaign's trials at its end."""
+        self._files.clear(self._ledger.history.asks)

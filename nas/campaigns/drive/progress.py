@@ -18,6 +18,7 @@ from rich.text import Text
 from nas.campaigns.spec.objectives import Objectives
 from nas.campaigns.store.provenance import gpu_use
 from nas.campaigns.store.types import Ask, Result
+from nas.files import open_to_append, writing
 
 SUMMARY_SECONDS = 60.0
 """How often a line summarises the state of the campaign."""
@@ -97,7 +98,9 @@ class Progress:
         )
 
     def __enter__(self) -> "Progress":
-        self._log = open(self._folder / "run.log", "a", encoding="utf-8", buffering=1)
+        path = self._folder / "run.log"
+        with writing(path):
+            self._log = open(open_to_append(path), "a", encoding="utf-8", buffering=1)
         if self._console.is_terminal:
             self._live.start()
         return self

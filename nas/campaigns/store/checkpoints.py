@@ -1,17 +1,26 @@
 """Keeps the saved states of trials that may be continued, and the weights of final networks."""
 
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 
-from nas.files import write_whole
+from nas.files import meant_for, subfolder, write_whole
+
+
+_FOLDER = "checkpoints"
 
 
 class Checkpoints:
-    """The files ``checkpoints/TRIAL.pt`` in a campaign's folder, which are never incomplete."""
+    """The files ``checkpoints/TRIAL.pt`` in a campaign's folder, which are never incomplete.
+
+    Other files there belong to somebody else: they are neither read nor deleted. If ``checkpoints``
+    is a link, so are all files there.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder / "checkpoints"
-        self._trials = {path.stem for path in self._folder.glob("*.pt")}
+        self._campaign = folder
+        self._folder = folder / _FOLDER
+        self._trials = {path.stem for path in self._files() if path.suffix == ".pt"}
 
     def __len__(self) -> int:
         return len(self._trials)
@@ -22,26 +31,40 @@ class Checkpoints:
 
     def write(self, trial: str, state: bytes) -> None:
         """Writes a trial's state, which replaces an earlier one."""
-        write_whole(self._path(trial), state)
+        write_whole(subfolder(self._campaign, _FOLDER) / f"{trial}.pt", state)
         self._trials.add(trial)
 
     def discard(self, trial: str) -> None:
         """Deletes a trial's state."""
-        self._path(trial).unlink(missing_ok=True)
-        self._trials.discard(trial)
+        if trial in self._trials:
+            self._path(trial).unlink(missing_ok=True)
+            self._trials.discard(trial)
 
     def discard_ended(self, ended: Container[str], wanted: Container[str]) -> None:
         """Deletes the states of trials that have ended, except the wanted ones."""
         for trial in [each for each in self._trials if each in ended and each not in wanted]:
             self.discard(trial)
 
-    def clear(self) -> None:
-        """Deletes all states, once the campaign has ended."""
-        for path in self._folder.glob("*"):
-            path.unlink()
+    def clear(self, trials: Container[str]) -> None:
+        """Deletes the states of a campaign's trials, and the folder if nothing else is in it.
+
+        A file that cannot be deleted stays, because the campaign has ended and needs it no more.
+        """
+        for path in self._files():
+            whole = meant_for(path)
+            if whole.suffix == ".pt" and whole.stem in trials:
+                with suppress(OSError):
+                    path.unlink()
         self._trials.clear()
-        if self._folder.exists():
-            self._folder.rmdir()
+        if not self._folder.is_symlink():
+            with suppress(OSError):  # there is none, or it holds files that are not ours
+                self._folder.rmdir()
+
+    def _files(self) -> list[Path]:
+        """Lists the regular files of the folder, without links."""
+        if self._folder.is_symlink() or not self._folder.is_dir():
+            return []
+        return [each for each in self._folder.iterdir() if each.is_file() and not each.is_symlink()]
 
     def _path(self, trial: str) -> Path:
         return self._folder / f"{trial}.pt"
@@ -54,4 +77,5 @@ def weights_path(folder: Path, trial: str) -> Path:
 
 def write_weights(folder: Path, trial: str, weights: bytes) -> None:
     """Writes the weights of a network of the final stage."""
+    subfolder(folder, "weights")
     write_whole(weights_path(folder, trial), weights)

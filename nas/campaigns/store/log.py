@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from nas.campaigns.store.types import READABLE, Header, Record, from_line, to_line
 from nas.errors import InputError
-from nas.files import writing
+from nas.files import open_to_append, writing
 
 R = TypeVar("R", bound=Record)
 
@@ -55,20 +55,21 @@ class RecordLog:
         self._lock = FileLock(folder / "records.lock", timeout=0)
 
     def __enter__(self) -> "RecordLog":
+        with writing(Path(self._lock.lock_file)):
+            try:
+                self._lock.acquire()
+            except Timeout:
+                raise InputError(
+                    f"{self._path.parent}: another run of this campaign is active; "
+                    "wait for its end, or stop it"
+                ) from None
         try:
-            self._lock.acquire()
-        except Timeout:
-            raise InputError(
-                f"{self._path.parent}: another run of this campaign is active; "
-                "wait for its end, or stop it"
-            ) from None
-        try:
-            new = not self._path.exists()
-            # Unbuffered, so that one call writes one line, complete or torn.
-            self._file = open(self._path, "ab", buffering=0)
-            if new:
-                _sync_folder(self._path.parent)
             with writing(self._path):
+                new = not self._path.exists()
+                # Unbuffered, so that one call writes one line, complete or torn.
+                self._file = open(open_to_append(self._path), "ab", buffering=0)
+                if new:
+                    _sync_folder(self._path.parent)
                 self._repair()
         except BaseException:
             self._lock.release()
@@ -113,7 +114,7 @@ class RecordLog:
             with open(self._path, "rb") as file:
                 file.seek(start)
                 torn = file.read()
-            with open(self._path.with_suffix(".torn"), "ab") as aside:
+            with open(open_to_append(self._path.with_suffix(".torn")), "ab") as aside:
                 aside.write(torn.rstrip(b"\n") + b"\n")
                 os.fsync(aside.fileno())
             self._file.truncate(start)

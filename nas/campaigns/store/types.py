@@ -93,6 +93,15 @@ Amount = Annotated[float, Field(ge=0)]
 Text = Annotated[str, AfterValidator(readable)]
 """Text of a user's code; what UTF-8 cannot encode is replaced."""
 
+Id = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=200)]
+"""A name that becomes part of a file's name, so it can name no other folder and no hidden file."""
+
+OptionalId = Annotated[str, Field(pattern=r"^(\w[\w.-]*)?$", max_length=200)]
+"""An :data:`Id` or ""."""
+
+EvaluatorName = Annotated[str, Field(pattern=r"^([^\x00-\x1f\x7f]+:[\w.<>]+|\w*)$")]
+"""The name of an evaluator: ``module:attribute``, ``file.py:attribute`` or one word."""
+
 Stage = Literal["search", "final"]
 
 Kind = Literal["searched", "random", "classic", "ensemble"]
@@ -145,7 +154,7 @@ class Header(_Record):
     specification: Json = Field(validation_alias=AliasChoices("specification", "question"))
     recipe: str = ""
     data: str = ""
-    evaluator: str = ""
+    evaluator: EvaluatorName = ""
 
 
 class Ask(_Record):
@@ -179,27 +188,27 @@ class Ask(_Record):
     """
 
     type: Literal["ask"] = "ask"
-    trial: str
+    trial: Id
     stage: Stage
     kind: Annotated[Kind, BeforeValidator(_kind_of_schema_3)]
     seed: Count
-    fingerprint: str
+    fingerprint: Id
     cost: Counts
     further_costs: dict[str, float] = Field(default_factory=dict)
     genotype: Json = Field(default_factory=dict)
-    classic: str = ""
+    classic: OptionalId = ""
     options: Json = Field(default_factory=dict)
-    members: Annotated[tuple[str, ...], Field(min_length=2)] = ()
+    members: Annotated[tuple[Id, ...], Field(min_length=2)] = ()
     initialization: str = ""
-    label: str = ""
-    search: str = ""
+    label: OptionalId = ""
+    search: OptionalId = ""
     number: Count = 0
     note: Json = Field(default_factory=dict)
     elapsed: Amount = 0.0
     fidelity: Annotated[int, Field(ge=1)] | None = None
     continues: Count | None = None
     inherits: Count | None = None
-    duplicate_of: str = ""
+    duplicate_of: OptionalId = ""
 
     @model_validator(mode="after")
     def _is_complete(self) -> "Ask":
@@ -255,7 +264,7 @@ _SUBJECTS: dict[str, tuple[str, ...]] = {
 class _Attempt(_Record):
     """An attempt at a trial, which has ended."""
 
-    trial: str
+    trial: Id
     seconds: Amount
     elapsed: Amount = 0.0
     epochs: Count = 0
