@@ -7,6 +7,7 @@ which are appended to.
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -79,6 +80,26 @@ def output(path: Path) -> Iterator[Path]:
         else:
             with _beside(Path(os.path.realpath(path))) as temporary:
                 yield temporary
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[Path]:
+    """Yields a new folder to fill, which takes the place of ``path`` when the block ends.
+
+    ``path`` must be missing or an empty folder. If the block raises an exception, nothing is left.
+
+    Raises :class:`CampaignError` that names the folder if it cannot be written.
+    """
+    with writing(path):
+        place = Path(os.path.realpath(path))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
+        temporary.mkdir()
+        try:
+            yield temporary
+            temporary.replace(place)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from nas.analysis.plots.ranks import critical_difference_figure
-from nas.analysis.plots.style import save
+from nas.analysis.plots.style import picture
 from nas.benchmark import plots as bench_plots
 from nas.benchmark.comparison import (
     anytime,
@@ -24,6 +24,7 @@ from nas.benchmark.comparison import (
     summary,
 )
 from nas.benchmark.regret import Curves, curves
+from nas.files import write_whole
 from nas.statistics.paired import critical_difference, friedman
 
 ALPHA = 0.05
@@ -68,12 +69,13 @@ def report(
         figures["fronts"] = bench_plots.fronts_figure(trials, followed, objectives, true_front)
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+        text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        write_whole(folder / f"{name}.csv", text.encode())
     for name, figure in figures.items():
-        save(figure, folder / f"{name}.svg")
+        write_whole(folder / f"{name}.svg", picture(figure, "svg"))
     below = ["\n".join(f"- {line}" for line in origin)] if origin else []
     text = "\n\n".join([*_text(title, followed, tables, figures, notes), *below]) + "\n"
-    (folder / "summary.md").write_text(text, encoding="utf-8")
+    write_whole(folder / "summary.md", text.encode())
     return text
 
 

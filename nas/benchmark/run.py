@@ -19,6 +19,7 @@ from nas.benchmark.report import report
 from nas.benchmark.search import STATUSES, stuck_note
 from nas.campaigns.store.defaults import recorded_specification
 from nas.campaigns.store.provenance import environment
+from nas.files import write_whole
 from nas.training.hardware import cores
 
 TRIALS, RESOLVED = "trials.parquet", "resolved.json"
@@ -63,14 +64,14 @@ def bench(
         console.print(f"{len(frame):,} trials in {seconds:.1f} s")
         stuck = Counter(run.label for run, result in results if result.stuck)
         notes = [stuck_note(label, runs) for label, runs in stuck.items()]
-        _write(frame, trials)
+        write_whole(trials, frame.to_parquet(index=False))
         described = {
             "specification": benchmark.specification,
             "environment": environment(),
             "seconds": round(seconds, 1),
             "notes": notes,
         }
-        resolved.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        write_whole(resolved, (json.dumps(described, indent=2) + "\n").encode())
     return _report(benchmark, frame, notes)
 
 
@@ -159,10 +160,3 @@ def _recorded(resolved: Path) -> Any:
         return recorded_specification(json.loads(resolved.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError):
         return None
-
-
-def _write(frame: pd.DataFrame, path: Path) -> None:
-    """Writes the whole file or nothing."""
-    unfinished = path.with_suffix(".tmp")
-    frame.to_parquet(unfinished, index=False)
-    unfinished.replace(path)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 from nas.cli import campaigns, exports, networks, results, spaces
-from nas.errors import InputError
+from nas.errors import CampaignError, InputError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""The errors of a disk that is full or broken."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,29 +22,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     Exit code 1 means that a campaign cannot continue although its input is right, or that a check
     has found a problem.
     """
-    arguments = _parser().parse_args(argv)
     try:
-        code = int(arguments.command(arguments) or 0)
-        sys.stdout.flush()  # a closed pipe raises its error here, not at exit
-        return code
+        return _run(argv)
     except InputError as error:
         print(f"nas: {error}", file=sys.stderr)
         return 2
-    except SystemExit as error:  # code of the user has called sys.exit, or Ray after SIGTERM
-        traceback.print_exception(error)
-        return error.code if isinstance(error.code, int) and error.code else 1
+    except CampaignError as error:
+        print(f"nas: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("nas: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # as in `nas sample ... | head`, which is not an error
-        # Python flushes stdout again at exit and would raise the same error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 0
     except OSError as error:
-        if error.filename is None:
+        if error.filename is not None:
+            print(f"nas: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 2
+        if error.errno not in _FULL:
             raise
-        print(f"nas: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+        _forget_output()
+        print(f"nas: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = _parser().parse_args(argv)
+        try:
+            return int(arguments.command(arguments) or 0)
+        except SystemExit as error:  # code of the user has called sys.exit, or Ray after SIGTERM
+            traceback.print_exception(error)
+            return error.code if isinstance(error.code, int) and error.code else 1
+    finally:
+        sys.stdout.flush()  # a closed pipe or a full disk raises its error here, not at exit
+
+
+def _forget_output() -> None:
+    """Drops what could not be written; Python would try again at exit and raise the same error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

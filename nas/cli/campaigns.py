@@ -83,19 +83,13 @@ def add(commands: Commands) -> None:
     check.set_defaults(command=_check)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> None:
     from nas.analysis.tables.ending import ending
     from nas.campaigns.drive.run import run
-    from nas.errors import CampaignError
 
-    try:
-        summary = run(arguments.folder)
-    except CampaignError as error:
-        print(f"nas: {error}", file=sys.stderr)
-        return 1
+    summary = run(arguments.folder)
     print(f"{summary.completed} trials completed, {summary.failed} failed\n")
     print(ending(arguments.folder))
-    return 0
 
 
 def _bench(arguments: argparse.Namespace) -> None:
@@ -105,7 +99,6 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from nas.errors import CampaignError
     from nas.jobs import names as named
     from nas.jobs import train as single
     from nas.jobs.row import summary
@@ -128,7 +121,7 @@ def _train(arguments: argparse.Namespace) -> int:
     )
     try:
         row = single.train(job, arguments.out, threads=arguments.threads)
-    except (CampaignError, Diverged) as error:
+    except Diverged as error:
         print(f"nas: {error}", file=sys.stderr)
         return 1
     print(summary(row))

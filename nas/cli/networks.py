@@ -17,6 +17,7 @@ from nas.cli.arguments import (
     whole,
 )
 from nas.errors import InputError
+from nas.files import write_output
 
 if TYPE_CHECKING:
     from nas.architecture.graph import Architecture
@@ -201,7 +202,7 @@ def _show(arguments: argparse.Namespace) -> None:
             diagram = in_a_row(drawn | {"network": diagram})
         signs = "" if parent is None else "; + new, - gone, ~ changed since the parent"
         picture = svg(diagram, arguments.name, in_short(architecture) + signs)
-        arguments.svg.write_text(picture, encoding="utf-8")
+        write_output(arguments.svg, picture)
 
 
 def _shown(

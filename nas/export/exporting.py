@@ -14,6 +14,7 @@ from nas.architecture.network import Network
 from nas.errors import InputError
 from nas.export.formats import FORMATS, Job
 from nas.export.parity import difference
+from nas.files import writing
 from nas.registry import unknown
 
 
@@ -82,7 +83,7 @@ def export(
     paths = (path, *([job.weights_path(form.weights_suffix)] * bool(form.weights_suffix) * weights))
     _check(paths, keep)
     batches = (1,) if form.fixes_batch and not dynamic_batch else (1, 3)
-    with TemporaryDirectory(prefix=".nas_export_", dir=path.parent) as folder:
+    with writing(path), TemporaryDirectory(prefix=".nas_export_", dir=path.parent) as folder:
         written = form.write(replace(job, path=Path(folder) / path.name))
         apart = difference(taken, written.run, batches)
         for place in reversed(paths):  # the weights come first, so that the file implies them

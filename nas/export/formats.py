@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from nas.architecture.graph import Architecture
 from nas.architecture.network import Network, compile
-from nas.architecture.weights import load_weights
+from nas.architecture.weights import load_weights, weights_bytes
 from nas.errors import InputError
 from nas.export.parity import ExportError, Run
 from nas.export.python_source import class_name, python_source
@@ -90,7 +91,9 @@ def _python(job: Job) -> Written:
     cls = class_name(job.name)
     job.path.write_text(python_source(architecture, cls, _docstring(job, cls)), encoding="utf-8")
     if job.weights:
-        torch.save(dict(job.network.state_dict()), weights)
+        content = io.BytesIO()
+        torch.save(dict(job.network.state_dict()), content)
+        weights.write_bytes(content.getvalue())
     names: dict[str, Any] = {"__name__": job.path.stem}
     exec(job.path.read_text(encoding="utf-8"), names)  # we have just written this text
     module = names[cls]()
@@ -164,7 +167,9 @@ def _onnx(job: Job) -> Written:
 def _torchscript(job: Job) -> Written:
     with _quiet(), _told("torch.jit"):
         jit: Any = torch.jit  # it has no type hints
-        jit.save(jit.trace(_inference(job.network), job.example, check_trace=False), job.path)
+        content = io.BytesIO()  # if the disk is full, torch ends the process
+        jit.save(jit.trace(_inference(job.network), job.example, check_trace=False), content)
+        job.path.write_bytes(content.getvalue())
         loaded: Run = jit.load(job.path)
     return Written(loaded, "eval mode, any batch; torch has deprecated it for torch-export")
 
@@ -174,22 +179,21 @@ def _torch_export(job: Job) -> Written:
         program = torch.export.export(
             _inference(job.network), (job.example,), dynamic_shapes=job.dynamic_shapes
         )
-        with job.path.open("wb") as file:
-            torch.export.save(program, file)
+        content = io.BytesIO()
+        torch.export.save(program, content)
+        job.path.write_bytes(content.getvalue())
         with job.path.open("rb") as file:
             loaded: Any = torch.export.load(file)
     return Written(loaded.module(), f"eval mode, by torch {torch.__version__}")
 
 
 def _json(job: Job) -> Written:
-    from safetensors.torch import save_file
-
     job.path.write_text(job.network.architecture.to_json() + "\n", encoding="utf-8")
     again = compile(Architecture.from_json(job.path.read_text(encoding="utf-8")))
     again.load_state_dict(job.network.state_dict())
     if job.weights:
         weights = job.weights_path(".safetensors")
-        save_file({k: v.contiguous() for k, v in job.network.state_dict().items()}, weights)
+        weights.write_bytes(weights_bytes(job.network))
         load_weights(again, weights)
     return Written(again.eval(), "read by nas; any batch")
 

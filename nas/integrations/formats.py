@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from nas.files import write_output
+
 
 def _optuna(name: str, out: str | None) -> str:
     from nas.integrations.optuna_study import optuna_studies
@@ -26,7 +28,7 @@ def _card(name: str, out: str | None) -> str:
     from nas.integrations.model_card import model_card
 
     place = Path(out or re.sub(r"\W+", "_", Path(name).name) + ".md")
-    place.write_text(model_card(name), encoding="utf-8")
+    write_output(place, model_card(name))
     return f"wrote {place}"
 
 

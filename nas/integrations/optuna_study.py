@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,8 @@ import optuna
 from nas.analysis.optuna_trials import frozen_trials, quiet
 from nas.analysis.tables.trials import recorded
 from nas.campaigns.store.types import Ask
-from nas.errors import InputError
+from nas.errors import CampaignError, InputError
+from nas.files import output
 from nas.metrics import METRICS
 
 _DEFAULT = [{"metric": METRICS.validation, "direction": METRICS.primary.direction}]
@@ -34,26 +38,41 @@ def optuna_studies(folder: Path, storage: str) -> list[str]:
     """
     _, history = recorded(folder)
     objectives = history.header.specification.get("objectives", _DEFAULT)
-    url = storage if "://" in storage else f"sqlite:///{storage}"
     searches: dict[str, list[Ask]] = {}
     for ask in history.evaluated:
         if ask.stage == "search":
             searches.setdefault(ask.search, []).append(ask)
     names = {search: f"{folder.resolve().name}-{search}" for search in searches}
-    with quiet():
+    with quiet(), _url(storage) as url:
         opened = _opened(url, storage)
         if taken := set(optuna.get_all_study_names(opened)) & set(names.values()):
             raise InputError(f"--out: {storage}: already holds a study {min(taken)}")
-        for search, asks in searches.items():
-            study = optuna.create_study(
-                storage=opened,
-                study_name=names[search],
-                directions=[objective["direction"] for objective in objectives],
-            )
-            metrics = [objective["metric"] for objective in objectives]
-            study.set_metric_names(metrics)
-            study.add_trials(list(frozen_trials(asks, history, metrics)))
+        metrics = [objective["metric"] for objective in objectives]
+        directions = [objective["direction"] for objective in objectives]
+        try:
+            for search, asks in searches.items():
+                study = optuna.create_study(
+                    storage=opened, study_name=names[search], directions=directions
+                )
+                study.set_metric_names(metrics)
+                study.add_trials(list(frozen_trials(asks, history, metrics)))
+        except optuna.exceptions.StorageInternalError as error:
+            reason = str(error.__cause__ or error).partition("\n")[0]
+            raise CampaignError(f"{storage}: cannot be written: {reason}") from None
     return list(names.values())
+
+
+@contextmanager
+def _url(storage: str) -> Iterator[str]:
+    """Yields a URL to write to; a file takes its place only when all studies are in it."""
+    if "://" in storage:
+        yield storage
+        return
+    path = Path(storage)
+    with output(path) as temporary:
+        if path.is_file():
+            shutil.copyfile(path, temporary)
+        yield f"sqlite:///{temporary}"
 
 
 def _opened(url: str, storage: str) -> Any:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
-
 from nas.analysis.plots.campaign import read
 from nas.analysis.plots.kinds import figure
-from nas.analysis.plots.style import STYLE
+from nas.analysis.plots.style import picture
 
 KINDS = {
     "operations": "Operations over the course of the search",
@@ -42,9 +39,6 @@ def figures(folder: Path) -> tuple[list[Figure], list[str]]:
         if isinstance(drawn, str):
             missing.append(f"{title}: {drawn}")
             continue
-        file = BytesIO()
-        with matplotlib.rc_context(STYLE):
-            drawn.savefig(file, format="svg", metadata={"Date": None}, dpi=150)
-        source = f"data:image/svg+xml;base64,{b64encode(file.getvalue()).decode()}"
+        source = f"data:image/svg+xml;base64,{b64encode(picture(drawn, 'svg')).decode()}"
         found.append(Figure(kind, title, source))
     return found, missing

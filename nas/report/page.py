@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from nas.drawing.svg import colours
+from nas.files import write_output, write_whole
 from nas.report.context import context
 
 _HERE = Path(__file__).parent
@@ -26,10 +27,12 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     Raises :class:`nas.errors.InputError` if there are no records, or if they are corrupt or of
     another schema.
     """
-    path = folder / FILE_NAME if out is None else out
     page = render(context(folder))
-    path.write_text(page, encoding="utf-8")
-    return path
+    if out is not None:
+        write_output(out, page)
+        return out
+    write_whole(folder / FILE_NAME, page.encode())
+    return folder / FILE_NAME
 
 
 def render(shown: Mapping[str, Any], live: bool = False) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nas.campaigns.drive.run import run
+from nas.campaigns.store.checkpoints import Checkpoints, write_weights
 from nas.campaigns.store.log import read_records
 from nas.cli import main
 from nas.errors import CampaignError, InputError
@@ -76,17 +77,16 @@ def test_tidying_deletes_the_files_of_the_campaigns_trials_alone(campaign: Path)
 
 @pytest.mark.parametrize("folder", ["weights", "checkpoints"])
 def test_nothing_is_written_through_a_linked_folder(tmp_path: Path, folder: str) -> None:
-    from nas.campaigns.store import checkpoints
-
     outside = tmp_path / "outside"
     outside.mkdir()
     campaign = write(tmp_path / "c")
     (campaign / folder).symlink_to(outside)
+    writes: dict[str, Callable[[], None]] = {
+        "weights": lambda: write_weights(campaign, "a-0000", b"weights"),
+        "checkpoints": lambda: Checkpoints(campaign).write("a-0000", b"state"),
+    }
     with pytest.raises(CampaignError, match=f"{folder}: cannot be written: it is a link to .*outs"):
-        if folder == "weights":
-            checkpoints.write_weights(campaign, "a-0000", b"weights")
-        else:
-            checkpoints.Checkpoints(campaign).write("a-0000", b"state")
+        writes[folder]()
     assert content(outside) == {}
 
 

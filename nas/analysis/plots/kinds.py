@@ -14,8 +14,9 @@ from nas.analysis.plots.course import fidelities, workers
 from nas.analysis.plots.lineage import lineage
 from nas.analysis.plots.networks import curves, ranks, tradeoff
 from nas.analysis.plots.progress import hypervolume, incumbent
-from nas.analysis.plots.style import STYLE, save
+from nas.analysis.plots.style import STYLE, picture
 from nas.errors import InputError
+from nas.files import subfolder, write_whole
 from nas.registry import unknown
 
 KINDS: dict[str, Callable[[Campaign], Figure | str]] = {
@@ -70,7 +71,7 @@ def plot(
         if kind not in KINDS:
             raise InputError(f"--kind: {unknown('plot', kind, KINDS)}")
     campaign = read(folder)
-    target = folder / "plots" if out is None else out
+    target = subfolder(folder, "plots") if out is None else out
     lines = []
     for kind in kinds or KINDS:
         drawn = figure(kind, campaign)
@@ -79,6 +80,6 @@ def plot(
             continue
         target.mkdir(parents=True, exist_ok=True)
         path = target / f"{kind}.{form}"
-        save(drawn, path)
+        write_whole(path, picture(drawn, form))
         lines.append(f"wrote {path}")
     return lines

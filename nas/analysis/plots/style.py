@@ -6,8 +6,8 @@ The colours are those of Okabe and Ito, which colour-blind people can distinguis
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from itertools import pairwise, product
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -60,12 +60,14 @@ MANY = 1000
 """Above this number, marks are an image within a vector file, which stays small."""
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Writes a figure in the format of the suffix; the same figure gives the same bytes."""
-    dated = {".svg": "Date", ".pdf": "CreationDate"}
-    metadata = {dated[path.suffix]: None} if path.suffix in dated else None
+def picture(figure: Figure, form: str) -> bytes:
+    """Returns a figure as a file of svg, png or pdf; the same figure gives the same bytes."""
+    dated = {"svg": "Date", "pdf": "CreationDate"}
+    metadata = {dated[form]: None} if form in dated else None
+    file = BytesIO()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(path, metadata=metadata, dpi=150)
+        figure.savefig(file, format=form, metadata=metadata, dpi=150)
+    return file.getvalue()
 
 
 class Label(NamedTuple):

@@ -12,6 +12,7 @@ import pandas as pd
 
 from nas.analysis.tables.columns import WITHOUT, metrics_of
 from nas.errors import InputError
+from nas.files import write_output
 from nas.metrics import Catalogue, Form
 from nas.registry import unknown
 
@@ -74,12 +75,12 @@ def write(
     if form == "parquet":
         if out is None:
             raise InputError("--format: parquet is no text: give a file with --out")
-        _taken(table, columns).to_parquet(out, index=False)
+        write_output(out, _taken(table, columns).to_parquet(index=False))
         return f"wrote {out}"
     text = render(table, form, columns)
     if out is None:
         return text
-    out.write_text(text + "\n", encoding="utf-8")
+    write_output(out, text + "\n")
     return f"wrote {out}"
 
 

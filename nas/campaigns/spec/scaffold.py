@@ -16,6 +16,7 @@ from nas.campaigns.spec.data_argument import Given, known_options, read
 from nas.campaigns.store.defaults import PLACES
 from nas.configuration import parse_yaml, source
 from nas.errors import InputError, in_file
+from nas.files import write_whole
 from nas.metrics import METRICS
 from nas.registry import Registry
 from nas.searchers import SEARCHERS
@@ -151,7 +152,7 @@ def write_campaign(
         **_data(data, folder, space),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")
+    write_whole(path, "".join(f"{line.rstrip()}\n" for line in text.splitlines()).encode())
     return path
 
 

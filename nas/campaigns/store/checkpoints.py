@@ -6,7 +6,6 @@ from pathlib import Path
 
 from nas.files import meant_for, subfolder, write_whole
 
-
 _FOLDER = "checkpoints"
 
 
