@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, NoReturn, TypeVar, get_args, get_type_hints
 
 import yaml
 from pydantic import (
@@ -28,11 +28,24 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from nas.errors import InputError, KeyPath, in_file, readable
+from nas.errors import InputError, KeyPath, readable
+from nas.files import read_text
 from nas.registry import unknown
 from nas.user_code import absolute
 
 Model = TypeVar("Model", bound=BaseModel)
+
+DEEPEST = 50
+"""How deep lists and mappings may be nested in YAML."""
+
+MOST_VALUES = 10**6
+"""How many values YAML text may hold, with every alias written out."""
+
+LARGEST_OPTION = 2**32
+"""The largest whole number that an option of a searcher, a space, a transformation, … may be."""
+
+_DIGITS_READ = 80
+"""The longest text of a whole number that is converted."""
 
 _SHOWN = 60
 """How many characters of a list or a mapping a message shows."""
@@ -97,6 +110,44 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - as the base class has it
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._values = 0
+        self._sizes: dict[yaml.Node, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        """Reads a value, while it counts the values inside, with each alias written out.
+
+        An alias is a few bytes that may stand for any number of values.
+        """
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        before = self._values
+        if tag := getattr(event, "tag", None):
+            problem = f"could not determine a constructor for the tag {tag!r}: tags are refused"
+            self._refuse(problem, event)
+        if self._depth >= DEEPEST:
+            self._refuse(f"lists and mappings are nested more than {DEEPEST} deep", event)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        assert node is not None
+        self._depth -= 1
+        if not isinstance(event, yaml.AliasEvent):
+            self._values += 1
+            self._sizes[node] = self._values - before
+        elif node in self._sizes:
+            self._values += self._sizes[node]
+        else:
+            self._refuse(f"the alias *{event.anchor} stands inside of what it names", event)
+        if self._values > MOST_VALUES:
+            self._refuse(f"holds more than {MOST_VALUES:,} values, with aliases written out", event)
+        return node
+
+    @staticmethod
+    def _refuse(problem: str, event: yaml.Event) -> NoReturn:
+        mark: Any = event.start_mark  # by the library's types, it may be the mark of another parser
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
@@ -124,13 +175,18 @@ class _Loader(yaml.SafeLoader):
         return text
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """Reads a whole number; Python refuses numbers with thousands of digits."""
+        """Reads a whole number of at most 64 bits."""
         text = self.construct_scalar(node).replace("_", "")
         base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-        try:
-            return int(text[2:] if base != 10 else text, base)
-        except ValueError as error:
-            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from None
+        # Python refuses numbers with thousands of digits.
+        value = int(text[2:] if base != 10 else text, base) if len(text) <= _DIGITS_READ else 2**64
+        if not -(2**63) <= value < 2**64:
+            shown = text if len(text) <= _DIGITS_READ else f"{text[:_DIGITS_READ]}..."
+            raise yaml.MarkedYAMLError(
+                problem=f"whole numbers must be from -2**63 to 2**64 - 1, got {shown}",
+                problem_mark=node.start_mark,
+            )
+        return value
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
         """Reads a number, including ``.inf`` and ``.nan``."""
@@ -160,14 +216,7 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 def read_yaml(path: Path) -> Any:
     """Reads a YAML file; an :class:`InputError` names the file and the line."""
-    with in_file(path):
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"is not UTF-8 text: {error.reason}") from None
-    return parse_yaml(text, path)
+    return parse_yaml(read_text(path), path)
 
 
 def parse_yaml(text: str, source: str | Path) -> Any:
@@ -327,6 +376,9 @@ def validate_options(
     :class:`InputError` with the key path, the value and the allowed keys.
     """
     model = validate(_options_model(function), dict(options), folder)
+    for name, value in options.items():
+        if isinstance(value, int) and abs(value) > LARGEST_OPTION:
+            raise InputError(f"must be at most {LARGEST_OPTION:,}, got {value}", name)
     return {name: getattr(model, name) for name in options}
 
 

@@ -1,4 +1,4 @@
-"""Writes files completely or not at all, also if the disk is full, and never through a link.
+"""Writes files completely or not at all, also if the disk is full, and reads files up to a limit.
 
 Everything that the package writes goes through this module, except ``run.log`` and the records,
 which are appended to.
@@ -12,8 +12,14 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from nas.errors import CampaignError
+from pydantic_core import from_json
+
+from nas.errors import CampaignError, InputError, in_file
+
+LONGEST = 2**26
+"""The largest size in bytes of a text file, and of a line of the records, that is read."""
 
 
 @contextmanager
@@ -124,6 +130,50 @@ def meant_for(path: Path) -> Path:
     A process that is killed while it writes leaves an incomplete file.
     """
     return path.with_name(re.sub(r"^\.(.+)\.[0-9a-f]{8}\.part", r"\1", path.name))
+
+
+def read_text(path: Path) -> str:
+    """Reads a text file of at most :data:`LONGEST` bytes.
+
+    Raises :class:`InputError` that names the file if it cannot be read, is not a regular file, is
+    too long or is not UTF-8.
+    """
+    with in_file(path):
+        try:
+            # A pipe would block, and a device may never end.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            with open(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise InputError("cannot be read: it is not a regular file")
+                content = file.read(LONGEST + 1)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}") from None
+        if len(content) > LONGEST:
+            raise InputError(f"is longer than {LONGEST:,} bytes")
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"is not UTF-8 text: {error.reason}") from None
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file; an :class:`InputError` names the file and says what is wrong."""
+    with in_file(path):
+        try:
+            return parse_json(read_text(path))
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"is not JSON: {error}") from None
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Reads JSON text.
+
+    Unlike ``json.loads``, it refuses text that is nested more than 200 deep, which no later step
+    could handle. Raises ValueError with the position of the fault.
+    """
+    return from_json(text)
 
 
 def open_to_append(path: Path) -> int:

@@ -80,8 +80,8 @@ def load_module(name: str, label: str) -> ModuleType:
     once, and again if one of their files has changed.
 
     Raises :class:`InputError`, which begins with ``label``, if the name has another form, the file
-    or module does not exist, or it is not valid Python. Exceptions of the code itself are passed
-    on.
+    or module does not exist, it is not valid Python, or it ends the program. Exceptions of the code
+    itself are passed on.
     """
     if not is_code(name):
         raise InputError(f"{label}: must be {FORMS}, got {name!r}")
@@ -92,6 +92,10 @@ def load_module(name: str, label: str) -> ModuleType:
         if str(Path.cwd()) not in sys.path:
             sys.path.append(str(Path.cwd()))
         return importlib.import_module(place)
+    except SystemExit as error:
+        raise InputError(
+            f"{label}: {place} ended the program while it was imported (SystemExit: {error.code})"
+        ) from None
     except SyntaxError as error:
         file = Path(error.filename or place).name
         raise InputError(

@@ -17,6 +17,8 @@ from nas.architecture.operations import (
     from_attributes,
     infer,
 )
+from nas.architecture.operations.base import LARGEST
+from nas.files import parse_json
 
 
 class Architecture:
@@ -174,11 +176,9 @@ class Architecture:
             ArchitectureError: saying what is wrong with it.
         """
         try:
-            data = json.loads(text)
-        except ValueError as error:  # incomplete, or a number with thousands of digits
+            data = parse_json(text)
+        except ValueError as error:  # incomplete, or nested too deeply
             raise ArchitectureError(f"not JSON: {error}") from None
-        except RecursionError:
-            raise ArchitectureError("not JSON of an architecture: nested too deeply") from None
         if not isinstance(data, dict) or set(data) != {"input_shape", "nodes", "outputs"}:
             raise ArchitectureError(
                 "an architecture in JSON has the keys input_shape, nodes and outputs"
@@ -219,8 +219,11 @@ def checked_input(shape: Sequence[int]) -> Shape:
         ArchitectureError: unless all sizes are positive whole numbers.
     """
     sizes = tuple(shape) if isinstance(shape, Sequence) else ()
-    if not sizes or any(type(size) is not int or size < 1 for size in sizes):
-        raise ArchitectureError(f"input shape must be positive whole numbers, got {sizes or shape}")
+    if not sizes or any(type(size) is not int or not 1 <= size <= LARGEST for size in sizes):
+        raise ArchitectureError(
+            f"input shape must be positive whole numbers, got {sizes or shape}; the largest is "
+            f"{LARGEST}"
+        )
     return sizes
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, fx, nn
 
 from nas.architecture.graph import Architecture
 from nas.architecture.node import INPUT
+from nas.memory import check_memory
 
 
 class Network(fx.GraphModule):
@@ -49,7 +50,12 @@ def compile(architecture: Architecture) -> Network:
     Weights have torch's default initialisation. They are drawn from the global generator in the
     order of the nodes; to repeat them, seed it, or use ``torch.random.fork_rng``. They are put on
     the device of a surrounding ``with torch.device(...)``.
+
+    Raises:
+        nas.memory.TooLarge: if the weights need more memory than there is.
     """
+    if torch.get_default_device().type == "cpu":
+        check_memory(4 * architecture.cost.params, "the weights of the network")
     return Network(architecture)
 
 

@@ -11,6 +11,7 @@ from nas.architecture.node import INPUT
 from nas.architecture.operations import Conv, ConvTranspose, Linear, Shape
 from nas.architecture.receptive_field import Field, fields
 from nas.errors import InputError
+from nas.memory import check_memory
 
 WEIGHTED = (Conv, ConvTranspose, Linear)
 """The layers that papers count. "ResNet-18" has 18 of them on its longest path."""
@@ -63,6 +64,24 @@ def peak_memory(architecture: Architecture, batch: int = 1, bytes_per_element: i
         peak = max(peak, held)
         held -= freed[index]
     return peak * batch * bytes_per_element
+
+
+def check_memory_to_run(architecture: Architecture) -> None:
+    """Raises :class:`nas.memory.TooLarge` if inference at batch 1 needs too much memory."""
+    needed = peak_memory(architecture) + 4 * architecture.cost.params
+    check_memory(needed, "the weights and activations of the network")
+
+
+def check_memory_to_train(architecture: Architecture, batch: int) -> None:
+    """Raises :class:`nas.memory.TooLarge` if training needs more memory than there is.
+
+    Counted are weights, their gradients, and the outputs of convolutions and linear layers for the
+    whole batch, which the backward pass reads, with two bytes per element as in bfloat16. Training
+    needs at least this much, so nothing is refused that would run.
+    """
+    cost = architecture.cost
+    needed = 2 * 4 * cost.params + 2 * batch * cost.activations
+    check_memory(needed, f"the weights, gradients and activations of a batch of {batch}")
 
 
 class NodeSummary(NamedTuple):

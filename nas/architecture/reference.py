@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas.architecture.cost import Cost
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
+from nas.architecture.passes import check_memory_to_run
 
 
 class ReferenceCost(NamedTuple):
@@ -25,6 +26,7 @@ def reference_cost(architecture: Architecture) -> ReferenceCost:
 
     This is slow, and independent of our own rules. Auxiliary heads are left out.
     """
+    check_memory_to_run(architecture)
     with torch.device("meta"):
         network = compile(architecture.inference())
     # Tracing runs the network, so it needs weights, of any values.

@@ -37,6 +37,9 @@ class _Part(NamedTuple):
     output: Handle
 
 
+MOST_NODES = 100_000
+"""The largest number of nodes of an architecture."""
+
 _PARTS: dict[Hashable, _Part] = {}
 _MOST_PARTS = 1 << 13
 
@@ -89,6 +92,7 @@ class Writer:
         Raises:
             ArchitectureError: naming the node, if the name is taken or the shapes do not fit.
         """
+        self._check_size(1)
         path = self._scope + (name or self._free_name(operation))
         if path in self._nodes:
             raise ArchitectureError(f"node {path!r}: the name is already used")
@@ -128,6 +132,7 @@ class Writer:
             _PARTS[key] = part
         self._check(x)
         nodes, known, output = part
+        self._check_size(len(nodes))
         scope = f"{self._scope}{name}."
         names = {INPUT: x.name}
         if nodes:
@@ -140,6 +145,10 @@ class Writer:
             ours[path] = Node(path, operation, tuple([names[name] for name in inputs]))
             all_known[path] = known[own]
         return Handle(names[output.name], output.shape)
+
+    def _check_size(self, more: int) -> None:
+        if len(self._nodes) + more > MOST_NODES:
+            raise ArchitectureError(f"an architecture has at most {MOST_NODES:,} nodes")
 
     def _to_check(self) -> list[Node]:
         """The nodes whose names stand for all: the parts' own names are checked already."""

@@ -27,7 +27,7 @@ from nas.user_code import checksums, portable
 FILE_NAME = "benchmark.yaml"
 
 Direction = Literal["max", "min"]
-Whole = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=1, le=10**9)]
 
 _TAKEN = ("validation", "test", "searcher", "seed", "workers", "trial", "evaluation", "seconds",
           "status", "reused", "fidelity", "key")  # fmt: skip

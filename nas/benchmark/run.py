@@ -19,7 +19,7 @@ from nas.benchmark.report import report
 from nas.benchmark.search import STATUSES, stuck_note
 from nas.campaigns.store.defaults import recorded_specification
 from nas.campaigns.store.provenance import environment
-from nas.files import write_whole
+from nas.files import read_json, write_whole
 from nas.training.hardware import cores
 
 TRIALS, RESOLVED = "trials.parquet", "resolved.json"
@@ -54,7 +54,7 @@ def bench(
     if trials.exists() and _recorded(resolved) == benchmark.specification:
         console.print(f"{trials} is complete: reporting on it; delete it to run again")
         frame = pd.read_parquet(trials)
-        notes = json.loads(resolved.read_text(encoding="utf-8"))["notes"]
+        notes = read_json(resolved)["notes"]
     else:
         resolved.unlink(missing_ok=True)  # until there are trials that it describes
         started = time.perf_counter()
@@ -157,6 +157,6 @@ def _origin(benchmark: Benchmark) -> Iterator[str]:
 def _recorded(resolved: Path) -> Any:
     """Reads the specification that the existing results belong to; None if there are none."""
     try:
-        return recorded_specification(json.loads(resolved.read_text(encoding="utf-8")))
+        return recorded_specification(read_json(resolved))
     except (OSError, ValueError, KeyError):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,8 +123,10 @@ def genotype(arguments: argparse.Namespace) -> tuple[SearchSpace, Genotype]:
 
 def _answers(text: str) -> Genotype | None:
     """Reads a genotype from JSON; None for a space's notation, which may look like JSON too."""
+    from nas.files import parse_json
+
     try:
-        read = json.loads(text)
+        read = parse_json(text)
     except ValueError:
         return None
     plain = isinstance(read, dict) and not any(isinstance(v, list | dict) for v in read.values())

@@ -17,6 +17,11 @@ def add(commands: Commands) -> None:
     """Adds the commands of this module."""
     run = commands.add_parser("run", help="run a campaign, or resume it where it stopped")
     run.add_argument("folder", type=Path, help="folder with campaign.yaml, also for the results")
+    run.add_argument(
+        "--trust",
+        action="store_true",
+        help="call the evaluator that only the records name, now and in later runs",
+    )
     run.set_defaults(command=_run)
 
     bench = commands.add_parser("bench", help="compare searchers on a table of known results")
@@ -86,8 +91,11 @@ def add(commands: Commands) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     from nas.analysis.tables.ending import ending
     from nas.campaigns.drive.run import run
+    from nas.campaigns.drive.trust import trust
 
-    summary = run(arguments.folder)
+    if arguments.trust:
+        trust(arguments.folder)
+    summary = run(arguments.folder, trust=False)
     print(f"{summary.completed} trials completed, {summary.failed} failed\n")
     print(ending(arguments.folder))
 

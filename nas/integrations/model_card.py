@@ -6,7 +6,6 @@ campaign's records cannot fill are marked for the author.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from nas.analysis.tables.render import render
 from nas.analysis.tables.trials import recorded
 from nas.campaigns.store.types import Ask
 from nas.errors import InputError
+from nas.files import read_json
 from nas.jobs import names as named
 from nas.jobs.references import Reference
 from nas.spaces.choices import recipe_choices
@@ -106,7 +106,7 @@ def _training(ask: Ask, specification: Mapping[str, Any]) -> Iterator[str]:
 
 def _provenance(folder: Path) -> Iterator[str]:
     try:
-        resolved = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
+        resolved = read_json(folder / "resolved.json")
         found = dict(resolved["environment"])
     except (OSError, ValueError, KeyError, TypeError):
         yield "The folder does not record where the campaign was run.\n"

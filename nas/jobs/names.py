@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nas.classics import CLASSICS, classic
 from nas.configuration import Named, parse_yaml, section, source, start, validate
 from nas.errors import InputError, in_file
+from nas.files import read_text
 from nas.registry import unknown
 from nas.training.presets import PRESETS
 
@@ -186,9 +187,4 @@ def _read(path: Path) -> Architecture:
     from nas.architecture.graph import Architecture
 
     with in_file(path):
-        try:
-            return Architecture.from_json(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"is not UTF-8 text: {error.reason}") from None
+        return Architecture.from_json(read_text(path))

@@ -6,7 +6,6 @@ trial or of a row of its table, and ``results/FOLDER`` the network of a folder o
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architecture.graph import Architecture
-from nas.campaigns.spec.campaign import read_file, read_space
+from nas.campaigns.spec.campaign import FILE_NAME, read_file, read_space
+from nas.campaigns.spec.recorded_code import check_code
 from nas.campaigns.store.checkpoints import weights_path
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask, Measurement, trial_name
 from nas.classics import CLASSICS, classic
-from nas.errors import InputError
+from nas.errors import InputError, in_file
+from nas.files import read_json, read_text
 from nas.jobs.row import read_row
 from nas.metrics import Catalogue
 from nas.registry import unknown
@@ -92,10 +93,8 @@ def _of_training(folder: Path) -> Reference:
             "that has ended"
         )
     path, weights = folder / "architecture.json", folder / "weights.safetensors"
-    try:
-        architecture = Architecture.from_json(path.read_text(encoding="utf-8"))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    with in_file(path):
+        architecture = Architecture.from_json(read_text(path))
     return Reference(
         architecture,
         "",
@@ -114,7 +113,7 @@ def _of_campaign(folder: Path, which: str) -> Reference:
     scores = _scores(history, known)
     find = _best if which == BEST else partial(_named, which=which)
     ask = find(folder, history, scores=scores)
-    architecture, space = built(folder, ask)
+    architecture, space = built(folder, history, ask)
     weights = weights_path(folder, ask.trial)
     metrics: Measurement = (
         history.results[ask.trial].metrics if ask.trial in history.results else {}
@@ -191,18 +190,19 @@ def _of_label(history: History, label: str, scores: Mapping[str, float]) -> Ask:
     return min(asks, key=lambda ask: scores.get(ask.trial, math.inf))
 
 
-def built(folder: Path, ask: Ask) -> tuple[Architecture, SearchSpace | None]:
+def built(folder: Path, history: History, ask: Ask) -> tuple[Architecture, SearchSpace | None]:
     """Builds the network of an ask; returns it with its space, which a classic does not have.
 
     The data set is not needed, because ``resolved.json`` holds the image shape and the number of
-    classes. Raises :class:`InputError` if ``campaign.yaml`` or the program has changed so that
-    another network is built.
+    classes. Raises :class:`InputError` if ``campaign.yaml``, the code that it names or the program
+    has changed so that another network would be built.
     """
     if ask.is_ensemble:
         raise InputError(
             f"{folder}: {ask.trial}: is an ensemble and not a single network; its members are "
             f"{', '.join(ask.members)}"
         )
+    check_code(folder / FILE_NAME, history.header.specification)
     config = read_file(folder)
     shape, classes = _resolved(folder / "resolved.json")
     if ask.is_of_space:
@@ -226,7 +226,7 @@ def built(folder: Path, ask: Ask) -> tuple[Architecture, SearchSpace | None]:
 
 def _resolved(path: Path) -> tuple[tuple[int, ...], int]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = read_json(path)
         return tuple(map(int, found["input_shape"])), int(found["classes"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nas.campaigns.store.defaults import recorded_specification
 from nas.errors import InputError
+from nas.files import read_json
 from nas.metrics import Catalogue
 
 Row = dict[str, Any]
@@ -22,17 +22,14 @@ def read_row(folder: Path) -> Row | None:
     path = folder / "row.json"
     if not path.exists():
         return None
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: is no JSON: {error}") from None
+    row = read_json(path)
     if not isinstance(row, dict):
         raise InputError(f"{path}: must hold a JSON object, holds a {type(row).__name__}")
     if row.get("kind") == "found":  # the word of earlier versions
         row["kind"] = "searched"
     if "images" not in row:  # earlier versions recorded the data set's fingerprint elsewhere
         with suppress(OSError, ValueError, KeyError, TypeError):
-            resolved = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
+            resolved = read_json(folder / "resolved.json")
             row["images"] = recorded_specification(resolved)["images"]
     return row
 

@@ -26,7 +26,7 @@ from nas.campaigns.store.defaults import recorded_specification, with_defaults
 from nas.campaigns.store.provenance import environment
 from nas.configuration import Named, source
 from nas.errors import InputError, in_file
-from nas.files import write_whole
+from nas.files import read_json, write_whole
 from nas.jobs import names as named
 from nas.jobs.row import Row
 from nas.metrics import Catalogue, Metric, Protocol
@@ -255,7 +255,7 @@ def _train(job: Job, folder: Path, threads: int | None, console: Console | None)
     with Progress(folder, status, console) as progress:
         if end.exists():
             progress.line(f"{folder}: this training has ended before")
-            row: Row = json.loads(end.read_text(encoding="utf-8"))
+            row: Row = read_json(end)
             return row
         progress.line(
             f"{job.name} on {short_name(job.data.name)}: {architecture.cost.params:,} parameters, "
@@ -382,7 +382,7 @@ def _check_same(
         return None
     path = folder / "resolved.json"
     try:
-        resolved = json.loads(path.read_text(encoding="utf-8"))
+        resolved = read_json(path)
         recorded = recorded_specification(resolved)
         environment_then = resolved.get("environment")
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -132,7 +132,7 @@ def _drawings(
     single = [] if table is None else table[table["kind"] != "ensemble"]["name"].head(_DRAWN)
     for name in single:
         try:
-            pictures[name] = drawing(folder, asks[name], name)
+            pictures[name] = drawing(folder, history, asks[name], name)
         except (InputError, OSError) as error:
             fault = fault or f"{name}: {error}"
     return pictures, fault

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask
 from nas.drawing.cells import cell_diagram
 from nas.drawing.diagram import in_a_row
@@ -20,13 +21,13 @@ class Drawing(NamedTuple):
     cells: str = ""
 
 
-def drawing(folder: Path, ask: Ask, name: str) -> Drawing:
+def drawing(folder: Path, history: History, ask: Ask, name: str) -> Drawing:
     """Draws the network of a trial.
 
     Raises :class:`nas.errors.InputError` if the network cannot be built again, for example if
     ``campaign.yaml`` is missing.
     """
-    architecture, space = built(folder, ask)
+    architecture, space = built(folder, history, ask)
     network = svg(network_diagram(architecture), name, in_short(architecture))
     cells = {} if space is None else space.cell_graphs(ask.genotype)
     if not cells:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from nas.campaigns.spec.specification import flat
 from nas.campaigns.store.types import Header
+from nas.files import read_json
 
 Facts = list[tuple[str, str]]
 """Pairs of a term and its description."""
@@ -19,7 +20,7 @@ Facts = list[tuple[str, str]]
 def resolved(folder: Path) -> dict[str, Any]:
     """Reads ``resolved.json``; the result is empty if it is missing or cannot be read."""
     try:
-        told = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
+        told = read_json(folder / "resolved.json")
     except (OSError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}

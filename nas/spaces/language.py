@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from nas.errors import InputError
+from nas.files import parse_json
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.choices import Genotype
 from nas.spaces.mutations import PUBLISHED, Mutations
@@ -44,7 +45,7 @@ class Language:
     def from_string(self, text: str) -> Genotype:
         """Read what :meth:`to_string` writes; raise :class:`InputError` if it is not that."""
         try:
-            genotype = json.loads(text)
+            genotype = parse_json(text)
         except ValueError as error:
             raise InputError(f"not a genotype in JSON: {error}: {text!r}") from None
         if not isinstance(genotype, dict):

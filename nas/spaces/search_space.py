@@ -42,6 +42,9 @@ Built = Architecture | Callable[[], Architecture]
 MAX_REJECTED = 10_000
 """The number of infeasible draws in a row after which nothing seems to be feasible."""
 
+MOST_CHOICES = 100_000
+"""The largest number of choices of one genotype."""
+
 _MAX_REMEMBERED = 1_000_000
 
 
@@ -117,6 +120,8 @@ class SearchSpace:
         def choose(name: str, options: Sequence[T]) -> T:
             if name in genotype:
                 raise ValueError(f"space {self.name}: choice {name!r} is asked twice")
+            if len(genotype) >= MOST_CHOICES:
+                raise InputError(f"space {self.name}: asks more than {MOST_CHOICES:,} choices")
             # A tuple cannot change, so one that was offered before need not be checked again.
             if checked.get(name) is not options:
                 if wrong := fault(options):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from nas.architecture.modules import DropPath
 from nas.architecture.network import Network, in_training
+from nas.architecture.passes import check_memory_to_train
 from nas.tasks.base import Task
 from nas.tasks.classification import Classification
 from nas.training.augmentation import Pipeline
@@ -154,6 +155,9 @@ class Trainer:
         with self._randomness():
             torch.manual_seed(weights)
             built = build()
+            if isinstance(built, Network) and self._device.type == "cpu":
+                batch = min(recipe.batch_size, len(data.train.labels))
+                check_memory_to_train(built.architecture, batch)
             initialize(built, recipe.initialization)
         # Not blocking: on a GPU that trials share, each tensor would wait for its turn.
         self._network: nn.Module = built.to(  # type: ignore[call-overload]

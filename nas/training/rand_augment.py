@@ -20,7 +20,7 @@ def rand_augment(
     images: Tensor,
     generator: Generator,
     *,
-    operations: Annotated[int, Field(ge=1)] = 2,
+    operations: Annotated[int, Field(ge=1, le=100)] = 2,
     magnitude: Annotated[int, Field(ge=0, le=MAGNITUDES)] = 9,
 ) -> Tensor:
     """Applies several operations to each image, each drawn uniformly from :data:`OPERATIONS`.

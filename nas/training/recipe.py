@@ -30,8 +30,8 @@ Initialization = Literal[Scheme, "reference"]
 class Recipe(Config):
     """All hyperparameters of a training. Dropout and drop path belong to the architecture."""
 
-    epochs: int = Field(ge=1, description="Passes over the training images.")
-    batch_size: int = Field(ge=2, description="Images per step.")
+    epochs: int = Field(ge=1, le=10**6, description="Passes over the training images.")
+    batch_size: int = Field(ge=2, le=10**6, description="Images per step.")
     initialization: Initialization = Field(
         "default",
         description="How initial weights are drawn; see `initialize`. `default`: as torch does. "

@@ -24,13 +24,15 @@ from nas.analysis.audit.replay import remade_faults, replay_faults
 from nas.analysis.audit.results import data_checksum, result_faults
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import render
-from nas.campaigns.spec.campaign import Campaign, load_campaign
+from nas.campaigns.spec.campaign import FILE_NAME, Campaign, load_campaign
+from nas.campaigns.spec.recorded_code import check_code
 from nas.campaigns.spec.specification import changes, differences
 from nas.campaigns.store.defaults import completed, recorded_specification
 from nas.campaigns.store.log import read_lines
 from nas.campaigns.store.provenance import environment
 from nas.campaigns.store.types import Header, Record
 from nas.errors import InputError, at, in_file
+from nas.files import read_json
 from nas.training.recipe import fingerprints
 
 TABLES = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex", "table.txt": "text"}
@@ -170,6 +172,7 @@ def _present(
 ) -> tuple[Campaign | None, set[str], list[str]]:
     """Loads the campaign; returns it, the sections that are not as recorded, and the problems."""
     try:
+        check_code(folder / FILE_NAME, recorded)
         campaign = load_campaign(folder)
         lines = changes(campaign, recorded).splitlines() if recorded else []
     except InputError as error:
@@ -184,7 +187,7 @@ def _resolved_problems(folder: Path, header: Header | None, checksum: str | None
     if not path.exists():
         return [f"{path}: is not there, expected what the last run resolved campaign.yaml to"]
     try:
-        resolved = json.loads(path.read_text(encoding="utf-8"))
+        resolved = read_json(path)
         told: dict[str, Any] = {
             "specification": completed(recorded_specification(resolved)),
             "recipe": resolved["recipe_fingerprint"],
@@ -210,7 +213,7 @@ def _resolved_problems(folder: Path, header: Header | None, checksum: str | None
 def _version_notes(folder: Path) -> list[str]:
     """Notes packages whose versions differ from those of the runs, which may explain problems."""
     try:
-        resolved = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
+        resolved = read_json(folder / "resolved.json")
         runs = [*resolved.get("earlier_runs", ()), resolved]
         versions = [dict(run["environment"]["versions"]) for run in runs]
     except (OSError, ValueError, TypeError, KeyError):

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 Axes = tuple[int, ...]
 Channels = Literal["kept", "mixed", "ordered"]
+
+LARGEST = 2**31 - 1
+"""The largest size of an axis, and the largest whole number in an attribute."""
+
 T = TypeVar("T")
 
 
@@ -136,13 +140,20 @@ def infer(operation: Operation, inputs: tuple[Shape, ...]) -> tuple[Shape, Cost]
     output = operation.shape(*inputs)
     if min(output) < 1:
         raise ArchitectureError(f"{operation} makes {output}, an empty shape, of {inputs}")
+    if max(output) > LARGEST:
+        raise ArchitectureError(
+            f"{operation} makes {output} of {inputs}; an axis has at most {LARGEST} positions"
+        )
     return output, operation.cost(inputs, output)
 
 
 def whole(kind: str, name: str, value: Any, minimum: int | None = 1) -> int:
-    """Return ``value`` if it is a whole number, and at least ``minimum`` if there is one."""
-    if type(value) is not int or (minimum is not None and value < minimum):
+    """Return ``value`` if it is a whole number from ``minimum`` to :data:`LARGEST`."""
+    low = -LARGEST if minimum is None else minimum
+    if type(value) is not int or not low <= value <= LARGEST:
         limit = "" if minimum is None else f" >= {minimum}"
+        if type(value) is int and abs(value) > LARGEST:
+            limit += f" and at most {LARGEST}"
         raise ArchitectureError(f"{kind}: {name} must be a whole number{limit}, got {value!r}")
     return value
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from nas.campaigns.drive.progress import Progress
 from nas.campaigns.drive.runner import Runner, Summary
+from nas.campaigns.drive.trust import check_trusted
 from nas.campaigns.engines import ENGINES
 from nas.campaigns.engines.base import Engine, Settings
 from nas.campaigns.spec.campaign import Campaign, load_campaign
@@ -19,8 +20,8 @@ from nas.campaigns.store.log import RecordLog
 from nas.campaigns.store.provenance import environment
 from nas.campaigns.store.types import Header
 from nas.errors import InputError, at, in_file
-from nas.evaluators.base import Evaluate, Function
-from nas.files import write_whole
+from nas.evaluators.base import TRAINING, Evaluate, Function
+from nas.files import read_json, write_whole
 from nas.spaces.constraints import rejections
 from nas.user_code import portable, relative
 
@@ -31,6 +32,7 @@ def run(
     evaluator: str | Callable[..., Any] | None = None,
     engine: Engine | None = None,
     console: Console | None = None,
+    trust: bool = True,
 ) -> Summary:
     """Runs the campaign in ``folder`` to its end, or resumes it where an earlier run has stopped.
 
@@ -44,6 +46,8 @@ def run(
             the campaign was begun.
         engine: the engine; by default the one of ``campaign.yaml``.
         console: where progress is shown; by default on the standard output.
+        trust: whether an evaluator may be called that only the records name, see
+            :mod:`nas.campaigns.drive.trust`. The command line asks for this.
 
     Raises:
         InputError: the campaign is not valid, its records are corrupt, or they were made with
@@ -56,6 +60,8 @@ def run(
     with RecordLog(campaign.folder) as log:
         begun_with = _begun_with(log) or own.label
         label = begun_with if evaluator is None or campaign.data is None else _label(evaluator)
+        if evaluator is None and label not in (own.label, TRAINING) and not trust:
+            check_trusted(campaign.folder, label)
         evaluate = own.evaluate
         if label != own.label:
             evaluate = evaluator if callable(evaluator) else _function(label)
@@ -162,7 +168,7 @@ def _write_resolved(campaign: Campaign, evaluator: str, done: int) -> None:
         "environment": environment(),
     }
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json(path)
         how = {key: before[key] for key in ("evaluator", "environment")}
         earlier = [*before.get("earlier_runs", ())]
         if how != {key: resolved[key] for key in how}:

@@ -264,7 +264,8 @@ def attempt(evaluator: Evaluator, payload: Mapping[str, Any]) -> Outcome:
 def _cause(error: BaseException) -> Cause:
     kind, text = type(error).__name__, text_of(error)
     signs = ("can't allocate memory", "CUDA error: out of memory")
-    if kind in ("OutOfMemoryError", "MemoryError") or any(sign in text for sign in signs):
+    no_memory = kind == "OutOfMemoryError" or isinstance(error, MemoryError)
+    if no_memory or any(sign in text for sign in signs):
         return "out_of_memory"
     causes: dict[str, Cause] = {"Diverged": "diverged", "Infeasible": "infeasible"}
     return causes.get(kind, "error")

@@ -11,8 +11,8 @@ from nas.errors import InputError
 
 _SECONDS_PER_HOUR = 3600
 
-Amount = Annotated[float, Field(gt=0)] | None
-Count = Annotated[int, Field(ge=1)] | None
+Amount = Annotated[float, Field(gt=0, le=10**9)] | None
+Count = Annotated[int, Field(ge=1, le=10**9)] | None
 
 
 class Budget(Config):

@@ -41,7 +41,7 @@ FILE_NAME = "campaign.yaml"
 BASELINE = "random"
 """The searcher with which the others are compared."""
 
-_DESCRIPTIVE = ("paper", "description", "members")
+DESCRIPTIVE = ("paper", "description", "members")
 """Keys of a space file that do not change what is in the space."""
 
 
@@ -307,7 +307,7 @@ def read_space(
         if is_code(name):
             return found, {**definition(where), **options}
         file = space_file(where)
-        described = {k: v for k, v in read_yaml(file).items() if k not in _DESCRIPTIVE} | options
+        described = {k: v for k, v in read_yaml(file).items() if k not in DESCRIPTIVE} | options
         for limits, where_from in _own_constraints(entry, folder):
             described["constraints"] = limits.definition(where_from)
         if code := found.language.code():

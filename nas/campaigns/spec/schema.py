@@ -60,7 +60,7 @@ class EngineConfig(Config):
     """The keys that every engine has. The value ``auto`` becomes None."""
 
     name: str
-    cpus_per_trial: Annotated[int, Field(ge=1)] = 1
+    cpus_per_trial: Annotated[int, Field(ge=1, le=10**6)] = 1
     gpus_per_trial: Annotated[
         float | None, _auto_or(float, "a number, at least 0", lambda n: n >= 0)
     ] = None
@@ -68,7 +68,7 @@ class EngineConfig(Config):
     """Whether trials on a GPU replay CUDA graphs where they can."""
     minutes_per_trial: Annotated[float, Field(gt=0)] | None = None
     """The time limit; a trial that takes longer fails."""
-    retries: Annotated[int, Field(ge=0)] = 1
+    retries: Annotated[int, Field(ge=0, le=1000)] = 1
     """How often a trial that was lost with its worker or node is repeated."""
 
     @property
@@ -221,8 +221,8 @@ class _Finalists(Config):
     baseline, and the ``classics``.
     """
 
-    top: Annotated[int, Field(ge=0)] = 5
-    top_random: Annotated[int, Field(ge=0)] | None = None
+    top: Annotated[int, Field(ge=0, le=10**6)] = 5
+    top_random: Annotated[int, Field(ge=0, le=10**6)] | None = None
     """None stands for as many as ``top``: of more finalists, the best one is better by chance."""
     classics: Annotated[tuple[Named, ...], BeforeValidator(_several)] = ()
     """Names with options; see :func:`nas.campaigns.spec.contestants.contestants`."""

@@ -5,7 +5,6 @@ describes them. A line is on the disk before the searcher observes it, so a cras
 trials that were running. At worst it leaves an incomplete ("torn") last line, which is set aside.
 """
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from nas.campaigns.store.types import READABLE, Header, Record, from_line, to_line
 from nas.errors import InputError
-from nas.files import open_to_append, writing
+from nas.files import LONGEST, open_to_append, parse_json, writing
 
 R = TypeVar("R", bound=Record)
 
@@ -164,23 +163,27 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 def _split(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yields the position and the text of each line, without empty lines at the end."""
-    empty: list[tuple[int, bytes]] = []
-    start = 0
+    start = number = 0
+    empty = range(0)  # the positions of empty lines, which may be at the end
     with open(path, "rb") as file:
-        for line in file:
-            here = start, line.rstrip(b"\n")
-            start += len(line)
-            if here[1]:
-                yield from empty
-                yield here
-                empty.clear()
+        while line := file.readline(LONGEST + 1):
+            number += 1
+            if len(line) > LONGEST:
+                raise InputError(
+                    f"{path}:{number}: is corrupt: the line is longer than {LONGEST:,} bytes"
+                )
+            here, start = start, start + len(line)
+            if text := line.rstrip(b"\n"):
+                yield from ((position, b"") for position in empty)
+                yield here, text
+                empty = range(0)
             else:
-                empty.append(here)
+                empty = range(empty.start if empty else here, start)
 
 
 def _is_torn(line: bytes) -> bool:
     try:
-        json.loads(line)
+        parse_json(line)
     except ValueError:
         return True
     return False

@@ -33,6 +33,7 @@ from typing_extensions import TypedDict
 
 from nas.configuration import Config, validate
 from nas.errors import InputError, in_file, readable, shown
+from nas.files import parse_json
 from nas.registry import unknown
 
 SCHEMA = 3
@@ -345,7 +346,7 @@ def from_line(line: bytes, where: str) -> Record:
         return _RECORD.validate_json(line)
     except ValidationError:
         pass  # the following steps find out what is wrong
-    given = json.loads(line)
+    given = parse_json(line)
     if not isinstance(given, dict):
         raise InputError(f"{where}: is corrupt: a record is a JSON object, got {given!r}")
     kind = given.get("type")

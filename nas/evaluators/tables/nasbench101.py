@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.evaluators.tabular import Floats, Table
+from nas.files import parse_json
 
 _OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 """The operations in the order in which the benchmark numbers them."""
@@ -45,7 +45,7 @@ def nasbench101(folder: Path, *, file: str, repeat: int | None = None) -> Table:
     params: dict[str, int] = {}
     for number, record in enumerate(_records(content, path)):
         try:
-            key, epochs, _, _, encoded = json.loads(record)
+            key, epochs, _, _, encoded = parse_json(record)
             metrics = _message(base64.b64decode(encoded))
             final = _message(metrics[1][2])
             params[key] = metrics[2][0]
@@ -79,7 +79,7 @@ def module_hash(notation: str) -> str:
     MD5 sums that spread over neighbours as many times as there are vertices, of what is left when
     vertices that are not on a path from input to output are cut off.
     """
-    cell = json.loads(notation)
+    cell = parse_json(notation)
     matrix, ops = _pruned(np.array(cell["matrix"], int), cell["ops"])
     labels = [-1, *(_OPERATIONS.index(op) for op in ops[1:-1]), -2]
     leaving, entering = matrix.sum(axis=1).tolist(), matrix.sum(axis=0).tolist()

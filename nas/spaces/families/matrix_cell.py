@@ -15,6 +15,7 @@ from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import Block
 from nas.errors import InputError
+from nas.files import parse_json
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.choices import Choose, Genotype, Infeasible
 from nas.spaces.families.family import Listed
@@ -141,7 +142,7 @@ class MatrixCell(Listed):
             return InputError(f"not a cell of at most {self.max_vertices} vertices: {fault}")
 
         try:
-            data = json.loads(text)
+            data = parse_json(text)
         except ValueError as error:
             raise wrong(f"not JSON: {error}: {text!r}") from None
         if not isinstance(data, dict) or set(data) != {"matrix", "ops"}:

@@ -1,0 +1,53 @@
+"""Compares the memory that something will need with the memory that there is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from nas.errors import InputError
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+_SMALL = 2**27
+"""The bytes up to which asking takes longer than it is worth."""
+
+
+class TooLarge(InputError, MemoryError):
+    """Something needs more memory than there is."""
+
+
+def available() -> int:
+    """Returns the bytes of memory that this process can still get.
+
+    That is the least of what the machine has left and of the limit of the container.
+    """
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    found += [1024 * held for held in _fields(Path("/proc/meminfo"), "MemAvailable:")]
+    for limit, used in (
+        ("memory.max", "anon"),  # version 2 of control groups
+        ("memory/memory.limit_in_bytes", "total_rss"),  # version 1
+    ):
+        try:
+            most = int((_CGROUP / limit).read_text())
+        except (OSError, ValueError):  # there is no limit
+            continue
+        found.append(most - sum(_fields((_CGROUP / limit).with_name("memory.stat"), used)))
+    return max(min(found), 0)
+
+
+def check_memory(needed: int, what: str, way_out: str = "") -> None:
+    """Raises :class:`TooLarge` with both numbers if ``needed`` bytes are not available."""
+    if needed > _SMALL and needed > (left := available()):
+        raise TooLarge(
+            f"{what} need about {needed / 1e9:,.1f} GB of memory, and {left / 1e9:,.1f} GB are "
+            f"available{way_out and f': {way_out}'}"
+        )
+
+
+def _fields(file: Path, name: str) -> list[int]:
+    try:
+        lines = [line.split() for line in file.read_text().splitlines()]
+    except OSError:
+        return []
+    return [int(words[1]) for words in lines if words and words[0] == name]
