@@ -11,6 +11,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,11 @@ def _beside(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def checksum(content: bytes) -> str:
+    """Returns the checksum by which damage to a file is found."""
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def meant_for(path: Path) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from nas.cli import campaigns, exports, networks, results, spaces
 from nas.errors import CampaignError, InputError
+from nas.escape import printable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """The errors of a disk that is full or broken."""
@@ -25,10 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(argv)
     except InputError as error:
-        print(f"nas: {error}", file=sys.stderr)
+        print(f"nas: {printable(str(error))}", file=sys.stderr)
         return 2
     except CampaignError as error:
-        print(f"nas: {error}", file=sys.stderr)
+        print(f"nas: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("nas: interrupted", file=sys.stderr)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.cli.arguments import DATA, whole
+from nas.escape import printable
 
 if TYPE_CHECKING:
     from nas.cli.arguments import Commands
@@ -148,8 +149,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
     report = check(arguments.folder, replay=arguments.replay)
     for problem in report.problems:
-        print(problem)
+        print(printable(problem))
     for warning in report.warnings:
-        print(f"warning: {warning}")
+        print(printable(f"warning: {warning}"))
     print(report.summary)
     return 1 if report.problems else 0

@@ -70,7 +70,7 @@ def _export_network(arguments: argparse.Namespace) -> int:
     if arguments.weights is not None:
         weights = named.weights(arguments.weights)
     elif named.is_reference(arguments.name):
-        weights = named.reference(arguments.name).weights
+        weights = named.reference(arguments.name).verified_weights()
     network = compile(named_architecture(arguments))
     if weights is None:
         draw_weights(network)

@@ -18,6 +18,7 @@ from nas.analysis.tables.render import render
 from nas.analysis.tables.trials import recorded
 from nas.campaigns.store.types import Ask
 from nas.errors import InputError
+from nas.escape import fenced, markdown
 from nas.files import read_json
 from nas.jobs import names as named
 from nas.jobs.references import Reference
@@ -54,8 +55,9 @@ def model_card(name: str) -> str:
     what = "An image classifier" if classifies else f"A network for {specification['task']['name']}"
     lines = [
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n",
-        f"# {label}\n",
-        f"{what} that {_origin(ask, specification)}. This is trial `{ask.trial}`.\n",
+        f"# {markdown(label)}\n",
+        markdown(f"{what} that {_origin(ask, specification)}.")
+        + f" This is trial `{ask.trial}`.\n",
         "## Model\n",
         *_model(ask, reference, classifies),
         "## Training\n",
@@ -63,7 +65,7 @@ def model_card(name: str) -> str:
         "## Evaluation\n",
         "Accuracies are fractions; means and 95 % intervals are over seeds of retraining.\n",
         render(row, "markdown", columns) + "\n",
-        *(f"- {note}" for note in table.attrs["notes"]),
+        *(f"- {markdown(note)}" for note in table.attrs["notes"]),
         "\n## Intended use, limits, ethical considerations\n",
         _OPEN + " Only the metrics above were measured, on images like the training images.\n",
         "## Provenance\n",
@@ -87,8 +89,8 @@ def _model(ask: Ask, reference: Reference, classifies: bool) -> Iterator[str]:
     yield from (f"- {key}: {count:,}" for key, count in architecture.cost._asdict().items())
     yield f"- fingerprint: `{architecture.fingerprint}`"
     if reference.space is not None and reference.genotype is not None:
-        yield f"- in the space {reference.space.name}:"
-        yield f"\n```\n{reference.space.to_string(reference.genotype)}\n```"
+        yield f"- in the space {markdown(reference.space.name)}:"
+        yield f"\n{fenced(reference.space.to_string(reference.genotype))}"
     yield f"- weights: {reference.weights.name if reference.weights else 'not kept'}\n"
 
 
@@ -100,7 +102,7 @@ def _training(ask: Ask, specification: Mapping[str, Any]) -> Iterator[str]:
     yield f"From scratch, seed {ask.seed}.\n"
     for name, section in (("data", specification["data"]), ("recipe", recipe)):
         yield f"- {name}:"
-        yield f"\n```yaml\n{yaml.safe_dump(section, sort_keys=False)}```"
+        yield f"\n{fenced(yaml.safe_dump(section, sort_keys=False).rstrip(), 'yaml')}"
     yield ""
 
 
@@ -112,7 +114,7 @@ def _provenance(folder: Path) -> Iterator[str]:
         yield "The folder does not record where the campaign was run.\n"
         return
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    yield f"- Python {found['python']}, {versions}"
-    yield f"- {found['platform']}, {found['processor']}, {found['cores']} cores"
+    yield markdown(f"- Python {found['python']}, {versions}")
+    yield markdown(f"- {found['platform']}, {found['processor']}, {found['cores']} cores")
     if found.get("git"):
-        yield f"- commit {found['git']['commit']}"
+        yield markdown(f"- commit {found['git']['commit']}")

@@ -102,7 +102,7 @@ def weights(name: str) -> Path:
             f"{name}: no weights are kept of {found.trial or 'it'}: a campaign keeps those of its "
             "final stage, unless final.weights is false"
         )
-    return found.weights
+    return found.verified_weights()
 
 
 def kind(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nas.architecture.graph import Architecture
 from nas.campaigns.spec.campaign import FILE_NAME, read_file, read_space
 from nas.campaigns.spec.recorded_code import check_code
-from nas.campaigns.store.checkpoints import weights_path
+from nas.campaigns.store.checkpoints import verify_weights, weights_path
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask, Measurement, trial_name
@@ -50,6 +50,7 @@ class Reference:
         kind: its kind in tables: searched, random, classic, or other.
         initialization: its scheme for the initialisation "reference".
         origin: what its search started from, if it descends from it, in words.
+        checksum: the recorded checksum of the file of its weights; "" in older records.
     """
 
     architecture: Architecture
@@ -61,6 +62,16 @@ class Reference:
     kind: str = "other"
     initialization: str = "default"
     origin: str = ""
+    checksum: str = ""
+
+    def verified_weights(self) -> Path | None:
+        """Returns the file of its weights, if they were kept.
+
+        Raises :class:`InputError` if the file is damaged.
+        """
+        if self.weights is not None:
+            verify_weights(self.weights, self.checksum)
+        return self.weights
 
     @property
     def note(self) -> str:
@@ -100,6 +111,7 @@ def _of_training(folder: Path) -> Reference:
         "",
         weights if weights.exists() else None,
         {},
+        checksum=str(row.get("weights", "")),
         kind=row.get("kind", "other"),  # older rows have neither
         initialization=row.get("reference_initialization", "default"),
     )
@@ -129,6 +141,7 @@ def _of_campaign(folder: Path, which: str) -> Reference:
         ask.kind,
         ask.initialization or (CLASSICS[ask.classic].initialization if ask.classic else "default"),
         _origin(history, ask),
+        history.results[ask.trial].weights if ask.trial in history.results else "",
     )  # fmt: skip
 
 

@@ -20,13 +20,15 @@ from nas.architecture.graph import Architecture
 from nas.architecture.network import Network, compile
 from nas.architecture.weights import weights_bytes
 from nas.campaigns.drive.progress import Progress, Status
+from nas.campaigns.engines.signals import keyboard_interrupt, signals
 from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.specification import data_definition, differences, task_definition
+from nas.campaigns.store.checkpoints import is_damaged
 from nas.campaigns.store.defaults import recorded_specification, with_defaults
 from nas.campaigns.store.provenance import environment
 from nas.configuration import Named, source
 from nas.errors import InputError, in_file
-from nas.files import read_json, write_whole
+from nas.files import checksum, read_json, write_whole
 from nas.jobs import names as named
 from nas.jobs.row import Row
 from nas.metrics import Catalogue, Metric, Protocol
@@ -285,7 +287,8 @@ def _train(job: Job, folder: Path, threads: int | None, console: Console | None)
                 kept, written = epoch.epoch, time.monotonic()
 
         try:
-            trainer.run(job.recipe.epochs, tell)
+            with signals(keyboard_interrupt):
+                trainer.run(job.recipe.epochs, tell)
             row = _row(job, trainer, here)
         except KeyboardInterrupt:
             progress.line(
@@ -293,7 +296,9 @@ def _train(job: Job, folder: Path, threads: int | None, console: Console | None)
                 "run the same command again to go on"
             )
             raise
-        write_whole(folder / "weights.safetensors", weights_bytes(trainer.network))
+        weights = weights_bytes(trainer.network)
+        write_whole(folder / "weights.safetensors", weights)
+        row["weights"] = checksum(weights)
         write_whole(folder / "architecture.json", architecture.to_json().encode() + b"\n")
         write_whole(end, _json(row))  # it is the last file, so it implies the others
         return row
@@ -403,6 +408,8 @@ def _check_same(
 
 def _resume(trainer: Trainer, path: Path) -> None:
     try:
+        if is_damaged(path):
+            raise ValueError("its checksum is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch may raise any exception for a damaged file
         reason = str(error).partition("\n")[0] or type(error).__name__

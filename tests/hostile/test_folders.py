@@ -133,8 +133,10 @@ def test_an_id_that_would_be_a_path_is_refused_by_every_command(
     rewrite(campaign, change)
     before = content(tmp_path)
     out = str(tmp_path / "out")
+    with pytest.raises(InputError, match=r"records.jsonl:2: trial: String should"):
+        run(campaign)
     for command in (
-        ["run", str(campaign)], ["table", str(campaign)], ["plot", str(campaign)],
+        ["table", str(campaign)], ["plot", str(campaign)],
         ["report", str(campaign)], ["show", f"{campaign}:best"],
         ["export", str(campaign), "--to", "tensorboard", "--out", out],
         ["export", str(campaign), "--to", "optuna", "--out", out],

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from nas.analysis.audit.records import (
     Entry,
     Fault,
+    Trials,
     differing,
     order_faults,
     sort_out,
@@ -27,6 +28,12 @@ from nas.analysis.tables.render import render
 from nas.campaigns.spec.campaign import FILE_NAME, Campaign, load_campaign
 from nas.campaigns.spec.recorded_code import check_code
 from nas.campaigns.spec.specification import changes, differences
+from nas.campaigns.store.checkpoints import (
+    Checkpoints,
+    is_damaged,
+    verify_weights,
+    weights_path,
+)
 from nas.campaigns.store.defaults import completed, recorded_specification
 from nas.campaigns.store.log import read_lines
 from nas.campaigns.store.provenance import environment
@@ -58,6 +65,7 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
     - Every architecture is built again: the genotype is in the space and keeps the constraints;
       fingerprint and cost equal the recorded ones.
     - ``resolved.json`` and the files of :data:`TABLES`, if they exist, agree with the records.
+    - Weights have the recorded checksums, and checkpoints are not damaged.
 
     If something is wrong, checks that depend on it are skipped, and a warning says so.
 
@@ -102,6 +110,7 @@ def check(folder: Path, *, replay: bool = False, console: Console | None = None)
         same = header.data if header.data in known else campaign.data_fingerprint
         faults += differing(1, "data", header.data, same)
     others += _resolved_problems(folder, header, data_checksum(trials))
+    others += _damaged_files(folder, trials)
     notes += _version_notes(folder)
     for name, form in TABLES.items():
         if not (folder / name).exists():
@@ -208,6 +217,22 @@ def _resolved_problems(folder: Path, header: Header | None, checksum: str | None
         told["data_checksum"] = resolved.get("data_checksum")
         recorded = {**recorded, "data_checksum": checksum}
     return [f"{path}: {line.strip()}" for line in differences(recorded, told).splitlines()]
+
+
+def _damaged_files(folder: Path, trials: Trials) -> Iterator[str]:
+    """Checks the files of weights and checkpoints by their checksums; missing files are allowed."""
+    for result in trials.history.results.values():
+        path = weights_path(folder, result.trial)
+        if path.exists():
+            try:
+                verify_weights(path, result.weights)
+            except InputError as error:
+                yield str(error)
+    checkpoints = Checkpoints(folder)
+    for trial in trials.history.asks:
+        state = checkpoints.find(trial)
+        if state is not None and is_damaged(state):
+            yield f"{state}: is damaged: a checksum inside is wrong; the next run does not use it"
 
 
 def _version_notes(folder: Path) -> list[str]:

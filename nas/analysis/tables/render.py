@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from nas.analysis.tables.columns import WITHOUT, metrics_of
 from nas.errors import InputError
+from nas.escape import markdown, one_line, spreadsheet_cell
 from nas.files import write_output
 from nas.metrics import Catalogue, Form
 from nas.registry import unknown
@@ -45,8 +47,8 @@ def render(table: pd.DataFrame, form: str, columns: Sequence[str] | None = None)
     notes = table.attrs.get("notes", [])
     forms: dict[str, Callable[[], str]] = {
         "text": lambda: _text(table, columns, notes),
-        "csv": lambda: _taken(table, columns).to_csv(index=False).rstrip("\n"),
-        "markdown": lambda: _markdown(_shown(table, columns)) + _below("\n- ", notes),
+        "csv": lambda: _csv(_taken(table, columns)),
+        "markdown": lambda: _markdown(_shown(table, columns)) + _below("\n- ", map(_safe, notes)),
         "latex": lambda: _latex(_shown(table, columns)) + _below("% ", notes),
         "json": lambda: _json(_taken(table, columns), notes),
     }
@@ -124,7 +126,7 @@ def _fitting(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return shown[[n for n in shown if n in kept]], [n for n in shown if n not in kept]
 
 
-def _below(mark: str, notes: Sequence[str]) -> str:
+def _below(mark: str, notes: Iterable[str]) -> str:
     return "".join(f"\n{mark}{note}" for note in notes)
 
 
@@ -134,9 +136,16 @@ def _json(table: pd.DataFrame, notes: Sequence[str]) -> str:
     return f'{{"rows": [\n{lines}\n],\n"notes": {json.dumps(list(notes), indent=1)}}}'
 
 
+def _csv(table: pd.DataFrame) -> str:
+    safe = table.copy()
+    for column in table.select_dtypes(["object", "string"]):
+        safe[column] = table[column].map(spreadsheet_cell, na_action="ignore")
+    return safe.to_csv(index=False).rstrip("\n")
+
+
 def _markdown(shown: pd.DataFrame) -> str:
     right = [_is_number(shown, column) for column in shown]
-    text: str = shown.map(_escaped).to_markdown(
+    text: str = shown.map(markdown).to_markdown(
         index=False,
         disable_numparse=True,
         colalign=["right" if number else "left" for number in right],
@@ -144,8 +153,9 @@ def _markdown(shown: pd.DataFrame) -> str:
     return text
 
 
-def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|")
+def _safe(note: str) -> str:
+    """Returns a note, in which brackets are those of intervals, without HTML."""
+    return html.escape(one_line(note), quote=False)
 
 
 def _latex(shown: pd.DataFrame) -> str:
@@ -211,6 +221,6 @@ def _cell(form: Form) -> Callable[[Any], str]:
             return ""
         if isinstance(value, bool):
             return "yes" if value else ""
-        return _WRITTEN[form].format(value)
+        return one_line(_WRITTEN[form].format(value))
 
     return text

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from nas.campaigns.drive.ledger import Ledger
 from nas.campaigns.engines.base import Outcome
 from nas.campaigns.spec.campaign import Campaign
-from nas.campaigns.store.checkpoints import Checkpoints, write_weights
+from nas.campaigns.store.checkpoints import Checkpoints, is_damaged, write_weights
 from nas.campaigns.store.types import Ask
 from nas.training.recipe import Recipe
 
@@ -53,15 +53,15 @@ class CheckpointPolicy:
         starts from other weights.
         """
         asks, continued = self._ledger.history.asks, self._campaign.fidelities.continued
-        found = own = self._files.find(ask.trial)
+        found = own = self._find(ask.trial)
         epochs = None
         if ask.predecessor is not None and continued:
             before = asks[ask.predecessor]
             epochs = before.fidelity
-            found = found or self._files.find(before.answered_by)
+            found = found or self._find(before.answered_by)
         if ask.parent is None:
             return Start(found, own is not None, epochs, None)
-        found = found or self._files.find(ask.parent)
+        found = found or self._find(ask.parent)
         return Start(found, own is not None, epochs, own is None and found is not None)
 
     def keeps(self, ask: Ask, recipe: Recipe | None) -> bool:
@@ -81,14 +81,17 @@ class CheckpointPolicy:
         """Saves the state of a running trial, so that it can continue after a crash."""
         self._files.write(trial, state)
 
-    def keep(self, ask: Ask, outcome: Outcome) -> None:
-        """Saves the final weights or state of a trial, before its result is recorded."""
+    def keep(self, ask: Ask, outcome: Outcome) -> str | None:
+        """Saves the final weights or state of a trial, before its result is recorded.
+
+        Returns the checksum of the weights.
+        """
         if outcome.checkpoint is None:
-            return
+            return None
         if ask.stage == "final":
-            write_weights(self._campaign.folder, ask.trial, outcome.checkpoint)
-        else:
-            self._files.write(ask.trial, outcome.checkpoint)
+            return write_weights(self._campaign.folder, ask.trial, outcome.checkpoint)
+        self._files.write(ask.trial, outcome.checkpoint)
+        return None
 
     def ended(self, ask: Ask, outcome: Outcome, waiting: Iterable[Ask]) -> None:
         """Deletes the states that no trial can continue from, after a result is recorded.
@@ -107,6 +110,11 @@ class CheckpointPolicy:
         wanted = {history.asks[trial].answered_by for trial in wanted}
         starts = (search.starts for search in self._ledger.searches.values())
         self._files.discard_ended(history.results, wanted.union(*starts))
+
+    def _find(self, trial: str) -> Path | None:
+        """Returns the file of a trial's state, unless it is damaged."""
+        found = self._files.find(trial)
+        return None if found is None or is_damaged(found) else found
 
     def clear(self) -> None:
         """Deletes the states of the campaign's trials at its end."""

@@ -18,6 +18,7 @@ from rich.text import Text
 from nas.campaigns.spec.objectives import Objectives
 from nas.campaigns.store.provenance import gpu_use
 from nas.campaigns.store.types import Ask, Result
+from nas.escape import printable
 from nas.files import open_to_append, writing
 
 SUMMARY_SECONDS = 60.0
@@ -117,6 +118,7 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Prints a line, above the live display if there is one, and logs it."""
+        text = printable(text)
         self._write(text)
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 

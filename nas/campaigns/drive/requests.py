@@ -10,7 +10,7 @@ from nas.campaigns.drive.networks import Networks
 from nas.campaigns.engines.base import Json, Shared
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.hyperparameters import own_recipe
-from nas.campaigns.store.checkpoints import weights_path
+from nas.campaigns.store.checkpoints import verify_weights, weights_path
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask, given
 from nas.errors import InputError
@@ -132,6 +132,7 @@ class Averages(Requests):
         for name in ask.members:
             if not (path := weights_path(self._campaign.folder, name)).exists():
                 raise InputError(f"{path}: is not there, the weights of a member of the ensemble")
+            verify_weights(path, self._history.results[name].weights)
             architecture = self._networks.of(self._history.asks[name])
             members.append({"trial": name, "architecture": architecture.to_json()})
             weights.append(path.read_bytes())

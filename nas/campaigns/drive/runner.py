@@ -140,8 +140,8 @@ class Runner:
         if self._is_repeated(ask, outcome):
             return
         self._epochs.forget(trial)
-        self.checkpoints.keep(ask, outcome)
-        written = self._ledger.write(self._log, self._result(ask, outcome))
+        weights = self.checkpoints.keep(ask, outcome)
+        written = self._ledger.write(self._log, self._result(ask, outcome, weights))
         self.checkpoints.ended(ask, outcome, self._scheduler.waiting)
         self._show()
         if self.progress is not None:
@@ -194,8 +194,8 @@ class Runner:
         cause: Cause = "diverged" if name in metrics and metrics[name] is None else "error"
         return Outcome("failed", metrics, error, outcome.seconds, cause)
 
-    def _result(self, ask: Ask, outcome: Outcome) -> Result:
-        """Makes the record of an outcome."""
+    def _result(self, ask: Ask, outcome: Outcome, weights: str | None = None) -> Result:
+        """Makes the record of an outcome, with the checksum of the weights that were kept."""
         return Result(
             trial=ask.trial,
             status=outcome.status,
@@ -203,7 +203,7 @@ class Runner:
             error=outcome.error,
             cause=outcome.cause,
             **self._spent(ask, outcome),
-            **given(worker=outcome.worker),
+            **given(worker=outcome.worker, weights=weights),
         )
 
     def _is_repeated(self, ask: Ask, outcome: Outcome) -> bool:

@@ -4,8 +4,11 @@ import importlib.util
 import logging
 import math
 import os
+import secrets
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ os.environ.update(  # before ray is imported, which reads some of them then
 )
 
 import ray
+from ray._raylet import AuthenticationTokenLoader
 from ray.exceptions import AuthenticationError
 
 from nas.campaigns.engines.base import Evaluator
@@ -29,25 +33,41 @@ from nas.errors import InputError
 from nas.evaluators.base import Function
 from nas.user_code import is_file
 
+_TOKEN = "RAY_AUTH_TOKEN"
+"""The variable from which Ray takes the token that its processes must know."""
+
 _QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
 def start(cpus: int | None, scratch: Path, niceness: int = 0) -> None:
-    """Starts a cluster on this machine only, for this process.
+    """Starts a cluster on this machine only, for this process; :func:`stop` ends it.
+
+    It listens only to this machine, and only to who knows a token, which is drawn anew. So Ray
+    neither needs nor writes the file ``~/.ray/auth_token``, which every user could read.
 
     Args:
         cpus: the number of cores that it uses; None for all.
         scratch: its temporary folder.
         niceness: how much nicer its workers are than this process; Ray's own default is 15.
     """
+    os.environ[_TOKEN] = secrets.token_hex(32)
+    AuthenticationTokenLoader.instance().reset_cache()
     ray.init(
         address="local",  # never a cluster that a killed driver has left behind
+        _node_ip_address="127.0.0.1",
         num_cpus=cpus,
         include_dashboard=False,
         _temp_dir=str(scratch),
         _system_config={"worker_niceness": niceness},
         **_QUIET,
     )
+
+
+def stop() -> None:
+    """Ends the cluster that :func:`start` has started, or leaves the one that was joined."""
+    ray.shutdown()
+    if os.environ.pop(_TOKEN, None) is not None:
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def join(address: str, evaluator: Evaluator) -> None:
@@ -117,7 +137,23 @@ def _fit(there: float, needed: float) -> int:
     return int(there) * math.floor((1 + share) / needed)
 
 
-def short_temporary_folder() -> Path:
-    """Makes a folder for Ray's Unix sockets, whose paths must have less than 104 characters."""
-    folder = tempfile.gettempdir()
-    return Path(folder if len(folder) <= 24 else "/tmp")
+@contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """Yields a temporary folder for Ray that only this user can read, and deletes it at the end.
+
+    Args:
+        name: the beginning of the folder's name; a random part is added, so that nobody can make
+            the folder before. What a killed run with the same name has left is deleted too.
+
+    The paths of Ray's Unix sockets in it must have less than 104 characters.
+    """
+    place = Path(tempfile.gettempdir())
+    place = place if len(str(place)) <= 24 else Path("/tmp")
+    for left in place.glob(f"{name}-????????"):
+        if left.is_dir() and not left.is_symlink() and left.lstat().st_uid == os.getuid():
+            shutil.rmtree(left, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=place))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

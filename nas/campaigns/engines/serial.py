@@ -17,6 +17,7 @@ from nas.campaigns.engines.base import (
     poisons_the_process,
     stopped,
 )
+from nas.campaigns.engines.signals import keyboard_interrupt, signals
 from nas.errors import CampaignError, text_of, told
 
 
@@ -46,10 +47,14 @@ class SerialEngine(Engine):
         return cls(evaluate, settings.time_limit)
 
     def run(self, source: Source) -> None:
-        """Carries out trials until the source has no more.
+        """Carries out trials until the source has no more; KeyboardInterrupt on SIGINT and SIGTERM.
 
         Raises :class:`CampaignError` if a trial has left the GPU unusable for this process.
         """
+        with signals(keyboard_interrupt):
+            self._run(source)
+
+    def _run(self, source: Source) -> None:
         while (trial := source.next()) is not None:
             started = time.monotonic()
             try:

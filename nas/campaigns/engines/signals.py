@@ -1,4 +1,4 @@
-"""Handles SIGINT and SIGTERM while an engine runs that a KeyboardInterrupt would disturb."""
+"""Handles SIGINT and SIGTERM while an engine runs."""
 
 import signal
 import threading
@@ -12,6 +12,7 @@ def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
     """Makes SIGINT and SIGTERM call ``interrupt``; yields a function that installs this again.
 
     An exception raised from a handler could occur anywhere inside Ray, which would lose it.
+    Elsewhere, ``interrupt`` can be :func:`keyboard_interrupt`.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None  # Python allows no handlers in this thread
@@ -31,3 +32,8 @@ def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def keyboard_interrupt() -> None:
+    """Raises KeyboardInterrupt, so that SIGTERM stops a run as cleanly as Ctrl-C."""
+    raise KeyboardInterrupt

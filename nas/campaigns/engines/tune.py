@@ -102,8 +102,7 @@ class TuneEngine(Engine):
         self._gpus = gpus
         self._address = address
         self._niceness = niceness
-        scratch = f"nas-{os.getuid()}-{name or os.getpid()}"
-        self._scratch = cluster.short_temporary_folder() / scratch
+        self._name = f"nas-{name or os.getpid()}"
         self.slots = concurrency or 1
 
     @classmethod
@@ -125,23 +124,21 @@ class TuneEngine(Engine):
         bridge = _Bridge(source, self._evaluator, self._time_limit)
         # Signals are handled from the start: ray.init loses a KeyboardInterrupt that occurs inside
         # it, and installs its own SIGTERM handler.
-        with signals(bridge.interrupt) as install:
+        with signals(bridge.interrupt) as install, cluster.scratch(self._name) as scratch:
             ours = not ray.is_initialized()
             try:
-                shutil.rmtree(self._scratch, ignore_errors=True)
                 if ours:
-                    self._connect()
+                    self._connect(scratch)
                     install()
                 if not bridge.stopping:
-                    self._tune(bridge)
+                    self._tune(bridge, scratch / "tune")
             finally:
                 if ours:
-                    ray.shutdown()
-                shutil.rmtree(self._scratch, ignore_errors=True)
+                    cluster.stop()
         if bridge.error is not None:
             raise bridge.error
 
-    def _tune(self, bridge: "_Bridge") -> None:
+    def _tune(self, bridge: "_Bridge", storage: Path) -> None:
         resources = self._resources()
         bridge.slots = self.slots
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self.slots)
@@ -157,19 +154,19 @@ class TuneEngine(Engine):
                 reuse_actors=True,
                 max_failures=0,  # a failure is a row, and a bug would fail again
                 raise_on_failed_trial=False,
-                storage_path=str(self._scratch / "tune"),
+                storage_path=str(storage),
                 name="round",
                 trial_dirname_creator=lambda trial: trial.trial_id,
                 verbose=0,
             )
-            shutil.rmtree(self._scratch / "tune", ignore_errors=True)
+            shutil.rmtree(storage, ignore_errors=True)
 
-    def _connect(self) -> None:
+    def _connect(self, scratch: Path) -> None:
         if self._address is not None:
             cluster.join(self._address, self._evaluator)
         else:
             cores = self._concurrency and self._concurrency * self._cpus
-            cluster.start(cores, self._scratch, self._niceness)
+            cluster.start(cores, scratch, self._niceness)
 
     def _resources(self) -> dict[str, float]:
         """Returns the resources of one trial; sets :attr:`slots` to the number of such trials."""

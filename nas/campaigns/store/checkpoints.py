@@ -1,10 +1,13 @@
 """Keeps the saved states of trials that may be continued, and the weights of final networks."""
 
+import zipfile
+import zlib
 from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 
-from nas.files import meant_for, subfolder, write_whole
+from nas.errors import InputError
+from nas.files import checksum, meant_for, subfolder, write_whole
 
 _FOLDER = "checkpoints"
 
@@ -74,7 +77,29 @@ def weights_path(folder: Path, trial: str) -> Path:
     return folder / "weights" / f"{trial}.safetensors"
 
 
-def write_weights(folder: Path, trial: str, weights: bytes) -> None:
-    """Writes the weights of a network of the final stage."""
+def write_weights(folder: Path, trial: str, weights: bytes) -> str:
+    """Writes the weights of a network of the final stage and returns their checksum."""
     subfolder(folder, "weights")
     write_whole(weights_path(folder, trial), weights)
+    return checksum(weights)
+
+
+def verify_weights(path: Path, recorded: str) -> None:
+    """Raises :class:`InputError` unless a file has the recorded checksum; "" allows any."""
+    if recorded and (found := checksum(path.read_bytes())) != recorded:
+        raise InputError(f"{path}: is damaged: its checksum is {found}, recorded {recorded}")
+
+
+def is_damaged(state: Path) -> bool:
+    """Tells if a state that torch has saved, which is a ZIP archive, has a wrong checksum inside.
+
+    The states of users' evaluators may have any other form; they are not checked.
+    """
+    with open(state, "rb") as file:
+        if file.read(2) != b"PK":
+            return False
+    try:
+        with zipfile.ZipFile(state) as archive:
+            return archive.testzip() is not None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        return True

@@ -65,6 +65,7 @@ class RecordLog:
         try:
             with writing(self._path):
                 new = not self._path.exists()
+                self._check_not_lost()
                 # Unbuffered, so that one call writes one line, complete or torn.
                 self._file = open(open_to_append(self._path), "ab", buffering=0)
                 if new:
@@ -104,6 +105,28 @@ class RecordLog:
         Raises :class:`InputError` naming file and line if the log is corrupt.
         """
         return _records(self._path)
+
+    def _check_not_lost(self) -> None:
+        """Raises :class:`InputError` if results are there, but not the records of them.
+
+        Nothing is changed then, so that the records can still be searched for.
+        """
+        first = next(_split(self._path), None) if self._path.exists() else None
+        if first is not None and not _is_torn(first[1]):
+            return
+        folder = self._path.parent
+        left = [folder / name for name in ("resolved.json", "weights", "checkpoints")]
+        left = [path for path in left if path.is_file() or (path.is_dir() and any(path.iterdir()))]
+        if not left:
+            return
+        size = self._path.stat().st_size if self._path.exists() else 0
+        seen = "is empty" if not size else f"has no record, but {size:,} bytes of something else"
+        raise InputError(
+            f"{self._path}: {seen if self._path.exists() else 'is not there'}, although an earlier "
+            f"run has left {', '.join(path.name for path in left)}: its records are lost. Put them "
+            f"back, for example from a backup; to begin anew, delete {folder.name}/"
+            f"{{{','.join(path.name for path in (self._path, *left))}}}"
+        )
 
     def _repair(self) -> None:
         start, last, end = 0, b"", 0

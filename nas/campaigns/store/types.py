@@ -301,6 +301,7 @@ class Result(_Attempt):
         error: the last traceback of a failed trial.
         cause: the kind of failure.
         worker: on Ray, the process in which it ran, as ``HOST/NODE/PID``.
+        weights: the checksum of the file of its weights, if they were kept; "" in older records.
     """
 
     type: Literal["result"] = "result"
@@ -309,6 +310,7 @@ class Result(_Attempt):
     error: Text | None
     cause: str | None = None
     worker: str = ""
+    weights: str = ""
 
     @property
     def completed(self) -> bool:
