@@ -9,9 +9,6 @@ from nas.errors import InputError
 
 _CGROUP = Path("/sys/fs/cgroup")
 
-_SMALL = 2**27
-"""The bytes up to which asking takes longer than it is worth."""
-
 
 class TooLarge(InputError, MemoryError):
     """Something needs more memory than there is."""
@@ -38,7 +35,7 @@ def available() -> int:
 
 def check_memory(needed: int, what: str, way_out: str = "") -> None:
     """Raises :class:`TooLarge` with both numbers if ``needed`` bytes are not available."""
-    if needed > _SMALL and needed > (left := available()):
+    if needed > (left := available()):
         raise TooLarge(
             f"{what} need about {needed / 1e9:,.1f} GB of memory, and {left / 1e9:,.1f} GB are "
             f"available{way_out and f': {way_out}'}"

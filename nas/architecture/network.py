@@ -11,6 +11,9 @@ from nas.architecture.graph import Architecture
 from nas.architecture.node import INPUT
 from nas.memory import check_memory
 
+_SMALL = 2**27
+"""The bytes up to which asking for the free memory takes longer than it is worth."""
+
 
 class Network(fx.GraphModule):
     """The torch network of an architecture.
@@ -54,8 +57,9 @@ def compile(architecture: Architecture) -> Network:
     Raises:
         nas.memory.TooLarge: if the weights need more memory than there is.
     """
-    if torch.get_default_device().type == "cpu":
-        check_memory(4 * architecture.cost.params, "the weights of the network")
+    needed = 4 * architecture.cost.params
+    if needed > _SMALL and torch.get_default_device().type == "cpu":
+        check_memory(needed, "the weights of the network")
     return Network(architecture)
 
 

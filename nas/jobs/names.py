@@ -97,12 +97,13 @@ def weights(name: str) -> Path:
     if not is_reference(name):
         return Path(name)
     found = reference(name)
-    if found.weights is None:
+    path = found.verified_weights()
+    if path is None:
         raise InputError(
             f"{name}: no weights are kept of {found.trial or 'it'}: a campaign keeps those of its "
             "final stage, unless final.weights is false"
         )
-    return found.verified_weights()
+    return path
 
 
 def kind(name: str) -> str:

@@ -44,7 +44,7 @@ def render(table: pd.DataFrame, form: str, columns: Sequence[str] | None = None)
 
     JSON is ``{"rows": [...], "notes": [...]}``; unknown values are null.
     """
-    notes = table.attrs.get("notes", [])
+    notes = [one_line(note) for note in table.attrs.get("notes", [])]
     forms: dict[str, Callable[[], str]] = {
         "text": lambda: _text(table, columns, notes),
         "csv": lambda: _csv(_taken(table, columns)),
@@ -140,7 +140,8 @@ def _csv(table: pd.DataFrame) -> str:
     safe = table.copy()
     for column in table.select_dtypes(["object", "string"]):
         safe[column] = table[column].map(spreadsheet_cell, na_action="ignore")
-    return safe.to_csv(index=False).rstrip("\n")
+    text: str = safe.to_csv(index=False)
+    return text.rstrip("\n")
 
 
 def _markdown(shown: pd.DataFrame) -> str:
@@ -154,8 +155,8 @@ def _markdown(shown: pd.DataFrame) -> str:
 
 
 def _safe(note: str) -> str:
-    """Returns a note, in which brackets are those of intervals, without HTML."""
-    return html.escape(one_line(note), quote=False)
+    """Returns a note without HTML and links; its brackets may be those of intervals."""
+    return html.escape(note, quote=False).replace("](", "]\\(")
 
 
 def _latex(shown: pd.DataFrame) -> str:

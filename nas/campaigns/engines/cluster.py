@@ -4,7 +4,6 @@ import importlib.util
 import logging
 import math
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -25,7 +24,6 @@ os.environ.update(  # before ray is imported, which reads some of them then
 )
 
 import ray
-from ray._raylet import AuthenticationTokenLoader
 from ray.exceptions import AuthenticationError
 
 from nas.campaigns.engines.base import Evaluator
@@ -33,28 +31,19 @@ from nas.errors import InputError
 from nas.evaluators.base import Function
 from nas.user_code import is_file
 
-_TOKEN = "RAY_AUTH_TOKEN"
-"""The variable from which Ray takes the token that its processes must know."""
-
 _QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
 def start(cpus: int | None, scratch: Path, niceness: int = 0) -> None:
     """Starts a cluster on this machine only, for this process; :func:`stop` ends it.
 
-    It listens only to this machine, and only to who knows a token, which is drawn anew. So Ray
-    neither needs nor writes the file ``~/.ray/auth_token``, which every user could read.
-
     Args:
         cpus: the number of cores that it uses; None for all.
         scratch: its temporary folder.
         niceness: how much nicer its workers are than this process; Ray's own default is 15.
     """
-    os.environ[_TOKEN] = secrets.token_hex(32)
-    AuthenticationTokenLoader.instance().reset_cache()
     ray.init(
         address="local",  # never a cluster that a killed driver has left behind
-        _node_ip_address="127.0.0.1",
         num_cpus=cpus,
         include_dashboard=False,
         _temp_dir=str(scratch),
@@ -66,8 +55,6 @@ def start(cpus: int | None, scratch: Path, niceness: int = 0) -> None:
 def stop() -> None:
     """Ends the cluster that :func:`start` has started, or leaves the one that was joined."""
     ray.shutdown()
-    if os.environ.pop(_TOKEN, None) is not None:
-        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def join(address: str, evaluator: Evaluator) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from nas.configuration import Place
 from nas.errors import InputError
+from nas.memory import check_memory
 from nas.training.datasets.images import (
     Images,
     Resolution,
@@ -22,7 +23,6 @@ from nas.training.datasets.images import (
 from nas.training.datasets.parts import Role, arranged, words_of
 from nas.training.datasets.pictures import Fit, pixels
 from nas.training.datasets.stored import Pixels, check_memory_of
-from nas.training.memory import check_memory
 
 _KEYS = (
     "images and labels, and, for official parts, val_images, val_labels, test_images and "

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nas.errors import InputError
-from nas.training.memory import available, check_memory
+from nas.memory import available, check_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
