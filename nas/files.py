@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic_core import from_json
 
@@ -146,11 +146,7 @@ def read_text(path: Path) -> str:
     """
     with in_file(path):
         try:
-            # A pipe would block, and a device may never end.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            with open(descriptor, "rb") as file:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise InputError("cannot be read: it is not a regular file")
+            with open_to_read(path) as file:
                 content = file.read(LONGEST + 1)
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}") from None
@@ -160,6 +156,19 @@ def read_text(path: Path) -> str:
             return content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise InputError(f"is not UTF-8 text: {error.reason}") from None
+
+
+def open_to_read(path: Path) -> BinaryIO:
+    """Opens a file to read its bytes.
+
+    Raises OSError if it cannot be read, and :class:`InputError` if it is not a regular file: a pipe
+    would block, and a device may never end.
+    """
+    file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise InputError("cannot be read: it is not a regular file")
+    return file
 
 
 def read_json(path: Path) -> Any:

@@ -90,7 +90,7 @@ def test_nothing_is_written_through_a_linked_folder(tmp_path: Path, folder: str)
     assert content(outside) == {}
 
 
-@pytest.mark.parametrize("name", ["records.jsonl", "run.log", "records.lock"])
+@pytest.mark.parametrize("name", ["records.jsonl", "records.lock"])
 def test_nothing_is_appended_through_a_link(tmp_path: Path, name: str) -> None:
     outside = tmp_path / "theirs"
     outside.write_text("")
@@ -101,10 +101,22 @@ def test_nothing_is_appended_through_a_link(tmp_path: Path, name: str) -> None:
     assert outside.read_text() == ""
 
 
-def test_a_pipe_in_place_of_a_file_does_not_block(tmp_path: Path) -> None:
+def test_a_link_or_a_pipe_in_place_of_the_log_stops_nothing(tmp_path: Path) -> None:
+    outside = tmp_path / "theirs"
+    outside.write_text("")
     folder = write(tmp_path / "c")
+    (folder / "run.log").symlink_to(outside)
+    run(folder, evaluator=f"{HERE}:evaluate")
+    assert outside.read_text() == ""
+    (folder / "run.log").unlink()
     os.mkfifo(folder / "run.log")
-    with pytest.raises(CampaignError, match=r"run.log: cannot be written: it is not a regular"):
+    run(folder, evaluator=f"{HERE}:evaluate")
+
+
+def test_a_pipe_in_place_of_the_records_does_not_block(tmp_path: Path) -> None:
+    folder = write(tmp_path / "c")
+    os.mkfifo(folder / "records.jsonl")
+    with pytest.raises((CampaignError, InputError), match=r"records.jsonl: "):
         run(folder, evaluator=f"{HERE}:evaluate")
 
 

@@ -1,6 +1,7 @@
 """Shows a running campaign: a live display, or one line per trial, and ``run.log``."""
 
 import math
+import os
 import textwrap
 import time
 from contextlib import suppress
@@ -19,7 +20,7 @@ from nas.campaigns.spec.objectives import Objectives
 from nas.campaigns.store.provenance import gpu_use
 from nas.campaigns.store.types import Ask, Result
 from nas.escape import printable
-from nas.files import open_to_append, writing
+from nas.files import open_to_append
 
 SUMMARY_SECONDS = 60.0
 """How often a line summarises the state of the campaign."""
@@ -99,9 +100,11 @@ class Progress:
         )
 
     def __enter__(self) -> "Progress":
-        path = self._folder / "run.log"
-        with writing(path):
-            self._log = open(open_to_append(path), "a", encoding="utf-8", buffering=1)
+        try:
+            descriptor = open_to_append(self._folder / "run.log")
+        except OSError:  # the run goes on; if the disk is full, writing the records will say so
+            descriptor = os.open(os.devnull, os.O_WRONLY)
+        self._log = open(descriptor, "a", encoding="utf-8", buffering=1)
         if self._console.is_terminal:
             self._live.start()
         return self

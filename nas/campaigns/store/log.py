@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeVar
 from filelock import FileLock, Timeout
 
 from nas.campaigns.store.types import READABLE, Header, Record, from_line, to_line
-from nas.errors import InputError
-from nas.files import LONGEST, open_to_append, parse_json, writing
+from nas.errors import InputError, in_file
+from nas.files import LONGEST, open_to_append, open_to_read, parse_json, writing
 
 R = TypeVar("R", bound=Record)
 
@@ -188,7 +188,9 @@ def _split(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yields the position and the text of each line, without empty lines at the end."""
     start = number = 0
     empty = range(0)  # the positions of empty lines, which may be at the end
-    with open(path, "rb") as file:
+    with in_file(path):
+        file = open_to_read(path)
+    with file:
         while line := file.readline(LONGEST + 1):
             number += 1
             if len(line) > LONGEST:
