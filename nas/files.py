@@ -164,11 +164,11 @@ def open_to_read(path: Path) -> BinaryIO:
     Raises OSError if it cannot be read, and :class:`InputError` if it is not a regular file: a pipe
     would block, and a device may never end.
     """
-    file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise InputError("cannot be read: it is not a regular file")
-    return file
+    return open(descriptor, "rb")
 
 
 def read_json(path: Path) -> Any:
