@@ -49,16 +49,14 @@ def canonical_order(colours: Sequence[int], sources: Sources) -> list[int]:
         colours: a number for every vertex; only vertices of one colour may be exchanged.
         sources: what every vertex reads.
     """
-    refined = _refined(colours, sources)
-    if len(set(refined)) == len(refined):
-        return sorted(range(len(refined)), key=refined.__getitem__)
-    return _arranged(refined, sources)
+    return _arranged(_refined(colours, sources), sources)
 
 
 def _arranged(colours: Sequence[int], sources: Sources) -> list[int]:
     """Return a canonical order of a graph whose colours are refined as far as they go."""
-    if len(set(colours)) == len(colours):
-        return sorted(range(len(colours)), key=colours.__getitem__)
+    vertices = {colour: vertex for vertex, colour in enumerate(colours)}
+    if len(vertices) == len(colours):
+        return [vertices[colour] for colour in sorted(vertices)]
     components = _components(colours, sources)
     if len(components) > 1:
         parts = []

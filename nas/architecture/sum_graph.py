@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -132,8 +132,10 @@ def _place(where: tuple[tuple[int, int], ...]) -> int:
     return int.from_bytes(blake2b(repr(where).encode(), digest_size=16).digest())
 
 
-def total(values: Iterable[Sum]) -> Sum:
-    """Return the sum of values."""
+def total(values: Sequence[Sum]) -> Sum:
+    """Return the sum of values; the sum of one value is that value."""
+    if len(values) == 1:
+        return values[0]
     result: dict[int, int] = {}
     for value in values:
         for vertex, times in value.items():
