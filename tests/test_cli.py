@@ -97,13 +97,39 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_spaces_tells_sizes(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "spaces")
-    blocks = {line.split(":")[0]: number for number, line in enumerate(out.splitlines())
-              if not line.startswith(" ")}  # fmt: skip
-    lines = out.splitlines()
+    lines = {line.split()[0]: line for line in out.splitlines()}
     # Published: Dong & Yang 2020, section 2.1; Dong et al. 2021, section 3.1.
     for name, size in [("nasbench201", "15,625"), ("natsbench_size", "32,768")]:
-        assert lines[blocks[name] + 2] == f"    genotypes: exactly {size}"
-    assert lines[blocks["primitives"] + 2].endswith("(known exactly)")
+        assert f" exactly {size} " in lines[name]
+    assert "(known exactly)" in lines["primitives"]
+
+
+def test_spaces_tells_macs_at_an_input(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "spaces", "--input", "1,28,28", "--classes", "10",
+                         "--where", "space == 'natsbench_size'", "--format", "json")  # fmt: skip
+    assert code == 0, err
+    (row,) = json.loads(out)["rows"]
+    # The smallest member has 8 channels in every layer, the largest 64.
+    space = nas.space("natsbench_size", input_shape=(1, 28, 28), classes=10)
+    genotypes = (space.sample(np.random.default_rng(0)) for _ in range(1))
+    names = list(next(genotypes))
+    least, most = (space.decode(dict.fromkeys(names, width)).cost.macs for width in (8, 64))
+    assert least < row["macs_10"] <= row["macs"] <= row["macs_90"] < most
+
+
+def test_sample_takes_an_input(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "shapes.py"
+    path.write_text("""
+import nas
+
+
+def space(choose, *, input_shape, classes):
+    choose("channels", [input_shape[0]]), choose("classes", [classes])
+    g = nas.Builder(input_shape)
+    return g.build(g.linear(g.flatten(g.input), classes))
+""")
+    code, out, _ = run(capsys, "sample", f"{path}:space", "--input", "5,8,8", "--classes", "7")
+    assert (code, json.loads(out)) == (0, {"channels": 5, "classes": 7})
 
 
 def test_what_fvcore_does_not_count_is_said_beside_the_number(

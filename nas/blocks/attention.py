@@ -51,9 +51,13 @@ class Excitation(Config):
     """
 
     of: Literal["input", "hidden"] = "input"
+    """The map whose channels the ratio is of: the input of the block, or the weighed map."""
     divisor: PositiveInt = 1
+    """The number that the squeezed channels are a multiple of."""
     gate: Function = "sigmoid"
+    """The activation that makes the weights."""
     adaptive: bool = False
+    """Whether the pooling is an operation that fvcore counts."""
 
     def apply(self, g: Builder, y: Handle, ratio: float, source: Handle, name: str) -> Handle:
         """Return ``y`` weighed; ``source`` is the input of the block."""

@@ -29,6 +29,7 @@ def conv_norm(
 ) -> Handle:
     """Add a convolution, batch normalisation and an activation (Ioffe & Szegedy 2015).
 
+    ``activation: null`` leaves the activation out.
     By default it pads ``dilation * (kernel - 1) // 2`` on both sides, so that an odd kernel at
     stride 1 keeps the size. Without ``norm`` the convolution has a bias instead. ``names`` are
     those of the convolution and the norm.
@@ -61,7 +62,7 @@ def depthwise(
     *,
     kernel: PositiveInt = 3,
     dilation: PositiveInt = 1,
-    activation: Function = "relu",
+    activation: Function | None = "relu",
 ) -> Handle:
     """Add a depthwise convolution, batch normalisation and an activation."""
     with g.scope("projection"):
@@ -107,11 +108,12 @@ def separable(
     *,
     kernel: PositiveInt = 3,
     dilation: PositiveInt = 1,
-    activation: Function = "relu",
+    activation: Function | None = "relu",
 ) -> Handle:
     """Add a separable convolution, batch normalisation and an activation."""
     x = separable_conv(g, x, channels, stride, kernel=kernel, dilation=dilation)
-    return g.activation(g.batch_norm(x), activation)
+    x = g.batch_norm(x)
+    return g.activation(x, activation) if activation else x
 
 
 def depthwise_separable(
@@ -122,7 +124,7 @@ def depthwise_separable(
     *,
     kernel: PositiveInt = 3,
     dilation: PositiveInt = 1,
-    activation: Function = "relu",
+    activation: Function | None = "relu",
 ) -> Handle:
     """Add a depthwise and a pointwise convolution, each normed and activated.
 

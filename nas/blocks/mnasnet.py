@@ -43,7 +43,7 @@ def conv(
     kernel: Kernel = 3,
     squeeze: Ratio = 0.0,
     skip: Skip = "none",
-    activation: Function = "relu",
+    activation: Function | None = "relu",
     excitation: Excitation = PLAIN,
 ) -> Handle:
     """Add a convolution, normed and activated, with squeeze-and-excitation behind it."""
@@ -62,7 +62,7 @@ def separable(
     kernel: Kernel = 3,
     squeeze: Ratio = 0.0,
     skip: Skip = "none",
-    activation: Function = "relu",
+    activation: Function | None = "relu",
     excitation: Excitation = PLAIN,
 ) -> Handle:
     """Add a depthwise, then a pointwise convolution without activation (figure 7c)."""
@@ -92,7 +92,7 @@ def inverted_residual(
     expansion: PositiveFloat = 6.0,
     squeeze: Ratio = 0.0,
     skip: Skip = "identity",
-    activation: Function = "relu",
+    activation: Function | None = "relu",
     excitation: Excitation = PLAIN,
 ) -> Handle:
     """Add the inverted residual (:func:`nas.blocks.inverted_residual`).

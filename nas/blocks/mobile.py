@@ -22,7 +22,7 @@ def inverted_residual(
     *,
     expansion: PositiveInt = 6,
     kernel: PositiveInt = 3,
-    activation: Function = "relu6",
+    activation: Function | None = "relu6",
     squeeze: PositiveInt | None = None,
     drop_path: float = 0.0,
     container: Literal["conv", "layers", "block"] = "conv",

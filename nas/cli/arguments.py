@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError
 
@@ -76,8 +76,19 @@ def add_architecture(command: argparse.ArgumentParser) -> None:
         help="a classic, a member of a space (SPACE:MEMBER), a JSON file of an architecture, a "
         "trial of a campaign (results/NAME:best or :TRIAL), or a folder of `nas train`",
     )
-    command.add_argument("--input", help="input shape, channels first: 3,224,224; not for a file")
-    command.add_argument("--classes", type=whole(1), help="number of classes; not for a file")
+    add_bound(command, "; not for a file")
+
+
+def add_bound(command: argparse.ArgumentParser, hint: str = "") -> None:
+    """Adds the options for the input shape and the classes."""
+    command.add_argument("--input", help=f"input shape, channels first: 3,224,224{hint}")
+    command.add_argument("--classes", type=whole(1), help=f"number of classes{hint}")
+
+
+def bound(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns the given input shape and classes as arguments of :func:`nas.space`."""
+    given = {"input_shape": input_shape(arguments), "classes": arguments.classes}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def named_architecture(arguments: argparse.Namespace) -> Architecture:
@@ -113,8 +124,7 @@ def genotype(arguments: argparse.Namespace) -> tuple[SearchSpace, Genotype]:
 
     if arguments.genotype is None:
         return named.member(arguments.name, input_shape(arguments), arguments.classes)
-    given = {"input_shape": input_shape(arguments), "classes": arguments.classes}
-    found = space(arguments.name, **{k: v for k, v in given.items() if v is not None})
+    found = space(arguments.name, **bound(arguments))
     if (answers := _answers(arguments.genotype)) is not None:
         found.validate(answers)
         return found, answers

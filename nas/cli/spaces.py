@@ -5,12 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from nas.cli.arguments import SPACE, whole
+from nas.cli.arguments import SPACE, add_bound, add_form, bound, print_table, whole
+from nas.errors import InputError
 
 if TYPE_CHECKING:
     from nas.cli.arguments import Commands
+    from nas.spaces.search_space import SearchSpace
+
+_DRAWS = 25
+"""How many members `nas spaces --input` draws from each space for its typical MACs."""
+
+_WIDTH = 80
+"""How many characters of the names of members the printed table of spaces shows."""
+
 _COUNTED = 10_000
 """How many genotypes `nas spaces` counts one by one before it says "at least"."""
 
@@ -18,25 +29,66 @@ _COUNTED = 10_000
 def add(commands: Commands) -> None:
     """Adds the commands of this module."""
     spaces = commands.add_parser("spaces", help="list the search spaces")
+    add_bound(spaces)
+    add_form(spaces)
     spaces.set_defaults(command=_spaces)
 
     sample = commands.add_parser("sample", help="draw genotypes, one JSON line each")
     sample.add_argument("space", help=SPACE)
     sample.add_argument("-n", type=whole(1), default=1, help="how many; default: %(default)s")
+    add_bound(sample)
     sample.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
     sample.set_defaults(command=_sample)
 
 
 def _spaces(arguments: argparse.Namespace) -> None:
+    import pandas as pd
+
     from nas.configuration import read_yaml
     from nas.spaces import space, spaces
     from nas.spaces.families.family import read_family
 
+    shown = "space,family,genotypes,members"
+    whole_names = arguments.columns or arguments.format or arguments.out
+    rows = []
     for name, path in spaces().items():
         family = read_family(read_yaml(path), path.parent)
-        print(f"{name}: {family.description}\n    family {family.family}; {family.paper}")
-        print(f"    genotypes: {space(name).size(limit=_COUNTED)}")
-        print(f"    members: {', '.join(family.members) or 'none'}")
+        found = space(name, **bound(arguments))
+        rows.append(
+            {
+                "space": name,
+                "family": family.family,
+                "genotypes": str(found.size(limit=_COUNTED)),
+                **({} if arguments.input is None else _typical(found)),
+                "members": ", ".join(family.members) if whole_names else _some(family.members),
+                "description": family.description,
+                "paper": family.paper,
+            }
+        )
+    if arguments.input is not None:
+        shown = "space,family,genotypes,macs_10,macs,macs_90,members"
+    arguments.columns = arguments.columns or shown
+    print_table(pd.DataFrame(rows), arguments)
+
+
+def _some(members: Iterable[str]) -> str:
+    """Lists members on what is left of a line."""
+    return textwrap.shorten(", ".join(members), _WIDTH, placeholder=" ...")
+
+
+def _typical(space: SearchSpace) -> dict[str, int | None]:
+    """Returns the median and two quantiles of the MACs of random members; None if none fits."""
+    import numpy as np
+
+    from nas.architecture.operations import ArchitectureError
+
+    rng = np.random.default_rng(0)
+    try:
+        macs = [space.decode(space.sample(rng)).cost.macs for _ in range(_DRAWS)]
+    except (ArchitectureError, InputError):  # the image is too small
+        return {"macs_10": None, "macs": None, "macs_90": None}
+    low, median, high = (round(each) for each in np.quantile(macs, [0.1, 0.5, 0.9]))
+    return {"macs_10": low, "macs": median, "macs_90": high}
 
 
 def _sample(arguments: argparse.Namespace) -> None:
@@ -45,7 +97,7 @@ def _sample(arguments: argparse.Namespace) -> None:
     from nas.spaces import space
     from nas.spaces.constraints import rejections
 
-    drawn_from = space(arguments.space)
+    drawn_from = space(arguments.space, **bound(arguments))
     rng = np.random.default_rng(arguments.seed)
     for _ in range(arguments.n):
         print(json.dumps(drawn_from.sample(rng)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Protocol, TypeVar
+
+from nas.errors import readable
 
 Option = str | int | float | None
 """One possible answer to a choice. The type counts: 1 and 1.0 are two options."""
@@ -83,11 +85,17 @@ def architecture_choices(genotype: Genotype) -> Genotype:
 
 def fault(options: Sequence[Option]) -> str | None:
     """Return what is wrong with the options of a choice, or None."""
+    if isinstance(options, set | frozenset):
+        return f"options in a set have no order, so no seed repeats them; give a list: {options}"
+    if isinstance(options, Iterator):
+        return "options must be a list, which can be read more than once"
     if not options:
         return "no options"
     for option in options:
         if type(option) not in _OPTION_TYPES:
             return f"option {option!r} is not a str, int, float or None"
+        if isinstance(option, str) and readable(option) != option:
+            return f"option {option!r} holds a surrogate, which is no character"
         if isinstance(option, float) and not math.isfinite(option):
             return f"option {option!r} is not finite"
     if len({(type(option), option) for option in options}) < len(options):

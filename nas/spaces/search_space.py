@@ -190,8 +190,8 @@ class SearchSpace:
         hidden-state and op mutation of Real et al. 2019 (arXiv:1802.01548, section 3.2).
 
         Raises:
-            InputError: if no choice has two options, or the genotype is of another space.
-            NothingFeasible: if none of many children is feasible.
+            InputError: if the genotype is of another space.
+            NothingFeasible: if no choice has two options, or none of many children is feasible.
         """
         return self.child(genotype, rng, PUBLISHED).genotype
 
@@ -203,9 +203,10 @@ class SearchSpace:
         drawn.
 
         Raises:
-            InputError: if no mutation can be applied, or the genotype is of another space.
-            NothingFeasible: if none of ``mutations.draws`` children is feasible, and, where neutral
-                children are redrawn, has another architecture or recipe than its parent.
+            InputError: if the genotype is of another space.
+            NothingFeasible: if no mutation can be applied, or none of ``mutations.draws`` children
+                is feasible, and, where neutral children are redrawn, has another architecture or
+                recipe than its parent.
         """
         left: dict[str, dict[str, Narrow]] = {}
         for name in mutations.weights:
@@ -232,7 +233,9 @@ class SearchSpace:
                 if mutations.neutral == "redraw" and self.is_same_network(genotype, child, built):
                     raise Infeasible("a child is the same network as its parent", "neutral")
                 return Child(child, name)
-            raise InputError(f"space {self.name}: no choice has two options, nothing can mutate")
+            raise NothingFeasible(
+                f"space {self.name}: no choice has two options, nothing can mutate"
+            )
 
         return self._until_feasible(attempt, mutations.draws)
 

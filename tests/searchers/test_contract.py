@@ -9,8 +9,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from nas.architecture.builder import Builder
+from nas.architecture.graph import Architecture
 from nas.errors import InputError
 from nas.searchers import SEARCHERS, Observation, Proposal, searcher
+from nas.searchers.loop import SearchLoop
 from nas.searchers.random_search import RandomSearch
 from nas.spaces.choices import Choose, Infeasible
 from nas.spaces.search_space import SearchSpace
@@ -267,3 +270,44 @@ def test_a_parent_without_a_feasible_child_does_not_end_a_search(
     if "evolution" in name or name == "NSGA-II":
         assert any("childless" in proposal.note for proposal in first)
         assert not any("parent" in proposal.note for proposal in first)
+
+
+def only(choose: Choose) -> Architecture:
+    """Returns one architecture, whatever is chosen."""
+    g = Builder((1, 4, 4))
+    return g.build(g.linear(g.global_pool(g.conv(g.input, 2, 1)), 3))
+
+
+def no_choice(choose: Choose) -> Architecture:
+    return only(choose)
+
+
+def one_option(choose: Choose) -> Architecture:
+    choose("width", [4])
+    return only(choose)
+
+
+def same_network(choose: Choose) -> Architecture:
+    choose("unused", ["a", "b", "c"])
+    return only(choose)
+
+
+@pytest.mark.parametrize("function", [no_choice, one_option, same_network])
+@pytest.mark.parametrize("name", [name for name in CASES if name != "Gaussian process"])
+def test_a_space_with_one_architecture_ends_the_search(
+    name: str, function: Callable[[Choose], Architecture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.searchers.duplicates.LIMIT", 120)  # it is 1000
+    case = CASES[name]
+    space = SearchSpace(function, "one")
+    made = case.kind(space, (7, 0), case.objectives, **case.options)
+    loop = SearchLoop(made, "reuse")
+    evaluated = []
+    while not loop.stuck:
+        number, proposal = len(loop.proposals), loop.propose()
+        assert proposal is not None, "nothing is running, so it would wait for ever"
+        if loop.enter(proposal, proposal.fidelity) is None:
+            evaluated.append(proposal.fidelity)
+            loop.end(number, (1.0,) * case.objectives)
+    assert evaluated == sorted(set(evaluated), key=evaluated.index)  # each fidelity once
+    assert 1 <= len(evaluated) <= 4

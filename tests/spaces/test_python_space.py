@@ -179,3 +179,19 @@ def test_a_bug_in_a_space_keeps_its_traceback(
     assert any(str(entry.path).endswith("mine.py") for entry in caught.traceback) or not note
     if note:
         assert caught.value.__notes__[0].startswith(note)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("{'a', 'b'}", "options in a set have no order, so no seed repeats them; give a list"),
+        ("frozenset([1, 2])", "options in a set have no order"),
+        ("iter([1, 2])", "options must be a list, which can be read more than once"),
+        ("['\\udc80']", "holds a surrogate, which is no character"),
+    ],
+)
+def test_options_that_no_run_can_repeat(options: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(f"def space(choose):\n    choose('x', {options})\n")
+    with pytest.raises(InputError, match=f"mine.py:2: .*{said}"):
+        nas.space(f"{path}:space").sample(np.random.default_rng(0))

@@ -37,8 +37,11 @@ class EdgeCell(Listed):
     """
 
     family: Literal["edge_cell"]
+    """The name of the family."""
     nodes: Annotated[int, Field(ge=2)]
+    """The number of states of a cell, input and output included."""
     stages: PositiveInt
+    """The number of stages; each later one has twice the channels at half the size."""
     cells: PositiveInt
     """The number of cells per stage."""
 

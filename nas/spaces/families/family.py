@@ -57,9 +57,11 @@ class Family(Config, Language):
     """A space file. Each family is a subclass with its own keys and :meth:`architecture`."""
 
     family: str
+    """The name of the family."""
     paper: str
     """Where the space was published, with a link."""
     description: str = ""
+    """A description of one line, which ``nas spaces`` shows."""
     members: dict[str, Genotype] = Field(default_factory=dict)
     """Known genotypes by name."""
     constraints: Constraints = Constraints()

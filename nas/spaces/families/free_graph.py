@@ -76,6 +76,7 @@ class FreeGraph(Family):
     """
 
     family: Literal["free_graph"]
+    """The name of the family."""
     activation: Annotated[tuple[Function, ...], *LISTED] | None = None
     """Activations of the stem, of the head, and of operations that have this option and do not set
     it. By default, stem and head have ReLU, and each block has its own default."""
@@ -86,25 +87,33 @@ class FreeGraph(Family):
     rounding: Counts = (1,)
     """Multiplied widths are rounded to a multiple of this number."""
     stem: StemOptions = StemOptions()
+    """The options of the first convolution."""
     stages: Counts
+    """The number of stages."""
     width: Counts
     """Channels of the stem and the first stage."""
     widths: Annotated[tuple[PositiveInt | Literal["double"], ...], *LISTED] = ("double",)
     """Channels of each later stage; ``double`` is twice as many as in the stage before."""
     graphs: Annotated[tuple[Literal["shared", "own"], ...], *LISTED] = ("shared",)
+    """Whether all cells share one graph, or each stage has its own."""
     cells: Annotated[tuple[NonNegativeInt, ...], *LISTED]
     """Cells per stage."""
     reductions: dict[str, ReductionOptions] = Field(
         default_factory=lambda: {"conv": ReductionOptions(block="conv")}, min_length=1
     )
+    """How each stage after the first can begin, by label."""
     nodes: Counts
     """Nodes per cell."""
     node_widths: Annotated[tuple[PositiveInt | None, ...], *LISTED] = (None,)
+    """Channels of each node; null is the width of the stage."""
     merge: Joins
     """How the two inputs of a node are joined, and, without ``output``, the outputs of a cell."""
     output: Joins | None = None
+    """How the outputs of a cell are joined; by default as ``merge``."""
     operations: Annotated[dict[str, CellOperation], Field(min_length=1)]
+    """The operations of nodes, by label."""
     head: HeadOptions = HeadOptions()
+    """The options of the layers behind the stages."""
 
     @property
     def labels(self) -> Mapping[str, Callable[..., Handle]]:

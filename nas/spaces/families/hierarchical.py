@@ -52,10 +52,15 @@ class Hierarchical(Listed):
     """
 
     family: Literal["hierarchical"]
+    """The name of the family."""
     motifs: PositiveInt
+    """The number of motifs."""
     motif_nodes: Annotated[int, Field(ge=2, le=6)]
+    """The number of states of a motif."""
     cell_nodes: Annotated[int, Field(ge=2, le=6)]
+    """The number of states of the cell."""
     stages: PositiveInt
+    """The number of stages; each later one has twice the channels at half the size."""
     cells: PositiveInt
     """The number of cells per stage."""
 

@@ -49,10 +49,13 @@ class MatrixCell(Listed):
     """
 
     family: Literal["matrix_cell"]
+    """The name of the family."""
     max_vertices: Annotated[int, Field(ge=2)] = 7
     """The largest number of vertices, input and output included."""
     max_edges: PositiveInt = 9
+    """The largest number of edges after pruning."""
     stages: PositiveInt
+    """The number of stages; each later one has twice the channels at half the size."""
     cells: PositiveInt
     """The number of cells per stage."""
 

@@ -31,11 +31,15 @@ class NATSBenchSize(Family):
     """
 
     family: Literal["natsbench_size"]
+    """The name of the family."""
     cell: dict[Annotated[str, Field(pattern=r"^edge\d-\d$")], str]
+    """The operation of each edge of the cell."""
     stages: PositiveInt
+    """The number of stages."""
     cells: PositiveInt
     """The number of cells per stage."""
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(distinct)]
+    """The channels that each layer chooses from."""
 
     @property
     def labels(self) -> Mapping[str, Block]:

@@ -54,9 +54,11 @@ class PairwiseCell(Listed):
     """
 
     family: Literal["pairwise_cell"]
+    """The name of the family."""
     dialect: Annotated[str, _one_of("dialect", DIALECTS)]
     """The implementation to follow: see :mod:`nas.classics.cells.dialects`."""
     nodes: PositiveInt
+    """The number of nodes of a cell, each the sum of two edges."""
     inputs: Inputs
     """Whether both edges of a node may read the same state (any) or not (distinct)."""
     concat: Concat
@@ -66,15 +68,21 @@ class PairwiseCell(Listed):
     published: Annotated[tuple[Publication, ...], AfterValidator(distinct)] = ()
     """The cells of :data:`nas.classics.cells.PUBLISHED` that are members."""
     stages: PositiveInt = 3
+    """The number of stages, with a reduction between each two."""
     cells: PositiveInt
     """The number of cells per stage; in the dialect of PNASNet, the reduction is one of them."""
     stem: Stem = "cifar"
+    """The stem: ``cifar`` for small images, ``imagenet`` for large ones."""
     stem_channels: PositiveInt | None = None
     """The channels of the stem; by default three times ``channels``."""
     reach_back: bool = False
+    """Whether the first cell behind a reduction reads what is before the reduction's input."""
     drop_path: Probability = 0.0
+    """The probability with which an edge is dropped in training."""
     dropout: Probability = 0.0
+    """The probability of dropout before the classifier."""
     auxiliary: bool = False
+    """Whether the network has an auxiliary classifier, which is used in training only."""
 
     @model_validator(mode="after")
     def _add_published(self) -> Self:

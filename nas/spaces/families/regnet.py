@@ -33,14 +33,23 @@ class RegNet(Family):
     """
 
     family: Literal["regnet"]
+    """The name of the family."""
     stem: Literal["imagenet", "cifar"]
+    """The stem: ``cifar`` for small images, ``imagenet`` for large ones."""
     stages: PositiveInt
+    """The number of stages; other combinations are infeasible."""
     depth: Annotated[tuple[PositiveInt, ...], *_SOME]
+    """The number of blocks of all stages together."""
     initial_width: Annotated[tuple[Annotated[int, Field(gt=0, multiple_of=8)], ...], *_SOME]
+    """The width of the first block before quantisation, w_0."""
     slope: Annotated[tuple[PositiveFloat, ...], *_SOME]
+    """The slope of the widths, w_a."""
     step: Annotated[tuple[Annotated[float, Field(gt=1)], ...], *_SOME]
+    """The factor between the widths of stages, w_m."""
     group_width: Annotated[tuple[PositiveInt, ...], *_SOME]
+    """The channels of each group of a convolution."""
     squeeze: Annotated[tuple[Ratio | None, ...], *_SOME]
+    """The ratio of squeeze-and-excitation; null for none."""
 
     def architecture(
         self, choose: Choose, input_shape: Shape, classes: int

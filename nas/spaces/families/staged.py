@@ -35,7 +35,9 @@ class Stem(Config):
     """The first convolution, 3x3, with norm and activation."""
 
     channels: PositiveInt
+    """The channels, before ``width_multiplier``."""
     activation: Function = "relu"
+    """The activation."""
 
 
 class Head(Config):
@@ -47,18 +49,26 @@ class Head(Config):
     """
 
     channels: PositiveInt | None = None
+    """Channels of a 1x1 convolution; null for none."""
     hidden: PositiveInt | None = None
+    """Features of a hidden linear layer; null for none."""
     hidden_bias: bool = True
+    """Whether the hidden layer has a bias."""
     activation: Function = "relu"
+    """The activation of the convolution and of the hidden layer."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The probability of dropout before the classifier."""
     adaptive: bool = False
+    """Whether the pooling is an operation that fvcore counts, as in torchvision."""
 
 
 class Norm(Config):
     """The settings of every batch norm."""
 
     epsilon: PositiveFloat = 1e-5
+    """The number that is added to the variance."""
     momentum: PositiveFloat = 0.1
+    """The weight of a new batch in the running statistics."""
 
 
 class Staged(Family):
@@ -77,18 +87,25 @@ class Staged(Family):
     """
 
     family: Literal["staged"]
+    """The name of the family."""
     stem: Stem
+    """The first convolution."""
     strides: tuple[PositiveInt, ...]
     """The strides of the stem and of each stage."""
     norm: Norm = Norm()
+    """The settings of every batch norm."""
     excitation: Excitation = PLAIN
+    """How squeeze-and-excitation is computed in blocks that have it."""
     operations: Annotated[dict[str, Operation], Field(min_length=1)]
+    """The layers that stages choose from, by label."""
     each: Literal["stage", "layer"]
     """Whether layers are chosen once per stage or one by one."""
     default: Stage = Stage()
     """The keys of stages that do not set them themselves."""
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    """The stages, in order."""
     head: Head = Head()
+    """The layers behind the stages."""
     width_multiplier: PositiveFloat = 1.0
     """The factor of all widths, rounded to multiples of eight; the head's only grow by it."""
 

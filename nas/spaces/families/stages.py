@@ -24,7 +24,7 @@ def _listed(given: Any) -> tuple[Any, ...]:
 _ONE_OR_SOME = (BeforeValidator(_listed), Field(min_length=1), AfterValidator(distinct))
 Counts = Annotated[tuple[PositiveInt, ...], *_ONE_OR_SOME]
 Names = Annotated[tuple[str, ...], *_ONE_OR_SOME]
-Values = Annotated[tuple[str | int | float, ...], *_ONE_OR_SOME]
+Values = Annotated[tuple[str | int | float | None, ...], *_ONE_OR_SOME]
 
 
 class Operation(Config):
@@ -32,7 +32,8 @@ class Operation(Config):
 
     layer: str
     """The block: see :meth:`nas.spaces.families.family.Family.block`."""
-    settings: dict[str, str | int | float] = Field(default_factory=dict)
+    settings: dict[str, str | bool | int | float | None] = Field(default_factory=dict)
+    """Options of the block that are fixed."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,13 @@ class Stage(Config):
     """
 
     operation: Names = ()
+    """The labels of the operations; several are a choice."""
     width: Counts = ()
     """The channels of its layers, before the space's ``width_multiplier``."""
     depth: Counts = ()
     """The number of layers."""
     settings: dict[str, Values] = Field(default_factory=dict)
+    """Values of the blocks' other options; several are a choice."""
 
     def filled(self, default: Stage) -> Stage:
         """Return the stage with the keys that it leaves out taken from ``default``."""

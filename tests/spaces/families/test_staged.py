@@ -372,3 +372,27 @@ def test_a_mistake_in_a_space_file_is_named(changes: dict[str, Any], parts: list
         small(**changes)
     for part in ["small.yaml", *parts]:
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("layer", ["conv", "separable", "depthwise"])
+def test_a_convolution_without_activation(tmp_path: Path, layer: str) -> None:
+    (tmp_path / "plain.yaml").write_text(
+        "family: staged\npaper: none\neach: stage\nstem: {channels: 4}\nstrides: [1, 1]\n"
+        f"operations:\n  plain: {{layer: {layer}, settings: {{activation: null}}}}\n"
+        f"  chosen: {{layer: {layer}}}\n"
+        "stages:\n  - {operation: [plain, chosen], width: 8, depth: 1,"
+        " settings: {activation: [null, relu]}}\n"
+    )
+    found = nas.space(str(tmp_path / "plain.yaml"), input_shape=(3, 8, 8), classes=2)
+    counts = {
+        tuple(genotype.values()): sum(
+            node.operation.kind == "activation" for node in found.decode(genotype).nodes
+        )
+        for genotype in found.enumerate()
+    }
+    stem = 1
+    assert counts == {
+        ("plain",): stem,
+        ("chosen", None): stem,
+        ("chosen", "relu"): stem + 1,
+    }
