@@ -342,6 +342,10 @@ def test_pictures_of_all_kinds_together() -> None:
         (np.zeros((2, 4, 5), np.uint8), r"is of shape \[2, 4, 5\]"),
         (Image.new("F", (4, 4)), "has pixels of 32 bits"),
         (None, "is an array of object"),
+        ([[0], [1, 2]], "an object of type list is no image"),
+        (Image.new("La", (4, 4)), "has pixels of Pillow's mode La"),
+        (b"text", "is not a picture"),
+        ("nowhere.png", "nowhere.png: No such file"),
     ],
 )
 def test_an_image_of_unknown_meaning_is_refused(image: Any, fault: str) -> None:
@@ -376,6 +380,7 @@ def test_dicts_as_hugging_face_has_them(tmp_path: Path) -> None:
         assert found.names == ("cat", "dog")
         assert (found.official_test, found.labels.tolist()) == (2, [0, 1, 0, 1, 0, 1])
         assert np.array_equal(found.images[0].transpose(1, 2, 0), np.asarray(picture))
+    assert "item 0 is of type int, no pair and no dict" in refusal(lambda: as_images([3], "f"))
     fault = refusal(lambda: as_images([{"text": "x", "label": 0}], "f"))
     assert "item 0 is a dict of text, label; expected image and label" in fault
 

@@ -107,7 +107,7 @@ def pixels(
 
     Raises :class:`InputError` with the reason if it is none of these.
     """
-    if isinstance(image, Mapping) and {"bytes", "path"} & image.keys():
+    if isinstance(image, Mapping):
         image = image.get("bytes") or image.get("path")
     if isinstance(image, bytes):
         image = io.BytesIO(image)
@@ -115,15 +115,14 @@ def pixels(
         with opened(image) as picture:
             return pixels(picture, channels, size, fit)
     if isinstance(image, Image.Image):
-        picture = _eight_bits(image)
-        grey = picture.mode in _GREY if channels is None else channels == 1
-        picture = picture.convert("L" if grey else "RGB")
+        grey = is_grey(image) if channels is None else channels == 1
+        picture = _converted(_eight_bits(image), "L" if grey else "RGB")
     else:
         values = _array(image)
         if channels in (None, len(values)) and size in (None, values.shape[1:]):
             return values
         picture = Image.fromarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0))
-        picture = picture.convert({None: picture.mode, 1: "L", 3: "RGB"}[channels])
+        picture = _converted(picture, {None: picture.mode, 1: "L", 3: "RGB"}[channels])
     found = np.asarray(picture if size is None else _resized(picture, size, fit), np.uint8)
     return found[None] if found.ndim == 2 else np.ascontiguousarray(found.transpose(2, 0, 1))
 
@@ -148,9 +147,24 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     return picture
 
 
+def _converted(picture: Image.Image, mode: str) -> Image.Image:
+    try:
+        return picture.convert(mode)
+    except ValueError as error:
+        raise InputError(f"has pixels of Pillow's mode {picture.mode}: {error}") from None
+
+
 def _array(image: Any) -> Pixels:
-    """Converts an array to uint8 [C, H, W] with 1 or 3 channels."""
-    values = _bytes(np.asarray(image))
+    """Converts an array or a tensor to uint8 [C, H, W] with 1 or 3 channels."""
+    if hasattr(image, "is_floating_point"):  # a tensor
+        image = image.detach().cpu()
+        image = image.float() if image.is_floating_point() else image
+    try:
+        values = _bytes(np.asarray(image))
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"an object of type {type(image).__name__} is no image: {error}") from None
     if values.ndim == 2:
         return values[None]
     if values.ndim == 3 and values.shape[0] in (1, 3) and 0 not in values.shape:

@@ -159,7 +159,11 @@ class _Dataset:
                     "label"
                 )
             return item[keys[0]], item[keys[1]]
-        image, label = item
+        try:
+            image, label = item
+        except (TypeError, ValueError):
+            kind = type(item).__name__
+            raise ValueError(f"item {index} is of type {kind}, no pair and no dict") from None
         return image, label
 
     @property
