@@ -18,6 +18,7 @@ from nas.training.datasets import Images, Stored
 from nas.training.datasets.arrays import arrays
 from nas.training.datasets.folder import folder
 from nas.training.datasets.idx import mnist
+from nas.training.datasets.images import resize
 from nas.training.datasets.labels import class_numbers
 from nas.training.datasets.pictures import pixels, read_pictures
 from nas.training.datasets.python import as_images
@@ -239,6 +240,8 @@ def test_a_function_may_return_two_or_three_parts() -> None:
     keras = ((noise(4, 5, 5), np.arange(4) % 2), (noise(2, 5, 5), np.arange(2)))
     assert official(keras) == (0, 2)
     assert official((noise(4, 5, 5), np.arange(4) % 2)) == (0, 0)  # images and labels
+    subsets = [HuggingFace([{"image": noise(5, 5), "label": n % 2} for n in range(4)])] * 2
+    assert official(subsets) == (0, 4)  # a list, as torch's random_split makes it
     assert "a tuple of 4" in refusal(lambda: as_images((part(2),) * 4, "f"))
     assert "unsupervised is no part" in refusal(
         lambda: as_images({"train": part(4), "unsupervised": part(2)}, "f")
@@ -294,6 +297,8 @@ def test_crop_and_squeeze() -> None:
     assert np.all(cropped[[0, 2], :, 2:-2] == 0)
     squeezed = pixels(stripes, 3, (10, 10), "squeeze")
     assert [int(squeezed[:, 5, x].argmax()) for x in (1, 5, 8)] == [0, 1, 2]
+    official = resize(stripes.transpose(2, 0, 1)[None], 10)[0].astype(int)
+    assert np.abs(official - cropped).max() <= 1  # torch does not round between the two axes
     wide = pixels(stripes, 1, (4, 6))
     assert wide.shape == (1, 4, 6)
 

@@ -36,7 +36,7 @@ def _next(folder: Path, is_searched: bool) -> Iterator[str]:
         commands[f"nas export {folder}:best --to onnx"] = "the best network with its weights"
     commands |= {
         f"nas table {folder} --columns all": "all columns and notes",
-        "nas new results/mine --data '{name: folder, root: pictures}'": "search for your own data",
+        "nas new results/mine --data FOLDER": "search for your own pictures",
     }
     short = [len(command) for command in commands if len(command) <= WIDTH // 2]
     longest = max(short, default=0)

@@ -113,8 +113,9 @@ def listing(top: Path) -> Listing:
         for label, place in enumerate(found.values()):
             held = pictures(place, left_out)
             if not held:
+                others = "".join(f"; {note}" for note in [*left_out.notes()][-1:])
                 raise InputError(
-                    f"{shown(place)}: holds no pictures ({', '.join(sorted(ENDINGS))})"
+                    f"{shown(place)}: holds no pictures ({', '.join(sorted(ENDINGS))}){others}"
                 )
             paths += held
             labels += [label] * len(held)

@@ -172,18 +172,24 @@ def check_labels(labels: npt.NDArray[np.integer], classes: int, where: object) -
 
 
 def resize(images: Pixels, resolution: int | None) -> Pixels:
-    """Scales images to ``resolution`` x ``resolution`` pixels, bilinear with antialiasing."""
+    """Scales images to ``resolution`` x ``resolution`` pixels, bilinear with antialiasing.
+
+    The middle is cut out of images that are not square, as for pictures.
+    """
     if resolution is None or images.shape[2:] == (resolution, resolution):
         return images
     import torch
     from torch.nn.functional import interpolate
 
+    scale = resolution / min(images.shape[2:])
+    whole = tuple(max(resolution, round(side * scale)) for side in images.shape[2:])
+    upper, left = ((side - resolution) // 2 for side in whole)
+
     def one(chunk: Pixels) -> Pixels:
         pixels = torch.from_numpy(chunk.astype(np.float32))
-        side = (resolution, resolution)
-        pixels = interpolate(pixels, side, mode="bilinear", antialias=True, align_corners=False)
+        pixels = interpolate(pixels, whole, mode="bilinear", antialias=True, align_corners=False)
         resized: Pixels = pixels.round_().clamp_(0, 255).to(torch.uint8).numpy()
-        return resized
+        return resized[:, :, upper : upper + resolution, left : left + resolution]
 
     shape = (images.shape[1], resolution, resolution)
     check_memory_of(len(images), shape, "the data set")

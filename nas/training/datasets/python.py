@@ -104,11 +104,21 @@ def _parts(made: Any, where: str) -> dict[Role, Any]:
     """Returns the datasets of what a function has returned by their parts."""
     if isinstance(made, Mapping) and not _is_arrays(made):
         return arranged(made, where)
-    if not isinstance(made, tuple) or _is_arrays(made):
+    several = isinstance(made, tuple) or (isinstance(made, list) and all(map(_is_object, made)))
+    if not several or not made or _is_arrays(made):
         return {"train": made}
     if len(made) not in _TUPLES:
         raise InputError(f"{where}: {_EXPECTED}; it returns a tuple of {len(made)}")
     return dict(zip(_TUPLES[len(made)], made, strict=True))
+
+
+def _is_object(part: Any) -> bool:
+    """Tells if something is an object of a class for datasets, as in the list of random_split."""
+    return (
+        hasattr(part, "__getitem__")
+        and not isinstance(part, tuple | list | Mapping)
+        and not (hasattr(part, "shape") or isinstance(part, str | bytes))
+    )
 
 
 def _is_arrays(part: Any) -> bool:
