@@ -104,11 +104,11 @@ def _parts(made: Any, where: str) -> dict[Role, Any]:
     """Returns the datasets of what a function has returned by their parts."""
     if isinstance(made, Mapping) and not _is_arrays(made):
         return arranged(made, where)
-    several = isinstance(made, tuple) or (isinstance(made, list) and all(map(_is_object, made)))
-    if not several or not made or _is_arrays(made):
+    subsets = isinstance(made, list) and len(made) in _TUPLES and all(map(_is_object, made))
+    if not (isinstance(made, tuple) or subsets) or _is_arrays(made):
         return {"train": made}
     if len(made) not in _TUPLES:
-        raise InputError(f"{where}: {_EXPECTED}; it returns a tuple of {len(made)}")
+        raise InputError(f"{where}: {_EXPECTED}; got a tuple of {len(made)}")
     return dict(zip(_TUPLES[len(made)], made, strict=True))
 
 
