@@ -180,7 +180,10 @@ def _best(folder: Path, history: History, scores: Mapping[str, float]) -> Ask:
         if ask.stage == "final":
             retrained.setdefault(ask.label, []).append(scores[trial])
     if retrained:
-        label = min(retrained, key=lambda name: sum(retrained[name]) / len(retrained[name]))
+        # Means are rounded as in tables, so that rounding errors do not decide between equal ones.
+        label = min(
+            retrained, key=lambda name: round(sum(retrained[name]) / len(retrained[name]), 12)
+        )
         return _of_label(history, label, scores)
     if not found:
         raise InputError(f"{folder}: no trial of the search has completed, so there is no best yet")

@@ -36,7 +36,7 @@ def leaders(table: pd.DataFrame) -> list[dict[str, Any]]:
         rows = rows if retrained.empty else retrained
         if rows[by].isna().all():
             continue
-        best = rows.loc[metrics.primary.flipped(rows[by]).idxmin()]
+        best = rows.loc[metrics.primary.flipped(rows[by].round(12)).idxmin()]
         shown = metrics.test if pd.notna(best[metrics.test]) else by
         found.append(
             {

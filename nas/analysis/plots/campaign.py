@@ -48,7 +48,17 @@ class Campaign(NamedTuple):
 
     @property
     def best(self) -> str | None:
-        """Returns the best trial of the campaign's own searcher by the first objective."""
+        """Returns the trial that found the best searched network, the one of ``NAME:best``.
+
+        Networks that were retrained are compared by their mean on validation images, as in the
+        table. If none was retrained, the trials are compared by the first objective.
+        """
+        trials = self.trials
+        final = trials[(trials["stage"] == "final") & (trials["kind"] == "searched")]
+        retrained = final[final["status"] == "completed"].groupby("label", sort=False)
+        means = retrained[self.metrics.validation].mean().round(12).dropna()
+        if len(means):
+            return str(self.metrics.primary.flipped(means).idxmin())
         own = self.searched[self.searched["kind"] == "searched"]["value0"].dropna()
         if own.empty:
             return None

@@ -17,7 +17,7 @@ _ROWS = 30
 
 
 def ancestors(campaign: Campaign) -> pd.DataFrame:
-    """Returns the ancestors of the best trial by the first objective, the oldest first.
+    """Returns the ancestors of the best searched network, the oldest first.
 
     The columns are trial, value (of the first objective), change (of the genotype since the parent,
     in words) and siblings (a list of the values of the parent's other children). The result is

@@ -38,7 +38,7 @@ def points(campaign: Campaign) -> pd.DataFrame:
     metrics, retrained = campaign.metrics, table["seeds"] > 0
     return table[["name", "kind", "group", *_COSTS]].assign(
         retrained=retrained,
-        value=table[metrics.validation].where(retrained, table[metrics.search]),
+        value=table[metrics.validation].where(retrained, table[metrics.search]).round(12),
         deviation=table["validation_std"],
     )
 

@@ -106,13 +106,14 @@ def campaign_table(
         networks["breaks"] = None  # no campaign limits anything
     cost = cost or "macs"
     ranked = _ranked(_aggregated(networks, metrics), by, cost, metrics)
-    each = ranked[[*_KEYS, "rank", "pareto"]].merge(
+    places = ranked[[*_KEYS, "rank", "pareto"]].reset_index(names="place")
+    each = places.merge(
         networks.assign(seeds=(networks["stage"] == "final").astype("int64")), on=_KEYS
     )
     each = each.sort_values(["group", "rank", "seed"], kind="stable", ignore_index=True)
     each.attrs["metrics"] = ranked.attrs["metrics"] = metrics.definition()
     table = _typed(each if per_seed else ranked, metrics)
-    judged = verdicts(each, rules).attrs
+    judged = verdicts(each.sort_values(["place", "seed"]), rules).attrs
     campaigns = {label: folder for label, folder in labelled.items() if label in rules}
     table.attrs["verdicts"] = judged
     table.attrs["notes"] = [
@@ -268,7 +269,9 @@ def _in_words(recipe: str) -> str:
 
 def _ranked(table: pd.DataFrame, by: str, cost: str, metrics: Catalogue) -> pd.DataFrame:
     """Adds rank and front within each comparability group and sorts by group, best first."""
-    value = metrics.primary.flipped(table[by].where(table["seeds"] > 0, table[metrics.search]))
+    # Means are rounded, so that rounding errors do not decide between equal ones.
+    seen = table[by].where(table["seeds"] > 0, table[metrics.search]).round(12)
+    value = metrics.primary.flipped(seen)
     groups = table["group"]
     table["rank"] = value.groupby(groups).rank(method="min")
     table["pareto"] = False
