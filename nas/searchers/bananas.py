@@ -16,7 +16,7 @@ from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import mutations_of, one_objective, succeeded, value
 from nas.spaces.choices import Genotype, difference, genotype_key, recipe_choices
 from nas.spaces.encodings import Encoding, matrix, vocabulary
-from nas.spaces.mutations import Neutral
+from nas.spaces.mutations import Neutral, Weights
 from nas.spaces.search_space import NothingFeasible, SearchSpace
 
 Features = Mapping[str, float]
@@ -93,7 +93,7 @@ class Bananas(Searcher):
         spacing: int = 2,
         max_mutations: int = 2,
         candidates: int = 300,
-        mutations: dict[str, float] | None = None,
+        mutations: Weights | None = None,
         neutral: Neutral | None = None,
     ) -> None:
         super().__init__(space, seed, objectives)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -12,7 +12,7 @@ from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import mutations_of, named, one_objective, succeeded, value
 from nas.spaces.choices import Genotype
-from nas.spaces.mutations import Child, Neutral
+from nas.spaces.mutations import Child, Neutral, Weights
 from nas.spaces.search_space import NothingFeasible, SearchSpace
 
 
@@ -78,7 +78,7 @@ class LocalSearch(Searcher):
         *,
         starts: int = 10,
         max_neighbors: int = 1000,
-        mutations: dict[str, float] | None = None,
+        mutations: Weights | None = None,
         neutral: Neutral | None = None,
     ) -> None:
         super().__init__(space, seed, objectives)
@@ -169,7 +169,7 @@ class LocalSearch(Searcher):
 
     def _mutants(self, genotype: Genotype, rng: np.random.Generator) -> Iterator[Child]:
         # Most mutants are never tried, so whether they are neutral is seen when their turn comes.
-        mutations = replace(self.mutations, neutral="keep")
+        mutations = self.mutations.model_copy(update={"neutral": "keep"})
         with suppress(NothingFeasible):  # then there are fewer
             for _ in range(self.max_neighbors):
                 yield self.space.child(genotype, rng, mutations)

@@ -7,7 +7,7 @@ import numpy as np
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import drawn, mutations_of, named, succeeded
-from nas.spaces.mutations import Child, Neutral
+from nas.spaces.mutations import Child, Neutral, Weights
 from nas.spaces.search_space import NothingFeasible, SearchSpace
 from nas.statistics.pareto import crowded_order
 
@@ -53,7 +53,7 @@ class NSGA2(Searcher):
         *,
         population_size: int = 100,
         crossover_rate: float = 0.9,
-        mutations: dict[str, float] | None = None,
+        mutations: Weights | None = None,
         neutral: Neutral | None = None,
     ) -> None:
         super().__init__(space, seed, objectives)

@@ -9,7 +9,7 @@ import numpy as np
 from nas.errors import InputError, in_file
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.spaces.choices import Genotype, same
-from nas.spaces.mutations import Child, Mutations, Neutral
+from nas.spaces.mutations import Child, Mutations, Neutral, Weights
 from nas.spaces.search_space import NothingFeasible, SearchSpace
 
 
@@ -52,7 +52,7 @@ class Evolution(Searcher):
         *,
         population_size: int = 100,
         tournament_size: int = 25,
-        mutations: dict[str, float] | None = None,
+        mutations: Weights | None = None,
         neutral: Neutral | None = None,
     ) -> None:
         super().__init__(space, seed, objectives)
@@ -114,16 +114,15 @@ def one_objective(name: str, objectives: int) -> None:
 def mutations_of(
     name: str,
     space: SearchSpace,
-    weights: dict[str, float] | None,
+    weights: Weights | None,
     neutral: Neutral | None,
 ) -> Mutations:
     """Returns the mutations of a searcher; its options replace what the space says.
 
-    Raises :class:`InputError` for a mutation that the space does not have, or a weight that is not
-    positive.
+    Raises :class:`InputError` for a mutation that the space does not have, or a wrong value.
     """
     with in_file(f"searcher {name}"):
-        return space.mutations_with(weights, neutral)
+        return space.mutations_with(weights=weights, neutral=neutral)
 
 
 def named(child: Child, mutations: Mutations) -> dict[str, str]:

@@ -18,15 +18,13 @@ Every space has these two. The language of a space may add edits of its graphs
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
-from nas.errors import InputError
-from nas.registry import unknown
+from nas.configuration import Config
 from nas.spaces.choices import Genotype
 from nas.spaces.walks import Narrow, changing, keeping, stepping
 
@@ -48,20 +46,22 @@ class Child(NamedTuple):
     mutation: str
 
 
-@dataclass(frozen=True)
-class Mutations:
+Weights = Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+"""Mutations by name; each is drawn with a probability that is proportional to its weight."""
+
+
+class Mutations(Config):
     """Says how children are made.
 
     Attributes:
-        weights: the mutations by name; each is drawn with a probability that is proportional to
-            its weight.
+        weights: the mutations by name, with their weights.
         neutral: what happens to a child with the architecture and the recipe of its parent.
         draws: a parent is given up after this many children that were infeasible or redrawn.
     """
 
-    weights: Mapping[str, float]
+    weights: Weights
     neutral: Neutral = "keep"
-    draws: int = 200
+    draws: PositiveInt = 200
 
     @property
     def several(self) -> bool:
@@ -75,31 +75,8 @@ class Mutations:
         ends = np.cumsum([self.weights[name] for name in names])
         return names[int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))]
 
-    def changed(
-        self, weights: Mapping[str, float] | None, neutral: Neutral | None, offered: Sequence[str]
-    ) -> Mutations:
-        """Return these mutations with other weights, or another rule for neutral children.
 
-        Raises:
-            InputError: for a mutation that is not ``offered``, or a weight that is not positive.
-        """
-        for name, weight in (weights or {}).items():
-            if name not in offered:
-                raise InputError(unknown("mutation", name, list(offered)), "mutations")
-            if not 0 < weight < math.inf:
-                raise InputError(f"must be a positive number, got {weight}", "mutations", name)
-        if weights == {}:
-            raise InputError(f"names none; allowed: {', '.join(offered)}", "mutations")
-        new = {"weights": dict(weights) if weights else None, "neutral": neutral}
-        given: dict[str, Any] = {key: value for key, value in new.items() if value is not None}
-        return replace(self, **given)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the attributes as plain JSON, from which ``Mutations(**...)`` makes them again."""
-        return asdict(self)
-
-
-PUBLISHED = Mutations({"choice": 1.0})
+PUBLISHED = Mutations(weights={"choice": 1.0})
 """One choice anew, as Real et al. 2019 mutate; the default of spaces without edits."""
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
 from nas.architecture.graph import Architecture
-from nas.errors import InputError
+from nas.configuration import validate
+from nas.errors import InputError, at
 from nas.registry import unknown
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.choices import (
@@ -31,7 +32,7 @@ from nas.spaces.choices import (
 )
 from nas.spaces.encodings import Encoding, one_hot, path
 from nas.spaces.language import Language
-from nas.spaces.mutations import GENERAL, PUBLISHED, Child, Mutations, Neutral, ways
+from nas.spaces.mutations import GENERAL, PUBLISHED, Child, Mutations, ways
 from nas.spaces.walks import Narrow, NothingLeft, draw, inheriting, unnarrowed, walk
 
 R = TypeVar("R")
@@ -169,17 +170,19 @@ class SearchSpace:
         """Draw every choice uniformly at random; draw all again if the genotype is infeasible."""
         return self._until_feasible(lambda: draw(self.run, unnarrowed, rng)[0])
 
-    def mutations_with(
-        self, weights: Mapping[str, float] | None = None, neutral: Neutral | None = None
-    ) -> Mutations:
-        """Return :attr:`mutations` with other weights, or another rule for neutral children.
+    def mutations_with(self, **changes: Any) -> Mutations:
+        """Return :attr:`mutations` with other attributes; None leaves one as it is.
 
         Raises:
-            InputError: for a mutation that the space does not have, or a weight that is not
-                positive.
+            InputError: for a mutation that the space does not have, or a wrong value.
         """
+        given = {name: value for name, value in changes.items() if value is not None}
         offered = list(dict.fromkeys((*GENERAL, *self.language.mutations.weights)))
-        return self.mutations.changed(weights, neutral, offered)
+        for name in given.get("weights", ()):
+            if name not in offered:
+                raise InputError(unknown("mutation", name, offered), "mutations")
+        with at("mutations"):
+            return validate(Mutations, {**self.mutations.model_dump(), **given})
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """Return ``genotype`` with one choice changed.
@@ -205,7 +208,7 @@ class SearchSpace:
         Raises:
             InputError: if the genotype is of another space.
             NothingFeasible: if no mutation can be applied, or none of ``mutations.draws`` children
-                is feasible, and, where neutral children are redrawn, has another architecture or
+                is feasible and, where neutral children are redrawn, has another architecture or
                 recipe than its parent.
         """
         left: dict[str, dict[str, Narrow]] = {}
@@ -233,9 +236,10 @@ class SearchSpace:
                 if mutations.neutral == "redraw" and self.is_same_network(genotype, child, built):
                     raise Infeasible("a child is the same network as its parent", "neutral")
                 return Child(child, name)
-            raise NothingFeasible(
-                f"space {self.name}: no choice has two options, nothing can mutate"
-            )
+            reason = f"none of {', '.join(mutations.weights)} can be applied"
+            if "choice" in mutations.weights:
+                reason = "no choice has two options"
+            raise NothingFeasible(f"space {self.name}: nothing can mutate: {reason}")
 
         return self._until_feasible(attempt, mutations.draws)
 

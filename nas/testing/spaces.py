@@ -12,7 +12,8 @@ from nas.architecture.graph import Architecture
 from nas.architecture.reference import reference_cost
 from nas.errors import InputError
 from nas.spaces.choices import Genotype, Option, same
-from nas.spaces.search_space import SearchSpace
+from nas.spaces.mutations import GENERAL
+from nas.spaces.search_space import NothingFeasible, SearchSpace
 
 LIMIT = 40_000
 """The number of genotypes up to which a space is enumerated."""
@@ -154,6 +155,24 @@ def mutation_changes_what_it_says(case: SpaceCase) -> None:
             parent = child
 
 
+def every_mutation_gives_another_member(case: SpaceCase) -> None:
+    """Each of the space's own mutations, where it can be applied, gives another valid genotype."""
+    space = case.space
+    for name in dict.fromkeys((*GENERAL, *space.mutations.weights)):
+        mutations = space.mutations_with(weights={name: 1.0})
+        for seed in case.seeds[:10]:
+            parent = space.sample(np.random.default_rng(seed))
+            try:
+                child = space.child(parent, np.random.default_rng(seed), mutations)
+            except NothingFeasible:
+                continue
+            again = space.child(parent, np.random.default_rng(seed), mutations)
+            assert child == again, f"{name} of seed {seed} gives {child}, then {again}"
+            assert child.mutation == name
+            assert items(child.genotype) != items(parent), f"{name} changes nothing: {parent}"
+            space.validate(child.genotype)
+
+
 def crossover_takes_every_answer_it_can_from_a_parent(case: SpaceCase) -> None:
     """A child of two parents is valid, and takes an answer of a parent wherever one is allowed."""
     space = case.space
@@ -260,6 +279,7 @@ def the_cost_is_fvcores(case: SpaceCase) -> None:
 CHECKS: tuple[Callable[[SpaceCase], None], ...] = (
     a_sample_is_valid_decodes_and_is_replayed_exactly,
     mutation_changes_what_it_says,
+    every_mutation_gives_another_member,
     crossover_takes_every_answer_it_can_from_a_parent,
     neighbours_are_valid_distinct_and_one_change_away,
     validation_names_the_first_choice_at_fault,

@@ -28,7 +28,6 @@ from nas.spaces import space, space_file
 from nas.spaces.choices import RECIPE, Genotype
 from nas.spaces.constraints import Constraints, constrained, further_costs, strictest
 from nas.spaces.hyperparameters import joint
-from nas.spaces.mutations import Mutations
 from nas.spaces.python_space import definition
 from nas.spaces.search_space import SearchSpace
 from nas.tasks import Task, make
@@ -203,7 +202,7 @@ def _load(folder: Path) -> Campaign:
     found, described = variant(input_shape, {})
     if (begun := read_header(folder)) is not None:
         # A later version may have other defaults, but a campaign goes on as it began.
-        found.mutations = Mutations(**completed(begun.specification)["mutations"])
+        found.mutations = found.mutations_with(**completed(begun.specification)["mutations"])
     fidelities = Fidelities(
         config.fidelity, input_shape, described.get("channels"), lambda *how: variant(*how)[0]
     )

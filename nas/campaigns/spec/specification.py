@@ -34,7 +34,7 @@ def specification(campaign: Campaign) -> dict[str, Any]:
         "searcher": {"name": relative(own.name, campaign.folder)}
         | _with_defaults(SEARCHERS[own.name], own_options(own))
         | ({"initial": campaign.initial} if campaign.initial else {}),
-        "mutations": campaign.space.mutations.as_json(),
+        "mutations": campaign.space.mutations.model_dump(),
         "objectives": [each.model_dump() for each in campaign.config.objectives],
         "duplicates": campaign.config.duplicates,
         "early_stopping": stopping.model_dump() if stopping else None,

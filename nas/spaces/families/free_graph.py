@@ -340,7 +340,9 @@ class _Asking:
 class _Bound(Language):
     """Counts exactly the genotypes of a family for images of a shape, and edits their cells."""
 
-    mutations = Mutations(dict.fromkeys([*GENERAL, *free_edits.MUTATIONS], 1.0), "redraw")
+    mutations = Mutations(
+        weights=dict.fromkeys([*GENERAL, *free_edits.MUTATIONS], 1.0), neutral="redraw"
+    )
 
     def __init__(self, family: FreeGraph, input_shape: Shape) -> None:
         self._family = family
