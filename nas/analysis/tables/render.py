@@ -103,9 +103,11 @@ def _text(table: pd.DataFrame, columns: Sequence[str] | None, notes: Sequence[st
 
 def wrapped(text: str) -> str:
     """Breaks a line of text at :data:`WIDTH` characters; the following lines are indented."""
-    return textwrap.fill(
-        text, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    kept = text.replace(" %", "\N{NO-BREAK SPACE}%")  # a number stays beside its sign
+    lines = textwrap.fill(
+        kept, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )
+    return lines.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _fitting(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
