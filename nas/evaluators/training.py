@@ -23,7 +23,7 @@ from nas.tasks import make
 from nas.training import data, recipe
 from nas.training.compilation import Compile
 from nas.training.data import Part, SearchData
-from nas.training.evaluation import evaluations
+from nas.training.evaluation import evaluations, preprocessing
 from nas.training.hardware import device_name, resolve_device
 from nas.training.latency import measure_latency
 from nas.training.loop import Trainer, TrainResult
@@ -98,6 +98,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     Only if the request says ``test``: the primary metric on test images, such as
     ``test_accuracy``, ``evaluations`` (metrics on validation and test images: see
     :func:`nas.training.evaluation.evaluations`; metrics beside them are of single views),
+    ``preprocessing`` (how a picture becomes the network's input: the fields of
+    :class:`nas.preprocessing.Preprocessing`),
     ``fvcore`` (its counts) and ``fvcore_uncounted`` (the operators that it does not count).
 
     It sets torch's threads for this process. Raises :class:`InputError` if the request is wrong or
@@ -208,6 +210,7 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         if trial.test:
             observation[f"test_{task.primary.name}"] = found["single"]["test"][task.primary.name]
             observation["evaluations"] = found
+            observation["preprocessing"] = preprocessing(images, task).record()
     return observation
 
 

@@ -36,7 +36,7 @@ from nas.registry import unknown
 from nas.tasks import DEFAULT, Task, make
 from nas.training.compilation import Compile
 from nas.training.data import DataConfig, SearchData, held_out, load
-from nas.training.evaluation import VIEWS, evaluate
+from nas.training.evaluation import VIEWS, evaluate, preprocessing
 from nas.training.hardware import cores, free_cores, resolve_device
 from nas.training.loop import Epoch, Trainer
 from nas.training.recipe import Recipe, check_augment
@@ -245,6 +245,7 @@ def _train(job: Job, folder: Path, threads: int | None, console: Console | None)
             _json(
                 {
                     "specification": specification,
+                    "preprocessing": preprocessing(job.images, job.task).record(),
                     "environment": {**here, "threads": torch.get_num_threads()},
                 }
             ),
@@ -348,6 +349,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "start": specification["start"] and specification["start"] | started,
         "protocol": job.protocol,
         "classes": job.images.names,
+        "preprocessing": preprocessing(job.images, job.task).record(),
         **worth,
         "train_seconds": sum(epoch["train_seconds"] for epoch in curve),
         "evaluation_seconds": sum(epoch["evaluation_seconds"] for epoch in curve),

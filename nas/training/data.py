@@ -1,7 +1,7 @@
 """Splits each data set into train, validation and test images.
 
 A search gets a :class:`SearchData`, which has no test images. Only :func:`held_out` returns the
-test part, and only the final stage calls it.
+test part. Only the final stage calls it, and what checks or measures a network after it.
 """
 
 import math
@@ -21,6 +21,7 @@ from nas.errors import InputError, at
 from nas.training.datasets import DATASETS, Images, Integers, Pixels, Stored
 from nas.training.datasets.images import checksum
 from nas.training.datasets.parts import ROLES, Role
+from nas.training.datasets.pictures import Fit
 from nas.training.datasets.python import as_images
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -245,6 +246,7 @@ class SearchData:
         checksum: the checksum of the split.
         fingerprint: the fingerprint of all images and labels.
         names: the names of the classes; None if the data set has none.
+        fit: how pictures of another aspect ratio are brought to the size of the images.
     """
 
     train: Part
@@ -255,6 +257,7 @@ class SearchData:
     checksum: str
     fingerprint: str = ""
     names: tuple[str, ...] | None = None
+    fit: Fit = "crop"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -302,6 +305,7 @@ class Loaded:
             checksum=parts.checksum,
             fingerprint=images.fingerprint,
             names=images.names,
+            fit=self.config.options.get("fit", "crop"),
         )
 
 
@@ -355,10 +359,16 @@ def part_of_training(data: SearchData, percent: int, seed: int) -> SearchData:
     return replace(data, train=Part(data.train.images[indices], labels[indices]))
 
 
-def held_out(config: DataConfig) -> Part:
-    """Loads the test part; only the final stage calls this."""
+def held_out(config: DataConfig, number: int | None = None) -> Part:
+    """Loads the test part, or only a ``number`` of its images, evenly spaced.
+
+    Only the final stage calls this, and what checks or measures a network after it.
+    """
     loaded = load(config)
-    return _part(loaded.images, loaded.split.test)
+    chosen = loaded.split.test
+    if number is not None:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, min(number, len(chosen))).astype(int)]
+    return _part(loaded.images, chosen)
 
 
 def read_images(name: str, options: Mapping[str, Any]) -> Images:

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from nas.metrics import Metric, Protocol
+from nas.preprocessing import Preprocessing
 from nas.tasks.base import Json, Task
+from nas.tasks.classification import Classification
 from nas.tasks.mistakes import packed
 from nas.training.batches import batches
 from nas.training.data import Part, SearchData
@@ -76,9 +78,29 @@ def evaluations(
     }
 
 
+def preprocessing(data: SearchData, task: Task) -> Preprocessing:
+    """Describes how a picture becomes the input of a network that was trained on these data."""
+    classifies = type(task).predictions is Classification.predictions
+    names = data.names or tuple(map(str, range(data.classes)))
+    channels = data.input_shape[0] if len(data.input_shape) == 3 else 0
+    return Preprocessing(
+        input_shape=data.input_shape,
+        colour={1: "grey", 3: "rgb"}.get(channels),  # type: ignore[arg-type]
+        fit=data.fit,
+        mean=data.mean,
+        std=data.std,
+        output="probabilities" if classifies else "scores",
+        classes=names if classifies else None,
+    )
+
+
 @torch.inference_mode()
 def predictions(
-    network: nn.Module, part: Part, data: SearchData, task: Task, protocol: Protocol = "single"
+    network: nn.Module,
+    part: Part,
+    data: SearchData | Preprocessing,
+    task: Task,
+    protocol: Protocol = "single",
 ) -> Tensor:
     """Returns the network's predictions for a part, on the CPU, averaged over the views.
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from nas.architecture.modules import DropPath
 from nas.architecture.network import Network, in_training
 from nas.architecture.passes import check_memory_to_train
+from nas.preprocessing import Preprocessing
 from nas.tasks.base import Task
 from nas.tasks.classification import Classification
 from nas.training.augmentation import Pipeline
@@ -357,7 +358,9 @@ def evaluation_bounds(images: int) -> list[tuple[int, int]]:
     return [(first, min(first + EVALUATION_BATCH, images)) for first in starts]
 
 
-def normalizer(data: SearchData, device: torch.device) -> Callable[[Tensor], Tensor]:
+def normalizer(
+    data: SearchData | Preprocessing, device: torch.device
+) -> Callable[[Tensor], Tensor]:
     """Makes a function that subtracts the training mean and divides by the standard deviation."""
     mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (data.mean, data.std))
 

@@ -76,7 +76,8 @@ def test_the_test_accuracy_is_there_only_when_asked_for() -> None:
     assert final["test_accuracy"] * 357 == pytest.approx(round(final["test_accuracy"] * 357))
     architecture = Architecture.from_json(request()["architecture"])
     assert final["fvcore"] == architecture.cost._asdict()
-    for name in ("test_accuracy", "evaluations", "fvcore", "fvcore_uncounted"):
+    assert final["preprocessing"]["input_shape"] == list(architecture.input_shape)
+    for name in ("test_accuracy", "evaluations", "fvcore", "fvcore_uncounted", "preprocessing"):
         del final[name]
     assert without_seconds(final) == without_seconds(searched)
 

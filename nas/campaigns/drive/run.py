@@ -18,7 +18,7 @@ from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.campaigns.spec.specification import specification
 from nas.campaigns.store.log import RecordLog
 from nas.campaigns.store.provenance import environment
-from nas.campaigns.store.types import Header
+from nas.campaigns.store.types import Header, Json, given
 from nas.errors import InputError, at, in_file
 from nas.evaluators.base import TRAINING, Evaluate, Function
 from nas.files import read_json, write_whole
@@ -69,7 +69,8 @@ def run(
             with in_file(campaign.file), at("engine"):
                 engine = _engine(campaign, evaluate)
         runner = Runner(campaign, log, partial(getattr, engine, "now"), evaluator=label)
-        _write_resolved(campaign, label, runner.status.done)
+        resolved = _resolved(campaign, label, runner.status.done)
+        _write_resolved(campaign.folder, resolved, runner.preprocessing)
         with Progress(campaign.folder, runner.status, console) as progress:
             runner.progress = progress
             if log.torn:
@@ -99,6 +100,7 @@ def run(
                 progress.line(f"stopped; go on with: nas run {folder}")
                 raise
             progress.summary()
+            _write_resolved(campaign.folder, resolved, runner.preprocessing)
             runner.check_complete()
             runner.checkpoints.clear()
             for note in runner.notes:
@@ -147,8 +149,17 @@ def _engine(campaign: Campaign, evaluate: Evaluate) -> Engine:
     return engine
 
 
-def _write_resolved(campaign: Campaign, evaluator: str, done: int) -> None:
-    """Writes ``resolved.json`` and keeps in it the environments of earlier runs.
+def _write_resolved(folder: Path, resolved: Json, preprocessing: Json | None) -> None:
+    """Writes ``resolved.json``, with how a picture becomes an input once a trial has recorded it.
+
+    The run writes it at its start and again at its end, when more is known.
+    """
+    whole = resolved | given(preprocessing=preprocessing)
+    write_whole(folder / "resolved.json", (json.dumps(whole, indent=2) + "\n").encode())
+
+
+def _resolved(campaign: Campaign, evaluator: str, done: int) -> Json:
+    """Returns the content of ``resolved.json``, with the environments of earlier runs in it.
 
     Args:
         campaign: the campaign.
@@ -156,7 +167,7 @@ def _write_resolved(campaign: Campaign, evaluator: str, done: int) -> None:
         done: the number of trials that have ended in earlier runs.
     """
     path = campaign.folder / "resolved.json"
-    resolved: dict[str, Any] = {
+    resolved: Json = {
         "specification": specification(campaign),
         "campaign": portable(campaign.config.model_dump(mode="json"), campaign.folder),
         "recipe_fingerprint": campaign.recipe.fingerprint if campaign.recipe else None,
@@ -177,4 +188,4 @@ def _write_resolved(campaign: Campaign, evaluator: str, done: int) -> None:
         earlier = []
     if done and earlier:
         resolved["earlier_runs"] = earlier
-    write_whole(path, (json.dumps(resolved, indent=2) + "\n").encode())
+    return resolved

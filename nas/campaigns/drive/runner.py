@@ -164,6 +164,12 @@ class Runner:
         return Summary(self._campaign.folder, s.done - s.failed, s.failed, s.best, s.best_trial)
 
     @property
+    def preprocessing(self) -> Json | None:
+        """Returns how a picture becomes the networks' input, once a trial has recorded it."""
+        recorded = (r.metrics.get("preprocessing") for r in self._ledger.history.results.values())
+        return next(filter(None, recorded), None)
+
+    @property
     def notes(self) -> list[str]:
         """Returns remarks on the searches."""
         duplicates = len(self._ledger.history.duplicates)

@@ -1,0 +1,40 @@
+"""Describes what a trained network expects of a picture, and what its outputs mean."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from nas.configuration import Config
+
+
+class Preprocessing(Config):
+    """Describes how a picture becomes the input of a trained network.
+
+    It is recorded with the results of a training; exports, model cards and ``nas predict`` read it.
+    A picture is converted to ``colour`` and brought to the size of the input. Its pixels, from 0 to
+    255, are normalised: ``(pixel - mean) / std``.
+
+    Attributes:
+        input_shape: the shape of an image, (C, H, W).
+        colour: "grey" or "rgb"; None if the images have another number of channels.
+        fit: how a picture of another size is brought to that of the input, by bilinear scaling:
+            "crop" scales it until it covers the input, and cuts out its middle; "squeeze" scales
+            both sides independently.
+        mean: the mean of the training pixels of each channel, from 0 to 255.
+        std: the standard deviation of the training pixels of each channel, in the same unit.
+        output: "probabilities" of the classes, or "scores", the network's own outputs.
+        classes: the names of the classes in the order of the outputs; None if outputs are not
+            classes.
+    """
+
+    input_shape: tuple[int, ...]
+    colour: Literal["grey", "rgb"] | None
+    fit: Literal["crop", "squeeze"] = "crop"
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    output: Literal["probabilities", "scores"]
+    classes: tuple[str, ...] | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Returns it as plain JSON, for records and files."""
+        return self.model_dump(mode="json")
