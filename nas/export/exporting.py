@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import re
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,12 @@ from typing import NamedTuple
 from nas.architecture.network import Network
 from nas.errors import InputError
 from nas.export.formats import FORMATS, Job
-from nas.export.parity import difference
+from nas.export.parity import difference, random_inputs, random_pixels
+from nas.export.pictures import Samples, check_pictures
+from nas.export.python_source import class_name
+from nas.export.script import RUNTIMES, default_path, metadata_path, script, script_path
 from nas.files import writing
+from nas.preprocessing import Preprocessing
 from nas.registry import unknown
 
 
@@ -22,20 +26,23 @@ class Exported(NamedTuple):
     """The result of an export.
 
     Attributes:
-        paths: the file, and the file of weights if there is one.
+        paths: the file, and the files beside it: weights, metadata and a script.
         note: remarks such as the opset.
-        input_shape: the input shape with the batch size, which is "batch" if any size is allowed.
-        output_shape: the output shape in the same form.
-        difference: the largest difference from the network, relative to its largest output.
+        input: the type and the shape of the input, in words.
+        output: what the outputs are, and their shape.
+        difference: the largest difference from the network, relative to its largest output; None
+            for a form that is not exact, which says in its note what that costs.
         batches: the batch sizes at which the two were compared.
+        pictures: how many pictures the script answered rightly, from file to class.
     """
 
     paths: tuple[Path, ...]
     note: str
-    input_shape: tuple[int | str, ...]
-    output_shape: tuple[int | str, ...]
-    difference: float
+    input: str
+    output: str
+    difference: float | None
     batches: tuple[int, ...]
+    pictures: int
 
 
 def export(
@@ -45,13 +52,17 @@ def export(
     path: Path | None = None,
     *,
     weights: bool = True,
+    preprocessing: Preprocessing | None = None,
+    samples: Samples | None = None,
     opset: int | None = None,
     dynamic_batch: bool = False,
     keep: Iterable[Path] = (),
 ) -> Exported:
     """Writes a network in another form, reads it back and compares the outputs.
 
-    If the outputs differ, nothing is written.
+    With ``preprocessing``, the export takes pixels and returns predictions. Beside it there are
+    a file of metadata and a script that prints the classes of pictures and does not need this
+    package. If outputs differ, nothing is written.
 
     Args:
         network: the network, which is not changed. Its weights are exported as float32.
@@ -59,6 +70,9 @@ def export(
         name: the name in the file's text and, without a ``path``, of the file.
         path: the file; by default in the current folder. An existing file is replaced.
         weights: whether python and json come with a file of weights; other forms contain them.
+        preprocessing: what the network was trained with. The form json, which this package reads,
+            remains the network alone.
+        samples: images of the data set, on which the script is checked and int8 is measured.
         opset: the opset of ONNX; by default that of torch.
         dynamic_batch: whether any batch size is allowed if the form would otherwise fix it at 1.
         keep: files that must not be replaced.
@@ -71,26 +85,56 @@ def export(
     if to not in FORMATS:
         raise InputError(unknown("form", to, FORMATS))
     form = FORMATS[to]
-    if opset is not None and to != "onnx":
+    if opset is not None and not form.suffix.endswith(".onnx"):
         raise InputError(f"--opset: only onnx has an opset, {to} has none")
-    if dynamic_batch and not form.fixes_batch:
-        raise InputError(
-            f"--dynamic-batch: only for onnx and torch-export; {to} takes any batch size"
-        )
-    path = path or Path(re.sub(r"\W+", "_", name).strip("_") + form.suffix)
+    if dynamic_batch and not (form.fixes_batch and form.any_batch):
+        size = "a batch of 1" if form.fixes_batch else "any batch size"
+        raise InputError(f"--dynamic-batch: only for onnx and torch-export; {to} takes {size}")
+    path = path or default_path(name, form.suffix)
     taken = copy.deepcopy(network).cpu().float().eval()
-    job = Job(taken, name, path, weights, opset, dynamic_batch)
-    paths = (path, *([job.weights_path(form.weights_suffix)] * bool(form.weights_suffix) * weights))
+    runtime = RUNTIMES.get(to)
+    inside = None if runtime is None else preprocessing
+    job = Job(taken, name, path, weights, opset, dynamic_batch, inside, samples)
+    beside = job.weights_path(form.weights_suffix)
+    paths = (
+        path,
+        *([beside] if form.weights_suffix and weights else []),
+        *([metadata_path(path)] if preprocessing is not None else []),
+        *([script_path(path)] if inside is not None else []),
+    )
     _check(paths, keep)
     batches = (1,) if form.fixes_batch and not dynamic_batch else (1, 3)
-    with writing(path), TemporaryDirectory(prefix=".nas_export_", dir=path.parent) as folder:
-        written = form.write(replace(job, path=Path(folder) / path.name))
-        apart = difference(taken, written.run, batches)
-        for place in reversed(paths):  # the weights come first, so that the file implies them
-            (Path(folder) / place.name).replace(place)
-    batch = "batch" if len(batches) > 1 else 1
     shapes = taken.architecture.input_shape, taken.architecture.output_shape
-    return Exported(paths, written.note, (batch, *shapes[0]), (batch, *shapes[1]), apart, batches)
+    batch = "batch" if len(batches) > 1 else "1"
+    shown_in, shown_out = (f"[{', '.join([batch, *map(str, shape)])}]" for shape in shapes)
+    if inside is None:
+        takes, gives = f"float32 {shown_in}, normalised", f"scores {shown_out}"
+    else:
+        takes, gives = f"uint8 {shown_in}, pixels from 0 to 255", f"{inside.output} {shown_out}"
+    with writing(path), TemporaryDirectory(prefix=".nas_export_", dir=path.parent) as temporary:
+        folder = Path(temporary)
+        written = form.write(replace(job, path=folder / path.name))
+        apart = None
+        if written.measured is None:
+            draw = random_inputs if inside is None else random_pixels
+            apart = difference(job.module, written.run, draw(shapes[0], batches))
+        if preprocessing is not None:
+            metadata = {"name": name, "form": to, "input": takes, "output": gives,
+                        "preprocessing": preprocessing.record()}  # fmt: skip
+            if written.measured is not None:
+                metadata["measured"] = written.measured
+            text = json.dumps(metadata, indent=2) + "\n"
+            (folder / metadata_path(path).name).write_text(text, encoding="utf-8")
+        pictures = 0
+        if inside is not None and runtime is not None:
+            place = folder / script_path(path).name
+            text = script(runtime, path, beside, class_name(name), inside)
+            place.write_text(text, encoding="utf-8")
+            if samples is not None and apart is not None:
+                pictures = check_pictures(place, inside, samples)
+        for place in reversed(paths):  # the main file comes last, so that it implies the others
+            (folder / place.name).replace(place)
+    return Exported(paths, written.note, takes, gives, apart, batches, pictures)
 
 
 def _check(paths: Iterable[Path], keep: Iterable[Path]) -> None:

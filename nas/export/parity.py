@@ -56,23 +56,35 @@ def _draw_statistics(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         norm.running_var.uniform_(0.5, 1.5).mul_(scale)
 
 
-def difference(network: Network, run: Run, batches: Iterable[int], seed: int = 0) -> float:
+def random_inputs(shape: tuple[int, ...], batches: Iterable[int], seed: int = 0) -> list[Tensor]:
+    """Draws one batch of normalised images of each size."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(batch, *shape, generator=generator) for batch in batches]
+
+
+def random_pixels(shape: tuple[int, ...], batches: Iterable[int], seed: int = 0) -> list[Tensor]:
+    """Draws one batch of uint8 images of each size."""
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        torch.randint(256, (batch, *shape), generator=generator, dtype=torch.uint8)
+        for batch in batches
+    ]
+
+
+def difference(network: Run, run: Run, inputs: Iterable[Tensor]) -> float:
     """Returns the largest difference from the network, relative to its largest output.
 
     Args:
         network: the network, on the CPU and in eval mode.
         run: the exported network, with the same inputs and outputs.
-        batches: for each of these sizes, a random batch is compared.
-        seed: the seed of the random batches.
+        inputs: the batches on which the two are compared.
 
     Raises:
         ExportError: if the difference is above :data:`TOLERANCE`, if shapes differ, or if an
             output of the network is not finite.
     """
-    generator = torch.Generator().manual_seed(seed)
     worst = 0.0
-    for batch in batches:
-        x = torch.randn(batch, *network.architecture.input_shape, generator=generator)
+    for x in inputs:
         with torch.no_grad():
             expected, found = network(x), run(x)
         if not expected.isfinite().all():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from ast import literal_eval
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -29,7 +29,9 @@ _LAYERS = 4
 _Tree = dict[str, Any]  # maps a name to a Call or to another tree
 
 
-def python_source(architecture: Architecture, name: str, doc: str) -> str:
+def python_source(
+    architecture: Architecture, name: str, doc: str, last: tuple[str, str] | None = None
+) -> str:
     """Writes a Python module whose class computes the same as the compiled architecture.
 
     The state dict has the network's names, so its weights load strictly. The scopes of the names
@@ -40,10 +42,12 @@ def python_source(architecture: Architecture, name: str, doc: str) -> str:
         architecture: the architecture; its auxiliary heads are computed in training only.
         name: the name of the class.
         doc: the docstring of the module.
+        last: the name and the text of a class to write after that of the network.
     """
-    writer = _Writer(name)
+    taken, texts = ((), ()) if last is None else (last[:1], last[1:])
+    writer = _Writer(name, taken)
     writer.write(scoped(architecture))
-    body = "\n\n\n".join([*writer.custom.values(), *writer.classes])
+    body = "\n\n\n".join([*writer.custom.values(), *writer.classes, *texts])
     imports = [
         *(["import torch"] if "torch." in body else []),
         f"from torch import {'Tensor, ' * ('Tensor' in body)}nn",
@@ -82,9 +86,9 @@ class _Instance(NamedTuple):
 
 
 class _Writer:
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, taken: Iterable[str]) -> None:
         self._name = name
-        self._taken = {name, "Tensor"}
+        self._taken = {name, "Tensor", *taken}
         self._calls: dict[Path, Call] = {}
         self.custom: dict[str, str] = {}
         self.classes: list[str] = []

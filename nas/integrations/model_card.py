@@ -6,6 +6,7 @@ campaign's records cannot fill are marked for the author.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from nas.analysis.tables.trials import recorded
 from nas.campaigns.store.types import Ask
 from nas.errors import InputError
 from nas.escape import fenced, markdown
+from nas.export.script import onnx_script
 from nas.files import read_json
 from nas.jobs import names as named
 from nas.jobs.references import Reference
@@ -60,6 +62,7 @@ def model_card(name: str) -> str:
         + f" This is trial `{ask.trial}`.\n",
         "## Model\n",
         *_model(ask, reference, classifies),
+        *_use(name, reference),
         "## Training\n",
         *_training(ask, specification),
         "## Evaluation\n",
@@ -92,6 +95,21 @@ def _model(ask: Ask, reference: Reference, classifies: bool) -> Iterator[str]:
         yield f"- in the space {markdown(reference.space.name)}:"
         yield f"\n{fenced(reference.space.to_string(reference.genotype))}"
     yield f"- weights: {reference.weights.name if reference.weights else 'not kept'}\n"
+
+
+def _use(name: str, reference: Reference) -> Iterator[str]:
+    """Yields the section on how to use the network, if its weights are kept."""
+    preprocessing = reference.preprocessing
+    if reference.weights is None or preprocessing is None:
+        return
+    example = onnx_script(named.short(name), preprocessing).rstrip()
+    yield "## Use\n"
+    yield "An export takes pictures: it holds the normalisation and the names of the classes.\n"
+    yield fenced(f"nas export {name} --to onnx", "console") + "\n"
+    yield "This writes the ONNX file and this script, which needs numpy, Pillow and onnxruntime:\n"
+    yield fenced(example, "python") + "\n"
+    yield "How a picture becomes the network's input:\n"
+    yield fenced(json.dumps(preprocessing.record()), "json") + "\n"
 
 
 def _training(ask: Ask, specification: Mapping[str, Any]) -> Iterator[str]:

@@ -94,14 +94,20 @@ def weights(name: str) -> Path:
 
     Raises :class:`InputError` if a reference has no weights.
     """
-    if not is_reference(name):
-        return Path(name)
-    found = reference(name)
+    return kept_weights(name, reference(name)) if is_reference(name) else Path(name)
+
+
+def kept_weights(name: str, found: Reference) -> Path:
+    """Returns the file of weights of a reference.
+
+    Raises :class:`InputError` if there is none, or if it is damaged.
+    """
     path = found.verified_weights()
     if path is None:
         raise InputError(
             f"{name}: no weights are kept of {found.trial or 'it'}: a campaign keeps those of its "
-            "final stage, unless final.weights is false"
+            "final stage, unless final.weights is false. Let the final stage retrain it, or train "
+            f"it alone: nas train {name} --data DATA --recipe RECIPE"
         )
     return path
 

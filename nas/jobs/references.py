@@ -7,7 +7,7 @@ trial or of a row of its table, and ``results/FOLDER`` the network of a folder o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,16 +21,20 @@ from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask, Measurement, trial_name
 from nas.classics import CLASSICS, classic
-from nas.errors import InputError, in_file
+from nas.configuration import Named, validate
+from nas.errors import InputError, at, in_file
 from nas.files import read_json, read_text
-from nas.jobs.row import read_row
+from nas.jobs.row import Row, read_row
 from nas.metrics import Catalogue
+from nas.preprocessing import Preprocessing
 from nas.registry import unknown
 from nas.spaces.hyperparameters import joint
+from nas.tasks import DEFAULT, Task, make
 
 if TYPE_CHECKING:
     from nas.spaces.choices import Genotype
     from nas.spaces.search_space import SearchSpace
+    from nas.training.data import DataConfig
 
 BEST = "best"
 
@@ -51,6 +55,10 @@ class Reference:
         initialization: its scheme for the initialisation "reference".
         origin: what its search started from, if it descends from it, in words.
         checksum: the recorded checksum of the file of its weights; "" in older records.
+        preprocessing: how a picture becomes its input; None in folders of earlier versions, and if
+            its training has not ended.
+        data: returns the data set and the task of its training; None if it was not trained.
+        split_checksum: the checksum of the split of its training.
     """
 
     architecture: Architecture
@@ -63,6 +71,9 @@ class Reference:
     initialization: str = "default"
     origin: str = ""
     checksum: str = ""
+    preprocessing: Preprocessing | None = None
+    data: Callable[[], tuple[DataConfig, Task]] | None = None
+    split_checksum: str = ""
 
     def verified_weights(self) -> Path | None:
         """Returns the file of its weights, if they were kept.
@@ -114,7 +125,24 @@ def _of_training(folder: Path) -> Reference:
         checksum=str(row.get("weights", "")),
         kind=row.get("kind", "other"),  # older rows have neither
         initialization=row.get("reference_initialization", "default"),
+        preprocessing=_preprocessing(row.get("preprocessing")),
+        data=partial(_data_of_training, row),
+        split_checksum=row["data"].get("checksum", ""),
     )
+
+
+def _data_of_training(row: Row) -> tuple[DataConfig, Task]:
+    from nas.training.data import resolve
+
+    given = {key: value for key, value in row["data"].items() if key != "checksum"}
+    task = {
+        key: value for key, value in row.get("task", {"name": DEFAULT}).items() if key != "code"
+    }
+    return resolve(given), make(validate(Named, task))
+
+
+def _preprocessing(recorded: Any) -> Preprocessing | None:
+    return None if recorded is None else validate(Preprocessing, recorded)
 
 
 def _of_campaign(folder: Path, which: str) -> Reference:
@@ -142,7 +170,21 @@ def _of_campaign(folder: Path, which: str) -> Reference:
         ask.initialization or (CLASSICS[ask.classic].initialization if ask.classic else "default"),
         _origin(history, ask),
         history.results[ask.trial].weights if ask.trial in history.results else "",
+        _preprocessing(metrics.get("preprocessing")),
+        partial(_data_of_campaign, folder) if "data_checksum" in metrics else None,
+        metrics.get("data_checksum", ""),
     )  # fmt: skip
+
+
+def _data_of_campaign(folder: Path) -> tuple[DataConfig, Task]:
+    from nas.training.data import resolve
+
+    config = read_file(folder)
+    with in_file(folder / FILE_NAME):
+        with at("task"):
+            task = make(config.task)
+        with at("data"):
+            return resolve(config.data, folder), task
 
 
 def _origin(history: History, ask: Ask) -> str:

@@ -86,6 +86,7 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
         "settings": specification.complete(campaign),
         "checklist": checklist(campaign, told, every, spent),
         "hints": list(outcome.hint(folder, table)),
+        "script": outcome.use(folder),
         "data": {
             "state": now,
             "folder": str(folder),

@@ -10,6 +10,9 @@ import pandas as pd
 
 from nas.analysis.tables.columns import metrics_of
 from nas.analysis.tables.verdict_words import SEEDS
+from nas.errors import InputError
+from nas.export.script import onnx_script
+from nas.jobs import names as named
 from nas.metrics import Catalogue
 
 KINDS = {
@@ -126,4 +129,17 @@ def hint(folder: Path, table: pd.DataFrame | None) -> Iterator[str]:
     if table is not None and (table["kind"] == "searched").any():
         yield f"nas show {folder}:best"
         yield f"nas export {folder}:best --to onnx"
+        yield f"nas predict {folder}:best PICTURES"
     yield f"nas check {folder}"
+
+
+def use(folder: Path) -> str:
+    """Returns the script that runs the exported best network; "" if it was not retrained."""
+    name = f"{folder}:best"
+    try:
+        found = named.reference(name)
+    except InputError:  # there is no best network, or it cannot be built again
+        return ""
+    if found.weights is None or found.preprocessing is None:
+        return ""
+    return onnx_script(named.short(name), found.preprocessing)

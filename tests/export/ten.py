@@ -18,7 +18,7 @@ import torch
 
 import nas
 from nas.architecture.graph import Architecture
-from nas.export import export
+from nas.export.exporting import export
 from nas.export.parity import draw_weights
 from nas.export.python_source import class_name
 

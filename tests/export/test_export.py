@@ -16,9 +16,9 @@ from nas.architecture.builder import Builder
 from nas.architecture.network import Network, compile
 from nas.cli import main
 from nas.errors import InputError
-from nas.export import ExportError, export
+from nas.export.exporting import export
 from nas.export.formats import FORMATS, Written
-from nas.export.parity import difference, draw_weights
+from nas.export.parity import ExportError, difference, draw_weights, random_inputs
 from tests.export.ten import in_another_environment
 
 
@@ -77,7 +77,7 @@ def test_onnx(network: Network, tmp_path: Path, dynamic: bool) -> None:
     file = tmp_path / "net.onnx"
     opset = 19 if dynamic else None
     done = export(network, "onnx", "net", file, opset=opset, dynamic_batch=dynamic)
-    assert done.input_shape == ("batch" if dynamic else 1, 3, 16, 16)
+    assert done.input == f"float32 [{'batch' if dynamic else 1}, 3, 16, 16], normalised"
     assert list(tmp_path.iterdir()) == [file]
     (version,) = {entry.version for entry in onnx.load(str(file)).opset_import}
     assert done.note.startswith(f"opset {version},")
@@ -138,6 +138,7 @@ def test_another_output_is_not_written(
 
 def test_parity_hears_a_wiring_error(network: Network) -> None:
     """Leaving out any one layer shows under drawn weights."""
+    inputs = random_inputs((3, 16, 16), (1, 3))
     with torch.no_grad():
         for name, module in network.named_modules():
             if name and not name.startswith("aux") and not list(module.children()):
@@ -145,9 +146,9 @@ def test_parity_hears_a_wiring_error(network: Network) -> None:
                 reference = compile(network.architecture)
                 reference.load_state_dict(network.state_dict())
                 with pytest.raises(ExportError):
-                    difference(reference.eval(), network, (1, 3))
+                    difference(reference.eval(), network, inputs)
                 hook.remove()
-    assert difference(network, network, (1,)) == 0
+    assert difference(network, network, inputs) == 0
 
 
 def test_drawn_weights_do_not_make_rounding_grow() -> None:
@@ -223,7 +224,7 @@ def test_command(
     assert main(["export", "mine.json", "--to", "python", "--weights", "trained.pt"]) == 0
     out = capsys.readouterr().out
     assert "wrote mine.py, mine_weights.pt: class Mine" in out
-    assert "output [batch, 4]" in out
+    assert "output scores [batch, 4]" in out
     assert "at batch 1 and 3" in out
     held, given = torch.load("mine_weights.pt"), torch.load("trained.pt")
     assert all(torch.equal(held[name], given[name]) for name in given)

@@ -1,0 +1,153 @@
+"""Writes the script that runs an exported network on pictures, without this package."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How a script loads and runs one form of export.
+
+    Attributes:
+        imports: what it imports besides numpy and Pillow.
+        load: the lines that load ``{file}``, with ``{weights}`` and the class ``{cls}`` in it.
+        run: the expression for the outputs of one picture, given its ``pixels``.
+        names: the expression for the names of the classes; ``{metadata}`` is the file beside.
+    """
+
+    imports: tuple[str, ...]
+    load: tuple[str, ...]
+    run: str
+    names: str = 'json.load(open({metadata}))["preprocessing"]["classes"]'
+
+
+def script(
+    runtime: Runtime, path: Path, weights: Path, cls: str, preprocessing: Preprocessing
+) -> str:
+    """Writes a script that prints the class of each picture that is given to it.
+
+    It needs numpy, Pillow and what the runtime imports, but not this package. It reads pictures as
+    ``nas predict`` does, except those with 16 bits.
+
+    Args:
+        runtime: how the exported file is loaded and run.
+        path: the exported file, which the script looks for in the current folder.
+        weights: the file of weights, if there is one.
+        cls: the class in a file of Python.
+        preprocessing: what the network was trained with.
+    """
+    names, pictures = preprocessing.classes is not None, preprocessing.colour is not None
+    files = {"file": path.name, "weights": weights.name, "metadata": metadata_path(path).name}
+    values = {key: json.dumps(value) for key, value in {**files, "cls": cls}.items()}
+    imports = {"sys", "numpy", *runtime.imports, *(["json"] if names else [])}
+    standard = sorted(imports & sys.stdlib_module_names)
+    shown = "names[outputs.argmax()], outputs.max()" if names else "outputs.tolist()"
+    argument = "picture.png" if pictures else "array.npy"
+    lines = [
+        f"# Run it as: python {script_path(path).name} {argument}",
+        *(f"import {name}" for name in standard),
+        "",
+        *(f"import {name}" for name in sorted(imports - {*standard})),
+        *(["from PIL import Image"] if pictures else []),
+        "",
+        *(line.format(**values) for line in runtime.load),
+        *([f"names = {runtime.names.format(**values)}"] if names else []),
+        "for file in sys.argv[1:]:",
+        *(f"    {line}" for line in _reading(preprocessing)),
+        f"    outputs = {runtime.run}",
+        f"    print(file, {shown})",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _reading(preprocessing: Preprocessing) -> list[str]:
+    """Writes the lines that read a picture by the rules of training, or an array."""
+    if preprocessing.colour is None:
+        return ["pixels = numpy.load(file)"]
+    _, height, width = preprocessing.input_shape
+    grey = preprocessing.colour == "grey"
+    if preprocessing.fit == "squeeze":
+        resize = [f"picture = picture.resize(({width}, {height}), Image.Resampling.BILINEAR)"]
+    else:
+        resize = [
+            f"scale = max({width} / picture.width, {height} / picture.height)",
+            f"size = max({width}, round(picture.width * scale)), "
+            f"max({height}, round(picture.height * scale))",
+            f"left, top = (size[0] - {width}) // 2, (size[1] - {height}) // 2",
+            "picture = picture.resize(size, Image.Resampling.BILINEAR)",
+            f"picture = picture.crop((left, top, left + {width}, top + {height}))",
+        ]
+    return [
+        f'picture = Image.open(file).convert("{"L" if grey else "RGB"}")',
+        *resize,
+        "pixels = numpy.asarray(picture)[None]" if grey
+        else "pixels = numpy.asarray(picture).transpose(2, 0, 1)",
+    ]  # fmt: skip
+
+
+def metadata_path(path: Path) -> Path:
+    """Returns the path of the metadata beside an export, such as ``net_onnx_metadata.json``."""
+    return path.with_name(f"{_plain(path.name)}_metadata.json")
+
+
+def script_path(path: Path) -> Path:
+    """Returns the path of the script beside an export, such as ``net_onnx_predict.py``."""
+    return path.with_name(f"{_plain(path.name)}_predict.py")
+
+
+def default_path(name: str, suffix: str) -> Path:
+    """Returns the file of an export for which no path is given."""
+    return Path(_plain(name) + suffix)
+
+
+def _plain(text: str) -> str:
+    """Replaces everything in a name but letters and digits."""
+    return re.sub(r"\W+", "_", text).strip("_")
+
+
+def onnx_script(name: str, preprocessing: Preprocessing) -> str:
+    """Returns the script that stands beside the ONNX file of a network, for documents."""
+    path = default_path(name, ".onnx")
+    return script(RUNTIMES["onnx"], path, path, "", preprocessing)
+
+
+_ONNXRUNTIME = Runtime(
+    ("onnxruntime",),
+    ("network = onnxruntime.InferenceSession({file})",),
+    'network.run(None, {"input": pixels[None]})[0][0]',
+    'json.loads(network.get_modelmeta().custom_metadata_map["classes"])',
+)
+_RUN_TORCH = "network(torch.tensor(pixels[None]))[0].detach().numpy()"
+
+RUNTIMES: dict[str, Runtime] = {
+    "python": Runtime(
+        ("runpy", "torch"),
+        (
+            "network = runpy.run_path({file})[{cls}]().eval()",
+            "network.load_state_dict(torch.load({weights}))",
+        ),
+        _RUN_TORCH,
+    ),
+    "onnx": _ONNXRUNTIME,
+    "onnx-int8": _ONNXRUNTIME,
+    "torchscript": Runtime(("torch",), ("network = torch.jit.load({file})",), _RUN_TORCH),
+    "torch-export": Runtime(
+        ("torch",), ("network = torch.export.load({file}).module()",), _RUN_TORCH
+    ),
+    "executorch": Runtime(
+        ("executorch.runtime", "torch"),
+        (
+            "program = executorch.runtime.Runtime.get().load_program({file})",
+            'network = program.load_method("forward")',
+        ),
+        "network.execute([torch.tensor(pixels[None])])[0][0].numpy()",
+    ),
+}
+"""How each form of export is run; only this package reads the form json."""

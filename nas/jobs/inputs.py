@@ -1,0 +1,117 @@
+"""Finds what turns pictures into the input of a trained network, and images to check it on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+
+from nas.architecture.network import Network, compile
+from nas.architecture.weights import load_weights
+from nas.errors import InputError
+from nas.export.pictures import Samples
+from nas.jobs.names import kept_weights
+from nas.jobs.references import Reference
+from nas.preprocessing import Preprocessing
+from nas.tasks import Task
+from nas.training.batches import batches
+from nas.training.data import DataConfig, Part, SearchData, held_out, search_data
+from nas.training.datasets import Integers, Pixels
+from nas.training.evaluation import predictions, preprocessing
+from nas.training.loop import evaluation_bounds
+
+_PICTURES = 8
+"""How many test pictures an export is checked on."""
+
+_CALIBRATION = 256
+"""How many training images decide the scales of int8."""
+
+
+def trained(name: str, reference: Reference) -> Network:
+    """Returns the trained network of a reference, on the CPU and in eval mode.
+
+    Raises :class:`InputError` if its weights were not kept.
+    """
+    network = compile(reference.architecture)
+    load_weights(network, kept_weights(name, reference))
+    return network.eval()
+
+
+def preprocessing_of(name: str, reference: Reference) -> tuple[Preprocessing, str]:
+    """Returns how pictures become the input of a trained network, and a remark.
+
+    Folders of earlier versions do not record it. It is then computed again from the training
+    images, which the remark says.
+
+    Raises :class:`InputError` if it is not recorded and cannot be computed.
+    """
+    if reference.preprocessing is not None:
+        return reference.preprocessing, ""
+    try:
+        images, task = _search_data(name, reference)
+    except InputError as error:
+        raise InputError(
+            f"{name}: does not record how its training normalised images, and this cannot be "
+            f"computed again: {error}"
+        ) from None
+    note = "the normalisation is not recorded; it was computed again from the training images"
+    return preprocessing(images, task), note
+
+
+def samples(
+    name: str,
+    reference: Reference,
+    network: Network,
+    expected: Preprocessing,
+    measured: bool = False,
+) -> Samples:
+    """Reads images of the data set on which a network was trained, to check an export.
+
+    Args:
+        name: the name of the reference.
+        reference: the network's reference.
+        network: the network, in eval mode.
+        expected: how pictures become its input.
+        measured: whether accuracy is to be measured too, and scales of int8 to be chosen.
+
+    Raises :class:`InputError` if the data set cannot be read, or is another.
+    """
+    config, task = _data(name, reference)
+    few = held_out(config, _PICTURES)
+    pictures = np.concatenate([images for images, _ in _chunks(few)])
+    found = Samples(pictures, predictions(network, few, expected, task))
+    if not measured:
+        return found
+    images, _ = _search_data(name, reference)
+    order = np.random.default_rng(0).permutation(len(images.train.labels))[:_CALIBRATION]
+    chosen = Part(images.train.images[order], images.train.labels[order])
+    return replace(
+        found,
+        calibration=np.concatenate([chunk for chunk, _ in _chunks(chosen)]),
+        test=partial(_chunks, held_out(config)),
+    )
+
+
+def _data(name: str, reference: Reference) -> tuple[DataConfig, Task]:
+    if reference.data is None:
+        raise InputError(f"{name}: was not trained on a data set")
+    return reference.data()
+
+
+def _search_data(name: str, reference: Reference) -> tuple[SearchData, Task]:
+    config, task = _data(name, reference)
+    images = search_data(config)
+    if reference.split_checksum not in ("", images.checksum):
+        raise InputError(
+            f"{name}: the data set has changed since the training: its split has the checksum "
+            f"{images.checksum}, recorded {reference.split_checksum}"
+        )
+    return images, task
+
+
+def _chunks(part: Part) -> Iterator[tuple[Pixels, Integers]]:
+    for images, labels in batches(part, evaluation_bounds(len(part.labels)), torch.device("cpu")):
+        yield images.numpy(), labels.numpy()

@@ -1,0 +1,139 @@
+"""Classifies pictures with a trained network: ``nas predict``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from nas.errors import InputError, in_file
+from nas.export.pictures import OnPictures
+from nas.jobs import names as named
+from nas.jobs.inputs import preprocessing_of, trained
+from nas.preprocessing import Preprocessing
+from nas.training.datasets import Pixels
+from nas.training.datasets.files import LeftOut, pictures, shown
+from nas.training.datasets.pictures import read_picture
+
+_BATCH = 64
+"""How many images are classified at a time."""
+
+
+class Prediction(NamedTuple):
+    """What a network predicts for one picture.
+
+    Attributes:
+        file: the file; with a position, ``digits.npy[3]``, if the file holds several images.
+        classes: the names of the most probable classes, the first one first; None if the outputs of
+            the network are not classes.
+        values: the probabilities of these classes, or all outputs of the network.
+    """
+
+    file: str
+    classes: tuple[str, ...] | None
+    values: tuple[float, ...]
+
+    def record(self) -> dict[str, Any]:
+        """Returns it as plain JSON."""
+        if self.classes is None:
+            return {"file": self.file, "outputs": list(self.values)}
+        found = [
+            {"class": name, "probability": value}
+            for name, value in zip(self.classes, self.values, strict=True)
+        ]
+        return {"file": self.file, "predictions": found}
+
+
+def predict(
+    name: str, files: Sequence[str | Path], top: int = 3
+) -> tuple[list[Prediction], list[str]]:
+    """Predicts the classes of pictures; also returns remarks on the network and on the files.
+
+    Args:
+        name: a reference to a trained network, see :mod:`nas.jobs.references`.
+        files: pictures, folders of pictures, or ``.npy`` files with one image or several.
+        top: how many classes to return for each picture.
+
+    Raises :class:`InputError` if the name is not that of a trained network with weights, or if a
+    file cannot be read.
+    """
+    if not named.is_reference(name):
+        raise InputError(
+            f"{name}: must name a trained network: results/NAME:best, results/NAME:TRIAL, or a "
+            "folder of nas train"
+        )
+    reference = named.reference(name)
+    network = trained(name, reference)
+    preprocessing, note = preprocessing_of(name, reference)
+    notes = [note] if note else []
+    model = OnPictures(network, preprocessing).eval()
+    found: list[Prediction] = []
+    images = _images(files, preprocessing, notes)
+    while batch := list(islice(images, _BATCH)):
+        with torch.inference_mode():
+            outputs = model(torch.from_numpy(np.stack([image for _, image in batch])))
+        for (file, _), output in zip(batch, outputs, strict=True):
+            found.append(_prediction(file, output, preprocessing.classes, top))
+    return found, notes
+
+
+def _prediction(
+    file: str, output: torch.Tensor, classes: Sequence[str] | None, top: int
+) -> Prediction:
+    if classes is None:
+        return Prediction(file, None, tuple(output.flatten().tolist()))
+    values, places = output.topk(min(top, len(classes)))
+    return Prediction(file, tuple(classes[place] for place in places), tuple(values.tolist()))
+
+
+def _images(
+    files: Iterable[str | Path], preprocessing: Preprocessing, notes: list[str]
+) -> Iterator[tuple[str, Pixels]]:
+    """Yields each image with its name, by the rules of training; adds what is left out to notes."""
+    for path in map(Path, files):
+        for file in _in_folder(path, notes) if path.is_dir() else [path]:
+            if file.suffix == ".npy":
+                yield from _of_array(file, preprocessing)
+            elif preprocessing.colour is None:
+                raise InputError(
+                    f"{shown(file)}: must be a .npy file, because the network takes arrays of "
+                    f"{list(preprocessing.input_shape)} and no pictures"
+                )
+            else:
+                channels, height, width = preprocessing.input_shape
+                size = height, width
+                yield shown(file), read_picture(file, channels, size, preprocessing.fit)
+
+
+def _in_folder(folder: Path, notes: list[str]) -> list[Path]:
+    left_out = LeftOut(folder)
+    found = pictures(folder, left_out)
+    notes += left_out.notes()
+    if not found:
+        raise InputError(f"{shown(folder)}: holds no pictures")
+    return found
+
+
+def _of_array(file: Path, preprocessing: Preprocessing) -> Iterator[tuple[str, Pixels]]:
+    """Yields the images of a file that numpy has saved, which holds one image or several."""
+    shape = preprocessing.input_shape
+    with in_file(shown(file)):
+        try:
+            held = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"is not an array that numpy has saved: {error}") from None
+        one = shape[1:] if shape[0] == 1 and held.shape[-len(shape) :] != shape else shape
+        if held.dtype != np.uint8 or held.shape[-len(one) :] != one or held.ndim > len(one) + 1:
+            raise InputError(
+                f"is an array of {held.dtype} {list(held.shape)}; expected uint8 {list(shape)}, or "
+                f"a stack of such images: {['N', *shape]}".replace("'", "")
+            )
+    if held.ndim == len(one):
+        yield shown(file), held.reshape(shape)
+        return
+    for position, image in enumerate(held):
+        yield f"{shown(file)}[{position}]", image.reshape(shape)
