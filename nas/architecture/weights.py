@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +63,7 @@ def load_weights(network: nn.Module, path: str | Path, *, transform_input: bool 
     """
     path = Path(path)
     own = network.state_dict()
-    found = matched(read_weights(path), own)
+    found = matched(read_weights(path).tensors, own)
     problems = [
         _listed("missing", [key for key in own if key not in found and not _optional(key)]),
         _listed("unexpected", [key for key in found if key not in own]),
@@ -100,7 +100,14 @@ def weights_bytes(network: nn.Module) -> bytes:
     return save({name: tensor.cpu().contiguous() for name, tensor in state.items()})
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+class Weights(NamedTuple):
+    """The tensors of a file by their names, and the keys under which they were in a checkpoint."""
+
+    tensors: dict[str, Tensor]
+    part: str
+
+
+def read_weights(path: Path) -> Weights:
     """Read the tensors of a state dict from a file, by the names in the file.
 
     The state dict may be inside a checkpoint. Sparse and quantised tensors become dense floats.
@@ -123,10 +130,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # a parser may raise anything for a damaged file
         raise InputError(f"{path}: is not a readable state dict: {_reason(error)}") from None
-    state = _state_dict(data, path)
+    state, keys = _state_dict(data, path)
     if not state:
         raise InputError(f"{path}: must hold a state dict, holds no tensors")
-    return {name: _dense(tensor, f"{path}: {name}") for name, tensor in state.items()}
+    dense = {name: _dense(tensor, f"{path}: {name}") for name, tensor in state.items()}
+    return Weights(dense, ".".join(keys))
 
 
 def matched(found: Mapping[str, Tensor], own: Collection[str]) -> dict[str, Tensor]:
@@ -175,11 +183,9 @@ def check_dtypes(found: Mapping[str, Tensor], own: Mapping[str, Tensor], source:
         )
 
 
-def _state_dict(data: Any, path: Path) -> Mapping[str, Tensor]:
-    """Returns the state dict that data are or hold."""
+def _state_dict(data: Any, path: Path, *keys: str) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    """Returns the state dict that data are or hold, and the keys that lead to it."""
     if not isinstance(data, Mapping):
-        if isinstance(data, nn.Module):
-            return data.state_dict()
         raise InputError(f"{path}: must hold a state dict, holds a {type(data).__name__}")
     other = [
         str(key)
@@ -187,10 +193,10 @@ def _state_dict(data: Any, path: Path) -> Mapping[str, Tensor]:
         if not (isinstance(key, str) and isinstance(value, Tensor))
     ]
     if not other:
-        return data
+        return data, keys
     for part in _PARTS:
         if isinstance(data.get(part), Mapping) and data[part]:
-            return _state_dict(data[part], path)
+            return _state_dict(data[part], path, *keys, part)
     raise InputError(
         f"{path}: is not a state dict: {_listed('not tensors', other)}; save the state dict alone, "
         f"or under one of the keys {', '.join(_PARTS)}"

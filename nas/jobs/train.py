@@ -367,7 +367,8 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
 def _taken(job: Job, trainer: Trainer) -> str:
     """Describes the initial weights of the training."""
     params = sum(parameter.numel() for parameter in trainer.network.parameters())
-    said = f"{job.weights}: {trainer.inherited_params:,} of {params:,} parameters taken"
+    assert job.start is not None
+    said = f"{job.start.source}: {trainer.inherited_params:,} of {params:,} parameters taken"
     if not trainer.drawn:
         return said
     more = len(trainer.drawn) - _NAMED

@@ -62,7 +62,9 @@ class Start:
     @classmethod
     def from_file(cls, path: Path | str, freeze: str = "none", partial: bool = False) -> Start:
         """Reads a state dict from a file: ``.safetensors``, or written by ``torch.save``."""
-        return cls(read_weights(Path(path)), freeze, str(path), partial=partial)
+        tensors, part = read_weights(Path(path))
+        source = f"{path} ({part})" if part else str(path)
+        return cls(tensors, freeze, source, partial=partial)
 
     @torch.no_grad()
     def apply(self, network: nn.Module) -> Started:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import nas
 from nas.architecture.builder import Builder
 from nas.architecture.network import Network, compile
+from nas.architecture.weights import read_weights
 from nas.errors import InputError
 from tests.classics.references import randomised, timm, torchvision_models
 
@@ -169,10 +170,21 @@ WRAPPED: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("held", WRAPPED.values(), ids=WRAPPED.keys())
-def test_wrappers_are_removed(tmp_path: Path, held: Any) -> None:
+PARTS = {
+    "lightning": "state_dict",
+    "torchvision": "model",
+    "average of torch": "model_ema",
+    "average of timm": "state_dict_ema",
+    "twice": "model.state_dict",
+}
+
+
+@pytest.mark.parametrize(("name", "held"), WRAPPED.items())
+def test_wrappers_are_removed(tmp_path: Path, name: str, held: Any) -> None:
     network = small()
-    nas.load_weights(network, save(held, tmp_path / "checkpoint.pth"))
+    path = save(held, tmp_path / "checkpoint.pth")
+    nas.load_weights(network, path)
+    assert read_weights(path).part == PARTS.get(name, "")
     for key, tensor in network.state_dict().items():
         assert torch.equal(tensor, STATE[key]), key
 
