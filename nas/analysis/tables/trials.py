@@ -112,7 +112,7 @@ def _row(history: History, ask: Ask, start: float | None, known: Catalogue) -> d
     result = history.results.get(trial)
     metrics = {} if result is None else result.metrics
     waiting = "duplicate" if ask.is_duplicate else "unfinished"
-    parent = ask.note.get("parent")
+    parent = ask.note.get("parent", ask.note.get("from"))
     failures = len(history.failures.get(trial, ()))
     counted = metrics.get("fvcore")
     return {
