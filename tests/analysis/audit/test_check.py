@@ -25,6 +25,7 @@ CAMPAIGN = (
     toy.CAMPAIGN.replace("duplicates: evaluate", "duplicates: reuse")
     .replace("epochs: 1", "epochs: 2")
     .replace("trials: 4", "trials: 6")
+    .replace("tournament_size: 2}", "tournament_size: 2, mutations: {choice: 1}, neutral: keep}")
 ) + "constraints: {params: 130}\n"
 EVALUATE = f"{toy.HERE}:evaluate"
 
