@@ -45,8 +45,8 @@ class Bananas(Searcher):
       has 100, nearly all made from the very best by one mutation.
     - Two parents differ in at least two choices ("clearing", Pétrowski 1996,
       doi:10.1109/ICEC.1996.542703): of close genotypes, only the best is a parent. Without this
-      rule, all parents soon lie around one local optimum; on NAS-Bench-201 the search then often
-      stayed there, because all results near the global optimum were too far away.
+      rule, all parents soon lie around one local optimum. On NAS-Bench-201 such searches often
+      stayed there, because no mutant reached the region of the best cells.
     - The first twenty genotypes are random, where the authors' code has ten. What the networks
       know about other regions of the space comes from these trials alone.
     - The networks have three layers of 20 units instead of ten layers. They are trained by 30

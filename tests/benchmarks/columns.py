@@ -27,7 +27,11 @@ SEARCHERS: dict[str, Any] = {
     "regularized evolution": {"name": "evolution", "population_size": 10, "tournament_size": 3},
     "local search": "local_search",
     "TPE": {"name": "optuna", "sampler": "TPE"},
-    "BANANAS, parents as close as they come": {"name": "bananas", "initial_size": 10, "spacing": 1},
+    "BANANAS, ten random trials, parents of any spacing": {
+        "name": "bananas",
+        "initial_size": 10,
+        "spacing": 1,
+    },
     "BANANAS": "bananas",
 }
 JUDGED = "BANANAS"
