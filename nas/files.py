@@ -188,7 +188,13 @@ def parse_json(text: str | bytes) -> Any:
     Unlike ``json.loads``, it refuses text that is nested more than 200 deep, which no later step
     could handle. Raises ValueError with the position of the fault.
     """
-    return from_json(text)
+    try:
+        return from_json(text)
+    except ValueError as error:
+        known = str(error).replace(
+            "recursion limit exceeded", "lists and objects nested too deeply"
+        )
+        raise ValueError(known) from None
 
 
 def open_to_append(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,13 +60,13 @@ def is_classic(name: str) -> bool:
 
 def is_file(name: str) -> bool:
     """Tells if a name is that of a JSON file of an architecture."""
-    return not is_classic(name) and (name.endswith(".json") or Path(name).is_file())
+    return not is_classic(name) and (name.endswith(".json") or os.path.isfile(name))
 
 
 def is_reference(name: str) -> bool:
     """Tells if a name is a reference to a results folder or to a network in it."""
     head, colon, _ = name.rpartition(":")
-    return Path(name).is_dir() or bool(colon and Path(head).is_dir())
+    return os.path.isdir(name) or bool(colon and os.path.isdir(head))
 
 
 def reference(name: str) -> Reference:
@@ -74,7 +75,7 @@ def reference(name: str) -> Reference:
     from nas.jobs.references import read
 
     head, _, which = name.rpartition(":")
-    return read(Path(name), "") if Path(name).is_dir() else read(Path(head), which)
+    return read(Path(name), "") if os.path.isdir(name) else read(Path(head), which)
 
 
 def is_bound(name: str) -> bool:
