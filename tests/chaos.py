@@ -269,7 +269,7 @@ class Chaos:
         folder, output = self.write("campaign", searcher, seed), self.folder / "output"
         for _ in range(faults):
             kind = self.random.choice([*FAULTS, *BETWEEN])
-            if kind in BETWEEN and not (folder / "records.jsonl").exists():
+            if kind in BETWEEN and not whole_lines(folder):  # nothing was begun
                 kind = "killed"
             self.counts[kind] += 1
             draw = Random(self.random.randrange(2**32))
