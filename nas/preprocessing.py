@@ -28,7 +28,7 @@ class Preprocessing(Config):
     """
 
     input_shape: tuple[int, ...]
-    colour: Literal["grey", "rgb"] | None
+    colour: Literal["grey", "rgb"] | None = None
     fit: Literal["crop", "squeeze"] = "crop"
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -36,5 +36,5 @@ class Preprocessing(Config):
     classes: tuple[str, ...] | None = None
 
     def record(self) -> dict[str, Any]:
-        """Returns it as plain JSON, for records and files."""
-        return self.model_dump(mode="json")
+        """Returns it as plain JSON, for records and files, without what does not apply."""
+        return self.model_dump(mode="json", exclude_none=True)

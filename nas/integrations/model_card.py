@@ -104,7 +104,7 @@ def _use(name: str, reference: Reference) -> Iterator[str]:
         return
     example = onnx_script(named.short(name), preprocessing).rstrip()
     yield "## Use\n"
-    yield "An export takes pictures: it holds the normalisation and the names of the classes.\n"
+    yield "An export takes pixels from 0 to 255, because it holds the normalisation.\n"
     yield fenced(f"nas export {name} --to onnx", "console") + "\n"
     yield "This writes the ONNX file and this script, which needs numpy, Pillow and onnxruntime:\n"
     yield fenced(example, "python") + "\n"
