@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
@@ -189,15 +190,19 @@ def test_ctrl_c_stops_a_benchmark_and_leaves_nothing_half_done(tmp_path: Path) -
     running = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
     )
-    until(lambda: group(running.pid) >= 4)  # the parent, Python's tracker and two workers
-    time.sleep(0.5)
-    assert running.poll() is None
-    os.killpg(running.pid, signal.SIGINT)
-    output, _ = running.communicate(timeout=30)
-    assert running.returncode == 130
-    assert "Traceback" not in output
-    assert not (folder / "trials.parquet").exists()
-    until(lambda: group(running.pid) == 0)
+    try:
+        until(lambda: group(running.pid) >= 4)  # the parent, Python's tracker and two workers
+        time.sleep(0.5)
+        assert running.poll() is None
+        os.killpg(running.pid, signal.SIGINT)
+        output, _ = running.communicate(timeout=30)
+        assert running.returncode == 130
+        assert "Traceback" not in output
+        assert not (folder / "trials.parquet").exists()
+        until(lambda: group(running.pid) == 0)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
 
 
 def test_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
