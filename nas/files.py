@@ -79,13 +79,17 @@ def output(path: Path) -> Iterator[Path]:
     What is yielded takes the place of ``path`` when the block ends without an exception. A link is
     followed, because the user has named it.
 
-    Raises :class:`CampaignError` that names the file if it cannot be written.
+    Raises :class:`InputError` if the folder is missing, and :class:`CampaignError` that names the
+    file if it cannot be written.
     """
+    place = Path(os.path.realpath(path))
+    if not place.parent.is_dir():
+        raise InputError(f"{path}: No such file or directory: there is no folder {path.parent}")
     with writing(path):
         if _is_special(path):
             yield path
         else:
-            with _beside(Path(os.path.realpath(path))) as temporary:
+            with _beside(place) as temporary:
                 yield temporary
 
 

@@ -279,7 +279,7 @@ def test_records_that_are_a_folder_are_named(
     (tmp_path / "records.jsonl").mkdir()
     code, _, err = run(capsys, "table", str(tmp_path))
     assert code == 2
-    assert "records.jsonl: Is a directory" in err
+    assert "records.jsonl: cannot be read: it is not a regular file" in err
 
 
 @pytest.mark.parametrize("command", [["cost", "--by-node"], ["cost"], ["gradients"]])

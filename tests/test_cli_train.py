@@ -93,7 +93,7 @@ def test_a_folder_of_pictures_then_other_classes_from_its_weights(
     pictures[0].rename(tmp_path / "pics" / "new" / "one.png")
     code, _, err = run(capsys, *base, "--data", data, "--out", str(tmp_path / "c"))
     assert code == 2
-    assert "split: class 2 (new) has 1 images, too few for fractions [0.6, 0.2, 0.2]" in err
+    assert "split: class 2 (new) has 1 images: too few for fractions [0.6, 0.2, 0.2]" in err
 
 
 def test_a_loss_that_is_no_number_ends_with_code_1(

@@ -128,7 +128,8 @@ class Bananas(Searcher):
         """Proposes a random genotype at first, then the candidate with the lowest draw."""
         rng = self.rng(trial_id)
         chosen = None
-        if len(self._values) >= self.initial_size:
+        # A space without choices has no features to learn from.
+        if len(self._values) >= self.initial_size and any(self._known):
             chosen = self._chosen(self._current(), trial_id, rng)
         proposal = Proposal(self.space.sample(rng) if chosen is None else chosen)
         self.replay(trial_id, proposal)

@@ -104,15 +104,15 @@ def shift(
 ) -> Tensor:
     """Moves by up to ``pixels`` on each axis: the padded crop of He et al. 2016, section 4.2."""
     n, _, height, width = images.shape
-    if pixels > max(height, width):
-        raise InputError(
-            f"shift: pixels must be at most the longer side of an image, {height}x{width}, got "
-            f"{pixels}"
-        )
     if fill == "reflect" and pixels >= min(height, width):
         raise InputError(
             f"shift: by reflection, pixels must be below the sides of an image, {height}x{width}, "
             f"got {pixels}"
+        )
+    if pixels > max(height, width):
+        raise InputError(
+            f"shift: pixels must be at most the longer side of an image, {height}x{width}, got "
+            f"{pixels}"
         )
     offsets = torch.randint(2 * pixels + 1, (2, n), generator=generator, device=images.device)
     if fill == "black":

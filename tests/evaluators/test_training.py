@@ -113,7 +113,7 @@ def test_data_that_are_loaded_already_are_taken(monkeypatch: pytest.MonkeyPatch)
             {"architecture": small(heads=(3,))},
             r"head 'linear2' returns \(3,\), the main output \(10,\)",
         ),
-        ({"data": {"name": "digits"}}, "training request: data.split: Field required"),
+        ({"data": {"split": {}}}, "training request: data.name: Field required"),
         ({"recipe": {"preset": "none"}}, "training request: recipe.preset: unknown preset"),
         ({"device": "tpu"}, "training request: device: "),
         ({"threads": 0}, "training request: threads: "),

@@ -17,7 +17,7 @@ from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
 from nas.export.layout import WIDTH, laid_out
-from nas.export.parity import difference, draw_weights
+from nas.export.parity import difference, draw_weights, random_inputs
 from nas.export.python_source import class_name, python_source
 from tests.architecture.examples import EXAMPLES, architectures, example_id, one_operation
 
@@ -58,7 +58,8 @@ def check(architecture: Architecture) -> str:
     module.load_state_dict(network.state_dict())
     shapes = {name: value.shape for name, value in network.state_dict().items()}
     assert {name: value.shape for name, value in module.state_dict().items()} == shapes
-    assert difference(network, module.eval(), (1, 3)) <= 1e-6
+    inputs = random_inputs(architecture.input_shape, (1, 3))
+    assert difference(network, module.eval(), inputs) <= 1e-6
     return source
 
 

@@ -39,8 +39,10 @@ def check_code(file: Path, recorded: Mapping[str, Any]) -> None:
         texts = set(_texts(recorded))
         labels = {_label(text) for text in texts if is_code(text)}
         problems = []
+        metrics = set(_code_in(parts.get("metrics")))
         for name, folder in sorted(named.items()):
-            if _label(name) not in labels:
+            known = labels | _metric_labels(name, recorded) if name in metrics else labels
+            if _label(name) not in known:
                 problems.append(f"{name}: is code that the records were not made with")
             elif is_file(name) and "code" in recorded:  # which very old records do not have
                 found = sources(absolute(name, folder))
@@ -52,6 +54,17 @@ def check_code(file: Path, recorded: Mapping[str, Any]) -> None:
                 ]
         if problems:
             raise InputError.of(((), f"{problem}; it is not run") for problem in problems)
+
+
+def _metric_labels(name: str, recorded: Mapping[str, Any]) -> set[str]:
+    """Returns the label of a metric if the records may have been made with it.
+
+    Records hold what a metric means, and not how ``campaign.yaml`` names it. So a metric of a file
+    needs the checksum of this file, and one of a module needs its name.
+    """
+    file, _, attribute = _label(name).rpartition(":")
+    own = {each["name"] for each in recorded.get("metrics", {}).get("own", [])}
+    return {_label(name)} if file in recorded.get("code", {}) or attribute in own else set()
 
 
 def _label(name: str) -> str:

@@ -140,7 +140,7 @@ def test_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"row.json: is not what nas train writes"):
         campaign_table(second)
     (second / "row.json").write_text("[")
-    with pytest.raises(InputError, match=r"row.json: is no JSON"):
+    with pytest.raises(InputError, match=r"row.json: is not JSON"):
         campaign_table(second)
     (second / "row.json").rename(second / "checkpoint.pt")
     with pytest.raises(InputError, match=r"b: holds a training that has not ended"):

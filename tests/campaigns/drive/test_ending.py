@@ -24,7 +24,10 @@ def test_verdict_table_and_what_to_do_next(folder: Path) -> None:
     assert f"nas report {folder}" in commands[0]
     for command in (line.partition("#")[0].split() for line in commands[:-1]):
         assert command[0] == "nas"
-        assert main([*command[1:], *(["--out", str(folder / "b.onnx")] * ("--to" in command))]) == 0
+        if "--to" in command:  # these networks have no weights, which onnx needs
+            command[-1] = "json"
+            command += ["--out", str(folder / "best.json")]
+        assert main(command[1:]) == 0
 
 
 def test_without_a_completed_trial(folder: Path) -> None:

@@ -32,6 +32,10 @@ def space(choose, *, input_shape, classes):
     return g.build(g.linear(g.global_pool(x), classes))
 """
 
+CAMPAIGN = toy.CAMPAIGN.replace(
+    "tournament_size: 2}", "tournament_size: 2, mutations: {choice: 1}, neutral: keep}"
+)
+
 
 def payloads(folder: Path) -> dict[str, dict[str, Any]]:
     """The recipe that each trial of a campaign is given."""
@@ -59,7 +63,7 @@ def test_each_trial_is_trained_by_its_own_choices_and_classics_by_the_campaigns(
     if python:
         with_python_space(folder)
     else:
-        toy.write(folder, toy.CAMPAIGN + SEARCHED)
+        toy.write(folder, CAMPAIGN + SEARCHED)
     path = folder / "campaign.yaml"
     path.write_text(path.read_text().replace("trials: 4", "trials: 12"))
     base = load_campaign(folder).recipe.model_dump(mode="json")
@@ -95,7 +99,7 @@ def test_the_table_tells_rows_of_unlike_recipes(folder: Path) -> None:
     assert any(
         "no verdict against classics: none is in the comparability group" in n for n in notes
     )
-    assert "recipe" in render(table, "text").splitlines()[0]
+    assert "recipe" in render(table, "text")
 
 
 def test_without_hyperparameters_the_table_says_nothing_of_recipes(folder: Path) -> None:
