@@ -68,8 +68,9 @@ def _carried_out(
     # Workers inherit the blocked signal, so that Ctrl-C reaches only this process.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     futures: dict[Future[Result], Run] = {executor.submit(_in_worker, run): run for run in runs}
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
+        # A Ctrl-C that has arrived until now is raised here, where the workers are stopped.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BaseException:

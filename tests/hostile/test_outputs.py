@@ -11,7 +11,7 @@ import pytest
 
 from nas.campaigns.drive.run import run
 from nas.cli import main
-from nas.errors import CampaignError
+from nas.errors import CampaignError, InputError
 from nas.files import meant_for, output_folder, write_output, write_whole
 from tests.campaigns.toy import HERE, write
 
@@ -158,6 +158,8 @@ def test_a_folder_is_filled_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    for write_it in (write_output, write_whole):
-        with pytest.raises(CampaignError, match=r"x/y/file: cannot be written: No such file"):
-            write_it(tmp_path / "x" / "y" / "file", b"")
+    path = tmp_path / "x" / "y" / "file"
+    with pytest.raises(InputError, match=r"x/y/file: No such file or directory"):
+        write_output(path, b"")
+    with pytest.raises(CampaignError, match=r"x/y/file: cannot be written: No such file"):
+        write_whole(path, b"")

@@ -171,7 +171,8 @@ def test_a_killed_trial_goes_on_where_it_was_saved(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL)
     saved = folder / "checkpoints"
     deadline = time.monotonic() + 60
-    while not (saved.exists() and any(int(p.read_bytes()) >= 3 for p in saved.glob("*.pt"))):
+    # A name that begins with a dot is a file that is being written.
+    while not (saved.exists() and any(int(p.read_bytes()) >= 3 for p in saved.glob("[!.]*.pt"))):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.kill()
