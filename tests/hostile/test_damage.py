@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,21 +12,7 @@ from nas.campaigns.store.checkpoints import is_damaged, verify_weights, write_we
 from nas.campaigns.store.log import read_records
 from nas.cli import main
 from nas.errors import InputError
-from tests.campaigns.toy import HERE, write
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A campaign that has ended."""
-    folder = write(tmp_path_factory.mktemp("finished") / "c")
-    run(folder, evaluator=f"{HERE}:evaluate")
-    return folder
-
-
-@pytest.fixture
-def campaign(finished: Path, tmp_path: Path) -> Path:
-    """A copy of the campaign that has ended."""
-    return shutil.copytree(finished, tmp_path / "c")
+from tests.campaigns.toy import HERE
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,6 @@ from nas.campaigns.store.log import read_records
 from nas.cli import main
 from nas.errors import CampaignError, InputError
 from tests.campaigns.toy import HERE, write
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A campaign that has ended."""
-    folder = write(tmp_path_factory.mktemp("finished") / "c")
-    run(folder, evaluator=f"{HERE}:evaluate")
-    return folder
-
-
-@pytest.fixture
-def campaign(finished: Path, tmp_path: Path) -> Path:
-    """A copy of the campaign that has ended."""
-    return shutil.copytree(finished, tmp_path / "c")
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -63,8 +63,9 @@ def _metric_labels(name: str, recorded: Mapping[str, Any]) -> set[str]:
     needs the checksum of this file, and one of a module needs its name.
     """
     file, _, attribute = _label(name).rpartition(":")
+    files = {Path(path).name for path in recorded.get("code", {})}
     own = {each["name"] for each in recorded.get("metrics", {}).get("own", [])}
-    return {_label(name)} if file in recorded.get("code", {}) or attribute in own else set()
+    return {_label(name)} if file in files or attribute in own else set()
 
 
 def _label(name: str) -> str:

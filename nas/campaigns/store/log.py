@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from nas.campaigns.store.types import READABLE, Header, Record, from_line, to_line
 from nas.errors import InputError, in_file
-from nas.files import LONGEST, open_to_append, open_to_read, parse_json, writing
+from nas.files import LONGEST, open_to_append, open_to_read, parse_json, sync, writing
 
 R = TypeVar("R", bound=Record)
 
@@ -69,7 +69,7 @@ class RecordLog:
                 # Unbuffered, so that one call writes one line, complete or torn.
                 self._file = open(open_to_append(self._path), "ab", buffering=0)
                 if new:
-                    _sync_folder(self._path.parent)
+                    sync(self._path.parent)
                 self._repair()
         except BaseException:
             self._lock.release()
@@ -234,12 +234,3 @@ def _checked(record: Record, where: str, first: bool) -> Record:
             "start a campaign in another folder"
         )
     return record
-
-
-def _sync_folder(folder: Path) -> None:
-    """Writes the folder's list of files to the disk too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
