@@ -188,8 +188,10 @@ def test_ctrl_c_stops_a_benchmark_and_leaves_nothing_half_done(tmp_path: Path) -
     command = [sys.executable, "-m", "nas.cli", "bench", str(folder), "--processes", "2"]
     # A group of its own, as a terminal's Ctrl-C reaches the workers, too.
     running = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0,
+        # In the background of a script, the tests themselves ignore Ctrl-C and would pass that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     try:
         until(lambda: group(running.pid) >= 4)  # the parent, Python's tracker and two workers
         time.sleep(0.5)

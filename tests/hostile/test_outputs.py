@@ -139,7 +139,7 @@ def test_an_interrupted_write_leaves_a_file_whose_name_says_what_it_was_meant_fo
 ) -> None:
     program = (
         "import os; from pathlib import Path; from nas import files\n"
-        "files._sync = lambda path: os._exit(1)\n"
+        "files.sync = lambda path: os._exit(1)\n"
         f"files.write_whole(Path({str(tmp_path / 'a-0001.pt')!r}), b'new')"
     )
     subprocess.run([sys.executable, "-c", program], check=False)
