@@ -56,7 +56,7 @@ def render(shown: Mapping[str, Any], live: bool = False) -> str:
         "script": Markup("".join(map(_read, _SCRIPTS))),
     }
     template = environment.get_template("template.html.j2")
-    return template.render({**shown, **inlined, "live": live})
+    return template.render(shown, inlined=inlined, live=live)
 
 
 def _as_json(values: Any) -> str:
