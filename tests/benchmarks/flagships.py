@@ -17,7 +17,7 @@ FLAGSHIPS = {
     "fashion_200k": "Fashion-MNIST, at most 200,000 multiply-accumulates",
     "fashion_800k": "Fashion-MNIST, at most 800,000 multiply-accumulates",
     "cifar10_500k": "CIFAR-10, at most 500,000 multiply-accumulates",
-    "cifar10_2m": "CIFAR-10, at most 2,000,000 multiply-accumulates",
+    "cifar10_1m": "CIFAR-10, at most 1,000,000 multiply-accumulates",
 }
 INTRODUCTION = """\
 # Flagship campaigns
