@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nas.cli.arguments import DATA, whole
 from nas.escape import printable
+from nas.words import counted
 
 if TYPE_CHECKING:
     from nas.cli.arguments import Commands
@@ -97,7 +98,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.trust:
         trust(arguments.folder)
     summary = run(arguments.folder, trust=False)
-    print(f"{summary.completed} trials completed, {summary.failed} failed\n")
+    print(f"{counted(summary.completed, 'trial')} completed, {summary.failed} failed\n")
     print(ending(arguments.folder))
 
 

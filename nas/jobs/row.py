@@ -10,6 +10,7 @@ from nas.campaigns.store.defaults import recorded_specification
 from nas.errors import InputError
 from nas.files import read_json
 from nas.metrics import Catalogue
+from nas.words import counted
 
 Row = dict[str, Any]
 
@@ -34,14 +35,19 @@ def read_row(folder: Path) -> Row | None:
     return row
 
 
+def tells(row: Row, metric: str) -> bool:
+    """Tells if a metric says anything: of up to five classes, all are among the five first."""
+    return metric != "top5" or len(row["test"].get("per_class", ())) > 5
+
+
 def summary(row: Row) -> str:
     """The row as a small table."""
-    measured = [metric.name for metric in Catalogue.read(row.get("metrics")).task]
+    measured = [m.name for m in Catalogue.read(row.get("metrics")).task if tells(row, m.name)]
     shown = sorted(measured, key=lambda name: name != "loss")
     epochs = len(row["curve"])
     lines = [
         f"{row['name']} on {row['data']['name']}, seed {row['seed']}: {row['params']:,} parameters,"
-        f" {row['macs']:,} MACs, {epochs} epoch{'s' * (epochs > 1)} in "
+        f" {row['macs']:,} MACs, {counted(epochs, 'epoch')} in "
         f"{row['train_seconds']:,.0f} s, recipe {row['recipe_fingerprint']}",
         " ".join(f"{column:>17}" for column in (row["protocol"], *shown)),
     ]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from nas.campaigns.store.types import Header
+from nas.words import counted
 
 
 class Item(NamedTuple):
@@ -95,11 +96,13 @@ def _comparing(
     )  # fmt: skip
     yield Item("Ablation studies", UNKNOWN, "a campaign has one setting; compare several campaigns")
     final = trials[(trials["stage"] == "final") & (trials["status"] == "completed")]
+    tabular = "table" in (specification.get("evaluator") or {})
+    how = "looked up in one table" if tabular else "retrained from scratch by one recipe"
     yield Item(
         "The same evaluation protocol for all methods",
         YES if len(final) else NO,
-        "all finalists and classics were retrained from scratch by one recipe; test was read once"
-        if len(final) else "nothing has been retrained yet",
+        f"all finalists and classics were {how}; test was read once"
+        if len(final) else "the final stage has no result yet",
     )  # fmt: skip
     timed = bool(trials["ended_s"].notna().any())
     yield Item(
@@ -116,10 +119,10 @@ def _comparing(
     )  # fmt: skip
     yield Item(
         "Several runs of each search, seeds reported", NO,
-        f"each of the {searches} searches was run once, with seed {specification.get('seed')}; "
-        f"final trainings have {final['seed'].nunique()} seeds",
+        f"{counted(searches, 'search', 'searches')}, each run once, with seed "
+        f"{specification.get('seed')}; "
+        f"final trainings have {counted(final['seed'].nunique(), 'seed')}",
     )  # fmt: skip
-    tabular = "table" in (specification.get("evaluator") or {})
     yield Item(
         "Tabular or surrogate benchmarks for in-depth evaluation",
         YES if tabular else NO,

@@ -17,6 +17,7 @@ from nas.report import data, outcome, specification
 from nas.report.checklist import checklist
 from nas.report.drawings import Drawing, drawing
 from nas.report.figures import figures
+from nas.words import counted
 
 _DRAWN = 40
 """How many rows of the table have their network drawn, from the best."""
@@ -108,7 +109,7 @@ def _counts(every: pd.DataFrame) -> str:
     told = ", ".join(f"{counts[status]:,} {status}" for status in order if status in counts)
     if counts.get("duplicate", 0) > 1:
         told += "s"
-    return f"{len(every):,} trials: {told}"
+    return f"{counted(len(every), 'trial')}: {told}"
 
 
 def _labels(every: pd.DataFrame) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from nas.analysis.plots.campaign import read
 from nas.analysis.tables.columns import Columns, metrics_of, network_columns, trial_columns
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Result
-from nas.metrics import Catalogue
+from nas.metrics import Catalogue, Metric
 
 _KINDS = {"str": "text", "bool": "flag", "Int64": "count", "UInt64": "id", "float64": "number"}
 _ID = {"rank", "seeds", "fidelity"}
@@ -86,18 +86,22 @@ def measured(metrics: Catalogue) -> dict[str, Any]:
         "words": words[metrics.validation],
         "form": primary.form,
         "maximize": primary.direction == "maximize",
-        "most": primary.bounds[1] if math.isfinite(primary.bounds[1]) else None,
+        "bounds": _bounds(primary),
         "costs": {"macs": costs["macs"], **costs},
         "scores": {
-            metrics.test: f"{words[metrics.test]}, retrained",
-            metrics.validation: f"{words[metrics.validation]}, retrained",
-            metrics.search: f"{words[metrics.validation]}, in the search",
+            metrics.test: f"{words[metrics.test]}, final stage",
+            metrics.validation: f"{words[metrics.validation]}, final stage",
+            metrics.search: f"{words[metrics.validation]}, search",
         },
         "short": [
             metrics.test, metrics.validation, metrics.search, "seeds", "epochs", "params", "macs",
             "latency_ms",
         ],
     }  # fmt: skip
+
+
+def _bounds(metric: Metric) -> list[float | None]:
+    return [bound if math.isfinite(bound) else None for bound in metric.bounds]
 
 
 _TITLES = {"seconds": "worker, s", "test_low": "95 % low", "test_high": "95 % high",
@@ -133,9 +137,9 @@ def incumbents(folder: Path) -> dict[str, Any]:
     """Returns each search's best value of the first objective, at each trial that improves it.
 
     Duplicates are not counted. If fidelities differ, only trials of the highest can be the best.
-    The result holds ``metric`` and, for each search, ``trial``, ``hours`` and ``epochs`` (spent by
-    the search until then), ``value``, and ``by``, the id of the trial. The last point is at the
-    search's last trial.
+    The result holds ``metric``, its ``bounds`` (None: infinite) and, for each search, ``trial``,
+    ``hours`` and ``epochs`` (spent by the search until then), ``value``, and ``by``, the id of the
+    trial. The last point is at the search's last trial.
     """
     campaign = read(folder)
     first = campaign.objectives[0]
@@ -156,7 +160,12 @@ def incumbents(folder: Path) -> dict[str, Any]:
             "value": [round(value, 6) for value in rows["value0"].iloc[by].tolist()],
             "by": rows["trial"].iloc[by].tolist(),
         }
-    return {"metric": first.metric.replace("_", " "), "searches": searches}
+    known = campaign.metrics.get(first.metric)
+    return {
+        "metric": first.metric.replace("_", " "),
+        "bounds": [None, None] if known is None else _bounds(known),
+        "searches": searches,
+    }
 
 
 def curves(history: History, metrics: Catalogue) -> dict[str, list[list[Any]]]:

@@ -14,12 +14,12 @@ KINDS = {
     "operations": "Operations over the course of the search",
     "lineage": "Ancestors of the best",
     "hypervolume": "Hypervolume over time",
+    "importance": "Importance of choices",
     "fidelities": "Rank correlation between fidelities",
     "ranks": "Ranks over seeds",
     "workers": "When workers were busy",
 }
-"""The titles of the figures that are shown, by kind in :data:`nas.analysis.plots.kinds.KINDS`.
-Importance is left out, because its fANOVA takes minutes if a choice has many options."""
+"""The titles of the figures that are shown, by kind in :data:`nas.analysis.plots.kinds.KINDS`."""
 
 
 class Figure(NamedTuple):

@@ -14,6 +14,7 @@ from nas.errors import InputError
 from nas.export.script import onnx_script
 from nas.jobs import names as named
 from nas.metrics import Catalogue
+from nas.words import counted
 
 KINDS = {
     "searched": "Best found",
@@ -61,8 +62,8 @@ def _of(shown: str, best: pd.Series, metrics: Catalogue) -> str:
     seeds = int(best["seeds"])
     if shown == metrics.test and seeds >= SEEDS and pd.notna(best["test_low"]):
         low, high = best["test_low"], best["test_high"]
-        return f"{words}, 95 % [{low:.4f}, {high:.4f}], {seeds} seeds"
-    return f"{words}, {seeds} seed{'s' * (seeds != 1)}"
+        return f"{words}, 95 % [{low:.4f}, {high:.4f}], {counted(seeds, 'seed')}"
+    return f"{words}, {counted(seeds, 'seed')}"
 
 
 def failures(trials: pd.DataFrame) -> list[dict[str, Any]]:

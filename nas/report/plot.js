@@ -3,7 +3,7 @@ const MARGIN = { left: 64, right: 16, top: 12, bottom: 44 };
 
 class Plot {
   /**
-   * describe(): {x: {title, log, compact}, y: {title}, points, lines}. A point has x, y, kind, size, text and
+   * describe(): {x: {title, log, compact}, y: {title, bounds}, points, lines}; bounds are what is possible. A point has x, y, kind, size, text and
    * what to open; where it has low and high, they are an interval of y. A line has xs, ys, kind, steps, dash.
    * picture(what to open): elements that the tip shows below the text.
    */
@@ -67,7 +67,8 @@ class Plot {
       const [low, high] = wide(xs.map(Math.log10));
       this.xs = [10 ** low, 10 ** high];
     } else this.xs = x.zero ? [0, xs[1] * 1.02 || 1] : wide(xs);
-    this.ys = wide(ys);
+    const [least, most] = this.shown.y.bounds ?? [null, null], [bottom, top] = wide(ys);
+    this.ys = [Math.max(bottom, least ?? bottom), Math.min(top, most ?? top)];
   }
 
   place() {

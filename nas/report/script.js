@@ -47,7 +47,7 @@ function curvesOf(trials) {
     const texts = xs.map((epoch, at) => `${name}\nepoch ${epoch}: ${written(data.metrics.form, ys[at])}`);
     return { xs, ys, kind, faint: true, texts, opens: xs.map(() => name), dash: kind === "random" ? [6, 3] : [] };
   });
-  return { x: { title: "epoch", whole: true }, y: { title: data.metrics.words }, points: [], lines, names: KINDS };
+  return { x: { title: "epoch", whole: true }, y: { title: data.metrics.words, bounds: data.metrics.bounds }, points: [], lines, names: KINDS };
 }
 
 function openRow(name) {
@@ -110,7 +110,7 @@ const tradeoff = new Plot(figures.tradeoff, {
     const points = [];
     names.forEach((name, i) => {
       if (xs[i] == null || ys[i] == null || (searched && stages[i] !== "search")) return;
-      const interval = seeds?.[i] > 2 && lows?.[i] != null ? { low: lows[i], high: Math.min(highs[i], data.metrics.most ?? Infinity) } : {};
+      const interval = seeds?.[i] > 2 && lows?.[i] != null ? { low: lows[i], high: Math.min(highs[i], data.metrics.bounds[1] ?? Infinity) } : {};
       points.push({
         x: xs[i], y: ys[i], by: by[i] ?? ys[i], group: searched ? "" : groups?.[i] ?? "", kind: kinds[i], size: names.length > 60 ? 3 : 6, opens: name,
         label: kinds[i] === "classic" || names.length <= 12 ? name : "", ...interval,
@@ -118,7 +118,7 @@ const tradeoff = new Plot(figures.tradeoff, {
       });
     });
     return {
-      x: { title: COSTS[cost.value] ?? "", log: true, compact: true }, y: { title: SCORES[score.value] ?? "" },
+      x: { title: COSTS[cost.value] ?? "", log: true, compact: true }, y: { title: SCORES[score.value] ?? "", bounds: data.metrics.bounds },
       points, lines: fronts(points), names: KINDS,
     };
   },
@@ -150,7 +150,7 @@ const incumbents = new Plot(figures.incumbents, {
   label: "The best so far of each search; arrow keys go from one improvement to the next",
   open: openRow,
   describe() {
-    const { searches = {}, metric = "" } = data.incumbents;
+    const { searches = {}, metric = "", bounds } = data.incumbents;
     const names = {};
     const lines = Object.entries(searches).map(([search, curve]) => {
       const kind = search === "random" ? "random" : "searched", xs = curve[unit.value];
@@ -158,7 +158,7 @@ const incumbents = new Plot(figures.incumbents, {
       const texts = curve.by.map((trial, i) => `${search}: ${metric} ${written("number", curve.value[i])}\n${trial}\nafter ${written("number", xs[i])} ${UNITS[unit.value]}`);
       return { xs, ys: curve.value, kind, steps: true, dash: kind === "random" ? [6, 3] : [], texts, opens: curve.by };
     });
-    return { x: { title: UNITS[unit.value], zero: true, whole: unit.value !== "hours" }, y: { title: `best ${metric}` }, points: [], lines, names };
+    return { x: { title: UNITS[unit.value], zero: true, whole: unit.value !== "hours" }, y: { title: `best ${metric}`, bounds }, points: [], lines, names };
   },
 });
 

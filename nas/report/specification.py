@@ -12,6 +12,7 @@ import pandas as pd
 from nas.campaigns.spec.specification import flat
 from nas.campaigns.store.types import Header
 from nas.files import read_json
+from nas.words import counted
 
 Facts = list[tuple[str, str]]
 """Pairs of a term and its description."""
@@ -34,7 +35,7 @@ def summary(campaign: Header, told: dict[str, Any]) -> Facts:
         shape = told.get("input_shape")
         form = "x".join(map(str, shape)) if shape else ""
         classifies = "task" not in specification and told.get("classes")
-        classes = f"{told['classes']} classes" if classifies else ""
+        classes = counted(told["classes"], "class", "classes") if classifies else ""
         split = data.get("split") or {}
         parts = ", ".join(
             f"{part} {split[part]}" for part in ("train", "validation", "test") if split.get(part)
@@ -64,10 +65,10 @@ def summary(campaign: Header, told: dict[str, Any]) -> Facts:
     if limits:
         facts.append(("Constraints", ", ".join(f"{k} ≤ {_amount(v)}" for k, v in limits.items())))
     if budget := {key: value for key, value in (config.get("budget") or {}).items() if value}:
-        words = ", ".join(f"{_amount(v)} {k.replace('_', ' ')}" for k, v in budget.items())
+        words = ", ".join(_spent(k, v) for k, v in budget.items())
         facts.append(("Budget", f"{words}, for each search"))
     if isinstance(recipe := specification.get("recipe"), dict):
-        epochs = f"{recipe.get('epochs')} epochs"
+        epochs = counted(recipe["epochs"], "epoch") if "epochs" in recipe else ""
         rate = f"learning rate {recipe['learning_rate']}" if "learning_rate" in recipe else ""
         preset = (config.get("recipe") or {}).get("preset")
         facts.append(("Recipe", _joined(preset, epochs, recipe.get("optimizer"), rate)))
@@ -87,27 +88,33 @@ def _final(final: dict[str, Any]) -> str:
     return ", ".join(f"{count} {what}" for count, what in counts if count)
 
 
+def _spent(what: str, most: Any) -> str:
+    if isinstance(most, int):
+        return counted(most, what.removesuffix("s").replace("_", " "))
+    return f"{_amount(most)} {what.replace('_', ' ')}"
+
+
 def unfinished(trials: pd.DataFrame, told: dict[str, Any]) -> Iterator[str]:
     """Yields the reasons why the campaign is not over, from the records and ``resolved.json``."""
     waiting = int((trials["status"] == "unfinished").sum())
     if waiting:
-        yield f"{waiting} trials are running or were interrupted"
+        yield f"{counted(waiting, 'trial')} started, but not ended: running or interrupted"
     config = told.get("campaign") or {}
     searched = trials[(trials["stage"] == "search") & (trials["status"] != "duplicate")]
     budget = {key: value for key, value in (config.get("budget") or {}).items() if value}
     if set(budget) == {"trials"}:
         for search, spent in searched.groupby("search").size().items():
             if spent < budget["trials"]:
-                yield f"{search}: {spent} of {budget['trials']} trials have been started"
+                yield f"{search}: {spent:,} of {counted(budget['trials'], 'trial')} started"
     final = config.get("final") or {}
     retrained = trials[trials["stage"] == "final"]
     seeds = len(final.get("seeds") or [0])  # what is looked up has one
     wanted = len(final.get("classics") or []) * seeds
     classics = int((retrained["kind"] == "classic").sum())
     if classics < wanted:
-        yield f"{classics} of {wanted} trainings of classics have been started"
+        yield f"classics: {classics} of {counted(wanted, 'training')} started"
     if final.get("top", 1) and not (retrained["kind"] == "searched").any():
-        yield "no searched network has been retrained yet, so accuracies are those of the search"
+        yield "the final stage has no searched network yet, so values are those of the search"
 
 
 def provenance(campaign: Header, told: dict[str, Any], trials: pd.DataFrame) -> Facts:

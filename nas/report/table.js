@@ -103,6 +103,7 @@ class Grid {
   }
 
   filter() {
+    this.unread = [];
     const terms = this.search.value.toLowerCase().split(/\s+/).filter(Boolean).map((term) => this.term(term));
     const kept = [];
     for (let row = 0; row < this.length; row++) if (terms.every((holds) => holds(row))) kept.push(row);
@@ -110,20 +111,25 @@ class Grid {
     this.count.textContent = kept.length === this.length
       ? `${written("count", this.length)} rows`
       : `${written("count", kept.length)} of ${written("count", this.length)} rows`;
+    if (this.unread.length) this.count.textContent += `; not understood: ${this.unread.join(" ")} (a comparison is macs<1e6 or test>=0.9)`;
     this.arrange();
   }
 
-  /** A word that a row's text must hold, or a column compared with a number: macs<1e6. */
+  /** A word that a row's text must hold, or a column compared with a number: macs<1e6 or macs<1m. */
   term(text) {
-    const [, name, sign, number] = text.match(/^(\w+)(<=|>=|<|>|=)(-?[\d.]+(?:e[+-]?\d+)?)$/) ?? [];
+    const [, name, sign, number, unit] = text.match(/^(\w+)(<=|>=|<|>|=)(-?[\d.]+(?:e[+-]?\d+)?)([kmb]?)$/) ?? [];
     const column = name && this.columns.find((each) => each.name === name || each.title.toLowerCase() === name);
     if (column) {
-      const bound = Number(number), { values } = column;
+      const bound = Number(number) * { "": 1, k: 1e3, m: 1e6, b: 1e9 }[unit], { values } = column;
       const holds = {
         "<": (v) => v < bound, ">": (v) => v > bound, "<=": (v) => v <= bound,
         ">=": (v) => v >= bound, "=": (v) => v === bound,
       }[sign];
       return (row) => values[row] !== null && holds(values[row]);
+    }
+    if (/[<>=]/.test(text)) {
+      this.unread.push(text);
+      return () => true;
     }
     this.texts ??= this.allTexts();
     return (row) => this.texts[row].includes(text);

@@ -106,6 +106,9 @@ def test_the_row_is_of_the_weights_that_are_written(trained: Path) -> None:
     assert [epoch["epoch"] for epoch in told["curve"]] == [1, 2, 3]
     assert told["train_seconds"] == sum(epoch["train_seconds"] for epoch in told["curve"])
     table = summary(told).splitlines()
+    assert "top5" in table[1]
+    three = told | {"test": {**told["test"], "per_class": [1.0] * 3}}
+    assert "top5" not in summary(three)  # of three classes, it is 1
     assert table[0].startswith("lenet5 on digits, seed 0: 21,386 parameters, 95,400 MACs, 3 epochs")
     assert table[3].split()[:3] == (
         ["test", f"{told['test']['loss']:.4f}", f"{told['test']['accuracy']:.4f}"]

@@ -84,6 +84,23 @@ def test_the_long_table_holds_the_rows_in_view_and_finds_all(opened: Any) -> Non
     assert max(found) < 2e5
     assert set(cells(opened, "trials", "kind")) == {"random"}
     assert f"of {TRIALS + 15} rows" in find(opened, "[data-table=trials] output").text
+    box.clear()
+    box.send_keys("macs<<5 final")
+    told = find(opened, "[data-table=trials] output").text
+    assert told.startswith(f"15 of {TRIALS + 15} rows; not understood: macs<<5 ")
+
+
+def test_the_menu_has_the_names_of_the_headings(opened: Any) -> None:
+    links = opened.find_elements("css selector", "nav a")
+    headings = [find(opened, f"{link.get_dom_attribute('href')} h2").text for link in links]
+    assert [link.text for link in links] == headings
+
+
+def test_no_axis_ends_beyond_what_is_possible(opened: Any) -> None:
+    tops = opened.execute_script(
+        "return [tradeoff, incumbents, learning].map((plot) => plot.ys[1])"
+    )
+    assert max(tops) <= 1
 
 
 def test_the_keyboard_reaches_a_row_and_opens_it(opened: Any) -> None:

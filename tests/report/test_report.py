@@ -99,11 +99,11 @@ def test_a_half_finished_campaign_says_what_is_left(tmp_path: Path) -> None:
     budget = {"budget": {"trials": 6}, "final": {"top": 1, "seeds": [0, 1], "classics": ["lenet5"]}}
     (tmp_path / "resolved.json").write_text(json.dumps({"campaign": budget}))
     assert context(tmp_path)["partial"] == [
-        "1 trials are running or were interrupted",
-        "evolution: 4 of 6 trials have been started",
-        "random: 4 of 6 trials have been started",
-        "0 of 2 trainings of classics have been started",
-        "no searched network has been retrained yet, so accuracies are those of the search",
+        "1 trial started, but not ended: running or interrupted",
+        "evolution: 4 of 6 trials started",
+        "random: 4 of 6 trials started",
+        "classics: 0 of 2 trainings started",
+        "the final stage has no searched network yet, so values are those of the search",
     ]
 
 

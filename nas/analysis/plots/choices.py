@@ -15,6 +15,7 @@ from nas.analysis.plots import names
 from nas.analysis.plots.campaign import Campaign
 from nas.analysis.plots.style import COLOURS
 from nas.spaces.choices import Genotype
+from nas.words import counted
 
 _SHARED = 3
 """If at least this many choices share their options, these count as operations."""
@@ -42,7 +43,8 @@ def operations(campaign: Campaign) -> Figure | str:
     size = (7.4, 0.19 * sum(heights) + 0.85 * len(heights) + 0.3)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(len(tables), 1, squeeze=False, height_ratios=heights)[:, 0]
-    highest = max(table.to_numpy().max() for table in tables.values())
+    # A window in which no network makes these choices has no shares.
+    highest = max(np.nanmax(table.to_numpy(float)) for table in tables.values())
     for panel, (role, table) in zip(panels, tables.items(), strict=True):
         shares = table.to_numpy(float).T
         edges = np.append(table.index - 0.5, table.index[-1] + 0.5)
@@ -138,7 +140,7 @@ def importances(campaign: Campaign) -> tuple[dict[str, float], str]:
     """
     rows = campaign.searched.dropna(subset="value0")
     if len(rows) < 10:
-        return {}, f"{len(rows)} completed trials: importance needs ten"
+        return {}, f"{counted(len(rows), 'completed trial')}: importance needs ten"
     if rows["value0"].nunique() == 1:
         return {}, "all trials have the same value: nothing to explain"
     asks = [campaign.history.asks[trial] for trial in rows["trial"]]

@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 from nas.analysis.plots import names
 from nas.analysis.plots.campaign import Campaign
 from nas.analysis.plots.style import KINDS, MANY
+from nas.words import counted
 
 _UNITS = {
     "epochs": "epochs",
@@ -79,7 +80,7 @@ def workers(campaign: Campaign) -> Figure | str:
         Patch(
             color=KINDS[kind].colour,
             alpha=1 if stage == "final" else 0.5,
-            label=f"{kind}, {'retraining' if stage == 'final' else 'search'}",
+            label=f"{kind}, {'final stage' if stage == 'final' else 'search'}",
         )
         for kind, stage in shown
     ]
@@ -87,7 +88,7 @@ def workers(campaign: Campaign) -> Figure | str:
         handles.append(Line2D([], [], ls="", marker="x", color="k", label="failed"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     busy = (ran["end"] - ran["start"]).sum() / (whole * len(order)) if whole else 1.0
-    panel.set_title(f"{len(order)} worker{'s' if len(order) > 1 else ''}, busy {busy:.0%}")
+    panel.set_title(f"{counted(len(order), 'worker')}, busy {busy:.0%}")
     panel.set_yticks(range(len(order)), order)
     panel.set_ylim(len(order) - 0.4, -0.6)
     panel.grid(axis="y", visible=False)

@@ -12,11 +12,12 @@ from matplotlib.ticker import MaxNLocator
 from nas.analysis.plots import names
 from nas.analysis.plots.campaign import Campaign
 from nas.analysis.plots.ranks import critical_difference_figure
-from nas.analysis.plots.style import KINDS, MANY, Label, label_ends, label_points
+from nas.analysis.plots.style import KINDS, MANY, Label, label_ends, label_points, within
 from nas.analysis.tables.networks import campaign_table
 from nas.metrics import Catalogue, Metric
 from nas.statistics.hypervolume import pareto_front
 from nas.statistics.paired import average_ranks, critical_difference, friedman
+from nas.words import counted
 
 _COSTS = ("macs", "params", "latency_ms")
 """The costs against which the value of a network is drawn."""
@@ -25,6 +26,10 @@ _DRAWN = 200
 """The largest number of search trials whose learning curves are drawn, spread over the search."""
 
 _LABELLED = 15
+
+_SEEDS = 5
+"""The smallest number of seeds for a rank diagram: with fewer, its critical difference is so large
+that it tells nothing apart."""
 
 
 def points(campaign: Campaign) -> pd.DataFrame:
@@ -65,6 +70,7 @@ def tradeoff(campaign: Campaign) -> Figure | str:
     panels = figure.subplots(1, len(costs), squeeze=False, sharey=True)[0]
     for panel, cost in zip(panels, costs, strict=True):
         _draw_tradeoff(panel, rows[rows[cost].notna()], cost, campaign.metrics)
+    within(panels[0], campaign.metrics.primary.bounds)
     panels[0].set_ylabel(names.axis(campaign.metrics.validation, campaign.metrics))
     handles, told = panels[0].get_legend_handles_labels()
     figure.legend(handles, told, loc="outside lower center", ncols=3)
@@ -89,15 +95,15 @@ def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str, metrics: Catalogu
                 x, y, s=34 if retrained else 14, marker=mark.shape, linewidths=0.8,
                 facecolors=mark.colour if retrained else "none", edgecolors=mark.colour,
                 alpha=1 if retrained else 0.45, rasterized=len(mine) > MANY,
-                zorder=3 if retrained else 2,
+                zorder=3 if retrained else 2, clip_on=False,
                 label=kind if kind in ("classic", "ensemble") else
-                f"{kind}, {'retrained' if retrained else 'as the search saw it'}",
+                f"{kind}, {'final stage' if retrained else 'as the search saw it'}",
             )  # fmt: skip
             if retrained:
                 error = mine["deviation"].fillna(0).to_numpy(float)
                 panel.errorbar(x, y, error, fmt="none", ecolor=mark.colour, elinewidth=0.8)
     judged = rows[rows["retrained"]] if rows["retrained"].any() else rows
-    what = "front of the retrained" if rows["retrained"].any() else "front"
+    what = "front of the final stage" if rows["retrained"].any() else "front"
     for _, best in front(judged, cost, metrics.primary).groupby("group", sort=False):
         x, y = best[cost].to_numpy(float), best["value"].to_numpy(float)
         # Between two of its points, a front attains the worse value.
@@ -143,6 +149,7 @@ def curves(campaign: Campaign) -> Figure | str:
             _draw_searched(panel, shown)
         else:
             ends = _draw_retrained(panel, shown)
+    within(panels[0], campaign.metrics.primary.bounds)
     panels[0].set_ylabel(names.axis(campaign.metrics.validation, campaign.metrics))
     handles, told = panels[0].get_legend_handles_labels()
     if stages[0] == "search":
@@ -171,7 +178,7 @@ def _draw_searched(panel: Axes, points: pd.DataFrame) -> None:
                 panel.plot(*np.concatenate(mine).T, "o", ms=3, color=mark.colour, alpha=0.5)
     panel.autoscale_view()
     some = f"{len(spread)} of " if len(spread) < len(trials) else ""
-    panel.set_title(f"search: {some}{len(trials)} trials")
+    panel.set_title(f"search: {some}{counted(len(trials), 'trial')}")
 
 
 def _draw_retrained(panel: Axes, points: pd.DataFrame) -> list[Label]:
@@ -185,7 +192,7 @@ def _draw_retrained(panel: Axes, points: pd.DataFrame) -> list[Label]:
         panel.fill_between(x, low, high, color=mark.colour, alpha=0.1, lw=0)
         panel.plot(x, mean, color=mark.colour, lw=1.3, marker=mark.shape, ms=3, label=label)
         ends.append(Label(x[-1], mean[-1], names.network(str(label), kind), mark.colour))
-    panel.set_title("retrained: mean and range over seeds")
+    panel.set_title("final stage: mean and range over seeds")
     panel.margins(x=0.02)
     return ends
 
@@ -204,7 +211,7 @@ def mean_ranks(campaign: Campaign) -> tuple[pd.DataFrame, str]:
     seeds, networks = table.shape
     if networks < 3 or seeds < 2:
         return pd.DataFrame(), (
-            f"{networks} retrained architectures with {seeds} seeds in common: "
+            f"{counted(networks, 'finalist')} with {counted(seeds, 'seed')} in common: "
             "ranks need three and two"
         )
     ranks = pd.DataFrame(
@@ -218,5 +225,7 @@ def ranks(campaign: Campaign) -> Figure | str:
     table, told = mean_ranks(campaign)
     if table.empty:
         return told
+    if len(table) < _SEEDS:
+        return f"{counted(len(table), 'seed')} in common: the diagram needs {_SEEDS}"
     difference = critical_difference(table.shape[1], table.shape[0])
     return critical_difference_figure(table.mean().to_dict(), difference, told)

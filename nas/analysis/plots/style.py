@@ -70,6 +70,12 @@ def picture(figure: Figure, form: str) -> bytes:
     return file.getvalue()
 
 
+def within(axes: Axes, bounds: tuple[float, float]) -> None:
+    """Ends the vertical axis at what is possible: there is no accuracy of 1.02."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, bounds[0]), min(high, bounds[1]))
+
+
 class Label(NamedTuple):
     """A text and its position, in the units of the data."""
 

@@ -30,6 +30,7 @@ from nas.metrics import COSTS, METRICS, Catalogue, joined
 from nas.registry import unknown
 from nas.statistics.hypervolume import pareto_front
 from nas.statistics.paired import mean_interval
+from nas.words import counted
 
 COLUMNS = network_columns(METRICS)
 """The table's columns where no campaign declares metrics of its own."""
@@ -231,7 +232,7 @@ def _nothing(asked: pd.DataFrame) -> str:
     """Says why there is no row."""
     failed = asked[asked["status"] == "failed"]
     if failed.empty:
-        return f"no results yet: {len(asked)} trials have been started, none has ended"
+        return f"no results yet: {counted(len(asked), 'trial')} started, none has ended"
     causes = ", ".join(
         f"{cause} {count}" for cause, count in failed["cause"].value_counts().items()
     )

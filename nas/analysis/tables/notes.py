@@ -11,6 +11,7 @@ import pandas as pd
 from nas.analysis.tables.trials import trials
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask, Header, Json, Result
+from nas.words import counted
 
 _Groups = dict[str, list[tuple[Ask, Result]]]  # the ask and result of each, by label
 
@@ -42,7 +43,7 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Ask]) -> Iterat
         yield f"fvcore does not count: {', '.join(uncounted)}"
     seeds = {len(runs) for runs in groups.values()}
     if seeds == {1}:
-        yield "one seed per row: differences within the noise of retraining cannot be told apart"
+        yield "one seed per row: differences within the noise of seeds cannot be told apart"
     elif len(seeds) > 1:
         yield f"rows have different numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
     yield from _evaluation_notes(groups)
@@ -51,19 +52,20 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Ask]) -> Iterat
     left = {ask.label for ask in unfinished if ask.stage == "final"}
     lost = {ask.label for ask in failed if ask.stage == "final"} - groups.keys() - left
     if lost:
-        yield f"no row, because every retraining failed: {', '.join(sorted(lost))}"
+        yield f"no row, because every trial of the final stage failed: {', '.join(sorted(lost))}"
     stopped = sum(result.status == "stopped" for result in history.results.values())
     yield (
-        f"{len(history.results)} trials, {len(failed)} failed"
+        f"{counted(len(history.results), 'trial')}, {len(failed)} failed"
         + (f", {stopped} stopped early" if stopped else "")
         + (f", {len(unfinished)} unfinished: the campaign is not over" if unfinished else "")
     )
     if not groups:
-        yield "nothing has been retrained yet: accuracies are those of the search"
+        yield "the final stage has no result yet: values are those of the search"
     counts = Counter(ask.search for ask in history.duplicates)
     for search, count in counts.items():
         yield (
-            f"{search}: {count} proposals repeated an earlier trial of its own and spent no budget"
+            f"{search}: {counted(count, 'proposal')} repeated an earlier trial of its own and "
+            "spent no budget"
         )
 
 
@@ -77,8 +79,9 @@ def _evaluation_notes(groups: _Groups) -> Iterator[str]:
     }
     if gaps := [f"{protocol} {count}" for protocol, count in lacking.items() if count]:
         yield (
-            f"of {len(told)} retrained networks some ended before these evaluations were requested "
-            f"({', '.join(gaps)}): their means are over the other networks"
+            f"of {counted(len(told), 'network')} of the final stage some ended before "
+            f"these evaluations were requested ({', '.join(gaps)}): their means are over the other "
+            "networks"
         )
 
 
@@ -98,7 +101,8 @@ def _specification_notes(campaign: Header, groups: _Groups) -> Iterator[str]:
     name = f"recipe {campaign.recipe}" if campaign.recipe else "one recipe"
     yield (
         f"every row: data {data['name']}, split seed {data['split']['seed']}, {name}, "
-        f"{recipe['epochs']} epochs; selected by validation, test read once by the final stage"
+        f"{counted(recipe['epochs'], 'epoch')}; selected by validation, test read once by the "
+        "final stage"
     )
     if recipe.get("initialization") == "reference":
         own = {

@@ -15,8 +15,9 @@ from nas.analysis.tables.notes import initializations
 from nas.analysis.tables.trials import frame
 from nas.campaigns.spec.specification import flat
 from nas.errors import InputError
-from nas.jobs.row import Row, read_row
+from nas.jobs.row import Row, read_row, tells
 from nas.metrics import COSTS, Catalogue
+from nas.words import counted
 
 NAME = "nas train"
 """The text in place of a campaign's name."""
@@ -96,11 +97,10 @@ def _row(folder: Path, groups: Groups, metrics: Catalogue) -> dict[str, Any]:
 
 def _evaluated(row: Row, metrics: Catalogue) -> dict[str, float]:
     """Returns the columns of the training's evaluation protocol."""
-    few = len(row["test"].get("per_class", ())) <= 5  # then all are among the five most probable
     return {
         name: row[part][metric]
         for name, (protocol, part, metric) in metrics.evaluated.items()
-        if protocol == row["protocol"] and metric in row[part] and not (few and metric == "top5")
+        if protocol == row["protocol"] and metric in row[part] and tells(row, metric)
     }
 
 
@@ -120,7 +120,7 @@ def _told_apart(table: pd.DataFrame) -> pd.Series:
 
 def _notes(table: pd.DataFrame, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     counts = table.groupby(["name", "group"]).size()
-    trained = f"{len(table)} training{'s' * (len(table) > 1)} by nas train, test read once by each"
+    trained = f"{counted(len(table), 'training')} by nas train, test read once by each"
     if (counts == 1).all():
         yield f"{trained}; one seed per row: differences within its noise cannot be told apart"
     elif counts.nunique() == 1:

@@ -43,6 +43,7 @@ from nas.analysis.tables.verdict_words import (
 )
 from nas.metrics import Catalogue
 from nas.statistics.paired import holm, holm_levels, paired_t, redrawn_interval, verdict
+from nas.words import counted
 
 MARGIN = 0.01
 """A loss of at most so much counts as being as good: of a metric from 0 to 1 absolutely, of another
@@ -129,7 +130,9 @@ def verdicts(networks: pd.DataFrame, rules: Mapping[str, Rules] | None = None) -
     for campaign, rows in retrained.groupby("campaign", sort=False):
         found = contest.side(rows[rows["kind"] == SEARCHED], rules.get(campaign, Rules()).costs)
         if found is None:
-            missing.append(f"{prefix(campaign)}no verdict: no searched network is retrained")
+            missing.append(
+                f"{prefix(campaign)}no verdict: no searched network is in the final stage"
+            )
             continue
         leaders.append(found)
         for kind in (CLASSIC, RANDOM):
@@ -167,7 +170,7 @@ def _against(
     own = rules.get(found.campaign, Rules())
     others = _opponents(kind, found, retrained, rules)
     if others.empty:
-        return [], [f"no verdict against {what}: none is retrained"]
+        return [], [f"no verdict against {what}: none is in the final stage"]
     alike = others[others["group"] == found.group]
     if alike.empty:
         return [], [
@@ -335,9 +338,9 @@ def _cautions(contests: Sequence[Contest], rules: Mapping[str, Rules]) -> Iterat
         if first.candidates != second.candidates:
             other = "random search" if second.kind == RANDOM else second.campaign
             yield (
-                f"{prefix(first.campaign)}the best of {first.candidates} retrained networks is "
+                f"{prefix(first.campaign)}the best of {counted(first.candidates, 'finalist')} is "
                 f"compared with the best of {second.candidates} of {other}: the best of more "
-                "candidates is better even if the searchers are equal; retrain equally many "
+                "candidates is better even if the searchers are equal; take equally many "
                 "(final.top, final.top_random)"
             )
         unlike = [rules.get(side.campaign, Rules()).limits for side in (first, second)]
@@ -379,5 +382,5 @@ def selection(table: pd.DataFrame) -> Iterator[str]:
         change = "equal" if apart == "0.0000" else f"{apart} {'less' if has < saw else 'more'}"
         yield (
             f"{prefix(campaign)}the {'random ' * (kind == 'random')}search observed {saw:.4f} for "
-            f"{pick['name']}, its best trial; after retraining, {measured} is {has:.4f}: {change}"
+            f"{pick['name']}, its best trial; in the final stage, {measured} is {has:.4f}: {change}"
         )

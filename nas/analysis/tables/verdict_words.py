@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nas.metrics import Catalogue
+from nas.words import counted
 
 SEARCHED, CLASSIC, RANDOM = "searched", "classic", "random"
 
@@ -82,7 +83,7 @@ def evidence(row: Mapping[Hashable, Any], metrics: Catalogue) -> str:
         metrics: those of its campaign.
     """
     count = int(row["seeds"])
-    pairs = f"{count} paired seed{'s' * (count != 1)}"
+    pairs = counted(count, "paired seed")
     if row["other_picks"]:
         pairs += f" ({row['other_picks']} with other networks, which earlier seeds had picked)"
     measured = metrics[metrics.test].in_words

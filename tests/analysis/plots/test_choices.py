@@ -2,9 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from nas.analysis.plots.campaign import read
 from nas.analysis.plots.choices import frequencies, importances, roles
+from nas.analysis.plots.kinds import figure
 from tests.analysis.plots.campaigns import ask, result, write
 
 
@@ -89,3 +91,15 @@ def test_a_choice_of_many_options_is_not_fanovas(tmp_path: Path) -> None:
     found, told = importances(read(write(tmp_path, records)))
     assert "PED-ANOVA" in told
     assert next(iter(found)) == "decides"
+
+
+def test_windows_without_a_choice_do_not_empty_the_picture(tmp_path: Path) -> None:
+    names = [f"node{n}.operation" for n in range(3)]
+    records = []
+    for number in range(30):
+        chosen = dict.fromkeys(names, "conv" if number % 2 else "pool")
+        records += [ask(f"evolution-{number:04}", genotype=chosen if number < 10 else {"width": 1})]
+    drawn = figure("operations", read(write(tmp_path, records)))
+    assert isinstance(drawn, Figure)
+    [mesh] = drawn.axes[0].collections
+    assert mesh.get_clim() == (0, 1)

@@ -145,9 +145,9 @@ def test_what_never_could_be_retrained_is_named(tmp_path: Path) -> None:
     ]
     write(tmp_path, SEARCHED + RETRAINED + more)
     notes = campaign_table(tmp_path).attrs["notes"]
-    assert "no row, because every retraining failed: nin" in notes
+    assert "no row, because every trial of the final stage failed: nin" in notes
     notes = campaign_notes(tmp_path, SEARCHED + RETRAINED)
-    assert not any("every retraining failed" in note for note in notes)
+    assert not any("every trial of the final stage failed" in note for note in notes)
 
 
 def campaign_notes(folder: Path, records: list[dict[str, Any]]) -> list[str]:
@@ -280,7 +280,7 @@ def test_of_a_real_run_without_fvcore_and_seconds(tmp_path: Path) -> None:
     }
     assert table["train_seconds"].isna().all()
     notes = "\n".join(table.attrs["notes"])
-    assert f"recipe {records[0]['recipe']}, 1 epochs" in notes
+    assert f"recipe {records[0]['recipe']}, 1 epoch;" in notes
     assert "each classic has that of its reference" in notes
     assert "(resnet20 kaiming_normal)" in notes
     for form in set(FORMATS) - {"parquet"}:
@@ -311,7 +311,7 @@ def test_bad_input(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(InputError, match="empty: no records yet; run the campaign: nas run"):
         campaign_table(empty)
     write(empty, SEARCHED[:1])
-    with pytest.raises(InputError, match="no results yet: 1 trials have been started"):
+    with pytest.raises(InputError, match="no results yet: 1 trial started"):
         campaign_table(empty)
     failed = {"status": "failed", "metrics": {}, "error": "boom\nOSError: no", "cause": "error"}
     write(empty, [*SEARCHED[:1], SEARCHED[1] | failed])
@@ -338,7 +338,7 @@ def test_evaluations_are_columns_and_gaps_are_noted(tmp_path: Path) -> None:
     assert table["validation_ten_crop"].tolist() == [0.5, 0.5]
     assert table["test_top5"].isna().all()
     gaps = [note for note in table.attrs["notes"] if "(single 1, ten_crop 1)" in note]
-    assert [note.partition(" some")[0] for note in gaps] == ["of 3 retrained networks"]
+    assert [note.partition(" some")[0] for note in gaps] == ["of 3 networks of the final stage"]
     shown = render(campaign_table(tmp_path), "text").splitlines()[0].split()
     assert "test_ten_crop" in shown
     assert not {"test_flip", "test_loss"} & set(shown)

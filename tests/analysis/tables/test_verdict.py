@@ -435,7 +435,9 @@ def test_classics_and_random_search_of_another_campaign_stand_in() -> None:
     assert "two: big, the best of all classics by validation, breaks a constraint" in notes
     assert "one and two have different constraints: none, and macs at most 100" in notes
     table = verdicts(rows, rules | {"two": Rules(space="t")})
-    assert "two: no verdict against random search: none is retrained" in table.attrs["notes"]
+    assert (
+        "two: no verdict against random search: none is in the final stage" in table.attrs["notes"]
+    )
 
 
 def test_a_constraint_that_cannot_be_checked_is_said() -> None:
@@ -451,7 +453,7 @@ def test_unequal_candidates_and_what_one_search_says() -> None:
     rows = [found([0.9, 0.91, 0.92], name=name) for name in "ab"]
     _, notes = told(*rows, found([0.9, 0.91, 0.92], name="e", kind="random"))
     assert notes[-2].startswith(
-        "the best of 2 retrained networks is compared with the best of 1 of random search: the best"
+        "the best of 2 finalists is compared with the best of 1 of random search: the best"
     )
     assert notes[-1].startswith("each search ran once, which says little about the searchers")
     _, notes = told(found([0.9, 0.91, 0.92]), classic([0.5, 0.52, 0.51]))
@@ -465,10 +467,10 @@ def test_why_there_is_no_verdict() -> None:
     assert table.empty
     assert table.attrs["notes"] == [
         "mine: no verdict against classics: none is in the comparability group A of a",
-        "mine: no verdict against random search: none is retrained",
+        "mine: no verdict against random search: none is in the final stage",
     ]
     assert verdicts(networks(classic)).attrs["notes"] == [
-        "mine: no verdict: no searched network is retrained"
+        "mine: no verdict: no searched network is in the final stage"
     ]
 
 
@@ -512,7 +514,7 @@ def test_selection_bias_is_named() -> None:
     })  # fmt: skip
     first, second = selection(table)
     assert "the search observed 0.9700 for b, its best trial" in first
-    assert "retraining, validation accuracy is 0.9300: 0.0400 less" in first
+    assert "the final stage, validation accuracy is 0.9300: 0.0400 less" in first
     assert "the random search observed 0.9000 for e, its best trial" in second
     assert second.endswith("0.0200 more")
 

@@ -1,0 +1,14 @@
+"""Writes counts for people."""
+
+from __future__ import annotations
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Writes a count with its noun: ``1 epoch``, ``2,126 epochs``.
+
+    Args:
+        count: the count.
+        noun: the noun for one.
+        plural: the noun for several; by default the noun with an s.
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
