@@ -382,15 +382,34 @@ def test_arrays_in_a_file_or_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "scaled",
+    [lambda x: x / 255, lambda x: np.float16(x / 255), lambda x: np.uint16(x) * 257],
+    ids=["float64", "float16", "uint16"],
+)
+def test_arrays_of_other_types_are_the_same_pixels(tmp_path: Path, scaled: Any) -> None:
+    images = np.arange(256, dtype=np.uint8).reshape(4, 8, 8)
+    np.savez(tmp_path / "a.npz", images=scaled(images), labels=[0, 1, 0, 1])
+    assert np.array_equal(arrays(path=str(tmp_path / "a.npz")).images[:, 0], images)
+
+
+@pytest.mark.parametrize(
     ("held", "fault"),
     [
         ({"images": pixels(3, 1, 4)}, "holds images; expected images and labels"),
-        ({"images": np.zeros((3, 4, 4)), "labels": np.zeros(3, int)}, "images: are float64 of"),
-        ({"images": pixels(3, 2, 4), "labels": np.zeros(3, int)}, r"images: are of \[3, 2, 4, 4\]"),
+        (
+            {"images": np.full((3, 4, 4), 255.0), "labels": np.zeros(3, int)},
+            "images: holds floats from 0 to 255; they must be from 0 to 1",
+        ),
+        ({"images": np.zeros((3, 4, 4), int), "labels": np.zeros(3, int)}, "an array of int64"),
+        (
+            {"images": np.full((3, 4, 4), 4095, np.uint16), "labels": np.zeros(3, int)},
+            "images: holds uint16 from 0 to 4095, so that 65,535 can hardly be white",
+        ),
+        ({"images": pixels(3, 2, 5), "labels": np.zeros(3, int)}, r"images: are of \[3, 2, 5, 5\]"),
         ({"images": pixels(3, 1, 4), "labels": np.zeros(2, int)}, "expected 3 whole numbers"),
         ({"images": pixels(3, 1, 4), "labels": np.array([0, 1, -1])}, "expected 3 whole numbers"),
     ],
-    ids=["no_labels", "floats", "two_channels", "too_few", "negative"],
+    ids=["no_labels", "floats", "int64", "12_bits", "two_channels", "too_few", "negative"],
 )
 def test_bad_arrays_are_named(tmp_path: Path, held: dict[str, Any], fault: str) -> None:
     path = tmp_path / "a.npz"
@@ -460,7 +479,7 @@ def test_any_map_style_dataset() -> None:
     assert found.images[:5, 0, 0, 0].tolist() == [0, 64, 128, 191, 255]
     for name, fault in {
         f"{HERE}:unlike": "images differ in shape",
-        f"{HERE}:as_float": "as_float: .*: an image holds floats from 0 to 1[56]; they must be",
+        f"{HERE}:as_float": "as_float: .*: holds floats from 0 to 1[56]; they must be",
         f"{HERE}:normalized": r"floats from -\S+ to (2|1\.\d+); .* do not normalise",
         f"{HERE}:undefined": "floats from nan to nan; they must be from 0 to 1",
         f"{HERE}:nothing": "unknown name 'nothing'; allowed: Python2, add, ",

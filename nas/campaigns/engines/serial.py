@@ -17,16 +17,17 @@ from nas.campaigns.engines.base import (
     poisons_the_process,
     stopped,
 )
-from nas.campaigns.engines.signals import keyboard_interrupt, signals
+from nas.campaigns.engines.signals import signals
 from nas.errors import CampaignError, text_of, told
 
 
 class SerialEngine(Engine):
     """Runs trials one at a time in this process, bit-for-bit repeatable on a CPU.
 
-    It is meant for cheap evaluators and for debugging. An exception is a failed trial, except
-    KeyboardInterrupt, which cannot be told from Ctrl-C and stops the run. If a trial kills its
-    process (no memory, a crash in native code), the campaign ends too; run it again to resume it.
+    It is meant for cheap evaluators and for debugging. An exception is a failed trial, also a
+    KeyboardInterrupt that did not come from Ctrl-C or SIGTERM; these two stop the run even if the
+    evaluator swallows their exception. If a trial kills its process (no memory, a crash in native
+    code), the campaign ends too; run it again to resume it.
 
     Args:
         evaluator: the evaluator.
@@ -40,6 +41,7 @@ class SerialEngine(Engine):
         self._evaluator = evaluator
         self._time_limit = time_limit
         self._shared: dict[str, Any] = {}
+        self._interrupted = False
 
     @classmethod
     def for_campaign(cls, evaluate: Evaluator, settings: Settings) -> Self:
@@ -51,8 +53,13 @@ class SerialEngine(Engine):
 
         Raises :class:`CampaignError` if a trial has left the GPU unusable for this process.
         """
-        with signals(keyboard_interrupt):
+        self._interrupted = False
+        with signals(self._interrupt):
             self._run(source)
+
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        raise KeyboardInterrupt
 
     def _run(self, source: Source) -> None:
         while (trial := source.next()) is not None:
@@ -70,6 +77,8 @@ class SerialEngine(Engine):
                     f"({reason}): run the campaign again to resume it"
                 ) from error
             source.done(trial.id, outcome)
+            if self._interrupted:
+                raise KeyboardInterrupt
 
     def _carried_out(self, trial: Trial, source: Source) -> Outcome:
         started = time.monotonic()
@@ -78,7 +87,7 @@ class SerialEngine(Engine):
             if key not in self._shared:
                 self._shared[key] = load()
         given = {**trial.payload, **{n: self._shared[key] for n, (key, _) in trial.shared.items()}}
-        events = carry_out(self._evaluator, given, checkpoint, trial.keep, fatal=_ends_the_run)
+        events = carry_out(self._evaluator, given, checkpoint, trial.keep, fatal=self._ends_the_run)
         with closing(events):
             for event in events:
                 if isinstance(event, Outcome):
@@ -92,6 +101,5 @@ class SerialEngine(Engine):
                     return failure(reason, seconds, "time_limit")
         raise AssertionError("an evaluation ended without an outcome")
 
-
-def _ends_the_run(error: BaseException) -> bool:
-    return is_interrupt(error) or poisons_the_process(error)
+    def _ends_the_run(self, error: BaseException) -> bool:
+        return (is_interrupt(error) and self._interrupted) or poisons_the_process(error)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.configuration import Place
-from nas.errors import InputError
+from nas.errors import InputError, in_file
 from nas.memory import check_memory
 from nas.training.datasets.images import (
     Images,
@@ -21,13 +21,14 @@ from nas.training.datasets.images import (
     with_channels,
 )
 from nas.training.datasets.parts import Role, arranged, words_of
-from nas.training.datasets.pictures import Fit, pixels
+from nas.training.datasets.pictures import Fit, as_bytes, pixels
 from nas.training.datasets.stored import Pixels, check_memory_of
 
 _KEYS = (
     "images and labels, and, for official parts, val_images, val_labels, test_images and "
     "test_labels (or x_train, y_train and so on)"
 )
+_HALF = 2**15
 _IMAGES, _LABELS = {"images", "image", "imgs", "x", "data"}, {"labels", "label", "targets", "y"}
 
 
@@ -36,8 +37,8 @@ def arrays(*, path: Place, resolution: Resolution = None, fit: Fit = "crop") -> 
 
     ``test_images`` and ``test_labels`` are the official test part, ``val_images`` and
     ``val_labels`` the official validation part; ``train_images``, ``x_train`` and other usual
-    spellings are understood, too. Images are uint8, [N, H, W], [N, H, W, C] or [N, C, H, W] with
-    one or three channels. For labels see :mod:`nas.training.datasets.labels`.
+    spellings are understood, too. Images are [N, H, W], [N, H, W, C] or [N, C, H, W], of uint8,
+    uint16, bool, or floats from 0 to 1. For labels see :mod:`nas.training.datasets.labels`.
 
     Args:
         path: the file or the folder.
@@ -115,13 +116,21 @@ def _load(place: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _pixels(images: npt.NDArray[Any], where: str) -> Pixels:
-    expected = "expected uint8 of [N, H, W], [N, H, W, C] or [N, C, H, W], with C 1 or 3"
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape:
-        raise InputError(f"{where}: are {images.dtype} of {list(images.shape)}; {expected}")
-    if images.ndim == 3:
-        return images[:, None]
-    if images.shape[1] in (1, 3):
-        return images
-    if images.shape[3] in (1, 3):
-        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    raise InputError(f"{where}: are of {list(images.shape)}; {expected}")
+    """Returns images as uint8, [N, C, H, W]; uint16 must use more than half of its range."""
+    expected = "expected [N, H, W], [N, H, W, C] or [N, C, H, W], with 1, 3 or 4 channels"
+    with in_file(where):
+        if images.ndim not in (3, 4) or 0 in images.shape:
+            raise InputError(f"are {images.dtype} of {list(images.shape)}; {expected}")
+        if images.dtype == np.uint16 and images.max() <= _HALF:
+            raise InputError(
+                f"holds uint16 from 0 to {images.max()}, so that 65,535 can hardly be white; save "
+                "them as uint8, or as floats from 0 to 1"
+            )
+        values = as_bytes(images)
+        if values.ndim == 3:
+            return values[:, None]
+        if values.shape[1] in (1, 3):
+            return values
+        if values.shape[3] in (1, 3, 4):
+            return np.ascontiguousarray(values[..., :3].transpose(0, 3, 1, 2))
+        raise InputError(f"are of {list(images.shape)}; {expected}")

@@ -160,7 +160,7 @@ def _array(image: Any) -> Pixels:
         image = image.detach().cpu()
         image = image.float() if image.is_floating_point() else image
     try:
-        values = _bytes(np.asarray(image))
+        values = as_bytes(np.asarray(image))
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -172,17 +172,21 @@ def _array(image: Any) -> Pixels:
     if values.ndim == 3 and values.shape[2] in (1, 3, 4) and 0 not in values.shape:
         return np.ascontiguousarray(values[:, :, :3].transpose(2, 0, 1))
     raise InputError(
-        f"an image is of shape {list(values.shape)}; expected [H, W], [C, H, W] or [H, W, C] with "
+        f"is of shape {list(values.shape)}; expected [H, W], [C, H, W] or [H, W, C] with "
         "1 or 3 channels"
     )
 
 
-def _bytes(values: npt.NDArray[Any]) -> Pixels:
+def as_bytes(values: npt.NDArray[Any]) -> Pixels:
+    """Scales pixels of uint8, uint16, bool, or floats from 0 to 1, to uint8.
+
+    Raises :class:`InputError` for others, because nothing says which value is white.
+    """
     if values.dtype.kind == "f":
         least, most = values.min(initial=0.0), values.max(initial=0.0)
         if not -_ROUNDING <= least <= most <= 1 + _ROUNDING:
             raise InputError(
-                f"an image holds floats from {least:.4g} to {most:.4g}; they must be from 0 to 1: "
+                f"holds floats from {least:.4g} to {most:.4g}; they must be from 0 to 1: "
                 "divide by the largest possible value, and do not normalise"
             )
         values = np.rint(np.clip(values, 0, 1) * 255)
@@ -192,8 +196,8 @@ def _bytes(values: npt.NDArray[Any]) -> Pixels:
         values = values * np.uint8(255)
     elif values.dtype != np.uint8:
         raise InputError(
-            f"an image is an array of {values.dtype}, the range of which is unknown; expected "
-            "uint8, uint16, bool, or floats from 0 to 1"
+            f"is an array of {values.dtype}, the range of which is unknown; expected uint8, "
+            "uint16, bool, or floats from 0 to 1"
         )
     return values.astype(np.uint8)
 

@@ -1,8 +1,10 @@
 """What users' code returns and raises: a failed row with the reason, and readable records."""
 
 import math
+import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 import yaml
 
 from nas.campaigns.drive.run import run
-from nas.campaigns.engines.base import Engine, Outcome, Source, carry_out
+from nas.campaigns.engines.base import Engine, Outcome, Source, Trial, Update, carry_out
+from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.engines.simulated import SimulatedCluster, timed
 from nas.campaigns.engines.worker import Worker
 from nas.campaigns.store.log import read_records
@@ -139,16 +142,50 @@ def test_it_is_one_in_a_worker_of_ray(evaluator: Any, monkeypatch: pytest.Monkey
     assert '"status": "failed"' in told["outcome"]
 
 
-def test_ctrl_c_ends_the_run_and_not_the_trial() -> None:
-    def interrupted(trial: Mapping[str, Any]) -> dict[str, Any]:
-        raise KeyboardInterrupt
+class OneTrial(Source):
+    """Has a single trial, and keeps its outcome."""
 
+    def __init__(self) -> None:
+        self.left = [Trial("trial", {})]
+        self.outcomes: list[Outcome] = []
+
+    def next(self) -> Trial | None:
+        return self.left.pop() if self.left else None
+
+    def update(self, trial: str, update: Update) -> bool:
+        return False
+
+    def done(self, trial: str, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+
+def raises_it(trial: Mapping[str, Any]) -> dict[str, Any]:
+    raise KeyboardInterrupt
+
+
+def gets_ctrl_c(trial: Mapping[str, Any]) -> dict[str, Any]:
+    signal.raise_signal(signal.SIGINT)
+    return {}
+
+
+def swallows_ctrl_c(trial: Mapping[str, Any]) -> dict[str, Any]:
+    with suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    return {}
+
+
+def test_a_keyboard_interrupt_without_ctrl_c_is_a_failure_of_the_trial() -> None:
+    source = OneTrial()
+    SerialEngine(raises_it).run(source)
+    assert [each.status for each in source.outcomes] == ["failed"]
+
+
+@pytest.mark.parametrize(("evaluator", "ended"), [(gets_ctrl_c, 0), (swallows_ctrl_c, 1)])
+def test_ctrl_c_ends_the_run_and_not_the_trial(evaluator: Any, ended: int) -> None:
+    source = OneTrial()
     with pytest.raises(KeyboardInterrupt):
-        outcome(interrupted)
-    # In a worker, which Ctrl-C does not reach, it is an exception like any other.
-    *_, last = carry_out(interrupted, {}, fatal=lambda error: False)
-    assert isinstance(last, Outcome)
-    assert last.status == "failed"
+        SerialEngine(evaluator).run(source)
+    assert [each.status for each in source.outcomes] == ["completed"] * ended
 
 
 @pytest.mark.parametrize(
