@@ -69,7 +69,7 @@ class Metric(Config):
     Attributes:
         name: its name in records, tables and ``campaign.yaml``.
         meaning: a description for people.
-        direction: whether it is maximized or minimized; None if an objective has to say it.
+        direction: whether it is maximized or minimized; by default, an objective has to say it.
         unit: "fraction" (from 0 to 1), "nats", "s", "ms", or any other.
         dtype: the dtype of its column.
         stage: when it is known.
@@ -77,8 +77,8 @@ class Metric(Config):
         title: the head of its column in a report; by default ``words``.
         tables: the tables that have a column for it. Tables of networks hold means over seeds.
         shown: whether a printed table has the column by default.
-        path: the protocol, the part and the name under which a trial's ``evaluations`` hold it;
-            None if it is one of the trial's metrics.
+        path: the protocol, the part and the name under which a trial's ``evaluations`` hold it; by
+            default it is one of the trial's metrics.
         function: for a metric of predictions, a function from a trained network's predictions and
             the targets (tensors on the CPU, one row per image) to a number.
     """

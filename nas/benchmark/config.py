@@ -38,8 +38,11 @@ class Budget(Config):
     """The evaluations, or the time on the simulated cluster, after which a search ends."""
 
     evaluations: Whole | None = None
+    """The number of evaluated trials."""
     seconds: Annotated[float, Field(gt=0)] | None = None
+    """Seconds on the simulated cluster."""
     hours: Annotated[float, Field(gt=0)] | None = None
+    """Hours on the simulated cluster."""
 
     @model_validator(mode="after")
     def _is_one(self) -> Budget:
@@ -61,15 +64,20 @@ class Objective(Config):
     """A further objective: a metric of the table and whether to maximise or minimise it."""
 
     metric: str
+    """A metric of the table."""
     direction: Direction = "min"
+    """Whether it is maximised or minimised."""
 
 
 class FaultRates(Config):
-    """How often faults are injected; see :class:`nas.campaigns.engines.simulated.Faults`."""
+    """How often faults are injected into the simulated cluster."""
 
     straggling: Annotated[float, Field(ge=0)] = 0.0
+    """A trial takes 1 + abs(z) times as long, where z is normal with this standard deviation."""
     losses_per_hour: Annotated[float, Field(ge=0)] = 0.0
+    """The expected number of times per hour that a running trial is lost."""
     probability: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The probability that a trial fails."""
 
 
 def _several(given: Any) -> Any:
@@ -83,30 +91,41 @@ def _distinct(given: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class BenchmarkFile(Config):
-    """The keys of ``benchmark.yaml``.
-
-    ``validation`` and ``test`` are metrics of the table: searchers optimise the first one, and the
-    report scores their incumbents by the second. If ``workers`` is a list, the whole benchmark is
-    run on a simulated cluster of each size.
-    """
+    """The keys of ``benchmark.yaml``."""
 
     space: Named
+    """The search space, as in ``campaign.yaml``."""
     input_shape: tuple[Whole, ...] = (3, 32, 32)
+    """The shape of an image for which networks are built."""
     classes: Whole = 10
+    """The number of classes for which networks are built."""
     table: str | dict[str, Any]
+    """The table: a YAML file that describes it, or its keys."""
     validation: str
+    """The metric of the table that searchers optimise."""
     test: str
+    """The metric by which the report scores their incumbents; no searcher sees it."""
     direction: Direction = "max"
+    """Whether both metrics are maximised or minimised."""
     objectives: dict[str, Objective] = Field(default_factory=dict)
+    """Further objectives by name; searchers then see all of them."""
     reference_point: dict[str, float] | None = None
+    """The reference point of the hypervolume, with ``validation`` and each further objective, in
+    this order; by default the worst values of the table."""
     searchers: Annotated[dict[str, Named], Field(min_length=1)]
+    """The searchers with their options, by the names that the report gives them."""
     seeds: Whole
+    """How many times each searcher runs."""
     budget: Budget
+    """The budget of each run, with one of the keys below."""
     workers: Annotated[
         tuple[Whole, ...], BeforeValidator(_several), Field(min_length=1), AfterValidator(_distinct)
     ] = (1,)
+    """Sizes of the simulated cluster; the whole benchmark is run with each."""
     duplicates: Policy = "reuse"
+    """What happens to a proposal that repeats an architecture, as in ``campaign.yaml``."""
     faults: FaultRates = FaultRates()
+    """The faults that are injected into the simulated cluster."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -214,22 +214,22 @@ class Lookup:
 
 
 class TabularOptions(Config):
-    """``evaluator: {name: tabular, ...}`` of a campaign.
-
-    ``table`` describes a table (:func:`nas.evaluators.tables.read_table`). The search observes its
-    metric ``validation``, and only the final stage reads ``test``; ``scale`` makes them fractions
-    (0.01 for percent). ``metrics`` are further metrics that the search observes unchanged: their
-    names in the campaign and in the table. Architectures are built and counted for ``input_shape``
-    and ``classes``.
-    """
+    """``evaluator: {name: tabular, ...}`` of a campaign."""
 
     table: str | dict[str, Any]
+    """The table: a YAML file that describes it, or its keys."""
     validation: str
+    """The metric of the table that the search observes."""
     test: str
+    """The metric of the table that only the final stage reads."""
     scale: Annotated[float, Field(gt=0)] = 1.0
+    """A factor that makes fractions of both: 0.01 for percent."""
     metrics: dict[str, str] = Field(default_factory=dict)
+    """Further metrics that the search observes unchanged: their names here, and in the table."""
     input_shape: tuple[Annotated[int, Field(ge=1)], ...] = (3, 32, 32)
+    """The shape of an image for which networks are built and counted."""
     classes: Annotated[int, Field(ge=1)] = 10
+    """The number of classes for which networks are built and counted."""
 
 
 @dataclass(frozen=True, eq=False)

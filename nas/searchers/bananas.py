@@ -76,7 +76,10 @@ class Bananas(Searcher):
         spacing: two parents differ in at least this many choices.
         max_mutations: the largest number of mutations between a candidate and its parent.
         candidates: how many mutants are made each time.
-        mutations, neutral: as in regularized evolution.
+        mutations: the weights of the mutations by name (:mod:`nas.spaces.mutations`), by default
+            those of the space.
+        neutral: whether a child that is the same network as its parent is kept or redrawn, by
+            default as the space says.
     """
 
     def __init__(

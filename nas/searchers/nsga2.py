@@ -38,7 +38,10 @@ class NSGA2(Searcher):
         population_size: N in the paper, also the number of children; the first generation is
             random.
         crossover_rate: the probability that a child has two parents.
-        mutations, neutral: as in regularized evolution.
+        mutations: the weights of the mutations by name (:mod:`nas.spaces.mutations`), by default
+            those of the space.
+        neutral: whether a child that is the same network as its parent is kept or redrawn, by
+            default as the space says.
 
     A child's note holds ``parents``: one trial id, or two, and if there are several mutations,
     ``mutation``. If no feasible child of them is found,

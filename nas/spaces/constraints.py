@@ -46,8 +46,11 @@ class Latency(Config):
     """
 
     limit: Annotated[float, Field(gt=0)]
+    """The largest latency in milliseconds."""
     table: str | None = None
+    """A CSV file with latencies; by default, the latency is measured."""
     column: str | None = None
+    """The column of the table with the milliseconds."""
 
     @model_validator(mode="before")
     @classmethod
@@ -73,12 +76,17 @@ class Constraints(Config):
     """
 
     params: Whole = None
+    """The largest number of trainable parameters."""
     macs: Whole = None
+    """The largest number of multiply-accumulates of one image."""
     flops: Whole = None
+    """The largest number of operations as fvcore counts them."""
     activations: Whole = None
+    """The largest number of values in the outputs of convolution and linear layers."""
     depth: Whole = None
-    """The number of weighted layers on the longest path: :func:`nas.architecture.passes.depth`."""
+    """The largest number of weighted layers on a path: :func:`nas.architecture.passes.depth`."""
     latency_ms: Latency | None = None
+    """The largest latency in milliseconds: a number, or a mapping of the keys below."""
 
     @property
     def measured_latency(self) -> float | None:

@@ -43,9 +43,13 @@ class SplitConfig(Config):
     """
 
     train: Fraction | None = None
+    """The share of the training part."""
     validation: Fraction | None = None
+    """The share of the validation part, which searches see."""
     test: Fraction | None = None
+    """The share of the test part, which only the final stage sees."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """The seed of the random choice."""
 
     @property
     def fractions(self) -> dict[Role, float]:
@@ -76,7 +80,9 @@ class DataConfig(Config):
     model_config = ConfigDict(extra="allow")
 
     name: Name
+    """The data set, or a function of yours."""
     split: SplitConfig = SplitConfig()
+    """The shares of the parts; by default they depend on the official parts of the data set."""
 
     @property
     def options(self) -> dict[str, Any]:

@@ -1,46 +1,115 @@
 """Writes docs/reference.md from the code: ``python -m tests.docs.reference``.
 
-The page lists the keys of every family of space files, the blocks, and the operations. The types
-and defaults are those of the classes, the meanings are the texts below the fields, and the examples
-are from the space files of this repository.
+The page lists the keys of campaign.yaml, of benchmark.yaml, of tables and of every family of space
+files, the blocks, and the operations. Types, limits and defaults are those of the classes and
+functions; meanings are the texts below their fields, or in the lists of their docstrings. Examples
+are from the space files of this repository and from tests/docs/examples.
 """
 
 import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, PlainValidator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from nas.architecture import operations
 from nas.architecture.operations import Operation
+from nas.benchmark import config
 from nas.blocks import BLOCKS
-from nas.configuration import read_yaml
+from nas.campaigns.spec.budget import Budget
+from nas.campaigns.spec.contestants import Fit
+from nas.campaigns.spec.early_stopping import EarlyStopping
+from nas.campaigns.spec.objectives import Objective
+from nas.campaigns.spec.schema import Final, LookupFile, LookupFinal, RayConfig, TrainingFile
+from nas.configuration import Named, read_yaml
+from nas.evaluators.tables import TABLES
+from nas.evaluators.tabular import TabularOptions
+from nas.metrics import Metric
+from nas.registry import Registry
+from nas.searchers import SEARCHERS
 from nas.spaces import spaces
-from nas.spaces.constraints import Constraints
+from nas.spaces.constraints import Constraints, Latency
 from nas.spaces.families.family import FAMILIES, Family
+from nas.training.data import DataConfig, SplitConfig
+from nas.training.datasets import DATASETS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
-EXAMPLES = Path(__file__).parents[1] / "spaces" / "examples" / "my_space.yaml"
+MY_SPACE = Path(__file__).parents[1] / "spaces" / "examples" / "my_space.yaml"
+EXAMPLES = Path(__file__).parent / "examples"
 
 INTRODUCTION = """\
-# Reference of space files
+# Reference
 
-`python -m tests.docs.reference` writes this page from the code. It lists every key of every family
-of space files, the blocks that space files name, and the operations that blocks consist of.
-[spaces.md](spaces.md) shows how to use them.
-
-## Keys of every family
+`python -m tests.docs.reference` writes this page from the code. It lists every key of
+[campaign.yaml](#campaignyaml), [benchmark.yaml](#benchmarkyaml), [tables](#tables) and
+[space files](#space-files), and the [blocks](#blocks) and [operations](#operations) of spaces.
+A *name with options* is `NAME`, or `{name: NAME, option: value}`.
 """
+
+CAMPAIGN = """\
+## campaign.yaml
+
+[campaigns.md](campaigns.md) explains searchers, budgets, the final stage and engines. The keys of
+`recipe` are in [training.md](training.md#recipes).
+"""
+
+LOOKUP = """\
+If the evaluator is `tabular`, nothing is trained: the campaign has none of the keys {lacking};
+`final` has only {final}; and `engine` is `serial` or `simulated`.
+"""
+
+ENGINES = """\
+`address` and `niceness` are keys of `ray` alone. An engine of your own has all other keys and its
+own options.
+"""
+
+BENCHMARK = """\
+## benchmark.yaml
+
+[benchmarks.md](benchmarks.md) shows how to use it.
+"""
+
+TABLE = """\
+## Tables
+
+A description of a table has `name` and the options of this name:
+"""
+
+SPACES = """\
+## Space files
+
+[spaces.md](spaces.md) shows how to use them. These are the keys of every family:
+"""
+
+CAMPAIGN_PARTS: dict[str, type[BaseModel]] = {
+    "objectives": Objective,
+    "constraints": Constraints,
+    "constraints.latency_ms": Latency,
+    "budget": Budget,
+    "metrics": Metric,
+    "data": DataConfig,
+    "data.split": SplitConfig,
+    "early_stopping": EarlyStopping,
+    "final": Final,
+    "final.classics.fit": Fit,
+    "engine": RayConfig,
+}
+BENCHMARK_PARTS: dict[str, type[BaseModel]] = {
+    "objectives": config.Objective,
+    "budget": config.Budget,
+    "faults": config.FaultRates,
+}
 
 
 def main() -> None:
@@ -48,33 +117,67 @@ def main() -> None:
 
 
 def page() -> str:
-    parts = [INTRODUCTION, keys(Family, ())]
+    return "\n".join([INTRODUCTION, *campaign(), *benchmark(), *space_files()]) + "\n"
+
+
+def campaign() -> Iterator[str]:
+    given = [read_yaml(EXAMPLES / "campaign.yaml")]
+    yield CAMPAIGN
+    yield keys(TrainingFile, given)
+    lacking = [key for key in TrainingFile.model_fields if key not in LookupFile.model_fields]
+    yield LOOKUP.format(lacking=listed(lacking), final=listed(LookupFinal.model_fields))
+    for where, model in CAMPAIGN_PARTS.items():
+        yield f"### `{where}` in campaign.yaml\n\n{first_line(model)}\n"
+        yield keys(model, given, where)
+    yield ENGINES
+    yield "### Options of searchers\n"
+    yield options_of(SEARCHERS)
+    yield "### Options of data sets\n"
+    yield options_of(DATASETS)
+    yield "### Options of the evaluator `tabular`\n"
+    yield keys(TabularOptions, [read_yaml(EXAMPLES / "evaluator.yaml")])
+
+
+def benchmark() -> Iterator[str]:
+    given = [read_yaml(EXAMPLES / "benchmark.yaml"), {"budget": {"seconds": 36000, "hours": 10}}]
+    yield BENCHMARK
+    yield keys(config.BenchmarkFile, given)
+    for where, model in BENCHMARK_PARTS.items():
+        yield f"### `{where}` in benchmark.yaml\n\n{first_line(model)}\n"
+        yield keys(model, given, where)
+    yield TABLE
+    yield options_of(TABLES)
+
+
+def space_files() -> Iterator[str]:
+    files = [read_yaml(path) for path in [*spaces().values(), MY_SPACE]]
+    yield SPACES
+    yield keys(Family, files)
     for name in FAMILIES:
         family = FAMILIES[name]
+        own = [file for file in files if file["family"] == name]
         used = [path.stem for path in spaces().values() if read_yaml(path)["family"] == name]
-        parts.append(f"## Family `{name}`\n")
-        parts.append(f"{first_line(family)} Used by {', '.join(f'`{each}`' for each in used)}.\n")
-        parts.append(keys(family, tuple(Family.model_fields)))
+        yield f"## Family `{name}`\n"
+        yield f"{first_line(family)} Used by {listed(used)}.\n"
+        yield keys(family, own, left_out=[each for each in Family.model_fields if each != "family"])
         for where, part in nested(family):
-            parts.append(f"### `{where}` in `{name}`\n")
-            parts.append(f"{first_line(part)}\n")
-            parts.append(keys(part, (), where, name))
-    parts += ["## Blocks\n", "| block | options with their defaults | effect |\n|---|---|---|"]
-    parts += [
-        f"| `{name}` | {options(BLOCKS[name])} | {first_line(BLOCKS[name])} |" for name in BLOCKS
-    ]
-    parts += [
-        "",
-        BLOCK_NOTE,
-        "## Operations\n",
-        OPERATION_NOTE,
-        "| operation | attributes | effect |",
-    ]
-    parts.append("|---|---|---|")
+            yield f"### `{where}` in `{name}`\n"
+            yield f"{first_line(part)}\n"
+            yield keys(part, own, where)
+    yield "## Blocks\n"
+    yield "| block | options with their defaults | effect |\n|---|---|---|"
+    for name in BLOCKS:
+        yield f"| `{name}` | {options(BLOCKS[name])} | {first_line(BLOCKS[name])} |"
+    yield f"\n{BLOCK_NOTE}"
+    yield f"## Operations\n\n{OPERATION_NOTE}"
+    yield "| operation | attributes | effect |\n|---|---|---|"
     for each in sorted(kinds(), key=lambda each: each.kind):
-        attributes = ", ".join(f"`{field.name}`" for field in fields(each))
-        parts.append(f"| `{each.kind}` | {attributes} | {first_line(each)} |")
-    return "\n".join(parts) + "\n"
+        attributes = listed(field.name for field in fields(each))
+        yield f"| `{each.kind}` | {attributes} | {first_line(each)} |"
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 BLOCK_NOTE = """\
@@ -90,22 +193,53 @@ add them.
 
 
 def keys(
-    model: type[BaseModel], left_out: tuple[str, ...], where: str = "", family: str = ""
+    model: type[BaseModel], given: Sequence[Any], where: str = "", left_out: Sequence[str] = ()
 ) -> str:
-    """The table of a model's keys."""
-    family = family or str(get_args(model.model_fields["family"].annotation)[:1]).strip("(',)")
+    """The table of a model's keys.
+
+    Args:
+        model: the model.
+        given: files from which examples are taken.
+        where: the key path of the model in these files.
+        left_out: keys that the table does not show.
+    """
     lines = ["| key | type | default | meaning | example |", "|---|---|---|---|---|"]
     for name, field in model.model_fields.items():
-        if name in left_out and name != "family":
+        if name in left_out or field.exclude:
             continue
         usual = plain(field.get_default(call_default_factory=True))
+        auto = any(isinstance(each, PlainValidator) for each in field.metadata)
+        usual = "auto" if auto else usual
         default = "required" if field.is_required() else f"`{usual}`"
-        found = example(family, f"{where}.{name}" if where else name)
+        found = example(given, f"{where}.{name}" if where else name)
         shown = usual if found is None else found
-        lines.append(
-            f"| `{name}` | {kind(field.annotation)} | {default} | {meaning(model, name)} | "
-            f"`{shown}` |".replace("\n", " ")
+        type_ = kind(
+            Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
         )
+        lines.append(
+            f"| `{name}` | {type_} | {default} | {meaning(model, name)} | `{shown}` |".replace(
+                "\n", " "
+            )
+        )
+    return "\n".join(lines) + "\n"
+
+
+def options_of(registry: Registry) -> str:
+    """The table of the options of all that a registry names; equal options share a row."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for name in registry:
+        function = registry[name]
+        called = function.__init__ if inspect.isclass(function) else function
+        hints = get_type_hints(called, include_extras=True)
+        for each in inspect.signature(called).parameters.values():
+            if each.kind is each.KEYWORD_ONLY:
+                required = each.default is each.empty
+                default = "required" if required else f"`{plain(each.default)}`"
+                row = (each.name, kind(hints[each.name]), default, meaning(function, each.name))
+                rows.setdefault(row, []).append(name)
+    lines = ["| option | of | type | default | meaning |", "|---|---|---|---|---|"]
+    for (option, type_, default, text), names in rows.items():
+        lines.append(f"| `{option}` | {listed(names)} | {type_} | {default} | {text} |")
     return "\n".join(lines) + "\n"
 
 
@@ -131,18 +265,33 @@ def kind(annotation: Any) -> str:
     """A type in plain words."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return kind(inner[0])
+        if any(isinstance(each, PlainValidator) for each in inner[1:]):
+            return f"{kind(inner[0])} or `auto`".replace(" or `null`", "")
+        bounds = ", ".join(filter(None, map(limits, inner[1:])))
+        return f"{kind(inner[0])}{bounds and f' ({bounds})'}"
     if origin is Literal:
         return " or ".join(f"`{plain(each)}`" for each in inner)
     if origin in (Union, UnionType):
         return " or ".join(dict.fromkeys(kind(each) for each in inner))
-    if origin is tuple:
+    if origin in (tuple, list):
         return f"list of {kind(inner[0])}"
     if origin is dict:
         return f"mapping of names to {kind(inner[1])}"
+    if annotation is Named:
+        return "name with options"
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         return "mapping of the keys below" if annotation is not Constraints else "mapping"
     return WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def limits(metadata: Any) -> str:
+    """What a field allows, in words; "" for metadata that is no limit."""
+    if isinstance(metadata, FieldInfo):
+        return ", ".join(filter(None, map(limits, metadata.metadata)))
+    for name, words in (("ge", "at least"), ("gt", "over"), ("le", "at most"), ("lt", "under")):
+        if (bound := getattr(metadata, name, None)) is not None:
+            return f"{words} {bound:,}"
+    return ""
 
 
 WORDS = {
@@ -155,22 +304,30 @@ WORDS = {
 }
 
 
-def meaning(model: type[BaseModel], name: str) -> str:
-    """The text below a field of a class, or of one that it inherits from."""
-    for each in model.__mro__:
-        if name in (found := texts(each)):
-            return in_markdown(found[name])
+def meaning(documented: Any, name: str) -> str:
+    """The text about a field or an argument, of a class, of its bases, or of a function."""
+    for each in getattr(documented, "__mro__", [documented]):
+        found = texts(each).get(name, "")
+        if found and not found.startswith("see "):
+            return in_markdown(found[0].upper() + found[1:])
     return ""
 
 
 @cache
-def texts(model: type) -> dict[str, str]:
+def texts(documented: Any) -> dict[str, str]:
+    """The texts below the fields of a class, and in the lists of a docstring, by name."""
+    found: dict[str, str] = {}
+    for section in re.findall(
+        r"^(?:Args|Attributes):\n((?:    .*\n|\n)+)", f"{inspect.getdoc(documented) or ''}\n", re.M
+    ):
+        for names, text in re.findall(r"^    ([\w, ]+): ((?:.*\n)(?:     .*\n)*)", section, re.M):
+            found |= dict.fromkeys(names.split(", "), " ".join(text.split()))
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(model)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(documented)))
     except (OSError, TypeError):
-        return {}
+        return found
     body = tree.body[0].body  # type: ignore[attr-defined]
-    return {
+    return found | {
         field.target.id: " ".join(text.value.value.split())
         for field, text in pairwise(body)
         if isinstance(field, ast.AnnAssign)
@@ -180,14 +337,10 @@ def texts(model: type) -> dict[str, str]:
     }
 
 
-def example(family: str, where: str) -> str | None:
-    """The value of a key in the first space file of the family that has it."""
-    for path in [*spaces().values(), EXAMPLES]:
-        data = read_yaml(path)
-        if family and data["family"] != family:
-            continue
-        found = list(values(data, where.split(".")))
-        if found:
+def example(given: Sequence[Any], where: str) -> str | None:
+    """The shortest value of a key in the first file that has it."""
+    for data in given:
+        if found := list(values(data, where.split("."))):
             return plain(min(found, key=lambda value: len(plain(value))))
     return None
 

@@ -19,12 +19,13 @@ class Budget(Config):
     """The budget of each search, with at least one limit; the first limit that is reached ends it.
 
     Attributes:
-        trials: the number of trials, including failed ones.
+        trials: all trials that were started, also failed ones; duplicates that are answered from
+            the records do not count.
         hours: the wall-clock time during which the search had running trials or was proposing one;
             time between runs of the campaign does not count.
         accelerator_hours: the wall-clock time of the trials in their workers, including lost
             attempts, times the GPUs of a trial, or times its CPU cores if it has no GPU.
-        epochs: the trained epochs, including those of failed trials as far as they are known.
+        epochs: all trained epochs, including those of failed trials as far as they are known.
 
     Trials that are running when their search ends are finished.
     """

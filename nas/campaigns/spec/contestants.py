@@ -69,9 +69,13 @@ class Fit(Config):
     """The limits that the size of a classic is fitted to; each is the largest allowed cost."""
 
     params: Whole = None
+    """The largest number of trainable parameters."""
     macs: Whole = None
+    """The largest number of multiply-accumulates of one image."""
     flops: Whole = None
+    """The largest number of operations as fvcore counts them."""
     activations: Whole = None
+    """The largest number of values in the outputs of convolution and linear layers."""
 
     @model_validator(mode="after")
     def _limits_something(self) -> Fit:

@@ -20,16 +20,18 @@ Json = dict[str, Any]
 
 
 class EarlyStopping(Config):
-    """``early_stopping`` of a campaign.
+    """The rule that stops hopeless trainings.
 
-    No trial is stopped before ``grace_epochs``, or before ``min_trials`` trials have completed. The
-    curve is that of the only objective, which must be a metric of every epoch. With several
+    The curve is that of the only objective, which must be a metric of every epoch. With several
     objectives there is no early stopping, because one of them cannot decide alone.
     """
 
     name: Literal["median"]
+    """The rule."""
     grace_epochs: Annotated[int, Field(ge=1)] = 1
+    """No trial is stopped before it has been trained for so many epochs."""
     min_trials: Annotated[int, Field(ge=1)] = 5
+    """No trial is stopped before so many trials have completed."""
 
 
 def check(objectives: Objectives, metrics: Catalogue, searcher: Searcher) -> None:

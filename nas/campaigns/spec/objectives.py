@@ -23,8 +23,9 @@ class Objective(Config):
     """
 
     metric: str
+    """A metric of a trial, not of the test images."""
     direction: Direction | None = None
-    """The direction; None is the one that the metric declares."""
+    """By default, the direction that the metric declares."""
 
     @model_validator(mode="before")
     @classmethod

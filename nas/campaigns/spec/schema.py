@@ -60,10 +60,13 @@ class EngineConfig(Config):
     """The keys that every engine has. The value ``auto`` becomes None."""
 
     name: str
+    """The engine: ``ray``, ``serial``, ``simulated`` (only for look-ups), or one of your own."""
     cpus_per_trial: Annotated[int, Field(ge=1, le=10**6)] = 1
+    """The CPU cores of a trial."""
     gpus_per_trial: Annotated[
         float | None, _auto_or(float, "a number, at least 0", lambda n: n >= 0)
     ] = None
+    """The GPUs of a trial: a share of one, or a whole number; ``auto`` is 1 if there are any."""
     cuda_graphs: bool = True
     """Whether trials on a GPU replay CUDA graphs where they can."""
     minutes_per_trial: Annotated[float, Field(gt=0)] | None = None
@@ -100,7 +103,7 @@ class RayConfig(EngineConfig):
 
     name: Literal["ray"] = "ray"
     concurrency: Concurrency = None
-    """The number of trials at a time."""
+    """The number of trials at a time; ``auto`` is one per GPU, or per CPU core without GPUs."""
     address: Annotated[str | None, AfterValidator(_address)] = None
     """``auto`` or the ``host:port`` of a running Ray cluster; by default, one is started."""
     niceness: Annotated[int, Field(ge=0, le=19)] = 0
@@ -123,6 +126,7 @@ class SerialConfig(EngineConfig):
     concurrency: Annotated[
         int | None, _auto_or(int, "1: the serial engine runs one trial at a time", lambda n: n == 1)
     ] = None
+    """The number of trials at a time, which is 1."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -215,17 +219,16 @@ def _several(given: Any) -> Any:
 
 
 class _Finalists(Config):
-    """The architectures that the final stage retrains or looks up.
-
-    These are the best ``top`` architectures of the search, the best ``top_random`` of the random
-    baseline, and the ``classics``.
-    """
+    """The architectures that the final stage retrains or looks up."""
 
     top: Annotated[int, Field(ge=0, le=10**6)] = 5
+    """How many of the best architectures of the search are retrained, by the objectives."""
     top_random: Annotated[int, Field(ge=0, le=10**6)] | None = None
-    """None stands for as many as ``top``: of more finalists, the best one is better by chance."""
+    """How many of the random baseline's; by default as many as ``top``, because of more finalists,
+    the best one is better by chance."""
     classics: Annotated[tuple[Named, ...], BeforeValidator(_several)] = ()
-    """Names with options; see :func:`nas.campaigns.spec.contestants.contestants`."""
+    """Classics with their options (``nas classics``); ``fit`` sets their size, and ``fitted`` is a
+    whole set."""
 
     @property
     def random_finalists(self) -> int:
@@ -245,20 +248,18 @@ class LookupFinal(_Finalists):
 
 
 class Final(_Finalists):
-    """The final stage of a campaign that trains: finalists are retrained and then tested.
-
-    Each finalist is retrained from scratch with each of ``seeds``. ``compile`` tells if
-    torch.compile is used; a search never uses it. ``ensembles`` lists sizes: for each of them, so
-    many of the best networks of ``top`` are averaged. ``protocol`` is an additional way to evaluate
-    networks: see :func:`nas.training.evaluation.predictions`.
-    """
+    """The final stage of a campaign that trains: finalists are retrained and then tested."""
 
     seeds: Seeds = (0,)
+    """Every finalist is trained from scratch with each of these seeds."""
     weights: bool = True
     """Whether the weights of the networks are kept, in the folder ``weights``."""
     compile: Compile = "never"
+    """Whether torch.compile is used; ``auto`` uses it for trainings of 10,000 steps or more."""
     protocol: Protocol = "single"
+    """An additional way to evaluate the networks: by several views of each image."""
     ensembles: tuple[Annotated[int, Field(ge=2, le=MEMBERS)], ...] = ()
+    """Sizes of ensembles: for each, so many of the best networks of ``top`` are averaged."""
 
     @model_validator(mode="after")
     def _has_members(self) -> "Final":
@@ -306,20 +307,30 @@ class _Keys(Config):
     """The keys that every ``campaign.yaml`` has."""
 
     space: Named
+    """The search space: a name of ``nas spaces`` with its options, a YAML file, or a function."""
     searcher: Named
+    """The searcher with its options, which are listed below."""
     random_baseline: bool = True
+    """Whether random search runs too, with the same budget."""
     objectives: Objectives = ()
-    """By default, the task's primary metric on validation images."""
+    """What the search optimises; by default, the primary metric of the task on the validation
+    images."""
     constraints: Constraints = Constraints()
+    """The largest costs."""
     budget: Budget
+    """The budget of each search."""
     evaluator: Named = Named(name="training")
+    """What makes the metrics of a trial: ``training``, ``tabular``, or a function of yours."""
     task: Named = Named(name="classification")
-    """What networks are trained for: a name in :data:`nas.tasks.TASKS`, with its options."""
+    """What networks are trained for: ``classification``, or a class of yours."""
     metrics: tuple[Named, ...] = ()
     """Further metrics: the place of a user's :class:`nas.metrics.Metric` of predictions, or the
     fields of a metric that the evaluator reports."""
     duplicates: Policy = "reuse"
+    """What happens to a proposal that repeats an architecture: it gets the recorded result, at no
+    cost (``reuse``), or counts as failed (``retry``), or is evaluated again (``evaluate``)."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """The seed of the searches."""
 
     @property
     def measures_latency(self) -> bool:
@@ -332,19 +343,23 @@ class TrainingFile(_Keys):
     """The keys of a campaign whose trials are trained, or evaluated by a user's function."""
 
     data: Section
+    """The data set, with its options and its split."""
     recipe: Section | None = None
-    """How networks are trained; it can be left out if a user's function evaluates them."""
+    """How networks are trained; only if a function of yours evaluates them, it can be left out."""
     early_stopping: EarlyStopping | None = None
+    """The rule that stops hopeless trainings."""
     inherit_weights: bool = False
     """Whether a child starts from its parent's weights where names and shapes agree."""
     fidelity: Axis = "epochs"
-    """The unit of a multi-fidelity searcher's ``min_fidelity`` and ``max_fidelity``."""
+    """The unit of ``min_fidelity`` and ``max_fidelity`` of a multi-fidelity searcher."""
     hyperparameters: dict[str, Annotated[tuple[Any, ...], AfterValidator(_options)]] = Field(
         default_factory=dict
     )
     """The keys of the recipe that are searched, with their options."""
     final: Final = Final()
+    """What is retrained and tested when the search has ended."""
     engine: TrainingEngine = RayConfig()
+    """Where and how trials run."""
 
     @model_validator(mode="after")
     def _has_a_recipe_where_one_is_needed(self) -> "TrainingFile":
@@ -358,7 +373,9 @@ class LookupFile(_Keys):
     """The keys of a campaign whose results are looked up: nothing is trained or measured."""
 
     final: LookupFinal = LookupFinal()
+    """What is tested when the search has ended."""
     engine: LookupEngine = SerialConfig()
+    """Where and how trials run."""
 
     absent: ClassVar = "the evaluator trains nothing"
     data: ClassVar = None

@@ -67,7 +67,13 @@ def cifar10(*, root: Place | None = None, resolution: Resolution = None) -> Imag
 
 
 def cifar100(*, root: Place | None = None, resolution: Resolution = None) -> Images:
-    """CIFAR-100 (Krizhevsky 2009): like :func:`cifar10` with 100 classes (the fine labels)."""
+    """CIFAR-100 (Krizhevsky 2009): like :func:`cifar10` with 100 classes (the fine labels).
+
+    Args:
+        root: the folder of the official archive (``cifar-100-python.tar.gz`` or
+            ``cifar-100-binary.tar.gz``), or of its unpacked content; null downloads it.
+        resolution: the side of the images in pixels; 32 if not given.
+    """
     return _read(_CIFAR100, root, resolution)
 
 

@@ -13,6 +13,9 @@ def digits(*, resolution: Resolution = None) -> Images:
 
     They are half of the UCI set (Alpaydin & Kaynak 1998, doi:10.24432/C50P49). Values from 0 to 16
     are scaled to 0 to 255.
+
+    Args:
+        resolution: the side of the images in pixels; 8 if not given.
     """
     pixels, labels = _read()
     return Images(resize(pixels, resolution), labels, classes=10)

@@ -39,7 +39,12 @@ def mnist(*, root: Place | None = None, resolution: Resolution = None) -> Images
 
 
 def fashion_mnist(*, root: Place | None = None, resolution: Resolution = None) -> Images:
-    """Fashion-MNIST (Xiao et al., arXiv:1708.07747): clothes in the format and files of MNIST."""
+    """Fashion-MNIST (Xiao et al., arXiv:1708.07747): clothes in the format and files of MNIST.
+
+    Args:
+        root: the folder of the four official files, as for :func:`mnist`; null downloads them.
+        resolution: the side of the images in pixels; 28 if not given.
+    """
     bases = ["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"]
     checksums = [
         "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
