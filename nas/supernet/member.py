@@ -111,10 +111,10 @@ class Member(nn.Module):
         """Return the outputs, as :class:`nas.architecture.network.Network` does."""
         architecture = self.architecture if self.training else self.architecture.inference()
         targets = dict(self._targets)
-        for node, used in self._used.items():
-            bound = self._bound(node)
+        for path, used in self._used.items():
+            bound = self._bound(path)
             if isinstance(used.module, nn.Parameter):
-                targets[node] = bound[""]
+                targets[path] = bound[""]
                 continue
             for name, tensor in bound.items():
                 # Not by setattr, which takes parameters alone, and a slice of one is none.
