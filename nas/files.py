@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -140,6 +140,20 @@ def meant_for(path: Path) -> Path:
     A process that is killed while it writes leaves an incomplete file.
     """
     return path.with_name(re.sub(r"^\.(.+)\.[0-9a-f]{8}\.part", r"\1", path.name))
+
+
+def discard_incomplete(folder: Path, names: Container[str]) -> None:
+    """Deletes what killed processes have left in a folder of files with these names.
+
+    A link is not followed, and what cannot be deleted stays.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        whole = meant_for(path)
+        if whole != path and whole.name in names and path.is_file() and not path.is_symlink():
+            with suppress(OSError):
+                path.unlink()
 
 
 def read_text(path: Path) -> str:

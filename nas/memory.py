@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import zipfile
+from io import BytesIO
 from pathlib import Path
 
 from nas.errors import InputError
 
 _CGROUP = Path("/sys/fs/cgroup")
+_PART = 2**24
 
 
 class TooLarge(InputError, MemoryError):
@@ -40,6 +44,27 @@ def check_memory(needed: int, what: str, way_out: str = "") -> None:
             f"{what} need about {needed / 1e9:,.1f} GB of memory, and {left / 1e9:,.1f} GB are "
             f"available{way_out and f': {way_out}'}"
         )
+
+
+def gunzipped(content: bytes, what: str) -> bytes:
+    """Unpacks gzip; raises :class:`TooLarge` before what is inside takes the memory.
+
+    Raises OSError, EOFError or zlib.error if it is damaged.
+    """
+    parts, size = [], 0
+    with gzip.GzipFile(fileobj=BytesIO(content)) as file:
+        while part := file.read(_PART):
+            size += len(part)
+            check_memory(size, what)  # as much again, to join the parts
+            parts.append(part)
+    return b"".join(parts)
+
+
+def check_unpacked(file: Path | BytesIO, what: str) -> None:
+    """Raises :class:`TooLarge` if what is in a ZIP archive, as it says itself, is too large."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            check_memory(sum(each.file_size for each in archive.infolist()), what)
 
 
 def _fields(file: Path, name: str) -> list[int]:

@@ -1,22 +1,26 @@
 """Injects random faults into campaigns and checks that nothing is lost.
 
-    python -m tests.chaos --faults 1000 --seed 0 [--engine serial|ray]
+    python -m tests.chaos --faults 1000 --seed 0
+    python -m tests.chaos --faults 50 --seed 0 --engine ray
 
-A campaign is run several times, each time with one fault from :data:`FAULTS`, and then once without
-a fault, until it has ended. After every run it is checked that
+A campaign is run several times, each time with one fault from :data:`FAULTS` or :data:`BETWEEN`,
+and then once without a fault, until it has ended. On Ray, workers are also killed while it runs
+(:data:`PERILS`). A fault counts only if it has struck. After every run it is checked that
 
 - the run has ended by the signal, with a message, or well, and never with a traceback;
 - every line that was on the disk before the run is still there, byte for byte;
 - no file outside the campaign's folder has changed, and in the folder there are only known files.
 
-At the end, the trials and their results are those of an undisturbed campaign with the same seed
-(with the serial engine, also in the same order), ``nas check`` finds no problem, and no
-checkpoint or incomplete file is left. All draws follow from the seed.
+At the end, the trials and their results are those of an undisturbed campaign with the same seed, on
+the serial engine also in the same order. On Ray, where a searcher sees results in another order
+each time, every trial of the budget has one result. ``nas check`` finds no problem, and no
+checkpoint or incomplete file is left. All draws of the serial engine follow from the seed.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import random
@@ -29,6 +33,8 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +48,8 @@ from tests.campaigns import toy
 Random = random.Random
 Fault = Callable[[Random, Path], None]
 
-STEPS = 60
-"""Up to which write to the disk of a run a fault may strike."""
+STEPS = 12
+"""Before which write to the disk of a run a fault strikes."""
 
 SEARCHERS = (
     "{name: evolution, population_size: 2, tournament_size: 2}",
@@ -57,6 +63,10 @@ KNOWN = {
 }  # fmt: skip
 
 
+struck = Path()
+"""The file that a fault makes when it strikes."""
+
+
 def at_a_write(random: Random, act: Callable[[], None], *, once: bool = True) -> None:
     """Calls ``act`` instead of a random one of this process's writes to the disk."""
     left, sync = random.randrange(STEPS), os.fsync
@@ -65,6 +75,7 @@ def at_a_write(random: Random, act: Callable[[], None], *, once: bool = True) ->
         nonlocal left
         left -= 1
         if left == -1 or (left < 0 and not once):
+            struck.touch()
             act()
         sync(descriptor)
 
@@ -111,17 +122,36 @@ def clock(random: Random, folder: Path) -> None:
 def no_access(random: Random, folder: Path) -> None:
     """Takes the right to write from the folder or from a file while the run goes on."""
     path = random.choice([folder, folder / "records.jsonl", folder / "run.log"])
+    _obey_permissions()
     at_a_write(random, lambda: path.chmod(0o500) if path.exists() else None)
 
 
+def _obey_permissions() -> None:
+    """Takes from root what lets it write everywhere: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
+    if os.geteuid() or not sys.platform.startswith("linux"):
+        return
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; twice 32 bits
+    system = ctypes.CDLL(None)
+    system.capget(header, sets)
+    sets[0] &= ~0b110
+    system.capset(header, sets)
+
+
+def moved_away(random: Random, folder: Path) -> None:
+    """Moves the folder while the run goes on."""
+    at_a_write(random, lambda: os.rename(folder, folder.with_name("moved")))
+
+
 def worker(random: Random, folder: Path) -> None:
-    """Lets the evaluator fail now and then, or end the program."""
+    """Lets the evaluator end the program, as a crash in native code does."""
     calls, evaluate = random.randrange(8), toy.epochs
 
     def failing(trial: Any, checkpoint: bytes | None) -> Any:
         nonlocal calls
         calls -= 1
         if calls < 0:
+            struck.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return (yield from evaluate(trial, checkpoint))
 
@@ -136,14 +166,14 @@ def torn(random: Random, folder: Path) -> None:
 
 def moved(random: Random, folder: Path) -> None:
     """Moves the folder away and back between two runs, with what was in it."""
-    elsewhere = folder.with_name("moved")
+    elsewhere = folder.with_name("elsewhere")
     shutil.move(folder, elsewhere)
     shutil.copytree(elsewhere, folder)
     shutil.rmtree(elsewhere)
 
 
 def leftovers(random: Random, folder: Path) -> None:
-    """Leaves an incomplete checkpoint, and one of a trial that does not exist yet."""
+    """Leaves an incomplete checkpoint."""
     kept = folder / "checkpoints"
     kept.mkdir(exist_ok=True)
     (kept / ".random-0000.0123abcd.part.pt").write_bytes(b"1")
@@ -152,6 +182,21 @@ def leftovers(random: Random, folder: Path) -> None:
 def no_states(random: Random, folder: Path) -> None:
     """Deletes all checkpoints."""
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def lost(random: Random, folder: Path) -> None:
+    """Empties the records, or fills them with NUL, as a crash of some file systems does."""
+    path = folder / "records.jsonl"
+    path.write_bytes(bytes(random.choice([0, path.stat().st_size])))
+
+
+def link(random: Random, folder: Path) -> None:
+    """Puts a link to a file or folder of others where a run writes."""
+    name = random.choice(["run.log", "checkpoints", "resolved.json", "records.jsonl"])
+    path, outside = folder / name, folder.with_name("outside")
+    if path.exists():
+        path.rename(folder.with_name("aside"))
+    path.symlink_to(outside if name == "checkpoints" else outside / "theirs.pt")
 
 
 FAULTS: dict[str, Fault] = {
@@ -165,6 +210,7 @@ FAULTS: dict[str, Fault] = {
     "slow disk": slow,
     "clock jump": clock,
     "no access": no_access,
+    "moved while it runs": moved_away,
 }
 """Faults that strike a process while it runs."""
 
@@ -173,15 +219,41 @@ BETWEEN: dict[str, Fault] = {
     "moved folder": moved,
     "leftovers": leftovers,
     "checkpoints deleted": no_states,
+    "records lost": lost,
+    "link to outside": link,
 }
 """Faults that strike the folder between two runs."""
+
+PERILS = {
+    "worker killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "worker ends itself": lambda: os._exit(3),
+    "worker crashes": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "slow worker": lambda: time.sleep(1.5),
+    "node killed": lambda: os.kill(os.getppid(), signal.SIGKILL),
+}
+"""What happens to a worker on Ray."""
+
+
+def perilous(trial: Any, checkpoint: bytes | None) -> Any:
+    """Trains nothing, as :func:`tests.campaigns.toy.epochs`; each peril that is left strikes once.
+
+    The perils are files in a folder, so that each of several processes can take one.
+    """
+    for file in sorted(Path(os.environ["CHAOS_PERILS"]).iterdir()):
+        with suppress(FileNotFoundError):
+            file.unlink()  # another worker has not taken it
+            PERILS[file.name.partition(".")[2]]()
+            break
+    return (yield from toy.epochs(trial, checkpoint))
 
 
 class Violated(Exception):
     """An invariant does not hold."""
 
 
-def carried_out(folder: Path, output: Path, fault: Callable[[], None] | None) -> int:
+def carried_out(
+    folder: Path, output: Path, fault: Callable[[], None] | None, evaluator: str
+) -> int:
     """Runs the campaign in a process of its own; returns its exit code, or minus the signal."""
     if child := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -194,7 +266,7 @@ def carried_out(folder: Path, output: Path, fault: Callable[[], None] | None) ->
         base.CHECKPOINT_SECONDS = 0.0
         if fault is not None:
             fault()
-        run(folder, evaluator=f"{toy.HERE}:epochs")
+        run(folder, evaluator=evaluator)
         code = 0
     except KeyboardInterrupt:
         code = 130
@@ -207,7 +279,10 @@ def carried_out(folder: Path, output: Path, fault: Callable[[], None] | None) ->
         os._exit(code)
 
 
-def results(folder: Path) -> list[tuple[str, Any, Any]]:
+Results = list[tuple[str, Any, Any]]
+
+
+def results(folder: Path) -> Results:
     """Returns trial, genotype and metrics of all trials in the order suggested."""
     records = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
     metrics = {r["trial"]: r["metrics"] for r in records if r["type"] == "result"}
@@ -233,37 +308,43 @@ class Chaos:
     """Runs campaigns with faults in a folder of its own, and counts the faults by kind."""
 
     def __init__(self, folder: Path, seed: int, engine: str = "serial") -> None:
+        global struck
         self.folder = folder
         self.random = Random(seed)
         self.engine = engine
         self.counts: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
-        self._undisturbed: dict[str, list[tuple[str, Any, Any]]] = {}
+        self.evaluator = f"{toy.HERE}:epochs" if engine == "serial" else "tests.chaos:perilous"
+        self._undisturbed: dict[str, Results] = {}
         self._outside = folder / "outside"
         self._outside.mkdir()
         (self._outside / "theirs.pt").write_text("theirs")
+        self._perils = folder / "perils"
+        self._perils.mkdir()
+        os.environ["CHAOS_PERILS"] = str(self._perils)
+        struck = folder / "struck"
 
     def write(self, name: str, searcher: str, seed: int) -> Path:
         """Writes a campaign."""
         text = toy.CAMPAIGN.replace(SEARCHERS[0], searcher).replace("epochs: 1", "epochs: 4")
-        text = text.replace("trials: 4", "trials: 6").replace(
-            "name: serial", f"name: {self.engine}"
-        )
+        text = text.replace("trials: 4", "trials: 6")
+        if self.engine == "ray" and name == "campaign":
+            text = text.replace("name: serial", "name: ray, concurrency: 2, retries: 1000")
         return toy.write(self.folder / name, f"{text}seed: {seed}\n")
 
-    def undisturbed(self, searcher: str, seed: int) -> list[tuple[str, Any, Any]]:
+    def undisturbed(self, searcher: str, seed: int) -> Results:
         """Returns the results without faults."""
         key = f"{searcher} {seed}"
         if key not in self._undisturbed:
             folder = self.write("undisturbed", searcher, seed)
-            if carried_out(folder, self.folder / "output", None):
-                raise Violated(f"without faults: {(self.folder / 'output').read_text()}")
+            with redirect_stdout(StringIO()):  # in this process: others inherit what it imports
+                run(folder, evaluator=f"{toy.HERE}:epochs")
             self._undisturbed[key] = results(folder)
             shutil.rmtree(folder)
         return self._undisturbed[key]
 
     def campaign(self, faults: int) -> None:
-        """Runs one campaign with so many faults, and checks it."""
+        """Runs one campaign with up to so many faults, and checks it."""
         searcher, seed = self.random.choice(SEARCHERS), self.random.randrange(3)
         expected = self.undisturbed(searcher, seed)
         folder, output = self.write("campaign", searcher, seed), self.folder / "output"
@@ -271,35 +352,90 @@ class Chaos:
             kind = self.random.choice([*FAULTS, *BETWEEN])
             if kind in BETWEEN and not whole_lines(folder):  # nothing was begun
                 kind = "killed"
-            self.counts[kind] += 1
-            draw = Random(self.random.randrange(2**32))
-            before = whole_lines(folder)
-            output.write_text("")
-            fault = None
-            if kind in BETWEEN:
-                BETWEEN[kind](draw, folder)
-            else:
-                chosen = FAULTS[kind]
-                fault = lambda: chosen(draw, folder)  # noqa: E731, B023
-            code = carried_out(folder, output, fault)
-            self.ends[f"exit {code}" if code >= 0 else signal.Signals(-code).name] += 1
-            self.check(kind, folder, output, before, code)
+            if kind == "worker killed" and self.engine != "serial":
+                kind = "SIGTERM"
+            self.fault(kind, folder, output)
+        if self.engine == "ray":
+            self._workers()
         output.write_text("")
-        if carried_out(folder, output, None):
+        for _ in range(1 if self.engine == "serial" else 10):  # a node that dies ends the run
+            if not carried_out(folder, output, None, self.evaluator):
+                break
+        else:
             raise Violated(f"the run without a fault did not end: {output.read_text()}")
-        found = results(folder)
-        if self.engine != "serial":
-            found, expected = sorted(found, key=str), sorted(expected, key=str)
-        if found != expected:
-            raise Violated(f"other results than without faults:\n{found}\n{expected}")
+        self._count_workers()
+        self._compare(results(folder), expected, searcher)
         if problems := check(folder).problems:
             raise Violated(f"nas check: {problems}")
-        if command_line(["table", str(folder), "--out", str(self.folder / "table.csv")]):
-            raise Violated("nas table")
+        with redirect_stdout(StringIO()):
+            if command_line(["table", str(folder), "--out", str(self.folder / "table.csv")]):
+                raise Violated("nas table")
         left = sorted(path.name for path in folder.iterdir())
         if not set(left) <= KNOWN - {"checkpoints"}:
             raise Violated(f"files are left: {left}")
         shutil.rmtree(folder)
+
+    def fault(self, kind: str, folder: Path, output: Path) -> None:
+        """Runs the campaign once with a fault, and checks what must hold."""
+        draw = Random(self.random.randrange(2**32))
+        before, records = whole_lines(folder), folder / "records.jsonl"
+        content = records.read_bytes() if records.exists() else None
+        output.write_text("")
+        struck.unlink(missing_ok=True)
+        fault = None
+        if kind in BETWEEN:
+            BETWEEN[kind](draw, folder)
+            struck.touch()
+        else:
+            chosen = FAULTS[kind]
+            fault = lambda: chosen(draw, folder)  # noqa: E731
+        if self.engine == "ray":
+            self._workers()
+        code = carried_out(folder, output, fault, self.evaluator)
+        self._count_workers()
+        if struck.exists() or code:
+            self.counts[kind] += 1
+            self.ends[f"exit {code}" if code >= 0 else signal.Signals(-code).name] += 1
+        if kind == "moved while it runs" and folder.with_name("moved").exists():
+            if folder.exists():
+                raise Violated(f"{kind}: the folder was made again: {tree(folder).keys()}")
+            folder.with_name("moved").rename(folder)
+        if kind == "records lost":
+            if code not in (1, 2) or whole_lines(folder).strip(b"\0"):
+                raise Violated(f"{kind}: taken for a new campaign: {output.read_text()}")
+            records.write_bytes(content or b"")
+        for path in folder.iterdir():
+            if path.is_symlink():
+                path.unlink()
+                if (aside := folder.with_name("aside")).exists():
+                    aside.rename(path)
+        self.check(kind, folder, output, before, code)
+
+    def _workers(self) -> None:
+        for number in range(self.random.randrange(2, 8)):
+            (self._perils / f"{number}.{self.random.choice([*PERILS])}").touch()
+        self._put = [file.name for file in self._perils.iterdir()]
+
+    def _count_workers(self) -> None:
+        if self.engine == "ray":
+            gone = {*self._put} - {file.name for file in self._perils.iterdir()}
+            self.counts.update(name.partition(".")[2] for name in gone)
+
+    def _compare(self, found: Results, expected: Results, searcher: str) -> None:
+        """Compares the results of a campaign with those of an undisturbed one."""
+        if self.engine != "serial":
+            found, expected = sorted(found, key=str), sorted(expected, key=str)
+            if "random" not in searcher:
+                same = {trial for trial, _, metrics in found if metrics}
+                found, expected = [(len(same), 0, 0)], [(len(expected), 0, 0)]  # type: ignore[list-item]
+        if found != expected:
+            raise Violated(f"other results than without faults:\n{found}\n{expected}")
+
+    def summary(self) -> str:
+        """Returns the number of faults by kind, and how the runs have ended."""
+        parts = [", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
+                 for counts in (self.counts, self.ends)]  # fmt: skip
+        return f"{self.counts.total()} faults ({parts[0]}); the runs ended: {parts[1]}"
 
     def check(self, kind: str, folder: Path, output: Path, before: bytes, code: int) -> None:
         """Checks what must hold after every run."""
@@ -320,12 +456,18 @@ class Chaos:
             raise Violated(f"{kind}: a file outside has changed")
 
 
-def chaos(faults: int, seed: int, engine: str = "serial") -> Chaos:
-    """Injects faults; raises :class:`Violated` with what happened at the first violation."""
+def chaos(
+    faults: int, seed: int, engine: str = "serial", told: Callable[[str], None] = lambda _: None
+) -> Chaos:
+    """Injects faults; raises :class:`Violated` with what happened at the first violation.
+
+    After each campaign, ``told`` is called with the counts so far.
+    """
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         made = Chaos(Path(folder), seed, engine)
         while (left := faults - made.counts.total()) > 0:
-            made.campaign(min(left, made.random.randrange(1, 8)))
+            made.campaign(min(left, made.random.randrange(1, 13)))
+            told(made.summary())
         return made
 
 
@@ -336,10 +478,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--engine", default="serial", choices=["serial", "ray"])
     given = parser.parse_args()
-    made = chaos(given.faults, given.seed, given.engine)
-    print(f"{made.counts.total()} faults, seed {given.seed}, engine {given.engine}: all held")
-    for counts in (made.counts, made.ends):
-        print(", ".join(f"{kind} {count}" for kind, count in sorted(counts.items())))
+    where = f"seed {given.seed}, engine {given.engine}"
+    chaos(given.faults, given.seed, given.engine, lambda s: print(f"{where}: {s}", flush=True))
+    print("all held")
 
 
 if __name__ == "__main__":

@@ -3,14 +3,18 @@
     python -m tests.fuzz --inputs 20000 --seed 0
 
 Each input is made from a valid text of one of :data:`READERS` by a few random changes: bytes, lines
-and values are replaced, doubled, removed or nested, and awkward tokens are put in. What is accepted
-is used further. Only :class:`nas.errors.InputError` and :class:`nas.errors.CampaignError` may be
-raised, within 10 seconds of CPU time and 2 GB of memory. All draws follow from the seed.
+and values are replaced, doubled, removed or nested, and awkward tokens are put in. Binary files are
+changed in the same way, one character for each byte. What is accepted is used further: networks are
+built and run, records become tables and are checked. Only :class:`nas.errors.InputError` and
+:class:`nas.errors.CampaignError` may be raised, within 10 seconds of CPU time and 2 GB of memory.
+All draws follow from the seed.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
+import io
 import json
 import random
 import resource
@@ -19,23 +23,37 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
+import torch
 import yaml
+from PIL import Image
+from safetensors.torch import save
 
 import nas
+from nas.analysis.audit.check import check
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import FORMATS, render
 from nas.architecture.passes import depth, peak_memory
-from nas.campaigns.spec.campaign import read_file
+from nas.architecture.weights import read_weights
+from nas.benchmark.config import load_benchmark
+from nas.campaigns.spec.campaign import load_campaign, read_file
+from nas.campaigns.store.checkpoints import is_damaged
 from nas.configuration import Named, parse_yaml, validate
 from nas.errors import CampaignError, InputError
 from nas.jobs import names
+from nas.jobs.predict import _of_array
+from nas.preprocessing import Preprocessing
 from nas.report.specification import resolved, summary
 from nas.spaces import space, space_file
+from nas.training.datasets.arrays import arrays
+from nas.training.datasets.idx import read_idx
+from nas.training.datasets.pictures import read_picture
 from nas.training.recipe import resolve
+from tests.benchmark import conftest as benchmarks
 from tests.campaigns import toy
 
 HERE = Path(__file__).parent
@@ -52,19 +70,31 @@ TOKENS = (
 OLD = HERE / "campaigns" / "schema2" / "finished"
 
 
-def in_folder(name: str, use: Callable[[Path], object]) -> Callable[[str, Path], object]:
+def in_folder(
+    name: str, use: Callable[[Path], object], encoding: str = "utf-8"
+) -> Callable[[str, Path], object]:
     """Makes a reader that writes its text to a file in an old campaign's folder."""
 
     def read(text: str, folder: Path) -> object:
         path = folder / name
+        path.parent.mkdir(exist_ok=True)
         before = path.read_bytes() if path.exists() else b""
-        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        path.write_bytes(_encoded(text, encoding))
         try:
             return use(folder)
         finally:
             path.write_bytes(before)
 
     return read
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    return text.encode(encoding, "replace" if encoding == "latin-1" else "surrogatepass")
+
+
+def binary(name: str, use: Callable[[Path], object]) -> Callable[[str, Path], object]:
+    """Makes a reader of a binary file, whose bytes are the characters of the text."""
+    return in_folder(f"binary/{name}", lambda folder: use(folder / "binary" / name), "latin-1")
 
 
 def tables(folder: Path) -> None:
@@ -74,6 +104,15 @@ def tables(folder: Path) -> None:
         for form in FORMATS:
             if form != "parquet":
                 render(table, form)
+    check(folder)
+
+
+def built(found: nas.Architecture) -> None:
+    """Compiles a small network and runs it."""
+    if found.cost.macs < 10**7 and found.cost.params < 10**6 and peak_memory(found) < 10**7:
+        network = nas.compile(found).eval()
+        with torch.no_grad():
+            network(torch.zeros(1, *found.input_shape))
 
 
 def architecture(text: str, folder: Path) -> None:
@@ -84,6 +123,7 @@ def architecture(text: str, folder: Path) -> None:
     assert min(found.cost) >= 0
     assert peak_memory(found) > 0
     assert depth(found) >= 0
+    built(found)
 
 
 def members(path: Path) -> None:
@@ -92,7 +132,8 @@ def members(path: Path) -> None:
     generator = np.random.default_rng(0)
     for _ in range(3):
         genotype = found.sample(generator)
-        found.decode(genotype)
+        built(found.decode(genotype))
+        assert found.size() != 0
         assert found.from_string(found.to_string(genotype)) == genotype
 
 
@@ -121,6 +162,34 @@ def rows(folder: Path) -> None:
     campaign_table(folder.parent / "trained")
 
 
+def campaign(folder: Path) -> None:
+    """Reads a campaign with all that it names."""
+    read_file(folder)
+    load_campaign(folder)
+
+
+def benchmark(folder: Path) -> None:
+    """Reads a benchmark with its space and its table, and looks up a row."""
+    table = load_benchmark(folder / "bench").table
+    for name in table.metrics:
+        table.metric(name)
+
+
+def saved(save: Callable[[io.BytesIO], object]) -> str:
+    """Returns what is saved as a text with one character for each byte."""
+    file = io.BytesIO()
+    save(file)
+    return file.getvalue().decode("latin-1")
+
+
+PREPROCESSING = Preprocessing(
+    input_shape=(1, 8, 8), colour="grey", mean=(0.0,), std=(1.0,), output="scores"
+)
+PICTURES = ("png", "jpeg", "bmp", "gif")
+IDX_HEADER = bytes((0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 8, 0, 0, 0, 8))
+IMAGES = np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8)
+STATE = {f"conv{n}.weight": torch.arange(6.0).reshape(2, 3) for n in range(3)}
+
 ROW = {
     "name": "lenet5", "kind": "classic", "fingerprint": "f" * 40, "params": 1, "macs": 2,
     "flops": 2, "activations": 3, "data": {"name": "digits", "checksum": "a", "split": {"seed": 0}},
@@ -139,7 +208,12 @@ def _seeds(*paths: Path) -> list[str]:
 READERS: dict[str, Reader] = {
     "records.jsonl": (_seeds(OLD / "records.jsonl"), in_folder("records.jsonl", tables)),
     "resolved.json": (_seeds(OLD / "resolved.json"), in_folder("resolved.json", report)),
-    "campaign.yaml": ([toy.CAMPAIGN], in_folder("campaign.yaml", read_file)),
+    "campaign.yaml": ([toy.CAMPAIGN], in_folder("campaign.yaml", campaign)),
+    "benchmark.yaml": (
+        [yaml.safe_dump(benchmarks.SPECIFICATION, sort_keys=False)],
+        in_folder("bench/benchmark.yaml", benchmark),
+    ),
+    "table.csv": (["{t.csv}"], in_folder("bench/t.csv", benchmark)),
     "space.yaml": (
         [toy.SPACE, *_seeds(space_file("nasbench201"), space_file("primitives"))],
         in_folder("own_space.yaml", lambda folder: members(folder / "own_space.yaml")),
@@ -161,6 +235,38 @@ READERS: dict[str, Reader] = {
             "|nor_conv_1x1~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|",
         ],
         lambda text, folder: space("nasbench201").from_string(text),
+    ),
+    "idx": (
+        [(IDX_HEADER + IMAGES.tobytes()).decode("latin-1")],
+        binary("images", lambda path: read_idx(path, dimensions=3)),
+    ),
+    "idx.gz": (
+        [saved(lambda file: file.write(gzip.compress(IDX_HEADER + IMAGES.tobytes())))],
+        binary("images.gz", lambda path: read_idx(path, dimensions=3)),
+    ),
+    "arrays.npz": (
+        [saved(lambda file: np.savez(file, images=IMAGES, labels=np.arange(4)))],
+        binary("arrays.npz", lambda path: arrays(path=str(path))),
+    ),
+    "array.npy": (
+        [saved(lambda file: np.save(file, IMAGES))],
+        binary("array.npy", lambda path: [*_of_array(path, PREPROCESSING)]),
+    ),
+    "picture": (
+        [saved(partial(Image.fromarray(IMAGES[0]).save, format=form)) for form in PICTURES],
+        binary("picture", lambda path: read_picture(path, 3, (8, 8))),
+    ),
+    "weights.pt": (
+        [saved(lambda file: torch.save(STATE, file))],
+        binary("weights.pt", read_weights),
+    ),
+    "weights.safetensors": (
+        [save(STATE).decode("latin-1")],
+        binary("weights.safetensors", read_weights),
+    ),
+    "checkpoint": (
+        [saved(lambda file: torch.save(STATE, file))],
+        binary("checkpoint.pt", is_damaged),
     ),
 }
 """Valid texts, and the function that reads them, by the name of what is read."""
@@ -198,7 +304,7 @@ def _with_another_value(text: str, random: random.Random) -> str:
     line = random.randrange(len(lines)) if len(lines) > 1 and lines[0][:1] == "{" else None
     try:
         tree = json.loads(text if line is None else lines[line])
-    except ValueError:
+    except (ValueError, RecursionError):
         try:
             tree = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError, RecursionError):
@@ -232,7 +338,7 @@ def fuzz(inputs: int, seed: int) -> dict[str, Counter[str]]:
         raise Slow
 
     before = signal.signal(signal.SIGPROF, alarm)
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    limit = resource.getrlimit(resource.RLIMIT_DATA)
     try:
         with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
             folder = Path(place) / "c"
@@ -241,9 +347,15 @@ def fuzz(inputs: int, seed: int) -> dict[str, Counter[str]]:
             for path in OLD.iterdir():
                 if path.is_file():
                     (folder / path.name).write_bytes(path.read_bytes())
+            toy.write(folder / "toy")
+            (folder / "toy" / "tiny.yaml").rename(folder / "tiny.yaml")
+            benchmarks.write(folder / "bench")
+            READERS["table.csv"][0][:] = _seeds(folder / "bench" / "t.csv")
             for texts, read in READERS.values():  # also imports what the readers need
                 for text in texts:
                     read(text, folder)
+            used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_DATA, (used + BYTES, limit[1]))
             for number in range(inputs):
                 kind = [*READERS][number % len(READERS)]
                 drawn = random.Random(f"{seed} {number}")
@@ -258,13 +370,13 @@ def fuzz(inputs: int, seed: int) -> dict[str, Counter[str]]:
                         raise
                     error.add_note(f"input {number} of seed {seed} for {kind}:\n{text[:2000]!r}")
                     failures.append(error)
+                    print(f"input {number} for {kind}: {error!r:.200}", file=sys.stderr, flush=True)
                 else:
                     counts["accepted"][kind] += 1
                 finally:
                     signal.setitimer(signal.ITIMER_PROF, 0)
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-                assert peak - base < BYTES, f"input {number} of seed {seed} for {kind}: memory"
     finally:
+        resource.setrlimit(resource.RLIMIT_DATA, limit)
         signal.signal(signal.SIGPROF, before)
     if failures:
         raise BaseExceptionGroup(f"{len(failures)} of {inputs} inputs", failures)

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from nas.campaigns.engines.signals import keyboard_interrupt, signals
 from nas.cli import campaigns, exports, networks, results, spaces
 from nas.errors import CampaignError, InputError
 from nas.escape import printable
@@ -18,7 +19,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0, 2 for bad input, 130 after Ctrl-C.
+    """Runs one command and returns the exit code: 0, 2 for bad input, 130 after Ctrl-C or SIGTERM.
 
     Exit code 1 means that a campaign cannot continue although its input is right, or that a check
     has found a problem.
@@ -52,7 +53,8 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         try:
-            return int(arguments.command(arguments) or 0)
+            with signals(keyboard_interrupt):
+                return int(arguments.command(arguments) or 0)
         except SystemExit as error:  # code of the user has called sys.exit, or Ray after SIGTERM
             traceback.print_exception(error)
             return error.code if isinstance(error.code, int) and error.code else 1

@@ -124,7 +124,7 @@ def _of_array(file: Path, preprocessing: Preprocessing) -> Iterator[tuple[str, P
     with in_file(shown(file)):
         try:
             held = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # a damaged file may raise any exception
             raise InputError(f"is not an array that numpy has saved: {error}") from None
         one = shape[1:] if shape[0] == 1 and held.shape[-len(shape) :] != shape else shape
         if held.dtype != np.uint8 or held.shape[-len(one) :] != one or held.ndim > len(one) + 1:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from nas.configuration import Config
 from nas.spaces.choices import Genotype
@@ -61,7 +61,7 @@ class Mutations(Config):
 
     weights: Weights
     neutral: Neutral = "keep"
-    draws: PositiveInt = 200
+    draws: Annotated[int, Field(ge=1, le=10**6)] = 200
 
     @property
     def several(self) -> bool:

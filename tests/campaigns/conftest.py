@@ -15,10 +15,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
     """Ray with two slots: starting it takes longer than most tests."""
-    import nas.campaigns.engines.tune  # noqa: F401 - its settings, before ray reads them
+    from nas.campaigns.engines.cluster import local, scratch
 
-    import ray  # isort: skip
-
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
+    with scratch("nas-tests") as place, local(2, place):
+        yield

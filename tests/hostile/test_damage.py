@@ -79,6 +79,8 @@ def test_a_flipped_bit_in_a_checkpoint_is_found(tmp_path: Path) -> None:
     assert is_damaged(path)
     path.write_bytes(whole[: len(whole) // 2])
     assert is_damaged(path)
+    path.write_bytes(whole.replace(b"archive/data/0", b"archive\xff\xff.0", 1))
+    assert is_damaged(path)
     path.write_bytes(b"state of a user's own")
     assert not is_damaged(path)
 

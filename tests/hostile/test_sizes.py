@@ -1,13 +1,17 @@
 """Sizes that no machine has: one message with the limit, before the memory is taken."""
 
+import gzip
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import yaml
 
 import nas
+import nas.spaces
 from nas.architecture.passes import check_memory_to_run, check_memory_to_train
 from nas.campaigns.engines.base import attempt
 from nas.campaigns.spec.budget import Budget
@@ -20,6 +24,8 @@ from nas.jobs.row import read_row
 from nas.memory import TooLarge, available
 from nas.spaces.search_space import SearchSpace
 from nas.training.augmentation import cutout, shift
+from nas.training.datasets.arrays import arrays
+from nas.training.datasets.idx import read_idx
 
 NINES = "[9, 9, 9, 9, 9, 9, 9, 9, 9, 9]"
 BOMB = f"a0: &a0 {NINES}\n" + "".join(
@@ -145,6 +151,36 @@ def test_a_trial_that_needs_more_memory_than_there_is_failed_for_that_cause() ->
 
     outcome = attempt(evaluate, {})
     assert (outcome.status, outcome.cause) == ("failed", "out_of_memory")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("nasbench201", "nodes"),
+        ("nasbench201", "cells"),
+        ("nasbench101", "max_vertices"),
+        ("natsbench_size", "stages"),
+        ("darts", "nodes"),
+        ("regnet", "depth"),
+        ("hierarchical", "motifs"),
+        ("primitives", "stages"),
+    ],
+)
+def test_counts_of_a_space_have_a_limit(name: str, key: str) -> None:
+    default = yaml.safe_load(nas.spaces.space_file(name).read_text())[key]
+    given = [10**18] if isinstance(default, list) else 10**18
+    with pytest.raises(InputError, match=rf"{key}[.\d]*: .*less than or equal to 1000"):
+        nas.space(name, **{key: given})
+
+
+def test_what_is_packed_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.memory.available", lambda: 2**25)
+    (tmp_path / "images.gz").write_bytes(gzip.compress(bytes(2**26), 1))
+    with pytest.raises(TooLarge, match=r"images\.gz: its values need about 0.1 GB of memory"):
+        read_idx(tmp_path / "images.gz", dimensions=3)
+    np.savez_compressed(tmp_path / "arrays.npz", images=np.zeros(2**26, np.uint8))
+    with pytest.raises(TooLarge, match=r"arrays\.npz: its arrays need about 0.1 GB"):
+        arrays(path=str(tmp_path / "arrays.npz"))
 
 
 def test_a_network_has_a_limit_of_nodes() -> None:

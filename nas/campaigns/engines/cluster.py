@@ -4,6 +4,7 @@ import importlib.util
 import logging
 import math
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,8 @@ os.environ.update(  # before ray is imported, which reads some of them then
 )
 
 import ray
+from ray._private import ray_constants
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 
 from nas.campaigns.engines.base import Evaluator
@@ -34,31 +37,73 @@ from nas.user_code import is_file
 _QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
-def start(cpus: int | None, scratch: Path, niceness: int = 0) -> None:
-    """Starts a cluster on this machine only, for this process; :func:`stop` ends it.
+@contextmanager
+def local(cpus: int | None, scratch: Path, niceness: int = 0) -> Iterator[None]:
+    """Starts a cluster on this machine only, for this process, and ends it at the end.
+
+    It listens on the loopback interface alone, and requires a random token that only the
+    processes of this user can read.
 
     Args:
         cpus: the number of cores that it uses; None for all.
-        scratch: its temporary folder.
+        scratch: a folder of this user alone, in which it makes its temporary folder. Ray lets
+            everybody write to that one.
         niceness: how much nicer its workers are than this process; Ray's own default is 15.
     """
-    ray.init(
-        address="local",  # never a cluster that a killed driver has left behind
-        num_cpus=cpus,
-        include_dashboard=False,
-        _temp_dir=str(scratch),
-        _system_config={"worker_niceness": niceness},
-        **_QUIET,
-    )
+    with _environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32)), _loopback():
+        try:
+            ray.init(
+                address="local",  # never a cluster that a killed driver has left behind
+                num_cpus=cpus,
+                include_dashboard=False,
+                _temp_dir=str(scratch / "r"),
+                _system_config={"worker_niceness": niceness},
+                **_QUIET,
+            )
+            yield
+        finally:
+            ray.shutdown()
 
 
-def stop() -> None:
-    """Ends the cluster that :func:`start` has started, or leaves the one that was joined."""
-    ray.shutdown()
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Sets variables that Ray also keeps in caches."""
+    before = {name: os.environ.get(name) for name in values}
+    try:
+        os.environ.update(values)
+        _read_again()
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        _read_again()
 
 
-def join(address: str, evaluator: Evaluator) -> None:
-    """Connects to a running cluster and sends it the code that its workers need.
+def _read_again() -> None:
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Lets Ray take 127.0.0.1 as this machine's address, as it does on macOS and Windows.
+
+    The argument of ``ray.init`` for the address cannot be used, because it replaces 127.0.0.1.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def joined(address: str, evaluator: Evaluator) -> Iterator[None]:
+    """Connects to a running cluster, sends it the code that its workers need, and leaves it.
 
     This is the code of this package and of the evaluator, which may be missing on other nodes, or
     have another version there. The packages that they import must be installed on the nodes.
@@ -74,12 +119,17 @@ def join(address: str, evaluator: Evaluator) -> None:
     if isinstance(name, str) and not is_file(name):
         code.add(_code(name.partition(":")[0].partition(".")[0]))
     try:
-        ray.init(address=address, runtime_env={"py_modules": sorted(code)}, **_QUIET)
-    except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
-        raise InputError(
-            f"engine.address: no Ray cluster answers at {address!r}; allowed: auto or host:port of "
-            f"a running one that this machine is part of ({str(error).strip().splitlines()[0]})"
-        ) from error
+        try:
+            ray.init(address=address, runtime_env={"py_modules": sorted(code)}, **_QUIET)
+        except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
+            raise InputError(
+                f"engine.address: no Ray cluster answers at {address!r}; allowed: auto or "
+                "host:port of a running one that this machine is part of "
+                f"({str(error).strip().splitlines()[0]})"
+            ) from error
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _code(module: str) -> str:
@@ -132,10 +182,11 @@ def scratch(name: str) -> Iterator[Path]:
         name: the beginning of the folder's name; a random part is added, so that nobody can make
             the folder before. What a killed run with the same name has left is deleted too.
 
-    The paths of Ray's Unix sockets in it must have less than 104 characters.
+    The paths of Ray's Unix sockets in it must have less than 104 characters, of which names take
+    up to 90.
     """
     place = Path(tempfile.gettempdir())
-    place = place if len(str(place)) <= 24 else Path("/tmp")
+    place = place if len(str(place)) <= 13 else Path("/tmp")
     for left in place.glob(f"{name}-????????"):
         if left.is_dir() and not left.is_symlink() and left.lstat().st_uid == os.getuid():
             shutil.rmtree(left, ignore_errors=True)

@@ -32,6 +32,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -124,17 +125,14 @@ class TuneEngine(Engine):
         bridge = _Bridge(source, self._evaluator, self._time_limit)
         # Signals are handled from the start: ray.init loses a KeyboardInterrupt that occurs inside
         # it, and installs its own SIGTERM handler.
-        with signals(bridge.interrupt) as install, cluster.scratch(self._name) as scratch:
-            ours = not ray.is_initialized()
-            try:
-                if ours:
-                    self._connect(scratch)
-                    install()
-                if not bridge.stopping:
-                    self._tune(bridge, scratch / "tune")
-            finally:
-                if ours:
-                    cluster.stop()
+        with (
+            signals(bridge.interrupt) as install,
+            cluster.scratch(self._name) as scratch,
+            nullcontext() if ray.is_initialized() else self._cluster(scratch),
+        ):
+            install()
+            if not bridge.stopping:
+                self._tune(bridge, scratch / "tune")
         if bridge.error is not None:
             raise bridge.error
 
@@ -161,12 +159,11 @@ class TuneEngine(Engine):
             )
             shutil.rmtree(storage, ignore_errors=True)
 
-    def _connect(self, scratch: Path) -> None:
+    def _cluster(self, scratch: Path) -> AbstractContextManager[None]:
         if self._address is not None:
-            cluster.join(self._address, self._evaluator)
-        else:
-            cores = self._concurrency and self._concurrency * self._cpus
-            cluster.start(cores, scratch, self._niceness)
+            return cluster.joined(self._address, self._evaluator)
+        cores = self._concurrency and self._concurrency * self._cpus
+        return cluster.local(cores, scratch, self._niceness)
 
     def _resources(self) -> dict[str, float]:
         """Returns the resources of one trial; sets :attr:`slots` to the number of such trials."""

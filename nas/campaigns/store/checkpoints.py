@@ -1,15 +1,14 @@
 """Keeps the saved states of trials that may be continued, and the weights of final networks."""
 
 import zipfile
-import zlib
-from collections.abc import Container
+from collections.abc import Collection, Container
 from contextlib import suppress
 from pathlib import Path
 
 from nas.errors import InputError
-from nas.files import checksum, meant_for, subfolder, write_whole
+from nas.files import checksum, discard_incomplete, meant_for, subfolder, write_whole
 
-_FOLDER = "checkpoints"
+_FOLDER, _WEIGHTS = "checkpoints", "weights"
 
 
 class Checkpoints:
@@ -47,8 +46,10 @@ class Checkpoints:
         for trial in [each for each in self._trials if each in ended and each not in wanted]:
             self.discard(trial)
 
-    def clear(self, trials: Container[str]) -> None:
+    def clear(self, trials: Collection[str]) -> None:
         """Deletes the states of a campaign's trials, and the folder if nothing else is in it.
+
+        What killed runs have left of incomplete files is deleted, too.
 
         A file that cannot be deleted stays, because the campaign has ended and needs it no more.
         """
@@ -57,6 +58,8 @@ class Checkpoints:
             if whole.suffix == ".pt" and whole.stem in trials:
                 with suppress(OSError):
                     path.unlink()
+        discard_incomplete(self._campaign, ("resolved.json",))
+        discard_incomplete(self._campaign / _WEIGHTS, {f"{each}.safetensors" for each in trials})
         self._trials.clear()
         if not self._folder.is_symlink():
             with suppress(OSError):  # there is none, or it holds files that are not ours
@@ -74,12 +77,12 @@ class Checkpoints:
 
 def weights_path(folder: Path, trial: str) -> Path:
     """Returns the path of the weights of a network of the final stage, if they are kept."""
-    return folder / "weights" / f"{trial}.safetensors"
+    return folder / _WEIGHTS / f"{trial}.safetensors"
 
 
 def write_weights(folder: Path, trial: str, weights: bytes) -> str:
     """Writes the weights of a network of the final stage and returns their checksum."""
-    subfolder(folder, "weights")
+    subfolder(folder, _WEIGHTS)
     write_whole(weights_path(folder, trial), weights)
     return checksum(weights)
 
@@ -101,5 +104,5 @@ def is_damaged(state: Path) -> bool:
     try:
         with zipfile.ZipFile(state) as archive:
             return archive.testzip() is not None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+    except Exception:  # a damaged archive may raise any exception
         return True

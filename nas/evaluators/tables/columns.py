@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from io import BytesIO
@@ -16,6 +14,7 @@ import pandas as pd
 
 from nas.errors import InputError
 from nas.evaluators.tabular import Floats, KeyKind, Table
+from nas.memory import check_unpacked, gunzipped
 from nas.registry import unknown
 
 _PLACE = "{epoch}"
@@ -93,7 +92,7 @@ class Files:
             if path.suffix == ".parquet":
                 return pd.read_parquet(BytesIO(content))
             if path.suffix == ".gz":
-                content = gzip.decompress(content)
+                content = gunzipped(content, f"{path}: its rows")
             _check_last_line(content, path)
             return pd.read_csv(
                 BytesIO(content), dtype=dict.fromkeys(text, str), float_precision="round_trip"
@@ -109,6 +108,7 @@ class Files:
         """Reads an array of an ``.npz`` file as floats."""
         path, content = self._folder / name, self.bytes(name)
         try:
+            check_unpacked(BytesIO(content), f"{path}: its arrays")
             with np.load(BytesIO(content)) as arrays:
                 if member not in arrays:
                     raise InputError(f"{path}: {unknown('array', member, list(arrays))}")
@@ -116,7 +116,7 @@ class Files:
                 return found
         except InputError:
             raise
-        except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        except Exception as error:  # a damaged file may raise any exception
             raise InputError(f"{path}: is no whole .npz file: {error}") from None
 
 

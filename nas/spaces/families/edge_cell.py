@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
@@ -15,7 +15,7 @@ from nas.errors import InputError
 from nas.spaces.cell_graph import IDENTITY, ZERO, CellGraph
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.families.edge_network import LABELS, edge_network
-from nas.spaces.families.family import Listed
+from nas.spaces.families.family import Count, Listed
 
 
 class EdgeCell(Listed):
@@ -38,11 +38,11 @@ class EdgeCell(Listed):
 
     family: Literal["edge_cell"]
     """The name of the family."""
-    nodes: Annotated[int, Field(ge=2)]
+    nodes: Annotated[int, Field(ge=2, le=1000)]
     """The number of states of a cell, input and output included."""
-    stages: PositiveInt
+    stages: Count
     """The number of stages; each later one has twice the channels at half the size."""
-    cells: PositiveInt
+    cells: Count
     """The number of cells per stage."""
 
     cells_decide = True

@@ -42,6 +42,9 @@ FAMILIES = Registry(
 )
 """The families by the name that ``family:`` in a space file gives them."""
 
+Count = Annotated[int, Field(ge=1, le=1000)]
+"""How many nodes, cells or stages there are, of which lists are made."""
+
 _MAP = (8, 8)
 """The spatial size that :func:`misfit` tries a block on."""
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache, cached_property, lru_cache, partial
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
@@ -35,9 +35,11 @@ from nas.spaces.families.free_options import (
     LISTED,
     CellOperation,
     Counts,
+    CountsFromZero,
     HeadOptions,
     Joins,
     ReductionOptions,
+    Sizes,
     StemOptions,
 )
 from nas.spaces.language import Language
@@ -84,19 +86,19 @@ class FreeGraph(Family):
     """Whether the stem, and operations with the option ``norm``, have batch norm or biases."""
     multiplier: Annotated[tuple[PositiveFloat, ...], *LISTED] = (1.0,)
     """A factor for all widths; ``head.channels`` is multiplied only if the factor is over 1."""
-    rounding: Counts = (1,)
+    rounding: Sizes = (1,)
     """Multiplied widths are rounded to a multiple of this number."""
     stem: StemOptions = StemOptions()
     """The options of the first convolution."""
     stages: Counts
     """The number of stages."""
-    width: Counts
+    width: Sizes
     """Channels of the stem and the first stage."""
     widths: Annotated[tuple[PositiveInt | Literal["double"], ...], *LISTED] = ("double",)
     """Channels of each later stage; ``double`` is twice as many as in the stage before."""
     graphs: Annotated[tuple[Literal["shared", "own"], ...], *LISTED] = ("shared",)
     """Whether all cells share one graph, or each stage has its own."""
-    cells: Annotated[tuple[NonNegativeInt, ...], *LISTED]
+    cells: CountsFromZero
     """Cells per stage."""
     reductions: dict[str, ReductionOptions] = Field(
         default_factory=lambda: {"conv": ReductionOptions(block="conv")}, min_length=1
@@ -158,13 +160,6 @@ class FreeGraph(Family):
             if reduction.block is not None:
                 with at("reductions", label, "options"):
                     validate_options(self.block(reduction.block), reduction.options)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()  # caches cannot be pickled
-        own = {
-            key: value for key, value in state["__dict__"].items() if key in type(self).model_fields
-        }
-        return {**state, "__dict__": own}
 
     @cached_property
     def parts(self) -> Callable[[Function | None, bool], _Parts]:
@@ -356,9 +351,6 @@ class _Bound(Language):
         self._spatial = input_shape[1:]
         self._stages = cache(self._ways)
         self._cells = cache(self._count_cells)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._family, (1, *self._spatial))  # caches cannot be pickled
 
     def edits(self, mutation: str, genotype: Genotype) -> Iterator[Genotype]:
         """Return all ways to insert a node, to remove one, or to change an edge."""

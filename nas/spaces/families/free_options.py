@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt
 
 from nas.configuration import Config
-from nas.spaces.families.family import distinct
+from nas.spaces.families.family import Count, distinct
 from nas.spaces.families.free_network import Join, Pooling, StemPadding
 
 LISTED = (Field(min_length=1), AfterValidator(distinct))
-Counts = Annotated[tuple[PositiveInt, ...], *LISTED]
+Sizes = Annotated[tuple[PositiveInt, ...], *LISTED]
+Counts = Annotated[tuple[Count, ...], *LISTED]
+CountsFromZero = Annotated[tuple[Annotated[int, Field(ge=0, le=1000)], ...], *LISTED]
 Joins = Annotated[tuple[Join, ...], *LISTED]
 
 
@@ -47,9 +49,9 @@ class ReductionOptions(Config):
 class StemOptions(Config):
     """The options of the first convolution."""
 
-    kernel: Counts = (3,)
+    kernel: Sizes = (3,)
     """The kernel of the first convolution."""
-    stride: Counts = (1,)
+    stride: Sizes = (1,)
     """The stride of the first convolution."""
     padding: Annotated[tuple[StemPadding, ...], *LISTED] = ("same",)
     """The padding: ``same``, ``valid`` (none), or ``same_below_32``, which pads small images."""
@@ -62,9 +64,9 @@ class HeadOptions(Config):
     """How the last map becomes a vector."""
     channels: Annotated[tuple[PositiveInt | None, ...], *LISTED] = (None,)
     """Channels of a 1x1 convolution before the pooling; null for none."""
-    dense: Annotated[tuple[NonNegativeInt, ...], *LISTED] = (0,)
+    dense: CountsFromZero = (0,)
     """The number of hidden layers; heads that end with a convolution have none."""
-    dense_width: Counts = (128,)
+    dense_width: Sizes = (128,)
     """The features of each hidden layer."""
     dropout: Annotated[tuple[float, ...], *LISTED] = (0.0,)
     """The probability of dropout before the classifier."""

@@ -8,7 +8,7 @@ from itertools import combinations, product
 from math import comb
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
@@ -16,7 +16,7 @@ from nas.architecture.operations import Shape
 from nas.blocks import avg_pool, conv_norm, depthwise, identity, max_pool, separable
 from nas.spaces.cell_graph import ZERO, CellGraph
 from nas.spaces.choices import Choose, Genotype, Infeasible
-from nas.spaces.families.family import Listed
+from nas.spaces.families.family import Count, Listed
 
 Edges = list[tuple[int, int, str]]
 """The source, target and operation of the edges that exist, by target, then by source."""
@@ -53,15 +53,15 @@ class Hierarchical(Listed):
 
     family: Literal["hierarchical"]
     """The name of the family."""
-    motifs: PositiveInt
+    motifs: Count
     """The number of motifs."""
     motif_nodes: Annotated[int, Field(ge=2, le=6)]
     """The number of states of a motif."""
     cell_nodes: Annotated[int, Field(ge=2, le=6)]
     """The number of states of the cell."""
-    stages: PositiveInt
+    stages: Count
     """The number of stages; each later one has twice the channels at half the size."""
-    cells: PositiveInt
+    cells: Count
     """The number of cells per stage."""
 
     @property

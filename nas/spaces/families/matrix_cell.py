@@ -18,7 +18,7 @@ from nas.errors import InputError
 from nas.files import parse_json
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.choices import Choose, Genotype, Infeasible
-from nas.spaces.families.family import Listed
+from nas.spaces.families.family import Count, Listed
 from nas.spaces.families.matrix_module import LABELS, Cell, conv, matrix_module
 
 ABSENT_OR_PRESENT = (0, 1)
@@ -50,13 +50,13 @@ class MatrixCell(Listed):
 
     family: Literal["matrix_cell"]
     """The name of the family."""
-    max_vertices: Annotated[int, Field(ge=2)] = 7
+    max_vertices: Annotated[int, Field(ge=2, le=1000)] = 7
     """The largest number of vertices, input and output included."""
     max_edges: PositiveInt = 9
     """The largest number of edges after pruning."""
-    stages: PositiveInt
+    stages: Count
     """The number of stages; each later one has twice the channels at half the size."""
-    cells: PositiveInt
+    cells: Count
     """The number of cells per stage."""
 
     cells_decide = True

@@ -14,7 +14,7 @@ from nas.blocks import Block
 from nas.errors import InputError
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.families.edge_network import LABELS, edge_network
-from nas.spaces.families.family import Family, distinct
+from nas.spaces.families.family import Count, Family, distinct
 
 
 class NATSBenchSize(Family):
@@ -34,9 +34,9 @@ class NATSBenchSize(Family):
     """The name of the family."""
     cell: dict[Annotated[str, Field(pattern=r"^edge\d-\d$")], str]
     """The operation of each edge of the cell."""
-    stages: PositiveInt
+    stages: Count
     """The number of stages."""
-    cells: PositiveInt
+    cells: Count
     """The number of cells per stage."""
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(distinct)]
     """The channels that each layer chooses from."""

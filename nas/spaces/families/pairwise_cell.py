@@ -19,7 +19,7 @@ from nas.registry import unknown
 from nas.spaces.cell_graph import IDENTITY, CellGraph
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.families.darts_notation import read_cells, written_cells
-from nas.spaces.families.family import Listed, distinct
+from nas.spaces.families.family import Count, Listed, distinct
 from nas.spaces.families.pairwise_wiring import Concat, Inputs, Wiring
 
 
@@ -57,7 +57,7 @@ class PairwiseCell(Listed):
     """The name of the family."""
     dialect: Annotated[str, _one_of("dialect", DIALECTS)]
     """The implementation to follow: see :mod:`nas.classics.cells.dialects`."""
-    nodes: PositiveInt
+    nodes: Count
     """The number of nodes of a cell, each the sum of two edges."""
     inputs: Inputs
     """Whether both edges of a node may read the same state (any) or not (distinct)."""
@@ -67,9 +67,9 @@ class PairwiseCell(Listed):
     """Whether the reduction is a cell of its own, or the normal cell with strides of 2."""
     published: Annotated[tuple[Publication, ...], AfterValidator(distinct)] = ()
     """The cells of :data:`nas.classics.cells.PUBLISHED` that are members."""
-    stages: PositiveInt = 3
+    stages: Count = 3
     """The number of stages, with a reduction between each two."""
-    cells: PositiveInt
+    cells: Count
     """The number of cells per stage; in the dialect of PNASNet, the reduction is one of them."""
     stem: Stem = "cifar"
     """The stem: ``cifar`` for small images, ``imagenet`` for large ones."""

@@ -15,7 +15,7 @@ from nas.architecture.operations import Shape
 from nas.blocks.residual import Ratio
 from nas.classics.regnet import block_widths, regnet
 from nas.spaces.choices import Choose, Infeasible
-from nas.spaces.families.family import Family, distinct
+from nas.spaces.families.family import Count, Family, distinct
 
 _SOME = (Field(min_length=1), AfterValidator(distinct))
 
@@ -36,9 +36,9 @@ class RegNet(Family):
     """The name of the family."""
     stem: Literal["imagenet", "cifar"]
     """The stem: ``cifar`` for small images, ``imagenet`` for large ones."""
-    stages: PositiveInt
+    stages: Count
     """The number of stages; other combinations are infeasible."""
-    depth: Annotated[tuple[PositiveInt, ...], *_SOME]
+    depth: Annotated[tuple[Count, ...], *_SOME]
     """The number of blocks of all stages together."""
     initial_width: Annotated[tuple[Annotated[int, Field(gt=0, multiple_of=8)], ...], *_SOME]
     """The width of the first block before quantisation, w_0."""

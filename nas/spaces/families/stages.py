@@ -14,7 +14,7 @@ from nas.architecture.builder import Handle
 from nas.blocks import Block
 from nas.configuration import Config
 from nas.spaces.choices import Choose
-from nas.spaces.families.family import distinct
+from nas.spaces.families.family import Count, distinct
 
 
 def _listed(given: Any) -> tuple[Any, ...]:
@@ -22,7 +22,8 @@ def _listed(given: Any) -> tuple[Any, ...]:
 
 
 _ONE_OR_SOME = (BeforeValidator(_listed), Field(min_length=1), AfterValidator(distinct))
-Counts = Annotated[tuple[PositiveInt, ...], *_ONE_OR_SOME]
+Sizes = Annotated[tuple[PositiveInt, ...], *_ONE_OR_SOME]
+Counts = Annotated[tuple[Count, ...], *_ONE_OR_SOME]
 Names = Annotated[tuple[str, ...], *_ONE_OR_SOME]
 Values = Annotated[tuple[str | int | float | None, ...], *_ONE_OR_SOME]
 
@@ -59,7 +60,7 @@ class Stage(Config):
 
     operation: Names = ()
     """The labels of the operations; several are a choice."""
-    width: Counts = ()
+    width: Sizes = ()
     """The channels of its layers, before the space's ``width_multiplier``."""
     depth: Counts = ()
     """The number of layers."""

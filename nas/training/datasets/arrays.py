@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from nas.configuration import Place
 from nas.errors import InputError, in_file
-from nas.memory import check_memory
+from nas.memory import check_memory, check_unpacked
 from nas.training.datasets.images import (
     Images,
     Resolution,
@@ -98,10 +97,7 @@ def _load(place: Path) -> dict[str, npt.NDArray[Any]]:
             files = sorted(file for file in place.iterdir() if file.suffix == ".npy")
             check_memory(sum(file.stat().st_size for file in files), f"{place}: its arrays")
             return {file.stem: np.load(file, allow_pickle=False) for file in files}
-        if zipfile.is_zipfile(place):
-            with zipfile.ZipFile(place) as archive:
-                size = sum(each.file_size for each in archive.infolist())
-            check_memory(size, f"{place}: its arrays")
+        check_unpacked(place, f"{place}: its arrays")
         file = np.load(place, allow_pickle=False)
         if not isinstance(file, np.ndarray):
             with file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import pickle
 import tarfile
@@ -15,6 +14,7 @@ import numpy as np
 
 from nas.configuration import Place
 from nas.errors import InputError
+from nas.memory import gunzipped
 from nas.training.datasets.download import official
 from nas.training.datasets.images import Images, Resolution, check_labels, with_test
 from nas.training.datasets.stored import Integers, Pixels
@@ -130,7 +130,7 @@ def _found(form: _Form, folder: Path) -> dict[str, tuple[str, bytes]]:
 def _archived(archive: Path) -> dict[str, tuple[str, bytes]]:
     try:
         # The whole file is unpacked, because the checksum is at its end and tarfile ignores it.
-        content = io.BytesIO(gzip.decompress(archive.read_bytes()))
+        content = io.BytesIO(gunzipped(archive.read_bytes(), f"{archive}: its files"))
         with tarfile.open(fileobj=content, mode="r:") as tar:
             members = [member for member in tar if member.isfile()]
             return {

@@ -1,6 +1,5 @@
 """Reads MNIST, and data sets in the same format, from idx files."""
 
-import gzip
 import zlib
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from nas.configuration import Place
 from nas.errors import InputError
+from nas.memory import gunzipped
 from nas.training.datasets.download import official
 from nas.training.datasets.images import Images, Resolution, check_labels, with_test
 from nas.training.datasets.stored import Pixels
@@ -108,7 +108,8 @@ def read_idx(path: Path, dimensions: int) -> Pixels:
     kind = "a gzipped idx file" if packed else "an idx file"
     expected = f"expected {kind} of uint8 in {dimensions} dimension(s)"
     try:
-        content = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+        content = path.read_bytes()
+        content = gunzipped(content, f"{path}: its values") if packed else content
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; {expected}") from None
     except (EOFError, zlib.error) as error:

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -85,7 +86,7 @@ def priority(payload: dict[str, object]) -> dict[str, object]:
     return {"niceness": os.nice(0)}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_workers_have_the_priority_of_the_driver_or_the_niceness_that_is_asked_for() -> None:
     script = f"""
 from {__name__} import Trials, priority
@@ -98,6 +99,56 @@ for niceness in ({{}}, {{"niceness": 3}}):
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     found = [int(number) for number in re.findall(r"^niceness (\d+)$", told.stdout, re.M)]
     assert found == [os.nice(0), min(19, os.nice(0) + 3)], told.stderr
+
+
+def around(payload: dict[str, Any]) -> dict[str, Any]:
+    """An evaluator that tells what others of this machine could reach of its cluster."""
+    import ray
+
+    import psutil  # isort: skip - which ray brings
+
+    driver = psutil.Process(payload["driver"])
+    family = [driver, *driver.children(recursive=True)]
+    sockets = [s for each in family for s in each.net_connections("inet") if s.status == "LISTEN"]
+    scratch = Path(ray.get_runtime_context().get_temp_dir()).parent
+    return {
+        "listening": sorted({s.laddr.ip for s in sockets}),
+        "mode": oct(scratch.stat().st_mode & 0o777),
+        "name": scratch.name,
+        "token": os.environ.get("RAY_AUTH_TOKEN"),
+        "arguments": str([each.cmdline() for each in family]),
+    }
+
+
+@pytest.mark.timeout(240)
+def test_others_of_this_machine_cannot_reach_a_local_cluster(tmp_path: Path) -> None:
+    script = f"""
+import json, os
+from {__name__} import Trials, around
+from nas.campaigns.engines.tune import TuneEngine
+for run in range(2):
+    source = Trials([{{"driver": os.getpid()}}])
+    TuneEngine("{__name__}:around", concurrency=1, name="same").run(source)
+    print("told", json.dumps(source.outcomes["trial-0"].metrics))
+"""
+    home = tmp_path / "file" / "home"  # which cannot be made
+    home.parent.touch()
+    environment = {**os.environ, "HOME": str(home), "RAY_AUTH_MODE": "disabled"}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment
+    )
+    told = [json.loads(line[5:]) for line in ran.stdout.splitlines() if line.startswith("told ")]
+    assert len(told) == 2, ran.stdout + ran.stderr
+    if not all(each["listening"] for each in told):
+        pytest.skip("the sockets of other processes cannot be seen here")
+    for each in told:
+        assert {address.removeprefix("::ffff:") for address in each["listening"]} == {"127.0.0.1"}
+        assert each["mode"] == "0o700"
+        assert re.fullmatch("nas-same-.{8}", each["name"])
+        assert len(each["token"]) == 64
+        assert each["token"] not in each["arguments"]
+    assert told[0]["token"] != told[1]["token"]
+    assert told[0]["name"] != told[1]["name"]
 
 
 @pytest.mark.usefixtures("cluster")

@@ -58,6 +58,17 @@ def test_a_checkpoint_is_whole_or_not_there(tmp_path: Path) -> None:
     assert not path.parent.exists()
 
 
+def test_what_killed_runs_have_left_is_deleted_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    ours = [".resolved.0123abcd.part.json", "weights/.a.0123abcd.part.safetensors"]
+    others = [".notes.0123abcd.part.json", "weights/.c.0123abcd.part.safetensors", ".resolved.json"]
+    for name in (*ours, *others):
+        (tmp_path / name).touch()
+    Checkpoints(tmp_path).clear({"a", "b"})
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == set(others)
+
+
 # --- carrying out ---
 
 

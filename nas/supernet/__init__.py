@@ -1,1 +1,0 @@
-"""Weight sharing: one set of weights for all members of a space."""
