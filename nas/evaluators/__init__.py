@@ -7,6 +7,7 @@ EVALUATORS = Registry(
     {
         "training": "nas.evaluators.base:Training",
         "tabular": "nas.evaluators.lookup:TableLookup",
+        "supernet": "nas.evaluators.supernet:SharedWeights",
     },
 )
 """The evaluators that ``evaluator.name`` may name; it may also name a user's function."""

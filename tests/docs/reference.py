@@ -33,6 +33,7 @@ from nas.campaigns.spec.early_stopping import EarlyStopping
 from nas.campaigns.spec.objectives import Objective
 from nas.campaigns.spec.schema import Final, LookupFile, LookupFinal, RayConfig, TrainingFile
 from nas.configuration import Named, read_yaml
+from nas.evaluators.supernet import Options
 from nas.evaluators.tables import TABLES
 from nas.evaluators.tabular import TabularOptions
 from nas.metrics import Metric
@@ -136,6 +137,8 @@ def campaign() -> Iterator[str]:
     yield options_of(DATASETS)
     yield "### Options of the evaluator `tabular`\n"
     yield keys(TabularOptions, [read_yaml(EXAMPLES / "evaluator.yaml")])
+    yield "### Options of the evaluator `supernet`\n"
+    yield keys(Options, [read_yaml(EXAMPLES / "supernet.yaml")])
 
 
 def benchmark() -> Iterator[str]:

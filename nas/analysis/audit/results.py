@@ -56,6 +56,8 @@ def result_faults(trials: Trials, specification: Mapping[str, Any]) -> Iterator[
         # If the fidelity is not epochs, every training has all epochs.
         rung = None if specification.get("fidelity", "epochs") != "epochs" else ask.fidelity
         epochs = rung or own or part_of(specification, "recipe").get("epochs")
+        if ask.stage == "search" and "evaluator" in specification:
+            epochs = None  # it need not train, or not by the recipe
         if result.status == "stopped":
             yield from _stopped(line, trial, metrics, epochs)
             epochs = None

@@ -161,6 +161,13 @@ class FreeGraph(Family):
                 with at("reductions", label, "options"):
                     validate_options(self.block(reduction.block), reduction.options)
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()  # caches cannot be pickled
+        own = {
+            key: value for key, value in state["__dict__"].items() if key in type(self).model_fields
+        }
+        return {**state, "__dict__": own}
+
     @cached_property
     def parts(self) -> Callable[[Function | None, bool], _Parts]:
         """Return a function from activation and norm (true or false) to blocks and reductions."""
@@ -351,6 +358,9 @@ class _Bound(Language):
         self._spatial = input_shape[1:]
         self._stages = cache(self._ways)
         self._cells = cache(self._count_cells)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._family, (1, *self._spatial))  # caches cannot be pickled
 
     def edits(self, mutation: str, genotype: Genotype) -> Iterator[Genotype]:
         """Return all ways to insert a node, to remove one, or to change an edge."""

@@ -1,0 +1,1 @@
+"""Weight sharing: one set of weights for all members of a space."""

@@ -1,0 +1,202 @@
+"""A bank of parameters that the members of any space share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from math import prod
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nas.architecture.operations import Conv, ConvTranspose, Linear, Operation, Shape
+
+Kernels = Literal["own", "centre", "transformed"]
+
+_SIZES: Mapping[type[Operation], frozenset[str]] = {
+    Conv: frozenset({"channels"}),
+    ConvTranspose: frozenset({"channels"}),
+    Linear: frozenset({"features"}),
+}
+"""The attributes that set nothing but the number of outputs of an operation."""
+_WINDOW = frozenset({"kernel", "padding"})
+"""The attributes that set nothing but the size of a convolution's window."""
+
+
+class Slot(NamedTuple):
+    """The place of an operation's tensors in a bank.
+
+    Attributes:
+        node: the name of its node.
+        kind: the operation without its sizes, as text.
+        elastic: whether convolutions with windows of other sizes share the weights.
+    """
+
+    node: str
+    kind: str
+    elastic: bool
+
+    def named(self, tensor: str) -> str:
+        """Return the name of a tensor in the state of a bank; torch allows no dots in it."""
+        digest = blake2b(self.kind.encode(), digest_size=4).hexdigest()
+        return f"{self.node}.{tensor}.{digest}".replace(".", "|")
+
+
+class Bank(nn.Module):
+    """Parameters that the members of a space share.
+
+    A tensor is known by the name of its node, by its operation without the sizes, and by its own
+    name, so two members share a tensor where they have the same operation under the same name.
+    Of operations with unlike sizes, the smaller one takes the first channels of the larger one's
+    weights, and of its batch norm ("elastic width": Cai et al. 2020, "Once-for-All",
+    arXiv:1908.09791, section 3.3). The first channels of a grouped convolution belong to other
+    groups, so those that are not depthwise share only if their sizes are equal.
+
+    A tensor grows when a larger member needs it; what it held stays where it is. New values are
+    those of torch's initialisation. They are drawn for each tensor from a generator of its own, so
+    they do not depend on which member came first.
+
+    Args:
+        kernels: how convolutions with windows of other sizes share weights. "own": not at all;
+            "centre": the smaller one is the centre of the larger one; "transformed": the centre is
+            multiplied by a learned matrix for each step to the next smaller size ("elastic kernel
+            size", in the same section), if the convolution is depthwise. The matrices begin as the
+            identity.
+        seed: the seed of the initial values.
+    """
+
+    def __init__(self, kernels: Kernels = "own", seed: int = 0) -> None:
+        super().__init__()
+        self.kernels = kernels
+        self.seed = seed
+        self._windows: dict[Slot, list[Shape]] = {}
+        self._made: dict[tuple[str, Operation, tuple[Shape, ...]], Any] = {}
+
+    @property
+    def size(self) -> int:
+        """The number of parameters, without the matrices that transform kernels."""
+        return sum(p.numel() for name, p in self.named_parameters() if _TO not in name)
+
+    @property
+    def transforms(self) -> int:
+        """The number of parameters of the matrices that transform kernels."""
+        return sum(p.numel() for name, p in self.named_parameters() if _TO in name)
+
+    def module(self, node: str, operation: Operation, inputs: tuple[Shape, ...]) -> Any:
+        """Return an operation's module, parameter or None, as :meth:`Operation.module` does.
+
+        Its tensors are on no device, until a member puts its own in. Members share the modules of
+        equal operations, because making a module takes longer than calling it.
+        """
+        key = (node, operation, inputs)
+        if key not in self._made:
+            with torch.device("meta"):
+                self._made[key] = operation.module(inputs)
+        return self._made[key]
+
+    def slot(self, node: str, operation: Operation, inputs: tuple[Shape, ...]) -> Slot:
+        """Return the place of an operation's tensors."""
+        known, dropped = operation.attributes(), set(_SIZES.get(type(operation), ()))
+        depthwise = False
+        if isinstance(operation, Conv | ConvTranspose) and operation.groups > 1:
+            depthwise = operation.groups == inputs[0][0]
+            if depthwise:
+                known["groups"] = "depthwise"
+            else:
+                dropped.clear()
+                known["inputs"] = inputs[0][0]
+        if self.kernels != "own" and isinstance(operation, Conv):
+            dropped |= _WINDOW
+        kept = sorted((name, value) for name, value in known.items() if name not in dropped)
+        return Slot(node, f"{operation.kind} {kept}", self.kernels == "transformed" and depthwise)
+
+    def enter(self, slot: Slot, sizes: Mapping[str, Tensor], draw: Callable[[], Any]) -> None:
+        """Make room for an operation's tensors.
+
+        Args:
+            slot: their place.
+            sizes: tensors of the sizes that are needed, by name; their values are not used.
+            draw: makes the operation's module or parameter with initial values.
+        """
+        if slot.elastic:
+            self._enter_window(slot, tuple(sizes["weight"].shape[2:]))
+        lacking = [name for name, needed in sizes.items() if not self._holds(slot, name, needed)]
+        if not lacking:
+            return
+        digest = blake2b(f"{self.seed} {slot}".encode(), digest_size=7).digest()
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(int.from_bytes(digest))
+            drawn = tensors(draw())
+            for name in lacking:
+                self._store(slot.named(name), drawn[name])
+
+    def take(self, slot: Slot, name: str, shape: Shape) -> Tensor:
+        """Return a tensor of the size ``shape``, which shares memory with the bank if it can."""
+        whole: Tensor = getattr(self, slot.named(name))
+        if not slot.elastic or name != "weight":
+            return part(whole, shape)
+        value = whole[: shape[0], : shape[1]]
+        for size in self._windows[slot]:
+            if prod(size) < prod(shape[2:]):
+                break
+            if size != tuple(value.shape[2:]):
+                centre = part(value, (*value.shape[:2], *size))
+                matrix: Tensor = getattr(self, _matrix(slot, size))
+                value = nn.functional.linear(centre.flatten(2), matrix).view(centre.shape)
+        return value
+
+    def _holds(self, slot: Slot, name: str, needed: Tensor) -> bool:
+        known = getattr(self, slot.named(name), None)
+        return known is not None and all(
+            has >= size for has, size in zip(known.shape, needed.shape, strict=True)
+        )
+
+    def _store(self, name: str, value: Tensor) -> None:
+        known = getattr(self, name, None)
+        if known is not None:
+            shape = tuple(map(max, zip(known.shape, value.shape, strict=True)))
+            if shape != tuple(value.shape):  # each is larger in another axis
+                grown = value.detach().new_empty(shape).normal_(0.0, value.detach().std().item())
+                part(grown, tuple(value.shape)).copy_(value.detach())
+                value = nn.Parameter(grown) if isinstance(value, nn.Parameter) else grown
+            with torch.no_grad():
+                part(value, tuple(known.shape)).copy_(known)
+        if isinstance(value, nn.Parameter):
+            self.register_parameter(name, value)
+        else:
+            self.register_buffer(name, value)
+
+    def _enter_window(self, slot: Slot, window: Shape) -> None:
+        """Register a size of a convolution's window, and the matrices that lead to smaller ones."""
+        sizes = sorted({*self._windows.get(slot, ()), window}, key=prod, reverse=True)
+        self._windows[slot] = sizes
+        for size in sizes[1:]:
+            if not hasattr(self, _matrix(slot, size)):
+                self.register_parameter(_matrix(slot, size), nn.Parameter(torch.eye(prod(size))))
+
+
+_TO = "|to"
+
+
+def _matrix(slot: Slot, window: Shape) -> str:
+    return slot.named("weight") + _TO + "x".join(map(str, window))
+
+
+def part(whole: Tensor, shape: Shape) -> Tensor:
+    """Return the first outputs and inputs of a tensor, and the centre of its further axes."""
+    if tuple(whole.shape) == shape:
+        return whole
+    spare = [has - size for has, size in zip(whole.shape, shape, strict=True)]
+    starts = [0 if axis < 2 else extra // 2 for axis, extra in enumerate(spare)]
+    return whole[
+        tuple(slice(start, start + size) for start, size in zip(starts, shape, strict=True))
+    ]
+
+
+def tensors(made: nn.Module | nn.Parameter) -> dict[str, Tensor]:
+    """Return what an operation has learned or measured, by name; "" for a bare parameter."""
+    if isinstance(made, nn.Parameter):
+        return {"": made}
+    return dict(itertools.chain(made.named_parameters(), made.named_buffers()))

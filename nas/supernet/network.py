@@ -1,0 +1,110 @@
+"""The network of a whole space, which is trained by sampling a member for every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nas.architecture.graph import Architecture
+from nas.spaces.choices import Genotype, Infeasible, Option
+from nas.spaces.search_space import MAX_REJECTED, NothingFeasible, SearchSpace
+from nas.supernet.bank import Bank, Kernels
+from nas.supernet.member import Member
+
+Sampling = Literal["uniform", "fair"]
+
+
+class Supernet(nn.Module):
+    """All members of a space as one module; each call in training mode runs another member.
+
+    This is single path training (Guo et al. 2020, "Single Path One-Shot", arXiv:1904.00420,
+    section 3.2). The module is trained by :class:`nas.training.loop.Trainer` like any network, so
+    data, recipe, checkpoints and resume are the same. In evaluation mode, it runs the member of
+    step 0, whose accuracy says little about the others.
+
+    Args:
+        space: the space. Members that break its constraints are not drawn.
+        steps: the number of training steps. The bank is made as large as their members need.
+        sampling: how members are drawn, see :data:`SAMPLINGS`.
+        kernels: how kernels of other sizes share weights, see :class:`nas.supernet.bank.Bank`.
+        seed: decides initial weights and members.
+    """
+
+    step: Tensor
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        steps: int,
+        sampling: Sampling = "uniform",
+        kernels: Kernels = "own",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.bank = Bank(kernels, seed)
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        drawn = SAMPLINGS[sampling](space, np.random.default_rng(seed))
+        self._space = space
+        self._members = [next(drawn) for _ in range(steps)]
+        for genotype in self._members:
+            Member(self.bank, space.decode(genotype))
+
+    def member(self, architecture: Architecture) -> Member:
+        """Return a member with the weights of this module."""
+        return Member(self.bank, architecture)
+
+    def forward(self, x: Tensor) -> Any:
+        """Return the outputs of the next member, or of the first one in evaluation mode."""
+        at = int(self.step) % len(self._members) if self.training else 0
+        if self.training:
+            self.step += 1
+        member = self.member(self._space.decode(self._members[at]))
+        return member.train(self.training)(x)
+
+
+def uniform(space: SearchSpace, rng: np.random.Generator) -> Iterator[Genotype]:
+    """Yield members by drawing every choice uniformly (Guo et al. 2020, section 3.2)."""
+    while True:
+        yield space.sample(rng)
+
+
+def fair(space: SearchSpace, rng: np.random.Generator) -> Iterator[Genotype]:
+    """Yield members so that the options of a choice are taken equally often.
+
+    Each choice takes its options in a random order, and starts again once all were taken (Chu et
+    al. 2021, "FairNAS", arXiv:1907.01845, algorithm 1). Unlike there, weights are updated after
+    each member and not once per round, and a choice that a member does not ask waits.
+    """
+    waiting: dict[str, list[Option]] = {}
+
+    def answer(name: str, options: tuple[Option, ...]) -> Option:
+        left = waiting.setdefault(name, [])
+        allowed = [each for each in left if each in options]
+        if not allowed:
+            left += [options[place] for place in rng.permutation(len(options))]
+            allowed = left
+        chosen = allowed[0]
+        left.remove(chosen)
+        return chosen
+
+    vain = 0
+    while vain < MAX_REJECTED:
+        try:
+            yield space.run(answer)[0]
+            vain = 0
+        except Infeasible as reason:
+            vain, last = vain + 1, reason
+    raise NothingFeasible(
+        f"space {space.name}: {vain} draws in a row were infeasible; the last: {last}"
+    )
+
+
+SAMPLINGS: Mapping[str, Callable[[SearchSpace, np.random.Generator], Iterator[Genotype]]] = {
+    "uniform": uniform,
+    "fair": fair,
+}
+"""How a supernet draws the members that it trains."""

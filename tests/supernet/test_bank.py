@@ -1,0 +1,181 @@
+"""Shared weights are those of the networks that they are shared by."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import nas
+from nas.architecture.builder import Builder
+from nas.architecture.graph import Architecture
+from nas.supernet.bank import Bank, part, tensors
+from nas.supernet.covering import covering
+from nas.supernet.member import Member
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "nas"
+
+SPACES: dict[str, dict[str, Any]] = {
+    "nasbench201": {"channels": 4, "cells": 1},
+    "nasbench101": {"channels": 8},
+    "darts": {"channels": 4, "cells": 4},
+    "amoebanet": {"channels": 4},
+    "enas": {"channels": 4},
+    "hierarchical": {"channels": 4},
+    "primitives": {},
+    "mobilenetv3_ofa": {},
+    "natsbench_size": {},
+}
+
+
+def run(network: nn.Module, x: Tensor) -> list[Tensor]:
+    """The outputs in training mode, after their gradients were computed."""
+    torch.manual_seed(1)
+    found = network(x)
+    outputs = list(found) if isinstance(found, tuple) else [found]
+    torch.stack([each.square().mean() for each in outputs]).sum().backward()
+    return outputs
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_member_is_its_compiled_network_bit_for_bit(name: str) -> None:
+    space = nas.space(name, input_shape=(3, 32, 32), classes=10, **SPACES[name])
+    rng = np.random.default_rng(3)
+    bank = Bank("transformed" if name == "mobilenetv3_ofa" else "own")
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for _ in range(2):
+        member = Member(bank, space.decode(space.sample(rng)))
+        if member.architecture.cost.macs > 3e8:
+            continue
+        network = member.network()
+        bank.zero_grad()
+        for mine, theirs in zip(run(member, x), run(network, x), strict=True):
+            assert torch.equal(mine, theirs)
+        if bank.kernels == "own":  # otherwise they are those of matrices, too
+            gradients = {name: p.grad for name, p in network.named_parameters()}
+            found = dict(_gradients(bank, member.architecture))
+            assert found.keys() == gradients.keys()
+            for parameter, gradient in gradients.items():
+                assert gradient is None or torch.equal(found[parameter], gradient)
+        state = network.state_dict()  # with the statistics that this step has changed
+        assert all(torch.equal(state[key], value) for key, value in member.weights().items())
+        assert torch.equal(member.eval()(x), network.eval()(x))
+
+
+def _gradients(bank: Bank, architecture: Architecture) -> Iterator[tuple[str, Any]]:
+    """The parts of the bank's gradients that are those of a member, by its parameters' names."""
+    for node in architecture.nodes:
+        inputs = tuple(architecture.shapes[each] for each in node.inputs)
+        made = node.operation.module(inputs)
+        for name, own in tensors(made).items() if made is not None else ():
+            if isinstance(own, nn.Parameter):
+                shared = getattr(bank, bank.slot(node.name, node.operation, inputs).named(name))
+                gradient = None if shared.grad is None else part(shared.grad, tuple(own.shape))
+                yield f"{node.name}.{name}" if name else node.name, gradient
+
+
+def conv(channels: int, kernel: int = 3, groups: int = 1, width: int = 8) -> Architecture:
+    g = Builder((3, 8, 8))
+    x = g.conv(g.input, width, 3, padding=1, name="stem")
+    x = g.conv(x, channels, kernel, padding=kernel // 2, groups=groups, name="body")
+    return g.build(g.linear(g.global_pool(x), 10, name="head"))
+
+
+def test_smaller_operations_take_the_first_channels() -> None:
+    bank = Bank()
+    large, small = Member(bank, conv(6)).weights(), Member(bank, conv(4, width=5)).weights()
+    assert torch.equal(small["body.weight"], large["body.weight"][:4, :5])
+    assert torch.equal(small["body.bias"], large["body.bias"][:4])
+    assert small["body.weight"].data_ptr() == large["body.weight"].data_ptr()
+
+
+def test_a_bank_that_grows_keeps_what_it_has() -> None:
+    bank = Bank()
+    before = Member(bank, conv(4, width=8)).weights()["body.weight"].detach().clone()
+    Member(bank, conv(6, width=5))
+    assert bank.take(bank.slot("body", *_body(conv(6))), "weight", (6, 8, 3, 3)).shape[0] == 6
+    assert torch.equal(Member(bank, conv(4, width=8)).weights()["body.weight"], before)
+
+
+def _body(architecture: Architecture) -> Any:
+    (node,) = (each for each in architecture.nodes if each.name == "body")
+    return node.operation, tuple(architecture.shapes[name] for name in node.inputs)
+
+
+def test_initial_values_do_not_depend_on_the_order() -> None:
+    one, other = Bank(seed=5), Bank(seed=5)
+    first = [Member(one, conv(6)), Member(one, conv(6, 5))]
+    second = [Member(other, conv(6, 5)), Member(other, conv(6))]
+    for mine, theirs in zip(first, reversed(second), strict=True):
+        for name, value in mine.weights().items():
+            assert torch.equal(value, theirs.weights()[name])
+    assert not torch.equal(
+        Member(Bank(seed=6), conv(6)).weights()["body.weight"], first[0].weights()["body.weight"]
+    )
+
+
+def test_grouped_convolutions_share_if_they_are_depthwise_or_equal() -> None:
+    bank = Bank()
+    Member(bank, conv(8, groups=8))
+    size = bank.size
+    Member(bank, conv(4, groups=4, width=4))  # depthwise: a part of the first
+    assert bank.size == size
+    Member(bank, conv(8, groups=2))
+    with_two = bank.size
+    Member(bank, conv(4, groups=2, width=4))  # its groups would be those of other channels
+    assert bank.size > with_two
+
+
+def test_kernels_are_own_or_centres() -> None:
+    own, centre = Bank("own"), Bank("centre")
+    for bank in (own, centre):
+        Member(bank, conv(8, 5))
+        Member(bank, conv(8, 3))
+    assert own.size - centre.size == 8 * 8 * 9 + 8  # the smaller one, with its bias
+    large, small = (Member(centre, conv(8, k)).weights()["body.weight"] for k in (5, 3))
+    assert torch.equal(small, large[:, :, 1:4, 1:4])
+
+
+def test_counts_of_once_for_all() -> None:
+    """Cai et al.'s MobileNetV3 supernet: 7,664,760 parameters, and 14,120 of kernel transforms."""
+    space = nas.space("mobilenetv3_ofa", input_shape=(3, 224, 224), classes=1000)
+    bank = Bank("transformed")
+    for architecture in covering(space):
+        Member(bank, architecture)
+    assert (bank.size, bank.transforms) == (7_664_760, 14_120)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        Member(bank, space.decode(space.sample(rng)))
+    assert bank.size == 7_664_760
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the reference values are not at hand")
+def test_elastic_operations_of_once_for_all() -> None:
+    reference = np.load(DATA / "ofa_elastic_ops_reference.npz")
+    known = {name: torch.from_numpy(reference[name]) for name in reference}
+    bank = Bank("transformed")
+    members = {}
+    for channels in (8, 5):
+        for kernel in (7, 5, 3):
+            g = Builder((channels, 9, 9))
+            x = g.conv(
+                g.input, channels, kernel, padding=kernel // 2, groups=channels, bias=False,
+                name="separable",
+            )  # fmt: skip
+            members[channels, kernel] = Member(bank, g.build(x))
+    (whole,) = (p for name, p in bank.named_parameters() if p.shape == (8, 1, 7, 7))
+    with torch.no_grad():
+        whole.copy_(known["separable.conv.weight"])
+        for name, parameter in bank.named_parameters():
+            for kernels, matrix in (("5x5", "7to5"), ("3x3", "5to3")):
+                if name.endswith(f"to{kernels}"):
+                    parameter.copy_(known[f"separable.{matrix}_matrix"])
+    for (channels, kernel), member in members.items():
+        label = f"c{channels}.k{kernel}"
+        filters = member.weights()["separable.weight"]
+        assert torch.allclose(filters, known[f"separable.filter.{label}"], atol=1e-6)
+        found = member(known["x"][:, :channels])
+        assert torch.allclose(found, known[f"separable.out.{label}"], atol=1e-6)

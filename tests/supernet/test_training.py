@@ -1,0 +1,153 @@
+"""A space is trained like a network, and searched with the weights that its members share."""
+
+import json
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import nas
+from nas.campaigns.drive.run import run
+from nas.campaigns.spec.campaign import load_campaign
+from nas.cli import main
+from nas.evaluators.supernet import FILE_NAME
+from nas.supernet.bank import Bank
+from nas.supernet.member import Member
+from nas.supernet.network import Supernet, fair, uniform
+from nas.training import data
+from nas.training.loop import Trainer
+from nas.training.recipe import resolve
+
+SPACE = {"input_shape": (1, 8, 8), "classes": 10, "channels": 2, "cells": 1}
+
+CAMPAIGN = """
+space: {name: nasbench201, channels: 2, cells: 1}
+searcher: {name: evolution, population_size: 4, tournament_size: 2}
+random_baseline: false
+budget: {trials: 8}
+evaluator: {name: supernet, epochs: 2, recalibration: 2, sampling: fair}
+data: {name: digits, split: {train: 0.3, validation: 0.2, test: 0.5}}
+recipe: {preset: quick, epochs: 1, batch_size: 128}
+final: {top: 1, seeds: [0]}
+engine: {name: serial}
+"""
+
+
+def test_training_goes_on_bit_for_bit_from_a_checkpoint() -> None:
+    images = data.search_data(
+        data.resolve({"name": "digits", "split": {"train": 0.2, "validation": 0.1, "test": 0.7}})
+    )
+    recipe = resolve({"preset": "quick", "epochs": 2, "batch_size": 64})
+    space = nas.space("nasbench201", **SPACE)
+
+    def trainer() -> Trainer:
+        return Trainer(lambda: Supernet(space, 12, seed=3), images, recipe, 0)
+
+    whole, first, second = trainer(), trainer(), trainer()
+    whole.run(2)
+    first.run(1)
+    second.load_state_dict(first.state_dict())
+    second.run(2)
+    for name, value in whole.state_dict()["network"].items():
+        assert torch.equal(value, second.state_dict()["network"][name]), name
+
+
+def test_fair_sampling_takes_every_option_equally_often() -> None:
+    space = nas.space("nasbench201", **SPACE)
+    drawn = list(islice(fair(space, np.random.default_rng(0)), 50))
+    for name in drawn[0]:
+        assert set(Counter(genotype[name] for genotype in drawn).values()) == {10}
+
+
+def test_only_members_within_the_constraints_are_drawn(tmp_path: Path) -> None:
+    limited = CAMPAIGN.replace("space:", "constraints: {macs: 9_000}\nspace:")
+    (tmp_path / "campaign.yaml").write_text(limited)
+    space = load_campaign(tmp_path).space
+    for sampling in (uniform, fair):
+        drawn = islice(sampling(space, np.random.default_rng(0)), 20)
+        assert all(space.decode(genotype).cost.macs <= 9_000 for genotype in drawn)
+
+
+def test_recalibrated_statistics_are_the_means_over_the_batches() -> None:
+    space = nas.space("nasbench201", **SPACE)
+    bank = Bank()
+    member = Member(bank, space.decode(space.sample(np.random.default_rng(1)))).eval()
+    kept = {name: buffer.clone() for name, buffer in bank.named_buffers()}
+    network = member.network()
+    batches = [torch.randn(16, 1, 8, 8) for _ in range(3)]
+    member.recalibrate(batches)
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # torch's cumulative average
+    with torch.no_grad():
+        for images in batches:
+            network(images)
+    assert torch.allclose(member(batches[0]), network.eval()(batches[0]), atol=1e-5)
+    assert not member.training
+    for name, buffer in bank.named_buffers():
+        if "running" in name:
+            assert torch.equal(buffer, kept[name])
+
+
+def test_a_campaign_trains_the_shared_weights_once(tmp_path: Path) -> None:
+    (tmp_path / "campaign.yaml").write_text(CAMPAIGN)
+    run(tmp_path)
+    assert (tmp_path / FILE_NAME).exists()
+    records = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    results = [record for record in records if record["type"] == "result"]
+    assert [record["epochs"] for record in results] == [2, *[0] * (len(results) - 2), 1]
+    assert results[-1]["metrics"]["test_accuracy"] > 0
+    assert main(["check", str(tmp_path), "--replay"]) == 0
+
+
+def test_resumed_it_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder, text in ((whole, CAMPAIGN), (parts, CAMPAIGN.replace("trials: 8", "trials: 3"))):
+        folder.mkdir()
+        (folder / "campaign.yaml").write_text(text)
+    run(whole)
+    run(parts)
+    monkeypatch.setattr("nas.evaluators.supernet._LOADED", {})
+    (parts / "campaign.yaml").write_text(CAMPAIGN)
+    run(parts)
+    found = [
+        {r["trial"]: r["metrics"]["validation_accuracy"] for r in map(json.loads, lines)
+         if r["type"] == "result" and r["trial"].startswith("evolution")}
+        for lines in ((f / "records.jsonl").read_text().splitlines() for f in (whole, parts))
+    ]  # fmt: skip
+    assert found[0] == found[1]
+
+
+def test_ray_can_send_the_space_to_its_workers(tmp_path: Path) -> None:
+    pickle = pytest.importorskip("ray.cloudpickle")
+    text = CAMPAIGN.replace("{name: nasbench201, channels: 2, cells: 1}", "primitives")
+    (tmp_path / "campaign.yaml").write_text(text)
+    sent = pickle.loads(pickle.dumps(load_campaign(tmp_path).evaluator.evaluate))
+    space = sent.options["space"]
+    assert space.decode(space.sample(np.random.default_rng(0))).cost.macs > 0
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("epochs: 0", "evaluator.epochs"),
+        ("epochs: 2, sampling: greedy", "evaluator.sampling"),
+        ("epochs: 2, kernels: big", "evaluator.kernels"),
+        ("epoch: 2", "evaluator.epoch"),
+    ],
+)
+def test_bad_options_are_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, said: str
+) -> None:
+    text = CAMPAIGN.replace("epochs: 2, recalibration: 2, sampling: fair", option)
+    (tmp_path / "campaign.yaml").write_text(text)
+    assert main(["run", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
