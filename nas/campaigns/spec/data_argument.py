@@ -13,7 +13,7 @@ from nas.errors import InputError, in_file
 from nas.registry import unknown
 from nas.training.data import SPLITS
 from nas.training.datasets import DATASETS, OFFICIAL
-from nas.training.datasets.look import propose
+from nas.training.datasets.look import propose, propose_function
 from nas.user_code import FORMS, is_code
 
 
@@ -37,8 +37,8 @@ def read(text: str) -> Given:
 
     It is the name of a data set, the path of a folder or file with images, ``file.py:FUNCTION``, a
     YAML file with the keys of a section ``data``, or such keys in braces. Relative paths start at
-    the current folder, and those in a YAML file at the file's folder. For a path, the options are
-    proposed from what is there.
+    the current folder, and those in a YAML file at the file's folder. For a path or a function, the
+    options are proposed from what is there.
 
     Raises :class:`InputError` if it is none of these.
     """
@@ -50,7 +50,8 @@ def read(text: str) -> Given:
         proposal = propose(path)
         return Given(proposal.section, Path(), proposal.reasons)
     if is_code(text):
-        return Given({"name": text}, Path())
+        proposal = propose_function(text)
+        return Given(proposal.section, Path(), proposal.reasons)
     if "/" in text or path.suffix:
         raise InputError(f"{text}: No such file or folder")
     with in_file("--data"):

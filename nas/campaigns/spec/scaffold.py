@@ -14,7 +14,7 @@ import numpy as np
 from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.data_argument import Given, known_options, read
 from nas.campaigns.store.defaults import PLACES
-from nas.configuration import parse_yaml, source
+from nas.configuration import is_yaml, parse_yaml, source
 from nas.errors import InputError, in_file
 from nas.files import write_whole
 from nas.metrics import METRICS
@@ -25,7 +25,7 @@ from nas.spaces import space_file
 from nas.training.data import SPLITS, Loaded, load, resolve
 from nas.training.datasets import DATASETS
 from nas.training.datasets.parts import ROLES
-from nas.user_code import absolute, is_code, is_file, portable, relative
+from nas.user_code import absolute, is_code, is_file, portable
 
 _EPOCHS = 8
 """The epochs of the draft; small data sets get more, up to :data:`_MOST_EPOCHS`."""
@@ -129,9 +129,12 @@ def write_campaign(
 
     Args:
         folder: the folder of the new campaign.
-        space: a built-in space, or a YAML file or a Python function, relative to ``folder``.
+        space: a built-in space, or a YAML file or a Python function.
         searcher: a name in :data:`nas.searchers.SEARCHERS`, or a user's searcher.
         data: see :func:`nas.campaigns.spec.data_argument.read`.
+
+    Relative paths start at the current folder, as in other commands; a file that is only found from
+    ``folder`` is that one.
 
     Returns the path of the file. Raises :class:`InputError` for an unknown name, for data that
     cannot be read, and where there is a campaign already.
@@ -139,8 +142,9 @@ def write_campaign(
     path = folder / FILE_NAME
     if path.exists():
         raise InputError(f"{path}: already exists; choose another folder, or edit that file")
+    space, searcher = (_from_folder(name, folder) for name in (space, searcher))
     if not is_code(space):
-        space_file(space)  # for its message
+        space_file(_place(space, folder))  # for its message
     objective, *others = sorted(METRICS.known(), key=lambda name: name != METRICS.validation)
     text = _DRAFT.format(
         folder=folder,
@@ -156,9 +160,23 @@ def write_campaign(
     return path
 
 
+def _from_folder(name: str, folder: Path) -> str:
+    """Makes the path in a name relative to ``folder``, if it leads to a file from here."""
+    place = name.rpartition(":")[0] if is_file(name) else name
+    if not (is_file(name) or is_yaml(name)) or not Path(place).expanduser().is_file():
+        return name
+    there = Path(os.path.relpath(Path(place).expanduser(), folder)).as_posix()
+    return name.replace(place, there, 1)
+
+
+def _place(name: str, folder: Path) -> str:
+    """Returns a name in which the path, which starts at ``folder``, is absolute."""
+    return str(folder / name) if is_yaml(name) else absolute(name, folder)
+
+
 def _data(text: str, folder: Path, space: str) -> dict[str, str]:
     """Writes the sections that depend on the data: data, constraints, recipe and classics."""
-    if (is_code(text) and not Path(text).exists()) or text in DATASETS:
+    if text in DATASETS or _has_open_options(text):
         return _named_data(text, folder)
     given = read(text)
     with in_file(source(text, "--data")):
@@ -183,14 +201,17 @@ def _data(text: str, folder: Path, space: str) -> dict[str, str]:
     }
 
 
+def _has_open_options(text: str) -> bool:
+    """Tells if a user's function has options without a default, so that it cannot be called."""
+    if not is_code(text) or os.path.lexists(text):
+        return False
+    parameters = inspect.signature(DATASETS.find(text, Path())).parameters.values()
+    return any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
+
+
 def _named_data(name: str, folder: Path) -> dict[str, str]:
     """Writes the sections for a data set that is known by its name, which is not read."""
-    if name not in DATASETS and is_file(
-        name
-    ):  # as in other commands, the path starts at the current folder
-        here = Path(name.rpartition(":")[0]).expanduser()
-        if here.is_file():
-            name = relative(absolute(name, Path()), folder)
+    name = _from_folder(name, folder)
     known = known_options(name)
     split = known.pop("split", SPLITS[ROLES])
     note = "" if "test" in split else "; the test part is the official one"
@@ -238,19 +259,17 @@ def _limit(space: str, folder: Path, loaded: Loaded, epochs: int) -> tuple[int, 
     work = 3 * len(loaded.split.train) * epochs  # a backward pass costs about two forward ones
     limit = _SECONDS * _RATE / work
     why = f"a trial takes about {_SECONDS:.0f} s on one core, as a rule; with a GPU, raise it"
-    if not is_code(space):
-        where = str(folder / space) if space.endswith((".yaml", ".yml")) else space
-        found = make_space(where, loaded.images.input_shape, loaded.images.classes)
-        rng = np.random.default_rng(0)
-        costs = [found.decode(found.sample(rng)).cost.macs for _ in range(_SAMPLES)]
-        least = sorted(costs)[_SAMPLES // 10]
-        if least > limit:
-            seconds = round(least * work / _RATE)
-            limit = least
-            why = (
-                f"a tenth of the space's networks are smaller; a trial takes about {seconds:,} s "
-                "on one core; fewer epochs or a smaller resolution make it faster"
-            )
+    found = make_space(_place(space, folder), loaded.images.input_shape, loaded.images.classes)
+    rng = np.random.default_rng(0)
+    costs = [found.decode(found.sample(rng)).cost.macs for _ in range(_SAMPLES)]
+    least = sorted(costs)[_SAMPLES // 10]
+    if least > limit:
+        seconds = round(least * work / _RATE)
+        limit = least
+        why = (
+            f"a tenth of the space's networks are smaller; a trial takes about {seconds:,} s "
+            "on one core; fewer epochs or a smaller resolution make it faster"
+        )
     digits = max(0, len(str(int(limit))) - 2)
     return -(-int(limit) // 10**digits) * 10**digits, why
 

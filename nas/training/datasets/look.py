@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from nas.errors import InputError
+from nas.registry import load
 from nas.training.datasets.arrays import arrays
 from nas.training.datasets.cifar import cifar_name
 from nas.training.datasets.files import LeftOut, folders, pictures, shown
@@ -21,6 +24,7 @@ from nas.training.datasets.folder import listing
 from nas.training.datasets.idx import idx_files
 from nas.training.datasets.parts import role
 from nas.training.datasets.pictures import is_grey, opened, pixels
+from nas.training.datasets.python import image_sizes, spread
 
 _SIDES = (16, 24, 32, 48, 64)
 """The resolutions that are proposed."""
@@ -75,6 +79,26 @@ def propose(path: Path) -> Proposal:
     if (path / "train_32x32.mat").is_file():
         return Proposal({"name": "svhn", "root": str(path)}, {"root": "its official files"})
     return _of_pictures(_inner(path))
+
+
+def propose_function(name: str) -> Proposal:
+    """Proposes how to read what a user's function returns: in one size, if the images have several.
+
+    Nothing is proposed for a function that has options without a default, or that returns no
+    dataset; whoever loads it says what is wrong.
+    """
+    function = load(name, name)
+    sizes: list[tuple[int, int]] = []
+    with suppress(InputError, TypeError, ValueError):
+        parameters = inspect.signature(function).parameters.values()
+        if not any(each.default is each.empty for each in parameters):
+            sizes = image_sizes(function(), name, _DECODED)
+    if len(set(sizes)) < 2:
+        return Proposal({"name": name}, {})
+    section: dict[str, Any] = {"name": "python", "function": name}
+    reasons: dict[str, str] = {}
+    _add_size(section, reasons, sizes)
+    return Proposal(section, reasons)
 
 
 def _inner(path: Path) -> Path:
@@ -159,5 +183,4 @@ def _has_equal_channels(path: Path) -> bool:
 
 def _spread(paths: Sequence[Path], most: int) -> list[Path]:
     """Returns at most this many of the paths, evenly spread."""
-    places = np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int))
-    return [paths[place] for place in places]
+    return [paths[place] for place in spread(len(paths), most)]

@@ -240,6 +240,26 @@ def _images(
     )
 
 
+def image_sizes(made: Any, where: str, most: int) -> list[tuple[int, int]]:
+    """Returns the width and height of some images that a function has returned, evenly spread."""
+    if isinstance(made, Images):
+        _, height, width = made.input_shape
+        return [(width, height)]
+    found = []
+    for role, part in _parts(made, where).items():
+        dataset = _Dataset(part)
+        for index in spread(len(dataset), most):
+            with in_file(f"{where}: {role} image {index}"):
+                _, height, width = pixels(dataset[index][0]).shape
+            found.append((width, height))
+    return found
+
+
+def spread(number: int, most: int) -> list[int]:
+    """Returns at most ``most`` of the positions of a list, evenly spread."""
+    return [*map(int, np.unique(np.linspace(0, number - 1, min(most, number)).astype(int)))]
+
+
 def _at(datasets: Mapping[Role, _Dataset], position: int) -> tuple[Role, int]:
     """Returns the part and the index in it of the image at a position in the whole data set."""
     for role, dataset in datasets.items():

@@ -19,6 +19,7 @@ from nas.campaigns.store.types import Header
 from nas.errors import InputError
 from nas.jobs import names
 
+USER = Path(__file__).parents[2] / "extending" / "user"
 RNG = np.random.default_rng(0)
 
 
@@ -173,6 +174,39 @@ def test_a_function_starts_at_the_current_folder(
     write_campaign(Path("results/mine"), data="mine.py:f")
     assert load_campaign(tmp_path / "results" / "mine").input_shape == (1, 16, 16)
     assert names.data("mine.py:f").name == f"{tmp_path / 'mine.py'}:f"
+
+
+def test_a_draft_fits_a_function_with_a_test_part_and_several_sizes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(
+        "import numpy as np\n"
+        "def part(most): return [(np.full((most + n, 40, 3), n, np.uint8), 'ab'[n % 2])"
+        " for n in range(20)]\n"
+        "def f(): return part(30), part(36)\n"
+    )
+    text = write_campaign(Path("results/mine"), data="mine.py:f").read_text()
+    assert "name: python\n" in text
+    assert "the pictures are of 40x30 to 40x55 pixels" in text
+    found = load_campaign(Path("results/mine"))
+    assert found.input_shape == (3, 32, 32)
+    assert found.data is not None
+    assert found.data.split.fractions == {"train": 0.9, "validation": 0.1}
+    assert names.data("mine.py:f").options["resolution"] == 32
+
+
+def test_own_parts_start_at_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("my_space", "my_searcher"):
+        shutil.copy(USER / f"{name}.py", tmp_path)
+    shutil.copy(USER / "helper.py", tmp_path)
+    named = {"space": "my_space.py:space", "searcher": "my_searcher.py:Climber"}
+    write_campaign(Path("results/here"), **named)
+    write_campaign(Path("results/there"), **{k: f"../../{name}" for k, name in named.items()})
+    assert load_campaign(Path("results/here")).config == load_campaign(Path("results/there")).config
 
 
 def test_equal_data_at_another_place_are_the_same(tmp_path: Path) -> None:
