@@ -57,7 +57,12 @@ def add(commands: Commands) -> None:
         help="a trained network: results/NAME:best or :TRIAL, or a folder of `nas train`",
     )
     predict.add_argument(
-        "pictures", nargs="+", help="pictures, folders of pictures, or .npy files of images"
+        "pictures", nargs="*", help="pictures, folders of pictures, or .npy files of images"
+    )
+    predict.add_argument(
+        "--part",
+        choices=("train", "validation", "test"),
+        help="instead of pictures: this part of the data set that the network was trained on",
     )
     predict.add_argument(
         "--top", type=whole(1), default=3, help="classes per picture; default: %(default)s"
@@ -141,7 +146,8 @@ def _export_network(arguments: argparse.Namespace) -> int:
     for note in notes:
         print(f"note: {note}")
     if weights is not None:
-        print(f"weights of {weights}")
+        told = trained.accuracies.items() if trained is not None else ()
+        print(", ".join([f"weights of {weights}", *(f"{key} {value:.4f}" for key, value in told)]))
     else:
         print("without --weights: the weights are random" + (
             ", none are written" if arguments.to in ("python", "json") else ""
@@ -175,7 +181,9 @@ def _inside(
 def _predict(arguments: argparse.Namespace) -> None:
     from nas.jobs.predict import predict
 
-    found, notes = predict(arguments.name, arguments.pictures, arguments.top)
+    if bool(arguments.pictures) == (arguments.part is not None):
+        raise InputError("predict: give either pictures, or a part of the data set with --part")
+    found, notes = predict(arguments.name, arguments.pictures, arguments.top, arguments.part)
     for note in notes:
         print(f"nas: note: {note}", file=sys.stderr)
     width = max(len(each.file) for each in found)
@@ -186,6 +194,9 @@ def _predict(arguments: argparse.Namespace) -> None:
             print(f"{each.file:{width}}  {' '.join(f'{value:.6g}' for value in each.values)}")
         else:
             pairs = zip(each.classes, each.values, strict=True)
-            print(
-                f"{each.file:{width}}  {'  '.join(f'{name} {value:.4f}' for name, value in pairs)}"
-            )
+            told = "  ".join(f"{name} {value:.4f}" for name, value in pairs)
+            is_of = f"is {each.label}: " if each.label is not None else ""
+            print(f"{each.file:{width}}  {is_of}{told}")
+    if arguments.part is not None and found[0].label is not None and not arguments.json:
+        right = sum(each.is_right for each in found)
+        print(f"accuracy {right / len(found):.4f}: {right} of {len(found)} images")

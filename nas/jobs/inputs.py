@@ -18,8 +18,9 @@ from nas.jobs.references import Reference
 from nas.preprocessing import Preprocessing
 from nas.tasks import Task
 from nas.training.batches import batches
-from nas.training.data import DataConfig, Part, SearchData, held_out, search_data
+from nas.training.data import DataConfig, Part, SearchData, held_out, named_part, search_data
 from nas.training.datasets import Integers, Pixels
+from nas.training.datasets.parts import Role
 from nas.training.evaluation import predictions, preprocessing
 from nas.training.loop import evaluation_bounds
 
@@ -95,6 +96,19 @@ def samples(
     )
 
 
+def images_of(name: str, reference: Reference, role: Role) -> Iterator[tuple[str, Pixels, int]]:
+    """Yields the images of a part of the data set of a training: place, image and label.
+
+    Raises :class:`InputError` if the data set cannot be read, or has changed.
+    """
+    config, _ = _data(name, reference)
+    part, places, checksum = named_part(config, role)
+    _check_split(name, reference, checksum)
+    images = (each for chunk, labels in _chunks(part) for each in zip(chunk, labels, strict=True))
+    for place, (image, label) in zip(places, images, strict=True):
+        yield place, image, int(label)
+
+
 def _data(name: str, reference: Reference) -> tuple[DataConfig, Task]:
     if reference.data is None:
         raise InputError(f"{name}: was not trained on a data set")
@@ -104,12 +118,16 @@ def _data(name: str, reference: Reference) -> tuple[DataConfig, Task]:
 def _search_data(name: str, reference: Reference) -> tuple[SearchData, Task]:
     config, task = _data(name, reference)
     images = search_data(config)
-    if reference.split_checksum not in ("", images.checksum):
+    _check_split(name, reference, images.checksum)
+    return images, task
+
+
+def _check_split(name: str, reference: Reference, checksum: str) -> None:
+    if reference.split_checksum not in ("", checksum):
         raise InputError(
             f"{name}: the data set has changed since the training: its split has the checksum "
-            f"{images.checksum}, recorded {reference.split_checksum}"
+            f"{checksum}, recorded {reference.split_checksum}"
         )
-    return images, task
 
 
 def _chunks(part: Part) -> Iterator[tuple[Pixels, Integers]]:

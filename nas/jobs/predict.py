@@ -13,10 +13,11 @@ import torch
 from nas.errors import InputError, in_file
 from nas.export.pictures import OnPictures
 from nas.jobs import names as named
-from nas.jobs.inputs import preprocessing_of, trained
+from nas.jobs.inputs import images_of, preprocessing_of, trained
 from nas.preprocessing import Preprocessing
 from nas.training.datasets import Pixels
 from nas.training.datasets.files import LeftOut, pictures, shown
+from nas.training.datasets.parts import Role
 from nas.training.datasets.pictures import read_picture
 
 _BATCH = 64
@@ -31,11 +32,18 @@ class Prediction(NamedTuple):
         classes: the names of the most probable classes, the first one first; None if the outputs of
             the network are not classes.
         values: the probabilities of these classes, or all outputs of the network.
+        label: the class of an image of the data set; None for other pictures.
     """
 
     file: str
     classes: tuple[str, ...] | None
     values: tuple[float, ...]
+    label: str | None = None
+
+    @property
+    def is_right(self) -> bool:
+        """Tells if the most probable class is the label."""
+        return self.classes is not None and self.classes[0] == self.label
 
     def record(self) -> dict[str, Any]:
         """Returns it as plain JSON."""
@@ -45,11 +53,12 @@ class Prediction(NamedTuple):
             {"class": name, "probability": value}
             for name, value in zip(self.classes, self.values, strict=True)
         ]
-        return {"file": self.file, "predictions": found}
+        label = {} if self.label is None else {"label": self.label}
+        return {"file": self.file, **label, "predictions": found}
 
 
 def predict(
-    name: str, files: Sequence[str | Path], top: int = 3
+    name: str, files: Sequence[str | Path] = (), top: int = 3, part: Role | None = None
 ) -> tuple[list[Prediction], list[str]]:
     """Predicts the classes of pictures; also returns remarks on the network and on the files.
 
@@ -57,6 +66,7 @@ def predict(
         name: a reference to a trained network, see :mod:`nas.jobs.references`.
         files: pictures, folders of pictures, or ``.npy`` files with one image or several.
         top: how many classes to return for each picture.
+        part: instead of files, a part of the data set on which the network was trained.
 
     Raises :class:`InputError` if the name is not that of a trained network with weights, or if a
     file cannot be read.
@@ -72,22 +82,28 @@ def predict(
     notes = [note] if note else []
     model = OnPictures(network, preprocessing).eval()
     found: list[Prediction] = []
-    images = _images(files, preprocessing, notes)
+    images: Iterator[tuple[str, Pixels, int | None]] = (
+        ((file, image, None) for file, image in _images(files, preprocessing, notes))
+        if part is None
+        else iter(images_of(name, reference, part))
+    )
     while batch := list(islice(images, _BATCH)):
         with torch.inference_mode():
-            outputs = model(torch.from_numpy(np.stack([image for _, image in batch])))
-        for (file, _), output in zip(batch, outputs, strict=True):
-            found.append(_prediction(file, output, preprocessing.classes, top))
+            outputs = model(torch.from_numpy(np.stack([image for _, image, _ in batch])))
+        for (file, _, label), output in zip(batch, outputs, strict=True):
+            found.append(_prediction(file, output, preprocessing.classes, top, label))
     return found, notes
 
 
 def _prediction(
-    file: str, output: torch.Tensor, classes: Sequence[str] | None, top: int
+    file: str, output: torch.Tensor, classes: Sequence[str] | None, top: int, label: int | None
 ) -> Prediction:
     if classes is None:
         return Prediction(file, None, tuple(output.flatten().tolist()))
     values, places = output.topk(min(top, len(classes)))
-    return Prediction(file, tuple(classes[place] for place in places), tuple(values.tolist()))
+    names = tuple(classes[place] for place in places)
+    truth = None if label is None else classes[label]
+    return Prediction(file, names, tuple(values.tolist()), truth)
 
 
 def _images(

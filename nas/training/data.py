@@ -377,6 +377,17 @@ def held_out(config: DataConfig, number: int | None = None) -> Part:
     return _part(loaded.images, chosen)
 
 
+def named_part(config: DataConfig, role: Role) -> tuple[Part, list[str], str]:
+    """Loads one part, the place of each of its images, and the checksum of the split.
+
+    Only what looks at a network after the final stage calls this.
+    """
+    loaded = load(config)
+    chosen: Integers = getattr(loaded.split, role)
+    places = [loaded.images.place(position) for position in chosen.tolist()]
+    return _part(loaded.images, chosen), places, loaded.split.checksum
+
+
 def read_images(name: str, options: Mapping[str, Any]) -> Images:
     """Loads all images of a data set, which is built in or returned by a user's function."""
     load = DATASETS[name]

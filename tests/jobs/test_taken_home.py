@@ -137,6 +137,23 @@ def test_accuracy_from_files_is_that_of_the_row(
         assert np.mean(right) == home.row["test"]["accuracy"]
 
 
+def test_a_part_is_predicted_as_its_files(
+    home: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = home.pictures[0].parents[1]
+    found, _ = predict(str(home.folder), part="test")
+    by_file, _ = predict(str(home.folder), home.pictures)
+    assert [each.file for each in found] == [str(path.relative_to(top)) for path in home.pictures]
+    assert [each.label for each in found] == home.labels
+    assert [each.classes for each in found] == [each.classes for each in by_file]
+    assert main(["predict", str(home.folder), "--part", "test"]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    right = round(home.row["test"]["accuracy"] * len(home.labels))
+    assert last == f"accuracy {right / len(home.labels):.4f}: {right} of {len(home.labels)} images"
+    for wrong in ([], [str(home.pictures[0]), "--part", "test"]):
+        assert main(["predict", str(home.folder), *wrong]) == 2
+
+
 def test_statistics_are_those_of_the_training_images(home: Trained) -> None:
     recorded = validate(Preprocessing, home.row["preprocessing"])
     images = search_data(resolve(home.data)).train.images
