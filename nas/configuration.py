@@ -78,6 +78,11 @@ Place = Annotated[str, AfterValidator(_place_from_its_folder)]
 holds it, or, on the command line, at the current folder."""
 
 
+def several(given: Any) -> Any:
+    """Takes a bare value for a list of one, before a list is validated."""
+    return tuple(given) if isinstance(given, list) else (given,)
+
+
 class Named(Config):
     """A name with its options: ``{name: nin, width: 0.5}``, or the bare name."""
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from nas.campaigns.spec.campaign import own_options, read_space
 from nas.campaigns.spec.initial import initial_genotypes
-from nas.configuration import Config, Named, read_yaml, validate, validate_options
+from nas.configuration import Config, Named, read_yaml, several, validate, validate_options
 from nas.errors import InputError, at, in_file
 from nas.evaluators.tables import read_table
 from nas.evaluators.tabular import Floats, Lookup, Table
@@ -80,10 +80,6 @@ class FaultRates(Config):
     """The probability that a trial fails."""
 
 
-def _several(given: Any) -> Any:
-    return tuple(given) if isinstance(given, list) else (given,)
-
-
 def _distinct(given: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(given)) < len(given):
         raise InputError(f"each must be given once, got {list(given)}")
@@ -119,7 +115,7 @@ class BenchmarkFile(Config):
     budget: Budget
     """The budget of each run, with one of the keys below."""
     workers: Annotated[
-        tuple[Whole, ...], BeforeValidator(_several), Field(min_length=1), AfterValidator(_distinct)
+        tuple[Whole, ...], BeforeValidator(several), Field(min_length=1), AfterValidator(_distinct)
     ] = (1,)
     """Sizes of the simulated cluster; the whole benchmark is run with each."""
     duplicates: Policy = "reuse"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.cli.arguments import (
+    DATA,
     add_architecture,
     add_form,
     genotype,
@@ -50,6 +51,25 @@ def add(commands: Commands) -> None:
     )
     gradients.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
     gradients.set_defaults(command=_gradients)
+
+    proxies = commands.add_parser(
+        "proxies", help="print zero-cost proxies of a new network, with the seconds of each"
+    )
+    proxies.add_argument("name", metavar="ARCH", help="an architecture, as for `nas train`")
+    proxies.add_argument("--data", required=True, help=DATA)
+    proxies.add_argument("--only", metavar="NAMES", help="proxies, separated by commas")
+    proxies.add_argument("--batch", type=whole(2), default=64, help="images; default: %(default)s")
+    proxies.add_argument(
+        "--initialization",
+        default="reference",
+        help="a scheme as in a recipe; default: a classic's reference, torch's own for others",
+    )
+    proxies.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
+    proxies.add_argument("--task", default="classification",
+                         help="a task, or file.py:CLASS; default: %(default)s")  # fmt: skip
+    proxies.add_argument("--device", default="cpu", help="cpu, cuda or auto; default: %(default)s")
+    add_form(proxies)
+    proxies.set_defaults(command=_proxies)
 
     show = commands.add_parser("show", help="print and draw a network, its notation and cells")
     add_architecture(show)
@@ -143,19 +163,9 @@ def _cost_by_node(architecture: Architecture, as_json: bool) -> None:
 
 
 def _gradients(arguments: argparse.Namespace) -> None:
-    from typing import get_args
-
-    from nas.jobs import names as named
-    from nas.registry import unknown
     from nas.training.gradients import signals
-    from nas.training.recipe import Initialization
 
-    allowed = list(get_args(Initialization))
-    if arguments.initialization not in allowed:
-        raise InputError(unknown("initialization", arguments.initialization, allowed))
-    scheme = arguments.initialization
-    if scheme == "reference":
-        scheme = named.initialization(arguments.name)
+    scheme = _scheme(arguments)
     found = signals(named_architecture(arguments), scheme, arguments.seed)
     width = max((len(signal.name) for signal in found), default=0)
     print(f"depth {'name':{width}} {'activation':>11} {'gradient':>11}")
@@ -165,6 +175,38 @@ def _gradients(arguments: argparse.Namespace) -> None:
             f"{signal.gradient:11.3e}"
         )
     print("root mean square of each layer's output, and of the gradient of the loss by it")
+
+
+def _proxies(arguments: argparse.Namespace) -> None:
+    from nas.jobs.proxies import proxies_table
+
+    table = proxies_table(
+        arguments.name,
+        arguments.data,
+        only=None if arguments.only is None else arguments.only.split(","),
+        batch=arguments.batch,
+        initialization=_scheme(arguments),
+        seed=arguments.seed,
+        task=arguments.task,
+        device=arguments.device,
+    )
+    print_table(table, arguments)
+
+
+def _scheme(arguments: argparse.Namespace) -> str:
+    """Returns the scheme that --initialization names; "reference" is replaced by the network's."""
+    from typing import get_args
+
+    from nas.jobs import names as named
+    from nas.registry import unknown
+    from nas.training.recipe import Initialization
+
+    allowed = list(get_args(Initialization))
+    if arguments.initialization not in allowed:
+        raise InputError(unknown("initialization", arguments.initialization, allowed))
+    if arguments.initialization == "reference":
+        return named.initialization(arguments.name)
+    return str(arguments.initialization)
 
 
 def _show(arguments: argparse.Namespace) -> None:

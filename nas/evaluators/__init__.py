@@ -6,6 +6,7 @@ EVALUATORS = Registry(
     "evaluator",
     {
         "training": "nas.evaluators.base:Training",
+        "proxy": "nas.evaluators.base:Proxies",
         "tabular": "nas.evaluators.lookup:TableLookup",
         "supernet": "nas.evaluators.supernet:SharedWeights",
     },

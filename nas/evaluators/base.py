@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
 
 from nas.architecture.graph import Architecture
-from nas.configuration import validate_options
-from nas.errors import InputError
+from nas.configuration import Config, Name, several, validate, validate_options
+from nas.errors import InputError, at
+from nas.metrics import COSTS, Metric
 from nas.registry import load
 from nas.spaces.search_space import SearchSpace
-from nas.user_code import relative
+from nas.user_code import relative, short_name
 
 Shape = Literal["training", "lookup"]
 """The kind of an evaluator, which decides the keys of ``campaign.yaml``; see
@@ -66,6 +69,10 @@ class Evaluator(ABC):
     """The input shape and the number of classes, if no data set decides them."""
     metrics: Sequence[str] | None = None
     """The metrics of a search trial besides the costs of its architecture; None if unknown."""
+    reported: Sequence[Metric] = ()
+    """Metrics that the campaign does not have to declare, because the evaluator does."""
+    code: Sequence[str] = ()
+    """The places of users' functions that its options name."""
     more_metrics: str = ""
     """How a campaign can get further metrics, for messages."""
     has_epochs: bool = True
@@ -97,25 +104,95 @@ class Evaluator(ABC):
         return ""
 
 
+class ProxyOptions(Config):
+    """The zero-cost proxies to measure of each trial, on the first ``batch`` images of a random
+    order of the training images, which is the same for all trials."""
+
+    proxies: Annotated[tuple[Name, ...], BeforeValidator(several)] = ()
+    batch: Annotated[int, Field(ge=2, le=10**6)] = 64
+
+
 class Training(Evaluator):
-    """Trains every network by the campaign's recipe on its data: :mod:`nas.evaluators.training`."""
+    """Trains every network by the campaign's recipe on its data: :mod:`nas.evaluators.training`.
+
+    Its option ``proxies`` names zero-cost proxies that are measured before the training.
+    """
 
     shape = "training"
     needs_recipe = True
+    trains: ClassVar[bool] = True
+    """Whether trials of the search are trained; those of the final stage always are."""
 
     def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
-        if options:
-            raise InputError(f"training has no options, got {dict(options)}")
+        self._options = validate(ProxyOptions, options, folder)
+        self._folder = folder
+        self.code = self._options.proxies
+        with at("proxies"):
+            self.reported = _metrics(self._options.proxies)
 
     @property
     def evaluate(self) -> Evaluate:
         """Returns the function that engines call."""
-        return Function(TRAINING)
+        options = self._options
+        if not options.proxies:
+            return Function(TRAINING)
+        own = {} if self.trains else {"trains": False}
+        return Function(TRAINING, {"proxies": options.proxies, "batch": options.batch, **own})
 
     @property
     def label(self) -> str:
         """Returns the name of the evaluator in records."""
         return TRAINING
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """Returns the settings on which metrics depend, except data and recipe, as plain JSON."""
+        if not self._options.proxies:
+            return {}
+        return {
+            "name": "training" if self.trains else "proxy",
+            "proxies": [relative(name, self._folder) for name in self._options.proxies],
+            "batch": self._options.batch,
+        }
+
+
+class Proxies(Training):
+    """Measures zero-cost proxies instead of training; the final stage trains."""
+
+    trains = False
+    has_epochs = False
+    more_metrics = "evaluator.proxies names further proxies"
+
+    def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
+        super().__init__(options, folder)
+        if not self.reported:
+            raise InputError("Field required", "proxies")
+        self.metrics = [metric.name for metric in self.reported]
+
+
+def _metrics(proxies: Sequence[str]) -> tuple[Metric, ...]:
+    """Declares what proxies measure; raises :class:`InputError` for an unknown or counted one."""
+    if not proxies:
+        return ()
+    from nas.proxies import PROXIES  # imports torch
+
+    found = []
+    for position, name in enumerate(proxies):
+        with at(position):
+            if name in COSTS:
+                raise InputError(f"{name} is counted for every network, and may be an objective")
+            PROXIES.find(name)
+            found.append(
+                Metric(
+                    name=short_name(name),
+                    direction="maximize",
+                    meaning=f"zero-cost proxy {short_name(name)} of the new network",
+                )
+            )
+    seconds = Metric(
+        name="proxy_seconds", unit="s", shown=False, meaning="time of the zero-cost proxies"
+    )
+    return (*found, seconds)
 
 
 class UserFunction(Evaluator):

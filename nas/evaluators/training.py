@@ -2,7 +2,7 @@
 
 import io
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from nas.architecture.weights import weights_bytes
 from nas.configuration import Config, Named, validate
 from nas.errors import InputError, at, in_file
 from nas.evaluators import ensemble
+from nas.evaluators.proxies import draw, new_network, scores
 from nas.evaluators.work import Progress, Work
 from nas.metrics import OWN, Protocol
 from nas.spaces.choices import Infeasible
@@ -73,7 +74,14 @@ class Request(Config):
     metrics: tuple[str, ...] = ()
 
 
-def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Work:
+def evaluate(
+    request: Mapping[str, Any],
+    checkpoint: bytes | None = None,
+    *,
+    proxies: Sequence[str] = (),
+    batch: int = 64,
+    trains: bool = True,
+) -> Work:
     """Trains the network of a :class:`Request`, from scratch or from a checkpoint.
 
     Args:
@@ -82,6 +90,9 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
             :func:`nas.evaluators.ensemble.evaluate`.
         checkpoint: the state of a training with the same request except ``epochs``, or of another
             network if the request says ``inherit``.
+        proxies: the zero-cost proxies to measure of the new network.
+        batch: the number of training images on which they are measured.
+        trains: whether a trial of the search is trained; if not, only its proxies are measured.
 
     Yields after every epoch the fields of :class:`nas.training.loop.Epoch`.
 
@@ -92,8 +103,8 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
     became), ``device_name`` (its model), ``host`` (the machine), ``data_checksum`` (the split's),
     ``train_images`` (how many), ``pipeline`` ("resident" on the device, or "streamed"),
     ``compiled`` and ``captured`` (whether it was), the user's own metrics on the validation images
-    (``validation_NAME``), and if asked for, what
-    :func:`nas.training.latency.measure_latency` tells.
+    (``validation_NAME``), what :func:`nas.evaluators.proxies.scores` returns for ``proxies``, and
+    if asked for, what :func:`nas.training.latency.measure_latency` tells.
     If it says whether to ``inherit``: ``inherited_params``, how many parameters came over.
     Only if the request says ``test``: the primary metric on test images, such as
     ``test_accuracy``, ``evaluations`` (metrics on validation and test images: see
@@ -139,6 +150,18 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
             latency = measure_latency(compile(architecture), images.input_shape, device)
         if checkpoint is None or trial.inherit:
             _check_latency(latency, trial.latency.limit)
+    where = {
+        "device": device,
+        "device_name": device_name(device),
+        "host": platform.node(),
+        "data_checksum": images.checksum,
+        **latency,
+    }
+    if proxies:
+        network = new_network(architecture, trial.seed, how.initialization).to(device)
+        where |= scores(proxies, network, draw(images, task, batch, device), trial.seed)
+    if not (trains or trial.test):
+        return {**where, "epochs": 0, "epochs_before": 0}
     state = start = None
     if checkpoint is not None:
         state = torch.load(io.BytesIO(checkpoint), map_location=device, weights_only=True)
@@ -184,16 +207,12 @@ def evaluate(request: Mapping[str, Any], checkpoint: bytes | None = None) -> Wor
         "train_seconds": result.train_seconds,
         "evaluation_seconds": result.evaluation_seconds,
         "curve": [epoch.record() for epoch in result.curve],
-        "device": device,
-        "device_name": device_name(device),
-        "host": platform.node(),
+        **where,
         "precision": result.precision,
-        "data_checksum": images.checksum,
         "train_images": len(images.train.labels),
         "pipeline": images.train.pipeline,
         "compiled": trainer.compiled,
         "captured": trainer.captured,
-        **latency,
     }
     if trial.inherit is not None:
         observation["inherited_params"] = trainer.inherited_params

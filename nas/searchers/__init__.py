@@ -1,6 +1,6 @@
 """Searchers: how a campaign decides what to evaluate next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nas.errors import InputError
@@ -41,6 +41,8 @@ def searcher(
     seed: int | Sequence[int],
     objectives: int = 1,
     initial: Sequence[str] | Mapping[str, Genotype] = (),
+    chosen: Callable[[], Mapping[str, Genotype]] = dict,
+    count: int = 0,
     **options: Any,
 ) -> Searcher:
     """Makes a searcher.
@@ -51,15 +53,17 @@ def searcher(
         seed: one or more non-negative integers.
         objectives: how many values an observation holds.
         initial: what is proposed first: names of members of the space, or genotypes by name.
+        chosen: returns genotypes that are proposed next; it is called when they are needed.
+        count: how many it returns.
         options: the options of its constructor.
 
     Raises :class:`nas.errors.InputError` for an unknown name, member or option value.
     """
     kind: type[Searcher] = SEARCHERS[name]
-    if initial:
+    if initial or count:
         if not isinstance(initial, Mapping):
             if len(set(initial)) < len(initial):
                 raise InputError(f"searcher {name}: initial: each must be given once: {initial}")
             initial = {member: space.member(member) for member in initial}
-        kind = starting_with(kind, initial, name)
+        kind = starting_with(kind, initial, name, chosen, count)
     return kind(space, seed, objectives, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nas.errors import InputError
@@ -11,7 +11,11 @@ from nas.spaces.choices import Genotype
 
 
 def starting_with(
-    kind: type[Searcher], initial: Mapping[str, Genotype], name: str
+    kind: type[Searcher],
+    initial: Mapping[str, Genotype],
+    name: str,
+    chosen: Callable[[], Mapping[str, Genotype]] = dict,
+    count: int = 0,
 ) -> type[Searcher]:
     """Returns a class of searchers whose first proposals are given genotypes.
 
@@ -22,38 +26,50 @@ def starting_with(
         kind: the class that makes all further proposals.
         initial: the genotypes by name, in the order in which they are proposed.
         name: what the searcher is called in messages.
+        chosen: returns further genotypes, which are proposed after those; it is called when the
+            first of them is needed, so not if they are recorded already.
+        count: how many genotypes it returns.
 
     Raises :class:`InputError` if the searcher cannot start from known genotypes. The class raises
     it if its population is smaller than the number of genotypes.
     """
+    key = "warm_start" if count and not initial else "initial"
     if not kind.takes_initial:
         raise InputError(
-            f"searcher {name}: initial: it cannot start from known genotypes; leave it out, or use "
+            f"searcher {name}: {key}: it cannot start from known genotypes; leave it out, or use "
             "for example evolution, nsga2, local_search, bananas or optuna"
         )
-    first = [Proposal(dict(genotype), {"initial": label}) for label, genotype in initial.items()]
+    first = _proposals(initial)
+    number = len(first) + count
 
     class Starting(kind):  # type: ignore[valid-type, misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            size = getattr(self, "population_size", len(first))
-            if len(first) > size:
+            size = getattr(self, "population_size", number)
+            if number > size:
                 raise InputError(
-                    f"searcher {name}: initial holds {len(first)} genotypes, more than "
+                    f"searcher {name}: {key} holds {number} genotypes, more than "
                     f"population_size ({size})"
                 )
             self._registered: set[int] = set()
+            self._first = list(first)
 
         def ask(self, trial_id: int) -> Proposal | None:
-            if trial_id >= len(first):
+            if trial_id >= number:
                 proposal: Proposal | None = super().ask(trial_id)
                 return proposal
+            if trial_id >= len(self._first):
+                self._first += _proposals(chosen())
             if trial_id not in self._registered:
-                self.replay(trial_id, first[trial_id])
-            return first[trial_id]
+                self.replay(trial_id, self._first[trial_id])
+            return self._first[trial_id]
 
         def replay(self, trial_id: int, proposal: Proposal) -> None:
             self._registered.add(trial_id)
             super().replay(trial_id, proposal)
 
     return Starting
+
+
+def _proposals(genotypes: Mapping[str, Genotype]) -> list[Proposal]:
+    return [Proposal(dict(genotype), {"initial": label}) for label, genotype in genotypes.items()]

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,11 @@ CASES = {
         evaluate,
         request(recipe={"preset": "quick", "epochs": 1}, train_percent=20, latency={}),
         ("latency_ms",),
+    ),
+    "proxies": EvaluatorCase(
+        partial(evaluate, proxies=("snip", "zen"), batch=8, trains=False),
+        request(),
+        ("snip", "zen", "proxy_seconds"),
     ),
     "tabular": EvaluatorCase(tabular(), LOOKED_UP),
 }

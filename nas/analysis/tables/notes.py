@@ -6,12 +6,22 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from nas.analysis.tables.columns import recorded
 from nas.analysis.tables.trials import trials
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask, Header, Json, Result
+from nas.statistics.correlation import compare
+from nas.user_code import short_name
 from nas.words import counted
+
+_FEW = 10
+"""How many trained networks are needed to judge a proxy."""
+
+_LEVEL = 0.05
+"""The level of significance at which a proxy is better than counting parameters."""
 
 _Groups = dict[str, list[tuple[Ask, Result]]]  # the ask and result of each, by label
 
@@ -27,6 +37,7 @@ def notes(history: History) -> Iterator[str]:
         elif ask.stage == "final":
             groups.setdefault(ask.label, []).append((ask, result))
     yield from _trial_notes(history, groups, failed)
+    yield from _proxy_notes(history)
     yield from _specification_notes(history.header, groups)
 
 
@@ -66,6 +77,53 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Ask]) -> Iterat
         yield (
             f"{search}: {counted(count, 'proposal')} repeated an earlier trial of its own and "
             "spent no budget"
+        )
+
+
+def _proxy_notes(history: History) -> Iterator[str]:
+    """Yields how each zero-cost proxy ranked the trained networks, beside the parameters.
+
+    These are the networks of the search that were trained fully, or those of the final stage if the
+    search trained none. Correlations are Spearman's.
+    """
+    specification = history.header.specification
+    evaluator = specification.get("evaluator", {})
+    if evaluator.get("name") not in ("training", "proxy"):
+        return
+    metrics = recorded(specification)
+    primary = metrics[metrics.validation]
+    completed = [
+        (history.asks[trial], result.metrics)
+        for trial, result in history.results.items()
+        if result.status == "completed"
+        and isinstance(result.metrics.get(metrics.validation), float)
+    ]
+    most = max((ask.fidelity or 0 for ask, _ in completed), default=0)
+    full = [each for each in completed if (each[0].fidelity or 0) == most]
+    for stage in ("search", "final"):
+        trained = [each for each in full if each[0].stage == stage and not each[0].is_ensemble]
+        if trained:
+            break
+    for proxy in map(short_name, evaluator["proxies"]):
+        rows = [
+            (found[proxy], ask.cost["params"], -primary.flipped(found[metrics.validation]))
+            for ask, found in trained
+            if isinstance(found.get(proxy), int | float)
+        ]
+        if len(rows) < _FEW:
+            yield (
+                f"proxy {proxy}: {len(rows)} trained networks are too few to say how it ranks; "
+                f"{_FEW} are needed"
+            )
+            continue
+        table = np.array(sorted(rows, key=lambda row: -row[2]), dtype=float)
+        every, best = (compare(*table[:n].T) for n in (len(table), max(len(table) // 5, 4)))
+        verdict = "no better than" if not every.p < _LEVEL else "better than"
+        yield (
+            f"proxy {proxy}: rank correlation with {primary.in_words} of {len(table)} trained "
+            f"networks {every.one:.2f}, in the best fifth {best.one:.2f}; that of params "
+            f"{every.other:.2f} and {best.other:.2f}: {verdict} counting parameters"
+            f" (p {every.p:.2g})"
         )
 
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
-import numpy as np
-
 from nas.architecture.graph import Architecture
 from nas.campaigns.drive.networks import Networks
 from nas.campaigns.spec.campaign import BASELINE, Campaign
@@ -40,7 +38,7 @@ class Asks:
         self.networks = Networks(campaign)
         self._campaign = campaign
         self._history = history
-        self._seed = _training_seed(campaign)
+        self._seed = campaign.training_seed
 
     def searched(
         self, search: str, number: int, proposal: Proposal, elapsed: float = 0.0, like: str = ""
@@ -174,14 +172,3 @@ def _scheme(recipe: Recipe | None, own: str) -> str | None:
     It is recorded with the trial, so that later versions repeat the trial in the same way.
     """
     return own if recipe is not None and recipe.initialization == "reference" else None
-
-
-def _training_seed(campaign: Campaign) -> int:
-    """Returns the training seed of all search trials.
-
-    It is drawn from the campaign's seed. The campaign's seed itself is often among ``final.seeds``;
-    a retraining with it would repeat the search trial bit for bit, and hide that this accuracy was
-    selected.
-    """
-    sequence = np.random.SeedSequence(campaign.config.seed, spawn_key=(1,))
-    return int(sequence.generate_state(1)[0])

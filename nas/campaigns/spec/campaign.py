@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from nas.campaigns.spec.fidelity import Fidelities
 from nas.campaigns.spec.initial import Initial, initial_genotypes
 from nas.campaigns.spec.objectives import complete
 from nas.campaigns.spec.schema import SHAPES, CampaignFile, Evaluated
+from nas.campaigns.spec.warm_start import WarmStart
 from nas.campaigns.store.defaults import completed
 from nas.campaigns.store.log import read_header
 from nas.configuration import Named, read_yaml, validate, validate_options
@@ -22,7 +24,7 @@ from nas.errors import InputError, at, in_file
 from nas.evaluators import EVALUATORS
 from nas.evaluators.base import Evaluator, Training, UserFunction
 from nas.metrics import COSTS, OWN, Catalogue, Metric
-from nas.registry import unknown
+from nas.registry import resolve, unknown
 from nas.searchers import SEARCHERS, Searcher, searcher
 from nas.spaces import space, space_file
 from nas.spaces.choices import RECIPE, Genotype
@@ -33,6 +35,7 @@ from nas.spaces.search_space import SearchSpace
 from nas.tasks import Task, make
 from nas.training import data, datasets, recipe
 from nas.training.datasets.stored import check_memory_of
+from nas.training.hardware import resolve_device
 from nas.user_code import is_code, short_name
 
 FILE_NAME = "campaign.yaml"
@@ -69,6 +72,8 @@ class Campaign:
     fidelities: Fidelities
     initial: dict[str, Genotype]
     """What the campaign's own searcher starts from, by name."""
+    warm_start: WarmStart | None
+    """How it chooses further genotypes to start from."""
     classics: tuple[Contestant, ...]
     further_costs: Callable[[Architecture], dict[str, float]]
     """Computes what the constraints limit beside the counted cost."""
@@ -105,9 +110,32 @@ class Campaign:
                 space=self.space,
                 seed=seed,
                 objectives=len(self.config.objectives),
-                initial=self.initial if name == self.own_search else {},
+                **(self._start(seed) if name == self.own_search else {}),
                 **options,
             )
+
+    def _start(self, seed: tuple[int, ...]) -> dict[str, Any]:
+        """Returns where the campaign's own searcher starts, as arguments of a searcher."""
+        if (warm := self.warm_start) is None:
+            return {"initial": self.initial}
+        scheme = getattr(self.recipe, "initialization", "default")
+        where = "cpu" if self.config.engine.gpus_per_trial == 0 else "auto"
+        scorer = partial(
+            resolve("nas.evaluators.proxies:scorer"),
+            *(warm.proxy, self.data, self.task, warm.batch, self.training_seed),
+            *("default" if scheme == "reference" else scheme, resolve_device(where)),
+        )
+        chosen = partial(warm.best, self.space, seed, scorer)
+        return {"initial": self.initial, "chosen": chosen, "count": warm.keep}
+
+    @property
+    def training_seed(self) -> int:
+        """Returns the training seed of all search trials.
+
+        It is not the campaign's seed, which is often among ``final.seeds``: a retraining with it
+        would repeat the search trial bit for bit, and hide that this accuracy was selected.
+        """
+        return int(np.random.SeedSequence(self.config.seed, spawn_key=(1,)).generate_state(1)[0])
 
     @property
     def file(self) -> Path:
@@ -116,8 +144,9 @@ class Campaign:
 
 
 def own_options(entry: Named) -> dict[str, Any]:
-    """The options of a searcher's own constructor; ``initial`` is the campaign's."""
-    return {key: value for key, value in entry.options.items() if key != "initial"}
+    """The options of a searcher's own constructor; those that say where it starts are not."""
+    own = ("initial", "warm_start")
+    return {key: value for key, value in entry.options.items() if key not in own}
 
 
 def load_campaign(folder: Path) -> Campaign:
@@ -159,12 +188,14 @@ def _load(folder: Path) -> Campaign:
     config = read_file(folder)
     with at("task"):
         task = make(config.task)
+    with at("searcher", "warm_start"):
+        warm_start, entry = WarmStart.read(config.searcher.options, config.evaluator, folder)
+    evaluator = _evaluator(entry, folder)
     with at("metrics"):
-        metrics = _metrics(config, task)
+        metrics = _metrics(config, task, evaluator)
     with at("objectives"):
         objectives = complete(config.objectives, metrics)
     config = config.model_copy(update={"objectives": objectives})
-    evaluator = _evaluator(config.evaluator, folder)
     loaded = training = None
     if config.recipe is None and evaluator.needs_recipe:
         raise InputError("Field required", "recipe")
@@ -231,6 +262,7 @@ def _load(folder: Path) -> Campaign:
         space_definition=described,
         fidelities=fidelities,
         initial=initial.genotypes,
+        warm_start=warm_start,
         classics=tuple(classics.values()),
         further_costs=further_costs(constraints),
         notes=tuple(filter(None, [initial.note, *remarks, *(loaded.notes if loaded else ())])),
@@ -252,10 +284,10 @@ def _initial(config: CampaignFile, found: SearchSpace, folder: Path) -> Initial:
     return initial_genotypes(given, found, folder, first)
 
 
-def _metrics(config: CampaignFile, task: Task) -> Catalogue:
-    """The task's metrics, and those that the campaign adds."""
+def _metrics(config: CampaignFile, task: Task, evaluator: Evaluator) -> Catalogue:
+    """The task's metrics, and those that the campaign and its evaluator add."""
     own: list[Metric] = []
-    reported: list[Metric] = []
+    reported = [*evaluator.reported]
     for position, entry in enumerate(config.metrics):
         with at(position):
             if not is_code(entry.name):

@@ -19,7 +19,7 @@ from nas.campaigns.spec.budget import Budget
 from nas.campaigns.spec.early_stopping import EarlyStopping
 from nas.campaigns.spec.fidelity import Axis
 from nas.campaigns.spec.objectives import Objectives
-from nas.configuration import Config, Name, Named
+from nas.configuration import Config, Name, Named, several
 from nas.errors import InputError
 from nas.evaluators.base import Shape
 from nas.metrics import Protocol
@@ -213,11 +213,6 @@ MEMBERS = 20
 """The largest number of members of an ensemble; it is limited because the label names them all."""
 
 
-def _several(given: Any) -> Any:
-    """Takes a bare name for a list of one."""
-    return tuple(given) if isinstance(given, list) else (given,)
-
-
 class _Finalists(Config):
     """The architectures that the final stage retrains or looks up."""
 
@@ -226,7 +221,7 @@ class _Finalists(Config):
     top_random: Annotated[int, Field(ge=0, le=10**6)] | None = None
     """How many of the random baseline's; by default as many as ``top``, because of more finalists,
     the best one is better by chance."""
-    classics: Annotated[tuple[Named, ...], BeforeValidator(_several)] = ()
+    classics: Annotated[tuple[Named, ...], BeforeValidator(several)] = ()
     """Classics with their options (``nas classics``); ``fit`` sets their size, and ``fitted`` is a
     whole set."""
 

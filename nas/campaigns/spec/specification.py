@@ -33,7 +33,12 @@ def specification(campaign: Campaign) -> dict[str, Any]:
         "hyperparameters": {k: list(v) for k, v in campaign.config.hyperparameters.items()},
         "searcher": {"name": relative(own.name, campaign.folder)}
         | _with_defaults(SEARCHERS[own.name], own_options(own))
-        | ({"initial": campaign.initial} if campaign.initial else {}),
+        | ({"initial": campaign.initial} if campaign.initial else {})
+        | (
+            {"warm_start": warm.definition(campaign.folder)}
+            if (warm := campaign.warm_start)
+            else {}
+        ),
         "mutations": campaign.space.mutations.model_dump(),
         "objectives": [each.model_dump() for each in campaign.config.objectives],
         "duplicates": campaign.config.duplicates,
@@ -51,7 +56,9 @@ def _code(campaign: Campaign) -> dict[str, str]:
     """Returns the checksums of all files of the user's code that the campaign uses."""
     config = campaign.config
     names = [config.space.name, config.searcher.name, config.evaluator.name]
-    names += [metric.name for metric in config.metrics]
+    if campaign.warm_start is not None:
+        names.append(campaign.warm_start.proxy)
+    names += [*campaign.evaluator.code, *(metric.name for metric in config.metrics)]
     if campaign.data is not None:
         names += [campaign.data.name, str(campaign.data.options.get("function"))]
     return checksums(names, campaign.folder)

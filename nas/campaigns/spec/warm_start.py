@@ -1,0 +1,107 @@
+"""Resolves ``warm_start`` of a searcher: a zero-cost proxy chooses what a search starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import inf, isnan
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from nas.architecture.graph import Architecture
+from nas.configuration import Config, Name, Named, several, validate
+from nas.errors import InputError, at
+from nas.metrics import COSTS
+from nas.spaces.choices import Genotype
+from nas.spaces.search_space import SearchSpace
+from nas.user_code import absolute, relative, short_name
+
+Number = Annotated[int, Field(ge=1, le=10**6)]
+
+
+class WarmStart(Config):
+    """The ``keep`` networks of ``candidates`` random ones with the largest values of a proxy.
+
+    ``batch`` is the number of training images on which the proxy is measured.
+    """
+
+    proxy: Name
+    candidates: Number
+    keep: Number
+    batch: Annotated[int, Field(ge=2, le=10**6)] = 64
+
+    @model_validator(mode="after")
+    def _keeps_some(self) -> WarmStart:
+        if self.keep > self.candidates:
+            raise InputError(
+                f"keep: must be at most candidates ({self.candidates}), got {self.keep}"
+            )
+        return self
+
+    @classmethod
+    def read(
+        cls, options: Mapping[str, Any], evaluator: Named, folder: Path
+    ) -> tuple[WarmStart | None, Named]:
+        """Reads ``warm_start`` of a searcher's options; None without it.
+
+        Also returns the evaluator, which then measures the proxy of every trial, so that tables can
+        say how well it ranks what was trained.
+
+        Raises :class:`InputError` for wrong keys, an unknown proxy, or another evaluator.
+        """
+        if "warm_start" not in options:
+            return None, evaluator
+        from nas.proxies import PROXIES  # imports torch
+
+        found = validate(cls, options["warm_start"], folder)
+        with at("proxy"):
+            PROXIES.find(found.proxy)
+        if evaluator.name not in ("training", "proxy"):
+            raise InputError(
+                "needs images to measure a proxy on, so the evaluator must be training or proxy, "
+                f"got {evaluator.name}"
+            )
+        given = {"batch": found.batch, **evaluator.options}
+        proxies = several(given.get("proxies", []))
+        known = [absolute(name, folder) for name in proxies if isinstance(name, str)]
+        if found.proxy not in (*known, *COSTS):
+            given["proxies"] = [*proxies, found.proxy]
+            evaluator = Named(name=evaluator.name, **given)
+        return found, evaluator
+
+    def definition(self, folder: Path) -> dict[str, Any]:
+        """Returns it as plain JSON for records."""
+        return {**self.model_dump(), "proxy": relative(self.proxy, folder)}
+
+    def best(
+        self,
+        space: SearchSpace,
+        seed: tuple[int, ...],
+        scorer: Callable[[], Callable[[Architecture], float]],
+    ) -> dict[str, Genotype]:
+        """Draws the candidates and returns the best ones by name, the best first.
+
+        Equal networks count once, and a value that is not defined is the worst. The result is a
+        function of the space, the seed and the values.
+
+        Raises :class:`InputError` if fewer than ``keep`` different networks are drawn.
+        """
+        rng = np.random.default_rng((*seed, 1))
+        score = scorer()
+        found: dict[str, tuple[float, Genotype]] = {}
+        for _ in range(self.candidates):
+            genotype = space.sample(rng)
+            network = space.decode(genotype)
+            if network.fingerprint not in found:
+                value = score(network)
+                found[network.fingerprint] = (-inf if isnan(value) else value, genotype)
+        if len(found) < self.keep:
+            raise InputError(
+                f"searcher: warm_start: keep: of {self.candidates} candidates only {len(found)} "
+                f"are different networks, got {self.keep}"
+            )
+        best = sorted(found.values(), key=lambda each: -each[0])[: self.keep]
+        name = f"{short_name(self.proxy)} {{}} of {len(found)}"
+        return {name.format(rank): genotype for rank, (_, genotype) in enumerate(best, 1)}

@@ -1,0 +1,70 @@
+"""Measures zero-cost proxies of new networks on training images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.architecture.graph import Architecture
+from nas.architecture.network import Network, compile
+from nas.proxies import PROXIES, Batch, measure
+from nas.tasks import Task
+from nas.training.batches import resident
+from nas.training.data import DataConfig, Part, SearchData, search_data
+from nas.training.datasets import Stored
+from nas.training.initialization import initialize
+from nas.training.loop import normalizer
+from nas.user_code import short_name
+
+
+def draw(data: SearchData, task: Task, size: int, device: str) -> Batch:
+    """Returns training images, normalised and not augmented; always the same ones of a data set."""
+    order = np.random.default_rng(0).permutation(len(data.train.labels))[:size]
+    pixels = data.train.images[order]
+    part = Part(pixels.read() if isinstance(pixels, Stored) else pixels, data.train.labels[order])
+    images, labels = resident(part, torch.device(device))
+
+    def loss(outputs: Tensor, labels: Tensor) -> Tensor:
+        return task.loss(outputs.float(), task.targets(labels, data.classes))
+
+    return Batch(normalizer(data, images.device)(images), labels, loss)
+
+
+def new_network(architecture: Architecture, seed: int, initialization: str) -> Network:
+    """Returns a network with the initial weights of a seed; torch's generators are not changed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = compile(architecture)
+        initialize(network, initialization)
+    return network
+
+
+def scores(proxies: Sequence[str], network: Network, batch: Batch, seed: int) -> dict[str, Any]:
+    """Returns the value of each proxy by its short name, and ``proxy_seconds``, the time of all."""
+    functions = {short_name(name): PROXIES.find(name) for name in proxies}
+    found = measure(functions, network, batch, torch.Generator().manual_seed(seed))
+    return {
+        **{name: each.value for name, each in found.items()},
+        "proxy_seconds": sum(each.seconds for each in found.values()),
+    }
+
+
+def scorer(
+    proxy: str, config: DataConfig, task: Task, size: int, seed: int, scheme: str, device: str
+) -> Callable[[Architecture], float]:
+    """Loads a data set and returns a function from an architecture to the value of a proxy.
+
+    The value is the one that a trial of a search with this training seed reports.
+    """
+    batch = draw(search_data(config), task, size, device)
+
+    def score(architecture: Architecture) -> float:
+        network = new_network(architecture, seed, scheme).to(device)
+        value: float = scores([proxy], network, batch, seed)[short_name(proxy)]
+        return value
+
+    return score

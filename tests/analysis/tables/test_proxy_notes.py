@@ -1,0 +1,62 @@
+"""Below a table: how proxies ranked what was trained, beside the number of parameters."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nas.analysis.tables.networks import campaign_table
+from tests.analysis.tables.test_networks import COST, SPECIFICATION, ask, result, write
+
+EVALUATOR = {"name": "training", "proxies": ["snip", "mine.py:own"], "batch": 64}
+REPORTED = [{"name": name, "direction": "maximize"} for name in ("snip", "own")]
+
+
+def found(folder: Path, snip: Any, own: Any, params: Any, accuracy: Any) -> list[str]:
+    records = []
+    for number, each in enumerate(zip(snip, own, params, accuracy, strict=True)):
+        trial = f"random-{number:04d}"
+        made = ask(trial, "search", "random", cost=COST | {"params": int(each[2])})
+        made |= {"number": number, "search": "random", "fingerprint": trial}
+        ended = result(trial, float(each[3]))
+        ended["metrics"] |= {"snip": each[0], "own": each[1]}
+        records += [made, ended]
+    specification = SPECIFICATION | {"evaluator": EVALUATOR, "metrics": {"reported": REPORTED}}
+    write(folder, records, specification)
+    return [n for n in campaign_table(folder).attrs["notes"] if n.startswith("proxy ")]
+
+
+def test_the_notes_compare_each_proxy_with_the_parameters(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    accuracy = rng.uniform(size=50)
+    params = (1000 * (accuracy + rng.normal(scale=0.5, size=50))).round() + 2000
+    snip = (accuracy + rng.normal(scale=0.05, size=50)).tolist()
+    own = [None, *(params[1:] + rng.normal(scale=50, size=49)).tolist()]
+    better, same = found(tmp_path, snip, own, params, accuracy)
+    every = [stats.spearmanr(each, accuracy).statistic for each in (snip, params)]
+    best = np.argsort(accuracy)[-10:]
+    fifth = [stats.spearmanr(np.array(e)[best], accuracy[best]).statistic for e in (snip, params)]
+    assert better == (
+        f"proxy snip: rank correlation with validation accuracy of 50 trained networks "
+        f"{every[0]:.2f}, in the best fifth {fifth[0]:.2f}; that of params {every[1]:.2f} and "
+        f"{fifth[1]:.2f}: better than counting parameters" + better[better.rindex(" (p ") :]
+    )
+    assert same.startswith("proxy own: rank correlation with validation accuracy of 49 trained")
+    assert ": no better than counting parameters (p 0." in same
+
+
+def test_few_networks_are_not_judged(tmp_path: Path) -> None:
+    values = list(range(9))
+    assert found(tmp_path, values, values, values, np.linspace(0, 1, 9))[0] == (
+        "proxy snip: 9 trained networks are too few to say how it ranks; 10 are needed"
+    )
+
+
+@pytest.mark.parametrize("name", ["mine.py:evaluate", "tabular"])
+def test_options_of_other_evaluators_are_not_proxies(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EVALUATOR, "name", name)
+    assert not found(tmp_path, [1.0], [1.0], [1], [0.5])

@@ -1,0 +1,149 @@
+"""Campaigns that use zero-cost proxies: as objective, as columns beside training, as a start."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nas
+from nas.analysis.audit.check import check
+from nas.analysis.tables.networks import campaign_table
+from nas.campaigns.drive.run import run
+from nas.campaigns.spec.campaign import load_campaign
+from nas.errors import InputError
+from tests.campaigns import toy
+from tests.campaigns.drive.test_training import asks, results
+
+PROXY = """
+objectives: [synflow]
+evaluator: {name: proxy, proxies: [synflow, mine.py:double], batch: 8}
+"""
+MINE = "def double(network, batch, generator):\n    return 2.0 * len(batch.images)\n"
+FINAL = "final: {top: 2, top_random: 1}"
+
+
+def write(folder: Path, more: str, old: str = "", new: str = "") -> Path:
+    text = toy.CAMPAIGN.replace("final: {top: 1, top_random: 1, classics: [resnet20]}", FINAL)
+    toy.write(folder, text.replace(old, new) + more)
+    (folder / "mine.py").write_text(MINE)
+    return folder
+
+
+def test_a_search_by_a_proxy_trains_its_finalists_alone(tmp_path: Path) -> None:
+    folder = write(tmp_path / "c", PROXY)
+    run(folder)
+    found, made = results(folder), asks(folder)
+    searched = [name for name, ask in made.items() if ask["stage"] == "search"]
+    for name in searched:
+        metrics = found[name]["metrics"]
+        assert metrics.keys() >= {"synflow", "double", "proxy_seconds"}
+        assert metrics["double"] == 16
+        assert found[name]["epochs"] == 0
+        assert found[name]["seconds"] >= metrics["proxy_seconds"] > 0
+    final = [name for name, ask in made.items() if ask["stage"] == "final"]
+    assert all(found[name]["metrics"]["epochs"] == 1 for name in final)
+    assert all("test_accuracy" in found[name]["metrics"] for name in final)
+    mine = [name for name in searched if name.startswith("evolution")]
+    best = max(mine, key=lambda name: found[name]["metrics"]["synflow"])
+    top = found[f"final-{best}-seed0"]["metrics"]
+    assert math.isfinite(top["synflow"])
+    table = nas.results(folder)
+    assert table["synflow"].notna().sum() == len(found)
+    assert not check(folder, replay=True).problems
+
+
+def test_proxies_are_columns_beside_training(tmp_path: Path) -> None:
+    more = "evaluator: {name: training, proxies: snip, batch: 8}\n"
+    folder = write(tmp_path / "c", more, "trials: 4", "trials: 1")
+    run(folder)
+    for result in results(folder).values():
+        assert result["metrics"].keys() >= {"snip", "proxy_seconds", "validation_accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("{name: proxy}", "evaluator.proxies: Field required"),
+        ("{name: proxy, proxies: snap}", "evaluator.proxies.0: unknown proxy 'snap'"),
+        ("{name: proxy, proxies: params}", "evaluator.proxies.0: params is counted"),
+        ("{name: proxy, proxies: snip, batch: 1}", "evaluator.batch: Input should be greater"),
+        ("{name: training, epochs: 3}", "evaluator.epochs: unknown key 'epochs'"),
+        ("{name: proxy, proxies: snip}", "unknown metric 'validation_accuracy'; allowed: params"),
+    ],
+)
+def test_a_wrong_option_is_named(tmp_path: Path, given: str, message: str) -> None:
+    folder = write(tmp_path / "c", f"evaluator: {given}\n")
+    with pytest.raises(InputError) as error:
+        load_campaign(folder)
+    assert message in str(error.value)
+
+
+# --- warm start ---
+
+WARM = """
+searcher: {name: evolution, population_size: 3, tournament_size: 2,
+  warm_start: {proxy: synflow, candidates: 8, keep: 2, batch: 8}}
+random_baseline: false
+"""
+SEARCHER = "searcher: {name: evolution, population_size: 2, tournament_size: 2}\n"
+
+
+def warm(folder: Path, trials: int) -> Path:
+    write(folder, WARM, SEARCHER, "")
+    text = (folder / "campaign.yaml").read_text().replace(FINAL, "final: {top: 0}")
+    (folder / "campaign.yaml").write_text(text.replace("trials: 4", f"trials: {trials}"))
+    run(folder)
+    return folder
+
+
+def test_a_search_starts_from_what_a_proxy_chose(tmp_path: Path) -> None:
+    folder = warm(tmp_path / "c", 3)
+    first, second, third = asks(folder).values()
+    space = load_campaign(folder).space
+    names = [ask["note"].get("initial", "") for ask in (first, second, third)]
+    count = int(names[0].rpartition(" ")[2])
+    assert names == [f"synflow 1 of {count}", f"synflow 2 of {count}", ""]
+    values = [result["metrics"]["synflow"] for result in results(folder).values()]
+    assert values[0] >= values[1]
+    rng = np.random.default_rng((0, 0, 1))
+    drawn = [space.decode(space.sample(rng)).fingerprint for _ in range(8)]
+    assert len(set(drawn)) == count
+    assert {first["fingerprint"], second["fingerprint"]} <= set(drawn)
+    assert not check(folder, replay=True).problems
+    notes = campaign_table(folder).attrs["notes"]
+    assert any(note.startswith("proxy synflow: 3 trained networks") for note in notes)
+
+
+def test_a_warm_start_is_resumed_from_the_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = asks(warm(tmp_path / "whole", 3))
+    folder = warm(tmp_path / "parts", 1)
+    warm(folder, 2)
+
+    def again(*_: object) -> None:
+        raise AssertionError("both are recorded")
+
+    monkeypatch.setattr("nas.evaluators.proxies.scorer", again)
+    warm(folder, 3)
+    for trial, ask in asks(folder).items():
+        assert (ask["genotype"], ask["note"]) == (whole[trial]["genotype"], whole[trial]["note"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("{proxy: snap, candidates: 9, keep: 2}", "warm_start.proxy: unknown proxy 'snap'"),
+        ("{proxy: snip, candidates: 9}", "searcher.warm_start.keep: Field required"),
+        ("{proxy: snip, candidates: 2, keep: 3}", "keep: must be at most candidates (2), got 3"),
+        ("{proxy: snip, candidates: 9, keep: 4}",
+         "warm_start holds 4 genotypes, more than population_size (3)"),
+    ],
+)  # fmt: skip
+def test_a_wrong_warm_start_is_named(tmp_path: Path, given: str, message: str) -> None:
+    right = "{proxy: synflow, candidates: 8, keep: 2, batch: 8}"
+    folder = write(tmp_path / "c", WARM.replace(right, given), SEARCHER, "")
+    with pytest.raises(InputError) as error:
+        load_campaign(folder)
+    assert message in str(error.value)

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from nas.statistics.correlation import compare, p_value, spearman
+
+
+def test_spearman_is_that_of_scipy_with_ties() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, 5, (2, 30))
+    assert spearman(one, other) == pytest.approx(stats.spearmanr(one, other).statistic)
+    assert np.isnan(spearman(np.zeros(5), np.arange(5)))
+
+
+def test_the_p_value_is_that_of_the_published_example() -> None:
+    # Meng, Rosenthal & Rubin 1992: 15 values, correlations .63 and -.03, between -.19: Z = 1.68.
+    assert stats.norm.isf(p_value(0.63, -0.03, -0.19, 15)) == pytest.approx(1.68, abs=0.005)
+
+
+def test_equal_predictors_are_called_better_as_often_as_the_level_says() -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(1_000):
+        values = rng.normal(size=60)
+        one, other = values + rng.normal(size=(2, 60))
+        found.append(compare(one, other, values).p < 0.05)
+    assert 0.025 < np.mean(found) < 0.075
+
+
+def test_a_predictor_is_no_better_than_itself_or_without_a_rank() -> None:
+    values = np.arange(20.0)
+    noisy = values + np.random.default_rng(0).normal(scale=9, size=20)
+    assert compare(noisy, noisy, values).p == pytest.approx(0.5)
+    assert compare(np.ones(20), noisy, values).p == 1
+    assert compare(values, noisy, values).p < 0.001
