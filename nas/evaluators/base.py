@@ -105,11 +105,12 @@ class Evaluator(ABC):
 
 
 class ProxyOptions(Config):
-    """The zero-cost proxies to measure of each trial, on the first ``batch`` images of a random
-    order of the training images, which is the same for all trials."""
+    """The zero-cost proxies that are measured of each trial."""
 
     proxies: Annotated[tuple[Name, ...], BeforeValidator(several)] = ()
+    """The zero-cost proxies (``nas proxies``) to measure of each network; ``proxy`` needs one."""
     batch: Annotated[int, Field(ge=2, le=10**6)] = 64
+    """On how many training images, which are the same for all trials."""
 
 
 class Training(Evaluator):

@@ -32,7 +32,9 @@ from nas.campaigns.spec.contestants import Fit
 from nas.campaigns.spec.early_stopping import EarlyStopping
 from nas.campaigns.spec.objectives import Objective
 from nas.campaigns.spec.schema import Final, LookupFile, LookupFinal, RayConfig, TrainingFile
+from nas.campaigns.spec.warm_start import WarmStart
 from nas.configuration import Named, read_yaml
+from nas.evaluators.base import ProxyOptions
 from nas.evaluators.supernet import Options
 from nas.evaluators.tables import TABLES
 from nas.evaluators.tabular import TabularOptions
@@ -133,8 +135,12 @@ def campaign() -> Iterator[str]:
     yield ENGINES
     yield "### Options of searchers\n"
     yield options_of(SEARCHERS)
+    yield "### Keys of `warm_start` of a searcher\n"
+    yield keys(WarmStart, [{"proxy": "synflow", "candidates": 500, "keep": 10, "batch": 32}])
     yield "### Options of data sets\n"
     yield options_of(DATASETS)
+    yield "### Options of the evaluators `training` and `proxy`\n"
+    yield keys(ProxyOptions, [{"proxies": ["synflow", "nwot"], "batch": 32}])
     yield "### Options of the evaluator `tabular`\n"
     yield keys(TabularOptions, [read_yaml(EXAMPLES / "evaluator.yaml")])
     yield "### Options of the evaluator `supernet`\n"

@@ -22,15 +22,16 @@ Number = Annotated[int, Field(ge=1, le=10**6)]
 
 
 class WarmStart(Config):
-    """The ``keep`` networks of ``candidates`` random ones with the largest values of a proxy.
-
-    ``batch`` is the number of training images on which the proxy is measured.
-    """
+    """Some of many random networks, with the largest values of a zero-cost proxy."""
 
     proxy: Name
+    """The zero-cost proxy that chooses."""
     candidates: Number
+    """How many random genotypes are drawn."""
     keep: Number
+    """How many of their networks the search starts from."""
     batch: Annotated[int, Field(ge=2, le=10**6)] = 64
+    """On how many training images the proxy is measured."""
 
     @model_validator(mode="after")
     def _keeps_some(self) -> WarmStart:
