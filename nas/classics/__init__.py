@@ -33,6 +33,7 @@ def classic(
         InputError: for an unknown name or option. For an input that is too small for the strides,
             it is an :class:`ArchitectureError` that names the node that does not fit.
     """
+    from nas.architecture.operations import ArchitectureError
     from nas.configuration import validate_options
 
     if name not in CLASSICS:
@@ -40,9 +41,14 @@ def classic(
     entry = CLASSICS[name]
     with in_file(f"classic {name}"), at("options"):
         checked = validate_options(entry.function, options)
-    architecture: Architecture = entry.function(
-        tuple(entry.input_shape if input_shape is None else input_shape),
-        entry.classes if classes is None else classes,
-        **{**entry.fixed, **checked},
-    )
+    shape = tuple(entry.input_shape if input_shape is None else input_shape)
+    try:
+        architecture: Architecture = entry.function(
+            shape, entry.classes if classes is None else classes, **{**entry.fixed, **checked}
+        )
+    except ArchitectureError as error:
+        given, meant = ("x".join(map(str, each)) for each in (shape, entry.input_shape))
+        raise ArchitectureError(
+            f"{name}, which is made for images of {meant}, does not fit images of {given}: {error}"
+        ) from error
     return architecture

@@ -32,7 +32,9 @@ def ending(folder: Path) -> str:
 
 def _next(folder: Path, is_searched: bool) -> Iterator[str]:
     commands = {f"nas report {folder}": "everything on one page, report.html"}
-    if is_searched:
+    if is_searched and not (folder / "weights").is_dir():
+        commands[f"nas show {folder}:best"] = "the best network"
+    elif is_searched:
         commands[f"nas export {folder}:best --to onnx"] = "the best network with its weights"
     commands |= {
         f"nas table {folder} --columns all": "all columns and notes",

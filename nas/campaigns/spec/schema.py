@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -54,6 +55,22 @@ def _address(given: str | None) -> str | None:
     if given != "auto" and not re.fullmatch(r"[^\s/]+:\d+", given):
         raise InputError(f"must be local, auto or host:port of a Ray cluster, got {given!r}")
     return given
+
+
+def _section(given: Any, key: str = "name") -> Mapping[str, Any]:
+    """Returns a section; a bare name is a section with this key alone."""
+    if isinstance(given, str):
+        return {key: given}
+    if not isinstance(given, Mapping):
+        raise InputError(f"must be a {key}, or a mapping of keys to values")
+    return given
+
+
+Section = Annotated[dict[str, Any], BeforeValidator(_section)]
+"""A section whose keys are checked by another module."""
+
+Preset = Annotated[dict[str, Any], BeforeValidator(partial(_section, key="preset"))]
+"""The section ``recipe``."""
 
 
 class EngineConfig(Config):
@@ -161,8 +178,7 @@ def _fitting(*names: str) -> BeforeValidator:
     def check(given: Any) -> Any:
         if isinstance(given, EngineConfig):
             return given
-        if not isinstance(given, Mapping):
-            raise InputError("must be a mapping of keys to values")
+        given = _section(given)
         name = given.get("name", names[0])
         if isinstance(name, str) and name not in names and not is_code(name):
             what = unknown("engine", name, list(names))
@@ -274,20 +290,10 @@ class Final(_Finalists):
         return self
 
 
-def _mapping(given: Any) -> Any:
-    if not isinstance(given, Mapping):
-        raise InputError("must be a mapping of keys to values")
-    return given
-
-
 def _options(given: tuple[Any, ...]) -> tuple[Option, ...]:
     if wrong := fault(given):
         raise InputError(f"{wrong}, got {list(given)}")
     return given
-
-
-Section = Annotated[dict[str, Any], BeforeValidator(_mapping)]
-"""A section whose keys are checked by another module."""
 
 
 class Evaluated(Config):
@@ -340,9 +346,9 @@ class TrainingFile(_Keys):
 
     data: Section
     """The data set, with its options and its split."""
-    recipe: Section | None = None
+    recipe: Preset | None = None
     """How networks are trained; only if a function of yours evaluates them, it can be left out."""
-    early_stopping: EarlyStopping | None = None
+    early_stopping: Annotated[EarlyStopping, BeforeValidator(_section)] | None = None
     """The rule that stops hopeless trainings."""
     inherit_weights: bool = False
     """Whether a child starts from its parent's weights where names and shapes agree."""

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nas.campaigns.spec.campaign import load_campaign
+from nas.campaigns.spec.campaign import load_campaign, read_file
 from nas.campaigns.spec.scaffold import write_campaign
 from nas.campaigns.spec.specification import specification
 from nas.errors import InputError
@@ -47,8 +47,8 @@ ROOT = Path(__file__).parents[3]
         ("epochs: 1", "epochs: 1, augment: [flip, lighting]",
          "yaml: recipe.augment.1: lighting: needs colour images, got 1 channel(s)"),
         ("epochs: 1", "epoch: 1", "recipe.epoch: unknown key 'epoch' (did you mean 'epochs'?)"),
-        ("recipe: {preset: quick, epochs: 1}", "recipe: quick",
-         "recipe: must be a mapping of keys to values, got 'quick'"),
+        ("recipe: {preset: quick, epochs: 1}", "recipe: 1",
+         "recipe: must be a preset, or a mapping of keys to values, got 1"),
         ("[resnet20]", "[lenet]",
          "final.classics.0: unknown classic 'lenet' (did you mean 'lenet5'?); allowed: lenet5, "),
         ("[resnet20]", "[nin, {name: nin, widht: 2.0}]",
@@ -57,7 +57,8 @@ ROOT = Path(__file__).parents[3]
          "campaign.yaml: final.classics.0.classes: unknown key 'classes'"),
         ("[resnet20]", "[nin, {name: nin, input_shape: 3}]",
          "final.classics.1.input_shape: unknown key 'input_shape'"),
-        ("[resnet20]", "[alexnet]", "final.classics.0: node "),
+        ("[resnet20]", "[alexnet]", "final.classics.0: alexnet, which is made for images of "
+         "3x224x224, does not fit images of 1x8x8: node "),
         ("[resnet20]", "[resnet20, resnet20]", "final.classics.1: resnet20 is listed twice"),
         ("top: 1,", "top: 1, seeds: [1, 0, 1],",
          "final.seeds: each seed must be given once, got [1, 0, 1]"),
@@ -200,6 +201,18 @@ def test_a_draft_is_a_campaign(tmp_path: Path, searcher: str, space: str) -> Non
     with pytest.raises(InputError, match="already exists"):
         write_campaign(tmp_path / "new")
     assert path.read_text() == "\n".join(map(str.rstrip, path.read_text().split("\n")))
+
+
+def test_a_bare_name_is_a_section(tmp_path: Path) -> None:
+    bare = {"data": "digits", "recipe": "quick", "engine": "serial", "early_stopping": "median"}
+    found = []
+    for each in (bare, {key: {"name": name} for key, name in bare.items()}):
+        given = yaml.safe_load(toy.CAMPAIGN) | each
+        if isinstance(given["recipe"], dict):
+            given["recipe"] = {"preset": "quick"}
+        toy.write(tmp_path, yaml.safe_dump(given))
+        found.append(read_file(tmp_path))
+    assert found[0] == found[1]
 
 
 def test_a_draft_leaves_open_what_it_cannot_know(tmp_path: Path) -> None:
