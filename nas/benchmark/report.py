@@ -226,7 +226,8 @@ def _spread(mean: float, deviation: float) -> str:
     """Writes mean ± deviation with two digits of the deviation and at least two decimals."""
     if pd.isna(deviation):
         return f"{mean:.4g}"
-    digits = max(2, 1 - math.floor(math.log10(deviation))) if deviation > 0 else 2
+    is_rounding = deviation <= 1e-9 * abs(mean)
+    digits = 2 if is_rounding else max(2, 1 - math.floor(math.log10(deviation)))
     return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
 
 

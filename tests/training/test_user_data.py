@@ -140,7 +140,19 @@ PARTS = [
     (("train", "val", "test"), (4, 3, 3)),
     (("train", "valid", "test"), (4, 3, 3)),
     (("TRAIN", "Validation", "test"), (4, 3, 3)),
+    (("trainset", "testset"), (4, 0, 3)),
+    (("01_train", "02-val", "03 test"), (4, 3, 3)),
+    (("train2017", "val2017"), (4, 3, 0)),
+    (("images_train", "TestImages"), (4, 0, 3)),
 ]
+
+
+def test_parts_inside_of_classes_are_refused(tmp_path: Path) -> None:
+    for place in ("cat/train", "cat/test", "dog/train", "dog/test"):
+        fill(tmp_path / place, 4)
+    fault = refusal(lambda: folder(root=str(tmp_path)))
+    assert "cat: holds test and train: parts inside of a class are not understood" in fault
+    assert fault.endswith("put the classes into the parts, as in test/cat")
 
 
 @pytest.mark.parametrize(("names", "sizes"), PARTS, ids=["-".join(names) for names, _ in PARTS])

@@ -28,7 +28,8 @@ _KEYS = (
     "test_labels (or x_train, y_train and so on)"
 )
 _HALF = 2**15
-_IMAGES, _LABELS = {"images", "image", "imgs", "x", "data"}, {"labels", "label", "targets", "y"}
+_IMAGES = {"images", "image", "img", "imgs", "x", "data"}
+_LABELS = {"labels", "label", "targets", "target", "y"}
 
 
 def arrays(*, path: Place, resolution: Resolution = None, fit: Fit = "crop") -> Images:

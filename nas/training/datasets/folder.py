@@ -111,6 +111,7 @@ def listing(top: Path) -> Listing:
             )
         before = len(paths)
         for label, place in enumerate(found.values()):
+            _check_class(place)
             held = pictures(place, left_out)
             if not held:
                 others = "".join(f"; {note}" for note in [*left_out.notes()][-1:])
@@ -153,6 +154,17 @@ def _classes(place: Path) -> dict[str, Path]:
             f"two or more{why}"
         )
     return found
+
+
+def _check_class(place: Path) -> None:
+    """Refuses parts inside of a class, whose pictures would get into other parts."""
+    inner = [path.name for path in folders(place) if role(path.name) is not None]
+    if len({role(name) for name in inner}) > 1:
+        raise InputError(
+            f"{shown(place)}: holds {' and '.join(map(shown, inner))}: parts inside of a class are "
+            f"not understood; put the classes into the parts, as in {shown(inner[0])}/"
+            f"{shown(place.name)}"
+        )
 
 
 def _digests(paths: Sequence[Path]) -> list[bytes]:

@@ -26,15 +26,19 @@ _WORDS: dict[str, Role] = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 _FILLING = {"set", "data", "dataset", "split", "images", "image", "img", "imgs", "pictures"}
+_PARTS = _WORDS | {f"{word}{each}": role for word, role in _WORDS.items() for each in _FILLING}
+"""Also with both words in one, as in ``trainset``."""
 
 
 def role(name: str) -> Role | None:
     """Returns the part that a name stands for; None if it is not the name of a part.
 
-    ``Train``, ``training_set`` and ``train-images`` are all the training part.
+    ``Train``, ``training_set``, ``01 train-images``, ``trainset`` and ``train2017`` are all the
+    training part.
     """
-    words = [word for word in words_of(name) if word not in _FILLING]
-    return _WORDS.get(words[0]) if len(words) == 1 else None
+    words = re.findall(r"[^\W\d_]+", name.lower())
+    roles = [_PARTS.get(word) for word in words if word not in _FILLING]
+    return roles[0] if len(roles) == 1 else None
 
 
 def words_of(name: str) -> list[str]:
