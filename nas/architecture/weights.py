@@ -15,10 +15,13 @@ from torch import Tensor, nn
 from nas.errors import InputError
 
 _SHOWN = 3
+_BEGIN, _HEAD = 64, 12
+"""How many bytes at the beginning of a file are looked at, and shown."""
 
 _PARTS = (
     "state_dict_ema", "model_ema", "ema_state_dict", "ema",
     "state_dict", "model_state_dict", "model", "module", "network", "net", "weights", "params",
+    "checkpoint", "teacher",
 )  # fmt: skip
 """The keys under which checkpoints of trainings hold a state dict, the preferred ones first.
 
@@ -113,11 +116,15 @@ def read_weights(path: Path) -> Weights:
     The state dict may be inside a checkpoint. Sparse and quantised tensors become dense floats.
 
     Raises:
-        InputError: if the file holds no state dict, or several without a known name.
+        InputError: if the file holds no state dict, or several without a known name, or a number
+            that is not finite.
     """
     try:
-        with path.open("rb"):  # the parsers hide the system's reason
-            pass
+        with path.open("rb") as file:  # the parsers hide the system's reason
+            begin = file.read(_BEGIN)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
@@ -126,10 +133,8 @@ def read_weights(path: Path) -> Weights:
             # Checkpoints hold the arguments of their script in a Namespace, which runs no code.
             with torch.serialization.safe_globals([argparse.Namespace]):
                 data = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # a parser may raise anything for a damaged file
-        raise InputError(f"{path}: is not a readable state dict: {_reason(error)}") from None
+        raise InputError(f"{path}: is not a readable state dict: {_reason(error, begin)}") from None
     state, keys = _state_dict(data, path)
     if not state:
         raise InputError(f"{path}: must hold a state dict, holds no tensors")
@@ -194,9 +199,9 @@ def _state_dict(data: Any, path: Path, *keys: str) -> tuple[Mapping[str, Tensor]
     ]
     if not other:
         return data, keys
-    for part in _PARTS:
-        if isinstance(data.get(part), Mapping) and data[part]:
-            return _state_dict(data[part], path, *keys, part)
+    held = [part for part in _PARTS if isinstance(data.get(part), Mapping)]
+    for part in sorted(held, key=lambda part: not data[part]):  # an empty one only without others
+        return _state_dict(data[part], path, *keys, part)
     raise InputError(
         f"{path}: is not a state dict: {_listed('not tensors', other)}; save the state dict alone, "
         f"or under one of the keys {', '.join(_PARTS)}"
@@ -208,12 +213,19 @@ def _dense(tensor: Tensor, where: str) -> Tensor:
         raise InputError(f"{where} was saved without its numbers (on the device meta)")
     if tensor.is_quantized:
         return tensor.dequantize()
-    return tensor if tensor.layout == torch.strided else tensor.to_dense()
+    dense = tensor if tensor.layout == torch.strided else tensor.to_dense()
+    if dense.is_floating_point() and not dense.float().isfinite().all():
+        raise InputError(f"{where} holds nan or infinity: the training that saved it has diverged")
+    return dense
 
 
-def _reason(error: Exception) -> str:
-    """Returns one line that says why a parser has refused a file."""
+def _reason(error: Exception, begin: bytes) -> str:
+    """Returns one line that says why a parser has refused a file that begins so."""
     text = str(error)
+    if not begin:
+        return "it is empty"
+    if begin.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS; fetch the file itself with git lfs pull"
     if found := re.search(r"GLOBAL ([\w.]+)", text):
         return (
             f"it holds a Python object beside tensors ({found[1]}), which may run code; if you "
@@ -221,7 +233,13 @@ def _reason(error: Exception) -> str:
         )
     if "TorchScript" in text:
         return "it is a TorchScript archive; save torch.jit.load(file).state_dict()"
-    return text.partition("\n")[0] or type(error).__name__
+    if begin.startswith(b"PK") and b".npy" in begin:
+        return "it holds arrays of numpy; save them with torch.save, as a dict of tensors by name"
+    if begin.startswith((b"PK", b"\x80")):
+        return "it is damaged, or was not saved by torch.save"
+    if "deserializing" in text:
+        return text
+    return f"it was not saved by torch.save, whose files do not begin with {begin[:_HEAD]!r}"
 
 
 def _with_transformed_input(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
