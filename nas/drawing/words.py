@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nas.architecture.cost import Cost
 from nas.architecture.operations import Operation, Shape
+from nas.words import compact
 
 _FOLLOWERS = frozenset({
     "activation", "batch_norm", "channel_shuffle", "drop_path", "dropout", "flatten", "group_norm",
@@ -91,15 +92,7 @@ def shape_of(first: Shape, last: Shape) -> str:
 def counts(cost: Cost) -> tuple[str, ...]:
     """Writes the parameters and MACs, such as ``9.41K params``; zero counts are left out."""
     named = ((cost.params, "params"), (cost.macs, "MACs"))
-    return tuple(f"{_short(count)} {name}" if count else "" for count, name in named)
-
-
-def _short(count: float) -> str:
-    for unit in ("", "K", "M", "G"):
-        if count < 999.5:
-            return f"{count:.3g}{unit}"
-        count /= 1000
-    return f"{count:.3g}T"
+    return tuple(f"{compact(count)} {name}" if count else "" for count, name in named)
 
 
 def _by(value: object) -> str:

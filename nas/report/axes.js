@@ -24,5 +24,4 @@ function ticks(low, high, log) {
   return found;
 }
 
-const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const plain = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });

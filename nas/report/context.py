@@ -8,11 +8,14 @@ from typing import Any
 import pandas as pd
 
 from nas.analysis.tables.columns import metrics_of
+from nas.analysis.tables.ending import proposals
+from nas.analysis.tables.feasibility import limits
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.notes import budgets
 from nas.analysis.tables.trials import recorded, trials
 from nas.campaigns.store.history import History
 from nas.errors import InputError
+from nas.metrics import Catalogue
 from nas.report import data, outcome, specification
 from nas.report.checklist import checklist
 from nas.report.drawings import Drawing, drawing
@@ -50,12 +53,17 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
     metrics = metrics_of(every)
     partial = list(specification.unfinished(every, told))
     notes: list[str] = []
+    details: list[str] = []
+    proposed: dict[str, str] = {}
     verdicts: dict[str, Any] = {"words": [], "notes": []}
     table = None
     if (every["status"] == "completed").any():
         table = campaign_table(folder)
         verdicts = table.attrs["verdicts"]
+        details = table.attrs["details"]
         notes = table.attrs["notes"][sum(map(len, verdicts.values())) :]
+        notes = [note for note in notes if note not in details]
+        proposed = proposals(folder, table)
     else:
         failed = int((every["status"] == "failed").sum())
         partial.insert(0, f"no trial has completed ({failed} failed), so there are no results")
@@ -64,17 +72,23 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
     shown, unshown = figures(folder) if figured else ([], [])
     leaders = [] if table is None else outcome.leaders(table)
     spent = list(budgets({"": folder}))
+    on_gpu = bool((told.get("environment") or {}).get("gpus"))
+    unit = "GPU" if on_gpu else "core"
     return {
         "name": folder.resolve().name,
         "folder": str(folder),
         "partial": partial,
         "counts": _counts(every),
+        "about": specification.in_one_line(campaign, told),
+        "total": outcome.total(every, history, unit),
+        "proposed": proposed,
         "specification": specification.summary(campaign, told),
         "leaders": leaders,
-        "selected_by": metrics[metrics.validation].in_words,
+        "rule": _rule(table, metrics),
         "verdicts": verdicts["words"],
         "missing": verdicts["notes"],
         "notes": notes,
+        "details": details,
         "best": next((each["name"] for each in leaders if each["kind"] == "searched"), None),
         "drawings": pictures,
         "undrawn": undrawn,
@@ -82,11 +96,10 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
         "unshown": unshown,
         "failures": outcome.failures(every),
         "costs": outcome.costs(every, _accelerators(history)),
-        "on_gpu": bool((told.get("environment") or {}).get("gpus")),
+        "unit": unit,
         "provenance": specification.provenance(campaign, told, every),
         "settings": specification.complete(campaign),
         "checklist": checklist(campaign, told, every, spent),
-        "hints": list(outcome.hint(folder, table)),
         "script": outcome.use(folder),
         "data": {
             "state": now,
@@ -95,7 +108,7 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
             "trials": data.trials(every),
             "incumbents": data.incumbents(folder),
             "curves": data.curves(history, metrics),
-            "metrics": data.measured(metrics),
+            "metrics": data.measured(metrics, limits(campaign.specification)),
             "labels": dict(_labels(every)),
             "drawings": {name: each._asdict() for name, each in pictures.items()},
             "genotypes": _genotypes(history, pictures),
@@ -110,6 +123,17 @@ def _counts(every: pd.DataFrame) -> str:
     if counts.get("duplicate", 0) > 1:
         told += "s"
     return f"{counted(len(every), 'trial')}: {told}"
+
+
+def _rule(table: pd.DataFrame | None, metrics: Catalogue) -> str:
+    """Says how the best network of each kind was picked."""
+    words = metrics[metrics.validation].in_words
+    if table is None or not (table["seeds"] > 0).any():
+        return f"The best of each kind has the best {words} that the search observed."
+    return (
+        f"The best of each kind has the best mean {words} over the seeds of the final stage; "
+        "the test images were read once and selected nothing."
+    )
 
 
 def _labels(every: pd.DataFrame) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,22 @@ _SEARCHED = 300
 """How many trials of the search stage keep their learning curves; they are the best ones."""
 
 
+_SHOWN = 8
+"""How many columns a table shows at first; they fit a page that is 1,280 pixels wide."""
+
+
 def columns(
-    table: pd.DataFrame, declared: Columns, names: Sequence[str], metrics: Catalogue
+    table: pd.DataFrame,
+    declared: Columns,
+    names: Sequence[str],
+    metrics: Catalogue,
+    card: Collection[str],
 ) -> list[dict[str, Any]]:
-    """Returns the columns that are not empty: name, title, format, meaning and values."""
-    found = []
+    """Returns the columns that are not empty: name, title, format, meaning, place and values.
+
+    A column's place is "card" (it is also shown on a phone), "first" or "more" (on demand).
+    """
+    found: list[dict[str, Any]] = []
     for name in names:
         dtype, meaning = declared[name]
         if not table[name].notna().any() or (name == "group" and table[name].nunique() < 2):
@@ -41,6 +52,7 @@ def columns(
                 "title": _title(name, metrics),
                 "form": form,
                 "meaning": meaning,
+                "place": "card" if name in card else "first" if len(found) < _SHOWN else "more",
                 "values": _plain(table[name], form),
             }
         )
@@ -50,28 +62,33 @@ def columns(
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Returns the columns of the results table."""
     metrics = metrics_of(table)
-    names = [
-        "name", "kind", metrics.test, "test_std", "seeds", metrics.validation, metrics.search,
-        "rank", "pareto",
-    ]  # fmt: skip
-    further = {n: m for n, m in metrics.of("networks").items() if n not in names}
-    first = [n for n, m in further.items() if m.shown and n not in metrics.on_predictions]
-    names += [*first, "test_low", "test_high", *metrics.on_predictions]
-    names += [name for name in further if name not in names]
-    return columns(table, network_columns(metrics), [*names, "group", "recipe"], metrics)
+    cost = table.attrs["cost"]
+    scores = [metrics.test, "test_std", metrics.validation]
+    if not (table["seeds"] > 0).any():
+        scores = [metrics.search]
+    further = [name for name in metrics.of("networks") if name not in scores]
+    rare = {*metrics.on_predictions, "train_seconds"}
+    shown = [name for name in further if metrics[name].shown and name not in rare]
+    names = ["name", "kind", *scores, cost, *shown, "pareto", "seeds", metrics.search, "rank",
+             "test_low", "test_high", *metrics.on_predictions, *further, "group",
+             "recipe"]  # fmt: skip
+    card = {"name", "kind", scores[0], cost}
+    unique = list(dict.fromkeys(names))
+    return columns(table, network_columns(metrics), unique, metrics, card)
 
 
 def trials(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Returns the columns of the table of all trials."""
     metrics = metrics_of(table)
-    names = ["trial", "kind", "stage", "status", metrics.validation, metrics.test]
+    names = ["trial", "kind", "stage", "status", metrics.validation, metrics.test, "macs"]
     names += [n for n in metrics.of("trials") if n not in names and n not in metrics.evaluated]
     names += ["seconds", "seed", "fidelity", "cause", "parent", "duplicate_of"]
-    return columns(table, trial_columns(metrics), names, metrics)
+    card = {"trial", "kind", metrics.validation, "macs"}
+    return columns(table, trial_columns(metrics), names, metrics, card)
 
 
-def measured(metrics: Catalogue) -> dict[str, Any]:
-    """Returns what the page's script needs of the metrics: names, words and directions."""
+def measured(metrics: Catalogue, limits: Mapping[str, float]) -> dict[str, Any]:
+    """Returns what the page's script needs of the metrics: names, words, directions and limits."""
     primary = metrics.primary
     words = {name: metrics[name].in_words for name in (metrics.validation, metrics.test)}
     costs = {
@@ -87,6 +104,7 @@ def measured(metrics: Catalogue) -> dict[str, Any]:
         "form": primary.form,
         "maximize": primary.direction == "maximize",
         "bounds": _bounds(primary),
+        "limits": dict(limits),
         "costs": {"macs": costs["macs"], **costs},
         "scores": {
             metrics.test: f"{words[metrics.test]}, final stage",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ import pandas as pd
 
 from nas.analysis.tables.columns import metrics_of
 from nas.analysis.tables.verdict_words import SEEDS
+from nas.campaigns.store.history import History
 from nas.errors import InputError
 from nas.export.script import onnx_script
 from nas.jobs import names as named
 from nas.metrics import Catalogue
-from nas.words import counted
+from nas.words import compact, counted
 
 KINDS = {
     "searched": "Best found",
@@ -49,7 +50,7 @@ def leaders(table: pd.DataFrame) -> list[dict[str, Any]]:
                 "kind": kind,
                 "value": f"{best[shown]:.4f}",
                 "of": _of(shown, best, metrics),
-                "cost": f"{best.params:,} params, {best.macs:,} MACs",
+                "cost": f"{compact(best.params)} params, {compact(best.macs)} MACs",
             }
         )
     return found
@@ -83,6 +84,32 @@ def failures(trials: pd.DataFrame) -> list[dict[str, Any]]:
         for (cause, last), rows in groups
     ]
     return sorted(found, key=lambda group: -group["count"])
+
+
+def total(trials: pd.DataFrame, history: History, unit: str) -> list[tuple[str, str]]:
+    """Returns what the whole campaign has cost: trials, time in workers, and when.
+
+    Args:
+        trials: the table of :func:`nas.analysis.tables.trials.trials`.
+        history: the campaign's records.
+        unit: of what the hours are: GPU or core.
+    """
+    results = history.results
+    own = {trial: result.accelerators for trial, result in results.items()}
+    spent = _spent("all", trials, own)
+    final = int((trials["stage"] == "final").sum())
+    searched = int((trials["status"] != "duplicate").sum()) - final
+    facts = [
+        ("Trials", f"{searched:,} in the search, {final:,} in the final stage"),
+        ("Time", f"{spent['worker']} in workers, {spent['accelerator']} {unit} hours"),
+    ]
+    times = [each.time for each in (history.header, *results.values()) if each.time is not None]
+    if len(times) > 1:
+        first, last = (datetime.fromtimestamp(f(times), UTC) for f in (min, max))
+        day = "" if first.date() == last.date() else f"{last:%Y-%m-%d} "
+        took = duration((last - first).total_seconds())
+        facts.append(("When", f"{first:%Y-%m-%d %H:%M} to {day}{last:%H:%M} UTC, {took}"))
+    return facts
 
 
 def costs(trials: pd.DataFrame, accelerators: dict[str, float]) -> list[dict[str, str]]:
@@ -123,15 +150,6 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{int(seconds) // 60} min {int(seconds) % 60:02} s"
     return f"{minutes // 60:,} h {minutes % 60:02} min"
-
-
-def hint(folder: Path, table: pd.DataFrame | None) -> Iterator[str]:
-    """Yields commands that the reader may want to run next."""
-    if table is not None and (table["kind"] == "searched").any():
-        yield f"nas show {folder}:best"
-        yield f"nas export {folder}:best --to onnx"
-        yield f"nas predict {folder}:best PICTURES"
-    yield f"nas check {folder}"
 
 
 def use(folder: Path) -> str:

@@ -1,10 +1,16 @@
 // Draws points and lines on a canvas; pointer and arrow keys select them.
 const MARGIN = { left: 64, right: 16, top: 12, bottom: 44 };
 
+const overlaps = (boxes, box) => boxes.some((each) => (
+  each.left < box.right && box.left < each.right && each.top < box.bottom && box.top < each.bottom
+));
+
 class Plot {
   /**
-   * describe(): {x: {title, log, compact}, y: {title, bounds}, points, lines}; bounds are what is possible. A point has x, y, kind, size, text and
-   * what to open; where it has low and high, they are an interval of y. A line has xs, ys, kind, steps, dash.
+   * describe(): {x: {title, log, compact}, y: {title, bounds, range}, points, lines, limits}; bounds are what is
+   * possible, range is what is shown: an arrow stands for a point beyond it. A point has x, y, kind, size, text and
+   * what to open; where it has low and high, they are an interval of y. A line has xs, ys, kind, steps, dash; where it
+   * has lows and highs, they are a band, and its name stands at its end. A limit has a text and x or y.
    * picture(what to open): elements that the tip shows below the text.
    */
   constructor(figure, { label, describe, open, picture }) {
@@ -41,7 +47,7 @@ class Plot {
   }
 
   limits() {
-    const { x, points, lines } = this.shown;
+    const { x, y, points, lines, limits = [] } = this.shown;
     const range = (pick) => {
       let low = Infinity, high = -Infinity;
       const see = (value) => {
@@ -51,10 +57,11 @@ class Plot {
       pick(see);
       return [low, high];
     };
-    const xs = range((see) => { points.forEach((p) => see(p.x)); lines.forEach((l) => l.xs.forEach(see)); });
+    const xs = range((see) => { points.forEach((p) => see(p.x)); lines.forEach((l) => l.xs.forEach(see)); limits.forEach((l) => l.x && see(l.x)); });
     const ys = range((see) => {
       points.forEach((p) => { see(p.low ?? p.y); see(p.high ?? p.y); });
-      lines.forEach((l) => l.ys.forEach(see));
+      lines.forEach((l) => [l.ys, l.lows ?? [], l.highs ?? []].forEach((values) => values.forEach(see)));
+      limits.forEach((l) => l.y && see(l.y));
     });
     this.empty = !(xs[0] <= xs[1] && ys[0] <= ys[1]);
     if (this.empty) return;
@@ -67,17 +74,21 @@ class Plot {
       const [low, high] = wide(xs.map(Math.log10));
       this.xs = [10 ** low, 10 ** high];
     } else this.xs = x.zero ? [0, xs[1] * 1.02 || 1] : wide(xs);
-    const [least, most] = this.shown.y.bounds ?? [null, null], [bottom, top] = wide(ys);
+    const [least, most] = y.bounds ?? [null, null], [bottom, top] = wide(y.range ?? ys);
     this.ys = [Math.max(bottom, least ?? bottom), Math.min(top, most ?? top)];
   }
 
-  place() {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    const scale = (value) => (this.log ? Math.log10(value) : value);
+  place(pen) {
+    const { clientWidth, clientHeight } = this.canvas, scale = (value) => (this.log ? Math.log10(value) : value);
+    const names = Math.max(0, ...this.shown.lines.map(({ name }) => (name ? pen.measureText(name).width + 22 : 0)));
+    const frame = this.frame = {
+      left: MARGIN.left, right: clientWidth - Math.max(MARGIN.right, Math.min(names, clientWidth * 0.4)),
+      top: MARGIN.top, bottom: clientHeight - MARGIN.bottom,
+    };
     const [x0, x1] = this.xs.map(scale), [y0, y1] = this.ys;
-    this.px = (x) => MARGIN.left + ((scale(x) - x0) / (x1 - x0)) * (width - MARGIN.left - MARGIN.right);
-    this.py = (y) => height - MARGIN.bottom - ((y - y0) / (y1 - y0)) * (height - MARGIN.top - MARGIN.bottom);
-    return { width, height };
+    this.px = (x) => frame.left + ((scale(x) - x0) / (x1 - x0)) * (frame.right - frame.left);
+    this.rawY = (y) => frame.bottom - ((y - y0) / (y1 - y0)) * (frame.bottom - frame.top);
+    this.py = (y) => Math.min(frame.bottom, Math.max(frame.top, this.rawY(y)));
   }
 
   draw() {
@@ -93,11 +104,19 @@ class Plot {
       pen.fillText("There is nothing to draw yet.", MARGIN.left, 40);
       return;
     }
-    const { width, height } = this.place();
-    this.axes(pen, colours, width, height);
+    this.place(pen);
+    const { left, right, top, bottom } = this.frame;
+    this.axes(pen, colours, canvas.clientHeight);
+    pen.save();
+    pen.beginPath();
+    pen.rect(left - 2, top - 2, right - left + 4, bottom - top + 4);
+    pen.clip();
     for (const line of this.shown.lines) this.line(pen, line, colours);
+    pen.restore();
     for (const point of this.shown.points) this.point(pen, point, colours);
-    this.labels(pen, colours, width);
+    this.ends(pen, colours);
+    const marks = this.marks();
+    this.labels(pen, colours, marks, this.limitLines(pen, colours, marks));
     const chosen = this.asked[this.at];
     if (chosen) {
       pen.strokeStyle = colours.ink;
@@ -108,56 +127,64 @@ class Plot {
     }
   }
 
-  axes(pen, { muted, line }, width, height) {
-    const { x, y } = this.shown;
+  axes(pen, { muted, line }, height) {
+    const { x, y } = this.shown, { left, right, top, bottom } = this.frame;
     Object.assign(pen, { strokeStyle: line, fillStyle: muted, lineWidth: 1, textAlign: "right", textBaseline: "middle" });
     const marks = ticks(...this.ys, false), places = Math.max(0, Math.ceil(-Math.log10(marks[1] - marks[0] || 1) - 1e-9));
     for (const value of marks) {
       const at = Math.round(this.py(value)) + 0.5;
       pen.beginPath();
-      pen.moveTo(MARGIN.left, at);
-      pen.lineTo(width - MARGIN.right, at);
+      pen.moveTo(left, at);
+      pen.lineTo(right, at);
       pen.stroke();
-      pen.fillText(value.toFixed(Math.min(places, 9)), MARGIN.left - 8, at);
+      pen.fillText(value.toFixed(Math.min(places, 9)), left - 8, at);
     }
     Object.assign(pen, { textAlign: "center", textBaseline: "top" });
     let last = -Infinity;
     for (const value of ticks(...this.xs, this.log)) {
-      const at = Math.round(this.px(value)) + 0.5, bottom = height - MARGIN.bottom;
+      const at = Math.round(this.px(value)) + 0.5;
       if (x.whole && value % 1) continue;
       pen.beginPath();
       pen.moveTo(at, bottom);
       pen.lineTo(at, bottom + 4);
       pen.stroke();
       if (at - last < 44) continue;
-      pen.fillText((x.compact ? short : plain).format(value), at, bottom + 7);
+      pen.fillText(x.compact ? compact(value) : plain.format(value), at, bottom + 7);
       last = at;
     }
     pen.textBaseline = "bottom";
-    pen.fillText(x.title + (this.log ? ", log scale" : ""), (MARGIN.left + width - MARGIN.right) / 2, height - 2);
+    pen.fillText(x.title + (this.log ? ", log scale" : ""), (left + right) / 2, height - 2);
     pen.save();
-    pen.translate(13, (MARGIN.top + height - MARGIN.bottom) / 2);
+    pen.translate(13, (top + bottom) / 2);
     pen.rotate(-Math.PI / 2);
     pen.textBaseline = "middle";
     pen.fillText(y.title, 0, 0);
     pen.restore();
   }
 
-  line(pen, { xs, ys, kind, steps, faint, dash }, colours) {
-    pen.strokeStyle = colours[kind] ?? colours.muted;
+  line(pen, { xs, ys, lows, highs, kind, steps, faint, dash }, colours) {
+    pen.strokeStyle = pen.fillStyle = colours[kind] ?? colours.muted;
+    if (lows) {
+      pen.globalAlpha = 0.12;
+      pen.beginPath();
+      xs.forEach((x, i) => pen.lineTo(this.px(x), this.rawY(highs[i])));
+      for (let i = xs.length - 1; i >= 0; i--) pen.lineTo(this.px(xs[i]), this.rawY(lows[i]));
+      pen.fill();
+      pen.globalAlpha = 1;
+    }
     pen.lineWidth = faint ? 1.2 : 2;
     pen.setLineDash(dash ?? []);
     pen.beginPath();
     xs.forEach((x, i) => {
-      if (steps && i) pen.lineTo(this.px(x), this.py(ys[i - 1]));
-      pen.lineTo(this.px(x), this.py(ys[i]));
+      if (steps && i) pen.lineTo(this.px(x), this.rawY(ys[i - 1]));
+      pen.lineTo(this.px(x), this.rawY(ys[i]));
     });
     pen.stroke();
     pen.setLineDash([]);
   }
 
   point(pen, { x, y, kind, size, low, high }, colours) {
-    const px = this.px(x), py = this.py(y);
+    const px = this.px(x), py = this.py(y), beyond = this.beyond(y);
     pen.fillStyle = pen.strokeStyle = colours[kind] ?? colours.muted;
     pen.globalAlpha = size < 4 ? 0.55 : 1;
     if (low !== undefined) {
@@ -168,7 +195,11 @@ class Plot {
       pen.stroke();
     }
     pen.beginPath();
-    if (kind === "classic") pen.rect(px - size, py - size, 2 * size, 2 * size);
+    if (beyond) {
+      pen.moveTo(px, py + beyond * (size + 3));
+      pen.lineTo(px - size, py - beyond * 3);
+      pen.lineTo(px + size, py - beyond * 3);
+    } else if (kind === "classic") pen.rect(px - size, py - size, 2 * size, 2 * size);
     else if (kind === "random") {
       pen.moveTo(px, py - size * 1.2);
       pen.lineTo(px + size * 1.15, py + size * 0.9);
@@ -178,21 +209,80 @@ class Plot {
     pen.globalAlpha = 1;
   }
 
-  /** The names of points that have one, where nothing else is written. */
-  labels(pen, { ink: colour, page }, width) {
-    const taken = [];
-    Object.assign(pen, { fillStyle: colour, strokeStyle: page, lineWidth: 4, lineJoin: "round", textBaseline: "middle" });
-    for (const { x, y, label } of this.shown.points) {
+  /** 1 below the axis, -1 above it, or 0. */
+  beyond(y) { return y < this.ys[0] ? 1 : y > this.ys[1] ? -1 : 0; }
+
+  /** Where the marks of points are, unless there are too many to write between them. */
+  marks() {
+    const { points } = this.shown;
+    return points.length > 300 ? [] : points.map(({ x, y, size }) => (
+      { left: this.px(x) - size, right: this.px(x) + size, top: this.py(y) - size, bottom: this.py(y) + size }
+    ));
+  }
+
+  /** Lines at what is allowed at most; returns where their texts stand. */
+  limitLines(pen, { ink: colour }, marks) {
+    const { left, right, top, bottom } = this.frame, taken = [];
+    Object.assign(pen, { strokeStyle: colour, fillStyle: colour, lineWidth: 1, textAlign: "right", textBaseline: "bottom" });
+    pen.setLineDash([2, 3]);
+    for (const { x, y, text } of this.shown.limits ?? []) {
+      const [px, py] = [x ? this.px(x) : right, y ? this.py(y) : bottom];
+      pen.beginPath();
+      pen.moveTo(x ? px : left, x ? top : py);
+      pen.lineTo(px, py);
+      pen.stroke();
+      const spots = [0, 0.25, 0.5, 0.75].map((up) => py - 4 - (x ? up * (bottom - top) : 0))
+        .map((at) => ({ left: px - 5 - pen.measureText(text).width, right: px, top: at - 14, bottom: at }));
+      const free = spots.find((box) => !overlaps(marks, box)) ?? spots[0];
+      pen.fillText(text, px - 5, free.bottom);
+      taken.push(free);
+    }
+    pen.setLineDash([]);
+    return taken;
+  }
+
+  /** The names of lines to the right of their ends, one below the other. */
+  ends(pen, colours) {
+    const named = this.shown.lines.filter(({ name }) => name).map(({ name, xs, ys, kind }) => (
+      { name, kind, x: this.px(xs.at(-1)), y: this.py(ys.at(-1)) }
+    )).sort((a, b) => a.y - b.y);
+    named.forEach((each, i) => { each.at = Math.max(each.y, i ? named[i - 1].at + 14 : 0); });
+    let most = this.frame.bottom;
+    for (const each of named.reverse()) {
+      each.at = Math.min(each.at, most);
+      most = each.at - 14;
+    }
+    Object.assign(pen, { textAlign: "left", textBaseline: "middle", lineWidth: 1, strokeStyle: colours.line });
+    for (const { name, kind, x, y, at } of named) {
+      pen.beginPath();
+      pen.moveTo(x + 3, y);
+      pen.lineTo(this.frame.right + 14, at);
+      pen.stroke();
+      pen.fillStyle = colours[kind] ?? colours.muted;
+      pen.fillText(name, this.frame.right + 18, at, this.canvas.clientWidth - this.frame.right - 20);
+    }
+  }
+
+  /** The names of points that have one, in the frame, where nothing else stands. */
+  labels(pen, { ink: colour, page }, marks, taken) {
+    const { points } = this.shown, frame = this.frame;
+    Object.assign(pen, { fillStyle: colour, strokeStyle: page, lineWidth: 4, lineJoin: "round", textBaseline: "middle", textAlign: "left" });
+    for (const { x, y, label } of points) {
       if (!label) continue;
-      const size = pen.measureText(label).width, right = this.px(x) + 12 + size < width;
-      const left = right ? this.px(x) + 10 : this.px(x) - 10 - size;
-      const at = this.py(y);
-      const free = [0, -14, 14].find((by) => !taken.some((box) => Math.abs(box.y - at - by) < 14 && left < box.right && left + size > box.left));
-      if (free === undefined) continue;
-      taken.push({ y: at + free, left, right: left + size });
-      pen.textAlign = "left";
-      pen.strokeText(label, left, at + free);  // the outline keeps it readable above lines
-      pen.fillText(label, left, at + free);
+      const text = this.beyond(y) ? `${label} ${plain.format(y)}` : label;
+      const px = this.px(x), py = this.py(y), wide = pen.measureText(text).width, spots = [];
+      for (const far of [9, 18, 30]) {
+        for (const [right, down] of [[1, 0], [-1, 0], [0, -1], [0, 1], [1, -1], [-1, -1], [1, 1], [-1, 1]]) {
+          const left = px + right * far - (1 - right) * wide / 2, at = py + down * Math.max(far, 13);
+          spots.push({ left, right: left + wide, top: at - 7, bottom: at + 7, at });
+        }
+      }
+      const inside = spots.filter((box) => box.left > frame.left && box.right < frame.right && box.top >= 0 && box.bottom < frame.bottom && !overlaps(taken, box));
+      const free = inside.find((box) => !overlaps(marks, box)) ?? inside[0];
+      if (!free) continue;
+      taken.push(free);
+      pen.strokeText(text, free.left, free.at);  // the outline keeps it readable above lines
+      pen.fillText(text, free.left, free.at);
     }
   }
 

@@ -50,6 +50,24 @@ function curvesOf(trials) {
   return { x: { title: "epoch", whole: true }, y: { title: data.metrics.words, bounds: data.metrics.bounds }, points: [], lines, names: KINDS };
 }
 
+/** The mean and the range over seeds by epoch, of each network of the final stage. */
+function networkCurves() {
+  const seeds = {};
+  for (const trial of Object.keys(data.curves)) if (trial in data.labels) (seeds[data.labels[trial]] ??= []).push(trial);
+  const names = values(data.trials, "trial"), kinds = values(data.trials, "kind");
+  const lines = Object.entries(seeds).map(([name, trials]) => {
+    const by = new Map();
+    for (const trial of trials) data.curves[trial][0].forEach((epoch, i) => by.set(epoch, [...by.get(epoch) ?? [], data.curves[trial][1][i]]));
+    const xs = [...by.keys()].sort((a, b) => a - b), each = xs.map((epoch) => by.get(epoch));
+    const ys = each.map((all) => all.reduce((sum, value) => sum + value, 0) / all.length);
+    const lows = each.map((all) => Math.min(...all)), highs = each.map((all) => Math.max(...all));
+    const say = (value) => written(data.metrics.form, value), kind = kinds[names.indexOf(trials[0])];
+    const texts = xs.map((epoch, i) => `${name}\nepoch ${epoch}: ${say(ys[i])}, from ${say(lows[i])} to ${say(highs[i])}, ${each[i].length} seed${each[i].length > 1 ? "s" : ""}`);
+    return { xs, ys, lows, highs, kind, name, texts, faint: true, opens: xs.map(() => name), dash: kind === "random" ? [6, 3] : [] };
+  });
+  return { x: { title: "epoch", whole: true }, y: { title: data.metrics.words, bounds: data.metrics.bounds }, points: [], lines, names: KINDS };
+}
+
 function openRow(name) {
   const row = rowOf(name);
   const known = facts(data.rows, "name", name);
@@ -78,9 +96,11 @@ const { costs: COSTS, scores: SCORES } = data.metrics;
 function chooser(figure, label, options, refresh) {
   const select = element("select");
   figure.append(element("label", {}, label, select));
+  select.replaceChildren(...Object.entries(options).map(([value, text]) => element("option", { value }, text)));
   select.addEventListener("change", refresh);
   return {
     get value() { return select.value; },
+    set(name) { select.value = name; refresh(); },
     offer(names) {
       const before = select.value;
       select.replaceChildren(...names.map((name) => element("option", { value: name }, options[name])));
@@ -92,6 +112,35 @@ function chooser(figure, label, options, refresh) {
 const figures = Object.fromEntries([...document.querySelectorAll("[data-plot]")].map((each) => [each.dataset.plot, each]));
 const cost = chooser(figures.tradeoff, "Cost", COSTS, () => tradeoff.refresh());
 const score = chooser(figures.tradeoff, " Value", SCORES, () => tradeoff.refresh());
+const RANGES = { typical: "without outliers", better: "the better half", all: "everything" };
+const range = chooser(figures.tradeoff, " Show", RANGES, () => tradeoff.refresh());
+
+/** The values to show: all but those beyond Tukey's outer fences, the better half, or everything. */
+function rangeOf(points) {
+  const found = fenced(points.map(({ y }) => y));
+  if (!found) return undefined;
+  const inside = points.filter(({ y }) => y >= found[0] && y <= found[1]);
+  return [Math.min(...inside.map(({ y, low }) => low ?? y)), Math.max(...inside.map(({ y, high }) => high ?? y))];
+}
+
+function fenced(ys) {
+  const sorted = ys.slice().sort((a, b) => a - b), at = (share) => sorted[Math.round(share * (sorted.length - 1))];
+  if (range.value === "all" || sorted.length < 4) return undefined;
+  if (range.value === "better") return data.metrics.maximize ? [at(0.5), at(1)] : [at(0), at(0.5)];
+  const low = at(0.25), high = at(0.75), fence = 3 * (high - low);
+  const kept = sorted.filter((value) => value >= low - fence && value <= high + fence);
+  return fence ? [kept[0], kept.at(-1)] : undefined;
+}
+
+/** The constraints on what the axes show, unless they are so far away that nothing else could be seen. */
+function limitsOf(points) {
+  const far = 4 * Math.max(...points.map(({ x }) => x)), most = data.metrics.limits, shown = [];
+  const [x, y] = [most[cost.value], most[score.value]];
+  if (x <= far) shown.push({ x, text: `${COSTS[cost.value]} ≤ ${plain.format(x)}` });
+  if (y) shown.push({ y, text: `${SCORES[score.value]} ≤ ${plain.format(y)}` });
+  return shown;
+}
+
 const KINDS = { searched: "searched", random: "random search", classic: "classic", ensemble: "ensemble", front: "Pareto front by validation" };
 
 const tradeoff = new Plot(figures.tradeoff, {
@@ -118,8 +167,9 @@ const tradeoff = new Plot(figures.tradeoff, {
       });
     });
     return {
-      x: { title: COSTS[cost.value] ?? "", log: true, compact: true }, y: { title: SCORES[score.value] ?? "", bounds: data.metrics.bounds },
-      points, lines: fronts(points), names: KINDS,
+      x: { title: COSTS[cost.value] ?? "", log: true, compact: true },
+      y: { title: SCORES[score.value] ?? "", bounds: data.metrics.bounds, range: rangeOf(points) },
+      points, lines: fronts(points), limits: limitsOf(points), names: KINDS,
     };
   },
 });
@@ -144,7 +194,6 @@ function front(points) {
 
 const UNITS = { trial: "trials", hours: "hours of the search", epochs: "epochs trained" };
 const unit = chooser(figures.incumbents, "Against", UNITS, () => incumbents.refresh());
-unit.offer(Object.keys(UNITS));
 
 const incumbents = new Plot(figures.incumbents, {
   label: "The best so far of each search; arrow keys go from one improvement to the next",
@@ -162,12 +211,15 @@ const incumbents = new Plot(figures.incumbents, {
   },
 });
 
+const BEST = 20;
 const learning = new Plot(figures.curves, {
-  label: `${data.metrics.words} by epoch of the retrained networks`,
+  label: `${data.metrics.words} by epoch`,
   open: openRow,
   describe() {
-    const kept = Object.keys(data.curves), final = kept.filter((trial) => trial in data.labels);
-    return curvesOf(final.length ? final : kept);
+    const kept = Object.keys(data.curves), ended = kept.some((trial) => trial in data.labels);
+    figures.curves.querySelector("figcaption").textContent = ended
+      ? "Learning curves: mean and range over seeds" : `Learning curves of the best ${Math.min(kept.length, BEST)} trials`;
+    return ended ? networkCurves() : curvesOf(kept.slice(0, BEST));
   },
 });
 

@@ -79,6 +79,14 @@ def summary(campaign: Header, told: dict[str, Any]) -> Facts:
     return [(what, words) for what, words in facts if words]
 
 
+def in_one_line(campaign: Header, told: dict[str, Any]) -> str:
+    """Says what was searched in: data, space, searcher, objectives and constraints."""
+    facts = dict(summary(campaign, told))
+    first = [facts[key].split(", ")[0] for key in ("Data", "Space", "Searcher") if key in facts]
+    rest = [facts[key] for key in ("Objectives", "Constraints") if key in facts]
+    return " · ".join([*first, *rest])
+
+
 def _final(final: dict[str, Any]) -> str:
     of_random = final.get("top_random")
     counts = [(final.get("top"), "searched"),

@@ -1,5 +1,6 @@
 // A table that sorts and filters; of a long table, the page holds only the visible rows.
-const ROW = 30, SPARE = 12, SHORT = 100;
+const ROW = 30, CARD = 60, SPARE = 12, SHORT = 100;
+const phone = matchMedia("(max-width: 40rem)");
 const writers = {
   fraction: new Intl.NumberFormat("en", { minimumFractionDigits: 4, maximumFractionDigits: 4 }),
   milliseconds: new Intl.NumberFormat("en", { minimumFractionDigits: 3, maximumFractionDigits: 3 }),
@@ -13,6 +14,17 @@ function written(form, value) {
   if (form === "flag") return value ? "yes" : "";
   return writers[form] ? writers[form].format(value) : String(value);
 }
+
+/** As in drawings: 4.51M. */
+function compact(value) {
+  for (const unit of ["", "K", "M", "G"]) {
+    if (value < 999.5) return Number(value.toPrecision(3)) + unit;
+    value /= 1000;
+  }
+  return `${Number(value.toPrecision(3))}T`;
+}
+
+const brief = (form, value) => (form === "count" && value !== null ? compact(value) : written(form, value));
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -34,7 +46,10 @@ class Grid {
     this.table = element("table", { "aria-label": label });
     this.scroll = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label });
     this.scroll.append(this.table);
-    root.append(element("div", { class: "tools" }, this.search, this.count), this.scroll);
+    this.more = element("button", { type: "button" });
+    root.append(element("div", { class: "tools" }, this.search, this.count, this.more), this.scroll);
+    this.more.addEventListener("click", () => { this.wide = !this.wide; this.fill(this.all); });
+    phone.addEventListener("change", () => this.fill(this.all));
     this.search.addEventListener("input", () => this.filter());
     this.scroll.addEventListener("scroll", () => this.draw(), { passive: true });
     addEventListener("resize", () => this.draw());
@@ -45,16 +60,22 @@ class Grid {
   fill(columns) {
     const { scrollTop, scrollLeft } = this.scroll;
     const focused = this.focused();
-    this.columns = columns;
+    this.all = columns;
+    this.columns = columns.filter(({ place }) => (phone.matches ? place === "card" : this.wide || place !== "more"));
+    const rest = columns.filter(({ place }) => place === "more").length;
+    this.more.hidden = phone.matches || !rest;
+    this.more.textContent = this.wide ? "Fewer columns" : `${rest} more columns`;
+    this.high = phone.matches ? CARD : ROW;
     this.length = columns.length ? columns[0].values.length : 0;
     this.texts = null;
     this.root.hidden = this.length === 0;
-    const widths = columns.map((column) => Math.min(this.width(column), 26));
+    const widths = this.columns.map((column) => Math.min(this.width(column), 26));
+    const total = widths.reduce((sum, width) => sum + width, 0);
     this.table.replaceChildren(
-      element("colgroup", {}, ...widths.map((w) => element("col", { style: `width:${w}ch` }))),
+      element("colgroup", {}, ...widths.map((w) => element("col", { style: `width:${(100 * w) / total}%` }))),
       this.head(), element("tbody"),
     );
-    this.table.style.minWidth = `${widths.reduce((sum, width) => sum + width, 0)}ch`;
+    this.table.style.minWidth = phone.matches ? "" : `${total}ch`;
     this.table.setAttribute("aria-rowcount", this.length + 1);
     this.body = this.table.tBodies[0];
     this.filter();
@@ -77,7 +98,7 @@ class Grid {
       if (value > high) high = value;
     }
     if (low > high) return longest + 2;
-    return Math.max(longest, written(form, low).length, written(form, high).length) + 3;
+    return Math.max(longest, brief(form, low).length, brief(form, high).length) + 3;
   }
 
   head() {
@@ -95,7 +116,7 @@ class Grid {
 
   sort(name) {
     // Accuracies are sorted downwards at first, everything else upwards.
-    const column = this.columns.find((each) => each.name === name);
+    const column = this.all.find((each) => each.name === name);
     if (this.sorted === name) this.descending = !this.descending;
     else this.descending = ["fraction", "flag"].includes(column.form);
     this.sorted = name;
@@ -117,10 +138,10 @@ class Grid {
 
   /** A word that a row's text must hold, or a column compared with a number: macs<1e6 or macs<1m. */
   term(text) {
-    const [, name, sign, number, unit] = text.match(/^(\w+)(<=|>=|<|>|=)(-?[\d.]+(?:e[+-]?\d+)?)([kmb]?)$/) ?? [];
-    const column = name && this.columns.find((each) => each.name === name || each.title.toLowerCase() === name);
+    const [, name, sign, number, unit] = text.match(/^(\w+)(<=|>=|<|>|=)(-?[\d.]+(?:e[+-]?\d+)?)([kmg]?)$/) ?? [];
+    const column = name && this.all.find((each) => each.name === name || each.title.toLowerCase() === name);
     if (column) {
-      const bound = Number(number) * { "": 1, k: 1e3, m: 1e6, b: 1e9 }[unit], { values } = column;
+      const bound = Number(number) * { "": 1, k: 1e3, m: 1e6, g: 1e9 }[unit], { values } = column;
       const holds = {
         "<": (v) => v < bound, ">": (v) => v > bound, "<=": (v) => v <= bound,
         ">=": (v) => v >= bound, "=": (v) => v === bound,
@@ -137,7 +158,7 @@ class Grid {
 
   allTexts() {
     const texts = new Array(this.length).fill("");
-    for (const { form, values } of this.columns) {
+    for (const { form, values } of this.all) {
       if (form !== "text") continue;
       for (let row = 0; row < this.length; row++) if (values[row] !== null) texts[row] += ` ${values[row].toLowerCase()}`;
     }
@@ -146,7 +167,7 @@ class Grid {
 
   arrange() {
     this.order = this.kept.slice();
-    const column = this.columns.find((each) => each.name === this.sorted);
+    const column = this.all.find((each) => each.name === this.sorted);
     if (column) {
       const { values } = column, way = this.descending ? -1 : 1;
       this.order.sort((one, other) => {
@@ -174,9 +195,9 @@ class Grid {
     const all = this.order.length;
     let from = 0, to = all;
     if (!whole && all > SHORT) {
-      const top = Math.floor(this.scroll.scrollTop / ROW);
+      const top = Math.floor(this.scroll.scrollTop / this.high);
       from = Math.max(0, Math.min(top, all) - SPARE);
-      to = Math.min(all, top + Math.ceil(this.scroll.clientHeight / ROW) + SPARE);
+      to = Math.min(all, top + Math.ceil(this.scroll.clientHeight / this.high) + SPARE);
       const near = Math.abs(from - this.from) < SPARE / 2 && Math.abs(to - this.to) < SPARE / 2;
       if (this.from >= 0 && near && from > 0 && to < all) return;
     }
@@ -192,17 +213,18 @@ class Grid {
   }
 
   space(rows) {
-    const cell = element("td", { colspan: this.columns.length, style: `height:${rows * ROW}px` });
+    const cell = element("td", { colspan: this.columns.length, style: `height:${rows * this.high}px` });
     return element("tr", { class: "space", "aria-hidden": "true" }, cell);
   }
 
   row(position) {
     const row = this.order[position];
     const cells = this.columns.map((column) => {
-      const text = written(column.form, column.values[row]);
+      const value = column.values[row], text = brief(column.form, value);
       const kind = column.name === "kind" ? ` kind ${text}` : "";
-      const title = column.form === "text" && text.length > 28 ? text : null;
-      const cell = element(column.name === this.key ? "th" : "td", { class: this.classes(column) + kind, title });
+      const exact = written(column.form, value), title = exact !== text || text.length > 28 ? exact : null;
+      const attributes = { class: this.classes(column) + kind, title, "data-title": column.title };
+      const cell = element(column.name === this.key ? "th" : "td", attributes);
       if (column.name !== this.key) {
         cell.textContent = text;
         return cell;
@@ -235,9 +257,9 @@ class Grid {
     const next = Number(at) + way;
     if (next < 0 || next >= this.order.length) return;
     event.preventDefault();
-    const top = next * ROW, { scrollTop, clientHeight } = this.scroll;
+    const top = next * this.high, { scrollTop, clientHeight } = this.scroll;
     if (top < scrollTop) this.scroll.scrollTop = top;
-    if (top + 2 * ROW > scrollTop + clientHeight) this.scroll.scrollTop = top + 3 * ROW - clientHeight;
+    if (top + 2 * this.high > scrollTop + clientHeight) this.scroll.scrollTop = top + 3 * this.high - clientHeight;
     this.draw();
     this.button(next)?.focus({ preventScroll: true });
   }

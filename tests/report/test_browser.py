@@ -40,7 +40,7 @@ def cells(browser: Any, table: str, column: str) -> list[str]:
         """
         const grid = document.querySelector(`[data-table=${arguments[0]}]`);
         const index = grid.querySelector(`th[data-column=${arguments[1]}]`).cellIndex;
-        return [...grid.querySelectorAll("tbody tr:not(.space)")].map((row) => row.cells[index].textContent);
+        return [...grid.querySelectorAll("tbody tr:not(.space)")].map((row) => row.cells[index].title || row.cells[index].textContent);
         """,  # noqa: E501
         table,
         column,
@@ -88,6 +88,77 @@ def test_the_long_table_holds_the_rows_in_view_and_finds_all(opened: Any) -> Non
     box.send_keys("macs<<5 final")
     told = find(opened, "[data-table=trials] output").text
     assert told.startswith(f"15 of {TRIALS + 15} rows; not understood: macs<<5 ")
+
+
+@pytest.fixture
+def phone(opened: Any, page: str) -> Iterator[Any]:
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    opened.get(page)
+    yield opened
+    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_phone_has_cards_that_sort_and_open(phone: Any) -> None:
+    heads = phone.find_elements("css selector", "[data-table=rows] thead button")
+    assert [head.text for head in heads] == ["name", "kind", "test", "MACs"]
+    heads[3].click()
+    macs = [int(text.replace(",", "")) for text in cells(phone, "rows", "macs")]
+    assert macs == sorted(macs)
+    card = find(phone, "[data-table=rows] tbody tr")
+    assert card.size["height"] == 60
+    card.find_element("css selector", "button").click()
+    assert find(phone, "#row").get_attribute("open") is not None
+
+
+@pytest.mark.parametrize("width", [1280, 768, 390])
+def test_nothing_is_wider_than_the_page(opened: Any, page: str, width: int) -> None:
+    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        opened.get(page)
+        told = "return [document.documentElement.scrollWidth, innerWidth]"
+        assert int.__le__(*opened.execute_script(told))
+        table = "const s = document.querySelector('[data-table=rows] .scroll');"
+        told = f"{table} return [s.scrollWidth, s.clientWidth]"
+        assert width == 768 or int.__le__(*opened.execute_script(told))
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_further_columns_come_on_demand(opened: Any) -> None:
+    def heads() -> list[str]:
+        found = opened.find_elements("css selector", "[data-table=rows] thead button")
+        return [head.text for head in found]
+
+    more = find(opened, "[data-table=rows] .tools button")
+    assert len(heads()) == 8
+    assert "FLOPs" not in heads()
+    count = int(more.text.removesuffix(" more columns"))
+    more.click()
+    assert len(heads()) == 8 + count
+    assert "FLOPs" in heads()
+    more.click()
+    assert len(heads()) == 8
+
+
+def test_an_outlier_does_not_flatten_the_plot_and_is_still_told(
+    browser: Any, tmp_path: Path
+) -> None:
+    records = synthetic(40, finals=12, seeds=1)
+    for record in records:
+        if record["type"] == "result" and "lenet5" in record["trial"]:
+            record["metrics"] |= {"validation_accuracy": 0.02, "test_accuracy": 0.01}
+    browser.get(write_report(write(tmp_path, records)).as_uri())
+    shown = "return [tradeoff.ys[0], tradeoff.asked.length, tradeoff.px(tradeoff.xs[0])]"
+    low, count, _ = browser.execute_script(shown)
+    assert low > 0.2
+    assert count == 14  # the keyboard still reaches the outlier
+    edge = "return tradeoff.py(0.01) === tradeoff.frame.bottom && tradeoff.beyond(0.01) === 1"
+    assert browser.execute_script(edge)
+    browser.execute_script("range.set('all')")
+    low, *_ = browser.execute_script(shown)
+    assert low < 0.02
 
 
 def test_the_menu_has_the_names_of_the_headings(opened: Any) -> None:

@@ -19,7 +19,7 @@ from nas.analysis.tables.columns import WITHOUT, network_columns
 from nas.analysis.tables.columns import recorded as recorded_metrics
 from nas.analysis.tables.comparability import Groups, setting
 from nas.analysis.tables.feasibility import feasibility, limits
-from nas.analysis.tables.notes import budgets, notes
+from nas.analysis.tables.notes import budgets, details, notes
 from nas.analysis.tables.trainings import NAME, is_training, training_metrics, trainings
 from nas.analysis.tables.trials import recorded, trials
 from nas.analysis.tables.verdict import Rules, prefix, selection, verdicts
@@ -61,8 +61,9 @@ def campaign_table(
 
     Returns the columns of :func:`nas.analysis.tables.columns.network_columns`. ``attrs["notes"]``
     holds what a reader must know, the verdicts first; ``attrs["verdicts"]`` holds the verdicts in
-    words alone (:func:`nas.analysis.tables.verdict.verdicts`), and ``attrs["metrics"]`` the metrics
-    that are not built in.
+    words alone (:func:`nas.analysis.tables.verdict.verdicts`), ``attrs["details"]`` those notes
+    that limit no conclusion, ``attrs["cost"]`` the cost of the front, and ``attrs["metrics"]`` the
+    metrics that are not built in.
 
     Raises :class:`InputError` where there are no records, they are corrupt, no trial has completed,
     or networks are of several tasks.
@@ -78,6 +79,7 @@ def campaign_table(
     alone = [folder for folder in folders if is_training(folder)]
     groups, parts = Groups(), []
     told: list[str] = []
+    made: list[str] = []
     rules: dict[str, Rules] = {}
     labelled = dict(zip(_labels(folders), folders, strict=True))
     for label, folder in labelled.items():
@@ -97,6 +99,7 @@ def campaign_table(
         )
         parts.append(networks.assign(**feasibility(networks, rules[label].limits)))
         told += [prefix(label) + note for note in notes(history)]
+        made += [prefix(label) + note for note in details(history)]
     if alone:
         label = NAME if parts else ""
         networks, said = trainings(alone, groups, metrics)
@@ -116,7 +119,8 @@ def campaign_table(
     table = _typed(each if per_seed else ranked, metrics)
     judged = verdicts(each.sort_values(["place", "seed"]), rules).attrs
     campaigns = {label: folder for label, folder in labelled.items() if label in rules}
-    table.attrs["verdicts"] = judged
+    table.attrs |= {"verdicts": judged, "cost": cost}
+    table.attrs["details"] = [*made, *_ranking_notes(ranked, by, cost)]
     table.attrs["notes"] = [
         *(f"{words['sentence']}: {words['evidence']}" for words in judged["words"]),
         *judged["notes"],
@@ -124,7 +128,8 @@ def campaign_table(
         *budgets(campaigns),
         *groups.notes(),
         *told,
-        *_ranking_notes(ranked, by, cost, metrics),
+        *_caution(by, metrics),
+        *table.attrs["details"],
     ]
     return table
 
@@ -282,8 +287,11 @@ def _ranked(table: pd.DataFrame, by: str, cost: str, metrics: Catalogue) -> pd.D
     return table.sort_values(["group", "rank"], kind="stable", ignore_index=True)
 
 
-def _ranking_notes(table: pd.DataFrame, by: str, cost: str, metrics: Catalogue) -> Iterator[str]:
+def _ranking_notes(table: pd.DataFrame, by: str, cost: str) -> Iterator[str]:
     among = ", within each group" if table["group"].nunique() > 1 else ""
     yield f"rank by {by}, pareto against {cost}{among}"
+
+
+def _caution(by: str, metrics: Catalogue) -> Iterator[str]:
     if by == metrics.test:
         yield "a network that is selected by this rank is fitted to the test images"

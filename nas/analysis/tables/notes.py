@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,21 +27,48 @@ _Groups = dict[str, list[tuple[Ask, Result]]]  # the ask and result of each, by 
 
 
 def notes(history: History) -> Iterator[str]:
-    """Yields the notes of one campaign, one line each."""
-    groups: _Groups = {}
-    failed = []
-    for trial, result in history.results.items():
-        ask = history.asks[trial]
-        if result.status == "failed":
-            failed.append(ask)
-        elif ask.stage == "final":
-            groups.setdefault(ask.label, []).append((ask, result))
-    yield from _trial_notes(history, groups, failed)
+    """Yields the notes of one campaign that limit what can be concluded, one line each."""
+    groups, failed = _ended(history)
+    unfinished = history.unfinished()
+    if failed or unfinished:
+        yield _counts(history, failed, unfinished)
+    if not groups:
+        yield "the final stage has no result yet: values are those of the search"
+    # If a retraining is not over, its row may still come.
+    left = {ask.label for ask in unfinished if ask.stage == "final"}
+    lost = {ask.label for ask in failed if ask.stage == "final"} - groups.keys() - left
+    if lost:
+        yield f"no row, because every trial of the final stage failed: {', '.join(sorted(lost))}"
+    seeds = {len(runs) for runs in groups.values()}
+    if seeds == {1}:
+        yield "one seed per row: differences within the noise of seeds cannot be told apart"
+    elif len(seeds) > 1:
+        yield f"rows have different numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
+    yield from _evaluation_notes(groups)
     yield from _proxy_notes(history)
-    yield from _specification_notes(history.header, groups)
+    if (history.header.specification.get("recipe") or {}).get("initialization") == "reference":
+        own = {
+            f"{label} {ask.initialization}"
+            for label, runs in groups.items()
+            for ask, _ in runs
+            if ask.kind == "classic" and ask.initialization
+        }
+        yield initializations(own)
 
 
-def _trial_notes(history: History, groups: _Groups, failed: list[Ask]) -> Iterator[str]:
+def details(history: History) -> Iterator[str]:
+    """Yields the notes of one campaign that say how its numbers came about, one line each."""
+    groups, failed = _ended(history)
+    unfinished = history.unfinished()
+    yield from _origin(history.header)
+    if not failed and not unfinished:
+        yield _counts(history, failed, unfinished)
+    counts = Counter(ask.search for ask in history.duplicates)
+    for search, count in counts.items():
+        yield (
+            f"{search}: {counted(count, 'proposal')} repeated an earlier trial of its own and "
+            "spent no budget"
+        )
     uncounted = sorted(
         {
             operator
@@ -52,32 +79,28 @@ def _trial_notes(history: History, groups: _Groups, failed: list[Ask]) -> Iterat
     )
     if uncounted:
         yield f"fvcore does not count: {', '.join(uncounted)}"
-    seeds = {len(runs) for runs in groups.values()}
-    if seeds == {1}:
-        yield "one seed per row: differences within the noise of seeds cannot be told apart"
-    elif len(seeds) > 1:
-        yield f"rows have different numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
-    yield from _evaluation_notes(groups)
-    unfinished = history.unfinished()
-    # If a retraining is not over, its row may still come.
-    left = {ask.label for ask in unfinished if ask.stage == "final"}
-    lost = {ask.label for ask in failed if ask.stage == "final"} - groups.keys() - left
-    if lost:
-        yield f"no row, because every trial of the final stage failed: {', '.join(sorted(lost))}"
+
+
+def _ended(history: History) -> tuple[_Groups, list[Ask]]:
+    """Returns the final stage's trials by label, and all trials that failed."""
+    groups: _Groups = {}
+    failed = []
+    for trial, result in history.results.items():
+        ask = history.asks[trial]
+        if result.status == "failed":
+            failed.append(ask)
+        elif ask.stage == "final":
+            groups.setdefault(ask.label, []).append((ask, result))
+    return groups, failed
+
+
+def _counts(history: History, failed: Sequence[Ask], unfinished: Sequence[Ask]) -> str:
     stopped = sum(result.status == "stopped" for result in history.results.values())
-    yield (
+    return (
         f"{counted(len(history.results), 'trial')}, {len(failed)} failed"
         + (f", {stopped} stopped early" if stopped else "")
         + (f", {len(unfinished)} unfinished: the campaign is not over" if unfinished else "")
     )
-    if not groups:
-        yield "the final stage has no result yet: values are those of the search"
-    counts = Counter(ask.search for ask in history.duplicates)
-    for search, count in counts.items():
-        yield (
-            f"{search}: {counted(count, 'proposal')} repeated an earlier trial of its own and "
-            "spent no budget"
-        )
 
 
 def _proxy_notes(history: History) -> Iterator[str]:
@@ -143,7 +166,7 @@ def _evaluation_notes(groups: _Groups) -> Iterator[str]:
         )
 
 
-def _specification_notes(campaign: Header, groups: _Groups) -> Iterator[str]:
+def _origin(campaign: Header) -> Iterator[str]:
     specification = campaign.specification
     evaluator = specification.get("evaluator", {})
     if "table" in evaluator:
@@ -162,14 +185,6 @@ def _specification_notes(campaign: Header, groups: _Groups) -> Iterator[str]:
         f"{counted(recipe['epochs'], 'epoch')}; selected by validation, test read once by the "
         "final stage"
     )
-    if recipe.get("initialization") == "reference":
-        own = {
-            f"{label} {ask.initialization}"
-            for label, runs in groups.items()
-            for ask, _ in runs
-            if ask.kind == "classic" and ask.initialization
-        }
-        yield initializations(own)
 
 
 def initializations(own: Collection[str]) -> str:

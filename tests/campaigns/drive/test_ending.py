@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from nas.analysis.tables.ending import ending
+from nas.analysis.tables.ending import ending, proposals
+from nas.analysis.tables.networks import campaign_table
 from nas.campaigns.drive.run import run
 from nas.cli import main
+from tests.analysis.plots import campaigns as records
 from tests.campaigns import toy
 
 
@@ -24,6 +26,8 @@ def test_verdict_table_and_what_to_do_next(folder: Path) -> None:
     assert f"nas report {folder}" in commands[0]
     for command in (line.partition("#")[0].split() for line in commands[:-1]):
         assert command[0] == "nas"
+        if command[1] == "run" or command[-1] == "results/OTHER":
+            continue
         if "--to" in command:  # these networks have no weights, which onnx needs
             command[-1] = "json"
             command += ["--out", str(folder / "best.json")]
@@ -32,7 +36,41 @@ def test_verdict_table_and_what_to_do_next(folder: Path) -> None:
 
 def test_without_a_completed_trial(folder: Path) -> None:
     toy.write(folder, toy.CAMPAIGN.replace("classics: [resnet20]", "classics: []"))
-    records = folder / "records.jsonl"
+    path = folder / "records.jsonl"
     run(folder, evaluator="tests.campaigns.toy:evaluate")
-    records.write_text(records.read_text().splitlines()[0] + "\n")
+    path.write_text(path.read_text().splitlines()[0] + "\n")
     assert "no results yet" in ending(folder)
+
+
+def test_an_open_verdict_asks_for_seeds_and_a_nearly_as_good_network_is_proposed(
+    folder: Path,
+) -> None:
+    accuracies = {"evolution-0000": 0.950, "evolution-0001": 0.947, "evolution-0002": 0.940}
+    asked, costs = [], {"evolution-0000": 9000, "evolution-0001": 6000, "evolution-0002": 100}
+    for number, (name, accuracy) in enumerate(accuracies.items()):
+        cost = {**records.COST, "macs": costs[name]}
+        asked += [records.ask(name, number=number, cost=cost)]
+        asked += [records.result(name, validation_accuracy=accuracy)]
+        asked += [records.retrained(name, "searched", 0, cost=cost)]
+        told = {"validation_accuracy": accuracy, "test_accuracy": accuracy}
+        asked += [records.result(f"final-{name}-seed0", **told)]
+    asked += [records.retrained("lenet5", "classic", 0)]
+    asked += [records.result("final-lenet5-seed0", validation_accuracy=0.9, test_accuracy=0.9)]
+    records.write(folder, asked)
+    (folder / "weights").mkdir()
+    told = proposals(folder, campaign_table(folder))
+    assert f"nas run {folder}" in told
+    assert told[f"nas export {folder}:evolution-0001 --to onnx"] == (
+        "within 0.5 % of the best by validation, with 33 % fewer MACs"
+    )
+    assert not any("evolution-0002" in command for command in told)
+
+
+def test_seeds_can_be_added_as_proposed(folder: Path) -> None:
+    two = toy.CAMPAIGN.replace("classics:", "seeds: [0, 1], classics:")
+    toy.write(folder, two)
+    run(folder, evaluator="tests.campaigns.toy:evaluate")
+    assert f"nas run {folder}" in proposals(folder, campaign_table(folder))
+    toy.write(folder, two.replace("[0, 1]", "[0, 1, 2, 3]"))
+    run(folder, evaluator="tests.campaigns.toy:evaluate")
+    assert set(campaign_table(folder)["seeds"]) == {4}
