@@ -26,7 +26,7 @@ def jacob_cov(probe: Probe) -> float:
 @Proxy
 def epe_nas(probe: Probe) -> float:
     """Scores how the Jacobians of images of one class correlate: EPE-NAS (Lopes et al. 2021,
-    arXiv:2102.08099, eqs. 3 to 6).
+    arXiv:2102.08099, section 3).
 
     For each class in the batch, log(|r| + k) is summed over its correlation matrix. Up to 100
     outputs, the score sums the absolute values of the classes; with more outputs, the sum is
@@ -50,8 +50,8 @@ def nwot(probe: Probe) -> float:
     arXiv:2006.04647 version 3, eqs. 1 and 2).
 
     The kernel counts, for each two images, the inputs of activations that have the same sign. The
-    paper counts those of ReLU; here they are the inputs of every activation. -Infinity if two
-    images have the same pattern.
+    paper counts those of ReLU; here every activation counts, also several with one input.
+    -Infinity if two images have the same pattern.
     """
     size = len(probe.batch.labels)
     kernel = torch.zeros(size, size, dtype=torch.float64, device=probe.batch.images.device)
@@ -69,14 +69,15 @@ def zen(probe: Probe) -> float:
 
     Weights of convolutions and linear layers and the image are standard normal, the image is
     disturbed by 0.01 times another one. The score is the logarithm of the mean absolute change,
-    summed over the map before the last pooling, plus that of the standard deviations that batch
-    norms have divided by. As in the paper's code, residual connections are kept and the disturbed
-    image is the only repetition; the deviations are those of the batch.
+    summed over the map before the last pooling, plus those of the deviations that batch norms
+    divide by. As in the paper's code, residual connections are kept, there is one repetition, and
+    the deviations are the running ones of new norms after both passes, with a momentum of 0.1. So
+    they are not zero where a part of the network is dead.
     """
     last = _last_map(probe.architecture)
     norms = [node for node in probe.architecture.nodes if isinstance(node.operation, BatchNorm)]
     normalized = [node.inputs[0] for node in norms]
-    run = probe.build(probe.architecture, list(dict.fromkeys([last, *normalized])))
+    run = probe.build(probe.architecture, [last, *normalized])
     generator = probe.generator
     shape = probe.batch.images.shape
     with torch.no_grad():
@@ -88,8 +89,8 @@ def zen(probe: Probe) -> float:
         after = run(image + 0.01 * other)
     score = (after[last] - before[last]).abs().flatten(1).sum(1).mean().log()
     for name in normalized:
-        variance = before[name].transpose(0, 1).flatten(1).var(1)
-        score += variance.mean().sqrt().log()
+        first, second = (each[name].transpose(0, 1).flatten(1).var(1) for each in (before, after))
+        score += (0.81 + 0.09 * first + 0.1 * second).mean().sqrt().log()
     return score.item()
 
 

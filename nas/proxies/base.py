@@ -54,14 +54,12 @@ class Probe:
         self._seed = generator.get_state()
         self.layers = [n.name for n in self.architecture.nodes if isinstance(n.operation, WEIGHTED)]
         """The names of convolutions and linear layers."""
-        self.before_activations = list(
-            dict.fromkeys(
-                node.inputs[0]
-                for node in self.architecture.nodes
-                if isinstance(node.operation, Activation)
-            )
-        )
-        """The names of the nodes that are inputs of activations, whatever their function."""
+        self.before_activations = [
+            node.inputs[0]
+            for node in self.architecture.nodes
+            if isinstance(node.operation, Activation)
+        ]
+        """The names of the inputs of all activations, whatever their function."""
 
     @property
     def generator(self) -> torch.Generator:
@@ -79,16 +77,14 @@ class Probe:
     def build(self, architecture: Architecture, taps: Sequence[str] = ()) -> Run:
         """Makes a network of the same weights that also returns the outputs of some nodes."""
         main = architecture.outputs[0]
-        names = [main, *(name for name in taps if name not in (main, INPUT))]
+        names = [main, *(name for name in dict.fromkeys(taps) if name not in (main, INPUT))]
         tapped = Architecture(architecture.input_shape, architecture.nodes, names)
         return Run(_copy(tapped, self._original), names)
 
     @cached_property
     def run(self) -> Run:
         """The network, which also returns what its layers return and what its activations read."""
-        return self.build(
-            self.architecture, list(dict.fromkeys([*self.layers, *self.before_activations]))
-        )
+        return self.build(self.architecture, [*self.layers, *self.before_activations])
 
     @cached_property
     def weights(self) -> list[Tensor]:

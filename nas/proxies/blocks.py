@@ -24,13 +24,13 @@ from nas.proxies.base import Probe, Proxy, gradients, is_map
 
 @Proxy
 def expressivity(probe: Probe) -> float:
-    """Sums the entropies of the principal components of the maps (AZ-NAS, eqs. 1 to 3)."""
+    """Sums the entropies of the principal components of the maps (AZ-NAS, section 3)."""
     return sum(_entropies(probe))
 
 
 @Proxy
 def progressivity(probe: Probe) -> float:
-    """Returns the smallest growth of the entropy from a block to the next (AZ-NAS, eq. 4).
+    """Returns the smallest growth of the entropy from a block to the next (AZ-NAS, section 3).
 
     NaN if there is one block.
     """
@@ -40,7 +40,7 @@ def progressivity(probe: Probe) -> float:
 @Proxy
 def trainability(probe: Probe) -> float:
     """Returns the mean of 2 - s - 1 / s over blocks, s the spectral norm of a block's Jacobian
-    (AZ-NAS, eqs. 5 to 8).
+    (AZ-NAS, section 3).
 
     The Jacobian is estimated at each position from one random gradient of -1 and 1. Positions of a
     map that is larger become channels, as by pixel unshuffling; what is left of it at the border is

@@ -12,7 +12,7 @@ def params(probe: Probe) -> float:
 
 @Proxy
 def flops(probe: Probe) -> float:
-    """Counts FLOPs as fvcore does, as ``complexity`` of AZ-NAS (Lee & Ham 2024, section 3.2)."""
+    """Counts FLOPs as fvcore does; AZ-NAS (arXiv:2403.19232) calls them complexity."""
     return float(probe.architecture.cost.flops)
 
 

@@ -26,13 +26,13 @@ from nas.proxies.base import Probe, Proxy, gradients, without
 
 @Proxy
 def grad_norm(probe: Probe) -> float:
-    """Sums the Euclidean norms of the gradients of each layer (zero-cost paper, section 3.1)."""
+    """Sums the Euclidean norms of the gradients of each layer (zero-cost paper, section 3)."""
     return fsum(gradient.norm().item() for gradient in probe.gradients[0])
 
 
 @Proxy
 def snip(probe: Probe) -> float:
-    """Sums weight times gradient, absolute: SNIP (Lee et al. 2019, arXiv:1810.02340, eq. 4).
+    """Sums weight times gradient, absolute: SNIP (Lee et al. 2019, arXiv:1810.02340, eqs. 4 and 5).
 
     It is not divided by the sum over all weights as in the paper, which would make it 1.
     """
@@ -59,21 +59,23 @@ def l2_norm(probe: Probe) -> float:
 
 @Proxy
 def fisher(probe: Probe) -> float:
-    """Sums the Fisher information of channels (Theis et al. 2018, arXiv:1801.05787; Turner et al.
-    2020, arXiv:1906.04113, section 3).
+    """Sums the Fisher information of channels over weights (Theis et al. 2018, arXiv:1801.05787;
+    Turner et al. 2020, arXiv:1906.04113, section 3).
 
-    For each channel, output times gradient is summed over positions, squared, summed over images
-    and halved. As in published values, outputs are those of convolutions and linear layers,
-    gradients are those of the mean loss, and the sum over images is not divided by their number.
+    For each channel, output times gradient is summed over positions, squared, averaged over images
+    and halved. As in the code of the zero-cost paper, outputs are those of convolutions and linear
+    layers, gradients are those of the mean loss, and each weight counts with its channel.
     """
-    total = 0.0
+    total = []
     operations = {node.name: node.operation for node in probe.architecture.nodes}
-    for name, gradient in zip(probe.layers, probe.gradients[1], strict=True):
+    layers = zip(probe.layers, probe.weights, probe.gradients[1], strict=True)
+    for name, weight, gradient in layers:
         product = probe.forward[name] * gradient
         axis = -1 if isinstance(operations[name], Linear) else 1
         channels = product.movedim(axis, 1).flatten(2).sum(2) if product.ndim > 2 else product
-        total += (channels.square() / 2).sum().item()
-    return total
+        of_channel = weight.numel() // channels.shape[1]
+        total.append(of_channel * (channels.square().mean(0) / 2).sum().item())
+    return fsum(total)
 
 
 @Proxy
@@ -121,7 +123,7 @@ def synflow(probe: Probe) -> float:
 @Proxy
 def zico(probe: Probe) -> float:
     """Sums over layers the logarithm of mean absolute gradient over standard deviation: ZiCo (Li et
-    al. 2023, arXiv:2301.11300, eq. 15).
+    al. 2023, arXiv:2301.11300, section 3).
 
     The gradients are those of two batches, as in the paper's experiments; here they are the halves
     of the batch. Weights whose gradients are equal are left out, as in the paper's code.

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 import nas
 from nas.architecture.graph import Architecture
 from nas.architecture.node import Node
-from nas.architecture.operations import Flatten, Linear
+from nas.architecture.operations import Flatten, Linear, Zero
 from nas.proxies import PROXIES, Batch, measure
 from nas.proxies.base import Run
 from tests.architecture.examples import architectures, with_attention
@@ -134,9 +134,10 @@ def test_saliencies_are_those_of_plain_torch() -> None:
     cross_entropy(model(images), labels).backward()
     pairs = [(layer.weight.detach(), layer.weight.grad) for layer in layers]
     fisher = 0.0
-    for out in outputs:
+    for layer, out in zip(layers, outputs, strict=True):
         channels = (out * out.grad).detach().reshape(len(out), out.shape[1], -1).sum(2)
-        fisher += float((channels**2).sum() / 2)
+        fan = layer.weight[0].numel()
+        fisher += fan * float((channels**2).mean(0).sum() / 2)
     expected = {
         "grad_norm": sum(float(g.norm()) for _, g in pairs),
         "snip": sum(float((w * g).abs().sum()) for w, g in pairs),
@@ -196,6 +197,25 @@ def test_nwot_counts_equal_signs_before_every_activation(activation: str) -> Non
     kernel = (signs[:, None] == signs).sum(2)
     expected = np.linalg.slogdet(kernel.astype(float))[1]
     assert value("nwot", architecture) == pytest.approx(expected, rel=1e-6)
+
+
+def test_nwot_counts_each_of_several_activations_of_one_input() -> None:
+    def branches(number: int) -> Architecture:
+        g = nas.Builder((5,))
+        x = g.linear(g.input, 40)
+        return g.build(g.linear(g.add(*(g.relu(x) for _ in range(number))), CLASSES))
+
+    images = len(batch(branches(1)).labels)
+    expected = value("nwot", branches(1)) + images * math.log(3)
+    assert value("nwot", branches(3)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_zen_is_defined_where_a_part_of_the_network_is_dead() -> None:
+    g = nas.Builder((3, 6, 6))
+    x = g.conv(g.input, 4, kernel=3)
+    dead = g.batch_norm(g.add_operation(Zero(), x))
+    architecture = g.build(g.linear(g.global_pool(g.add(x, dead)), CLASSES))
+    assert math.isfinite(value("zen", architecture))
 
 
 def test_zico_divides_by_the_deviation_of_two_halves() -> None:
