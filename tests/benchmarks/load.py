@@ -1,8 +1,8 @@
-"""How CPU time and memory grow with large inputs: ``python -m tests.benchmarks.load``.
+"""How CPU time and memory grow with large inputs: ``python -m tests.benchmarks.load [ROW...]``.
 
 Each row carries out the same work for a small and a large input, in processes of their own. If the
 time is linear, the last column is about 1 or less: it is the ratio of the times above the ratio of
-the sizes.
+the sizes. Rows are chosen by the beginning of their names; without any, all are made.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import resource
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,10 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 import nas
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import render
+from nas.architecture.reference import reference_cost
+from nas.campaigns.drive.run import run
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.spaces.search_space import SearchSpace
@@ -70,19 +74,61 @@ def compare(size: int, folder: Path) -> Work:
     return lambda: campaign_table(folders)
 
 
+LOOKED_UP = """
+space: {{name: nasbench201, cells: 1, channels: 4}}
+searcher: {{name: evolution, population_size: 100, tournament_size: 10}}
+budget: {{trials: {trials}}}
+duplicates: evaluate
+evaluator:
+  name: tabular
+  table: {{name: columns, file: t.csv, seconds: seconds}}
+  validation: val
+  test: test
+  scale: 0.01
+final: {{top: 2, top_random: 0}}
+engine: {{name: simulated, concurrency: {workers}}}
+"""
+
+
+def _looked_up(trials: int, workers: int, folder: Path) -> Work:
+    """Runs a campaign that looks its trials up, among all 15,625 cells of NAS-Bench-201."""
+    (folder / "campaign.yaml").write_text(LOOKED_UP.format(trials=trials, workers=workers))
+    found, generator = nas.space("nasbench201"), np.random.default_rng(0)
+    with open(folder / "t.csv", "w") as file:
+        file.write("architecture,val,test,seconds\n")
+        for genotype in found.enumerate():
+            val, test, seconds = generator.integers(1000, 9000, 3)
+            file.write(f"{found.to_string(genotype)},{val / 100},{test / 100},{seconds}\n")
+    return lambda: run(folder, console=Console(quiet=True))
+
+
+def table_campaign(size: int, folder: Path) -> Work:
+    """Runs a campaign of so many trials that are looked up."""
+    return _looked_up(size, 1, folder)
+
+
+def workers(size: int, folder: Path) -> Work:
+    """Runs a campaign of 5,000 trials that are looked up on so many simulated workers."""
+    return _looked_up(5_000, size, folder)
+
+
+def _chain(size: int) -> nas.Architecture:
+    g = nas.Builder((4, 8, 8))
+    x = g.input
+    for _ in range(size // 2):
+        x = g.relu(g.conv(x, 4, 3, padding=1))
+    return g.build(x)
+
+
 def chain(size: int, folder: Path) -> Work:
     """Builds a chain of so many nodes, and counts and identifies it."""
+    return lambda: (_chain(size).cost, _chain(size).fingerprint)
 
-    def work() -> str:
-        g = nas.Builder((4, 8, 8))
-        x = g.input
-        for _ in range(size // 2):
-            x = g.relu(g.conv(x, 4, 3, padding=1))
-        found = g.build(x)
-        assert found.cost.macs > 0
-        return found.fingerprint
 
-    return work
+def counted(size: int, folder: Path) -> Work:
+    """Lets fvcore count a chain of so many nodes."""
+    found = _chain(size)
+    return lambda: reference_cost(found)
 
 
 def options(size: int, folder: Path) -> Work:
@@ -105,8 +151,11 @@ def classes(size: int, folder: Path) -> Work:
 ROWS: dict[str, tuple[Callable[[int, Path], Work], int, int]] = {
     "lines of records": (records, 10_000, 100_000),
     "trials in a table": (table, 2_000, 20_000),
+    "trials of a campaign that looks them up": (table_campaign, 2_000, 20_000),
+    "simulated workers of such a campaign": (workers, 64, 512),
     "folders in compare": (compare, 10, 100),
     "nodes in a chain": (chain, 1_000, 8_000),
+    "nodes in a chain, counted by fvcore": (counted, 1_000, 8_000),
     "options of a choice": (options, 10_000, 100_000),
     "classes": (classes, 200, 2_000),
 }
@@ -134,14 +183,18 @@ def measured(make: Callable[[int, Path], Work], size: int) -> tuple[float, float
 
 def main() -> None:
     """Prints the table."""
-    print(f"{'':20} {'size':>8} {'CPU s':>8} {'MiB':>6} {'size':>8} {'CPU s':>8} {'MiB':>6} ratio")
+    print(
+        "| | size | CPU s | MiB | size | CPU s | MiB | growth |\n|---|---|---|---|---|---|---|---|"
+    )
     for name, (make, few, many) in ROWS.items():
-        small, large = measured(make, few), measured(make, many)
-        growth = large[0] / small[0] / (many / few)
-        print(
-            f"{name:20} {few:8,} {small[0]:8.2f} {small[1]:6.0f} {many:8,} {large[0]:8.2f} "
-            f"{large[1]:6.0f} {growth:5.1f}"
-        )
+        if name.startswith(tuple(sys.argv[1:] or [""])):
+            small, large = measured(make, few), measured(make, many)
+            growth = large[0] / small[0] / (many / few)
+            print(
+                f"| {name} | {few:,} | {small[0]:.2f} | {small[1]:.0f} | {many:,} | "
+                f"{large[0]:.2f} | {large[1]:.0f} | {growth:.1f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
