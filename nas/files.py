@@ -221,6 +221,8 @@ def open_to_append(path: Path) -> int:
     Raises OSError if it is a link or not a regular file: nothing is written outside the folder, and
     a pipe would block.
     """
+    if path.is_symlink():  # O_NOFOLLOW is for one that is made meanwhile
+        raise OSError(f"it is a link to {os.readlink(path)}, and links are not followed")
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = os.open(path, flags, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

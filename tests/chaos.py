@@ -1,6 +1,6 @@
 """Injects random faults into campaigns and checks that nothing is lost.
 
-    python -m tests.chaos --faults 1000 --seed 0
+    python -m tests.chaos --faults 1000 --seed 0 --processes 4
     python -m tests.chaos --faults 50 --seed 0 --engine ray
 
 A campaign is run several times, each time with one fault from :data:`FAULTS` or :data:`BETWEEN`,
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import gc
 import json
 import os
 import random
@@ -36,7 +37,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from nas.analysis.audit.check import check
 from nas.campaigns.drive.run import run
@@ -56,6 +57,9 @@ SEARCHERS = (
     "{name: asha, min_fidelity: 1, max_fidelity: 4, reduction_factor: 2}",
     "{name: random}",
 )
+
+SEEDS = range(3)
+"""The seeds of campaigns."""
 
 KNOWN = {
     "campaign.yaml", "tiny.yaml", "records.jsonl", "records.lock", "records.torn", "resolved.json",
@@ -304,6 +308,9 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+_UNDISTURBED: dict[str, Results] = {}
+
+
 class Chaos:
     """Runs campaigns with faults in a folder of its own, and counts the faults by kind."""
 
@@ -315,7 +322,6 @@ class Chaos:
         self.counts: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
         self.evaluator = f"{toy.HERE}:epochs" if engine == "serial" else "tests.chaos:perilous"
-        self._undisturbed: dict[str, Results] = {}
         self._outside = folder / "outside"
         self._outside.mkdir()
         (self._outside / "theirs.pt").write_text("theirs")
@@ -335,22 +341,23 @@ class Chaos:
     def undisturbed(self, searcher: str, seed: int) -> Results:
         """Returns the results without faults."""
         key = f"{searcher} {seed}"
-        if key not in self._undisturbed:
+        if key not in _UNDISTURBED:
             folder = self.write("undisturbed", searcher, seed)
             with redirect_stdout(StringIO()):  # in this process: others inherit what it imports
                 run(folder, evaluator=f"{toy.HERE}:epochs")
-            self._undisturbed[key] = results(folder)
+            _UNDISTURBED[key] = results(folder)
             shutil.rmtree(folder)
-        return self._undisturbed[key]
+            gc.freeze()  # or each child would look through all that torch has made
+        return _UNDISTURBED[key]
 
     def campaign(self, faults: int) -> None:
         """Runs one campaign with up to so many faults, and checks it."""
-        searcher, seed = self.random.choice(SEARCHERS), self.random.randrange(3)
+        searcher, seed = self.random.choice(SEARCHERS), self.random.choice(SEEDS)
         expected = self.undisturbed(searcher, seed)
         folder, output = self.write("campaign", searcher, seed), self.folder / "output"
         for _ in range(faults):
             kind = self.random.choice([*FAULTS, *BETWEEN])
-            if kind in BETWEEN and not whole_lines(folder):  # nothing was begun
+            if kind in BETWEEN and not (folder / "resolved.json").exists():  # nothing was begun
                 kind = "killed"
             if kind == "worker killed" and self.engine != "serial":
                 kind = "SIGTERM"
@@ -476,12 +483,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
     parser.add_argument("--faults", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1, help="each with a seed of its own")
     parser.add_argument("--engine", default="serial", choices=["serial", "ray"])
     given = parser.parse_args()
-    where = f"seed {given.seed}, engine {given.engine}"
-    chaos(given.faults, given.seed, given.engine, lambda s: print(f"{where}: {s}", flush=True))
-    print("all held")
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        made = Chaos(Path(folder), given.seed, given.engine)
+        for searcher in SEARCHERS:  # once for all processes
+            for seed in SEEDS:
+                made.undisturbed(searcher, seed)
+    share = -(-given.faults // given.processes)
+    children = [os.fork() or _child(share, given.seed + number, given.engine)
+                for number in range(given.processes)]  # fmt: skip
+    failed = [child for child in children if os.waitpid(child, 0)[1]]
+    sys.exit(f"{len(failed)} of {len(children)} processes found a violation" if failed else None)
+
+
+def _child(faults: int, seed: int, engine: str) -> NoReturn:
+    """Injects faults in a process of its own, and prints the counts after each campaign."""
+    code = 1
+    where = f"seed {seed}, engine {engine}"
+    try:
+        chaos(faults, seed, engine, lambda counts: print(f"{where}: {counts}", flush=True))
+        print(f"{where}: all held", flush=True)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

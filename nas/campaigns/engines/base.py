@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from nas.configuration import validate_options
-from nas.errors import readable, shown, text_of, told
+from nas.errors import CampaignError, readable, shown, text_of, told
 from nas.evaluators.base import Evaluate, Function
 from nas.evaluators.work import Progress
 
@@ -58,6 +58,21 @@ class Trial:
     checkpoint: Path | None = None
     keep: bool = False
     shared: Mapping[str, Shared] = field(default_factory=dict)
+
+    def state(self) -> bytes | None:
+        """Reads the state from which the trial continues; None if it does not continue.
+
+        Raises :class:`CampaignError` that names the file if it cannot be read.
+        """
+        if self.checkpoint is None:
+            return None
+        try:
+            return self.checkpoint.read_bytes()
+        except OSError as error:
+            raise CampaignError(
+                f"{self.checkpoint}: cannot be read: {error.strerror}; earlier results are safe: "
+                "solve this and run the command again"
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-d
 from ray.exceptions import AuthenticationError
 
 from nas.campaigns.engines.base import Evaluator
-from nas.errors import InputError
+from nas.errors import CampaignError, InputError, text_of
 from nas.evaluators.base import Function
 from nas.user_code import is_file
 
@@ -49,17 +49,26 @@ def local(cpus: int | None, scratch: Path, niceness: int = 0) -> Iterator[None]:
         scratch: a folder of this user alone, in which it makes its temporary folder. Ray lets
             everybody write to that one.
         niceness: how much nicer its workers are than this process; Ray's own default is 15.
+
+    Raises :class:`CampaignError` if Ray cannot be started.
     """
     with _environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32)), _loopback():
         try:
-            ray.init(
-                address="local",  # never a cluster that a killed driver has left behind
-                num_cpus=cpus,
-                include_dashboard=False,
-                _temp_dir=str(scratch / "r"),
-                _system_config={"worker_niceness": niceness},
-                **_QUIET,
-            )
+            try:
+                ray.init(
+                    address="local",  # never a cluster that a killed driver has left behind
+                    num_cpus=cpus,
+                    include_dashboard=False,
+                    _temp_dir=str(scratch / "r"),
+                    _system_config={"worker_niceness": niceness},
+                    **_QUIET,
+                )
+            except Exception as error:  # Ray raises plain ones, for example after a time limit
+                reason = text_of(error).strip().partition("\n")[0]
+                raise CampaignError(
+                    f"Ray could not be started on this machine ({reason}): run the command again, "
+                    "or use engine: {name: serial}"
+                ) from error
             yield
         finally:
             ray.shutdown()

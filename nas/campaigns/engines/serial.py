@@ -82,12 +82,13 @@ class SerialEngine(Engine):
 
     def _carried_out(self, trial: Trial, source: Source) -> Outcome:
         started = time.monotonic()
-        checkpoint = trial.checkpoint.read_bytes() if trial.checkpoint is not None else None
         for key, load in trial.shared.values():
             if key not in self._shared:
                 self._shared[key] = load()
         given = {**trial.payload, **{n: self._shared[key] for n, (key, _) in trial.shared.items()}}
-        events = carry_out(self._evaluator, given, checkpoint, trial.keep, fatal=self._ends_the_run)
+        events = carry_out(
+            self._evaluator, given, trial.state(), trial.keep, fatal=self._ends_the_run
+        )
         with closing(events):
             for event in events:
                 if isinstance(event, Outcome):

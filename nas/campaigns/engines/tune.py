@@ -222,9 +222,8 @@ class _Bridge:
         for key, load in given.shared.values():
             if key not in self._shared:
                 self._shared[key] = ray.put(load())
-        checkpoint = given.checkpoint.read_bytes() if given.checkpoint is not None else None
         shared = {name: self._shared[key] for name, (key, _) in given.shared.items()}
-        return given.id, Errand(self._evaluator, given.payload, given.keep, checkpoint, shared)
+        return given.id, Errand(self._evaluator, given.payload, given.keep, given.state(), shared)
 
     def start(self, trial: Trial) -> None:
         self._started[trial.trial_id] = trial, time.monotonic()

@@ -96,12 +96,13 @@ def verify_weights(path: Path, recorded: str) -> None:
 def is_damaged(state: Path) -> bool:
     """Tells if a state that torch has saved, which is a ZIP archive, has a wrong checksum inside.
 
-    The states of users' evaluators may have any other form; they are not checked.
+    The states of users' evaluators may have any other form; only whether they can be read is
+    checked.
     """
-    with open(state, "rb") as file:
-        if file.read(2) != b"PK":
-            return False
     try:
+        with open(state, "rb") as file:
+            if file.read(2) != b"PK":
+                return False
         with zipfile.ZipFile(state) as archive:
             return archive.testzip() is not None
     except Exception:  # a damaged archive may raise any exception

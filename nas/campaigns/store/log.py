@@ -136,7 +136,8 @@ class RecordLog:
             with open(self._path, "rb") as file:
                 file.seek(start)
                 torn = file.read()
-            with open(open_to_append(self._path.with_suffix(".torn")), "ab") as aside:
+            beside = self._path.with_suffix(".torn")
+            with writing(beside), open(open_to_append(beside), "ab") as aside:
                 aside.write(torn.rstrip(b"\n") + b"\n")
                 os.fsync(aside.fileno())
             self._file.truncate(start)
