@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from nas.campaigns.drive.run import run
+from nas.campaigns.engines.base import Trial
 from nas.campaigns.store.checkpoints import is_damaged, verify_weights, write_weights
 from nas.campaigns.store.log import read_records
 from nas.cli import main
-from nas.errors import InputError
+from nas.errors import CampaignError, InputError
 from tests.campaigns.toy import HERE
 
 
@@ -83,6 +84,10 @@ def test_a_flipped_bit_in_a_checkpoint_is_found(tmp_path: Path) -> None:
     assert is_damaged(path)
     path.write_bytes(b"state of a user's own")
     assert not is_damaged(path)
+    path.unlink()
+    assert is_damaged(path)
+    with pytest.raises(CampaignError, match=r"a\.pt: cannot be read: No such file .*; earlier res"):
+        Trial("a", {}, path).state()
 
 
 def test_check_and_export_verify_weights(

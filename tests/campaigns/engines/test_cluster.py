@@ -18,7 +18,7 @@ import pytest
 
 from nas.campaigns.spec.schema import RayConfig
 from nas.configuration import validate
-from nas.errors import InputError
+from nas.errors import CampaignError, InputError
 from tests.campaigns import toy
 from tests.campaigns.lines import read_records
 
@@ -81,6 +81,22 @@ def test_as_many_trials_as_fit_on_each_node(
     dead = {"Alive": False, "Resources": {"CPU": 99.0, "GPU": 99.0}}
     monkeypatch.setattr(cluster.ray, "nodes", lambda: [*listed, dead])
     assert cluster.rooms(needs) == expected
+
+
+def test_a_cluster_that_does_not_start_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nas.campaigns.engines import cluster
+
+    def init(**settings: Any) -> None:
+        raise Exception("The current node timed out during startup.\nMore.")
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    before = dict(os.environ)
+    message = r"^Ray could not be started on this machine \(The current node .* startup\.\): run"
+    with pytest.raises(CampaignError, match=message), cluster.local(1, tmp_path):
+        pass
+    assert os.environ == before
 
 
 # --- two nodes ---
