@@ -22,9 +22,10 @@ FLAGSHIPS = {
 INTRODUCTION = """\
 # Flagship campaigns
 
-Each search tried 64 networks. Its two best ones, and classics that are as wide as the limit allows,
-were retrained with six seeds. Every search ran once, so the verdicts hold for the networks, and say
-little about the searchers.
+The two best networks of each search, and classics that are as wide as the limit allows, were
+retrained with several seeds. Every search ran once, so the verdicts hold for the networks, and say
+little about the searchers. `campaign.yaml` in each folder says how many networks were tried, and
+how long it took. The lineages lead from a classic to the best network; `nas plot FOLDER` draws them.
 """
 COLUMNS = [
     "name", "kind", "params", "macs", "search_accuracy", "validation_accuracy", "test_accuracy",
@@ -43,6 +44,8 @@ def main() -> None:
         commands = ", ".join(f"`nas run results/{each.name}`" for each in folders)
         print(f"{commands}\n")
         print(render(campaign_table(folders), "markdown", COLUMNS) + "\n")
+        for figure in (each for folder in folders for each in sorted(folder.glob("*.svg"))):
+            print(f"![{figure.stem} of {figure.parent.name}]({figure.relative_to(RESULTS)})\n")
 
 
 if __name__ == "__main__":
