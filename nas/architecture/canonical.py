@@ -35,9 +35,11 @@ def canonical_form(labels: Sequence[bytes], sources: Sources) -> bytes:
         rank[vertex] = index
     numbers: list[int] = []
     for vertex in order:
-        reads = sources[vertex]
+        reads = [(rank[source], place) for source, place in sources[vertex]]
         numbers += (len(labels[vertex]), len(reads))
-        for read in sorted([(rank[source], place) for source, place in reads]):
+        if len(reads) > 1:
+            reads.sort()
+        for read in reads:
             numbers += read
     return repr(numbers).encode() + b"".join([labels[vertex] for vertex in order])
 
@@ -59,8 +61,11 @@ def _arranged(colours: Sequence[int], sources: Sources) -> list[int]:
         return [vertices[colour] for colour in sorted(vertices)]
     components = _components(colours, sources)
     if len(components) > 1:
-        parts = []
+        parts: list[tuple[list[Hashable], list[int]]] = []
         for component in components:
+            if len(component) == 1:
+                parts.append(([(colours[component[0]],)], component))
+                continue
             number = {vertex: index for index, vertex in enumerate(component)}
             inner = [colours[vertex] for vertex in component]
             reads = [
@@ -91,9 +96,14 @@ def _components(colours: Sequence[int], sources: Sources) -> list[list[int]]:
     isomorphic components may be exchanged, each may be ordered by itself.
     """
     sizes = Counter(colours)
-    edges = Counter(
-        (colours[s], colours[v], place) for v, reads in enumerate(sources) for s, place in reads
-    )
+    shared = [sizes[colour] > 1 for colour in colours]
+    between = [  # an edge between two vertices that are alone in their classes is the only one
+        (source, vertex, (colours[source], colours[vertex], place))
+        for vertex, reads in enumerate(sources)
+        for source, place in reads
+        if shared[source] or shared[vertex]
+    ]
+    edges = Counter([kind for _, _, kind in between])
     leader = list(range(len(colours)))
 
     def find(vertex: int) -> int:
@@ -101,11 +111,9 @@ def _components(colours: Sequence[int], sources: Sources) -> list[list[int]]:
             leader[vertex] = vertex = leader[leader[vertex]]
         return vertex
 
-    for vertex, reads in enumerate(sources):
-        for source, place in reads:
-            kind = colours[source], colours[vertex]
-            if edges[*kind, place] < sizes[kind[0]] * sizes[kind[1]]:
-                leader[find(source)] = find(vertex)
+    for source, vertex, kind in between:
+        if edges[kind] < sizes[kind[0]] * sizes[kind[1]]:
+            leader[find(source)] = find(vertex)
     together: dict[int, list[int]] = {}
     for vertex in range(len(colours)):
         together.setdefault(find(vertex), []).append(vertex)

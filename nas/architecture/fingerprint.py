@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from hashlib import blake2b
 
-from nas.architecture.node import INPUT, Node
+from nas.architecture.node import INPUT, Node, Part, Piece, concatenates
 from nas.architecture.operations import Add, Concat, Identity, Operation, Shape, Zero
 from nas.architecture.refinement import refinement_hash
-from nas.architecture.sum_graph import Sum, SumGraph, digest, form, total
+from nas.architecture.sum_graph import DrawnPart, Sum, SumGraph, digest, form, total
 
 DIGITS = 40
 """How many hexadecimal digits a fingerprint has; those of earlier versions have 32."""
 
 
-def fingerprint(nodes: Sequence[Node], outputs: Sequence[str], shapes: Mapping[str, Shape]) -> str:
+def fingerprint(
+    pieces: Sequence[Piece], outputs: Sequence[str], shapes: Mapping[str, Shape]
+) -> str:
     """Return 40 hexadecimal digits that isomorphic graphs of operations share, and no others do.
 
     The graph is brought to the form of :class:`~nas.architecture.sum_graph.SumGraph` before it is
@@ -28,14 +31,19 @@ def fingerprint(nodes: Sequence[Node], outputs: Sequence[str], shapes: Mapping[s
     that read it would be the same after an exchange of channels (:func:`free_concats`).
 
     Args:
-        nodes: the operations, each after its inputs.
+        pieces: the operations, each after its inputs. If there is no concatenation, these may be
+            parts, too.
         outputs: the names of the output nodes.
-        shapes: the shape of the input and of every node's output, by name.
+        shapes: the shape of the input and of every piece's output, by name.
     """
-    graph, values = _graph(nodes, shapes, free_concats(nodes, outputs, shapes))
+    free: set[str] = set()
+    if concatenates(pieces):
+        nodes = [piece for piece in pieces if isinstance(piece, Node)]
+        free = free_concats(nodes, outputs, shapes)
+    graph, values = _graph(pieces, shapes, free)
     label = _label_of_outputs(outputs, shapes)
     drawn = graph.drawn([values[name] for name in outputs], label)
-    return blake2b(form(*drawn), digest_size=DIGITS // 2).hexdigest()
+    return blake2b(form(drawn.labels, drawn.reads), digest_size=DIGITS // 2).hexdigest()
 
 
 def earlier_fingerprint(
@@ -59,8 +67,6 @@ def free_concats(
     sees it.
     """
     concats = [node for node in nodes if node.operation.kind == Concat.kind]
-    if not concats:
-        return set()
     leader: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -91,44 +97,54 @@ def free_concats(
 
 
 def _graph(
-    nodes: Sequence[Node], shapes: Mapping[str, Shape], free: set[str] | None
+    pieces: Sequence[Piece], shapes: Mapping[str, Shape], free: set[str] | None
 ) -> tuple[SumGraph, Mapping[str, Sum]]:
-    """Return what nodes compute, and the value of each.
+    """Return what pieces compute, and the value of each.
 
     Args:
-        nodes: the operations, each after its inputs.
+        pieces: the operations, or parts without a concatenation, each after its inputs.
         shapes: all shapes by name.
         free: the concatenations whose inputs have no order; None for the graph of earlier versions.
     """
     graph = SumGraph([digest(repr(shapes[INPUT]).encode())])
-    vertices = graph.vertices
     values: dict[str, Sum] = {INPUT: graph.inputs[0]}
-    for name, operation, inputs in nodes:
+    for name, what, inputs in pieces:
         slots = [values[source] for source in inputs]
-        kind = operation.kind
+        if isinstance(what, Part):
+            values[name] = graph.insert(_drawn_part(what), slots[0])
+            continue
+        kind = what.kind
         if kind == Add.kind:
             values[name] = total(slots)
         elif kind == Identity.kind:
             values[name] = slots[0]
-        elif kind == Zero.kind or not any(slots):
+        elif kind == Zero.kind:
             values[name] = {}
         else:
-            label = operation.__dict__.get("_fingerprint") or _label(operation)
-            any_order = operation.commutative or (free is not None and name in free)
+            label = what.__dict__.get("_fingerprint") or _label(what)
+            any_order = what.commutative or (free is not None and name in free)
             if len(slots) > 1 and not all(slots):  # an input of zeros says nothing of its shape
                 read = [shapes[source] for source in inputs]
                 if any_order and free is not None:
                     read.sort()
                 label = digest(label, repr(read).encode())
-            values[name] = {len(vertices): 1}
-            vertices.append((label, slots, any_order))
+            values[name] = graph.apply(label, slots, any_order)
     return graph, values
+
+
+@lru_cache(maxsize=1 << 13)
+def _drawn_part(part: Part) -> DrawnPart:
+    """Return what a part computes."""
+    shapes = {INPUT: part.input_shape, **{name: shape for name, (shape, _) in part.known.items()}}
+    graph, values = _graph(part.pieces, shapes, set())
+    return graph.drawn_part(values[part.output])
 
 
 def _label_of_outputs(outputs: Sequence[str], shapes: Mapping[str, Shape]) -> bytes:
     return digest(repr([shapes[name] for name in outputs]).encode())
 
 
+@lru_cache(maxsize=1 << 16)
 def _label(operation: Operation) -> bytes:
     """Return a hash of kind and attributes, and let the operation remember it."""
     # Only what differs from its default: an attribute that a later version adds then changes no

@@ -10,7 +10,17 @@ from typing import Any
 
 from nas.architecture.cost import Cost
 from nas.architecture.fingerprint import DIGITS, earlier_fingerprint, fingerprint
-from nas.architecture.node import INPUT, Node, ancestors, in_order
+from nas.architecture.node import (
+    INPUT,
+    Known,
+    Node,
+    Piece,
+    ancestors,
+    concatenates,
+    expanded,
+    in_order,
+    total_cost,
+)
 from nas.architecture.operations import (
     ArchitectureError,
     Shape,
@@ -31,8 +41,6 @@ class Architecture:
     Args:
         input_shape: the input without the batch, channels first: ``(3, 224, 224)``.
         nodes: the operations.
-        known: the shape and the cost of every node, where a writer has inferred them. The names are
-            then checked, too, and each node stands behind its inputs.
         outputs: names of the nodes to return. The first is the main output; the others are
             auxiliary heads, which take part in training only.
 
@@ -45,62 +53,77 @@ class Architecture:
     """
 
     input_shape: Shape
-    nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
-    shapes: Mapping[str, Shape]
-    """The shape of the output of every node, and of ``"input"``."""
-    costs: Mapping[str, Cost]
-    """The cost of every single node."""
+    _pieces: tuple[Piece, ...]
+    _known: Known
 
     def __init__(
-        self,
-        input_shape: Sequence[int],
-        nodes: Iterable[Node],
-        outputs: Sequence[str],
-        *,
-        known: Mapping[str, tuple[Shape, Cost]] | None = None,
+        self, input_shape: Sequence[int], nodes: Iterable[Node], outputs: Sequence[str]
     ) -> None:
         shape = checked_input(input_shape)
-        shapes = {INPUT: shape}
-        costs = {}
-        if known is not None:
-            ordered = list(nodes)
-            for name, both in known.items():
-                shapes[name], costs[name] = both
-        else:
-            ordered = in_order([node._replace(inputs=tuple(node.inputs)) for node in nodes])
-            for node in ordered:
-                inputs = tuple(shapes[name] for name in node.inputs)
-                try:
-                    shapes[node.name], costs[node.name] = infer(node.operation, inputs)
-                except ArchitectureError as error:
-                    raise ArchitectureError(f"node {node.name!r}: {error}") from None
+        ordered = in_order([node._replace(inputs=tuple(node.inputs)) for node in nodes])
+        self._set(shape, ordered, _inferred(shape, ordered), outputs)
+
+    @classmethod
+    def composed(
+        cls, input_shape: Shape, pieces: Iterable[Piece], known: Known, outputs: Sequence[str]
+    ) -> Architecture:
+        """Return the architecture that a writer has composed of nodes and of parts that repeat.
+
+        Args:
+            input_shape: the shape of the input.
+            pieces: nodes and parts, each after its inputs; all names are checked already.
+            known: the shape and the cost of every piece.
+            outputs: the names of the pieces to return.
+        """
+        architecture = cls.__new__(cls)
+        architecture._set(input_shape, pieces, known, outputs)
+        return architecture
+
+    def _set(
+        self, input_shape: Shape, pieces: Iterable[Piece], known: Known, outputs: Sequence[str]
+    ) -> None:
         if not outputs:
             raise ArchitectureError("an architecture needs at least one output")
         for name in outputs:
-            if name not in shapes:
+            if name not in known and name != INPUT:
                 raise ArchitectureError(f"output {name!r} is not a node")
         if len(set(outputs)) < len(outputs):
             raise ArchitectureError(f"an output is given twice: {', '.join(outputs)}")
-        needed = ancestors(ordered, outputs) | {INPUT}
-        if len(needed) <= len(ordered):
-            ordered = [node for node in ordered if node.name in needed]
-            shapes = {name: s for name, s in shapes.items() if name in needed}
-            costs = {name: c for name, c in costs.items() if name in needed}
-        fields = {
-            "input_shape": shape,
-            "nodes": tuple(ordered),
-            "outputs": tuple(outputs),
-            "shapes": MappingProxyType(shapes),
-            "costs": MappingProxyType(costs),
-        }
-        self.__dict__.update(fields)
+        given = tuple(pieces)
+        needed = ancestors(given, outputs)
+        pieces = tuple([piece for piece in given if piece.name in needed])
+        self.__dict__.update(
+            input_shape=input_shape,
+            outputs=tuple(outputs),
+            _pieces=pieces,
+            _known={piece.name: known[piece.name] for piece in pieces},
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"an Architecture is immutable: cannot set {name!r}")
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"an Architecture is immutable: cannot delete {name!r}")
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The operations, each after its inputs."""
+        return tuple([node for node, _ in self._expanded])
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """The shape of the output of every node, and of ``"input"``."""
+        return _shapes(self.input_shape, {node.name: known for node, known in self._expanded})
+
+    @cached_property
+    def costs(self) -> Mapping[str, Cost]:
+        """The cost of every single node."""
+        return MappingProxyType({node.name: cost for node, (_, cost) in self._expanded})
+
+    @cached_property
+    def _expanded(self) -> Sequence[tuple[Node, tuple[Shape, Cost]]]:
+        return list(expanded(self._pieces, self._known))
 
     @property
     def output_shape(self) -> Shape:
@@ -110,13 +133,12 @@ class Architecture:
     @cached_property
     def cost(self) -> Cost:
         """The analytic cost of inference, without auxiliary heads."""
-        costs = self._costs_of_inference()
-        return Cost(*map(sum, zip(*costs, strict=True))) if costs else Cost()
+        return total_cost(cost for _, cost in self.inference()._known.values())
 
     @property
     def macs_without_flops(self) -> int:
         """The part of ``cost.macs`` for which fvcore counts no FLOPs: that of attention."""
-        return sum(max(each.macs - each.flops, 0) for each in self._costs_of_inference())
+        return sum(max(cost.macs - cost.flops, 0) for cost in self.inference().costs.values())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -124,7 +146,9 @@ class Architecture:
 
         :func:`nas.architecture.fingerprint.fingerprint` says which orders do not matter.
         """
-        return fingerprint(self.nodes, self.outputs, self.shapes)
+        if concatenates(self._pieces):  # whether its inputs have an order depends on all nodes
+            return fingerprint(self.nodes, self.outputs, self.shapes)
+        return fingerprint(self._pieces, self.outputs, _shapes(self.input_shape, self._known))
 
     def recorded_as(self, fingerprint: str) -> tuple[str, Cost]:
         """Return fingerprint and cost as they were in the version that recorded ``fingerprint``.
@@ -138,17 +162,12 @@ class Architecture:
         earlier = self.cost._replace(macs=self.cost.macs - self.macs_without_flops)
         return earlier_fingerprint(self.nodes, self.outputs, self.shapes), earlier
 
-    def _costs_of_inference(self) -> list[Cost]:
-        if len(self.outputs) == 1:
-            return list(self.costs.values())
-        needed = ancestors(self.nodes, self.outputs[:1])
-        return [self.costs[node.name] for node in self.nodes if node.name in needed]
-
     def inference(self) -> Architecture:
         """Return the same architecture without its auxiliary heads."""
         if len(self.outputs) == 1:
             return self
-        return Architecture(self.input_shape, self.nodes, self.outputs[:1])
+        main = self.outputs[:1]
+        return Architecture.composed(self.input_shape, self._pieces, self._known, main)
 
     def to_json(self) -> str:
         """Return the architecture as one line of JSON, which :meth:`from_json` reads."""
@@ -225,6 +244,25 @@ def checked_input(shape: Sequence[int]) -> Shape:
             f"{LARGEST}"
         )
     return sizes
+
+
+def _inferred(input_shape: Shape, ordered: Iterable[Node]) -> Known:
+    """Return shape and cost of every node; raise :class:`ArchitectureError` where none fits."""
+    known: dict[str, tuple[Shape, Cost]] = {}
+    shapes = {INPUT: input_shape}
+    for name, operation, inputs in ordered:
+        try:
+            known[name] = infer(operation, tuple([shapes[each] for each in inputs]))
+        except ArchitectureError as error:
+            raise ArchitectureError(f"node {name!r}: {error}") from None
+        shapes[name] = known[name][0]
+    return known
+
+
+def _shapes(input_shape: Shape, known: Known) -> Mapping[str, Shape]:
+    """Return all shapes by name, that of the input included."""
+    inner = {name: shape for name, (shape, _) in known.items()}
+    return MappingProxyType({INPUT: input_shape, **inner})
 
 
 def _node(data: Any) -> Node:

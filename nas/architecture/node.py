@@ -1,13 +1,16 @@
-"""Nodes of a graph, and the order in which they can be computed."""
+"""Nodes of a graph, parts that repeat in it, and the order in which they can be computed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
 from nas.architecture import names
-from nas.architecture.operations import ArchitectureError, Operation
+from nas.architecture.cost import FREE, Cost
+from nas.architecture.operations import ArchitectureError, Concat, Operation, Shape
 
 INPUT = "input"
 """The name under which nodes refer to the input."""
@@ -27,7 +30,99 @@ class Node(NamedTuple):
     inputs: tuple[str, ...]
 
 
-def check_names(nodes: Sequence[Node]) -> set[str]:
+Known = Mapping[str, tuple[Shape, Cost]]
+"""Shape and cost by name."""
+
+
+class Placed(NamedTuple):
+    """A part in a graph, where it stands like one node.
+
+    Attributes:
+        name: the name of the part's output, in this graph.
+        part: the part.
+        inputs: the name of the one node that it reads, or ``"input"``.
+    """
+
+    name: str
+    part: Part
+    inputs: tuple[str]
+
+    @property
+    def scope(self) -> str:
+        """The text, with a dot at its end, before the names of all nodes of the part."""
+        return self.name.removesuffix(self.part.output)
+
+
+Piece = Node | Placed
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A graph of one input that other graphs hold, once or often.
+
+    It is built and checked once. What follows from it is computed once, too.
+
+    Attributes:
+        input_shape: the shape of the input.
+        pieces: what the output needs, each after its inputs.
+        known: the shape and the cost of every piece.
+        output: the name of the piece that other nodes may read.
+    """
+
+    input_shape: Shape
+    pieces: tuple[Piece, ...]
+    known: Known
+    output: str
+
+    @cached_property
+    def nodes(self) -> Sequence[tuple[Node, tuple[Shape, Cost]]]:
+        """All nodes, those of parts within it included, each with its shape and cost."""
+        return list(expanded(self.pieces, self.known))
+
+    @cached_property
+    def size(self) -> int:
+        """The number of all nodes."""
+        return sum(p.part.size if isinstance(p, Placed) else 1 for p in self.pieces)
+
+    @cached_property
+    def concatenates(self) -> bool:
+        """Whether it has a concatenation."""
+        return concatenates(self.pieces)
+
+    @cached_property
+    def totals(self) -> tuple[Shape, Cost]:
+        """The shape of the output, and the cost of all nodes."""
+        return self.known[self.output][0], total_cost(cost for _, cost in self.known.values())
+
+
+def expanded(pieces: Iterable[Piece], known: Known) -> Iterator[tuple[Node, tuple[Shape, Cost]]]:
+    """Yield all nodes with shape and cost, those of parts under their names in this graph."""
+    for piece in pieces:
+        if isinstance(piece, Node):
+            yield piece, known[piece.name]
+            continue
+        scope, (source,) = piece.scope, piece.inputs
+        for (name, operation, inputs), both in piece.part.nodes:
+            read = tuple([source if each == INPUT else scope + each for each in inputs])
+            yield Node(scope + name, operation, read), both
+
+
+def concatenates(pieces: Iterable[Piece]) -> bool:
+    """Return whether one of the pieces is, or has, a concatenation."""
+    return any(
+        piece.part.concatenates
+        if isinstance(piece, Placed)
+        else piece.operation.kind == Concat.kind
+        for piece in pieces
+    )
+
+
+def total_cost(costs: Iterable[Cost]) -> Cost:
+    """Return the sum of costs."""
+    return Cost(*map(sum, zip(FREE, *costs, strict=True)))
+
+
+def check_names(paths: Iterable[str]) -> set[str]:
     """Return the names of all nodes and of the input.
 
     Raises:
@@ -35,8 +130,7 @@ def check_names(nodes: Sequence[Node]) -> set[str]:
     """
     taken = {INPUT}
     scopes: set[str] = set()
-    for node in nodes:
-        name = node.name
+    for name in paths:
         if fault := names.fault(name):
             raise ArchitectureError(f"node {name!r}: {fault}")
         if name in taken:
@@ -57,7 +151,7 @@ def in_order(nodes: list[Node]) -> list[Node]:
     Raises:
         ArchitectureError: for a name that is not allowed or taken, an unknown input, or a cycle.
     """
-    taken = check_names(nodes)
+    taken = check_names([node.name for node in nodes])
     for node in nodes:
         for name in node.inputs:
             if name not in taken:
@@ -80,7 +174,7 @@ def in_order(nodes: list[Node]) -> list[Node]:
     return ordered
 
 
-def ancestors(ordered: Sequence[Node], outputs: Sequence[str]) -> set[str]:
+def ancestors(ordered: Sequence[Piece], outputs: Sequence[str]) -> set[str]:
     """Return the names of the nodes that the outputs need, outputs included."""
     needed = set(outputs)
     for node in reversed(ordered):

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from nas.architecture.cost import Cost
 from nas.architecture.graph import Architecture, checked_input
-from nas.architecture.node import INPUT, Node, check_names
+from nas.architecture.node import (
+    INPUT,
+    Node,
+    Part,
+    Piece,
+    Placed,
+    ancestors,
+    check_names,
+    expanded,
+)
 from nas.architecture.operations import ArchitectureError, Operation, Shape, infer
 
 
@@ -29,18 +38,10 @@ class Handle(NamedTuple):
         return self.shape[1:]
 
 
-class _Part(NamedTuple):
-    """What a function has added to an empty builder, and the handle that it returned."""
-
-    nodes: Mapping[str, Node]
-    known: Mapping[str, tuple[Shape, Cost]]
-    output: Handle
-
-
 MOST_NODES = 100_000
 """The largest number of nodes of an architecture."""
 
-_PARTS: dict[Hashable, _Part] = {}
+_PARTS: dict[Hashable, Part] = {}
 _MOST_PARTS = 1 << 13
 
 
@@ -57,11 +58,11 @@ class Writer:
 
     def __init__(self, input_shape: Sequence[int], **settings: float) -> None:
         self.input = Handle(INPUT, checked_input(input_shape))
-        self._nodes: dict[str, Node] = {}
+        self._pieces: dict[str, Piece] = {}
         self._known: dict[str, tuple[Shape, Cost]] = {}
         self._all_known = True
-        self._added: list[str] = []
-        self._scopes: dict[str, str] = {}  # those of parts, and the name of one node in each
+        self._names: list[str] = []  # of nodes, and the scopes of parts
+        self._size = 0
         self._settings = settings
         self._scope = ""
         self._counts: dict[tuple[str, str], int] = {}
@@ -69,10 +70,10 @@ class Writer:
     def build(self, *outputs: Handle) -> Architecture:
         """Return the architecture with these outputs. Nodes that they do not need are left out."""
         names = [out.name for out in outputs]
-        known = self._known if self._all_known else None
-        if known is not None:
-            check_names(self._to_check())
-        return Architecture(self.input.shape, self._nodes.values(), names, known=known)
+        if not self._all_known:
+            return Architecture(self.input.shape, self._expanded(), names)
+        self._check_names()
+        return Architecture.composed(self.input.shape, self._pieces.values(), self._known, names)
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -92,18 +93,15 @@ class Writer:
         Raises:
             ArchitectureError: naming the node, if the name is taken or the shapes do not fit.
         """
-        self._check_size(1)
-        path = self._scope + (name or self._free_name(operation))
-        if path in self._nodes:
-            raise ArchitectureError(f"node {path!r}: the name is already used")
+        path = self._new(self._scope + (name or self._free_name(operation)), 1)
         self._check(*inputs)
         try:
             known = infer(operation, tuple(handle.shape for handle in inputs))
         except ArchitectureError as error:
             raise ArchitectureError(f"node {path!r}: {error}") from None
-        self._nodes[path] = Node(path, operation, tuple(handle.name for handle in inputs))
+        self._pieces[path] = Node(path, operation, tuple([handle.name for handle in inputs]))
         self._known[path] = known
-        self._added.append(path)
+        self._names.append(path)
         return Handle(path, known[0])
 
     def repeated(
@@ -111,52 +109,66 @@ class Writer:
     ) -> Handle:
         """Return ``function(self, x, *arguments)`` as built in a scope of its own, ``name``.
 
-        What a function adds for one shape of ``x`` and the same arguments is built and checked
-        once, and remembered, also by other builders; from then on it is copied. So the function
-        must read no other node than ``x``, and depend on nothing but its arguments, which must be
-        hashable. Repeated cells are written in a fraction of the time.
+        What a function adds for one shape of ``x`` and the same arguments is a
+        :class:`~nas.architecture.node.Part`. It is built, checked, counted and hashed once, and
+        remembered, also for other builders. So the function must read no other node than ``x``, and
+        depend on nothing but its arguments, which must be hashable.
         """
         key = (type(self), *self._settings.items(), function, x.shape, arguments)
         part = _PARTS.get(key)
         if part is None:
             inner = type(self)(x.shape, **self._settings)
             try:
-                output = function(inner, inner.input, *arguments)
-            except ArchitectureError:  # its message is to have the whole path
+                part = inner._part(function(inner, inner.input, *arguments))
+            except ArchitectureError:
+                part = None  # its message is to have the whole path
+            if part is None:
                 with self.scope(name):
                     return function(self, x, *arguments)
-            check_names(inner._to_check())
-            part = _Part(inner._nodes, inner._known, output)
+            inner._check_names()
             if len(_PARTS) >= _MOST_PARTS:
                 _PARTS.clear()
             _PARTS[key] = part
+        scope = self._scope + name
+        path = self._new(f"{scope}.{part.output}", part.size)
         self._check(x)
-        nodes, known, output = part
-        self._check_size(len(nodes))
-        scope = f"{self._scope}{name}."
-        names = {INPUT: x.name}
-        if nodes:
-            self._scopes[scope] = scope + next(iter(nodes))
-        ours, all_known = self._nodes, self._known
-        for own, (_, operation, inputs) in nodes.items():
-            names[own] = path = scope + own
-            if path in ours:
-                raise ArchitectureError(f"node {path!r}: the name is already used")
-            ours[path] = Node(path, operation, tuple([names[name] for name in inputs]))
-            all_known[path] = known[own]
-        return Handle(names[output.name], output.shape)
+        self._pieces[path] = Placed(path, part, (x.name,))
+        self._known[path] = part.totals
+        self._names.append(scope)
+        return Handle(path, part.totals[0])
 
-    def _check_size(self, more: int) -> None:
-        if len(self._nodes) + more > MOST_NODES:
+    def _part(self, output: Handle) -> Part | None:
+        """Return what ``output`` needs; None if it is the input, or reads what is not here."""
+        self._check(output)
+        if not self._all_known or output.name == INPUT:
+            return None
+        needed = ancestors(list(self._pieces.values()), [output.name])
+        pieces = tuple([piece for name, piece in self._pieces.items() if name in needed])
+        known = {piece.name: self._known[piece.name] for piece in pieces}
+        return Part(self.input.shape, pieces, known, output.name)
+
+    def _new(self, path: str, nodes: int) -> str:
+        """Return the path of a piece of so many nodes.
+
+        Raises:
+            ArchitectureError: if the path is taken, or the nodes are too many.
+        """
+        self._size += nodes
+        if self._size > MOST_NODES:
             raise ArchitectureError(f"an architecture has at most {MOST_NODES:,} nodes")
+        if path in self._pieces:
+            raise ArchitectureError(f"node {path!r}: the name is already used")
+        return path
 
-    def _to_check(self) -> list[Node]:
-        """The nodes whose names stand for all: the parts' own names are checked already."""
-        scopes = tuple(self._scopes)
-        nodes = self._nodes
-        if any(name.startswith(scopes) for name in self._added):
-            return list(nodes.values())
-        return [nodes[name] for name in (*self._added, *self._scopes.values())]
+    def _expanded(self) -> list[Node]:
+        return [node for node, _ in expanded(self._pieces.values(), self._known)]
+
+    def _check_names(self) -> None:
+        """Check all names: those in a part are checked already, its scope stands for them."""
+        try:
+            check_names(self._names)
+        except ArchitectureError:  # a scope that is not a part's own is no error by itself
+            check_names([node.name for node in self._expanded()])
 
     def _check(self, *inputs: Handle) -> None:
         """Remember whether all handles are of this builder; others are checked at the end."""
@@ -172,5 +184,5 @@ class Writer:
         while True:
             count = self._counts.get((self._scope, stem), 0) + 1
             self._counts[self._scope, stem] = count
-            if f"{self._scope}{stem}{count}" not in self._nodes:
+            if f"{self._scope}{stem}{count}" not in self._pieces:
                 return f"{stem}{count}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from nas.architecture.canonical import canonical_form
-from nas.architecture.sum_graph import Sum, SumGraph, total
+from nas.architecture.sum_graph import Sum
 
 ZERO, IDENTITY = "none", "skip_connect"
 
@@ -69,20 +69,41 @@ class CellGraph:
         As in architectures (:class:`~nas.architecture.sum_graph.SumGraph`), identities are
         contracted, sums flattened, zeros and what only they feed left out.
         """
-        graph = SumGraph([b"input%d" % index for index in range(self.inputs)])
-        entering: list[list[Sum]] = [[] for _ in self.labels]
-        leaving: list[list[tuple[int, str]]] = [[] for _ in self.labels]
-        for source, target, operation in self.edges:
-            leaving[source].append((target, operation))
-        value: Sum = {}
+        leaving: list[list[tuple[int, int, str]]] = [[] for _ in self.labels]
+        for edge in self.edges:
+            leaving[edge[0]].append(edge)
+        vertices = [b"input%d" % index for index in range(self.inputs)]
+        reads: list[Sum] = [{} for _ in vertices]
+        # The sum that enters each node; an input's is its own vertex.
+        entering: list[dict[int, int]] = [{node: 1} for node in range(self.inputs)]
+        entering += [{} for _ in self.labels[self.inputs :]]
         for node, label in enumerate(self.labels):
-            value = graph.inputs[node] if node < self.inputs else total(entering[node])
+            value = entering[node]
+            if not value:
+                continue
             if label:
-                value = graph.apply(label.encode(), (value,))
-            for target, operation in leaving[node]:
+                reads.append(value)
+                value = {len(vertices): 1}
+                vertices.append(label.encode())
+            for _, target, operation in leaving[node]:
+                into = entering[target]
                 if operation in ("", IDENTITY):
-                    entering[target].append(value)
+                    for vertex, times in value.items():
+                        into[vertex] = into.get(vertex, 0) + times
                 elif operation != ZERO:
-                    entering[target].append(graph.apply(operation.encode(), (value,)))
-        form = canonical_form(*graph.drawn((value,)))
+                    into[len(vertices)] = 1
+                    reads.append(value)
+                    vertices.append(operation.encode())
+        vertices.append(b"output")
+        reads.append(value)
+        needed = set(range(self.inputs)).union(value)
+        for vertex in range(len(reads) - 2, 0, -1):
+            if vertex in needed:
+                needed.update(reads[vertex])
+        if len(needed) < len(reads) - 1:
+            kept = [*sorted(needed), len(reads) - 1]
+            position = {vertex: index for index, vertex in enumerate(kept)}
+            vertices = [vertices[vertex] for vertex in kept]
+            reads = [{position[s]: times for s, times in reads[v].items()} for v in kept]
+        form = canonical_form(vertices, [list(read.items()) for read in reads])
         return blake2b(form, digest_size=16).hexdigest()

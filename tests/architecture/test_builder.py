@@ -1,6 +1,7 @@
 """The builder: names, scopes, shapes, and each method's operation."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -147,15 +148,38 @@ def test_an_input_that_is_none_is_refused_at_once(shape: Any) -> None:
         Builder(shape)
 
 
-def test_repeated_parts_are_those_that_are_built_each_time() -> None:
-    def block(g: Builder, x: Handle, channels: int) -> Handle:
-        y = g.relu(g.batch_norm(g.conv(x, channels, 3, padding=1)))
-        return g.add(x, y) if y.shape == x.shape else y
+def _residual(g: Builder, x: Handle, channels: int) -> Handle:
+    y = g.relu(g.batch_norm(g.conv(x, channels, 3, padding=1)))
+    g.conv(x, 5, 1, name="that_nothing_needs")
+    return g.add(x, y) if y.shape == x.shape else y
 
+
+def _gated(g: Builder, x: Handle, channels: int) -> Handle:
+    y = g.conv(x, channels, 1)
+    return g.add(y, g.multiply(g.repeated("gate", _residual, x, channels), g.add(y, y)))
+
+
+def _concatenated(g: Builder, x: Handle, channels: int) -> Handle:
+    return g.conv(g.concat(g.relu(x), g.repeated("inner", _residual, x, channels)), channels, 1)
+
+
+def _same(g: Builder, x: Handle, channels: int) -> Handle:
+    return x
+
+
+def _zeros(g: Builder, x: Handle, channels: int) -> Handle:
+    zero = g.repeated("of_zero", _residual, g.zero(x), channels)
+    return g.add(g.conv(x, channels, 1), g.conv(zero, channels, 1), g.identity(x))
+
+
+@pytest.mark.parametrize("block", [_residual, _gated, _concatenated, _same, _zeros])
+def test_repeated_parts_are_those_that_are_built_each_time(
+    block: Callable[[Builder, Handle, int], Handle],
+) -> None:
     def network(repeat: bool) -> Architecture:
-        g = Builder((3, 8, 8), norm_epsilon=1e-3)
+        g = Builder((4, 8, 8), norm_epsilon=1e-3)
         x = g.input
-        for index, channels in enumerate((4, 4, 4, 8, 8)):
+        for index, channels in enumerate((4, 4, 8, 8) if block in (_residual, _gated) else (4, 4)):
             if repeat:
                 x = g.repeated(f"block{index}", block, x, channels)
             else:
@@ -164,9 +188,18 @@ def test_repeated_parts_are_those_that_are_built_each_time() -> None:
         return g.build(g.linear(g.global_pool(x), 2))
 
     one, other = network(True), network(False)
-    assert one == other == network(True)
-    assert (one.shapes, one.costs, one.cost) == (other.shapes, other.costs, other.cost)
-    assert one.fingerprint == other.fingerprint
+    plain = Architecture.from_json(one.to_json())  # it knows of no parts
+    assert one == other == network(True) == plain
+    for each in (other, plain):
+        assert (one.shapes, one.costs, one.cost) == (each.shapes, each.costs, each.cost)
+        assert one.fingerprint == each.fingerprint
+
+
+def test_a_repeated_part_that_reads_another_node_is_built_in_its_place() -> None:
+    g = Builder((4, 8))
+    x = g.relu(g.input)
+    y = g.repeated("part", lambda g, y: g.add(g.linear(y, 8), x), g.linear(x, 8))
+    assert g.build(y).nodes[-1].inputs == ("part.linear1", "relu1")
 
 
 def test_what_does_not_fit_in_a_repeated_part_is_named_by_its_whole_path() -> None:

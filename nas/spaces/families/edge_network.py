@@ -45,15 +45,23 @@ def edge_network(
         edges: the edges of every cell, ordered by target, then by source.
     """
     g = Builder(input_shape)
-    x = conv_norm(g, g.input, widths[0], activation=None, names=("stem.0", "stem.1"))
+    x = g.repeated("stem", _stem, g.input, widths[0])
     for index, channels in enumerate(widths):
         if (index + 1) % (cells + 1) == 0:
             x = g.repeated(f"cells.{index}", _reduction, x, channels)
         else:
             x = g.repeated(f"cells.{index}", _cell, x, channels, tuple(edges))
-    x = g.relu(g.batch_norm(x, name="lastact.0"), name="lastact.1")
+    x = g.repeated("lastact", _norm_relu, x)
     x = g.flatten(g.adaptive_avg_pool(x, 1, name="global_pooling"))
     return g.build(g.linear(x, classes, name="classifier"))
+
+
+def _stem(g: Builder, x: Handle, channels: int) -> Handle:
+    return conv_norm(g, x, channels, activation=None, names=("0", "1"))
+
+
+def _norm_relu(g: Builder, x: Handle) -> Handle:
+    return g.relu(g.batch_norm(x, name="0"), name="1")
 
 
 def _cell(g: Builder, x: Handle, channels: int, edges: Sequence[Edge]) -> Handle:
