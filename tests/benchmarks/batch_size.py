@@ -19,6 +19,7 @@ from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.training.data import SearchData, search_data
 from nas.training.loop import Diverged, Trainer
 from nas.training.recipe import Recipe
+from tests.benchmarks.measure import watched
 from tests.benchmarks.trial_profile import QUICKSTART
 
 SEEDS = (0, 1, 2)
@@ -84,4 +85,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with watched():
+        main()

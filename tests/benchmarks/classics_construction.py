@@ -4,8 +4,6 @@ Run: ``python -m tests.benchmarks.classics_construction``. Both sides are timed 
 process and with one thread, so that the ratio holds whatever else the machine does.
 """
 
-import time
-from collections.abc import Callable
 from statistics import median
 
 import torch
@@ -13,15 +11,10 @@ import torch
 from nas.architecture.cost import Cost
 from nas.architecture.operations.base import infer
 from nas.classics import classic
+from tests.benchmarks.measure import interleaved, spread, watched
 from tests.classics.references import torchvision_models
 
 TARGET = 50
-
-
-def seconds(function: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
 
 
 def ours() -> Cost:
@@ -38,20 +31,17 @@ def main() -> None:
     torch.set_num_threads(1)
     torchvision = torchvision_models()
     sides = {
-        "torchvision.models.resnet152()": torchvision.resnet152,
-        "architecture and cost, shape rules not remembered": nothing_remembered,
-        "architecture and cost": ours,
+        "torchvision.models.resnet152()": (torchvision.resnet152, 1),
+        "architecture and cost, shape rules not remembered": (nothing_remembered, 1),
+        "architecture and cost": (ours, 1),
     }
-    ours()  # imports
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(9):
-        for name, function in sides.items():
-            times[name].append(seconds(function))
-    theirs, *own = (median(values) for values in times.values())
-    print("| ResNet-152 | median of 9, ms | torchvision's time / this |")
-    print("|---|---|---|")
-    for name, value in zip(sides, (theirs, *own), strict=True):
-        print(f"| {name} | {1e3 * value:,.2f} | {theirs / value:,.1f} |")
+    with watched():
+        times = interleaved(sides, 9)
+        theirs, *own = (median(values) for values in times.values())
+        print("| ResNet-152 | ms: median of 9 [quartiles] | torchvision's time / this |")
+        print("|---|---|---|")
+        for name, values in times.items():
+            print(f"| {name} | {spread(values)} | {theirs / median(values):,.1f} |")
     if theirs / max(own) < TARGET:
         raise SystemExit(f"slower than 1/{TARGET} of torchvision's constructor")
 

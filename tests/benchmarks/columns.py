@@ -2,7 +2,8 @@
 
 Run: ``python -m tests.benchmarks.columns DATA > results/columns.md``, where DATA holds the tables'
 files, which are not part of this package. The settings of BANANAS were chosen on the columns that
-say "tuned" alone.
+say "tuned" alone. ``--before`` adds BANANAS as it was before these settings: FILE is what
+``git show f930856^:nas/searchers/bananas.py > FILE`` writes.
 """
 
 import argparse
@@ -27,11 +28,6 @@ SEARCHERS: dict[str, Any] = {
     "regularized evolution": {"name": "evolution", "population_size": 10, "tournament_size": 3},
     "local search": "local_search",
     "TPE": {"name": "optuna", "sampler": "TPE"},
-    "BANANAS, ten random trials, parents of any spacing": {
-        "name": "bananas",
-        "initial_size": 10,
-        "spacing": 1,
-    },
     "BANANAS": "bananas",
 }
 JUDGED = "BANANAS"
@@ -141,7 +137,11 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=150)
     parser.add_argument("--searchers", nargs="*", default=list(SEARCHERS), choices=list(SEARCHERS))
     parser.add_argument("--columns", nargs="*", default=list(COLUMNS), choices=list(COLUMNS))
+    parser.add_argument("--before", type=Path, metavar="FILE")
     arguments = parser.parse_args()
+    if arguments.before:
+        SEARCHERS["BANANAS before"] = f"{arguments.before.resolve()}:Bananas"
+        arguments.searchers.insert(0, "BANANAS before")
     print(
         f"{arguments.evaluations} evaluations, {arguments.seeds} seeds, paired; duplicates are "
         "reused. Regret is the distance of the incumbent's validation metric to the best of the "

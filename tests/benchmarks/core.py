@@ -20,21 +20,15 @@ from fvcore.nn import FlopCountAnalysis
 import nas
 from nas.architecture.operations.base import infer
 from nas.searchers.base import Observation
+from tests.benchmarks.measure import interleaved, spread, watched
+
+ROUNDS = 9
 
 
-def timed(function: Callable[[], object], repeats: int) -> float:
-    """Median seconds of a call."""
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - started)
-    return median(seconds)
-
-
-def row(what: str, ours: float, theirs: float) -> None:
+def row(what: str, ours: list[float], theirs: list[float]) -> None:
     """One line: both times in milliseconds, and how many times ours fits into theirs."""
-    print(f"| {what} | {1e3 * ours:,.3f} | {1e3 * theirs:,.3f} | {theirs / ours:,.1f} |")
+    times = median(theirs) / median(ours)
+    print(f"| {what} | {spread(ours)} | {spread(theirs)} | {times:,.1f} |", flush=True)
 
 
 def cost() -> None:
@@ -54,29 +48,42 @@ def cost() -> None:
         infer.cache_clear()
         return rebuilt().cost
 
-    graphs = iter([rebuilt() for _ in range(200)])
-    fvcore = timed(
-        lambda: FlopCountAnalysis(network, example).unsupported_ops_warnings(False).total(), 9
-    )
-    row("cost of a 74-node graph / fvcore's FLOPs", timed(lambda: next(graphs).cost, 200), fvcore)
-    row(
-        "graph made, checked and counted, rules remembered / the same",
-        timed(lambda: rebuilt().cost, 99),
-        fvcore,
-    )
-    row("graph made, checked and counted, nothing remembered / the same", timed(cold, 99), fvcore)
+    def fvcore() -> None:
+        FlopCountAnalysis(network, example).unsupported_ops_warnings(False).total()
+
+    graphs = iter([rebuilt() for _ in range(20 * ROUNDS + 1)])
+    steps = {
+        "fvcore": (fvcore, 1),
+        "cost of a 74-node graph / fvcore's FLOPs": (lambda: next(graphs).cost, 20),
+        "graph made, checked and counted, rules remembered / the same": (
+            lambda: rebuilt().cost,
+            10,
+        ),
+        "graph made, checked and counted, nothing remembered / the same": (cold, 10),
+    }
+    seconds = interleaved(steps, ROUNDS)
+    for what, each in list(seconds.items())[1:]:
+        row(what, each, seconds["fvcore"])
 
 
-def ask_and_tell(searcher: str, trials: int) -> float:
-    """Mean seconds of an ask and a tell."""
+def ask_and_tell(trials: int) -> None:
+    """So many asks and tells of our evolution and of Optuna's TPE."""
     space = nas.space("primitives", (1, 16, 16))
-    asked = nas.searcher(searcher, space=space, seed=0)
-    rng = np.random.default_rng(0)
-    started = time.perf_counter()
-    for trial in range(trials):
-        proposal = asked.ask(trial)
-        asked.tell(Observation(trial, proposal.genotype, (rng.random(),), proposal.note))
-    return (time.perf_counter() - started) / trials
+
+    def of(searcher: str) -> Callable[[], None]:
+        def search() -> None:
+            asked = nas.searcher(searcher, space=space, seed=0)
+            rng = np.random.default_rng(0)
+            for trial in range(trials):
+                proposal = asked.ask(trial)
+                asked.tell(Observation(trial, proposal.genotype, (rng.random(),), proposal.note))
+
+        return search
+
+    seconds = interleaved({name: (of(name), 1) for name in ("evolution", "optuna")}, 5)
+    each = {name: [second / trials for second in times] for name, times in seconds.items()}
+    what = f"evolution ask + tell / Optuna TPE, {trials} trials of primitives"
+    row(what, each["evolution"], each["optuna"])
 
 
 def startup() -> None:
@@ -87,8 +94,9 @@ def startup() -> None:
             [sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL
         )
 
-    nas_help = timed(run("-m", "nas.cli", "--help"), 9)
-    row("nas --help / python -c pass", nas_help, timed(run("-c", "pass"), 9))
+    what = {"nas": (run("-m", "nas.cli", "--help"), 1), "python": (run("-c", "pass"), 1)}
+    seconds = interleaved(what, ROUNDS)
+    row("nas --help / python -c pass", seconds["nas"], seconds["python"])
 
 
 def campaign() -> None:
@@ -108,21 +116,19 @@ def campaign() -> None:
         wall = time.perf_counter() - started
         lines = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
         seconds = [line["seconds"] for line in lines if line["type"] == "result"]
-    row("12 trials' seconds / 2 workers, against the campaign's wall time", sum(seconds) / 2, wall)
+    print(f"\nA campaign of 12 trainings on 2 workers took {wall:.1f} s of wall time, once; half "
+          f"of the sum of its trials' seconds is {sum(seconds) / 2:.1f} s.")  # fmt: skip
 
 
 def main() -> None:
     """Print the table."""
-    print("| ours / theirs | ours, ms | theirs, ms | theirs / ours |")
-    print("|---|---|---|---|")
-    cost()
-    row(
-        "evolution ask + tell / Optuna TPE, 300 trials of primitives",
-        ask_and_tell("evolution", 300),
-        ask_and_tell("optuna", 300),
-    )
-    startup()
-    campaign()
+    with watched(2):
+        print("| ours / theirs | ours, ms: median [quartiles] | theirs, ms | theirs / ours |")
+        print("|---|---|---|---|")
+        cost()
+        ask_and_tell(300)
+        startup()
+        campaign()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from statistics import median, quantiles
 
 Seconds = Mapping[str, list[float]]
@@ -34,11 +35,24 @@ def spread(seconds: list[float], unit: float = 1e3) -> str:
     return f"{unit * median(seconds):,.4f} [{unit * low:,.4f}, {unit * high:,.4f}]"
 
 
-def load() -> str:
+@contextmanager
+def watched(own: int = 1) -> Iterator[None]:
+    """Print how busy the machine is before and after what runs inside.
+
+    Args:
+        own: how many processes run inside.
+    """
+    print(f"before: {load(own)}\n", flush=True)
+    yield
+    print(f"\nafter: {load(own)}")
+
+
+def load(own: int = 1) -> str:
     """Return one line on how busy the machine is; it says BUSY where times are of no use.
 
-    The load of the last minute counts processes that want a core, this one included.
+    The load of the last minute counts processes that want a core, our ``own`` included.
     """
     last, cores = os.getloadavg()[0], os.cpu_count() or 1
-    verdict = "BUSY: do not publish these times" if last > max(1.2, 0.6 * cores) else "quiet"
+    limit = max(own, 0.5 * cores) + 0.2
+    verdict = "BUSY: do not publish these times" if last > limit else "quiet"
     return f"load {last:.1f} on {cores} cores: {verdict}"

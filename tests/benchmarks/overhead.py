@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.console import Console
 from nas.campaigns.drive.run import run
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Result
+from tests.benchmarks.measure import spread, watched
 
 CAMPAIGN = """
 space: primitives
@@ -33,6 +35,7 @@ HERE = "tests.benchmarks.overhead"
 SLEEPING, SECONDS = 120, 10.0
 TRIVIAL, WARMED = 300, 20
 PLAIN = 8
+ROUNDS = 3
 
 
 def sleep(trial: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,15 +100,19 @@ def main() -> None:
           f"| {wall / ideal:.3f} | <= 1.05 |")  # fmt: skip
     print(f"| the same, from the first trial's start to the last one's end "
           f"| {working / ideal:.3f} | <= 1.05 |")  # fmt: skip
-    _, results = campaign(TRIVIAL, "nothing")
-    times = [record.time for record in results]
-    each = (times[-1] - times[WARMED]) / (len(times) - 1 - WARMED)
+    warm, new = [], []
+    for _ in range(ROUNDS):
+        _, results = campaign(TRIVIAL, "nothing")
+        times = [record.time for record in results]
+        warm.append((times[-1] - times[WARMED]) / (len(times) - 1 - WARMED))
+        new.append(plain())
     print(f"| wall time a trial that does nothing, 2 warm workers, {TRIVIAL} trials "
-          f"| {each:.3f} s | <= 0.06 s |")  # fmt: skip
-    new = plain()
+          f"| {spread(warm, 1)} s | <= 0.06 s |")  # fmt: skip
     print(f"| plain Ray Tune, a new worker each, {PLAIN} trials, 2 at a time "
-          f"| {new:.2f} s ({new / each:.0f} times) | |")  # fmt: skip
+          f"| {spread(new, 1)} s ({median(new) / median(warm):.0f} times) | |")  # fmt: skip
+    print(f"\nThe last two rows: medians of {ROUNDS} turns [quartiles]; the first two: once.")
 
 
 if __name__ == "__main__":
-    main()
+    with watched(2):
+        main()

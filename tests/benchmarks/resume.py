@@ -21,6 +21,7 @@ from nas.campaigns.engines.base import Outcome, Source, Trial, Update
 from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.store.log import RecordLog
+from tests.benchmarks.measure import spread, watched
 
 CAMPAIGN = """
 space: primitives
@@ -36,6 +37,7 @@ engine: {name: serial}
 
 HERE = "tests.benchmarks.resume"
 SIZES = (1_000, 10_000)
+ROUNDS = 5
 
 
 def evaluate(trial: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,11 +135,15 @@ def main() -> None:
             # An ask and a result each, after the first line; the budget leaves one to ask for.
             text = "".join(lines[: 1 + 2 * trials])
             cut = campaign(Path(name) / str(trials), trials + 1)
-            (cut / "records.jsonl").write_text(text)
-            seconds, before, after, top = apart("resume", cut)
+            turns = []
+            for _ in range(ROUNDS):
+                (cut / "records.jsonl").write_text(text)
+                turns.append(apart("resume", cut))
+            seconds, before, after, top = (list(each) for each in zip(*turns, strict=True))
             size = len(text) / 2**20
-            print(f"| {trials:,} | {size:.1f} MiB | {seconds:.2f} s "
-                  f"| {before:.0f}, {after:.0f} MiB | {top:.0f} MiB |")  # fmt: skip
+            print(f"| {trials:,} | {size:.1f} MiB | {spread(seconds, 1)} s "
+                  f"| {max(before):.0f}, {max(after):.0f} MiB | {max(top):.0f} MiB |")  # fmt: skip
+        print(f"\nResume: the median of {ROUNDS} turns [quartiles].")
         print("\n| engine | driver's memory after | | peak |\n|---|---|---|---|")
         print(f"| serial | {SIZES[0]:,} trials: {grown[0]:.0f} MiB "
               f"| {SIZES[1]:,} trials: {grown[1]:.0f} MiB | {most:.0f} MiB |")  # fmt: skip
@@ -155,4 +161,5 @@ if __name__ == "__main__":
         case ["resume", where]:
             resume(Path(where))
         case _:
-            main()
+            with watched():
+                main()

@@ -22,6 +22,7 @@ import nas
 from nas.benchmark.config import Benchmark, load_benchmark
 from nas.benchmark.search import Search
 from nas.searchers import SEARCHERS, Proposal, Searcher
+from tests.benchmarks.measure import interleaved, spread, watched
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = 6
@@ -108,21 +109,15 @@ def bare(table: dict[str, float], seed: int, cells: dict[str, str] | None = None
     return proposals
 
 
-def tpe(table: dict[str, float], seed: int) -> None:
-    """Optuna's TPE called directly, its own defaults, on the same table."""
+def tpe(table: dict[str, float], seed: int) -> int:
+    """Optuna's TPE called directly, its own defaults, on the same table; returns its proposals."""
     form = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     for _ in range(EVALUATIONS):
         trial = study.ask()
         names = [trial.suggest_categorical(f"edge{n}", OPERATIONS) for n in range(EDGES)]
         study.tell(trial, table[form.format(*names)])
-
-
-def seconds(function: Callable[[], Any]) -> float:
-    """CPU seconds of a call."""
-    started = time.process_time()
-    function()
-    return time.process_time() - started
+    return EVALUATIONS
 
 
 def harness(folder: Path) -> None:
@@ -132,34 +127,37 @@ def harness(folder: Path) -> None:
     space, keys = reuse.space, reuse.table.keys
     table = dict(zip(keys, reuse.table.metric("val").tolist(), strict=True))
     cells = {key: space.identity(space.from_string(key)) for key in keys}
-    spent = dict.fromkeys(("bare", "harness", "bare reuse", "harness reuse", "tpe"), 0.0)
-    proposals = {"bare reuse": 0, "harness reuse": 0, "tpe": TPE_SEEDS * EVALUATIONS}
+
+    def on_harness(of: Benchmark, seed: int) -> int:
+        search = Search(of, "it", seed, 1)
+        search.run()
+        return len(search._asked)
+
+    what: dict[str, Callable[[int], int]] = {
+        "bare": lambda seed: bare(table, seed),
+        "bare reuse": lambda seed: bare(table, seed, cells),
+        "harness": lambda seed: on_harness(evaluate, seed),
+        "harness reuse": lambda seed: on_harness(reuse, seed),
+        "tpe": lambda seed: tpe(table, seed),
+    }
+    spent: dict[str, list[float]] = {name: [] for name in what}
+    proposals = dict.fromkeys(what, 0)
     bare(table, 0)
     for seed in range(SEEDS):  # by turns, so that all have the same machine
-        started = time.process_time()
-        bare(table, seed)
-        spent["bare"] += time.process_time() - started
-        started = time.process_time()
-        proposals["bare reuse"] += bare(table, seed, cells)
-        spent["bare reuse"] += time.process_time() - started
-        for name, of in (("harness", evaluate), ("harness reuse", reuse)):
-            started = time.process_time()
-            search = Search(of, "it", seed, 1)
-            search.run()
-            spent[name] += time.process_time() - started
-        proposals["harness reuse"] += len(search._asked)
-        if seed < TPE_SEEDS:
-            started = time.process_time()
-            tpe(table, seed)
-            spent["tpe"] += time.process_time() - started
+        for name, run in what.items():
+            if name != "tpe" or seed < TPE_SEEDS:
+                started = time.process_time()
+                made = run(seed)
+                spent[name].append((time.process_time() - started) / made)
+                proposals[name] += made
     evaluations = SEEDS * EVALUATIONS
     print(f"## {SEEDS} seeds x {EVALUATIONS} evaluations of regularized evolution (P=10, S=3)\n")
-    print("| what | s | us a proposal | times the bare loop |")
-    print("|---|---|---|---|")
+    print("| what | us a proposal: median [quartiles] over seeds | times the bare loop |")
+    print("|---|---|---|")
 
     def row(what: str, name: str, against: str) -> None:
-        each, bare_each = (spent[n] / proposals.get(n, evaluations) for n in (name, against))
-        print(f"| {what} | {spent[name]:.2f} | {1e6 * each:,.1f} | {each / bare_each:,.1f} |")
+        times = median(spent[name]) / median(spent[against])
+        print(f"| {what} | {spread(spent[name], 1e6)} | {times:,.1f} |")
 
     row("a bare loop of the algorithm over dicts", "bare", "bare")
     row("`nas bench`, every proposal evaluated", "harness", "bare")
@@ -177,22 +175,27 @@ def amoebanet(folder: Path) -> None:
     """20,000 evaluations, as many as AmoebaNet's search had, with its P and S."""
     searcher = {"name": "evolution", "population_size": 100, "tournament_size": 25}
     long = benchmark(folder, searcher, budget={"evaluations": 20_000}, duplicates="evaluate")
-    spent = seconds(Search(long, "it", 0, 1).run)
-    on_450 = seconds(Search(long, "it", 0, 450).run)
-    print("\n## 20,000 evaluations (AmoebaNet's search; P=100, S=25)\n")
-    print("| what | s |\n|---|---|")
-    print(f"| on the table, one simulated worker | {spent:.2f} |")
-    print(f"| on the table, 450 simulated workers | {on_450:.2f} |")
     space = nas.space("amoebanet")
-    evolution = SEARCHERS["evolution"](space, 0)
 
     def search() -> None:
+        evolution = SEARCHERS["evolution"](space, 0)
         for trial in range(20_000):
             proposal = evolution.ask(trial)
             value = float(hash(tuple(proposal.genotype.values())) % 1000)
             evolution.tell(nas.Observation(trial, proposal.genotype, (value,), proposal.note))
 
-    print(f"| ask and tell alone, in the space of AmoebaNet | {seconds(search):.2f} |")
+    seconds = interleaved(
+        {
+            "on the table, one simulated worker": (lambda: Search(long, "it", 0, 1).run(), 1),
+            "on the table, 450 simulated workers": (lambda: Search(long, "it", 0, 450).run(), 1),
+            "ask and tell alone, in the space of AmoebaNet": (search, 1),
+        },
+        5,
+    )
+    print("\n## 20,000 evaluations (AmoebaNet's search; P=100, S=25)\n")
+    print("| what | s: median of 5 [quartiles] |\n|---|---|")
+    for what, each in seconds.items():
+        print(f"| {what} | {spread(each, 1)} |", flush=True)
 
 
 def grow(searcher: Searcher, replayed: bool, ended: int, to: int, until: float) -> bool:
@@ -216,10 +219,10 @@ def grow(searcher: Searcher, replayed: bool, ended: int, to: int, until: float) 
 
 
 def ask(searcher: Searcher, trial: int) -> float:
-    """Milliseconds of one ask."""
+    """CPU seconds of one ask."""
     started = time.process_time()
     searcher.ask(trial)
-    return 1e3 * (time.process_time() - started)
+    return time.process_time() - started
 
 
 def asks() -> None:
@@ -236,23 +239,24 @@ def asks() -> None:
             if not grow(searcher, name in REPLAYED, ended, history, until):
                 break
             ended = history
-            cells.append(f"{median(ask(searcher, history + n) for n in range(9)):,.3f}")
+            cells.append(spread([ask(searcher, history + n) for n in range(9)]))
         cells += [""] * (len(HISTORIES) - len(cells))
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
     print(
-        f"\nThe median of nine asks. Empty: a history that took over {PATIENCE} s to make; its "
-        "values are random. Those of bananas and Optuna's TPE are random trials, replayed, the "
-        "others what the searcher asked."
+        f"\nThe median of nine asks [quartiles]. Empty: a history that took over {PATIENCE} s to "
+        "make; its values are random. Those of bananas and Optuna's TPE are random trials, "
+        "replayed, the others what the searcher asked."
     )
 
 
 def main() -> None:
     """Print the tables."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder:
-        harness(Path(folder))
-        amoebanet(Path(folder))
-    asks()
+    with watched():
+        with tempfile.TemporaryDirectory() as folder:
+            harness(Path(folder))
+            amoebanet(Path(folder))
+        asks()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from torch import zeros
 import nas
 from nas.architecture import writer
 from nas.architecture.operations.base import infer
-from tests.benchmarks.measure import interleaved, load, spread
+from tests.benchmarks.measure import interleaved, spread, watched
 
 ROUNDS = 15
 
@@ -150,8 +150,7 @@ def collisions() -> None:
 
 
 if __name__ == "__main__":
-    print(f"before: {load()}\n")
-    genotypes()
-    identity()
-    collisions()
-    print(f"\nafter: {load()}")
+    with watched():
+        genotypes()
+        identity()
+        collisions()

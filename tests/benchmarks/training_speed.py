@@ -9,7 +9,7 @@ epoch of our loop as it chooses precision, against
   the device's memory, batched crops and flips, nothing read back before the end of the epoch;
 - on a GPU, our loop with CUDA graphs.
 
-Epochs take turns; the fastest of each counts. On a CPU, then two trials at a time with a thread
+Epochs take turns; medians count. On a CPU, then two trials at a time with a thread
 each against one with two, as processes of their own; for trials that share a GPU see
 ``trials_per_gpu``.
 """
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from statistics import median
 
 import numpy as np
 import torch
@@ -30,10 +31,11 @@ from nas.training.data import Part, SearchData
 from nas.training.hardware import device_name
 from nas.training.loop import Trainer
 from nas.training.recipe import Recipe, resolve
+from tests.benchmarks.measure import watched
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 IMAGES, BATCH = (8192, 128) if DEVICE == "cuda" else (256, 64)
-ROUNDS = 3
+ROUNDS = 5
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
 SHAPE = (3, 32, 32)
 
@@ -173,7 +175,8 @@ def main() -> None:
     torch.set_num_threads(1)
     images = data()
     where = device_name(DEVICE) + ("" if DEVICE == "cuda" else ", one thread")
-    print(f"{where}, batch {BATCH}; images a second, the best of {ROUNDS} epochs.\n")
+    print(f"{where}, batch {BATCH}; images a second: the median of {ROUNDS} epochs and, in "
+          "brackets, the slowest and the fastest.\n")  # fmt: skip
     for row, (name, architecture) in enumerate(networks().items()):
         epoch, precision = ours(architecture, images, graphs=False)
         loops = {
@@ -187,7 +190,8 @@ def main() -> None:
         for _ in range(ROUNDS + 1):  # the first warms up
             for loop, run in loops.items():
                 seconds[loop].append(run())
-        speed = {loop: IMAGES / min(times[1:]) for loop, times in seconds.items()}
+        speeds = {loop: [IMAGES / s for s in times[1:]] for loop, times in seconds.items()}
+        speed = {loop: median(each) for loop, each in speeds.items()}
         ratios = {f"ours / {loop}": speed["ours"] / speed[loop] for loop in ("plain", "tuned")}
         if DEVICE == "cuda":
             ratios["CUDA graphs / ours"] = speed["CUDA graphs"] / speed["ours"]
@@ -195,14 +199,18 @@ def main() -> None:
             columns = ["network", "precision", *speed, *ratios]
             print("| " + " | ".join(columns) + " |")
             print("|---" * len(columns) + "|")
-        shown = [f"{value:,.0f}" for value in speed.values()]
+        shown = [f"{median(s):,.0f} [{min(s):,.0f}, {max(s):,.0f}]" for s in speeds.values()]
         shown += [f"{value:.2f}" for value in ratios.values()]
         print("| " + " | ".join([name, precision, *shown]) + " |", flush=True)
     if DEVICE == "cpu":
-        two, one = together(2, 1), together(1, 2)
+        pairs = [(together(2, 1), together(1, 2)) for _ in range(3)]
+        two, one = (median(each) for each in zip(*pairs, strict=True))
+        turns = sorted(a / b for a, b in pairs)
         print(f"\nResNet-18, two trials with a thread each: {two:,.0f} images a second together;")
-        print(f"one trial with two threads: {one:,.0f}. Ratio {two / one:.2f}.")
+        print(f"one trial with two threads: {one:,.0f}; medians of three turns. Ratio "
+              f"{median(turns):.2f} [{turns[0]:.2f}, {turns[-1]:.2f}].")  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    with watched(2):
+        main()

@@ -26,6 +26,7 @@ from nas.training import loop
 from nas.training.augmentation import Pipeline
 from nas.training.data import search_data
 from nas.training.loop import Diverged, Trainer
+from tests.benchmarks.measure import watched
 
 QUICKSTART = Path(__file__).parents[2] / "results" / "quickstart"
 TRIALS, WARM_UP = 30, 3
@@ -172,4 +173,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with watched():
+        main()
