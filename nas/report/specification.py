@@ -35,7 +35,7 @@ def summary(campaign: Header, told: dict[str, Any]) -> Facts:
         shape = told.get("input_shape")
         form = "x".join(map(str, shape)) if shape else ""
         classifies = "task" not in specification and told.get("classes")
-        classes = counted(told["classes"], "class", "classes") if classifies else ""
+        classes = _many(told["classes"], "class", "classes") if classifies else ""
         split = data.get("split") or {}
         parts = ", ".join(
             f"{part} {split[part]}" for part in ("train", "validation", "test") if split.get(part)
@@ -68,7 +68,7 @@ def summary(campaign: Header, told: dict[str, Any]) -> Facts:
         words = ", ".join(_spent(k, v) for k, v in budget.items())
         facts.append(("Budget", f"{words}, for each search"))
     if isinstance(recipe := specification.get("recipe"), dict):
-        epochs = counted(recipe["epochs"], "epoch") if "epochs" in recipe else ""
+        epochs = _many(recipe.get("epochs"), "epoch")
         rate = f"learning rate {recipe['learning_rate']}" if "learning_rate" in recipe else ""
         preset = (config.get("recipe") or {}).get("preset")
         facts.append(("Recipe", _joined(preset, epochs, recipe.get("optimizer"), rate)))
@@ -97,9 +97,13 @@ def _final(final: dict[str, Any]) -> str:
 
 
 def _spent(what: str, most: Any) -> str:
-    if isinstance(most, int):
-        return counted(most, what.removesuffix("s").replace("_", " "))
-    return f"{_amount(most)} {what.replace('_', ' ')}"
+    words = what.replace("_", " ")
+    return _many(most, words.removesuffix("s")) or f"{_amount(most)} {words}"
+
+
+def _many(count: Any, noun: str, plural: str = "") -> str:
+    """Writes a count from a file; "" for anything else that the file may hold."""
+    return counted(count, noun, plural) if isinstance(count, int) else ""
 
 
 def unfinished(trials: pd.DataFrame, told: dict[str, Any]) -> Iterator[str]:
