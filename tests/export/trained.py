@@ -38,7 +38,8 @@ for script in scripts:
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         runpy.run_path(script)
-    found[script] = [line.rsplit(" ", 2)[1] for line in said.getvalue().splitlines()]
+    lines = zip(pictures, said.getvalue().splitlines(), strict=True)
+    found[script] = [line.removeprefix(f"{file} ").rpartition(" ")[0] for file, line in lines]
 assert not {name for name in sys.modules if name.split(".")[0] == "nas"}
 print(json.dumps(found))
 """
