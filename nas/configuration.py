@@ -390,13 +390,16 @@ def validate_options(
 @cache
 def _options_model(function: Callable[..., Any]) -> type[Config]:
     called = function.__init__ if inspect.isclass(function) else function
-    hints = get_type_hints(called, include_extras=True)
+    # An object that can be called, such as a partial, has its types at its method.
+    typed: Any = called if inspect.isroutine(called) else type(called).__call__
+    hints = get_type_hints(typed, include_extras=True)
     fields: dict[str, Any] = {
         name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
         for name, p in inspect.signature(called).parameters.items()
         if p.kind is p.KEYWORD_ONLY
     }
-    return create_model(f"{function.__name__}_options", __base__=Config, **fields)
+    name = getattr(function, "__name__", type(function).__name__)
+    return create_model(f"{name}_options", __base__=Config, **fields)
 
 
 def defaults(function: Callable[..., Any]) -> dict[str, Any]:

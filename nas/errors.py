@@ -90,11 +90,15 @@ def in_file(file: Path | str) -> Iterator[None]:
         raise
 
 
+_FAILURES = (Exception, SystemExit)
+"""What the code of a user that makes a text may raise; SystemExit, because it may call sys.exit."""
+
+
 def text_of(error: BaseException) -> str:
     """Returns the text of an exception; "" if the code that makes the text fails itself."""
     try:
         return str(error)
-    except Exception:
+    except _FAILURES:
         return ""
 
 
@@ -102,7 +106,7 @@ def told(error: BaseException) -> str:
     """Returns the traceback of an exception of a user's code, as text that can be recorded."""
     try:
         return readable("".join(traceback.format_exception(error)))
-    except Exception:  # it has other parts that fail
+    except _FAILURES:  # it has other parts that fail
         return f"{type(error).__name__}: its text cannot be made"
 
 
@@ -110,7 +114,7 @@ def shown(value: object) -> str:
     """Describes a value of a user's code for a message, shortened; its ``__repr__`` may fail."""
     try:
         return readable(reprlib.repr(value))
-    except Exception:
+    except _FAILURES:
         return f"a value of type {type(value).__name__}"
 
 

@@ -340,3 +340,13 @@ def test_paths_of_users_files_start_at_the_file_that_names_them(tmp_path: Path) 
     assert found.name == f"{tmp_path}/mine.py:part"
     assert validate(Named, {"name": "package.module:part"}, tmp_path).name == "package.module:part"
     assert validate(Named, {"name": "evolution"}, tmp_path).name == "evolution"
+
+
+class Called:
+    def __call__(self, request: object, *, a: int = 1) -> None: ...
+
+
+def test_options_of_an_object_that_can_be_called() -> None:
+    assert validate_options(Called(), {"a": 3}) == {"a": 3}
+    with pytest.raises(InputError, match="a: Input should be a valid integer, got 'x'"):
+        validate_options(Called(), {"a": "x"})

@@ -89,6 +89,8 @@ def fault(options: Sequence[Option]) -> str | None:
         return f"options in a set have no order, so no seed repeats them; give a list: {options}"
     if isinstance(options, Iterator):
         return "options must be a list, which can be read more than once"
+    if isinstance(options, str):
+        return f"options must be a list, got the text {options!r}"
     if not options:
         return "no options"
     for option in options:

@@ -13,7 +13,7 @@ import numpy as np
 
 from nas.architecture.graph import Architecture
 from nas.configuration import validate
-from nas.errors import InputError, at
+from nas.errors import InputError, at, readable
 from nas.registry import unknown
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.choices import (
@@ -125,6 +125,8 @@ class SearchSpace:
                 raise InputError(f"space {self.name}: asks more than {MOST_CHOICES:,} choices")
             # A tuple cannot change, so one that was offered before need not be checked again.
             if checked.get(name) is not options:
+                if not isinstance(name, str) or readable(name) != name:
+                    raise ValueError(f"space {self.name}: {name!r} must be the name of a choice")
                 if wrong := fault(options):
                     raise ValueError(f"space {self.name}: choice {name!r}: {wrong}")
                 options = tuple(options)

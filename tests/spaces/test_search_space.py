@@ -406,6 +406,9 @@ def test_a_space_without_choices_holds_one_genotype() -> None:
     [
         (lambda choose: (choose("x", [1, 2]), choose("x", [1, 2])), "choice 'x' is asked twice"),
         (lambda choose: choose("x", []), "choice 'x': no options"),
+        (lambda choose: choose("x", "relu"), "options must be a list, got the text 'relu'"),
+        (lambda choose: choose("x\udce9", [1, 2]), r"'x\\udce9' must be the name of a choice"),
+        (lambda choose: choose(3, [1, 2]), "3 must be the name of a choice"),  # type: ignore[arg-type]
         (lambda choose: choose("x", [1, True]), "choice 'x': option True is not a str"),
         (lambda choose: choose("x", [(1, 2)]), r"choice 'x': option \(1, 2\) is not a str"),
         (lambda choose: choose("x", [np.int64(1)]), "option .* is not a str"),

@@ -1,7 +1,7 @@
 """The serial engine, which runs one trial after another in this process."""
 
 import time
-from contextlib import closing
+from contextlib import chdir, closing
 from typing import Any, Self
 
 from nas.campaigns.engines.base import (
@@ -89,7 +89,7 @@ class SerialEngine(Engine):
         events = carry_out(
             self._evaluator, given, trial.state(), trial.keep, fatal=self._ends_the_run
         )
-        with closing(events):
+        with chdir("."), closing(events):  # the evaluator may change the current folder
             for event in events:
                 if isinstance(event, Outcome):
                     return event

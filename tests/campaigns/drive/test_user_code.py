@@ -1,6 +1,7 @@
 """What users' code returns and raises: a failed row with the reason, and readable records."""
 
 import math
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -63,7 +64,17 @@ def exits_later(trial: Mapping[str, Any], checkpoint: bytes | None) -> Work:
     sys.exit(3)
 
 
+class Leaving(Exception):
+    def __str__(self) -> str:
+        sys.exit(1)
+
+
+def leaving(trial: Mapping[str, Any]) -> dict[str, Any]:
+    raise Leaving
+
+
 RAISED = {
+    leaving: "Leaving: <exception str() failed>",
     exits: "SystemExit: 3",
     mute: "Mute: <exception str() failed>",
     odd: "Odd: own",
@@ -172,6 +183,16 @@ def swallows_ctrl_c(trial: Mapping[str, Any]) -> dict[str, Any]:
     with suppress(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
     return {}
+
+
+def test_the_current_folder_stays_that_of_the_run(tmp_path: Path) -> None:
+    def moves(trial: Mapping[str, Any]) -> dict[str, Any]:
+        os.chdir(tmp_path)
+        return {}
+
+    before = Path.cwd()
+    SerialEngine(moves).run(OneTrial())
+    assert Path.cwd() == before
 
 
 def test_a_keyboard_interrupt_without_ctrl_c_is_a_failure_of_the_trial() -> None:
