@@ -25,7 +25,7 @@ INTRODUCTION = """\
 The two best networks of each search, and classics that are as wide as the limit allows, were
 retrained with several seeds. Every search ran once, so the verdicts hold for the networks, and say
 little about the searchers. `campaign.yaml` in each folder says how many networks were tried, and
-how long it took. The lineages lead from a classic to the best network; `nas plot FOLDER` draws them.
+how long it took. Lineages lead from a classic to the best network; `nas plot FOLDER` draws them.
 """
 COLUMNS = [
     "name", "kind", "params", "macs", "search_accuracy", "validation_accuracy", "test_accuracy",
