@@ -162,18 +162,32 @@ def read_text(path: Path) -> str:
     Raises :class:`InputError` that names the file if it cannot be read, is not a regular file, is
     too long or is not UTF-8.
     """
+    with readable_file(path) as file:
+        content = file.read(LONGEST + 1)
     with in_file(path):
-        try:
-            with open_to_read(path) as file:
-                content = file.read(LONGEST + 1)
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}") from None
         if len(content) > LONGEST:
             raise InputError(f"is longer than {LONGEST:,} bytes")
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise InputError(f"is not UTF-8 text: {error.reason}") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """Reads a regular file of any size; an :class:`InputError` names one that cannot be read."""
+    with readable_file(path) as file:
+        return file.read()
+
+
+@contextmanager
+def readable_file(path: Path) -> Iterator[BinaryIO]:
+    """Opens a regular file; an :class:`InputError` names one that cannot be read."""
+    with in_file(path):
+        try:
+            with open_to_read(path) as file:
+                yield file
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror or error}") from None
 
 
 def open_to_read(path: Path) -> BinaryIO:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import InputError
+from nas.files import readable_file
 
 _SHOWN = 3
 _BEGIN, _HEAD = 64, 12
@@ -119,11 +120,8 @@ def read_weights(path: Path) -> Weights:
         InputError: if the file holds no state dict, or several without a known name, or a number
             that is not finite.
     """
-    try:
-        with path.open("rb") as file:  # the parsers hide the system's reason
-            begin = file.read(_BEGIN)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    with readable_file(path) as file:  # the parsers hide the system's reason
+        begin = file.read(_BEGIN)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

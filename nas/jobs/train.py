@@ -28,7 +28,7 @@ from nas.campaigns.store.defaults import recorded_specification, with_defaults
 from nas.campaigns.store.provenance import environment
 from nas.configuration import Named, source
 from nas.errors import InputError, in_file
-from nas.files import checksum, read_json, write_whole
+from nas.files import checksum, read_bytes, read_json, write_whole
 from nas.jobs import names as named
 from nas.jobs.row import Row
 from nas.metrics import Catalogue, Metric, Protocol
@@ -87,7 +87,7 @@ class Job:
         cost = self.architecture.cost
         started = None
         if self.start is not None and self.weights is not None:
-            started = {"weights": _digest(self.weights.read_bytes()), "freeze": self.start.freeze}
+            started = {"weights": _digest(read_bytes(self.weights)), "freeze": self.start.freeze}
         return {
             "architecture": {
                 "graph": _digest(self.architecture.to_json().encode()),

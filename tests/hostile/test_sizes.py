@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import yaml
 import nas
 import nas.spaces
 from nas.architecture.passes import check_memory_to_run, check_memory_to_train
+from nas.architecture.weights import read_weights
 from nas.campaigns.engines.base import attempt
 from nas.campaigns.spec.budget import Budget
+from nas.campaigns.store.checkpoints import verify_weights
 from nas.campaigns.store.log import read_records
 from nas.cli import main
 from nas.configuration import parse_yaml, read_yaml, validate, validate_options
@@ -67,9 +70,10 @@ def test_yaml_with_aliases_and_many_values_is_read() -> None:
 
 def test_files_that_never_end_or_block_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
-    for path in (tmp_path / "pipe.yaml", Path("/dev/zero")):
-        with pytest.raises(InputError, match="cannot be read: it is not a regular file"):
-            read_yaml(path)
+    for path in (tmp_path / "pipe.yaml", Path("/dev/zero"), tmp_path):
+        for read in (read_yaml, read_weights, partial(verify_weights, recorded="0123")):
+            with pytest.raises(InputError, match=f"{path}: cannot be read: .* not a regular file"):
+                read(path)
     with open(tmp_path / "long.json", "wb") as file:
         file.truncate(LONGEST + 1)
     with pytest.raises(InputError, match=r"long.json: is longer than 67,108,864 bytes"):

@@ -14,6 +14,7 @@ from nas.campaigns.store.checkpoints import verify_weights, weights_path
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask, given
 from nas.errors import InputError
+from nas.files import read_bytes
 from nas.training.data import DataConfig, held_out, search_data
 from nas.training.recipe import Recipe
 from nas.user_code import is_code
@@ -135,7 +136,7 @@ class Averages(Requests):
             verify_weights(path, self._history.results[name].weights)
             architecture = self._networks.of(self._history.asks[name])
             members.append({"trial": name, "architecture": architecture.to_json()})
-            weights.append(path.read_bytes())
+            weights.append(read_bytes(path))
         return {
             "members": members,
             "weights": weights,

@@ -6,7 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from nas.errors import InputError
-from nas.files import checksum, discard_incomplete, meant_for, subfolder, write_whole
+from nas.files import (
+    checksum,
+    discard_incomplete,
+    meant_for,
+    open_to_read,
+    read_bytes,
+    subfolder,
+    write_whole,
+)
 
 _FOLDER, _WEIGHTS = "checkpoints", "weights"
 
@@ -89,7 +97,7 @@ def write_weights(folder: Path, trial: str, weights: bytes) -> str:
 
 def verify_weights(path: Path, recorded: str) -> None:
     """Raises :class:`InputError` unless a file has the recorded checksum; "" allows any."""
-    if recorded and (found := checksum(path.read_bytes())) != recorded:
+    if recorded and (found := checksum(read_bytes(path))) != recorded:
         raise InputError(f"{path}: is damaged: its checksum is {found}, recorded {recorded}")
 
 
@@ -100,7 +108,7 @@ def is_damaged(state: Path) -> bool:
     checked.
     """
     try:
-        with open(state, "rb") as file:
+        with open_to_read(state) as file:
             if file.read(2) != b"PK":
                 return False
         with zipfile.ZipFile(state) as archive:
