@@ -190,7 +190,10 @@ def _split(path: Path) -> Iterator[tuple[int, bytes]]:
     start = number = 0
     empty = range(0)  # the positions of empty lines, which may be at the end
     with in_file(path):
-        file = open_to_read(path)
+        try:
+            file = open_to_read(path)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}") from None
     with file:
         while line := file.readline(LONGEST + 1):
             number += 1
