@@ -10,6 +10,7 @@ classes.
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from pathlib import Path
 from time import process_time
 
@@ -27,7 +28,10 @@ EDGES = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")
 SETS = {"cifar10": (32, 10), "ImageNet16-120": (16, 120)}
 OURS = {"jacov": "jacob_cov"}
 MEASURED = [name for name in PROXIES if name not in ("flops", "complexity")]
+KEY = ("dataset", "op_code", "seed")
 BATCH = 32
+FEWEST = 20
+"""How many cells a row of the table needs."""
 
 
 def published(name: str) -> pd.DataFrame:
@@ -69,16 +73,17 @@ def batch(dataset: str) -> Batch:
 
 def run(path: Path, codes: list[str], seed: int, names: list[str]) -> None:
     """Measure what is missing, and append it to the file."""
-    done: set[tuple[str, str, int]] = set()
+    done: dict[tuple[str, str, int], set[str]] = defaultdict(set)
     if path.exists():
         read = pd.read_csv(path, dtype={"op_code": str})
-        done = set(zip(read["dataset"], read["op_code"], read["seed"], strict=True))
+        for *key, measured in read[[*KEY, "measured"]].itertuples(index=False):
+            done[tuple(key)] |= set(measured.split())
     torch.set_num_threads(1)
     batches = {dataset: batch(dataset) for dataset in SETS}
     proxies = {name: PROXIES[name] for name in names}
     for code in codes:
         for dataset, images in batches.items():
-            if (dataset, code, seed) in done:
+            if done[dataset, code, seed].issuperset(names):
                 continue
             torch.manual_seed(seed)
             network = nas.compile(decode(code, dataset))
@@ -86,7 +91,7 @@ def run(path: Path, codes: list[str], seed: int, names: list[str]) -> None:
             found = measure(proxies, network, images, torch.Generator().manual_seed(seed))
             row = {"dataset": dataset, "op_code": code, "seed": seed}
             row |= {name: found[name].value if name in found else None for name in MEASURED}
-            row |= {"cpu_seconds": round(process_time() - started, 3)}
+            row |= {"measured": " ".join(names), "cpu_seconds": round(process_time() - started, 3)}
             pd.DataFrame([row]).to_csv(path, mode="a", header=not path.exists(), index=False)
 
 
@@ -101,25 +106,26 @@ def table(path: Path, late: pd.DataFrame, early: pd.DataFrame) -> str:
     """Return the table in Markdown."""
     zen = pd.read_csv(SHARED / "nas" / "nb201_zen_15625x2.csv.gz", dtype={"op_code": str})
     zen = zen.set_index("op_code")
-    read = pd.read_csv(path, dtype={"op_code": str})
+    read = pd.read_csv(path, dtype={"op_code": str}).groupby(list(KEY)).last()
     ours, again = (
-        read[read["seed"] == seed].set_index(["dataset", "op_code"]).sort_index() for seed in (0, 1)
+        read.xs(seed, level="seed") if seed in read.index.get_level_values("seed") else read[:0]
+        for seed in (0, 1)
     )
     rows = []
-    for dataset in SETS:
+    for dataset in ours.index.get_level_values("dataset").unique():
         accuracy = late.loc[dataset]["val_accuracy"]
         mine = ours.loc[dataset]
         best = accuracy.loc[mine.index].nlargest(len(mine) // 5).index
-        common = late.loc[dataset].index.intersection(early.loc[dataset].index)
-        for name in MEASURED:
+        common = mine.index.intersection(early.loc[dataset].index)
+        for name in mine[list(MEASURED)].dropna(axis=1, thresh=FEWEST):
             row: dict[str, object] = {"data set": dataset, "proxy": name}
             theirs = zen[f"zen_{dataset}"] if name == "zen" else late.loc[dataset].get(name)
             if theirs is not None:
                 row["to published"], row["cells"] = spearman(mine[name], theirs)
-                row["to published, common"] = spearman(mine[name], theirs.loc[common])[0]
-            if name in early:
-                row["two releases"] = spearman(late.loc[dataset][name], early.loc[dataset][name])[0]
-            if dataset in again.index and again.loc[dataset][name].notna().any():
+            if name in early:  # the noise floor, on the same cells as far as both have them
+                one, other = late.loc[dataset][name].loc[common], early.loc[dataset][name]
+                row["two releases"] = spearman(one, other)[0]
+            if dataset in again.index.get_level_values(0) and again.loc[dataset][name].count():
                 row["two seeds of ours"] = spearman(mine[name], again.loc[dataset][name])[0]
             row["accuracy"] = spearman(mine[name], accuracy)[0]
             row["best fifth"] = spearman(mine[name].loc[best], accuracy)[0]
