@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +47,7 @@ def notes(history: History) -> Iterator[str]:
     elif len(seeds) > 1:
         yield f"rows have different numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
     yield from _evaluation_notes(groups)
-    yield from _proxy_notes(history)
+    yield from _ranking_notes(history)
     if (history.header.specification.get("recipe") or {}).get("initialization") == "reference":
         own = {
             f"{label} {ask.initialization}"
@@ -103,15 +105,16 @@ def _counts(history: History, failed: Sequence[Ask], unfinished: Sequence[Ask]) 
     )
 
 
-def _proxy_notes(history: History) -> Iterator[str]:
-    """Yields how each zero-cost proxy ranked the trained networks, beside the parameters.
+def _ranking_notes(history: History) -> Iterator[str]:
+    """Yields how zero-cost proxies or shared weights ranked trained networks, beside parameters.
 
     These are the networks of the search that were trained fully, or those of the final stage if the
-    search trained none. Correlations are Spearman's.
+    search trained none. A network that was trained with several seeds counts once, with its mean.
+    Correlations are Spearman's.
     """
     specification = history.header.specification
     evaluator = specification.get("evaluator", {})
-    if evaluator.get("name") not in ("training", "proxy"):
+    if evaluator.get("name") not in ("training", "proxy", "supernet"):
         return
     metrics = recorded(specification)
     primary = metrics[metrics.validation]
@@ -123,27 +126,44 @@ def _proxy_notes(history: History) -> Iterator[str]:
     ]
     most = max((ask.fidelity or 0 for ask, _ in completed), default=0)
     full = [each for each in completed if (each[0].fidelity or 0) == most]
-    for stage in ("search", "final"):
-        trained = [each for each in full if each[0].stage == stage and not each[0].is_ensemble]
+    shared = evaluator["name"] == "supernet"
+    trained: dict[str, list[tuple[Ask, Json]]] = {}
+    for stage in ("final",) if shared else ("search", "final"):
+        for ask, found in full:
+            if ask.stage == stage and not ask.is_ensemble:
+                trained.setdefault(ask.label or ask.trial, []).append((ask, found))
         if trained:
             break
-    for proxy in map(short_name, evaluator["proxies"]):
+
+    def ranked(label: str, proxy: str) -> Any:
+        if not shared:
+            return trained[label][0][1].get(proxy)
+        measured = history.results.get(label)
+        value = measured and measured.metrics.get(metrics.validation)
+        return None if value is None else -primary.flipped(value)
+
+    for proxy in [""] if shared else map(short_name, evaluator["proxies"]):
+        what = "shared weights" if shared else f"proxy {proxy}"
         rows = [
-            (found[proxy], ask.cost["params"], -primary.flipped(found[metrics.validation]))
-            for ask, found in trained
-            if isinstance(found.get(proxy), int | float)
+            (
+                ranked(label, proxy),
+                runs[0][0].cost["params"],
+                -primary.flipped(fmean(found[metrics.validation] for _, found in runs)),
+            )
+            for label, runs in trained.items()
+            if isinstance(ranked(label, proxy), int | float)
         ]
         if len(rows) < _FEW:
             yield (
-                f"proxy {proxy}: {len(rows)} trained networks are too few to say how it ranks; "
-                f"{_FEW} are needed"
+                f"{what}: {len(rows)} trained networks are too few to say how "
+                f"{'they rank' if shared else 'it ranks'}; {_FEW} are needed"
             )
             continue
         table = np.array(sorted(rows, key=lambda row: -row[2]), dtype=float)
         every, best = (compare(*table[:n].T) for n in (len(table), max(len(table) // 5, 4)))
         verdict = "no better than" if not every.p < _LEVEL else "better than"
         yield (
-            f"proxy {proxy}: rank correlation with {primary.in_words} of {len(table)} trained "
+            f"{what}: rank correlation with {primary.in_words} of {len(table)} trained "
             f"networks {every.one:.2f}, in the best fifth {best.one:.2f}; that of params "
             f"{every.other:.2f} and {best.other:.2f}: {verdict} counting parameters"
             f" (p {every.p:.2g})"

@@ -60,3 +60,30 @@ def test_options_of_other_evaluators_are_not_proxies(
 ) -> None:
     monkeypatch.setitem(EVALUATOR, "name", name)
     assert not found(tmp_path, [1.0], [1.0], [1], [0.5])
+
+
+def test_shared_weights_are_judged_by_the_networks_that_were_retrained(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    shared, accuracy = rng.uniform(size=12), rng.uniform(size=(12, 2))
+    records = []
+    for number, value in enumerate(shared):
+        trial = f"random-{number:04d}"
+        made = ask(trial, "search", "random", cost=COST | {"params": 1000 + number})
+        made |= {"number": number, "search": "random", "fingerprint": trial}
+        records += [made, result(trial, float(value))]
+    for number, values in enumerate(accuracy):
+        for seed, value in enumerate(values):
+            trial = f"final-random-{number:04d}-seed{seed}"
+            made = ask(trial, "final", "random", cost=COST | {"params": 1000 + number})
+            made |= {"label": f"random-{number:04d}", "seed": seed}
+            records += [made | {"fingerprint": f"{number}"}, result(trial, float(value))]
+    specification = SPECIFICATION | {"evaluator": {"name": "supernet", "epochs": 5}}
+    write(tmp_path, records, specification)
+    (note,) = [
+        each
+        for each in campaign_table(tmp_path).attrs["notes"]
+        if each.startswith("shared weights: ")
+    ]
+    expected = stats.spearmanr(shared, accuracy.mean(axis=1)).statistic
+    assert f"of 12 trained networks {expected:.2f}, in the best fifth" in note
+    assert "counting parameters (p " in note
