@@ -2,18 +2,20 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nas.analysis.audit.check import check
 from nas.campaigns.drive.run import run
 from nas.campaigns.store.checkpoints import Checkpoints, write_weights
 from nas.campaigns.store.log import read_records
 from nas.cli import main
 from nas.errors import CampaignError, InputError
-from tests.campaigns.toy import HERE, write
+from tests.campaigns.toy import HERE, evaluate, write
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -84,6 +86,26 @@ def test_nothing_is_appended_through_a_link(tmp_path: Path, name: str) -> None:
     with pytest.raises(CampaignError, match=f"{name}: cannot be written"):
         run(folder, evaluator=f"{HERE}:evaluate")
     assert outside.read_text() == ""
+
+
+@pytest.mark.parametrize("when", [1, 4, 11])
+def test_a_folder_that_is_moved_while_it_runs_is_not_made_again(tmp_path: Path, when: int) -> None:
+    folder, elsewhere = write(tmp_path / "c"), tmp_path / "elsewhere"
+    calls = count(1)
+
+    def moving(trial: Mapping[str, Any]) -> dict[str, Any]:
+        if next(calls) == when:
+            folder.rename(elsewhere)
+        return evaluate(trial)
+
+    with pytest.raises(CampaignError, match=r"cannot be written: No such file .* are safe"):
+        run(folder, evaluator=moving)
+    assert not folder.exists()
+    recorded = (elsewhere / "records.jsonl").read_bytes()
+    elsewhere.rename(folder)
+    run(folder, evaluator=moving)
+    assert (folder / "records.jsonl").read_bytes().startswith(recorded)
+    assert check(folder).problems == []
 
 
 def test_a_link_or_a_pipe_in_place_of_the_log_stops_nothing(tmp_path: Path) -> None:

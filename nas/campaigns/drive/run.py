@@ -70,6 +70,7 @@ def run(
                 engine = _engine(campaign, evaluate)
         runner = Runner(campaign, log, partial(getattr, engine, "now"), evaluator=label)
         resolved = _resolved(campaign, label, runner.status.done)
+        log.check_in_place()
         _write_resolved(campaign.folder, resolved, runner.preprocessing)
         with Progress(campaign.folder, runner.status, console) as progress:
             runner.progress = progress
@@ -100,6 +101,7 @@ def run(
                 progress.line(f"stopped; go on with: nas run {folder}")
                 raise
             progress.summary()
+            log.check_in_place()
             _write_resolved(campaign.folder, resolved, runner.preprocessing)
             runner.check_complete()
             runner.checkpoints.clear()

@@ -97,7 +97,17 @@ class RecordLog:
             if self._file.write(line + b"\n") != len(line) + 1:
                 raise OSError("the line could not be written whole")
             os.fsync(self._file.fileno())
+        self.check_in_place()
         return written
+
+    def check_in_place(self) -> None:
+        """Raises :class:`CampaignError` if the folder was moved since this log was opened.
+
+        The records would go with it, and all other files would be made at its old place.
+        """
+        with writing(self._path):
+            if not os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno())):
+                raise OSError("another file has taken its place")
 
     def earlier(self) -> Iterator[Record]:
         """Yields the records of earlier runs in their order.
