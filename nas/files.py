@@ -86,7 +86,7 @@ def output(path: Path) -> Iterator[Path]:
     if not place.parent.is_dir():
         raise InputError(f"{path}: No such file or directory: there is no folder {path.parent}")
     with writing(path):
-        if _is_special(path):
+        if is_special(path):
             yield path
         else:
             with _beside(place) as temporary:
@@ -245,7 +245,7 @@ def open_to_append(path: Path) -> int:
     return descriptor
 
 
-def _is_special(path: Path) -> bool:
+def is_special(path: Path) -> bool:
     """Tells if a path is that of a device or a pipe, which must not be replaced by a file."""
     if path.absolute().is_relative_to("/dev"):
         return True

@@ -17,7 +17,7 @@ from nas.export.parity import difference, random_inputs, random_pixels
 from nas.export.pictures import Samples, check_pictures
 from nas.export.python_source import class_name
 from nas.export.script import RUNTIMES, default_path, metadata_path, script, script_path
-from nas.files import writing
+from nas.files import is_special, writing
 from nas.preprocessing import Preprocessing
 from nas.registry import unknown
 
@@ -144,5 +144,7 @@ def _check(paths: Iterable[Path], keep: Iterable[Path]) -> None:
             raise InputError(f"--out: there is no folder {path.parent}")
         if path.is_dir():
             raise InputError(f"--out: {path} is a folder")
+        if is_special(path):
+            raise InputError(f"--out: {path} is a device or a pipe, and an export is a file")
         if path.resolve() in kept:
             raise InputError(f"--out: {path} would replace the exported network; give another name")

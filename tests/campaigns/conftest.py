@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,5 +18,6 @@ def cluster() -> Iterator[None]:
     """Ray with two slots: starting it takes longer than most tests."""
     from nas.campaigns.engines.cluster import local, scratch
 
-    with scratch("nas-tests") as place, local(2, place):
+    name = f"nas-tests{os.getpid()}"  # a run deletes what was left under its name
+    with scratch(name) as place, local(2, place):
         yield

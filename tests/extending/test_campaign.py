@@ -173,10 +173,10 @@ def test_what_workers_get_of_an_evaluator_is_its_name(folder: Path) -> None:
 
 def test_a_draft_names_parts(folder: Path) -> None:
     made = folder.parent / "drafted"
-    parts = "../parts"
+    parts = folder.parent / "parts"  # paths start at the current folder
     options = ["--space", f"{parts}/my_space.py:space", "--data", f"{parts}/my_data.py:greys"]
     searcher = ["--searcher", f"{parts}/my_searcher.py:Climber"]
     assert main(["new", str(made), *options, *searcher]) == 0
     text = (made / "campaign.yaml").read_text()
     assert "# every: 2" in text
-    assert "# images: 60" in text
+    assert "name: ../parts/my_data.py:greys" in text  # relative to the draft

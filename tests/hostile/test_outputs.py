@@ -97,7 +97,7 @@ def test_outputs_are_written(name: str, campaign: Path) -> None:
     assert not [each for each in listed(campaign.parent) if ".part" in each]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
 @pytest.mark.parametrize("given", [["classics"], ["table", "{c}"]])
 def test_a_full_output_is_one_message(given: list[str], campaign: Path) -> None:
     given = [part.format(c=campaign) for part in given]
@@ -108,6 +108,16 @@ def test_a_full_output_is_one_message(given: list[str], campaign: Path) -> None:
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "nas: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("form", ["python", "onnx", "torchscript"])
+def test_an_export_does_not_take_the_place_of_a_pipe(
+    tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    assert main(["export", "lenet5", "--to", form, "--out", str(pipe)]) == 2
+    assert "is a device or a pipe" in capsys.readouterr().err
+    assert pipe.is_fifo()
 
 
 @pytest.mark.parametrize("place", ["/dev/stdout", "pipe"])

@@ -132,7 +132,8 @@ def test_reuse_tells_the_recorded_result_and_spends_no_budget(
     counted = Counter(ask["search"] for ask in both if "duplicate_of" in ask)
     notes = "; ".join(campaign_table(folder).attrs["notes"])
     for search, count in counted.items():
-        assert f"{search}: {count} proposals repeated an earlier trial of its own and" in notes
+        proposals = "1 proposal" if count == 1 else f"{count} proposals"
+        assert f"{search}: {proposals} repeated an earlier trial of its own and" in notes
     assert f"{sum(counted.values())} duplicates, reuse" in (folder / "run.log").read_text()
 
 

@@ -361,7 +361,7 @@ CONV = {"a": {"layer": "conv"}}
             ["stages.0.settings.squeeze", "less than or equal to 1", "got 4"],
         ),
         ({"stages": [{"width": [8, 8]}, {}]}, ["stages.0.width", "an option is given twice"]),
-        ({"stages": [{"depth": 0}, {}]}, ["stages.0.depth", "greater than 0"]),
+        ({"stages": [{"depth": 0}, {}]}, ["stages.0.depth", "greater than or equal to 1"]),
         ({"stages": [{"depth": []}, {}]}, ["stages.0.depth", "at least 1 item"]),
         ({"width_multiplier": 0}, ["width_multiplier", "got 0"]),
         ({"head": {"chanels": 8}}, ["head.chanels", "did you mean 'channels'?"]),
