@@ -223,11 +223,15 @@ def _warnings(curves: Curves, table: pd.DataFrame) -> Iterator[str]:
 
 
 def _spread(mean: float, deviation: float) -> str:
-    """Writes mean ± deviation with two digits of the deviation and at least two decimals."""
+    """Writes mean ± deviation with two digits of the deviation and at least two decimals.
+
+    A mean without a deviation has four digits.
+    """
     if pd.isna(deviation):
         return f"{mean:.4g}"
-    is_rounding = deviation <= 1e-9 * abs(mean)
-    digits = 2 if is_rounding else max(2, 1 - math.floor(math.log10(deviation)))
+    if deviation <= 1e-9 * abs(mean):  # it is zero, or a rounding error
+        return f"{mean:.4g} ± 0"
+    digits = max(2, 1 - math.floor(math.log10(deviation)))
     return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nas.benchmark.report import report
+from nas.benchmark.report import _spread, report
 from tests.analysis.runs import MAX, drawn
 
 BEST = {"validation": 100.0, "test": 100.0}
@@ -103,3 +103,20 @@ def test_failures_alone_still_give_a_report(tmp_path: Path) -> None:
     text = report(trials, tmp_path, **ONE)
     assert "3 runs never had a result" in text
     assert "not distinguishable" in text
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "text"),
+    [
+        (0.9971989, 0.0, "0.9972 ± 0"),  # not "1.00 ± 0.00"
+        (0.9971989, 1e-16, "0.9972 ± 0"),  # equal values, summed with rounding
+        (94.3712, 0.0, "94.37 ± 0"),
+        (0.98842, 0.00801, "0.9884 ± 0.0080"),
+        (94.37, 0.2, "94.37 ± 0.20"),
+        (0.5, float("nan"), "0.5"),
+    ],
+)
+def test_means_have_the_digits_that_their_deviation_leaves(
+    mean: float, deviation: float, text: str
+) -> None:
+    assert _spread(mean, deviation) == text
