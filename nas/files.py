@@ -15,8 +15,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pydantic_core import from_json
-
 from nas.errors import CampaignError, InputError, in_file
 
 LONGEST = 2**26
@@ -220,6 +218,8 @@ def parse_json(text: str | bytes) -> Any:
     Unlike ``json.loads``, it refuses text that is nested more than 200 deep, which no later step
     could handle. Raises ValueError with the position of the fault.
     """
+    from pydantic_core import from_json  # here, so that `nas --help` does not wait for it
+
     try:
         return from_json(text)
     except ValueError as error:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nas.benchmark.config import Benchmark, load_benchmark
 from nas.benchmark.search import Search
+from nas.campaigns.drive.progress import SUMMARY_SECONDS, Progress, Status
 
 
 class Run(NamedTuple):
@@ -33,22 +33,27 @@ class Result(NamedTuple):
     stuck: bool
 
 
+class _Runs(Status):
+    """The state of a benchmark."""
+
+    unit = "runs"
+
+    @property
+    def shown(self) -> list[str]:
+        return [f"{self.count} {self.unit}"]
+
+
 def run_all(benchmark: Benchmark, processes: int, console: Console) -> list[tuple[Run, Result]]:
     """Carries out every run of a benchmark, in the order of its labels, workers and seeds."""
     config = benchmark.config
     runs = [Run(*each) for each in product(config.searchers, config.workers, range(config.seeds))]
     done: dict[Run, Result] = {}
-    with Progress(
-        TextColumn("{task.completed}/{task.total} runs"),
-        BarColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=console,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task("", total=len(runs))
+    status = _Runs(len(runs))
+    with Progress(benchmark.folder, status, console) as progress:
         for run, result in _carried_out(benchmark, runs, min(processes, len(runs))):
             done[run] = result
-            progress.advance(task)
+            status.done += 1
+            progress.summary(every=0 if status.done == len(runs) else SUMMARY_SECONDS)
     return [(run, done[run]) for run in runs]
 
 

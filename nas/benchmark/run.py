@@ -43,9 +43,10 @@ def bench(
         data: the folder of the table's files; by default paths are relative to the describing file.
         processes: how many runs are carried out at the same time; by default one per core. The
             results do not depend on it.
-        console: where progress is shown; by default on the standard error stream.
+        console: where progress is shown; by default on the standard error stream. It is also
+            appended to ``run.log``.
 
-    Raises :class:`nas.errors.InputError`, or KeyboardInterrupt if it was stopped; nothing is
+    Raises :class:`nas.errors.InputError`, or KeyboardInterrupt if it was stopped; no results are
     written in that case.
     """
     console = console or Console(stderr=True)

@@ -8,8 +8,9 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import IO
 
-from nas.campaigns.engines.signals import keyboard_interrupt, signals
+import nas
 from nas.cli import campaigns, exports, networks, results, spaces
 from nas.errors import CampaignError, InputError
 from nas.escape import printable
@@ -52,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = _parser().parse_args(argv)
+
+        from nas.campaigns.engines.signals import keyboard_interrupt, signals
+
         try:
             with signals(keyboard_interrupt):
                 return int(arguments.command(arguments) or 0)
@@ -67,10 +71,16 @@ def _forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help and version raise the error of a full disk, which argparse hides."""
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        (file or sys.stderr).write(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nas", description="Neural architecture search and benchmarking."
-    )
+    parser = _Parser(prog="nas", description="Neural architecture search and benchmarking.")
+    parser.add_argument("--version", action="version", version=f"nas-harness {nas.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (campaigns, results, networks, exports, spaces):
         module.add(commands)

@@ -14,17 +14,12 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Adds the commands of this module."""
-    table = commands.add_parser("table", help="print the table of a campaign's networks")
-    table.add_argument("folders", type=Path, nargs=1, metavar="FOLDER",
-                       help="a campaign, or a folder of nas train")  # fmt: skip
+    table = commands.add_parser("table", aliases=["compare"],
+                                help="print the networks of one or several folders in one table")  # fmt: skip
+    table.add_argument("folders", type=Path, nargs="+", metavar="FOLDER",
+                       help="campaigns, and folders of nas train")  # fmt: skip
     add_rows(table)
     table.set_defaults(command=_table)
-
-    compare = commands.add_parser("compare", help="print the rows of several folders in one table")
-    compare.add_argument("folders", type=Path, nargs="+", metavar="FOLDER",
-                         help="campaigns, and folders of nas train")  # fmt: skip
-    add_rows(compare)
-    compare.set_defaults(command=_table)
 
     plot = commands.add_parser("plot", help="draw a campaign's figures as SVG, PNG or PDF")
     plot.add_argument("folder", type=Path)

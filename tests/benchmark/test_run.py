@@ -32,7 +32,10 @@ def said(console: Console) -> str:
 
 
 def test_a_benchmark_from_end_to_end(folder: Path) -> None:
-    text = bench(folder, processes=1, console=quiet())
+    console = quiet()
+    text = bench(folder, processes=1, console=console)
+    for progress in (said(console), (folder / "run.log").read_text()):
+        assert re.search(r"6/6 runs · .* runs an hour · .* elapsed", progress)
     frame = pd.read_parquet(folder / "trials.parquet")
     assert list(frame) == [
         "searcher", "seed", "trial", "evaluation", "seconds", "status", "reused", "fidelity",

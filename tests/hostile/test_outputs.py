@@ -98,12 +98,14 @@ def test_outputs_are_written(name: str, campaign: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
-@pytest.mark.parametrize("given", [["classics"], ["table", "{c}"]])
-def test_a_full_output_is_one_message(given: list[str], campaign: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("given", [["classics"], ["table", "{c}"], ["--version"], ["run", "--help"]])
+def test_a_full_output_is_one_message(given: list[str], unbuffered: str, campaign: Path) -> None:
     given = [part.format(c=campaign) for part in given]
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "nas.cli", *given],
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Shows a running campaign: a live display, or one line per trial, and ``run.log``."""
+"""Shows running work: a live display, or lines, and ``run.log``."""
 
 import math
 import os
@@ -142,11 +142,16 @@ class Progress:
             f"{ask.trial}  {how}  params {cost['params']:,}  macs {cost['macs']:,}  "
             f"{result.seconds:.1f} s  ({self._status.count}, {self.left()})"
         )
-        if time.monotonic() - self._summed_up > SUMMARY_SECONDS:
-            self.summary()
+        self.summary(every=SUMMARY_SECONDS)
 
-    def summary(self) -> None:
-        """Writes a line with the state of the campaign; with a live display, only to the log."""
+    def summary(self, every: float = 0) -> None:
+        """Writes a line with the state of the work; with a live display, only to the log.
+
+        Args:
+            every: nothing is written if the last summary is not that many seconds old.
+        """
+        if time.monotonic() - self._summed_up < every:
+            return
         self._summed_up = time.monotonic()
         text = " · ".join(self._parts())
         if self._console.is_terminal:
