@@ -24,10 +24,10 @@ from nas.supernet.bank import Kernels
 from nas.supernet.network import Sampling, Supernet
 from nas.tasks import make
 from nas.training import data, recipe
-from nas.training.batches import batches
+from nas.training.batches import batch_bounds, batches
 from nas.training.data import SearchData
 from nas.training.hardware import device_name, resolve_device
-from nas.training.loop import Trainer, batch_bounds, measure, normalizer
+from nas.training.loop import Trainer, measure, normalizer
 
 FILE_NAME = "supernet.pt"
 """The file in the folder of the campaign that holds the shared weights."""

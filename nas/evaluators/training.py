@@ -16,6 +16,7 @@ from nas.architecture.weights import weights_bytes
 from nas.configuration import Config, Named, validate
 from nas.errors import InputError, at, in_file
 from nas.evaluators import ensemble
+from nas.evaluators.ensemble import tested_metrics
 from nas.evaluators.proxies import draw, new_network, scores
 from nas.evaluators.work import Progress, Work
 from nas.metrics import OWN, Protocol
@@ -24,7 +25,8 @@ from nas.tasks import make
 from nas.training import data, recipe
 from nas.training.compilation import Compile
 from nas.training.data import Part, SearchData
-from nas.training.evaluation import evaluations, preprocessing
+from nas.training.deadline import Deadline
+from nas.training.evaluation import VIEWS, evaluations, preprocessing
 from nas.training.hardware import device_name, resolve_device
 from nas.training.latency import measure_latency
 from nas.training.loop import Trainer, TrainResult
@@ -53,7 +55,8 @@ class Request(Config):
     where names and shapes agree (weight inheritance: Real et al. 2017, arXiv:1703.01041); false,
     that it would be, if those were not gone, or if this training had not got further. ``compile``
     and ``cuda_graphs`` are the trainer's. ``task`` is what is trained for, ``metrics`` are the
-    names of the user's own metrics.
+    names of the user's own metrics. ``deadline`` is the time, in Unix seconds, at which the trial
+    has ended: training ends early enough for its evaluations.
     """
 
     architecture: str
@@ -72,6 +75,7 @@ class Request(Config):
     cuda_graphs: bool = True
     task: Named = Named(name="classification")
     metrics: tuple[str, ...] = ()
+    deadline: float | None = None
 
 
 def evaluate(
@@ -105,6 +109,7 @@ def evaluate(
     ``compiled`` and ``captured`` (whether it was), the user's own metrics on the validation images
     (``validation_NAME``), what :func:`nas.evaluators.proxies.scores` returns for ``proxies``, and
     if asked for, what :func:`nas.training.latency.measure_latency` tells.
+    If it has a deadline: ``out_of_time``, whether the training ended before its last step.
     If it says whether to ``inherit``: ``inherited_params``, how many parameters came over.
     Only if the request says ``test``: the primary metric on test images, such as
     ``test_accuracy``, ``evaluations`` (metrics on validation and test images: see
@@ -168,6 +173,11 @@ def evaluate(
     if state is not None and trial.inherit:
         weights = (state["average"] or state)["network"]
         start, state = Start(weights, source="the parent", required=False), None
+    parts = {"validation": images.validation}
+    counted = None
+    if trial.test:
+        parts["test"] = tested or data.held_out(data_config)
+        counted = reference_cost(architecture)
     trainer = Trainer(
         lambda: compile(architecture),
         images,
@@ -178,6 +188,7 @@ def evaluate(
         trial.compile,
         trial.cuda_graphs,
         task,
+        None if trial.deadline is None else Deadline(trial.deadline, _evaluated(trial, parts)),
     )
     if state is not None:
         trainer.load_state_dict(state)
@@ -197,6 +208,8 @@ def evaluate(
     for epoch in range(before + 1, until + 1):
         trainer.run(epoch)
         yield Progress(trainer.curve[-1].record(), save)
+        if trainer.out_of_time:
+            break
     result = trainer.run(until)
     last = result.curve[-1]
     observation = {
@@ -216,21 +229,29 @@ def evaluate(
     }
     if trial.inherit is not None:
         observation["inherited_params"] = trainer.inherited_params
-    parts = {"validation": images.validation}
-    if trial.test:
-        counted = reference_cost(architecture)
+    if trial.deadline is not None:
+        observation["out_of_time"] = trainer.out_of_time
+    if counted is not None:
         observation["fvcore"] = counted.cost._asdict()
         observation["fvcore_uncounted"] = sorted(counted.uncounted)
-        parts["test"] = tested or data.held_out(data_config)
     if trial.test or own:
         found = evaluations([result.network], parts, images, task, trial.protocol, own)
         validation = found["single"]["validation"]
         observation |= {f"validation_{each.name}": validation[each.name] for each in own}
         if trial.test:
-            observation[f"test_{task.primary.name}"] = found["single"]["test"][task.primary.name]
+            observation |= tested_metrics(found, task)
             observation["evaluations"] = found
             observation["preprocessing"] = preprocessing(images, task).record()
     return observation
+
+
+def _evaluated(trial: Request, parts: Mapping[str, Part]) -> int:
+    """Returns how many images are evaluated after the last training step."""
+    count = len(parts["validation"].labels)
+    if not trial.test:
+        return count
+    views = sum(len(VIEWS[each]) for each in {"single", trial.protocol})
+    return count + views * sum(len(part.labels) for part in parts.values())
 
 
 # Cached, so that a device holds the images of a fidelity only once.

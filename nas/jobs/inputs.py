@@ -17,12 +17,11 @@ from nas.jobs.names import kept_weights
 from nas.jobs.references import Reference
 from nas.preprocessing import Preprocessing
 from nas.tasks import Task
-from nas.training.batches import batches
+from nas.training.batches import batches, evaluation_bounds
 from nas.training.data import DataConfig, Part, SearchData, held_out, named_part, search_data
 from nas.training.datasets import Integers, Pixels
 from nas.training.datasets.parts import Role
 from nas.training.evaluation import predictions, preprocessing
-from nas.training.loop import evaluation_bounds
 
 _PICTURES = 8
 """How many test pictures an export is checked on."""
@@ -96,8 +95,10 @@ def samples(
     )
 
 
-def images_of(name: str, reference: Reference, role: Role) -> Iterator[tuple[str, Pixels, int]]:
-    """Yields the images of a part of the data set of a training: place, image and label.
+def images_of(
+    name: str, reference: Reference, role: Role
+) -> Iterator[tuple[str, Pixels, int | None]]:
+    """Yields the images of a part of the data set of a training: place, image, and label if known.
 
     Raises :class:`InputError` if the data set cannot be read, or has changed.
     """
@@ -106,7 +107,7 @@ def images_of(name: str, reference: Reference, role: Role) -> Iterator[tuple[str
     _check_split(name, reference, checksum)
     images = (each for chunk, labels in _chunks(part) for each in zip(chunk, labels, strict=True))
     for place, (image, label) in zip(places, images, strict=True):
-        yield place, image, int(label)
+        yield place, image, int(label) if label >= 0 else None
 
 
 def _data(name: str, reference: Reference) -> tuple[DataConfig, Task]:

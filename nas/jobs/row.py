@@ -37,7 +37,7 @@ def read_row(folder: Path) -> Row | None:
 
 def tells(row: Row, metric: str) -> bool:
     """Tells if a metric says anything: of up to five classes, all are among the five first."""
-    return metric != "top5" or len(row["test"].get("per_class", ())) > 5
+    return metric != "top5" or len((row["test"] or row["validation"]).get("per_class", ())) > 5
 
 
 def summary(row: Row) -> str:
@@ -52,6 +52,8 @@ def summary(row: Row) -> str:
         " ".join(f"{column:>17}" for column in (row["protocol"], *shown)),
     ]
     for part in ("validation", "test"):
+        if not row[part]:  # the labels of the test part are unknown
+            continue
         values = (f"{row[part][column]:17.4f}" for column in shown)
         lines.append(" ".join([f"{part:>17}", *values]))
     return "\n".join(lines)

@@ -350,6 +350,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "protocol": job.protocol,
         "classes": job.images.names,
         "preprocessing": preprocessing(job.images, job.task).record(),
+        "test": {},
         **worth,
         "train_seconds": sum(epoch["train_seconds"] for epoch in curve),
         "evaluation_seconds": sum(epoch["evaluation_seconds"] for epoch in curve),

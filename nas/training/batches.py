@@ -12,6 +12,8 @@ from torch import Tensor
 from nas.training.data import Part
 from nas.training.datasets import Stored
 
+EVALUATION_BATCH = 512
+
 Bounds = Sequence[tuple[int, int]]
 """The bounds (first, last + 1) of each batch."""
 
@@ -57,3 +59,21 @@ def resident(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
             images, labels = map(torch.from_numpy, (part.images, part.labels))
         held[device] = images.to(device), labels.to(device)
     return held[device]
+
+
+def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
+    """Returns (first, last + 1) of each batch of an epoch, so that no batch has a single image.
+
+    The last batch may be smaller. A single last image joins the batch before it, because batch norm
+    has no variance for a single image.
+    """
+    starts = list(range(0, images, batch_size))
+    if len(starts) > 1 and images - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], images], strict=True))
+
+
+def evaluation_bounds(images: int) -> list[tuple[int, int]]:
+    """Returns (first, last + 1) of each batch in evaluation."""
+    starts = range(0, images, EVALUATION_BATCH)
+    return [(first, min(first + EVALUATION_BATCH, images)) for first in starts]

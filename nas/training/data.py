@@ -234,6 +234,11 @@ class Part:
     labels: Integers
 
     @property
+    def labelled(self) -> bool:
+        """Tells if the labels are known; those that are not are -1."""
+        return bool((self.labels >= 0).all())
+
+    @property
     def pipeline(self) -> Literal["resident", "streamed"]:
         """Tells if the images are kept in the device's memory or are read in every epoch."""
         return "streamed" if isinstance(self.images, Stored) else "resident"

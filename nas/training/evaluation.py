@@ -13,9 +13,9 @@ from nas.preprocessing import Preprocessing
 from nas.tasks.base import Json, Task
 from nas.tasks.classification import Classification
 from nas.tasks.mistakes import packed
-from nas.training.batches import batches
+from nas.training.batches import batches, evaluation_bounds
 from nas.training.data import Part, SearchData
-from nas.training.loop import evaluation_bounds, normalizer
+from nas.training.loop import normalizer
 
 View = Callable[[Tensor], Tensor]
 """A function that turns images into a view of them, with the same shape."""
@@ -41,11 +41,14 @@ def evaluate(
         protocol: the views of each image.
         metrics: further metrics of the user; each has a function.
 
-    Returns, by part, the result of :meth:`nas.tasks.base.Task.evaluate` and the further metrics;
-    for the test part also ``mistakes``, those of :meth:`nas.tasks.base.Task.mistakes`, packed.
+    Returns, by part whose labels are known, the result of :meth:`nas.tasks.base.Task.evaluate` and
+    the further metrics; for the test part also ``mistakes``, those of
+    :meth:`nas.tasks.base.Task.mistakes`, packed.
     """
     found = {}
     for name, part in parts.items():
+        if not part.labelled:
+            continue
         members = [predictions(network, part, data, task, protocol) for network in networks]
         joint = task.average(members)
         targets = task.targets(torch.tensor(part.labels), data.classes)

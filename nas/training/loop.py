@@ -21,17 +21,16 @@ from nas.preprocessing import Preprocessing
 from nas.tasks.base import Task
 from nas.tasks.classification import Classification
 from nas.training.augmentation import Pipeline
-from nas.training.batches import batches
+from nas.training.batches import batch_bounds, batches, evaluation_bounds
 from nas.training.capture import capture, captures
 from nas.training.compilation import Compile, compiles
 from nas.training.data import Part, SearchData
+from nas.training.deadline import Deadline
 from nas.training.initialization import initialize
 from nas.training.optimization import WeightAverage, make_optimizer
 from nas.training.precision import Precision, resolve_precision
 from nas.training.recipe import Recipe
 from nas.training.transfer import Start, Started
-
-EVALUATION_BATCH = 512
 
 _PART = "validation_"
 
@@ -120,6 +119,7 @@ class Trainer:
         cuda_graphs: whether full batches replay a CUDA graph of the network's passes, if possible;
             see :mod:`nas.training.capture`.
         task: the task of the network; None is classification.
+        deadline: when the training has to end; None is after all epochs.
 
     Attributes:
         curve: the epochs so far.
@@ -144,8 +144,10 @@ class Trainer:
         compile: Compile = "never",
         cuda_graphs: bool = True,
         task: Task | None = None,
+        deadline: Deadline | None = None,
     ) -> None:
         self._task = task or Classification()
+        self._deadline = deadline or Deadline()
         self._device = torch.device(device)
         self._data = data
         self._recipe = recipe
@@ -188,6 +190,11 @@ class Trainer:
         self._replay: Callable[[Tensor], Any] | None = None
 
     @property
+    def out_of_time(self) -> bool:
+        """Whether the deadline has ended the training."""
+        return self._deadline.over
+
+    @property
     def network(self) -> nn.Module:
         """The network that is evaluated: with averaged weights if the recipe averages them."""
         return self._network if self._average is None else self._average.network
@@ -197,9 +204,10 @@ class Trainer:
 
         Schedules always extend over all epochs of the recipe, so the training can be continued.
         ``on_epoch`` is called after every epoch; an exception that it raises ends the training.
+        A deadline may end the training earlier, also within an epoch.
         Raises :class:`Diverged` if the loss is not finite.
         """
-        while len(self.curve) < until:
+        while len(self.curve) < until and not self.out_of_time:
             point = self._epoch(len(self.curve) + 1)
             self.curve.append(point)
             if on_epoch is not None:
@@ -219,6 +227,7 @@ class Trainer:
             "random": self._random,
             "precision": self.precision,
             "inherited_params": self.inherited_params,
+            "progress": self._deadline.progress,
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -234,6 +243,7 @@ class Trainer:
         self._random = state["random"] and [each.cpu() for each in state["random"]]
         self.precision = state["precision"]
         self.inherited_params = state.get("inherited_params", 0)  # older states do not have it
+        self._deadline.progress = state.get("progress", 0.0)
 
     def _epoch(self, epoch: int) -> Epoch:
         with self._randomness():
@@ -241,29 +251,35 @@ class Trainer:
             train_loss = self._train_epoch(epoch)
             trained = perf_counter()
             found = measure(self.network, self._data.validation, self._data, self._task)
+            evaluated = perf_counter()
+        self._deadline.evaluated(len(self._data.validation.labels), evaluated - trained)
         return Epoch(
             epoch=epoch,
             train_loss=train_loss,
             validation={**found, "loss": _finite(found["loss"], "validation", epoch)},
             train_seconds=trained - started,
-            evaluation_seconds=perf_counter() - trained,
+            evaluation_seconds=evaluated - trained,
         )
 
     def _train_epoch(self, epoch: int) -> float:
         recipe, network, part = self._recipe, self._network, self._data.train
-        count, parameters = len(part.labels), list(network.parameters())
+        count, seen, parameters = len(part.labels), 0, list(network.parameters())
         network.train()
         for module in self._frozen:
             module.eval()
         total = torch.zeros((), device=self._device)
         order = torch.randperm(count, generator=self._generator, device=self._device)
         bounds = batch_bounds(count, recipe.batch_size)
-        fed = batches(part, bounds, self._device, order)
+        fed, steps = batches(part, bounds, self._device, order), recipe.epochs * len(bounds)
         for step, (pixels, labels) in enumerate(fed, start=(epoch - 1) * len(bounds)):
-            rate = recipe.learning_rate_at(step, len(bounds))
+            position = self._deadline.position(step, steps)
+            if self._deadline.over and seen:  # one step is always made
+                break
+            # With the time, the schedule falls sooner, but a warmup is as long as it was.
+            rate = min(recipe.learning_rate_at(each, len(bounds)) for each in (step, position))
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
-            self._schedule_drop_path(step / (recipe.epochs * len(bounds)))
+            self._schedule_drop_path(position / steps)
             images, targets = self._augment(pixels, labels, self._generator)
             loss = self._loss(self._normalize(images), targets)
             self._optimizer.zero_grad()
@@ -274,7 +290,9 @@ class Trainer:
             if self._average is not None:
                 self._average.update()
             total += loss.detach() * len(labels)
-        return _finite(total.item() / count, "training", epoch)
+            seen += len(labels)
+            self._deadline.trained(len(labels))
+        return _finite(total.item() / seen, "training", epoch)
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
@@ -352,12 +370,6 @@ def measure(
     return task.finish(totals, count)
 
 
-def evaluation_bounds(images: int) -> list[tuple[int, int]]:
-    """Returns (first, last + 1) of each batch in evaluation."""
-    starts = range(0, images, EVALUATION_BATCH)
-    return [(first, min(first + EVALUATION_BATCH, images)) for first in starts]
-
-
 def normalizer(
     data: SearchData | Preprocessing, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
@@ -369,18 +381,6 @@ def normalizer(
         return pixels.sub_(mean).div_(std)
 
     return normalize
-
-
-def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
-    """Returns (first, last + 1) of each batch of an epoch, so that no batch has a single image.
-
-    The last batch may be smaller. A single last image joins the batch before it, because batch norm
-    has no variance for a single image.
-    """
-    starts = list(range(0, images, batch_size))
-    if len(starts) > 1 and images - starts[-1] == 1:
-        starts.pop()
-    return list(zip(starts, [*starts[1:], images], strict=True))
 
 
 def _finite(loss: float, which: str, epoch: int) -> float:

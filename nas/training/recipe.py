@@ -136,8 +136,8 @@ class Recipe(Config):
             return self
         return self.model_copy(update={"initialization": scheme})
 
-    def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
-        """Returns the learning rate of a step; steps are counted from 0.
+    def learning_rate_at(self, step: float, steps_per_epoch: int) -> float:
+        """Returns the learning rate of a step; steps are counted from 0, and may be between two.
 
         - ``constant``: it stays at ``learning_rate``, the peak.
         - ``cosine``: it falls by half a cosine from the peak towards 0 (Loshchilov & Hutter,

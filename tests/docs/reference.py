@@ -32,6 +32,7 @@ from nas.campaigns.spec.contestants import Fit
 from nas.campaigns.spec.early_stopping import EarlyStopping
 from nas.campaigns.spec.objectives import Objective
 from nas.campaigns.spec.schema import Final, LookupFile, LookupFinal, RayConfig, TrainingFile
+from nas.campaigns.spec.time_limit import TimeLimit
 from nas.campaigns.spec.warm_start import WarmStart
 from nas.configuration import Named, read_yaml
 from nas.evaluators.base import ProxyOptions
@@ -100,6 +101,7 @@ CAMPAIGN_PARTS: dict[str, type[BaseModel]] = {
     "constraints": Constraints,
     "constraints.latency_ms": Latency,
     "budget": Budget,
+    "time_limit": TimeLimit,
     "metrics": Metric,
     "data": DataConfig,
     "data.split": SplitConfig,

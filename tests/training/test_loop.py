@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from nas.training import data, loop, optimization
+from nas.training.batches import batch_bounds
 from nas.training.data import Part, SearchData
 from nas.training.loop import Epoch, train
 from nas.training.recipe import Recipe, resolve
@@ -177,7 +178,7 @@ def test_divergence_is_named_with_its_epoch(digits: SearchData) -> None:
 
 @given(images=st.integers(2, 500), batch_size=st.integers(2, 130))
 def test_batches_hold_every_image_and_never_one_alone(images: int, batch_size: int) -> None:
-    bounds = loop.batch_bounds(images, batch_size)
+    bounds = batch_bounds(images, batch_size)
     assert [i for first, last in bounds for i in range(first, last)] == list(range(images))
     sizes = [last - first for first, last in bounds]
     assert min(sizes) >= 2

@@ -56,10 +56,17 @@ def result_faults(trials: Trials, specification: Mapping[str, Any]) -> Iterator[
         # If the fidelity is not epochs, every training has all epochs.
         rung = None if specification.get("fidelity", "epochs") != "epochs" else ask.fidelity
         epochs = rung or own or part_of(specification, "recipe").get("epochs")
+        if ask.stage == "final":
+            epochs = part_of(specification, "time_limit").get("epochs", epochs)
         if ask.stage == "search" and "evaluator" in specification:
             epochs = None  # it need not train, or not by the recipe
-        if result.status == "stopped":
+        if result.status == "stopped" and not metrics.get("out_of_time"):
             yield from _stopped(line, trial, metrics, epochs)
+            epochs = None
+        if metrics.get("out_of_time"):
+            had = metrics.get("epochs")
+            if is_number(had) and is_number(epochs) and had > epochs:
+                yield Fault(line, f"{trial}: epochs: {had}, expected at most {epochs}")
             epochs = None
         if epochs is not None and "epochs" in metrics:
             yield from differing(line, f"{trial}: epochs", metrics["epochs"], epochs)

@@ -53,6 +53,8 @@ def setting(
     if images and "data.name" in found and found["data.name"] not in OFFICIAL:
         found["data.images"] = images
     found["stage"] = stage
+    if stage == "final" and "time_limit" in specification:
+        found |= flat({"time_limit": specification["time_limit"]})
     axis = specification.get("fidelity", "epochs")
     if fidelity not in (0, FULL if axis != "epochs" else found.get("recipe.epochs")):
         found[f"fidelity.{axis}"] = fidelity

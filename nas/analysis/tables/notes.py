@@ -47,6 +47,13 @@ def notes(history: History) -> Iterator[str]:
     elif len(seeds) > 1:
         yield f"rows have different numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
     yield from _evaluation_notes(groups)
+    ended = [result for runs in groups.values() for _, result in runs]
+    cut = [result.number("epochs") or 0 for result in ended if result.metrics.get("out_of_time")]
+    if cut:
+        yield (
+            f"{counted(len(cut), 'network')} of the final stage had no time for all epochs: from "
+            f"{min(cut)} to {max(cut)}; their schedules followed the time"
+        )
     yield from _ranking_notes(history)
     if (history.header.specification.get("recipe") or {}).get("initialization") == "reference":
         own = {
@@ -200,10 +207,12 @@ def _origin(campaign: Header) -> Iterator[str]:
         return
     recipe, data = specification["recipe"], specification["data"]
     name = f"recipe {campaign.recipe}" if campaign.recipe else "one recipe"
+    epochs = counted(recipe["epochs"], "epoch")
+    if limit := specification.get("time_limit"):
+        epochs += f" in the search, at most {limit['epochs']} in the final stage"
     yield (
         f"every row: data {data['name']}, split seed {data['split']['seed']}, {name}, "
-        f"{counted(recipe['epochs'], 'epoch')}; selected by validation, test read once by the "
-        "final stage"
+        f"{epochs}; selected by validation, test read once by the final stage"
     )
 
 

@@ -80,7 +80,7 @@ def _row(folder: Path, groups: Groups, metrics: Catalogue) -> dict[str, Any]:
             "stage": "final",
             "status": "completed",
             metrics.validation: row["validation"][metrics.primary.name],
-            metrics.test: row["test"][metrics.primary.name],
+            metrics.test: row["test"].get(metrics.primary.name),
             **_evaluated(row, metrics),
             "mistakes": row["test"].get("mistakes"),
             "group": groups.letter(_setting(row)),

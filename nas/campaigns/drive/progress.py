@@ -45,6 +45,7 @@ class Status:
         best_trial: the trial that reached it.
         front: how many trials of that search no other trial dominates.
         budget: the nearest limit of the running search; "" if no search is running.
+        ends: when the time limit is reached, on the clock time.monotonic; None without a limit.
     """
 
     unit: ClassVar[str] = "trials"
@@ -60,6 +61,7 @@ class Status:
     front: int = 0
     estimated: bool = False
     budget: str = ""
+    ends: float | None = None
 
     @property
     def shown(self) -> list[str]:
@@ -160,7 +162,9 @@ class Progress:
             self.line(text)
 
     def left(self) -> str:
-        """Estimates the remaining time from the speed of this run so far."""
+        """Returns the time until the limit, or estimates it from the speed of this run so far."""
+        if self._status.ends is not None:
+            return f"{_clock(max(0.0, self._status.ends - time.monotonic()))} left"
         done, total = self._status.done - self._done_before, self._status.total
         if not done or total is None:
             return "time left: unknown"

@@ -119,9 +119,17 @@ class Trainings(Requests):
         }
 
     def recipe(self, ask: Ask) -> Recipe | None:
-        """Returns the campaign's recipe, if it has one, with the choices of the genotype."""
-        base = self._campaign.recipe
-        return None if base is None else own_recipe(base, ask.genotype)
+        """Returns the campaign's recipe, if it has one, with the choices of the genotype.
+
+        With a time limit, trainings of the final stage may have more epochs.
+        """
+        if self._campaign.recipe is None:
+            return None
+        recipe = own_recipe(self._campaign.recipe, ask.genotype)
+        limit = self._campaign.config.time_limit
+        if ask.stage == "final" and limit is not None and limit.epochs is not None:
+            return recipe.model_copy(update={"epochs": limit.epochs})
+        return recipe
 
 
 class Averages(Requests):

@@ -1,6 +1,7 @@
 """Runs a campaign: ``nas run``."""
 
 import json
+import time
 from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
@@ -14,6 +15,7 @@ from nas.campaigns.drive.runner import Runner, Summary
 from nas.campaigns.drive.trust import check_trusted
 from nas.campaigns.engines import ENGINES
 from nas.campaigns.engines.base import Engine, Settings
+from nas.campaigns.engines.signals import interrupted_after
 from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.campaigns.spec.specification import specification
 from nas.campaigns.store.log import RecordLog
@@ -54,7 +56,10 @@ def run(
             another experiment specification.
         CampaignError: the campaign cannot continue; the message says why.
         KeyboardInterrupt: it was stopped; a line has shown how to resume it.
+
+    At the end of a time limit, trials that are still running have no result.
     """
+    began = time.monotonic()
     campaign = load_campaign(Path(folder))
     own = campaign.evaluator
     with RecordLog(campaign.folder) as log:
@@ -68,7 +73,14 @@ def run(
         if engine is None:
             with in_file(campaign.file), at("engine"):
                 engine = _engine(campaign, evaluate)
-        runner = Runner(campaign, log, partial(getattr, engine, "now"), evaluator=label)
+        runner = Runner(
+            campaign,
+            log,
+            partial(getattr, engine, "now"),
+            evaluator=label,
+            slots=partial(getattr, engine, "slots", 1),
+            before=0.0 if campaign.config.time_limit is None else time.monotonic() - began,
+        )
         resolved = _resolved(campaign, label, runner.status.done)
         log.check_in_place()
         _write_resolved(campaign.folder, resolved, runner.preprocessing)
@@ -88,6 +100,8 @@ def run(
             engine_name = relative(campaign.config.engine.name, campaign.folder)
             total = "" if status.total is None else f" of {status.total}"
             limits = ", ".join(f"{k} {v:g}" for k, v in campaign.config.budget.limits.items())
+            if (limit := campaign.config.time_limit) is not None:
+                limits += f", {limit.minutes:g} minutes in all"
             progress.line(
                 f"going on after {status.done}{total} trials, engine {engine_name}"
                 if status.done
@@ -95,15 +109,22 @@ def run(
             )
             for note in campaign.notes:
                 progress.line(note)
+            left = runner.seconds_left
             try:
-                engine.run(runner)
+                with interrupted_after(left) as over:
+                    if left is None or left > 0:
+                        engine.run(runner)
+                    else:
+                        progress.line("the time limit is over: raise time_limit.minutes to go on")
             except KeyboardInterrupt:
-                progress.line(f"stopped; go on with: nas run {folder}")
-                raise
+                if not over.is_set():
+                    progress.line(f"stopped; go on with: nas run {folder}")
+                    raise
             progress.summary()
             log.check_in_place()
             _write_resolved(campaign.folder, resolved, runner.preprocessing)
-            runner.check_complete()
+            if left is None:
+                runner.check_complete()
             runner.checkpoints.clear()
             for note in runner.notes:
                 progress.line(note)

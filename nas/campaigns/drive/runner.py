@@ -17,6 +17,7 @@ from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.early_stopping import reached
 from nas.campaigns.spec.objectives import missing
 from nas.campaigns.spec.specification import specification
+from nas.campaigns.spec.time_limit import Timetable
 from nas.campaigns.store.log import RecordLog
 from nas.campaigns.store.provenance import gpus
 from nas.campaigns.store.types import (
@@ -50,6 +51,8 @@ class Runner:
         log: its open records, which are replayed.
         clock: returns seconds since any fixed time.
         evaluator: the name of the evaluator, for the records.
+        slots: returns how many trials run at the same time.
+        before: the seconds that this run took before.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class Runner:
         clock: Callable[[], float] = time.monotonic,
         *,
         evaluator: str = "",
+        slots: Callable[[], int] = lambda: 1,
+        before: float = 0.0,
     ) -> None:
         self.progress: Progress | None = None
         self.status = Status(
@@ -76,15 +81,22 @@ class Runner:
         history = self._ledger.history
         self._requests = requests(campaign, self._ledger.make.networks, history)
         self.checkpoints = CheckpointPolicy(campaign, self._ledger)
+        self._timetable = _timetable(campaign, slots)
         self._scheduler = Scheduler(
-            campaign, self._ledger, lambda ask: self._ledger.write(log, ask), self.status
+            campaign,
+            self._ledger,
+            lambda ask: self._ledger.write(log, ask),
+            self.status,
+            self._timetable,
         )
         self._epochs = EpochCounter()
         self._curves: dict[str, list[Json]] = {}  # curves of trials that may be stopped
         self._on_gpu = bool(gpus())  # whether the last known trial ran on one
         self._limit = FailureLimit(campaign.folder)
-        self._elapsed_before = history.elapsed
+        self._elapsed_before = history.elapsed + before
         self._clock, self._started = clock, clock()
+        if (left := self.seconds_left) is not None:
+            self.status.ends = time.monotonic() + left
         self._show()
 
     def next(self) -> Trial | None:
@@ -102,6 +114,11 @@ class Runner:
             if ask.parent is not None and start.file is None:
                 gone = f"the weights of {ask.parent} are gone"
                 self._say(f"{ask.trial}: {gone}; it starts from new ones")
+            if self._timetable is not None and not ask.is_ensemble:
+                now = self._elapsed()
+                left = self._scheduler.retrainings_left() + 1 if ask.stage == "final" else 0
+                until = self._timetable.ends(ask, now, left)
+                request["deadline"] = time.time() + until - now
             keep = self.checkpoints.keeps(ask, make.recipe(ask))
             return Trial(ask.trial, request, start.file, keep, make.shared(request))
         return None
@@ -136,6 +153,9 @@ class Runner:
         if outcome.status == "stopped":
             outcome = replace(outcome, metrics=reached(curve))
         outcome = self._judged(ask, outcome)
+        cut = outcome.status == "completed" and outcome.metrics.get("out_of_time")
+        if cut and ask.stage == "search":  # it is worth less than with all of its steps
+            outcome = replace(outcome, status="stopped")
         self._scheduler.ended(trial)
         if self._is_repeated(ask, outcome):
             return
@@ -147,6 +167,11 @@ class Runner:
         if self.progress is not None:
             self.progress.trial(ask, written)
         self._limit.hear(outcome)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Returns the seconds until the time limit; None if there is none."""
+        return None if self._timetable is None else self._timetable.over - self._elapsed()
 
     def check_complete(self) -> None:
         """Raises :class:`CampaignError` if a trial was started but has no outcome."""
@@ -262,6 +287,16 @@ class Runner:
             "epochs": self._epochs.end(ask.trial, outcome, planned),
             "accelerators": (self._on_gpu and of_trial) or engine.cpus_per_trial,
         }
+
+
+def _timetable(campaign: Campaign, slots: Callable[[], int]) -> Timetable | None:
+    """Divides the time of a campaign that has a limit."""
+    config, final = campaign.config, campaign.config.final
+    if config.time_limit is None:
+        return None
+    best = final.top + (len(campaign.searches) - 1) * final.random_finalists
+    trainings = (len(campaign.classics) * len(final.seeds), best * len(final.seeds))
+    return Timetable(config.time_limit, *trainings, bool(final.ensembles), slots)
 
 
 def _header(campaign: Campaign, evaluator: str) -> Header:

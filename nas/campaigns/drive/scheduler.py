@@ -7,6 +7,7 @@ from nas.campaigns.drive import final_stage
 from nas.campaigns.drive.ledger import Ledger
 from nas.campaigns.drive.progress import Status
 from nas.campaigns.spec.campaign import Campaign
+from nas.campaigns.spec.time_limit import Timetable
 from nas.campaigns.store.types import Ask
 
 
@@ -16,13 +17,14 @@ class Scheduler:
     Trials that an earlier run or a dead worker has left come first. The searches run one after the
     other; while one waits for results, the next one suggests. In the final stage, classics come
     first: they depend on no result, so they use the workers that are idle during the last trials
-    of the searches.
+    of the searches. With a time limit, they come before the searches.
 
     Args:
         campaign: the campaign.
         ledger: the recorded trials.
         record: writes an ask and returns it as written.
         status: the status in which the number of trials is kept.
+        timetable: how the time is divided; None if it is not limited.
     """
 
     def __init__(
@@ -31,11 +33,13 @@ class Scheduler:
         ledger: Ledger,
         record: Callable[[Ask], Ask],
         status: Status,
+        timetable: Timetable | None = None,
     ) -> None:
         self._campaign = campaign
         self._ledger = ledger
         self._record = record
         self._status = status
+        self._timetable = timetable
         self._running: set[str] = set()
         self._again = deque(ledger.history.unfinished())
 
@@ -50,14 +54,24 @@ class Scheduler:
         Args:
             elapsed: returns the seconds that runs of the campaign have taken so far.
         """
+        table, ask = self._timetable, None
+        if table is not None and elapsed() >= table.end:
+            return None
         if self._again:
-            ask: Ask | None = self._again.popleft()
-        else:
-            ask = self._searched(elapsed) or self._final()
+            ask = self._again.popleft()
+        elif table is not None:
+            ask = self._final(searched=False)
+        ask = ask or self._searched(elapsed) or self._final()
         if ask is not None:
             self._running.add(ask.trial)
             self._status.running = len(self._running)
         return ask
+
+    def retrainings_left(self) -> int:
+        """Returns how many retrainings of the final stage have not started yet."""
+        wanted, _ = final_stage.wanted(self._campaign, self._ledger, searched=True)
+        ended = {*self._running, *self._ledger.history.results}
+        return sum(ask.is_of_space and ask.trial not in ended for ask in wanted)
 
     def ended(self, trial: str) -> None:
         """Registers the end of an attempt at a trial."""
@@ -73,6 +87,12 @@ class Scheduler:
         searches, status = list(self._ledger.searches.values()), self._status
         going_on = [search for search in searches if not search.is_over(elapsed)]
         status.budget = ""
+        if (table := self._timetable) is not None:
+            status.total = None
+            if elapsed < table.searched_by:
+                minutes = f"{elapsed / 60:.3g} of {table.searched_by / 60:.3g} minutes"
+                status.budget = f"searches end after {minutes}"
+            return
         if going_on:
             status.budget = f"{going_on[0].name}: {going_on[0].spending.tightest(elapsed)}"
             status.estimated = set(self._campaign.config.budget.limits) != {"trials"}
@@ -82,6 +102,8 @@ class Scheduler:
             status.total = max(status.total, status.done + status.running)
 
     def _searched(self, elapsed: Callable[[], float]) -> Ask | None:
+        if self._timetable is not None and elapsed() >= self._timetable.searched_by:
+            return None
         for search in self._ledger.searches.values():
             while suggested := search.suggest(elapsed()):
                 ask = self._record(suggested)
@@ -89,9 +111,10 @@ class Scheduler:
                     return ask
         return None
 
-    def _final(self) -> Ask | None:
+    def _final(self, searched: bool = True) -> Ask | None:
         history = self._ledger.history
-        searched = not any(history.asks[trial].stage == "search" for trial in self._running)
+        running = (history.asks[trial].stage == "search" for trial in self._running)
+        searched = searched and not any(running)
         wanted, unknown = final_stage.wanted(self._campaign, self._ledger, searched)
         if searched:
             given_out = {ask.trial for ask in history.evaluated}

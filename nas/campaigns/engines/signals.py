@@ -1,5 +1,6 @@
 """Handles SIGINT and SIGTERM while an engine runs."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -37,3 +38,30 @@ def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
 def keyboard_interrupt() -> None:
     """Raises KeyboardInterrupt, so that SIGTERM stops a run as cleanly as Ctrl-C."""
     raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupted_after(seconds: float | None) -> Iterator[threading.Event]:
+    """Stops what runs inside like Ctrl-C when so many seconds are over; None is never.
+
+    Yields an event that tells if this has happened. Outside of the main thread, which alone gets
+    signals, nothing is stopped.
+    """
+    over = threading.Event()
+
+    def stop() -> None:
+        over.set()
+        os.kill(
+            os.getpid(), signal.SIGINT
+        )  # to the process: it also ends a wait of its main thread
+
+    main = threading.current_thread() is threading.main_thread()
+    timer = None if seconds is None or not main else threading.Timer(max(0.0, seconds), stop)
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield over
+    finally:
+        if timer is not None:
+            timer.cancel()

@@ -20,6 +20,7 @@ from nas.campaigns.spec.budget import Budget
 from nas.campaigns.spec.early_stopping import EarlyStopping
 from nas.campaigns.spec.fidelity import Axis
 from nas.campaigns.spec.objectives import Objectives
+from nas.campaigns.spec.time_limit import TimeLimit
 from nas.configuration import Config, Name, Named, several
 from nas.errors import InputError
 from nas.evaluators.base import Shape
@@ -348,6 +349,8 @@ class TrainingFile(_Keys):
     """The data set, with its options and its split."""
     recipe: Preset | None = None
     """How networks are trained; only if a function of yours evaluates them, it can be left out."""
+    time_limit: TimeLimit | None = None
+    """The time in which the whole campaign has to be over."""
     early_stopping: Annotated[EarlyStopping, BeforeValidator(_section)] | None = None
     """The rule that stops hopeless trainings."""
     inherit_weights: bool = False
@@ -382,6 +385,7 @@ class LookupFile(_Keys):
     absent: ClassVar = "the evaluator trains nothing"
     data: ClassVar = None
     recipe: ClassVar = None
+    time_limit: ClassVar = None
     early_stopping: ClassVar = None
     inherit_weights: ClassVar = False
     fidelity: ClassVar[Axis] = "epochs"

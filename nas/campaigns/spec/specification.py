@@ -65,12 +65,14 @@ def _code(campaign: Campaign) -> dict[str, str]:
 
 
 def _evaluation(campaign: Campaign) -> dict[str, Any]:
-    """Returns the sections that say how a trial is evaluated: data, recipe, evaluator."""
+    """Returns what says how a trial is evaluated: data, recipe, time limit and evaluator."""
     found: dict[str, Any] = {}
     if campaign.data is not None:
         found["data"] = data_definition(campaign.data, campaign.folder)
     if campaign.recipe is not None:
         found["recipe"] = campaign.recipe.model_dump(mode="json")
+    if (limit := campaign.config.time_limit) is not None and campaign.recipe is not None:
+        found["time_limit"] = {"epochs": limit.epochs or campaign.recipe.epochs}
     if definition := campaign.evaluator.definition:
         found["evaluator"] = definition
     return found

@@ -17,10 +17,11 @@ DATASETS = Registry(
         "svhn": "nas.training.datasets.svhn:svhn",
         "folder": "nas.training.datasets.folder:folder",
         "arrays": "nas.training.datasets.arrays:arrays",
+        "unseen": "nas.training.datasets.unseen:unseen",
         "python": "nas.training.datasets.python:python",
     },
 )
 """The data sets that ``data.name`` may name; their options are their keyword-only arguments."""
 
-OFFICIAL = frozenset(DATASETS) - {"folder", "arrays", "python"}
+OFFICIAL = frozenset(DATASETS) - {"folder", "arrays", "unseen", "python"}
 """The data sets whose content is known by their name; that of others is the user's."""

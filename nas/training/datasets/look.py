@@ -25,6 +25,7 @@ from nas.training.datasets.idx import idx_files
 from nas.training.datasets.parts import role
 from nas.training.datasets.pictures import is_grey, opened, pixels
 from nas.training.datasets.python import image_sizes, spread
+from nas.training.datasets.unseen import is_unseen, unseen
 
 _SIDES = (16, 24, 32, 48, 64)
 """The resolutions that are proposed."""
@@ -52,8 +53,9 @@ class Proposal:
 def propose(path: Path) -> Proposal:
     """Proposes how to read a folder or a file.
 
-    Known are the files of the official data sets, ``.npz`` files and folders of ``.npy`` files, and
-    folders of pictures. Raises :class:`InputError` naming the path if it is none of these.
+    Known are the files of the official data sets, ``.npz`` files and folders of ``.npy`` files, the
+    format of the contest on unseen data, and folders of pictures. Raises :class:`InputError` naming
+    the path if it is none of these.
     """
     if shown(path) != str(path):
         raise InputError(
@@ -64,6 +66,8 @@ def propose(path: Path) -> Proposal:
         raise InputError(f"{path}: No such file or folder")
     if path.suffix == ".py":
         raise InputError(f"{path}: name the function that returns the data set: {path}:FUNCTION")
+    if is_unseen(path):
+        return _of_unseen(path)
     if path.suffix == ".npz" or (path.is_dir() and any(path.glob("*images*.npy"))):
         return _of_arrays(path)
     if not path.is_dir():
@@ -145,6 +149,13 @@ def _of_arrays(path: Path) -> Proposal:
     section: dict[str, Any] = {"name": "arrays", "path": str(path)}
     _add_size(section, reasons, [(width, height)])
     return Proposal(section, reasons)
+
+
+def _of_unseen(path: Path) -> Proposal:
+    images = unseen(root=str(path))
+    told = f"{len(images.labels):,} images of {images.classes} classes"
+    shape = "x".join(map(str, images.input_shape))
+    return Proposal({"name": "unseen", "root": str(path)}, {"root": f"{told}, {shape}"})
 
 
 def _add_size(

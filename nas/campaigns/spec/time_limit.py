@@ -1,0 +1,98 @@
+"""The time limit of a campaign, and how it is divided."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import Field
+
+from nas.campaigns.store.types import Ask
+from nas.configuration import Config
+
+_CLOSING = (0.05, 3.0, 0.01)
+"""What is kept to end workers and write files: at most the first share of the time; as a rule the
+seconds and the last share."""
+
+_ENSEMBLES = 0.04
+"""The share of the time that is kept for ensembles, if there are any."""
+
+
+class TimeLimit(Config):
+    """The time in which the whole campaign has to be over.
+
+    Classics are trained first, so that there is a trained network early. Then the searches run, and
+    then the final stage.
+    """
+
+    minutes: Annotated[float, Field(gt=0, le=10**6)]
+    """The wall-clock time of all runs of the campaign together, which ends them."""
+    final: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    """The share of the time that is kept for the trainings of the final stage, with classics."""
+    epochs: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    """The most epochs of a training of the final stage, which ends earlier if its time is over; by
+    default those of the recipe."""
+
+
+class Timetable:
+    """Divides the time of a campaign: classics, searches, retrainings, ensembles.
+
+    All times are seconds since the start of the campaign, without those between its runs. If
+    trainings take all of their time, those of classics and of searched networks take the same.
+
+    Args:
+        limit: the time limit.
+        classics: the number of trainings before the searches.
+        retrained: the number of trainings after the searches.
+        ensembles: whether ensembles are evaluated then.
+        slots: returns how many trials run at the same time.
+
+    Attributes:
+        end: when the last trial has ended.
+        over: when the campaign is over, whatever is still running.
+    """
+
+    def __init__(
+        self,
+        limit: TimeLimit,
+        classics: int,
+        retrained: int,
+        ensembles: bool,
+        slots: Callable[[], int],
+    ) -> None:
+        whole = 60 * limit.minutes
+        most, seconds, share = _CLOSING
+        closing = min(most * whole, seconds + share * whole)
+        self.end = whole - closing
+        self.over = whole - closing / 2
+        self._retrained_by = self.end - _ENSEMBLES * whole * ensembles
+        self._final = limit.final * self._retrained_by
+        self._classics, self._retrained = classics, retrained
+        self._slots = slots
+
+    @property
+    def searched_by(self) -> float:
+        """When the searches end."""
+        return self._retrained_by - self._training * self._rounds(self._retrained)
+
+    def ends(self, ask: Ask, now: float, left: int) -> float:
+        """Returns when a trial has to have ended that starts now.
+
+        Args:
+            ask: the ask of the trial.
+            now: the present time.
+            left: how many retrainings have not started yet, with this one.
+        """
+        if ask.stage == "search":
+            return self.searched_by
+        if ask.is_ensemble:
+            return self.end
+        if not ask.is_of_space:
+            return min(now + self._training, self._retrained_by)
+        return now + (self._retrained_by - now) / max(1, self._rounds(left))
+
+    @property
+    def _training(self) -> float:
+        """How long a training of the final stage takes."""
+        return self._final / max(1, self._rounds(self._classics) + self._rounds(self._retrained))
+
+    def _rounds(self, trainings: int) -> int:
+        return -(-trainings // self._slots())

@@ -1,0 +1,214 @@
+"""Reads data sets in the format of the contest "NAS on Unseen Data".
+
+It is that of Geada et al. 2024 (arXiv:2404.02189): a folder of arrays with the official parts and a
+file of metadata. The values may have any type and range.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ConfigDict, Field
+
+from nas.configuration import Config, Place, validate
+from nas.errors import InputError, in_file
+from nas.files import read_json
+from nas.training.datasets.images import Images, check_labels
+from nas.training.datasets.parts import Role
+from nas.training.datasets.stored import Integers, check_memory_of
+
+Floats = npt.NDArray[np.float64]
+
+METADATA = "metadata"
+"""The name of the file of metadata, which is JSON."""
+
+_PARTS: dict[Role, str] = {"train": "train", "validation": "valid", "test": "test"}
+"""How the files of the parts begin."""
+
+_CHUNK = 1024
+"""How many images are converted at a time."""
+
+
+class Metadata(Config):
+    """The content of the file ``metadata``; keys of other versions of the format are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    codename: str = ""
+    """The name of the data set."""
+    input_shape: tuple[int, ...]
+    """The shape of the training images, or of one image."""
+    num_classes: Annotated[int, Field(ge=2, le=10**6)]
+    """The number of classes."""
+    benchmark: float | None = None
+    """The accuracy in percent that has the score 0, that of a ResNet-18."""
+    time_limit: Annotated[float, Field(gt=0)] | None = None
+    """The time of a submission in hours."""
+
+
+def is_unseen(path: Path) -> bool:
+    """Tells if a folder has this format."""
+    return (path / METADATA).is_file() and (path / "train_x.npy").is_file()
+
+
+def read_metadata(root: Path) -> Metadata:
+    """Reads the file of metadata of a data set."""
+    path = root / METADATA
+    with in_file(path):
+        return validate(Metadata, read_json(path))
+
+
+def unseen(*, root: Place) -> Images:
+    """Arrays of any type and range, ``train_x.npy``, ``train_y.npy`` and so on, with ``metadata``.
+
+    Images are [N, C, H, W]; [N, H, W] has one channel, and in [N, C, D, H, W] the depth becomes
+    channels, because networks are two-dimensional. The labels of the test part, ``test_y.npy``, may
+    be missing: then nothing is measured on it. Values become whole numbers from 0 to 255, see
+    :func:`to_pixels`.
+
+    Args:
+        root: the folder.
+    """
+    place = Path(root).expanduser()
+    changed = tuple((file.name, file.stat().st_mtime_ns) for file in sorted(place.glob("*")))
+    return _images(place, changed)
+
+
+@lru_cache(maxsize=1)  # a campaign reads a data set several times
+def _images(place: Path, changed: object) -> Images:
+    told = read_metadata(place)
+    held = {part: _read(place / f"{name}_x.npy") for part, name in _PARTS.items()}
+    shape = held["train"].shape[1:]
+    _check_shapes(place, told, held)
+    image_shape = _image_shape(shape)
+    check_memory_of(sum(map(len, held.values())), image_shape, place)
+    low, high = value_range(np.asarray(held["train"]))
+    notes, images, labels = [], [], []
+    if len(shape) == 4:
+        notes.append(
+            f"{place}: the images are {list(shape)}: their depth of {shape[1]} becomes channels, "
+            "because networks are two-dimensional"
+        )
+    for part, name in _PARTS.items():
+        values, wrong = held[part], 0
+        for start in range(0, len(values), _CHUNK):
+            chunk = np.asarray(values[start : start + _CHUNK])
+            wrong += int(chunk.size - np.isfinite(chunk).sum())
+            images.append(to_pixels(chunk, low, high).reshape(-1, *image_shape))
+        if wrong:
+            notes.append(
+                f"warning: {place / f'{name}_x.npy'}: {wrong:,} of {values.size:,} values are not "
+                "finite; they are read as the lowest value"
+            )
+        labels.append(_labels(place / f"{name}_y.npy", len(values), told.num_classes, part))
+    counts = {part: len(values) for part, values in held.items()}
+    return Images(
+        np.concatenate(images),
+        np.concatenate(labels),
+        told.num_classes,
+        official_test=counts["test"],
+        official_validation=counts["validation"],
+        notes=tuple(notes),
+    )
+
+
+def value_range(train: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+    """Returns the lowest and the highest value of each channel, both [C].
+
+    Channels are the second axis of [N, C, ...], and [N, H, W] has one. If many different values lie
+    in a small part of this range, so that 256 steps would be too few for them, the range leaves out
+    0.1 percent of the values.
+    """
+    flat = train[:, None] if train.ndim == 3 else train
+    flat = flat.reshape(*flat.shape[:2], -1)
+    some = flat[:: max(1, len(flat) // 2000)]
+    low, high = np.zeros(flat.shape[1]), np.ones(flat.shape[1])
+    for channel in range(flat.shape[1]):
+        values = flat[:, channel]
+        finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+        if not finite.size:
+            continue
+        low[channel], high[channel] = finite.min(), finite.max()
+        seen = some[:, channel]
+        seen = seen[np.isfinite(seen)]
+        if len(np.unique(seen)) > 256:
+            inner = np.quantile(seen.astype(np.float64), (0.0005, 0.9995))
+            if 0 < inner[1] - inner[0] < (high[channel] - low[channel]) / 8:
+                low[channel], high[channel] = inner
+    return low, high
+
+
+def to_pixels(values: npt.NDArray[Any], low: Floats, high: Floats) -> npt.NDArray[np.uint8]:
+    """Maps the values of each channel to whole numbers from 0 to 255.
+
+    Values from ``low`` to ``high`` are spread evenly, and others become 0 or 255. A training
+    normalises its images, so that the range does not matter. Values of uint8 stay as they are.
+    """
+    if values.dtype == np.uint8:
+        return values
+    shape = (-1, *(1,) * (values.ndim - 2))
+    scale = 255 / np.where(high > low, high - low, 1.0)
+    moved = values.astype(np.float32) - low.astype(np.float32).reshape(shape)
+    scaled = np.nan_to_num(moved * scale.astype(np.float32).reshape(shape), nan=0.0)
+    pixels: npt.NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    return pixels
+
+
+def _read(path: Path) -> npt.NDArray[Any]:
+    """Opens the file of an array without reading all of it."""
+    with in_file(path):
+        try:
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror or error}") from None
+        except Exception as error:  # a damaged file may raise any exception
+            raise InputError(f"is not an array that numpy has saved: {error}") from None
+        if not isinstance(found, np.ndarray):
+            raise InputError("holds several arrays; expected one")
+        if found.dtype.kind not in "buif":
+            raise InputError(f"is an array of {found.dtype}; expected numbers")
+        return found
+
+
+def _check_shapes(place: Path, told: Metadata, held: dict[Role, npt.NDArray[Any]]) -> None:
+    """Checks that the images of all parts are as the metadata say."""
+    shape = held["train"].shape[1:]
+    for part, values in held.items():
+        path = place / f"{_PARTS[part]}_x.npy"
+        if values.ndim not in (3, 4, 5) or 0 in values.shape:
+            raise InputError(
+                f"{path}: is of {list(values.shape)}; expected [N, C, H, W], [N, H, W] or "
+                "[N, C, D, H, W]"
+            )
+        if values.shape[1:] != shape:
+            raise InputError(
+                f"{path}: holds images of {list(values.shape[1:])}, train_x.npy of {list(shape)}"
+            )
+    if told.input_shape not in (shape, held["train"].shape):
+        raise InputError(
+            f"{place / METADATA}: input_shape: is {list(told.input_shape)}, but the images are of "
+            f"{list(shape)}"
+        )
+
+
+def _image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    *channels, height, width = shape
+    return int(np.prod(channels)), height, width
+
+
+def _labels(path: Path, count: int, classes: int, part: Role) -> Integers:
+    """Reads the labels of a part; those of the test part may be missing, and are then -1."""
+    if part == "test" and not path.exists():
+        return np.full(count, -1, np.int64)
+    found = np.asarray(_read(path))
+    if found.size != count or found.shape[0] != count:
+        raise InputError(f"{path}: is of {list(found.shape)}; expected {count} labels")
+    numbers = found.reshape(-1).astype(np.float64)
+    if not (np.isfinite(numbers) & (numbers == np.rint(numbers))).all():
+        raise InputError(f"{path}: holds a label that is no whole number")
+    where = f"{path} (num_classes in {METADATA}: {classes})"
+    return check_labels(numbers.astype(np.int64), classes, where)

@@ -1,0 +1,136 @@
+"""Data sets in the contest's format: any type and range, what is refused, and no test labels."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.campaigns.spec.data_argument import read
+from nas.errors import InputError
+from nas.training import data
+from nas.training.datasets.unseen import to_pixels, unseen, value_range
+
+RNG = np.random.default_rng(0)
+COUNTS = {"train": 24, "valid": 12, "test": 6}
+
+
+def write(folder: Path, shape: tuple[int, ...] = (1, 4, 5), **changes: Any) -> Path:
+    """Writes a data set of three classes; ``changes`` replace arrays, or keys of the metadata."""
+    folder.mkdir()
+    arrays: dict[str, Any] = {}
+    for part, count in COUNTS.items():
+        arrays[f"{part}_x"] = RNG.normal(size=(count, *shape)).astype(np.float32)
+        arrays[f"{part}_y"] = np.arange(count) % 3
+    told: dict[str, Any] = {"codename": "x", "input_shape": [24, *shape], "num_classes": 3}
+    for name, value in changes.items():
+        (arrays if name in arrays else told)[name] = value
+    for name, values in arrays.items():
+        if values is not None:
+            np.save(folder / f"{name}.npy", values)
+    (folder / "metadata").write_text(json.dumps(told))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((12, 8, 8), (12, 8, 8)),
+        ((1, 27, 18), (1, 27, 18)),
+        ((3, 64, 64), (3, 64, 64)),
+        ((20, 20, 20), (20, 20, 20)),  # the depth is on the axis of channels already
+        ((2, 5, 6, 7), (10, 6, 7)),
+        ((30, 40), (1, 30, 40)),
+    ],
+)
+def test_shapes(tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    folder = write(tmp_path / "d", shape)
+    section = read(str(folder)).section
+    assert section["name"] == "unseen"
+    loaded = data.load(data.resolve(section))
+    assert loaded.images.input_shape == expected
+    parts = loaded.split
+    assert [len(parts.train), len(parts.validation), len(parts.test)] == [24, 12, 6]
+    assert len(loaded.notes) == (len(shape) == 4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([0, 1], bool),
+        np.array([-1, 0, 1], np.int8),
+        np.arange(-20, 200, dtype=np.int64),
+        np.linspace(-2.1, 2.6, 256, dtype=np.float32),
+        (np.arange(256) / 255 - 0.4) / 0.2,
+    ],
+)
+def test_up_to_256_values_are_kept_apart_in_their_order(values: Any) -> None:
+    images = RNG.choice(values, (50, 2, 6, 6))
+    images[0, :, 0, :2] = values[[0, -1]]
+    pixels = to_pixels(images, *value_range(images))
+    distinct, places = np.unique(images, return_inverse=True)
+    kept, again = np.unique(pixels, return_inverse=True)
+    assert len(kept) == len(distinct)
+    assert (again == places).all()
+    assert (kept[0], kept[-1]) == (0, 255)
+
+
+def test_channels_have_their_own_range_and_outliers_do_not_squeeze_it() -> None:
+    images = RNG.normal(size=(200, 2, 8, 8)) * np.array([1, 1000])[:, None, None]
+    images[0, 0, 0, 0] = 1e6
+    pixels = to_pixels(images, *value_range(images))
+    assert pixels.std((0, 2, 3)).min() > 20
+    rare = np.zeros((500, 1, 8, 8))  # a plane that is hardly ever used is no outlier
+    rare[7, 0, 3, 3] = 1
+    assert to_pixels(rare, *value_range(rare)).max() == 255
+
+
+def test_bytes_stay_as_they_are(tmp_path: Path) -> None:
+    pixels = RNG.integers(3, 200, (24, 1, 4, 5), dtype=np.uint8)
+    found = unseen(root=str(write(tmp_path / "d", train_x=pixels)))
+    assert isinstance(found.images, np.ndarray)
+    assert (found.images[:24] == pixels).all()
+
+
+def test_values_that_are_not_finite_are_named_and_read_as_the_lowest(tmp_path: Path) -> None:
+    images = RNG.normal(size=(24, 1, 4, 5))
+    images[3, 0, 1, 2], images[5, 0, 0, 0] = np.nan, -np.inf
+    found = unseen(root=str(write(tmp_path / "d", train_x=images)))
+    assert "train_x.npy: 2 of 480 values are not finite" in "".join(found.notes)
+    assert isinstance(found.images, np.ndarray)
+    assert (found.images[3, 0, 1, 2], found.images[5, 0, 0, 0]) == (0, 0)
+
+
+def test_the_labels_of_the_test_part_may_be_unknown(tmp_path: Path) -> None:
+    folder = write(tmp_path / "d", test_y=None)
+    held = data.held_out(data.resolve({"name": "unseen", "root": str(folder)}))
+    assert not held.labelled
+    assert len(held.labels) == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"input_shape": [1, 5, 5]}, r"metadata: input_shape: is \[1, 5, 5\], but the images are"),
+        (
+            {"num_classes": 2},
+            r"train_y.npy \(num_classes in metadata: 2\): holds label 2",
+        ),
+        ({"num_classes": "three"}, r"metadata: num_classes: .* got 'three'"),
+        ({"train_y": np.full(24, -1)}, "holds label -1; expected 0 to 2"),
+        ({"train_y": np.full(24, 0.5)}, "train_y.npy: holds a label that is no whole number"),
+        ({"train_y": np.zeros(23)}, r"train_y.npy: is of \[23\]; expected 24 labels"),
+        ({"valid_x": np.zeros((12, 1, 4, 4))}, r"valid_x.npy: holds images of \[1, 4, 4\], train"),
+        ({"train_x": np.zeros((24, 4))}, r"train_x.npy: is of \[24, 4\]; expected \[N, C, H, W\]"),
+        ({"train_x": np.array(["a"] * 24)}, "train_x.npy: is an array of <U1; expected numbers"),
+        ({"valid_x": None}, "valid_x.npy: cannot be read: No such file"),
+    ],
+)
+def test_arrays_that_disagree_are_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    folder = write(tmp_path / "d", **changes)
+    with pytest.raises(InputError, match=message) as error:
+        unseen(root=str(folder))
+    assert "\n" not in str(error.value)
