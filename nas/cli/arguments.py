@@ -42,6 +42,17 @@ def whole(low: int) -> Callable[[str], int]:
     return parse
 
 
+def positive(text: str) -> float:
+    """Reads an argument that is a number above 0 and below a billion."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"must be a number above 0 and below 1e9, got {text!r}")
+    return value
+
+
 def add_form(command: argparse.ArgumentParser) -> None:
     """Adds the options that select a table's rows, columns, order and form."""
     command.add_argument("--where", metavar="CONDITION",

@@ -1,13 +1,14 @@
-"""Commands that run: campaigns, benchmarks, single trainings."""
+"""Commands that run: searches, campaigns, benchmarks, single trainings."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.cli.arguments import DATA, whole
+from nas.cli.arguments import DATA, positive, whole
 from nas.escape import printable
 from nas.words import counted
 
@@ -25,6 +26,23 @@ def add(commands: Commands) -> None:
         help="call the evaluator that only the records name, now and in later runs",
     )
     run.set_defaults(command=_run)
+
+    search = commands.add_parser(
+        "search", help="find, train and export a network for your data within a time limit"
+    )
+    search.add_argument("data", metavar="DATA", help=DATA)
+    search.add_argument(
+        "--minutes", type=positive, default=30.0, help="for everything; default: %(default)g"
+    )
+    search.add_argument("--macs", type=positive, metavar="NUMBER",
+                        help="the most multiply-accumulates of a network; default: as many as "
+                        "the time allows")  # fmt: skip
+    search.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
+    search.add_argument("--out", type=Path, metavar="FOLDER", help="default: results/DATA")
+    search.add_argument("--plan", action="store_true",
+                        help="only write the plan, campaign.yaml; then the same command without "
+                        "--plan goes on")  # fmt: skip
+    search.set_defaults(command=_search)
 
     bench = commands.add_parser("bench", help="compare searchers on a table of known results")
     bench.add_argument("folder", type=Path, help="folder with benchmark.yaml, also for the report")
@@ -100,6 +118,28 @@ def _run(arguments: argparse.Namespace) -> None:
     summary = run(arguments.folder, trust=False)
     print(f"{counted(summary.completed, 'trial')} completed, {summary.failed} failed\n")
     print(ending(arguments.folder))
+
+
+def _search(arguments: argparse.Namespace) -> None:
+    began = time.monotonic()
+    from nas.jobs.search import search
+
+    found = search(
+        arguments.data,
+        arguments.minutes,
+        arguments.out,
+        macs=None if arguments.macs is None else round(arguments.macs),
+        seed=arguments.seed,
+        plan=arguments.plan,
+        began=began,
+        say=lambda line: print(printable(line), flush=True),
+    )
+    if found is None:
+        return
+    print(
+        f"after {(time.monotonic() - began) / 60:.2f} of {arguments.minutes:g} minutes; next: "
+        f"nas table {found.folder}, nas report {found.folder}"
+    )
 
 
 def _bench(arguments: argparse.Namespace) -> None:

@@ -29,7 +29,8 @@ def add(commands: Commands) -> None:
         metavar="FORM",
         help="for a network: python, onnx, onnx-int8, torchscript, torch-export, executorch or "
         "json; for a campaign's network also card; for a campaign (results/NAME): optuna or "
-        "tensorboard",
+        "tensorboard; submission: the search itself for the contest on unseen data, in the new "
+        "folder NAME",
     )
     export.add_argument(
         "--weights",

@@ -1,4 +1,4 @@
-"""The forms in which `nas export` writes a campaign for other tools."""
+"""The forms in which `nas export` writes a campaign, or the search itself, for other tools."""
 
 from __future__ import annotations
 
@@ -32,9 +32,17 @@ def _card(name: str, out: str | None) -> str:
     return f"wrote {place}"
 
 
+def _submission(name: str, out: str | None) -> str:
+    from nas.integrations.submission import write_submission
+
+    place = Path(out or name)
+    return f"wrote {place}: {', '.join(write_submission(place))}"
+
+
 BRIDGES: dict[str, Callable[[str, str | None], str]] = {
     "optuna": _optuna,
     "tensorboard": _tensorboard,
     "card": _card,
+    "submission": _submission,
 }
 """For each form, the function that takes NAME and --out and returns the text to print."""

@@ -187,15 +187,20 @@ def _data(text: str, folder: Path, space: str) -> dict[str, str]:
     channels, side, _ = loaded.images.input_shape
     macs, why = _limit(space, folder, loaded, epochs)
     augment = [f"  augment:{' ' * 23}# the preset's is replaced",
-               _line(f"    - {{name: shift, pixels: {max(1, side // 16)}}}", "")]  # fmt: skip
+               commented(f"    - {{name: shift, pixels: {max(1, side // 16)}}}", "")]  # fmt: skip
     if channels == 3 and loaded.config.name != "svhn":
-        augment.append(_line("    - flip", "remove it if a mirror image can be of another class"))
+        augment.append(
+            commented("    - flip", "remove it if a mirror image can be of another class")
+        )
     return {
-        "data": _section(given, loaded, folder),
+        "data": data_section(given, loaded, folder),
         "constraints": f"constraints:{' ' * 21}# hard limits; also params, latency_ms, ...\n"
-        + _line(f"  macs: {macs:_}", why),
+        + commented(f"  macs: {macs:_}", why),
         "recipe": "\n".join(
-            [_line(f"  epochs: {epochs}", f"{train:,} training images: {steps:,} steps"), *augment]
+            [
+                commented(f"  epochs: {epochs}", f"{train:,} training images: {steps:,} steps"),
+                *augment,
+            ]
         ),
         "classics": _FITTED,
     }
@@ -225,7 +230,7 @@ def _named_data(name: str, folder: Path) -> dict[str, str]:
     }
 
 
-def _section(given: Given, loaded: Loaded, folder: Path) -> str:
+def data_section(given: Given, loaded: Loaded, folder: Path) -> str:
     """Writes a section ``data`` with the reasons of its values."""
     notes = [f"# {line}" for note in loaded.notes for line in textwrap.wrap(note, _WIDTH)]
     lines = [*notes, "data:"]
@@ -238,13 +243,13 @@ def _section(given: Given, loaded: Loaded, folder: Path) -> str:
     options = portable({**given.section, "name": config.name, **places}, folder)
     for key, value in options.items():
         if key != "split":
-            lines.append(_line(f"  {key}: {_scalar(value)}", given.reasons.get(key, "")))
+            lines.append(commented(f"  {key}: {_scalar(value)}", given.reasons.get(key, "")))
     parts = loaded.split
     counts = f"{len(parts.train):,}, {len(parts.validation):,} and {len(parts.test):,} images"
     fractions = [f"{part}: {share}" for part, share in config.split.fractions.items()]
     if fractions:
         text = ", ".join([*fractions, f"seed: {config.split.seed}"])
-        lines += [f"  split: {{{text}}}", _line("", f"shares of every class, in all {counts}")]
+        lines += [f"  split: {{{text}}}", commented("", f"shares of every class, in all {counts}")]
     else:
         lines.append(f"  # split: the official parts, {counts}")
     return "\n".join(lines)
@@ -289,12 +294,12 @@ def _options(registry: Registry, name: str, folder: Path, known: Mapping[str, An
     return "\n".join(lines) or "  # it has no options"
 
 
-def _line(text: str, comment: str) -> str:
+def commented(text: str, comment: str) -> str:
     """Writes a line with a comment in the draft's comment column, if there is one."""
     if not comment:
         return text
     if len(text) > _COLUMN - 2:
-        return f"{text}\n{_line('', comment)}"
+        return f"{text}\n{commented('', comment)}"
     return text + _wrapped(comment, _COLUMN - 2 - len(text))
 
 

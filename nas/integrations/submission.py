@@ -1,0 +1,179 @@
+"""Writes a submission for the contest "NAS on Unseen Data" (Geada et al. 2024, arXiv:2404.02189).
+
+The contest's kit imports three modules from the folder of a submission. The one that must be called
+``nas`` hides this package, so it calls the command line in another process, whose path does not
+have this folder.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from nas.errors import InputError
+from nas.files import output_folder
+from nas.training.datasets.unseen import to_pixels, value_range
+
+_DATA_PROCESSOR = '''\
+"""Makes loaders of the contest's arrays. `nas export --to submission` has written this file."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+# These two functions are those of nas.training.datasets.unseen.
+
+{functions}
+
+class DataProcessor:
+    """Brings images to pixels from 0 to 255."""
+
+    def __init__(self, train_x, train_y, valid_x, valid_y, test_x, metadata, clock):
+        self.parts = [(train_x, train_y), (valid_x, valid_y), (test_x, None)]
+        self.metadata = metadata
+        self.clock = clock
+
+    def process(self):
+        """Returns loaders of all three parts; the test part is whole and in its order."""
+        low, high = value_range(np.asarray(self.parts[0][0]))
+        loaders = []
+        for images, labels in self.parts:
+            pixels = torch.from_numpy(to_pixels(np.asarray(images), low, high))
+            channels = math.prod(pixels.shape[1:-2])
+            tensors = [pixels.reshape(len(pixels), channels, *pixels.shape[-2:])]
+            if labels is not None:
+                tensors.append(torch.from_numpy(np.asarray(labels).reshape(-1).astype(np.int64)))
+            loaders.append(DataLoader(TensorDataset(*tensors), batch_size=256))
+        return tuple(loaders)
+'''
+
+_NAS = '''\
+"""Searches with the installed package. `nas export --to submission` has written this file."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+HERE = Path(__file__).resolve().parent
+
+
+class Average(torch.nn.Module):
+    """Averages the probabilities of networks, which take pixels from 0 to 255."""
+
+    def __init__(self, networks):
+        super().__init__()
+        self.networks = torch.nn.ModuleList(networks)
+
+    def forward(self, pixels):
+        return torch.stack([network(pixels) for network in self.networks]).mean(0)
+
+
+class NAS:
+    """Runs `nas search` for the time that is left, without a part of it for predictions."""
+
+    def __init__(self, train_loader, valid_loader, metadata, clock):
+        self.loaders = {"train": train_loader, "valid": valid_loader}
+        self.metadata = metadata
+        self.clock = clock
+
+    def search(self):
+        """Returns a trained network."""
+        with tempfile.TemporaryDirectory() as place:
+            data, out = Path(place) / "data", Path(place) / "out"
+            self._write(data)
+            left = self.clock.check()
+            minutes = (left - 5 - 0.02 * left) / 60
+            # This folder has a module nas, so the other process must not find it.
+            paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+            paths = [path for path in paths if path and Path(path).resolve() != HERE]
+            subprocess.run(
+                [sys.executable, "-P", "-m", "nas.cli", "search", str(data),
+                 "--minutes", f"{max(minutes, 0.01):.4f}", "--out", str(out)],
+                cwd=place,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                check=True,
+            )
+            return Average(map(_network, sorted(out.glob("export/*_weights.pt"))))
+
+    def _write(self, folder):
+        """Writes the images as a data set; there are no test images here, and one is needed."""
+        folder.mkdir()
+        for name, loader in self.loaders.items():
+            images, labels = loader.dataset.tensors
+            np.save(folder / f"{name}_x.npy", images.numpy())
+            np.save(folder / f"{name}_y.npy", labels.numpy())
+        np.save(folder / "test_x.npy", images[:1].numpy())
+        told = {"codename": str(self.metadata.get("codename", "")),
+                "input_shape": list(images.shape[1:]),
+                "num_classes": int(self.metadata["num_classes"])}
+        (folder / "metadata").write_text(json.dumps(told))
+
+
+def _network(weights):
+    """Loads an exported network."""
+    name = weights.stem.removesuffix("_weights")
+    classes = runpy.run_path(str(weights.with_name(f"{name}.py")))
+    network = classes["".join(word.capitalize() for word in name.split("_"))]()
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    return network.eval()
+'''
+
+_TRAINER = '''\
+"""Predicts with the network of the search. `nas export --to submission` has written this file."""
+
+import numpy as np
+import torch
+
+
+class Trainer:
+    """Predicts; the search has trained the network already."""
+
+    def __init__(self, model, device, train_dataloader, valid_dataloader, metadata, clock):
+        self.model = model
+        self.device = device
+
+    def train(self):
+        """Returns the network, which is trained."""
+        return self.model
+
+    @torch.inference_mode()
+    def predict(self, test_loader):
+        """Returns the class of each image."""
+        network = self.model.to(self.device).eval()
+        found = [network(images.to(self.device)).argmax(1).cpu() for images, *_ in test_loader]
+        return np.concatenate([each.numpy() for each in found])
+'''
+
+
+def write_submission(folder: Path) -> tuple[str, ...]:
+    """Writes the three files of a submission into a new folder and returns their names.
+
+    They need this package in the environment in which the kit runs them.
+
+    Raises :class:`InputError` if the folder exists and is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: is there already; give a new folder")
+    functions = "\n\n".join(inspect.getsource(each) for each in (value_range, to_pixels))
+    files = {
+        "data_processor.py": _DATA_PROCESSOR.replace("{functions}", functions),
+        "nas.py": _NAS,
+        "trainer.py": _TRAINER,
+    }
+    with output_folder(folder) as place:
+        for name, text in files.items():
+            (place / name).write_text(text, encoding="utf-8")
+    return tuple(files)

@@ -1,0 +1,89 @@
+"""Looks at a data set by its pixels, and trains networks for seconds to see what suits it."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from nas.architecture.graph import Architecture
+from nas.architecture.network import compile
+from nas.tasks import Task
+from nas.training.data import SearchData
+from nas.training.datasets import Pixels
+from nas.training.deadline import Deadline
+from nas.training.loop import Trainer
+from nas.training.recipe import Recipe
+
+SMOOTH = 0.5
+"""The smoothness from which images are taken for pictures."""
+
+_EPOCHS = 10_000
+"""More epochs than a probe has time for."""
+
+
+def smoothness(images: Pixels) -> float:
+    """Returns the correlation of neighbouring values, [N, C, H, W], about 0.9 for photographs.
+
+    The values of a board or of letters have little to do with their neighbours.
+    """
+    values = images.astype(np.float32)
+    values -= values.mean((0, 2, 3), keepdims=True)
+    variance = float(np.square(values).mean())
+    if not variance:
+        return 0.0
+    along = [values[..., 1:] * values[..., :-1], values[..., 1:, :] * values[..., :-1, :]]
+    return float(np.mean([each.mean() for each in along if each.size] or [0.0])) / variance
+
+
+class Probe(NamedTuple):
+    """What a short training has shown.
+
+    Attributes:
+        score: the task's primary metric on the validation images; higher is better.
+        speed: multiply-accumulates of forward passes that were trained per second.
+        macs: those of one image.
+    """
+
+    score: float
+    speed: float
+    macs: int
+
+
+def probe(
+    architecture: Architecture,
+    images: SearchData,
+    recipe: Recipe,
+    task: Task,
+    seconds: float,
+    device: str,
+) -> Probe:
+    """Trains a network for so many seconds, with a schedule of this length.
+
+    Args:
+        architecture: the network.
+        images: the data set.
+        recipe: the recipe, whose epochs do not count.
+        task: the task.
+        seconds: the time of training and evaluation.
+        device: a torch device.
+
+    Raises :class:`nas.training.loop.Diverged` if the loss is not finite.
+    """
+    until = Deadline(time.time() + seconds, len(images.validation.labels))
+    began = time.perf_counter()
+    trainer = Trainer(
+        lambda: compile(architecture),
+        images,
+        recipe.model_copy(update={"epochs": _EPOCHS, "warmup_epochs": 0.0}),
+        0,
+        device,
+        task=task,
+        deadline=until,
+    )
+    curve = trainer.run(_EPOCHS).curve
+    spent = time.perf_counter() - began - sum(epoch.evaluation_seconds for epoch in curve)
+    score = -task.primary.flipped(curve[-1].validation[task.primary.name])
+    macs = architecture.cost.macs
+    return Probe(score, macs * until.images / spent, macs)

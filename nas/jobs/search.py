@@ -1,0 +1,199 @@
+"""From data to a trained, exported network within a time limit: ``nas search``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nas.campaigns.drive.run import run
+from nas.campaigns.spec.campaign import FILE_NAME, load_campaign
+from nas.campaigns.spec.data_argument import read
+from nas.campaigns.store.history import History
+from nas.campaigns.store.log import read_records
+from nas.campaigns.store.types import Ask
+from nas.configuration import source
+from nas.errors import InputError, in_file
+from nas.export.exporting import export
+from nas.export.parity import ExportError
+from nas.files import subfolder, write_whole
+from nas.jobs.inputs import preprocessing_of, trained
+from nas.jobs.plan import Planner
+from nas.jobs.references import Reference
+from nas.jobs.references import read as read_reference
+from nas.metrics import Catalogue
+from nas.tasks import make
+from nas.training.data import load, named_part, resolve
+from nas.training.evaluation import predictions
+from nas.training.hardware import free_cores
+from nas.user_code import short_name
+
+PREDICTIONS = "predictions.csv"
+"""The file of predictions in the campaign's folder."""
+
+EXPORT = "export"
+"""The folder in it of the exported networks."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search has found.
+
+    Attributes:
+        folder: the folder of the campaign.
+        label: the row of the table that predicts: a network, or an ensemble.
+        trials: the trials that trained its networks.
+        metrics: the recorded primary metric on validation images and, if they have labels, on test
+            images.
+    """
+
+    folder: Path
+    label: str
+    trials: tuple[str, ...]
+    metrics: dict[str, float]
+
+
+def search(
+    data: str,
+    minutes: float,
+    folder: Path | None = None,
+    *,
+    macs: int | None = None,
+    seed: int = 0,
+    plan: bool = False,
+    began: float | None = None,
+    say: Callable[[str], None] = print,
+) -> Found | None:
+    """Plans a campaign for a data set, runs it, predicts the test part, and exports the network.
+
+    If the folder holds a campaign already, it goes on with it, and with its time limit.
+
+    Args:
+        data: see :func:`nas.campaigns.spec.data_argument.read`.
+        minutes: the time for everything.
+        folder: the folder of the campaign; by default ``results/DATA``.
+        macs: the largest number of multiply-accumulates of a network; by default as many as the
+            time allows.
+        seed: the seed of the search.
+        plan: whether to write the plan only.
+        began: when the time began, on the clock time.monotonic; by default now.
+        say: takes lines for the user.
+
+    Returns what predicts best on validation images; None if it only plans. Raises
+    :class:`InputError` for data that cannot be read and for a limit that is too short, and
+    KeyboardInterrupt after Ctrl-C, when the best so far is written.
+    """
+    ends = (time.monotonic() if began is None else began) + 60 * minutes
+    given = read(data)
+    name = Path(str(given.section.get("root", given.section.get("path", "")))).stem
+    folder = folder or Path("results") / (name or short_name(str(given.section["name"])))
+    path = folder / FILE_NAME
+    if path.exists():
+        say(f"going on with {path}, which says how long")
+    else:
+        with in_file(source(data, "--data")):
+            loaded = load(resolve(given.section, given.folder))
+        for note in loaded.notes:
+            say(note)
+        text = Planner(given, loaded, folder, ends, macs, seed, say).campaign()
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
+        say(f"wrote {path}")
+    if plan:
+        return None
+    try:
+        run(folder)
+    except KeyboardInterrupt:
+        _finish(folder, say)
+        raise
+    return _finish(folder, say)
+
+
+def best(folder: Path) -> Found:
+    """Finds the network or the ensemble of the final stage that is the best on validation images.
+
+    Raises :class:`InputError` if no training of the final stage has ended.
+    """
+    history = History(folder, read_records(folder))
+    known = Catalogue.read(history.header.specification.get("metrics"))
+    rows: dict[str, list[tuple[Ask, float]]] = {}
+    for trial, result in history.results.items():
+        ask, value = history.asks[trial], result.number(known.validation)
+        if ask.stage == "final" and result.completed and value is not None:
+            rows.setdefault(ask.label, []).append((ask, value))
+    if not rows:
+        raise InputError(f"{folder}: no network is trained yet: give it more time")
+
+    def loss(label: str) -> float:
+        values = [value for _, value in rows[label]]
+        return float(known.primary.flipped(sum(values) / len(values)))
+
+    label = min(rows, key=loss)
+    ask, _ = min(rows[label], key=lambda pair: known.primary.flipped(pair[1]))
+    metrics = history.results[ask.trial].metrics
+    told = {name: metrics[name] for name in (known.validation, known.test) if name in metrics}
+    return Found(folder, label, ask.members or (ask.trial,), told)
+
+
+def _finish(folder: Path, say: Callable[[str], None]) -> Found:
+    """Writes predictions and the exported network."""
+    torch.set_num_threads(free_cores())
+    found = best(folder)
+    told = ", ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
+    say(f"best: {found.label}, {told}")
+    references = [read_reference(folder, trial) for trial in found.trials]
+    write_whole(folder / PREDICTIONS, _predictions(folder, references).encode())
+    say(f"wrote {folder / PREDICTIONS}: the classes of the test images")
+    for path in _exported(folder, references, say):
+        say(f"wrote {path}")
+    return found
+
+
+def _predictions(folder: Path, references: list[Reference]) -> str:
+    """Predicts the test part, and writes a line for each image."""
+    campaign = load_campaign(folder)
+    assert campaign.data is not None
+    task = make(campaign.config.task)
+    part, places, _ = named_part(campaign.data, "test")
+    members = []
+    for reference in references:
+        name = f"{folder}:{reference.trial}"
+        preprocessing, _ = preprocessing_of(name, reference)
+        members.append(predictions(trained(name, reference), part, preprocessing, task))
+    values, places_of = task.average(members).max(1)
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["image", "class", "probability"])
+    names = preprocessing.classes
+    for place, value, number in zip(places, values.tolist(), places_of.tolist(), strict=True):
+        lines.writerow([place, number if names is None else names[number], f"{value:.4f}"])
+    return text.getvalue()
+
+
+def _exported(
+    folder: Path, references: list[Reference], say: Callable[[str], None]
+) -> Iterator[Path]:
+    """Exports each network as Python code with its weights; yields the files of the networks."""
+    place = subfolder(folder, EXPORT)
+    place.mkdir(exist_ok=True)
+    for number, reference in enumerate(references, start=1):
+        name = "network" if len(references) == 1 else f"network_{number}"
+        full = f"{folder}:{reference.trial}"
+        preprocessing, _ = preprocessing_of(full, reference)
+        try:
+            done = export(
+                trained(full, reference),
+                "python",
+                name,
+                place / f"{name}.py",
+                preprocessing=preprocessing,
+            )
+        except ExportError as error:
+            say(f"{full} as python: {error}")
+            continue
+        yield done.paths[0]
