@@ -8,7 +8,7 @@ several fidelities, trials of higher fidelity come before all trials of lower fi
 The simple regret is the distance between the incumbent and the best of the whole table, in the
 table's units. There is one for validation, which the search has seen, and one for test, which the
 search has not seen. With several objectives, the regret is the share of the true front's
-hypervolume that the points of a run do not dominate.
+hypervolume that the points of a run do not dominate. Only points of the highest fidelity count.
 """
 
 from __future__ import annotations
@@ -232,6 +232,9 @@ def _hypervolume(
     signs = np.array([-1.0 if way == "max" else 1.0 for way in objectives.values()])
     points = trials[list(objectives)].to_numpy(float) * signs
     points[(trials["status"] != "completed").to_numpy()] = np.nan
+    if "fidelity" in trials:  # a short training is no network of the front
+        fidelity = trials["fidelity"].fillna(np.inf)
+        points[(fidelity < trials["fidelity"].max()).to_numpy()] = np.nan
     padded = np.full((len(places), max(map(len, places)), len(signs)), np.nan)
     for run, place in enumerate(places):
         padded[run, : len(place)] = points[place]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from nas.searchers.multi_fidelity import Job, MultiFidelity, Schedule
+from nas.searchers.multi_fidelity import Job, MultiFidelity, Schedule, Values, ranked
 
 
 class ASHA(MultiFidelity):
@@ -31,13 +31,29 @@ class ASHA(MultiFidelity):
         return _Asynchronous(self.fidelities, self.reduction_factor)
 
 
+_Entry = tuple[Values, int]
+"""A trial and what sorts it: its only objective, or its place in :func:`ranked`."""
+
+
 @dataclass
 class _Rung:
-    """The trials that have ended at one fidelity, as (value, trial id), the best first."""
+    """The trials that have ended at one fidelity, the best first."""
 
     ended: int = 0
-    waiting: list[tuple[float, int]] = field(default_factory=list)
-    promoted: list[tuple[float, int]] = field(default_factory=list)
+    waiting: list[_Entry] = field(default_factory=list)
+    promoted: list[_Entry] = field(default_factory=list)
+    results: list[tuple[Values, int]] = field(default_factory=list)
+
+    def add(self, values: Values, trial_id: int) -> None:
+        """Adds a success; with several objectives, all places may change."""
+        if len(values) == 1:
+            insort(self.waiting, (values, trial_id))
+            return
+        self.results.append((values, trial_id))
+        entries: list[_Entry] = [((n,), each) for n, each in enumerate(ranked(self.results))]
+        gone = {each for _, each in self.promoted}
+        self.waiting = [entry for entry in entries if entry[1] not in gone]
+        self.promoted = [entry for entry in entries if entry[1] in gone]
 
     def promotable(self, factor: int) -> int | None:
         """Returns the best waiting trial if it is among the best 1/factor of all, else None.
@@ -73,11 +89,11 @@ class _Asynchronous(Schedule):
             rung.waiting.remove(entry)
             insort(rung.promoted, entry)
 
-    def end(self, trial_id: int, value: float | None) -> None:
+    def end(self, trial_id: int, values: Values | None) -> None:
         rung = self._rungs[self._reaching[trial_id]]
         rung.ended += 1
-        if value is not None:
-            insort(rung.waiting, (value, trial_id))
+        if values is not None:
+            rung.add(values, trial_id)
 
     @property
     def waiting(self) -> set[int]:

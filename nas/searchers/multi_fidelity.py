@@ -1,15 +1,19 @@
 """The base of the multi-fidelity searchers: a training schedule around any other searcher."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from nas.configuration import validate_options
 from nas.errors import InputError, at, in_file
 from nas.searchers import SEARCHERS, searcher
 from nas.searchers.base import Observation, Proposal, Searcher
-from nas.searchers.population import one_objective
+from nas.searchers.population import succeeded
 from nas.spaces.search_space import SearchSpace
+from nas.statistics.pareto import best_first
+
+Values = tuple[float, ...]
+"""The objectives of a trial, all to be minimised."""
 
 
 def fidelities(minimum: int, maximum: int, factor: int) -> tuple[int, ...]:
@@ -52,13 +56,27 @@ class Schedule(ABC):
         """Registers that the trial does the job."""
 
     @abstractmethod
-    def end(self, trial_id: int, value: float | None) -> None:
-        """Registers the value of a trial, where smaller is better; None if it failed."""
+    def end(self, trial_id: int, values: Values | None) -> None:
+        """Registers the objectives of a trial; None if it failed."""
 
     @property
     @abstractmethod
     def waiting(self) -> set[int]:
         """The trials that have ended and may yet go on."""
+
+
+def ranked(results: Iterable[tuple[Values, int]]) -> list[int]:
+    """Returns trials, the best first: whom a schedule promotes before whom.
+
+    One objective sorts them by its value, several by non-dominated rank and, within a front, by
+    crowding distance (:func:`nas.statistics.pareto.best_first`). Among equals, the trial that was
+    proposed first is the better one.
+
+    Args:
+        results: the objectives and the id of each trial.
+    """
+    given = sorted(results, key=lambda result: result[1])
+    return [given[place][1] for place in best_first([values for values, _ in given])]
 
 
 class MultiFidelity(Searcher):
@@ -76,12 +94,16 @@ class MultiFidelity(Searcher):
     observes a failure at once, so that it does not wait. If the configuration later reaches the
     instance's rung, the instance observes it like a result of another searcher.
 
-    Failed trials count as ended and are never promoted.
+    Failed trials count as ended and are never promoted. With several objectives, trials are
+    promoted by :func:`ranked`, as in MO-ASHA (Schmucker et al. 2021, "Multi-objective Asynchronous
+    Successive Halving", arXiv:2106.12639, Algorithm 1). Deviation: within a front, the paper's
+    recommended order is that of an epsilon-net; here it is the crowding distance of NSGA-II, which
+    the paper compares with. The inner searcher must then take several objectives, too.
 
     Args:
         space: the space to search.
         seed: one or more non-negative integers.
-        objectives: must be 1.
+        objectives: how many values an observation holds.
         max_fidelity: the epochs of a full training (R in the papers), or 100 if the campaign's
             fidelity is a percentage.
         min_fidelity: the lowest fidelity at which a configuration is judged (r in the papers).
@@ -114,7 +136,6 @@ class MultiFidelity(Searcher):
         random_fraction: float = 0.0,
     ) -> None:
         super().__init__(space, seed, objectives)
-        one_objective(self.name, objectives)
         if reduction_factor < 2:
             raise self._wrong(f"reduction_factor must be at least 2, got {reduction_factor}")
         if not 1 <= min_fidelity <= max_fidelity:
@@ -170,7 +191,8 @@ class MultiFidelity(Searcher):
             fidelity = _fidelity(proposal)
             if proposal.note.get("model") == fidelity:
                 note = _proposers(proposal.note)
-            self._schedule.end(trial_id, None if values is None else values[0])
+            succeeded(observation, self.objectives)  # raises if there are not so many values
+            self._schedule.end(trial_id, values)
         if fidelity in self._models:
             self._models[fidelity].tell(Observation(trial_id, observation.genotype, values, note))
             self._points[fidelity] += values is not None
@@ -219,7 +241,12 @@ class MultiFidelity(Searcher):
                 raise InputError(f"must be a list of members, got {initial!r}", "initial")
             options = validate_options(kind, options)
             return searcher(
-                name, space=self.space, seed=(*self.seed, rung), initial=initial, **options
+                name,
+                space=self.space,
+                seed=(*self.seed, rung),
+                objectives=self.objectives,
+                initial=initial,
+                **options,
             )
 
     def _wrong(self, what: str) -> InputError:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from nas.searchers.multi_fidelity import Job, MultiFidelity, Schedule
+from nas.searchers.multi_fidelity import Job, MultiFidelity, Schedule, Values, ranked
 from nas.spaces.search_space import SearchSpace
 
 
@@ -24,7 +24,7 @@ class SuccessiveHalving(MultiFidelity):
     Args:
         space: the space to search.
         seed: one or more non-negative integers.
-        objectives: must be 1.
+        objectives: how many values an observation holds.
         configurations: n, the number of new configurations of a bracket; by default the least for
             which one is trained in full.
         max_fidelity: see :class:`nas.searchers.multi_fidelity.MultiFidelity`, also for all
@@ -116,10 +116,10 @@ class Brackets(Schedule):
         self._of[trial_id] = job.bracket
         self._open[job.bracket].start(job)
 
-    def end(self, trial_id: int, value: float | None) -> None:
+    def end(self, trial_id: int, values: Values | None) -> None:
         """Registers a result; after the last of its rung, the promoted trials are chosen."""
         number = self._of.pop(trial_id)
-        self._open[number].end(trial_id, value)
+        self._open[number].end(trial_id, values)
         if self._open[number].over:
             del self._open[number]
 
@@ -139,7 +139,7 @@ class _Bracket:
         self._to_start = sizes[0]
         self._to_end = sizes[0]
         self._survivors: deque[int] = deque()
-        self._results: list[tuple[float, int]] = []
+        self._results: list[tuple[Values, int]] = []
 
     @property
     def over(self) -> bool:
@@ -161,13 +161,13 @@ class _Bracket:
         if job.continues is not None:
             self._survivors.remove(job.continues)
 
-    def end(self, trial_id: int, value: float | None) -> None:
+    def end(self, trial_id: int, values: Values | None) -> None:
         self._to_end -= 1
-        if value is not None:
-            self._results.append((value, trial_id))
+        if values is not None:
+            self._results.append((values, trial_id))
         if self._to_end == 0 and self._rung + 1 < len(self._sizes):
             self._rung += 1
-            best = sorted(self._results)[: self._sizes[self._rung]]
-            self._survivors.extend(survivor for _, survivor in best)
+            best = ranked(self._results)[: self._sizes[self._rung]]
+            self._survivors.extend(best)
             self._to_start = self._to_end = len(best)
             self._results = []

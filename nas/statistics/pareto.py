@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -108,3 +110,28 @@ def crowded_order(values: ArrayLike) -> list[tuple[int, float]]:
     table = np.asarray(values, dtype=float)
     ranks = non_dominated_rank(table)
     return list(zip(ranks.tolist(), (-crowding_distance(table, ranks)).tolist(), strict=True))
+
+
+def best_first(values: Sequence[tuple[float, ...]]) -> Iterator[int]:
+    """Yields the positions of trials, the best first; among equals, the first.
+
+    One objective sorts trials by its value. Several objectives sort them front by front, and within
+    a front the less crowded come first (Deb et al. 2002, section III-B): its ends, beginning with
+    that of the first objective. So the first ones span the front. Among trials with equal values,
+    the first one is on the front; the others follow after it, as a front of their own.
+
+    Args:
+        values: the values of each trial, all to be minimised.
+    """
+    if not values or len(values[0]) == 1:
+        yield from sorted(range(len(values)), key=values.__getitem__)
+        return
+    table = np.asarray(values, dtype=float)
+    left = np.arange(len(table))
+    while len(left):
+        front = left[pareto_front(table[left])]
+        _, first = np.unique(table[front], axis=0, return_index=True)
+        front = front[np.sort(first)]
+        order = np.lexsort((table[front, 0], -crowding_distance(table[front])))
+        yield from front[order].tolist()
+        left = np.setdiff1d(left, front, assume_unique=True)

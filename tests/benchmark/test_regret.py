@@ -158,6 +158,22 @@ def test_hypervolume_is_a_share_of_the_true_fronts() -> None:
             assert found.regret["hypervolume"][place, step] == pytest.approx(1 - share)
 
 
+def test_short_trainings_are_on_no_front() -> None:
+    trials = drawn({"a": 0}, seeds=1, evaluations=12)
+    trials["seconds"] = np.arange(1.0, 13.0)
+    trials["fidelity"] = [3.0, 9.0] * 6
+    front, reference = [[100.0, 2.0], [95.0, 0.5]], np.array([80.0, 30.0])
+    objectives = {"validation": "max", "latency": "min"}
+    found = curves(
+        trials, {}, {}, objectives=objectives, true_front=front, reference_point=reference
+    )
+    flip = np.array([-1, 1])
+    long = trials.loc[trials["fidelity"] == 9, list(objectives)].to_numpy() * flip
+    whole = hypervolume(np.array(front) * flip, reference * flip)
+    share = hypervolume(long, reference * flip) / whole
+    assert found.regret["hypervolume"][0, -1] == pytest.approx(1 - share)
+
+
 @pytest.mark.parametrize(
     ("trials", "message"),
     [

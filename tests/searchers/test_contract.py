@@ -67,6 +67,16 @@ CASES = {
         "hyperband", {"max_fidelity": 9, "searcher": NSGA_II, "min_points": 4}
     ),
     "BOHB": Case("bohb", {"max_fidelity": 9, "searcher": TPE, "min_points": 5}),
+    "ASHA, 2 objectives": Case("asha", {"max_fidelity": 9, "reduction_factor": 2}, objectives=2),
+    "successive halving over evolution, 2 objectives": Case(
+        "successive_halving",
+        {
+            "max_fidelity": 9,
+            "searcher": {**EVOLUTION, "name": "multi_objective_evolution"},
+            "min_points": 3,
+        },
+        objectives=2,
+    ),
 }
 FROM_MEMBERS = (
     "evolution",

@@ -7,7 +7,7 @@ from nas.campaigns.drive.asks import Asks
 from nas.campaigns.spec.budget import Spending
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.early_stopping import Json, MedianRule, points
-from nas.campaigns.spec.objectives import Front, best_first, minimised
+from nas.campaigns.spec.objectives import Front, minimised
 from nas.campaigns.store.types import Ask, Result
 from nas.errors import InputError
 from nas.searchers import Proposal
@@ -16,6 +16,7 @@ from nas.searchers.loop import SearchLoop
 from nas.searchers.multi_fidelity import MultiFidelity
 from nas.searchers.population import Evolution
 from nas.spaces.choices import recipe_choices
+from nas.statistics.pareto import best_first
 
 
 class Search:

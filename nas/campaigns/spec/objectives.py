@@ -1,10 +1,9 @@
 """The objectives of a campaign, and the order of its trials by them."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from nas.campaigns.store.types import Ask
@@ -12,7 +11,6 @@ from nas.configuration import Config
 from nas.errors import InputError
 from nas.metrics import METRICS, Catalogue, Direction, is_test
 from nas.registry import unknown
-from nas.statistics.pareto import crowding_distance, pareto_front
 
 
 class Objective(Config):
@@ -121,31 +119,6 @@ def missing(
 def minimised(objectives: Objectives, ask: Ask, metrics: Mapping[str, Any]) -> tuple[float, ...]:
     """Returns the objectives of a trial for searchers; only this function changes their signs."""
     return tuple(float(each.flipped(each.of(ask, metrics))) for each in objectives)
-
-
-def best_first(values: Sequence[tuple[float, ...]]) -> Iterator[int]:
-    """Yields the positions of trials, the best first; among equals, the first.
-
-    One objective sorts trials by its value. Several objectives sort them front by front, and within
-    a front the less crowded come first (Deb et al. 2002, section III-B): its ends, beginning with
-    that of the first objective. So the first ones span the front. Among trials with equal values,
-    the first one is on the front; the others follow after it, as a front of their own.
-
-    Args:
-        values: the values of each trial, all to be minimised.
-    """
-    if not values or len(values[0]) == 1:
-        yield from sorted(range(len(values)), key=values.__getitem__)
-        return
-    table = np.asarray(values, dtype=float)
-    left = np.arange(len(table))
-    while len(left):
-        front = left[pareto_front(table[left])]
-        _, first = np.unique(table[front], axis=0, return_index=True)
-        front = front[np.sort(first)]
-        order = np.lexsort((table[front, 0], -crowding_distance(table[front])))
-        yield from front[order].tolist()
-        left = np.setdiff1d(left, front, assume_unique=True)
 
 
 class Front:

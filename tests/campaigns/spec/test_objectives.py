@@ -17,13 +17,12 @@ from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.spec.objectives import (
     Front,
     Objective,
-    best_first,
     complete,
     minimised,
     missing,
 )
 from nas.metrics import METRICS
-from nas.statistics.pareto import crowding_distance, non_dominated_rank
+from nas.statistics.pareto import best_first, crowding_distance, non_dominated_rank
 from tests.campaigns import toy
 from tests.campaigns.lines import ask, read_records
 
