@@ -192,6 +192,17 @@ class Builder(Writer):
         sizes = axes("upsample", "scale", scale, len(x.spatial))
         return self.add_operation(op.Upsample(sizes, mode), x, name=name)
 
+    def resize(
+        self,
+        x: Handle,
+        size: PerAxis,
+        mode: Interpolation = "nearest",
+        name: str | None = None,
+    ) -> Handle:
+        """Bring the spatial axes to ``size``."""
+        sizes = axes("resize", "size", size, len(x.spatial))
+        return self.add_operation(op.Resize(sizes, mode), x, name=name)
+
     def _window(
         self,
         kind: str,
@@ -299,6 +310,10 @@ class Builder(Writer):
     ) -> Handle:
         """Add local response normalisation across channels."""
         return self.add_operation(op.LocalResponseNorm(size, alpha, beta, k), x, name=name)
+
+    def l2_norm(self, x: Handle, epsilon: float = 1e-12, name: str | None = None) -> Handle:
+        """Divide each position by the Euclidean length of its channels."""
+        return self.add_operation(op.L2Norm(epsilon), x, name=name)
 
     def activation(self, x: Handle, function: Function, name: str | None = None) -> Handle:
         """Add an elementwise nonlinearity by name."""

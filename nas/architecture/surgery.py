@@ -24,6 +24,7 @@ from nas.architecture.operations import (
     DropPath,
     Flatten,
     Identity,
+    L2Norm,
     LayerNorm,
     Linear,
     Mean,
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
 _ELEMENTWISE = (Activation, Dropout, DropPath, Identity, Rescale, Add)
 """Operations that mean the same on a vector of features and on the map that was flattened."""
 
-_PER_FEATURE = (*_ELEMENTWISE, BatchNorm, ChannelShuffle, Concat, LayerNorm, Multiply, Scale, Slice)
+_PER_FEATURE = (
+    *_ELEMENTWISE, BatchNorm, ChannelShuffle, Concat, L2Norm, LayerNorm, Multiply, Scale, Slice,
+)  # fmt: skip
 """Operations that mean the same on ``(C,)`` and at each position of ``(C, ...)``."""
 
 
@@ -191,7 +194,7 @@ def with_classes(architecture: Architecture, classes: int) -> Architecture:
             readers than the output.
     """
     whole("with_classes", "classes", classes)
-    heads = {_head(architecture, output) for output in architecture.outputs}
+    heads = {head_layer(architecture, output) for output in architecture.outputs}
     nodes = []
     for node in architecture.nodes:
         operation = node.operation
@@ -210,7 +213,7 @@ def with_classes(architecture: Architecture, classes: int) -> Architecture:
     return changed
 
 
-def _head(architecture: Architecture, output: str) -> str:
+def head_layer(architecture: Architecture, output: str) -> str:
     """Return the layer that makes an output, with no branch between the two."""
     nodes = {node.name: node for node in architecture.nodes}
     readers = Counter(name for node in architecture.nodes for name in node.inputs)

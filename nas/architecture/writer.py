@@ -104,6 +104,42 @@ class Writer:
         self._names.append(path)
         return Handle(path, known[0])
 
+    def include(self, architecture: Architecture, x: Handle | None = None) -> dict[str, Handle]:
+        """Add all nodes of an architecture below the current scope, and return them by its names.
+
+        So an architecture can be extended: what reads its nodes is added behind them, and nodes
+        that nothing needs are left out by :meth:`build`.
+
+        Args:
+            architecture: the architecture, of which every node is added.
+            x: what it reads; by default the input.
+
+        Raises:
+            ArchitectureError: if the architecture has another input shape than ``x``, or a name
+                is taken.
+        """
+        x = self.input if x is None else x
+        if x.shape != architecture.input_shape:
+            raise ArchitectureError(
+                f"an architecture for {architecture.input_shape} cannot read {x.shape}"
+            )
+        self._check(x)
+        scope = self._scope
+        for piece in architecture._pieces:
+            path = scope + piece.name
+            read = tuple([x.name if each == INPUT else scope + each for each in piece.inputs])
+            if isinstance(piece, Placed):
+                self._new(path, piece.part.size)
+                self._pieces[path] = Placed(path, piece.part, (read[0],))
+                self._names.append(scope + piece.scope[:-1])
+            else:
+                self._new(path, 1)
+                self._pieces[path] = Node(path, piece.operation, read)
+                self._names.append(path)
+            self._known[path] = architecture._known[piece.name]
+        inner = {name: Handle(scope + name, shape) for name, shape in architecture.shapes.items()}
+        return {**inner, INPUT: x}
+
     def repeated(
         self, name: str, function: Callable[..., Handle], x: Handle, *arguments: Hashable
     ) -> Handle:

@@ -10,7 +10,8 @@ from nas.words import compact
 
 _FOLLOWERS = frozenset({
     "activation", "batch_norm", "channel_shuffle", "drop_path", "dropout", "flatten", "group_norm",
-    "identity", "layer_norm", "local_response_norm", "pad", "permute", "rescale", "scale",
+    "identity", "l2_norm", "layer_norm", "local_response_norm", "pad", "permute", "rescale",
+    "scale",
 })  # fmt: skip
 
 _COLOURS = {
@@ -21,6 +22,7 @@ _COLOURS = {
     "pool": "pool",
     "mean": "pool",
     "upsample": "pool",
+    "resize": "pool",
     "linear": "linear",
     "attention": "linear",
     "add": "join",

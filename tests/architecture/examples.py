@@ -24,6 +24,7 @@ from nas.architecture.operations import (
     Flatten,
     GroupNorm,
     Identity,
+    L2Norm,
     LayerNorm,
     Linear,
     LocalResponseNorm,
@@ -34,6 +35,7 @@ from nas.architecture.operations import (
     Pad,
     Permute,
     Rescale,
+    Resize,
     Scale,
     Shape,
     Slice,
@@ -86,6 +88,10 @@ EXAMPLES: list[tuple[Operation, tuple[Shape, ...]]] = [
     (Upsample((2, 1), "linear"), (IMAGE,)),
     (Upsample((1, 2, 1)), (VOLUME,)),
     (Upsample((2, 2, 2), "linear"), (VOLUME,)),
+    (Resize(7), (SEQUENCE,)),
+    (Resize((3, 10)), (IMAGE,)),
+    (Resize((18, 5), "linear"), (IMAGE,)),
+    (Resize((7, 3, 7), "linear"), (VOLUME,)),
     (Linear(5), (FEATURES,)),
     (Linear(5, bias=False), (IMAGE,)),
     (Attention(1), (SEQUENCE, SEQUENCE, SEQUENCE)),
@@ -110,6 +116,8 @@ EXAMPLES: list[tuple[Operation, tuple[Shape, ...]]] = [
     (GroupNorm(4), (VOLUME,)),
     (LocalResponseNorm(), (SEQUENCE,)),
     (LocalResponseNorm(3, 1e-3, 0.5, 2.0), (IMAGE,)),
+    (L2Norm(), (FEATURES,)),
+    (L2Norm(1e-6), (IMAGE,)),
     *((Activation(name), (IMAGE,)) for name in ("relu", "relu6", "sigmoid", "tanh")),
     *((Activation(name), (FEATURES,)) for name in ("hard_sigmoid", "silu", "hard_swish", "gelu")),
     (Dropout(0.2), (IMAGE,)),
@@ -170,7 +178,7 @@ def _operation(random: Random, shape: Shape) -> Operation:
         *(Dropout(0.5), Identity(), Zero(), Add(), Add(), Multiply(), Concat(), Flatten()),
         Slice(0, 1 + shape[0] // 2),
         *(Scale(0.5), Rescale(0.5), DropPath(0.5), GroupNorm(1 + coin), ChannelShuffle(2)),
-        *(LayerNorm("last" if coin else "channels"), Attention(1 + coin)),
+        *(LayerNorm("last" if coin else "channels"), L2Norm(), Attention(1 + coin)),
         Permute(tuple(random.sample(range(rank + 1), rank + 1))),
     ]
     if rank == 0:
@@ -189,6 +197,7 @@ def _operation(random: Random, shape: Shape) -> Operation:
         Pad(((0, 1),) * rank, "zero" if coin else "lowest"),
         ConvTranspose(**window, channels=random.randint(1, 6), bias=coin),
         Upsample((2,) * rank, "linear" if coin else "nearest"),
+        Resize(tuple(random.randint(2, 7) for _ in range(rank)), "linear" if coin else "nearest"),
     ]
     return random.choice(everywhere + spatial)
 

@@ -125,9 +125,9 @@ def test_every_method_takes_a_name_and_gives_one_node() -> None:
         "order": (2, 0, 1),
         "factor": 0.5,
     }
-    nodes = {"build", "scope", "add_operation", "repeated"}
+    others = {"build", "scope", "add_operation", "repeated", "include"}
     for method_name, method in inspect.getmembers(g, inspect.ismethod):
-        if method_name.startswith("_") or method_name in nodes:
+        if method_name.startswith("_") or method_name in others:
             continue
         parameters = inspect.signature(method).parameters
         assert list(parameters)[-1] == "name", method_name

@@ -1,11 +1,16 @@
 """What the operations that move and resize compute: closed forms and torch's own."""
 
+import itertools
+
+import pytest
 import torch
 from torch.nn import functional
 
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.cost import FREE, Cost
 from nas.architecture.network import compile
+from nas.architecture.operations.shaping import Interpolation
+from nas.architecture.receptive_field import fields
 
 
 def run(g: Builder, x: Handle, batch: torch.Tensor) -> torch.Tensor:
@@ -74,3 +79,48 @@ def test_moving_is_free() -> None:
     g = Builder((4, 3, 3))
     x = g.drop_path(g.permute(g.channel_shuffle(g.input, 2), (2, 1, 0)), 0.1)
     assert g.build(x).cost == FREE
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (9, 4), (3, 12)])
+def test_resizing_is_torchs_interpolation(size: tuple[int, int], mode: Interpolation) -> None:
+    g = Builder((2, 5, 6))
+    batch = torch.randn(1, 2, 5, 6)
+    how = {"nearest": "nearest", "linear": "bilinear"}[mode]
+    expected = functional.interpolate(batch, size, mode=how)
+    assert torch.equal(run(g, g.resize(g.input, size, mode), batch), expected)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_resizing_by_a_factor_is_upsampling(mode: Interpolation) -> None:
+    g = Builder((2, 5, 6))
+    one, other = g.upsample(g.input, (2, 3), mode), g.resize(g.input, (10, 18), mode)
+    built = [g.build(x) for x in (one, other)]
+    assert built[0].cost == built[1].cost
+    assert fields(built[0])[one.name] == fields(built[1])[other.name]
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_a_resized_position_sees_no_more_than_its_field(mode: Interpolation) -> None:
+    """By the gradients of all positions; one position more at either end would be too many."""
+    for source, size in itertools.product(range(1, 9), repeat=2):
+        g = Builder((1, source))
+        x = g.resize(g.input, size, mode)
+        (field,) = fields(g.build(x))[x.name]
+        batch = torch.zeros(1, 1, source, requires_grad=True)
+        out = compile(g.build(x))(batch)[0, 0]
+        beyond = []
+        for position, value in enumerate(out):
+            (gradient,) = torch.autograd.grad(value, batch, retain_graph=True)
+            seen = gradient[0, 0].nonzero().flatten().tolist()
+            first = position * field.stride - field.padding
+            beyond.append((seen[0] - first, first + field.size - seen[-1]))
+        assert all(before >= 0 and behind > 0 for before, behind in beyond), (source, size)
+
+
+def test_l2_norm() -> None:
+    g = Builder((3, 2, 2))
+    batch = torch.randn(4, 3, 2, 2)
+    out = run(g, g.l2_norm(g.input), batch)
+    assert torch.allclose(out, batch / batch.square().sum(1, keepdim=True).sqrt())
+    assert not run(g, g.l2_norm(g.input), torch.zeros(1, 3, 2, 2)).any()

@@ -15,6 +15,7 @@ from nas.architecture.operations.layers import (
 from nas.architecture.operations.normalization import (
     BatchNorm,
     GroupNorm,
+    L2Norm,
     LayerNorm,
     LocalResponseNorm,
 )
@@ -24,6 +25,7 @@ from nas.architecture.operations.shaping import (
     Mean,
     Pad,
     Permute,
+    Resize,
     Upsample,
 )
 from nas.architecture.operations.windows import (
@@ -54,6 +56,7 @@ __all__ = [
     "Flatten",
     "GroupNorm",
     "Identity",
+    "L2Norm",
     "LayerNorm",
     "Linear",
     "LocalResponseNorm",
@@ -65,6 +68,7 @@ __all__ = [
     "Permute",
     "Reach",
     "Rescale",
+    "Resize",
     "Scale",
     "Shape",
     "Slice",
@@ -77,8 +81,8 @@ __all__ = [
 OPERATIONS: dict[str, type[Operation]] = {
     operation.kind: operation
     for operation in (
-        Conv, ConvTranspose, MaxPool, AvgPool, AdaptiveAvgPool, Mean, Pad, Upsample,
-        Linear, Attention, Scale, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm,
+        Conv, ConvTranspose, MaxPool, AvgPool, AdaptiveAvgPool, Mean, Pad, Upsample, Resize,
+        Linear, Attention, Scale, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm, L2Norm,
         Activation, Dropout, DropPath,
         Identity, Zero, Add, Multiply, Rescale, Concat, Slice, Flatten, Permute, ChannelShuffle,
     )

@@ -193,3 +193,28 @@ class LayerNorm(Operation):
 def _statistics_cost(features: int, output: Shape, affine: bool) -> Cost:
     """Return fvcore's count for norms that compute statistics: 5 per element, 4 without affine."""
     return Cost(params=2 * features * affine, flops=prod(output) * (5 if affine else 4))
+
+
+@dataclass(frozen=True)
+class L2Norm(Operation):
+    """Divides each position by the Euclidean length of its channels, at least ``epsilon``."""
+
+    kind: ClassVar[str] = "l2_norm"
+    channelwise: ClassVar[bool] = True
+    epsilon: float = 1e-12
+
+    def __post_init__(self) -> None:
+        assign(self, epsilon=number(self.kind, "epsilon", self.epsilon, 0.0))
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return (all_of(0), *(Reach(axis) for axis in range(1, len(output))))
+
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        from torch.nn import functional
+
+        return graph.call_function(
+            functional.normalize, (inputs[0],), {"dim": 1, "eps": self.epsilon}
+        )

@@ -201,27 +201,67 @@ class Upsample(Operation):
         return (inputs[0][0], *(n * s for n, s in zip(sizes, self.scale, strict=True)))
 
     def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
-        each = 1 if self.mode == "nearest" else 4
-        return Cost(flops=each * prod(output)) if len(self.scale) == 2 else FREE
+        return _interpolation_cost(self.mode, output)
 
     def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
-        reaches = [Reach(0)]
-        for axis, scale in enumerate(self.scale, start=1):
-            stride = Fraction(1, scale)
-            first, last = stride - 1, Fraction(0)
-            if self.mode == "linear" and scale > 1:  # two positions around (i + 1/2) / scale - 1/2
-                centre, side = (stride - 1) / 2, 1 - stride / 2
-                first, last = centre - side, centre + side
-            reaches.append(Reach(axis, stride, first, last))
-        return tuple(reaches)
+        return _interpolation_reach(self.mode, source, output)
 
     def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
         from torch import nn
 
-        rank = len(self.scale)
-        mode = "nearest" if self.mode == "nearest" else per_rank(_LINEAR, rank)
         scale: Any = tuple(map(float, self.scale))
-        return nn.Upsample(scale_factor=scale, mode=mode)
+        return nn.Upsample(scale_factor=scale, mode=_interpolation(self.mode, len(self.scale)))
 
 
-_LINEAR = ("linear", "bilinear", "trilinear")
+@dataclass(frozen=True)
+class Resize(Operation):
+    """Brings each spatial axis to ``size``, without weights; otherwise it is :class:`Upsample`."""
+
+    kind: ClassVar[str] = "resize"
+    channelwise: ClassVar[bool] = True
+    size: Axes
+    mode: Interpolation = "nearest"
+
+    def __post_init__(self) -> None:
+        rank = rank_of(self.kind, "size", self.size)
+        assign(self, size=axes(self.kind, "size", self.size, rank))
+        one_of(self.kind, "mode", self.mode, Interpolation)
+
+    def shape(self, *inputs: Shape) -> Shape:
+        spatial_axes(self.kind, inputs[0], len(self.size))
+        return (inputs[0][0], *self.size)
+
+    def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
+        return _interpolation_cost(self.mode, output)
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return _interpolation_reach(self.mode, source, output)
+
+    def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
+        from torch import nn
+
+        return nn.Upsample(size=self.size, mode=_interpolation(self.mode, len(self.size)))
+
+
+def _interpolation(mode: Interpolation, rank: int) -> str:
+    return mode if mode == "nearest" else per_rank(("linear", "bilinear", "trilinear"), rank)
+
+
+def _interpolation_cost(mode: Interpolation, output: Shape) -> Cost:
+    return Cost(flops=(1 if mode == "nearest" else 4) * prod(output)) if len(output) == 3 else FREE
+
+
+def _interpolation_reach(
+    mode: Interpolation, source: Shape, output: Shape
+) -> tuple[Reach | None, ...]:
+    reaches = [Reach(0)]
+    for axis, sizes in enumerate(zip(source[1:], output[1:], strict=True), start=1):
+        stride = Fraction(*sizes)
+        parts = stride.denominator
+        first, last = Fraction(1, parts) - 1, Fraction(0)  # the floor of i * stride
+        if mode == "linear":  # two positions around (i + 1/2) * stride - 1/2, one if it is whole
+            whole_at_times = (stride.numerator - parts) % 2 == 0
+            side = 1 - Fraction(1, parts if whole_at_times else 2 * parts)
+            first, last = (stride - 1) / 2 - side, (stride - 1) / 2 + side
+        reaches.append(Reach(axis, stride, first, last))
+    return tuple(reaches)
