@@ -22,7 +22,8 @@ class Preprocessing(Config):
             both sides independently.
         mean: the mean of the training pixels of each channel, from 0 to 255.
         std: the standard deviation of the training pixels of each channel, in the same unit.
-        output: "probabilities" of the classes, or "scores", the network's own outputs.
+        output: "probabilities" of the classes; "masks", which are those of every pixel; or
+            "scores", the network's own outputs.
         classes: the names of the classes in the order of the outputs; None if outputs are not
             classes.
     """
@@ -32,7 +33,7 @@ class Preprocessing(Config):
     fit: Literal["crop", "squeeze"] = "crop"
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    output: Literal["probabilities", "scores"]
+    output: Literal["probabilities", "masks", "scores"]
     classes: tuple[str, ...] | None = None
 
     def record(self) -> dict[str, Any]:

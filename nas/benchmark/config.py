@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from nas.campaigns.spec.campaign import own_options, read_space
+from nas.campaigns.spec.campaign import own_options
 from nas.campaigns.spec.initial import initial_genotypes
+from nas.campaigns.spec.space import read_space
 from nas.configuration import Config, Named, read_yaml, several, validate, validate_options
 from nas.errors import InputError, at, in_file
 from nas.evaluators.tables import read_table

@@ -68,6 +68,11 @@ def add(commands: Commands) -> None:
     predict.add_argument(
         "--top", type=whole(1), default=3, help="classes per picture; default: %(default)s"
     )
+    predict.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="write the mask of each picture there, if the network segments",
+    )
     predict.add_argument("--json", action="store_true", help="print one JSON object per picture")
     predict.set_defaults(command=_predict)
 
@@ -180,11 +185,13 @@ def _inside(
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    from nas.jobs.predict import predict
+    from nas.jobs.predict import predict, write_masks
 
     if bool(arguments.pictures) == (arguments.part is not None):
         raise InputError("predict: give either pictures, or a part of the data set with --part")
     found, notes = predict(arguments.name, arguments.pictures, arguments.top, arguments.part)
+    if arguments.out is not None:
+        write_masks(found, Path(arguments.out))
     for note in notes:
         print(f"nas: note: {note}", file=sys.stderr)
     width = max(len(each.file) for each in found)

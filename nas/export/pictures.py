@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,9 @@ from nas.export.parity import TOLERANCE, ExportError
 from nas.preprocessing import Preprocessing
 
 Pixels = npt.NDArray[np.uint8]
+
+_TIES = 1e-3
+"""The share of the pixels of a mask whose class may differ, where two are equally probable."""
 
 _SECONDS = 300.0
 """How long the script may take for the pictures of the check."""
@@ -40,7 +44,7 @@ class Samples:
     pictures: Pixels
     predictions: Tensor
     calibration: Pixels | None = None
-    test: Callable[[], Iterable[tuple[Pixels, npt.NDArray[np.int64]]]] | None = None
+    test: Callable[[], Iterable[tuple[Pixels, npt.NDArray[Any]]]] | None = None
 
 
 class OnPictures(nn.Module):
@@ -57,7 +61,7 @@ class OnPictures(nn.Module):
     def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.network = network
-        self.probabilities = preprocessing.output == "probabilities"
+        self.probabilities = preprocessing.output != "scores"
         ones = (1,) * (len(preprocessing.input_shape) - 1)
         for name, values in (("mean", preprocessing.mean), ("std", preprocessing.std)):
             self.register_buffer(name, torch.tensor(values).view(1, -1, *ones))
@@ -77,7 +81,7 @@ def on_pictures_source(name: str, base: str, preprocessing: Preprocessing) -> st
     sizes = ", ".join(map(str, preprocessing.input_shape))
     ones = ", 1" * (len(preprocessing.input_shape) - 1)
     returned = "outputs"
-    if preprocessing.output == "probabilities":
+    if preprocessing.output != "scores":
         returned += " if self.training else outputs.softmax(1)"
     lines = [
         f"class {name}({base}):",
@@ -138,7 +142,12 @@ def check_pictures(place: Path, preprocessing: Preprocessing, samples: Samples) 
     answers = done.stdout.splitlines()
     for file, answer, expected in zip(files, answers, samples.predictions, strict=True):
         told = answer.removeprefix(f"{file} ")
-        if preprocessing.classes is None:
+        if preprocessing.output == "masks":
+            with Image.open(place.parent / told) as mask:
+                differing = (torch.from_numpy(np.array(mask)) != expected.argmax(0)).sum().item()
+            apart = differing / expected[0].numel()
+            apart = 0.0 if apart < _TIES else apart
+        elif preprocessing.classes is None:
             values = torch.tensor(json.loads(told))
             apart = (values - expected).abs().max().item() / (expected.abs().max().item() or 1.0)
         else:

@@ -19,7 +19,8 @@ from nas.preprocessing import Preprocessing
 from nas.tasks import Task
 from nas.training.batches import batches, evaluation_bounds
 from nas.training.data import DataConfig, Part, SearchData, held_out, named_part, search_data
-from nas.training.datasets import Integers, Pixels
+from nas.training.datasets import Pixels
+from nas.training.datasets.labels import LabelArray, kind_of
 from nas.training.datasets.parts import Role
 from nas.training.evaluation import predictions, preprocessing
 
@@ -98,7 +99,9 @@ def samples(
 def images_of(
     name: str, reference: Reference, role: Role
 ) -> Iterator[tuple[str, Pixels, int | None]]:
-    """Yields the images of a part of the data set of a training: place, image, and label if known.
+    """Yields the images of a part of the data set of a training: place, image and class.
+
+    The class is None if it is not known, or if the labels are masks or values.
 
     Raises :class:`InputError` if the data set cannot be read, or has changed.
     """
@@ -107,7 +110,8 @@ def images_of(
     _check_split(name, reference, checksum)
     images = (each for chunk, labels in _chunks(part) for each in zip(chunk, labels, strict=True))
     for place, (image, label) in zip(places, images, strict=True):
-        yield place, image, int(label) if label >= 0 else None
+        is_class = kind_of(part.labels) == "classes" and label >= 0
+        yield place, image, int(label) if is_class else None
 
 
 def _data(name: str, reference: Reference) -> tuple[DataConfig, Task]:
@@ -131,6 +135,6 @@ def _check_split(name: str, reference: Reference, checksum: str) -> None:
         )
 
 
-def _chunks(part: Part) -> Iterator[tuple[Pixels, Integers]]:
+def _chunks(part: Part) -> Iterator[tuple[Pixels, LabelArray]]:
     for images, labels in batches(part, evaluation_bounds(len(part.labels)), torch.device("cpu")):
         yield images.numpy(), labels.numpy()

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from nas.jobs.references import Reference
     from nas.spaces.choices import Genotype
     from nas.spaces.search_space import SearchSpace
-    from nas.training.data import DataConfig
+    from nas.tasks import Task
+    from nas.training.data import DataConfig, SearchData
     from nas.training.recipe import Recipe
 
 
@@ -51,6 +52,22 @@ def architecture(
         found, genotype = member(name, input_shape, classes)
         return found.decode(genotype)
     raise InputError(unknown("classic", name.partition(":")[0], CLASSICS))
+
+
+def for_task(name: str, task: Task, images: SearchData) -> Architecture:
+    """Returns the network of a name for a task and the images on which it is to be trained.
+
+    A network whose output is not the task's is its backbone. Raises :class:`InputError` if the name
+    is unknown, or if the network does not fit.
+    """
+    shape, classes = images.input_shape, images.classes
+    outputs = task.outputs(shape, classes)
+    built = architecture(name, shape, outputs)
+    with in_file(name):
+        if built.output_shape != task.output_shape(shape, classes):
+            built = task.network(built, outputs)
+        task.check_fit(built, shape, classes)
+    return built
 
 
 def is_classic(name: str) -> bool:

@@ -1,7 +1,9 @@
-"""Classifies pictures with a trained network: ``nas predict``."""
+"""Classifies or segments pictures with a trained network: ``nas predict``."""
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -9,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 
 from nas.errors import InputError, in_file
 from nas.export.pictures import OnPictures
+from nas.files import write_whole
 from nas.jobs import names as named
 from nas.jobs.inputs import images_of, preprocessing_of, trained
 from nas.preprocessing import Preprocessing
@@ -33,12 +37,15 @@ class Prediction(NamedTuple):
             the network are not classes.
         values: the probabilities of these classes, or all outputs of the network.
         label: the class of an image of the data set; None for other pictures.
+        mask: the most probable class of each pixel, uint8 [H, W], if the network segments. Then
+            classes are the commonest ones, and values their shares of the pixels.
     """
 
     file: str
     classes: tuple[str, ...] | None
     values: tuple[float, ...]
     label: str | None = None
+    mask: Pixels | None = None
 
     @property
     def is_right(self) -> bool:
@@ -50,7 +57,7 @@ class Prediction(NamedTuple):
         if self.classes is None:
             return {"file": self.file, "outputs": list(self.values)}
         found = [
-            {"class": name, "probability": value}
+            {"class": name, "probability" if self.mask is None else "share": value}
             for name, value in zip(self.classes, self.values, strict=True)
         ]
         label = {} if self.label is None else {"label": self.label}
@@ -85,25 +92,44 @@ def predict(
     images: Iterator[tuple[str, Pixels, int | None]] = (
         ((file, image, None) for file, image in _images(files, preprocessing, notes))
         if part is None
-        else iter(images_of(name, reference, part))
+        else images_of(name, reference, part)
     )
     while batch := list(islice(images, _BATCH)):
         with torch.inference_mode():
             outputs = model(torch.from_numpy(np.stack([image for _, image, _ in batch])))
         for (file, _, label), output in zip(batch, outputs, strict=True):
-            found.append(_prediction(file, output, preprocessing.classes, top, label))
+            found.append(_prediction(file, output, preprocessing, top, label))
     return found, notes
 
 
+def write_masks(found: Sequence[Prediction], folder: Path) -> None:
+    """Writes the mask of each prediction as ``FILE.png``, whose values are the classes.
+
+    Raises :class:`InputError` if the network does not segment.
+    """
+    for each in found:
+        if each.mask is None:
+            raise InputError("--out: only a network that segments predicts masks")
+        folder.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        Image.fromarray(each.mask).save(content, "PNG")
+        name = re.sub(r"[^\w.-]+", "_", each.file).strip("_.")
+        write_whole(folder / f"{name}.png", content.getvalue())
+
+
 def _prediction(
-    file: str, output: torch.Tensor, classes: Sequence[str] | None, top: int, label: int | None
+    file: str, output: torch.Tensor, preprocessing: Preprocessing, top: int, label: int | None
 ) -> Prediction:
+    classes, mask = preprocessing.classes, None
     if classes is None:
         return Prediction(file, None, tuple(output.flatten().tolist()))
+    if preprocessing.output == "masks":
+        mask = output.argmax(0).to(torch.uint8).numpy()
+        output = torch.from_numpy(np.bincount(mask.ravel(), minlength=len(classes)) / mask.size)
     values, places = output.topk(min(top, len(classes)))
     names = tuple(classes[place] for place in places)
     truth = None if label is None else classes[label]
-    return Prediction(file, names, tuple(values.tolist()), truth)
+    return Prediction(file, names, tuple(values.tolist()), truth, mask)
 
 
 def _images(

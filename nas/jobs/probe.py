@@ -11,7 +11,7 @@ from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
 from nas.tasks import Task
 from nas.training.data import SearchData
-from nas.training.datasets import Pixels
+from nas.training.datasets.stored import Inputs
 from nas.training.deadline import Deadline
 from nas.training.loop import Trainer
 from nas.training.recipe import Recipe
@@ -23,7 +23,7 @@ _EPOCHS = 10_000
 """More epochs than a probe has time for."""
 
 
-def smoothness(images: Pixels) -> float:
+def smoothness(images: Inputs) -> float:
     """Returns the correlation of neighbouring values, [N, C, H, W], about 0.9 for photographs.
 
     The values of a board or of letters have little to do with their neighbours.

@@ -14,6 +14,7 @@ from nas.jobs import names as named
 from nas.proxies import PROXIES, measure
 from nas.tasks import DEFAULT, make
 from nas.training.data import search_data
+from nas.training.datasets.labels import kind_of
 from nas.training.hardware import resolve_device
 
 
@@ -55,10 +56,8 @@ def proxies_table(
         trained_for = make(named.task(task))
     with in_file(source(data, "--data")):
         images = search_data(named.data(data))
-    shape, classes = images.input_shape, images.classes
-    built = named.architecture(architecture, shape, trained_for.outputs(shape, classes))
-    with in_file(architecture):
-        trained_for.check_fit(built, shape, classes)
+        trained_for.check_labels(kind_of(images.train.labels))
+    built = named.for_task(architecture, trained_for, images)
     network = new_network(built, seed, initialization).to(device)
     chosen = draw(images, trained_for, batch, device)
     found = measure(functions, network, chosen, torch.Generator().manual_seed(seed))

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architecture.graph import Architecture
-from nas.campaigns.spec.campaign import FILE_NAME, read_file, read_space
+from nas.campaigns.spec.campaign import FILE_NAME, read_file
 from nas.campaigns.spec.recorded_code import check_code
+from nas.campaigns.spec.space import read_space
 from nas.campaigns.store.checkpoints import verify_weights, weights_path
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
@@ -263,8 +264,9 @@ def built(folder: Path, history: History, ask: Ask) -> tuple[Architecture, Searc
     check_code(folder / FILE_NAME, history.header.specification)
     config = read_file(folder)
     shape, classes = _resolved(folder / "resolved.json")
+    task = make(config.task)
     if ask.is_of_space:
-        space, _ = read_space(config.space, folder, shape, classes)
+        space, _ = read_space(config.space, folder, shape, classes, task)
         if config.hyperparameters:
             space = joint(space, config.hyperparameters, lambda asked: None)
         try:
@@ -273,7 +275,7 @@ def built(folder: Path, history: History, ask: Ask) -> tuple[Architecture, Searc
             raise InputError(f"{folder}: {ask.trial}: {error}") from None
     else:
         space = None
-        architecture = classic(ask.classic, shape, classes, **ask.options)
+        architecture = task.network(classic(ask.classic, shape, classes, **ask.options), classes)
     if architecture.recorded_as(ask.fingerprint)[0] != ask.fingerprint:
         raise InputError(
             f"{folder}: {ask.trial}: campaign.yaml and the program now make another network of "

@@ -56,4 +56,7 @@ def summary(row: Row) -> str:
             continue
         values = (f"{row[part][column]:17.4f}" for column in shown)
         lines.append(" ".join([f"{part:>17}", *values]))
+    if chance := row["test"].get("chance"):
+        values = (f"{chance[c]:17.4f}" if c in chance else " " * 17 for c in shown)
+        lines.append(" ".join([f"{'constant, test':>17}", *values]))
     return "\n".join(lines)

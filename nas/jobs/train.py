@@ -158,15 +158,16 @@ def prepare(
     with in_file(source(data, "--data")):
         loaded = load(config)
         images = loaded.search()
-    shape, classes = images.input_shape, images.classes
     task_name = named.task(task)
     with in_file("--task"):
         trained_for = make(task_name)
+    with in_file(source(data, "--data")):
+        trained_for.check_labels(loaded.images.kind)
+    with in_file("--evaluate"):
+        trained_for.check_protocol(protocol)
     with in_file("--recipe"):
-        check_augment(how, trained_for, shape)
-    built = named.architecture(architecture, shape, trained_for.outputs(shape, classes))
-    with in_file(architecture):
-        trained_for.check_fit(built, shape, classes)
+        check_augment(how, trained_for, images.input_shape)
+    built = named.for_task(architecture, trained_for, images)
     start = None if weights is None else Start.from_file(weights, freeze, partial)
     if start is not None:
         with torch.random.fork_rng(devices=[]):

@@ -1,5 +1,7 @@
 """Proxies of what a network makes of the images: its Jacobian, activation patterns and maps."""
 
+import math
+
 import torch
 
 from nas.architecture.graph import Architecture
@@ -31,8 +33,11 @@ def epe_nas(probe: Probe) -> float:
     For each class in the batch, log(|r| + k) is summed over its correlation matrix. Up to 100
     outputs, the score sums the absolute values of the classes; with more outputs, the sum is
     divided by the images of the class, and the score is the mean absolute difference of classes.
+    NaN if the labels of the images are not classes.
     """
     scores = []
+    if probe.batch.labels.ndim > 1:
+        return math.nan
     many = probe.output.shape[-1] > 100
     for label in set(probe.batch.labels.tolist()):
         rows = probe.jacobian[probe.batch.labels == label]

@@ -12,7 +12,12 @@ DEFAULT = "classification"
 
 TASKS = Registry(
     "task",
-    {DEFAULT: "nas.tasks.classification:Classification"},
+    {
+        DEFAULT: "nas.tasks.classification:Classification",
+        "segmentation": "nas.tasks.segmentation:Segmentation",
+        "landmarks": "nas.tasks.landmarks:Landmarks",
+        "regression": "nas.tasks.regression:Regression",
+    },
     subclass_of="nas.tasks.base:Task",
 )
 """The tasks that a campaign may name; their options are their keyword-only arguments."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from nas.errors import InputError
 from nas.metrics import Metric
@@ -20,23 +20,52 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+Labels = Literal["classes", "masks", "values"]
+"""What a data set has for each image.
+
+- ``classes``: the number of its class, int64 [N].
+- ``masks``: a class for each of its pixels, uint8 [N, H, W]; pixels of 255 have none.
+- ``values``: numbers, float32 [N, K].
+"""
+
+IGNORED = 255
+"""The value of pixels in a mask that have no class."""
+
+Output = Literal["probabilities", "masks", "scores"]
+"""What predictions are: probabilities of classes, for an image or for each pixel, or others."""
+
+_LABELS: dict[Labels, str] = {
+    "classes": "one class per image",
+    "masks": "masks, a class per pixel",
+    "values": "numbers as labels",
+}
+
 
 class Task(ABC):
     """Defines what networks are trained for.
 
     A task of your own is a subclass in a file that ``campaign.yaml`` names, ``task: my.py:MyTask``;
-    its options are the keyword-only arguments of its ``__init__``. Images have whole numbers as
-    labels; :meth:`targets` turns them into what the loss compares outputs with.
+    its options are the keyword-only arguments of its ``__init__``. :meth:`targets` turns the labels
+    of the data set into what the loss compares outputs with.
 
     Attributes:
         metrics: the metrics that :meth:`evaluate` measures. The first one is the primary metric,
             whose direction decides which network is better. One metric must be named ``loss``.
-        head: the kind of head that search spaces and classics give a network. The only kind is
-            ``linear``, a linear layer whose number of outputs follows from :meth:`output_shape`.
+        labels: the labels that the data set must have.
+        placed: whether labels belong to places in the image, so that they move with it.
+        output: what predictions are. A subclass with its own :meth:`predictions` has "scores"
+            unless it says so.
     """
 
     metrics: ClassVar[tuple[Metric, ...]]
-    head: ClassVar[str] = "linear"
+    labels: ClassVar[Labels] = "classes"
+    placed: ClassVar[bool] = False
+    output: ClassVar[Output] = "scores"
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "predictions" in cls.__dict__ and "output" not in cls.__dict__:
+            cls.output = "scores"
 
     @property
     def primary(self) -> Metric:
@@ -49,11 +78,15 @@ class Task(ABC):
 
         Args:
             input_shape: the shape of an image, (C, H, W).
-            classes: the number of labels in the data set; they run from 0.
+            classes: the number of classes in the data set, which run from 0, or of values per
+                image.
         """
 
     def outputs(self, input_shape: tuple[int, ...], classes: int) -> int:
-        """Returns how many outputs the linear head of a space or a classic must have.
+        """Returns how many outputs the networks of spaces and classics must have.
+
+        It is the length of the output. A task whose output is not a vector overrides this, and
+        :meth:`network`, which then replaces the head of those networks.
 
         Raises :class:`InputError` if the task's output is not a vector.
         """
@@ -61,12 +94,44 @@ class Task(ABC):
         if len(shape) != 1:
             raise InputError(
                 f"the task needs networks that return {shape}; spaces and classics end with a "
-                "linear layer, which returns a vector"
+                "linear layer, which returns a vector: the task must define outputs and network"
             )
         return shape[0]
 
+    def network(self, backbone: Architecture, outputs: int) -> Architecture:
+        """Returns the network for this task that is made of one of a space or a classic.
+
+        Args:
+            backbone: a network that ends in a vector.
+            outputs: the length of this vector, from :meth:`outputs`.
+
+        By default, it is the backbone itself.
+        """
+        return backbone
+
+    @property
+    def has_head(self) -> bool:
+        """Whether :meth:`network` makes another network of its backbone."""
+        return type(self).network is not Task.network
+
+    def check_labels(self, labels: Labels) -> None:
+        """Raises :class:`InputError` unless the data set has the labels that the task needs."""
+        if labels != self.labels:
+            raise InputError(
+                f"the task {type(self).__name__} needs {_LABELS[self.labels]}, the data set has "
+                f"{_LABELS[labels]}"
+            )
+
+    def check_protocol(self, protocol: str) -> None:
+        """Raises :class:`InputError` if predictions of several views cannot be averaged."""
+        if self.placed and protocol != "single":
+            raise InputError(
+                f"the outputs of the task {type(self).__name__} belong to places in the image, so "
+                f"several views cannot be averaged; allowed: single, got {protocol}"
+            )
+
     def targets(self, labels: Tensor, classes: int) -> Tensor:
-        """Returns what the loss compares outputs with, by default the labels [N]."""
+        """Returns what the loss compares outputs with, by default the labels."""
         return labels
 
     def soft_targets(self, labels: Tensor, classes: int) -> Tensor:

@@ -26,6 +26,7 @@ class Classification(Task):
 
     metrics = CLASSIFICATION
     smooths = True
+    output = "probabilities"
 
     def output_shape(self, input_shape: tuple[int, ...], classes: int) -> tuple[int, ...]:
         """Returns (classes,), for one score per class."""

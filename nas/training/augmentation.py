@@ -24,7 +24,7 @@ from torch.nn.functional import affine_grid, grid_sample, interpolate, pad
 from nas.configuration import Named
 from nas.errors import InputError
 from nas.registry import Registry
-from nas.tasks.base import Task
+from nas.tasks.base import IGNORED, Task
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -56,6 +56,12 @@ TRANSFORMATIONS = Registry(
 
 MIXTURES = ("mixup", "cutmix")
 
+COLOURS = ("brightness", "contrast", "saturation", "lighting")
+"""The transformations that leave everything in its place."""
+
+MOVES = ("shift", "flip")
+"""The transformations that move pixels and change none, so that masks can move with them."""
+
 _LUMA = (0.299, 0.587, 0.114)
 """The weights of red, green and blue in grey (ITU-R BT.601)."""
 
@@ -72,24 +78,46 @@ class Pipeline:
     def __init__(self, steps: Sequence[Named], task: Task, classes: int) -> None:
         self._task = task
         self._classes = classes
-        self._steps: list[Callable[..., Tensor]] = []
+        self._steps: list[tuple[bool, Callable[..., Tensor]]] = []
         self._mixtures: list[Callable[..., tuple[Tensor, Tensor]]] = []
         for step in steps:
             function = partial(TRANSFORMATIONS[step.name], **step.options)
-            (self._mixtures if step.name in MIXTURES else self._steps).append(function)
+            moves = task.placed and step.name not in COLOURS
+            if moves and (task.labels != "masks" or step.name not in MOVES):
+                allowed = (*MOVES, *COLOURS) if task.labels == "masks" else COLOURS
+                raise InputError(
+                    f"{step.name} cannot move the targets of the task {type(task).__name__} with "
+                    f"the image; allowed: {', '.join(allowed)}"
+                )
+            if step.name in MIXTURES:
+                self._mixtures.append(function)
+            else:
+                self._steps.append((moves, function))
 
     def __call__(
         self, images: Tensor, labels: Tensor, generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """Returns the transformed batch and its targets, which are soft if images were mixed."""
-        for step in self._steps:
-            images = step(images, generator)
+        for moves, step in self._steps:
+            if moves:
+                images, labels = _with_masks(step, images, labels, generator)
+            else:
+                images = step(images, generator)
         if not self._mixtures:
             return images, self._task.targets(labels, self._classes)
         targets = self._task.soft_targets(labels, self._classes)
         for mixture in self._mixtures:
             images, targets = mixture(images, targets, generator)
         return images, targets
+
+
+def _with_masks(
+    step: Callable[..., Tensor], images: Tensor, masks: Tensor, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Moves masks as a further channel of their images; pixels from outside are ignored."""
+    # What comes from outside is 0, and IGNORED is the largest value.
+    moved = step(torch.cat([images, (IGNORED - masks)[:, None]], 1), generator)
+    return moved[:, :-1], IGNORED - moved[:, -1].to(masks.dtype)
 
 
 # --- geometry ---

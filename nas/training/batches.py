@@ -77,3 +77,9 @@ def evaluation_bounds(images: int) -> list[tuple[int, int]]:
     """Returns (first, last + 1) of each batch in evaluation."""
     starts = range(0, images, EVALUATION_BATCH)
     return [(first, min(first + EVALUATION_BATCH, images)) for first in starts]
+
+
+def layout(axes: int) -> torch.memory_format:
+    """Returns the memory format of batches with this many axes, with channels last if possible."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return formats.get(axes, torch.contiguous_format)

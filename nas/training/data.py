@@ -18,11 +18,13 @@ from pydantic import ConfigDict, Field, model_validator
 
 from nas.configuration import Config, Name, validate, validate_options
 from nas.errors import InputError, at
-from nas.training.datasets import DATASETS, Images, Integers, Pixels, Stored
+from nas.training.datasets import DATASETS, Images, Integers, Stored
 from nas.training.datasets.images import checksum
+from nas.training.datasets.labels import LabelArray, strata
 from nas.training.datasets.parts import ROLES, Role
 from nas.training.datasets.pictures import Fit
 from nas.training.datasets.python import as_images
+from nas.training.datasets.stored import Inputs
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Floats = npt.NDArray[np.float64]
@@ -151,12 +153,13 @@ def split(images: Images, config: SplitConfig) -> Split:
     """
     fractions = completed(config, images).fractions
     free = len(images.labels) - images.official_validation - images.official_test
-    labels = images.labels[:free]
+    labels = strata(images.labels[:free])
     shares = list(fractions.values()) or [1.0]
-    _check_counts(images, np.bincount(labels, minlength=images.classes), shares)
+    groups = images.classes if images.kind == "classes" else 1
+    _check_counts(images, np.bincount(labels, minlength=groups), shares)
     rng = np.random.default_rng(config.seed)
     drawn: list[list[Integers]] = [[] for _ in shares]
-    for label in range(images.classes):
+    for label in range(groups):
         members = rng.permutation(np.flatnonzero(labels == label))
         sizes = largest_remainder(len(members), shares)
         for part, chosen in zip(drawn, np.split(members, np.cumsum(sizes)[:-1]), strict=True):
@@ -179,6 +182,8 @@ def _check_counts(images: Images, counts: npt.NDArray[np.int64], shares: list[fl
     few = [label for label, n in enumerate(counts) if 0 in largest_remainder(int(n), shares)]
     if not few:
         return
+    if images.kind != "classes":
+        raise InputError(f"split: {counts[0]} images are too few for fractions {shares}")
     needed = next(n for n in count(len(shares)) if 0 not in largest_remainder(n, shares))
     named = [
         f"class {label}{f' ({images.names[label]})' if images.names else ''} has {counts[label]}"
@@ -228,10 +233,10 @@ def largest_remainder(total: int, fractions: list[float]) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One part of a data set: ``images``, uint8 [N, C, H, W], and ``labels``, int64 [N]."""
+    """One part of a data set: ``images``, uint8 [N, C, H, W], and their ``labels``."""
 
-    images: Pixels | Stored
-    labels: Integers
+    images: Inputs | Stored
+    labels: LabelArray
 
     @property
     def labelled(self) -> bool:
@@ -253,7 +258,7 @@ class SearchData:
         validation: the validation part.
         mean: the mean of the training pixels of each channel, in units of a pixel (0 to 255).
         std: the standard deviation of the training pixels of each channel, in the same unit.
-        classes: the number of classes.
+        classes: the number of classes, or of values per image.
         checksum: the checksum of the split.
         fingerprint: the fingerprint of all images and labels.
         names: the names of the classes; None if the data set has none.
@@ -332,19 +337,26 @@ def search_data(config: DataConfig) -> SearchData:
     return load(config).search()
 
 
-def _statistics(images: Pixels | Stored) -> tuple[Floats, Floats]:
-    """Computes mean and standard deviation of each channel, exactly, by sums of integers."""
-    count, channels, height, width = images.shape
+def _statistics(images: Inputs | Stored) -> tuple[Floats, Floats]:
+    """Computes mean and standard deviation of each channel, exactly, by sums of integers.
+
+    Those of floats, as series have, are computed by numpy.
+    """
+    if not isinstance(images, Stored) and images.dtype != np.uint8:
+        axes = (0, *range(2, images.ndim))
+        return images.mean(axes, np.float64), images.std(axes, np.float64)
+    count, channels, *sides = images.shape
     total, squares = np.zeros(channels, np.uint64), np.zeros(channels, np.uint64)
     for chunk in _chunks(images):
-        total += chunk.sum((0, 2, 3), dtype=np.uint64)
-        squares += np.square(chunk, dtype=np.uint16).sum((0, 2, 3), dtype=np.uint64)
-    pixels = count * height * width
+        axes = (0, *range(2, chunk.ndim))
+        total += chunk.sum(axes, dtype=np.uint64)
+        squares += np.square(chunk, dtype=np.uint16).sum(axes, dtype=np.uint64)
+    pixels = count * math.prod(sides)
     mean = total / pixels
     return mean, np.sqrt(squares / pixels - mean**2)
 
 
-def _chunks(images: Pixels | Stored) -> Iterator[Pixels]:
+def _chunks(images: Inputs | Stored) -> Iterator[Inputs]:
     """Yields all images in order, some at a time; stored images are read."""
     step = max(1, min(_CHUNK, _CHUNK_BYTES // math.prod(images.shape[1:])))
     lists = [range(i, min(i + step, len(images))) for i in range(0, len(images), step)]
@@ -361,13 +373,13 @@ def part_of_training(data: SearchData, percent: int, seed: int) -> SearchData:
     one. Mean and standard deviation remain those of all training images.
     """
     rng = np.random.default_rng((seed, 1))
-    labels = data.train.labels
+    labels = strata(data.train.labels)
     chosen = []
-    for label in range(data.classes):
+    for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
         chosen.append(members[: -(-len(members) * percent // 100)])
     indices = np.sort(np.concatenate(chosen))
-    return replace(data, train=Part(data.train.images[indices], labels[indices]))
+    return replace(data, train=Part(data.train.images[indices], data.train.labels[indices]))
 
 
 def held_out(config: DataConfig, number: int | None = None) -> Part:

@@ -11,7 +11,6 @@ from torch.nn.functional import interpolate, pad
 from nas.metrics import Metric, Protocol
 from nas.preprocessing import Preprocessing
 from nas.tasks.base import Json, Task
-from nas.tasks.classification import Classification
 from nas.tasks.mistakes import packed
 from nas.training.batches import batches, evaluation_bounds
 from nas.training.data import Part, SearchData
@@ -83,7 +82,7 @@ def evaluations(
 
 def preprocessing(data: SearchData, task: Task) -> Preprocessing:
     """Describes how a picture becomes the input of a network that was trained on these data."""
-    classifies = type(task).predictions is Classification.predictions
+    classifies = task.output != "scores"
     names = data.names or tuple(map(str, range(data.classes)))
     channels = data.input_shape[0] if len(data.input_shape) == 3 else 0
     return Preprocessing(
@@ -92,7 +91,7 @@ def preprocessing(data: SearchData, task: Task) -> Preprocessing:
         fit=data.fit,
         mean=data.mean,
         std=data.std,
-        output="probabilities" if classifies else "scores",
+        output=task.output,
         classes=names if classifies else None,
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from nas.training.batches import layout
 from nas.training.hardware import device_name
 
 WARM_UP = 10
@@ -35,10 +36,9 @@ def measure_latency(
     conditions of the measurement: ``latency_batch``, ``latency_dtype``, ``latency_threads`` (of
     torch on the CPU), ``latency_device`` (its model), ``latency_repetitions``.
     """
-    network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images = torch.zeros(batch, *input_shape, device=device)
-    if images.dim() == 4:
-        images = images.contiguous(memory_format=torch.channels_last)
+    how = layout(len(input_shape) + 1)
+    network = network.eval().to(device, memory_format=how)  # type: ignore[call-overload]
+    images = torch.zeros(batch, *input_shape, device=device).contiguous(memory_format=how)
     milliseconds = []
     with torch.inference_mode():
         for _ in range(WARM_UP + REPETITIONS):

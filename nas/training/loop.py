@@ -21,7 +21,7 @@ from nas.preprocessing import Preprocessing
 from nas.tasks.base import Task
 from nas.tasks.classification import Classification
 from nas.training.augmentation import Pipeline
-from nas.training.batches import batch_bounds, batches, evaluation_bounds
+from nas.training.batches import batch_bounds, batches, evaluation_bounds, layout
 from nas.training.capture import capture, captures
 from nas.training.compilation import Compile, compiles
 from nas.training.data import Part, SearchData
@@ -164,7 +164,7 @@ class Trainer:
             initialize(built, recipe.initialization)
         # Not blocking: on a GPU that trials share, each tensor would wait for its turn.
         self._network: nn.Module = built.to(  # type: ignore[call-overload]
-            self._device, memory_format=torch.channels_last, non_blocking=True
+            self._device, memory_format=layout(len(data.input_shape) + 1), non_blocking=True
         )
         started = Started() if start is None else start.apply(self._network)
         self._frozen, self.inherited_params, self.drawn = started
@@ -374,10 +374,13 @@ def normalizer(
     data: SearchData | Preprocessing, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
     """Makes a function that subtracts the training mean and divides by the standard deviation."""
-    mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (data.mean, data.std))
+    ones = (1,) * (len(data.input_shape) - 1)
+    mean, std = (torch.tensor(v, device=device).view(1, -1, *ones) for v in (data.mean, data.std))
 
     def normalize(images: Tensor) -> Tensor:
-        pixels = images.to(torch.float32, memory_format=torch.channels_last)
+        # Series are floats on the device already, which must not change; others are copied anyway.
+        how, copy = layout(images.ndim), images.ndim == 3
+        pixels = images.to(torch.float32, memory_format=how, copy=copy)
         return pixels.sub_(mean).div_(std)
 
     return normalize

@@ -250,8 +250,17 @@ def check_augment(recipe: Recipe, task: Task, input_shape: tuple[int, ...]) -> N
 
         from nas.training.augmentation import Pipeline
 
+        if len(input_shape) != 3:
+            raise InputError(
+                f"{step.name} is for images, the data set has {len(input_shape) - 1} axes",
+                *("augment", position),
+            )
         images = torch.zeros(2, *input_shape, dtype=torch.uint8)
-        labels = torch.zeros(2, dtype=torch.int64)
+        labels = {
+            "classes": torch.zeros(2, dtype=torch.int64),
+            "masks": torch.zeros(2, *input_shape[1:], dtype=torch.uint8),
+            "values": torch.zeros(2, 1),
+        }[task.labels]
         with at("augment", position):
             Pipeline([step], task, classes=1)(images, labels, torch.Generator())
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from torch import Tensor
 
@@ -11,11 +12,18 @@ from nas.tasks import TASKS, Task
 from nas.testing import check_task
 from nas.testing.tasks import CHECKS, TaskCase
 
+MASKS = np.random.default_rng(0).choice([0, 1, 2, 3, 255], (10, 8, 8)).astype(np.uint8)
+VALUES = np.random.default_rng(0).random((10, 4), np.float32)
 CASES = {
     "classification": TaskCase(TASKS["classification"]()),
     "classification of ten": TaskCase(
         TASKS["classification"](), range(10), classes=10, input_shape=(1, 4, 4)
     ),
+    "segmentation": TaskCase(TASKS["segmentation"](), MASKS),
+    "regression": TaskCase(TASKS["regression"](), VALUES),
+    "landmarks": TaskCase(TASKS["landmarks"](), VALUES),
+    "landmarks by two points": TaskCase(TASKS["landmarks"](between=(0, 1)), VALUES),
+    "segmentation with Dice": TaskCase(TASKS["segmentation"](dice=0.5, head="unet"), MASKS),
 }
 
 

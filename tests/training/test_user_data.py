@@ -233,8 +233,8 @@ def test_arrays_have_the_same_parts(tmp_path: Path) -> None:
     assert arrays(path=str(path)).official_test == 2  # as Keras does
     np.savez(path, **held, extra_images=held["val_images"], extra_labels=held["val_labels"])
     assert "extra is no part of a data set" in refusal(lambda: arrays(path=str(path)))
-    np.savez(path, **held, masks=held["val_images"])
-    assert "masks is not understood" in refusal(lambda: arrays(path=str(path)))
+    np.savez(path, **held, weights=held["val_images"])
+    assert "weights is not understood" in refusal(lambda: arrays(path=str(path)))
 
 
 def test_a_function_may_return_two_or_three_parts() -> None:

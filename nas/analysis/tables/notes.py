@@ -46,6 +46,7 @@ def notes(history: History) -> Iterator[str]:
         yield "one seed per row: differences within the noise of seeds cannot be told apart"
     elif len(seeds) > 1:
         yield f"rows have different numbers of seeds: {', '.join(map(str, sorted(seeds)))}"
+    yield from _chance_notes(history, groups)
     yield from _evaluation_notes(groups)
     ended = [result for runs in groups.values() for _, result in runs]
     cut = [result.number("epochs") or 0 for result in ended if result.metrics.get("out_of_time")]
@@ -175,6 +176,21 @@ def _ranking_notes(history: History) -> Iterator[str]:
             f"{every.other:.2f} and {best.other:.2f}: {verdict} counting parameters"
             f" (p {every.p:.2g})"
         )
+
+
+def _chance_notes(history: History, groups: _Groups) -> Iterator[str]:
+    """Yields the metrics of the best constant prediction, if the task measures them."""
+    for _, result in (run for runs in groups.values() for run in runs):
+        evaluations: Any = result.metrics.get("evaluations", {})
+        try:
+            chance = evaluations["single"]["test"]["chance"]
+        except (LookupError, TypeError):  # other tasks have none, and older records no evaluations
+            continue
+        known = recorded(history.header.specification)
+        named = {metric.name: metric.in_words for metric in known.task}
+        told = [f"{named.get(name, name)} {value:.4g}" for name, value in chance.items()]
+        yield f"a constant prediction has, on test images: {', '.join(told)}"
+        return
 
 
 def _evaluation_notes(groups: _Groups) -> Iterator[str]:

@@ -25,7 +25,8 @@ class Networks:
         if ask.is_of_space:
             return self.member(ask.genotype)
         shape, outputs = self._campaign.input_shape, self._campaign.outputs
-        return classic(ask.classic, shape, outputs, **ask.options)
+        backbone = classic(ask.classic, shape, outputs, **ask.options)
+        return self._campaign.task.network(backbone, outputs)
 
     def member(self, genotype: Genotype) -> Architecture:
         """Returns the architecture of a genotype.

@@ -1,7 +1,7 @@
 """Reads ``campaign.yaml``, the experiment specification, and checks it before anything runs."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from nas.campaigns.spec.fidelity import Fidelities
 from nas.campaigns.spec.initial import Initial, initial_genotypes
 from nas.campaigns.spec.objectives import complete
 from nas.campaigns.spec.schema import SHAPES, CampaignFile, Evaluated
+from nas.campaigns.spec.space import own_constraints, read_space
 from nas.campaigns.spec.warm_start import WarmStart
 from nas.campaigns.store.defaults import completed
 from nas.campaigns.store.log import read_header
@@ -26,11 +27,9 @@ from nas.evaluators.base import Evaluator, Training, UserFunction
 from nas.metrics import COSTS, OWN, Catalogue, Metric
 from nas.registry import resolve, unknown
 from nas.searchers import SEARCHERS, Searcher, searcher
-from nas.spaces import space, space_file
 from nas.spaces.choices import RECIPE, Genotype
 from nas.spaces.constraints import Constraints, constrained, further_costs, strictest
 from nas.spaces.hyperparameters import joint
-from nas.spaces.python_space import definition
 from nas.spaces.search_space import SearchSpace
 from nas.tasks import Task, make
 from nas.training import data, datasets, recipe
@@ -42,9 +41,6 @@ FILE_NAME = "campaign.yaml"
 
 BASELINE = "random"
 """The searcher with which the others are compared."""
-
-DESCRIPTIVE = ("paper", "description", "members")
-"""Keys of a space file that do not change what is in the space."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +61,8 @@ class Campaign:
     metrics: Catalogue
     """The metrics of the campaign."""
     input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    """The shape of the output of each network."""
     outputs: int
     """The number of outputs of each network; for classification, the number of classes."""
     space: SearchSpace
@@ -209,6 +207,9 @@ def _load(folder: Path) -> Campaign:
             section = data.resolve(config.data, folder)
             loaded = _loaded(section)
             input_shape, classes = _geometry(section, loaded.images), loaded.images.classes
+            task.check_labels(loaded.images.kind)
+        with at("final", "protocol"):
+            task.check_protocol(config.final.protocol)
     else:
         assert evaluator.input is not None
         input_shape, classes = evaluator.input
@@ -222,7 +223,7 @@ def _load(folder: Path) -> Campaign:
         shape: tuple[int, ...], changes: Mapping[str, int]
     ) -> tuple[SearchSpace, dict[str, Any]]:
         entry = config.space.model_copy(update=changes)
-        made, described = read_space(entry, folder, shape, outputs)
+        made, described = read_space(entry, folder, shape, outputs, task)
         with at("constraints"):
             made = constrained(made, config.constraints.before_training, folder)
         if training is None or not (config.hyperparameters or is_code(config.space.name)):
@@ -237,9 +238,13 @@ def _load(folder: Path) -> Campaign:
     fidelities = Fidelities(
         config.fidelity, input_shape, described.get("channels"), lambda *how: variant(*how)[0]
     )
-    constraints = [(config.constraints, folder), *_own_constraints(config.space, folder)]
+    constraints = [(config.constraints, folder), *own_constraints(config.space, folder)]
     classics, remarks = contestants(
-        config.final.classics, input_shape, outputs, strictest(each for each, _ in constraints)
+        config.final.classics,
+        input_shape,
+        outputs,
+        strictest(each for each, _ in constraints),
+        partial(task.network, outputs=outputs),
     )
     with at("searcher", "initial"):
         initial = _initial(config, found, folder)
@@ -257,6 +262,7 @@ def _load(folder: Path) -> Campaign:
         task=task,
         metrics=metrics,
         input_shape=input_shape,
+        output_shape=task.output_shape(input_shape, classes),
         outputs=outputs,
         space=found,
         space_definition=described,
@@ -323,41 +329,6 @@ def _check_evaluator(
             raise InputError(f"{contestant.label}: {reason}", "final", "classics", position)
 
 
-def read_space(
-    entry: Named, folder: Path, input_shape: tuple[int, ...], outputs: int
-) -> tuple[SearchSpace, dict[str, Any]]:
-    """The space that a file names, and what it is: as plain JSON that changes when it does."""
-    name, options = entry.name, entry.options
-    is_yaml = name.endswith((".yaml", ".yml"))
-    where = str(folder / name) if is_yaml else name
-    with at("space"):
-        for key in ("input_shape", "classes"):
-            if key in options:
-                raise InputError(f"{key}: is the data set's, not the space's to choose")
-        found = space(where, input_shape, outputs, **options)
-        if is_code(name):
-            return found, {**definition(where), **options}
-        file = space_file(where)
-        described = {k: v for k, v in read_yaml(file).items() if k not in DESCRIPTIVE} | options
-        for limits, where_from in _own_constraints(entry, folder):
-            described["constraints"] = limits.definition(where_from)
-        if code := found.language.code():
-            described["code"] = code
-        return found, described
-
-
-def _own_constraints(entry: Named, folder: Path) -> Iterator[tuple[Constraints, Path]]:
-    """Yields the constraints that the space's own file sets, with the folder of their paths."""
-    if is_code(entry.name):
-        return
-    is_yaml = entry.name.endswith((".yaml", ".yml"))
-    file = space_file(str(folder / entry.name) if is_yaml else entry.name)
-    given = {**read_yaml(file), **entry.options}
-    if "constraints" in given:
-        with in_file(file), at("constraints"):
-            yield validate(Constraints, given["constraints"]), file.parent
-
-
 def _try_space(campaign: Campaign) -> None:
     """A first draw, so that a space that is empty or for other data is found before any trial."""
     constraints = campaign.config.constraints
@@ -367,7 +338,7 @@ def _try_space(campaign: Campaign) -> None:
         return
     with at("space"):
         built = campaign.space.decode(drawn)
-        expected = (campaign.input_shape, (campaign.outputs,))
+        expected = (campaign.input_shape, campaign.output_shape)
         if (built.input_shape, built.output_shape) != expected:
             raise InputError(
                 f"{campaign.space.name}: makes {built.output_shape} of {built.input_shape}, the "

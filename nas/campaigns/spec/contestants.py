@@ -108,6 +108,7 @@ def contestants(
     input_shape: tuple[int, ...],
     outputs: int,
     constraints: Mapping[str, int],
+    finish: Callable[[Architecture], Architecture] = lambda built: built,
 ) -> tuple[dict[str, Contestant], list[str]]:
     """Returns the classics of the final stage by label, and remarks on how they were fitted.
 
@@ -125,6 +126,7 @@ def contestants(
         input_shape: the input of the networks without the batch, channels first.
         outputs: the number of outputs of each network.
         constraints: the campaign's limits of the costs and the depth, by name.
+        finish: makes the network for the campaign's task of a classic; limits are on this network.
 
     Raises :class:`InputError` for an unknown classic or option, or a limit that no width reaches.
     """
@@ -137,7 +139,9 @@ def contestants(
             left_out: dict[str, InputError] = {}
             for name, options in named.items():
                 try:
-                    made.append(_contestant(name, options, input_shape, outputs, constraints))
+                    made.append(
+                        _contestant(name, options, input_shape, outputs, constraints, finish)
+                    )
                 except (_Unreachable, ArchitectureError) as error:
                     if entry.name != ALL:
                         raise
@@ -182,6 +186,7 @@ def _contestant(
     input_shape: tuple[int, ...],
     outputs: int,
     constraints: Mapping[str, int],
+    finish: Callable[[Architecture], Architecture],
 ) -> Contestant:
     if name not in CLASSICS:
         raise InputError(unknown("classic", name, CLASSICS))
@@ -199,10 +204,10 @@ def _contestant(
             limits = _limits(fit, constraints)
 
             def build(member: str, width: float) -> Architecture:
-                return classic(member, input_shape, outputs, **options, width=width)
+                return finish(classic(member, input_shape, outputs, **options, width=width))
 
             name, options["width"] = _largest(name, limits, build)
-    architecture = classic(name, input_shape, outputs, **options)
+    architecture = finish(classic(name, input_shape, outputs, **options))
     return Contestant(_label(name, options), name, options, architecture)
 
 

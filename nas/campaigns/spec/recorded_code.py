@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.campaigns.spec.campaign import DESCRIPTIVE
+from nas.campaigns.spec.space import DESCRIPTIVE
 from nas.configuration import read_yaml
 from nas.errors import InputError, in_file
 from nas.user_code import absolute, is_code, is_file, sources

@@ -16,6 +16,7 @@ DATASETS = Registry(
         "cifar100": "nas.training.datasets.cifar:cifar100",
         "svhn": "nas.training.datasets.svhn:svhn",
         "folder": "nas.training.datasets.folder:folder",
+        "masks": "nas.training.datasets.masks:masks",
         "arrays": "nas.training.datasets.arrays:arrays",
         "unseen": "nas.training.datasets.unseen:unseen",
         "python": "nas.training.datasets.python:python",
@@ -23,5 +24,5 @@ DATASETS = Registry(
 )
 """The data sets that ``data.name`` may name; their options are their keyword-only arguments."""
 
-OFFICIAL = frozenset(DATASETS) - {"folder", "arrays", "unseen", "python"}
+OFFICIAL = frozenset(DATASETS) - {"folder", "masks", "arrays", "unseen", "python"}
 """The data sets whose content is known by their name; that of others is the user's."""

@@ -12,6 +12,7 @@ from nas.configuration import Place
 from nas.errors import InputError, in_file
 from nas.memory import check_memory, check_unpacked
 from nas.training.datasets.images import (
+    Ignored,
     Images,
     Resolution,
     assembled,
@@ -20,7 +21,7 @@ from nas.training.datasets.images import (
     with_channels,
 )
 from nas.training.datasets.parts import Role, arranged, words_of
-from nas.training.datasets.pictures import Fit, as_bytes, pixels
+from nas.training.datasets.pictures import Fit, as_bytes, pixels, with_geometry
 from nas.training.datasets.stored import Pixels, check_memory_of
 
 _KEYS = (
@@ -29,31 +30,43 @@ _KEYS = (
 )
 _HALF = 2**15
 _IMAGES = {"images", "image", "img", "imgs", "x", "data"}
-_LABELS = {"labels", "label", "targets", "target", "y"}
+_LABELS = {"labels", "label", "targets", "target", "y", "masks", "mask"}
 
 
-def arrays(*, path: Place, resolution: Resolution = None, fit: Fit = "crop") -> Images:
+def arrays(
+    *,
+    path: Place,
+    resolution: Resolution = None,
+    fit: Fit = "crop",
+    ignore: Ignored = None,
+    volumes: bool = False,
+) -> Images:
     """Reads an ``.npz`` file with ``images`` and ``labels``, or a folder with ``images.npy`` etc.
 
     ``test_images`` and ``test_labels`` are the official test part, ``val_images`` and
     ``val_labels`` the official validation part; ``train_images``, ``x_train`` and other usual
     spellings are understood, too. Images are [N, H, W], [N, H, W, C] or [N, C, H, W], of uint8,
-    uint16, bool, or floats from 0 to 1. For labels see :mod:`nas.training.datasets.labels`.
+    uint16, bool, or floats from 0 to 1. For labels see :mod:`nas.training.datasets.labels`; masks
+    are [N, H, W].
 
     Args:
         path: the file or the folder.
         resolution: the side of the images in pixels; null keeps their size.
         fit: ``crop`` cuts the middle out of images that are not square; ``squeeze`` distorts them.
+        ignore: a class of masks whose pixels are ignored, besides 255.
+        volumes: whether images are volumes, [N, D, H, W] or [N, C, D, H, W]; they keep their size.
     """
     place = Path(path).expanduser()
     size = (resolution, resolution) if resolution is not None else None
+    if volumes and size is not None:
+        raise InputError("volumes keep their size; leave it out", "resolution")
     counts: dict[Role, int] = {}
     labels: list[Any] = []
     held: list[Pixels] = []
     digests: list[bytes] = []
     for part, (images, truth) in _parts(_load(place), place).items():
         name = "" if part == "train" else f"{part}_"
-        found = _pixels(images, f"{place}: {name}images")
+        found = _pixels(images, f"{place}: {name}images", volumes)
         if truth.shape[:1] != (len(found),):
             raise InputError(
                 f"{place}: {name}labels: are {truth.dtype} of {list(truth.shape)}; expected "
@@ -62,12 +75,19 @@ def arrays(*, path: Place, resolution: Resolution = None, fit: Fit = "crop") -> 
         if size is not None:
             check_memory_of(len(found), (found.shape[1], *size), place)
         counts[part] = len(found)
-        labels += [*truth]
+        if truth.ndim > 2:
+            with in_file(f"{place}: {name}labels"):
+                pairs = zip(found, truth, strict=True)
+                labels += [with_geometry(label, image, size, fit) for image, label in pairs]
+        else:
+            labels += [*truth]
         digests += [checksum(image) for image in found]
-        held += [pixels(image, None, size, fit) for image in found]
+        held += found if volumes else [pixels(image, None, size, fit) for image in found]
     channels, *_ = common_shape({image.shape for image in held}, place)
     images = np.stack([with_channels(image, channels) for image in held])
-    return assembled(images, labels, counts, place, digests=digests, resized=size is not None)
+    return assembled(
+        images, labels, counts, place, ignore=ignore, digests=digests, resized=size is not None
+    )
 
 
 def _parts(
@@ -112,11 +132,16 @@ def _load(place: Path) -> dict[str, npt.NDArray[Any]]:
     raise InputError(f"{place}: is a single array; expected .npz, or a folder of .npy: {_KEYS}")
 
 
-def _pixels(images: npt.NDArray[Any], where: str) -> Pixels:
-    """Returns images as uint8, [N, C, H, W]; uint16 must use more than half of its range."""
+def _pixels(images: npt.NDArray[Any], where: str, volumes: bool) -> Pixels:
+    """Returns images as uint8, [N, C, H, W]; uint16 must use more than half of its range.
+
+    Volumes are [N, C, D, H, W].
+    """
     expected = "expected [N, H, W], [N, H, W, C] or [N, C, H, W], with 1, 3 or 4 channels"
+    if volumes:
+        expected = "expected [N, D, H, W] or [N, C, D, H, W]"
     with in_file(where):
-        if images.ndim not in (3, 4) or 0 in images.shape:
+        if images.ndim not in ((4, 5) if volumes else (3, 4)) or 0 in images.shape:
             raise InputError(f"are {images.dtype} of {list(images.shape)}; {expected}")
         if images.dtype == np.uint16 and images.max() <= _HALF:
             raise InputError(
@@ -124,6 +149,8 @@ def _pixels(images: npt.NDArray[Any], where: str) -> Pixels:
                 "them as uint8, or as floats from 0 to 1"
             )
         values = as_bytes(images)
+        if volumes:
+            return values if values.ndim == 5 else values[:, None]
         if values.ndim == 3:
             return values[:, None]
         if values.shape[1] in (1, 3):

@@ -15,6 +15,7 @@ from nas.configuration import Place
 from nas.errors import InputError
 from nas.training.datasets.files import ENDINGS, LeftOut, folders, pictures, shown
 from nas.training.datasets.images import Images, Resolution, checksum
+from nas.training.datasets.labels import LabelArray
 from nas.training.datasets.parts import Role, arranged, role
 from nas.training.datasets.pictures import Fit, Size, opened, read_picture
 from nas.training.datasets.stored import MEMORY_GB, Gigabytes, Pixels, Stored, is_streamed
@@ -45,6 +46,21 @@ def folder(
         fit: ``crop`` cuts the middle out of a picture that is not square; ``squeeze`` distorts it.
     """
     found = listing(Path(root))
+    return read_later(
+        found, np.array(found.labels), len(found.names), resolution, colour, memory_gb, fit
+    )
+
+
+def read_later(
+    found: Listing,
+    labels: LabelArray,
+    classes: int,
+    resolution: int | None,
+    colour: str,
+    memory_gb: float,
+    fit: Fit,
+) -> Images:
+    """Makes a data set of listed pictures, which are decoded later, and their labels."""
     paths = found.paths
     size = (resolution, resolution) if resolution is not None else None
     shape = (3 if colour == "rgb" else 1, *(size or _size(paths)))
@@ -54,10 +70,10 @@ def folder(
     ]
     return Images(
         Stored(read, np.arange(len(paths)), shape, b"\n".join(files)),
-        np.array(found.labels),
-        len(found.names),
+        labels,
+        classes,
         found.counts.get("test", 0),
-        found.names,
+        found.names or None,
         streamed=is_streamed(len(paths), shape, memory_gb, shown(found.top)),
         official_validation=found.counts.get("validation", 0),
         digests=_digests(paths),

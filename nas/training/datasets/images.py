@@ -14,14 +14,17 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nas.errors import InputError
-from nas.training.datasets.labels import class_numbers
+from nas.tasks.base import Labels
+from nas.training.datasets.labels import LabelArray, content, kind_of, numbered
 from nas.training.datasets.parts import Role
-from nas.training.datasets.stored import Integers, Pixels, Stored, check_memory_of
+from nas.training.datasets.stored import Inputs, Integers, Pixels, Stored, check_memory_of
 
 _CHUNK_BYTES = 2**28
 """How many bytes the images that are resized together may take as floats."""
 
 Resolution = Annotated[int, Field(ge=1)] | None
+
+Ignored = Annotated[int, Field(ge=0, le=254)] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +32,10 @@ class Images:
     """A whole data set: the training part, then the official validation and test parts, if any.
 
     Args:
-        images: uint8, [N, C, H, W], or stored images that have not been read.
-        labels: int64, [N], from 0 to ``classes`` - 1.
-        classes: the number of classes.
+        images: uint8, [N, C, H, W], or stored images that have not been read. Volumes are
+            [N, C, D, H, W], and series float32, [N, C, L].
+        labels: the classes, masks or values of all images, see :data:`nas.tasks.base.Labels`.
+        classes: the number of classes, or of values per image.
         official_test: how many images at the end are the official test part; 0 if there is none.
         names: the names of the classes in their order, if the data set has them.
         streamed: whether stored images are read in every epoch; otherwise a part is read into
@@ -44,8 +48,8 @@ class Images:
         place: a function that returns the place of the image at a position, for messages.
     """
 
-    images: Pixels | Stored
-    labels: Integers
+    images: Inputs | Stored
+    labels: LabelArray
     classes: int
     official_test: int = 0
     names: tuple[str, ...] | None = None
@@ -61,6 +65,11 @@ class Images:
         """(C, H, W)."""
         return self.images.shape[1:]
 
+    @property
+    def kind(self) -> Labels:
+        """What the labels are."""
+        return kind_of(self.labels)
+
     @cached_property
     def fingerprints(self) -> tuple[str, ...]:
         """Checksums of labels and images, 16 hex digits; the first one is recorded.
@@ -70,7 +79,7 @@ class Images:
         and resized ones by their pixels.
         """
         digest = blake2b(repr((self.images.shape, self.official_test)).encode(), digest_size=8)
-        digest.update(self.labels.astype("<i8").tobytes())
+        digest.update(content(self.labels))
         if isinstance(self.images, Stored):
             digest.update(self.images.described)
         else:
@@ -80,7 +89,7 @@ class Images:
             return (by_pixels,)
         parts = (len(self.labels), self.official_validation, self.official_test)
         digest = blake2b(repr(parts).encode(), digest_size=8)
-        digest.update(self.labels.astype("<i8").tobytes())
+        digest.update(content(self.labels))
         digest.update(b"".join(self.digests))
         by_digests = digest.hexdigest()
         if self.resized or isinstance(self.images, Stored):
@@ -102,30 +111,31 @@ def checksum(content: Pixels | bytes) -> bytes:
 
 
 def assembled(
-    images: Pixels | Stored,
+    images: Inputs | Stored,
     labels: Sequence[Any],
     counts: Mapping[Role, int],
     where: object,
     names: tuple[str, ...] | None = None,
+    ignore: int | None = None,
     **more: Any,
 ) -> Images:
     """Makes a data set of the images and the labels of all its parts, in their order.
 
     Args:
         images: the images of the training part, then of the validation and the test part.
-        labels: one per image, see :func:`nas.training.datasets.labels.class_numbers`.
+        labels: one per image, see :func:`nas.training.datasets.labels.numbered`.
         counts: the number of images of each part.
         where: the place of the data set, for messages.
         names: the names of the classes, for labels that are numbers.
+        ignore: a class of masks whose pixels are ignored.
         more: further arguments of :class:`Images`.
 
-    Raises :class:`InputError` if the labels are no class numbers or names.
+    Raises :class:`InputError` if the labels are no classes, masks or values.
     """
-    numbers, own_names = class_numbers(labels, where)
-    classes = int(numbers.max()) + 1
+    found, classes, own_names = numbered(labels, where, ignore)
     return Images(
         images,
-        numbers,
+        found,
         classes,
         official_test=counts.get("test", 0),
         official_validation=counts.get("validation", 0),

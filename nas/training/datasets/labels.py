@@ -1,4 +1,4 @@
-"""Turns labels, as people write them, into class numbers."""
+"""Turns labels, as people write them, into class numbers, masks or values."""
 
 from __future__ import annotations
 
@@ -9,10 +9,97 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.errors import InputError
-from nas.training.datasets.stored import Integers
+from nas.tasks.base import IGNORED, Labels
+from nas.training.datasets.stored import Integers, Pixels
 
 _SHOWN = 10
 """The largest number of classes whose counts a message shows."""
+
+LabelArray = Integers | Pixels | npt.NDArray[np.float32]
+"""The labels of all images: class numbers [N], masks [N, H, W] or values [N, K]."""
+
+
+def kind_of(labels: LabelArray) -> Labels:
+    """Tells what labels are, by their type and shape."""
+    if labels.dtype.kind == "f":
+        return "values"
+    return "masks" if labels.ndim == 3 else "classes"
+
+
+def strata(labels: LabelArray) -> Integers:
+    """Returns the groups of images that a split divides alike: classes, or a single group."""
+    if kind_of(labels) == "classes":
+        return labels.astype(np.int64, copy=False)
+    return np.zeros(len(labels), np.int64)
+
+
+def content(labels: LabelArray) -> bytes:
+    """Returns the labels as bytes, from which fingerprints are made."""
+    if kind_of(labels) == "classes":
+        return labels.astype("<i8").tobytes()
+    return repr((labels.dtype.kind, labels.shape)).encode() + labels.tobytes()
+
+
+def numbered(
+    labels: Sequence[Any], where: object, ignore: int | None = None
+) -> tuple[LabelArray, int, tuple[str, ...] | None]:
+    """Returns the labels of all images, the number of classes or values, and the classes' names.
+
+    Arrays [H, W] of whole numbers are masks, see :func:`class_masks`. Numbers with a fraction, or
+    several per image, are values. All others are classes, see :func:`class_numbers`.
+
+    Args:
+        labels: one per image.
+        where: the place of the labels, for messages.
+        ignore: a class of masks whose pixels are ignored.
+
+    Raises :class:`InputError` with the reason if they are none of these.
+    """
+    first = np.asarray(labels[0])
+    if first.ndim == 2 and first.dtype.kind in "biu":
+        masks, classes = class_masks(labels, where, ignore)
+        return masks, classes, None
+    if first.dtype.kind == "f" and (found := _values(labels, where)) is not None:
+        return found, found.shape[1], None
+    numbers, names = class_numbers(labels, where)
+    return numbers, int(numbers.max()) + 1, names
+
+
+def class_masks(
+    masks: Sequence[npt.NDArray[Any]], where: object, ignore: int | None = None
+) -> tuple[Pixels, int]:
+    """Returns masks as uint8 [N, H, W], and the number of classes.
+
+    The classes are whole numbers from 0; pixels of 255, and of ``ignore``, are ignored. Masks of 0
+    and 255 alone have two classes.
+
+    Raises :class:`InputError` if there are fewer than two classes.
+    """
+    held = np.stack(masks)
+    counts = np.bincount(held.ravel(), minlength=IGNORED + 1)
+    if not counts[1:IGNORED].any() and counts[0] and counts[IGNORED] and ignore is None:
+        return (held == IGNORED).astype(np.uint8), 2
+    if ignore is not None:
+        held[held == ignore] = IGNORED
+        counts[ignore] = 0
+    classes = np.flatnonzero(counts[:IGNORED])
+    _several(classes, counts[classes], where, "pixels")
+    return held, int(classes[-1]) + 1
+
+
+def _values(labels: Sequence[Any], where: object) -> npt.NDArray[np.float32] | None:
+    """Returns numbers [N, K]; None if they may be classes, written as floats or one-hot."""
+    held = [np.asarray(label) for label in labels]
+    if len({each.shape for each in held}) > 1 or any(each.dtype.kind not in "fiu" for each in held):
+        return None
+    rows = np.stack(held).reshape(len(held), -1)
+    ones = np.isin(rows, (0, 1)).all() and (rows.sum(1) == 1).all()
+    if ones or (rows.shape[1] == 1 and np.equal(rows, np.round(rows)).all()):
+        return None
+    if not np.isfinite(rows).all():
+        position = int(np.flatnonzero(~np.isfinite(rows).all(1))[0])
+        raise InputError(f"{where}: the label of image {position} holds a value that is no number")
+    return rows.astype(np.float32)
 
 
 def class_numbers(labels: Sequence[Any], where: object) -> tuple[Integers, tuple[str, ...] | None]:
@@ -105,14 +192,16 @@ def _is_whole(value: Any) -> bool:
         return False
 
 
-def _several(classes: npt.NDArray[Any], counts: npt.NDArray[Any], where: object) -> None:
+def _several(
+    classes: npt.NDArray[Any], counts: npt.NDArray[Any], where: object, of: str = "images"
+) -> None:
     if len(classes) < 2:
         raise InputError(
-            f"{where}: holds one class ({_counts(classes, counts)}); expected two or more"
+            f"{where}: holds one class ({_counts(classes, counts, of)}); expected two or more"
         )
 
 
-def _counts(classes: npt.NDArray[Any], counts: npt.NDArray[Any]) -> str:
-    """Writes how many images each class has."""
+def _counts(classes: npt.NDArray[Any], counts: npt.NDArray[Any], of: str = "images") -> str:
+    """Writes how many images, or pixels, each class has."""
     pairs = [f"{name}: {count}" for name, count in zip(classes, counts, strict=True)]
-    return ", ".join(pairs[:_SHOWN]) + (" ..." if len(pairs) > _SHOWN else "") + " images"
+    return ", ".join(pairs[:_SHOWN]) + (" ..." if len(pairs) > _SHOWN else "") + f" {of}"

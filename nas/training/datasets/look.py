@@ -82,6 +82,8 @@ def propose(path: Path) -> Proposal:
         return Proposal({"name": cifar, "root": str(path)}, {"root": "its official files"})
     if (path / "train_32x32.mat").is_file():
         return Proposal({"name": "svhn", "root": str(path)}, {"root": "its official files"})
+    if (path / "images").is_dir() and (path / "masks").is_dir():
+        return Proposal({"name": "masks", "root": str(path)}, {"root": "pictures and their masks"})
     return _of_pictures(_inner(path))
 
 

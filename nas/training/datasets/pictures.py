@@ -127,6 +127,59 @@ def pixels(
     return found[None] if found.ndim == 2 else np.ascontiguousarray(found.transpose(2, 0, 1))
 
 
+def mask(given: Any, size: Size | None = None, fit: Fit = "crop") -> Pixels:
+    """Converts one mask to uint8 [H, W]: a class for every pixel, scaled without mixing classes.
+
+    Args:
+        given: a picture as for :func:`pixels`, whose values are the classes; a palette's indices,
+            not its colours. Or an array of whole numbers from 0 to 255, [H, W] or [1, H, W].
+        size: height and width of the result; None keeps the size.
+        fit: see :func:`pixels`.
+
+    Raises :class:`InputError` with the reason if it is none of these.
+    """
+    if isinstance(given, str | Path):
+        with opened(given) as picture:
+            return mask(picture, size, fit)
+    if isinstance(given, Image.Image) and given.mode not in ("1", "L", "P", "I", "I;16"):
+        raise InputError(
+            f"has pixels of Pillow's mode {given.mode}; a mask has one channel with the number of "
+            "the class"
+        )
+    values = np.asarray(given)
+    values = values[0] if values.ndim == 3 and len(values) == 1 else values
+    if values.ndim != 2 or values.dtype.kind not in "biu":
+        raise InputError(
+            f"is an array of {values.dtype} {list(values.shape)}; a mask has whole numbers [H, W]"
+        )
+    if values.size and not 0 <= values.min() <= values.max() <= 255:
+        wrong = values.min() if values.min() < 0 else values.max()
+        raise InputError(f"holds {wrong}; expected classes from 0 to 254, or 255")
+    found = values.astype(np.uint8)
+    if size is None or size == found.shape:
+        return found
+    return np.asarray(_resized(Image.fromarray(found), size, fit, Image.Resampling.NEAREST))
+
+
+def with_geometry(label: Any, image: Pixels, size: Size | None, fit: Fit) -> Any:
+    """Returns the label of an image that is brought to a size; only masks change with it.
+
+    A Pillow image, or whole numbers of more than one axis, is a mask: see :func:`mask`.
+
+    Raises :class:`InputError` if it is none, or is of another size than the image.
+    """
+    values = None if isinstance(label, Image.Image) else np.asarray(label)
+    if values is not None and (values.ndim < 2 or values.dtype.kind not in "biu"):
+        return label
+    found = mask(label)
+    if found.shape != image.shape[1:]:
+        raise InputError(
+            f"its mask is of {found.shape[1]}x{found.shape[0]} pixels, the image of "
+            f"{image.shape[2]}x{image.shape[1]}"
+        )
+    return mask(found, size, fit)
+
+
 def is_grey(picture: Image.Image) -> bool:
     """Tells if a Pillow image has no colour, by its mode."""
     return picture.mode in _GREY or picture.mode.startswith("I;16")
@@ -202,12 +255,17 @@ def as_bytes(values: npt.NDArray[Any]) -> Pixels:
     return values.astype(np.uint8)
 
 
-def _resized(picture: Image.Image, size: Size, fit: Fit) -> Image.Image:
+def _resized(
+    picture: Image.Image,
+    size: Size,
+    fit: Fit,
+    by: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Image.Image:
     height, width = size
     if picture.size == (width, height):
         return picture
     if fit == "squeeze":
-        return picture.resize((width, height), Image.Resampling.BILINEAR)
+        return picture.resize((width, height), by)
     scale = max(width / picture.width, height / picture.height)
     whole = max(width, round(picture.width * scale)), max(height, round(picture.height * scale))
     if whole[0] * whole[1] > max(_MOST_SCALED, 4 * width * height):
@@ -216,5 +274,5 @@ def _resized(picture: Image.Image, size: Size, fit: Fit) -> Image.Image:
             f"{width}x{height}; fit: squeeze distorts it"
         )
     left, upper = (whole[0] - width) // 2, (whole[1] - height) // 2
-    scaled = picture.resize(whole, Image.Resampling.BILINEAR)
+    scaled = picture.resize(whole, by)
     return scaled.crop((left, upper, left + width, upper + height))

@@ -12,6 +12,7 @@ from nas.configuration import Name
 from nas.errors import InputError, in_file
 from nas.registry import load
 from nas.training.datasets.images import (
+    Ignored,
     Images,
     Resolution,
     assembled,
@@ -20,7 +21,7 @@ from nas.training.datasets.images import (
     with_channels,
 )
 from nas.training.datasets.parts import Role, arranged
-from nas.training.datasets.pictures import Fit, Size, pixels
+from nas.training.datasets.pictures import Fit, Size, pixels, with_geometry
 from nas.training.datasets.stored import (
     MEMORY_GB,
     Gigabytes,
@@ -32,7 +33,7 @@ from nas.training.datasets.stored import (
 Colour = Literal["rgb", "grey"] | None
 
 _IMAGE = ("image", "img", "picture", "pixels", "images", "x")
-_LABEL = ("label", "labels", "target", "class", "y", "fine_label")
+_LABEL = ("label", "labels", "target", "class", "y", "fine_label", "mask", "masks")
 """The keys of a dict that stands for an image and its label; the first that it has is taken."""
 
 _TUPLES: dict[int, tuple[Role, ...]] = {
@@ -55,13 +56,14 @@ def python(
     memory_gb: Gigabytes = MEMORY_GB,
     colour: Colour = None,
     fit: Fit = "crop",
+    ignore: Ignored = None,
 ) -> Images:
     """Any map-style dataset, which has a length and, at each index, an image and its label.
 
     This is the interface of ``torch.utils.data.Dataset`` and of Hugging Face's ``datasets``, whose
     items are dicts with an image and a label. A pair of arrays, images and labels, is a dataset,
     too. For images see :func:`nas.training.datasets.pictures.pixels`, for labels
-    :func:`nas.training.datasets.labels.class_numbers`.
+    :func:`nas.training.datasets.labels.numbered`.
 
     Args:
         function: ``"file.py:name"`` or ``"module:name"`` of a function without arguments that
@@ -71,8 +73,10 @@ def python(
             it is needed. Labels are kept in memory, so the whole dataset is read once first.
         colour: whether images have three channels or one; null means three if any has three.
         fit: ``crop`` cuts the middle out of images that are not square; ``squeeze`` distorts them.
+        ignore: a class of masks whose pixels are ignored, besides 255.
     """
-    return as_images(load(function, function)(), function, resolution, memory_gb, colour, fit)
+    made = load(function, function)()
+    return as_images(made, function, resolution, memory_gb, colour, fit, ignore)
 
 
 def as_images(
@@ -82,6 +86,7 @@ def as_images(
     memory_gb: float = MEMORY_GB,
     colour: Colour = None,
     fit: Fit = "crop",
+    ignore: Ignored = None,
 ) -> Images:
     """The images of what a user's function has returned; the arguments are those of :func:`python`.
 
@@ -93,7 +98,7 @@ def as_images(
         parts = _parts(made, function)
         channels = {None: None, "grey": 1, "rgb": 3}[colour]
         size = (resolution, resolution) if resolution is not None else None
-        return _images(parts, function, channels, size, fit, memory_gb)
+        return _images(parts, function, channels, size, fit, memory_gb, ignore)
     except InputError:
         raise
     except (TypeError, ValueError) as error:
@@ -130,7 +135,7 @@ def _is_arrays(part: Any) -> bool:
     images, labels = (getattr(each, "shape", None) for each in part)
     if images is None or len(images) < 3:
         return False
-    return isinstance(part[1], list) or (labels is not None and len(labels) in (1, 2))
+    return isinstance(part[1], list) or (labels is not None and 1 <= len(labels) <= 3)
 
 
 def _key(item: Mapping[str, Any], known: Sequence[str]) -> str | None:
@@ -196,6 +201,7 @@ def _images(
     size: Size | None,
     fit: Fit,
     memory_gb: float,
+    ignore: int | None,
 ) -> Images:
     datasets = {role: _Dataset(part) for role, part in parts.items()}
     counts = {role: len(dataset) for role, dataset in datasets.items()}
@@ -218,9 +224,9 @@ def _images(
             streamed = is_streamed(total, max(shapes), memory_gb, where)
         with in_file(f"{where}: {role} image {index}"):
             one = pixels(raw, None, size, fit)
+            labels.append(with_geometry(label, raw, size, fit))
         if not streamed:
             held.append(one)
-        labels.append(label)
         digests.append(checksum(raw))
     shape = common_shape(shapes, where)
     images: Pixels | Stored
@@ -234,6 +240,7 @@ def _images(
         counts,
         where,
         datasets["train"].names,
+        ignore,
         streamed=streamed,
         digests=digests,
         resized=size is not None,

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Pixels = npt.NDArray[np.uint8]
+Inputs = Pixels | npt.NDArray[np.float32]
+"""Images or volumes as pixels, or series as floats."""
+
 Integers = npt.NDArray[np.int64]
 Gigabytes = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import nas
-from nas.campaigns.spec.campaign import read_space
+from nas.campaigns.spec.space import read_space
 from nas.configuration import Named
 from nas.errors import InputError
 from nas.spaces import spaces
