@@ -34,13 +34,16 @@ def canonical_form(labels: Sequence[bytes], sources: Sources) -> bytes:
     for index, vertex in enumerate(order):
         rank[vertex] = index
     numbers: list[int] = []
+    add = numbers.extend
     for vertex in order:
-        reads = [(rank[source], place) for source, place in sources[vertex]]
-        numbers += (len(labels[vertex]), len(reads))
-        if len(reads) > 1:
-            reads.sort()
-        for read in reads:
-            numbers += read
+        reads = sources[vertex]
+        if len(reads) == 1:
+            ((source, place),) = reads
+            add((len(labels[vertex]), 1, rank[source], place))
+        else:
+            add((len(labels[vertex]), len(reads)))
+            for read in sorted([(rank[source], place) for source, place in reads]):
+                add(read)
     return repr(numbers).encode() + b"".join([labels[vertex] for vertex in order])
 
 
@@ -56,9 +59,8 @@ def canonical_order(colours: Sequence[int], sources: Sources) -> list[int]:
 
 def _arranged(colours: Sequence[int], sources: Sources) -> list[int]:
     """Return a canonical order of a graph whose colours are refined as far as they go."""
-    vertices = {colour: vertex for vertex, colour in enumerate(colours)}
-    if len(vertices) == len(colours):
-        return [vertices[colour] for colour in sorted(vertices)]
+    if len(set(colours)) == len(colours):
+        return sorted(range(len(colours)), key=colours.__getitem__)
     components = _components(colours, sources)
     if len(components) > 1:
         parts: list[tuple[list[Hashable], list[int]]] = []

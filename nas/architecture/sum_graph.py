@@ -162,7 +162,7 @@ def form(labels: Sequence[bytes], reads: Sequence[Reads]) -> bytes:
     return b"".join(parts)
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 13)  # a part of thirty vertices takes some kilobytes
 def _form_of_part(labels: tuple[bytes, ...], reads: tuple[Reads, ...]) -> bytes:
     """Return the hash of a part; vertex 0, where it begins, has no label."""
     sources = [

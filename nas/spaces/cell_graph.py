@@ -88,6 +88,9 @@ class CellGraph:
             for _, target, operation in leaving[node]:
                 into = entering[target]
                 if operation in ("", IDENTITY):
+                    if not into:
+                        entering[target] = dict(value)
+                        continue
                     for vertex, times in value.items():
                         into[vertex] = into.get(vertex, 0) + times
                 elif operation != ZERO:
@@ -96,11 +99,11 @@ class CellGraph:
                     vertices.append(operation.encode())
         vertices.append(b"output")
         reads.append(value)
-        needed = set(range(self.inputs)).union(value)
-        for vertex in range(len(reads) - 2, 0, -1):
-            if vertex in needed:
-                needed.update(reads[vertex])
-        if len(needed) < len(reads) - 1:
+        if len(set().union(*reads)) < len(reads) - 1:  # nothing reads some vertex
+            needed = set(range(self.inputs)).union(value)
+            for vertex in range(len(reads) - 2, 0, -1):
+                if vertex in needed:
+                    needed.update(reads[vertex])
             kept = [*sorted(needed), len(reads) - 1]
             position = {vertex: index for index, vertex in enumerate(kept)}
             vertices = [vertices[vertex] for vertex in kept]

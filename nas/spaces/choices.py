@@ -64,7 +64,8 @@ def kept(genotype: Genotype, name: str, options: Sequence[Option]) -> Sequence[O
 
 def genotype_key(genotype: Genotype) -> Hashable:
     """Return what equal genotypes share, as the key of a dict: 1 and 1.0 are two options."""
-    return (*genotype.items(), *map(type, genotype.values()))
+    values = tuple(genotype.values())
+    return tuple(genotype), values, tuple(map(type, values))
 
 
 def difference(a: Genotype, b: Genotype) -> int:
