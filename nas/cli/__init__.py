@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import IO
+from typing import Any
 
 import nas
 from nas.cli import campaigns, exports, networks, results, spaces
@@ -74,7 +74,7 @@ def _forget_output() -> None:
 class _Parser(argparse.ArgumentParser):
     """A parser whose help and version raise the error of a full disk, which argparse hides."""
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: Any = None) -> None:
         (file or sys.stderr).write(message)
 
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Adds the commands of this module."""
-    table = commands.add_parser("table", aliases=["compare"],
-                                help="print the networks of one or several folders in one table")  # fmt: skip
+    table = commands.add_parser(
+        "table", aliases=["compare"], help="print the networks of one or several folders"
+    )
     table.add_argument("folders", type=Path, nargs="+", metavar="FOLDER",
                        help="campaigns, and folders of nas train")  # fmt: skip
     add_rows(table)
