@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import stat
+import zipfile
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
@@ -243,6 +244,22 @@ def open_to_append(path: Path) -> int:
         os.close(descriptor)
         raise OSError("it is not a regular file")
     return descriptor
+
+
+def is_damaged(state: Path) -> bool:
+    """Tells if a state that torch has saved, which is a ZIP archive, has a wrong checksum inside.
+
+    The states of users' evaluators may have any other form; only whether they can be read is
+    checked.
+    """
+    try:
+        with open_to_read(state) as file:
+            if file.read(2) != b"PK":
+                return False
+        with zipfile.ZipFile(state) as archive:
+            return archive.testzip() is not None
+    except Exception:  # a damaged archive may raise any exception
+        return True
 
 
 def is_special(path: Path) -> bool:

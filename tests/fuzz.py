@@ -41,9 +41,9 @@ from nas.architecture.passes import depth, peak_memory
 from nas.architecture.weights import read_weights
 from nas.benchmark.config import load_benchmark
 from nas.campaigns.spec.campaign import load_campaign, read_file
-from nas.campaigns.store.checkpoints import is_damaged
 from nas.configuration import Named, parse_yaml, validate
 from nas.errors import CampaignError, InputError
+from nas.files import is_damaged
 from nas.jobs import names
 from nas.jobs.predict import _of_array
 from nas.preprocessing import Preprocessing

@@ -27,7 +27,12 @@ from nas.blocks.convolution import (
     separable_conv,
 )
 from nas.blocks.inception import conv_beside_pool, inception
-from nas.blocks.mobile import convnext_block, inverted_residual, shuffle_unit
+from nas.blocks.mobile import (
+    convnext_block,
+    inverted_residual,
+    shuffle_choice,
+    shuffle_unit,
+)
 from nas.blocks.pooling import avg_pool, identity, max_pool, zero
 from nas.blocks.residual import (
     bottleneck,
@@ -64,6 +69,7 @@ __all__ = [
     "separable",
     "separable_conv",
     "shortcut",
+    "shuffle_choice",
     "shuffle_unit",
     "squeeze_excitation",
     "zero",
@@ -92,6 +98,7 @@ BLOCKS = Registry(
         "preactivation": "nas.blocks.residual:preactivation",
         "inception": "nas.blocks.inception:inception",
         "shuffle_unit": "nas.blocks.mobile:shuffle_unit",
+        "shuffle_choice": "nas.blocks.mobile:shuffle_choice",
         "convnext": "nas.blocks.mobile:convnext_block",
         "squeeze_excitation": "nas.blocks.attention:squeeze_excitation",
         "self_attention": "nas.blocks.attention:self_attention",

@@ -116,6 +116,54 @@ def shuffle_unit(
     return g.channel_shuffle(g.concat(branch1, branch2), 2)
 
 
+def shuffle_choice(
+    g: Builder,
+    x: Handle,
+    channels: int | None = None,
+    stride: int = 1,
+    *,
+    kernel: PositiveInt = 3,
+    xception: bool = False,
+) -> Handle:
+    """Add a choice block of Single Path One-Shot (Guo et al. 2020, arXiv:1904.00420, section 4).
+
+    The channels of even places are passed on, and the others convolved as in ShuffleNet V2 or, with
+    ``xception``, by three depthwise separable convolutions. With a stride, or where the width
+    changes, both see all channels, and those that are passed on are convolved too, but keep their
+    number. Node names are those of the authors' code. ``channels`` must be even, and more than the
+    input has where the width changes.
+    """
+    channels = channels or x.channels
+    inner = channels // 2
+    passed = y = x
+    if split := stride == 1 and x.channels == channels:
+        x = g.channel_shuffle(x, inner)
+        passed, y = g.slice(x, 0, inner), g.slice(x, inner, channels)
+
+    def depthwise(y: Handle, at: int, stride: int = 1) -> Handle:
+        names = (str(at), str(at + 1))
+        return conv_norm(
+            g, y, stride=stride, kernel=kernel, groups=y.channels, activation=None, names=names
+        )
+
+    def pointwise(y: Handle, at: int, width: int) -> Handle:
+        return conv_norm(g, y, width, kernel=1, names=(str(at), str(at + 1)))
+
+    if not split:
+        with g.scope("branch_proj"):
+            passed = pointwise(depthwise(x, 0, stride), 2, x.channels)
+    added = channels - passed.channels
+    with g.scope("branch_main"):
+        if xception:
+            y = pointwise(depthwise(y, 0, stride), 2, inner)
+            y = pointwise(depthwise(y, 5), 7, inner)
+            y = pointwise(depthwise(y, 10), 12, added)
+        else:
+            y = depthwise(pointwise(y, 0, inner), 3, stride)
+            y = pointwise(y, 5, added)
+    return g.concat(passed, y)
+
+
 def convnext_block(
     g: Builder,
     x: Handle,

@@ -8,6 +8,7 @@ EVALUATORS = Registry(
         "training": "nas.evaluators.base:Training",
         "proxy": "nas.evaluators.base:Proxies",
         "tabular": "nas.evaluators.lookup:TableLookup",
+        "gradient": "nas.evaluators.gradient:Gradient",
         "supernet": "nas.evaluators.supernet:SharedWeights",
     },
 )

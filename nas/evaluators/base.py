@@ -77,6 +77,11 @@ class Evaluator(ABC):
     """How a campaign can get further metrics, for messages."""
     has_epochs: bool = True
     """Whether trials report their number of epochs."""
+    shared_epochs: int = 0
+    """The epochs that the first trial trains for all trials of a search; the others train none."""
+    suggests: bool = False
+    """Whether the first trial suggests networks, which the searcher ``gradient`` proposes. Requests
+    then hold the ``genotype`` of a member of the space."""
 
     @abstractmethod
     def __init__(self, options: Mapping[str, Any], folder: Path) -> None: ...

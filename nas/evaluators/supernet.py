@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from filelock import FileLock
 from pydantic import Field
 
-from nas.architecture.graph import Architecture
 from nas.configuration import Config, validate
 from nas.evaluators import training
 from nas.evaluators.base import Evaluate, Evaluator, Function
-from nas.evaluators.work import Progress, Work
-from nas.files import write_whole
+from nas.evaluators.sharing import Setting, check, trained
+from nas.evaluators.work import Work
 from nas.spaces.search_space import SearchSpace
 from nas.supernet.bank import Kernels
-from nas.supernet.network import Sampling, Supernet
-from nas.tasks import make
-from nas.training import data, recipe
+from nas.supernet.network import Sampling, Supernet, trainer_of
 from nas.training.batches import batch_bounds, batches
-from nas.training.data import SearchData
-from nas.training.hardware import device_name, resolve_device
-from nas.training.loop import Trainer, measure, normalizer
+from nas.training.loop import measure, normalizer
 
 FILE_NAME = "supernet.pt"
 """The file in the folder of the campaign that holds the shared weights."""
@@ -42,6 +34,8 @@ class Options(Config):
     """How the members are drawn that are trained."""
     kernels: Kernels = "own"
     """How convolutions with kernels of other sizes share weights."""
+    affine: bool = True
+    """Whether batch norms have learned factors and offsets while weights are shared."""
     recalibration: Annotated[int, Field(ge=0)] = 8
     """On how many training batches the statistics of a member's batch norms are measured."""
 
@@ -61,6 +55,7 @@ class SharedWeights(Evaluator):
         self._options = validate(Options, options, folder)
         self._folder = folder
         self._space: SearchSpace | None = None
+        self.shared_epochs = self._options.epochs
 
     def bind(self, space: SearchSpace) -> None:
         """Receives the space whose members share weights."""
@@ -68,7 +63,11 @@ class SharedWeights(Evaluator):
 
     @property
     def evaluate(self) -> Evaluate:
-        """Returns the function that engines call."""
+        """Returns the function that engines call.
+
+        Raises :class:`InputError` if the file of the shared weights is damaged.
+        """
+        check(self._folder / FILE_NAME)
         options = {"space": self._space, "folder": str(self._folder), **dict(self._options)}
         return Function("nas.evaluators.supernet:evaluate", options)
 
@@ -92,6 +91,7 @@ def evaluate(
     epochs: int,
     sampling: Sampling,
     kernels: Kernels,
+    affine: bool,
     recalibration: int,
 ) -> Work:
     """Measures a member with the shared weights, which it trains first if there are none yet.
@@ -102,100 +102,53 @@ def evaluate(
         checkpoint: the state of the training of the shared weights.
         space: the space.
         folder: where the shared weights are kept. Processes that share it train them once.
-        epochs, sampling, kernels, recalibration: see :class:`Options`.
+        epochs, sampling, kernels, affine, recalibration: see :class:`Options`.
 
     Yields after every epoch of the shared weights.
 
     Returns the metrics of :func:`nas.evaluators.training.evaluate`, as far as they are known.
-    ``epochs`` are those of the shared weights in the trial that trains them, and otherwise 0.
+    ``epochs``, ``train_seconds`` and ``shared_curve`` are those of the shared weights in the trial
+    that trains them; the others have 0 epochs and no curve.
     """
     if request.get("test"):
         return (yield from training.evaluate(request, checkpoint))
-    plain = dict(request)
-    loaded: SearchData | None = plain.pop("search_data", None)
-    trial = validate(training.Request, plain)
-    images = loaded or data.search_data(data.resolve(trial.data))
-    device, task = resolve_device(trial.device), make(trial.task)
-    how = recipe.resolve({**trial.recipe, "epochs": epochs})
-    torch.set_num_threads(trial.threads)
-    steps = epochs * len(batch_bounds(len(images.train.labels), how.batch_size))
+    given = Setting.of(request, epochs)
 
-    def trainer() -> Trainer:
+    def build() -> Supernet:
         # Every trial has the seed of the campaign, so any of them may train the shared weights.
-        def build() -> Supernet:
-            return Supernet(space, steps, sampling, kernels, trial.seed)
+        return Supernet(space, given.steps, sampling, kernels, affine, given.seed)
 
-        return Trainer(build, images, how, trial.seed, device, task=task)
-
-    file = Path(folder) / FILE_NAME
-    began, trained = time.perf_counter(), 0
-    with FileLock(file.with_suffix(".lock")):
-        if not file.exists():
-            made, trained = trainer(), epochs
-            if checkpoint is not None:
-                made.load_state_dict(_read(checkpoint, device))
-            save = partial(_written, made)
-            for point in made.curve:
-                yield Progress(point.record(), save)
-            while len(made.curve) < epochs:
-                made.run(len(made.curve) + 1)
-                yield Progress(made.curve[-1].record(), save)
-            write_whole(file, save())
-    seconds = time.perf_counter() - began
-    supernet = _shared(file, trainer, device)
+    supernet, metrics = yield from trained(
+        Path(folder) / FILE_NAME,
+        lambda: trainer_of(sampling)(
+            build, given.images, given.recipe, given.seed, given.device, task=given.task
+        ),
+        given,
+        checkpoint,
+    )
+    assert isinstance(supernet, Supernet)
     began = time.perf_counter()
-    member = supernet.member(Architecture.from_json(trial.architecture))
+    member = supernet.member(given.architecture)
     if recalibration:
-        member.recalibrate(_training_images(images, how.batch_size, recalibration, device))
-    found = measure(member, images.validation, images, task)
+        member.recalibrate(_training_images(given, recalibration))
+    found = measure(member, given.images.validation, given.images, given.task)
     return {
         **{f"validation_{name}": value for name, value in found.items()},
-        "epochs": trained,
-        "epochs_before": 0,
-        "train_seconds": seconds if trained else 0.0,
-        "evaluation_seconds": time.perf_counter() - began,
-        "device": device,
-        "device_name": device_name(device),
-        "data_checksum": images.checksum,
+        **metrics,
+        "evaluation_seconds": metrics["evaluation_seconds"] + time.perf_counter() - began,
+        **given.metrics(),
     }
 
 
-def _written(trainer: Trainer) -> bytes:
-    file = io.BytesIO()
-    torch.save(trainer.state_dict(), file)
-    return file.getvalue()
-
-
-def _read(state: bytes, device: str) -> Any:
-    return torch.load(io.BytesIO(state), map_location=device, weights_only=True)
-
-
-_LOADED: dict[tuple[str, int, str], Supernet] = {}
-"""The shared weights that this process has read last."""
-
-
-def _shared(file: Path, trainer: Callable[[], Trainer], device: str) -> Supernet:
-    """Returns the shared weights of a file, which is read once."""
-    key = (str(file), file.stat().st_mtime_ns, device)
-    if key not in _LOADED:
-        _LOADED.clear()
-        made = trainer()
-        made.load_state_dict(_read(file.read_bytes(), device))
-        assert isinstance(made.network, Supernet)
-        _LOADED[key] = made.network
-    return _LOADED[key]
-
-
-def _training_images(
-    images: SearchData, size: int, count: int, device: str
-) -> Iterator[torch.Tensor]:
+def _training_images(given: Setting, count: int) -> Iterator[torch.Tensor]:
     """Yields the first batches of a random order of the training images, which is always the same.
 
     They are normalised and not augmented.
     """
-    where = torch.device(device)
-    total = len(images.train.labels)
+    part, where = given.images.train, torch.device(given.device)
+    total = len(part.labels)
     order = torch.randperm(total, generator=torch.Generator().manual_seed(0)).to(where)
-    normalize = normalizer(images, where)
-    for pixels, _ in batches(images.train, batch_bounds(total, size)[:count], where, order):
+    normalize = normalizer(given.images, where)
+    bounds = batch_bounds(total, given.recipe.batch_size)[:count]
+    for pixels, _ in batches(part, bounds, where, order):
         yield normalize(pixels)

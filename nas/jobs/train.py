@@ -23,12 +23,11 @@ from nas.campaigns.drive.progress import Progress, Status
 from nas.campaigns.engines.signals import keyboard_interrupt, signals
 from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.specification import data_definition, differences, task_definition
-from nas.campaigns.store.checkpoints import is_damaged
 from nas.campaigns.store.defaults import recorded_specification, with_defaults
 from nas.campaigns.store.provenance import environment
 from nas.configuration import Named, source
 from nas.errors import InputError, in_file
-from nas.files import checksum, read_bytes, read_json, write_whole
+from nas.files import checksum, is_damaged, read_bytes, read_json, write_whole
 from nas.jobs import names as named
 from nas.jobs.row import Row
 from nas.metrics import Catalogue, Metric, Protocol

@@ -24,6 +24,7 @@ SEARCHERS = Registry(
         "nsga2": "nas.searchers.nsga2:NSGA2",
         "local_search": "nas.searchers.local_search:LocalSearch",
         "bananas": "nas.searchers.bananas:Bananas",
+        "gradient": "nas.searchers.gradient:GradientSearch",
         "optuna": "nas.searchers.optuna_search:OptunaSearch",
         "successive_halving": "nas.searchers.successive_halving:SuccessiveHalving",
         "asha": "nas.searchers.asha:ASHA",

@@ -44,6 +44,7 @@ class Observation:
         values: the objectives, all to be minimised; None if the trial failed.
         note: the note of the proposal.
         fidelity: the fidelity of the proposal.
+        suggested: genotypes that the evaluator suggests.
     """
 
     trial_id: int
@@ -51,6 +52,7 @@ class Observation:
     values: tuple[float, ...] | None
     note: Mapping[str, Any] = field(default_factory=dict)
     fidelity: int | None = None
+    suggested: Sequence[Genotype] = ()
 
     def __post_init__(self) -> None:
         if self.values is not None and (not self.values or any(map(math.isnan, self.values))):
@@ -78,6 +80,8 @@ class Searcher(ABC):
 
     takes_initial: ClassVar[bool] = True
     """Whether it can start from known genotypes, which it observes before its own proposals."""
+    takes_suggestions: ClassVar[bool] = False
+    """Whether its proposals are those that the evaluator suggests."""
 
     def __init__(self, space: SearchSpace, seed: int | Sequence[int], objectives: int = 1) -> None:
         self.space = space
@@ -96,6 +100,13 @@ class Searcher(ABC):
 
         Two calls with the same id return the same proposal if there was no :meth:`tell` between.
         """
+
+    def is_owed(self, trial_id: int) -> bool:
+        """Returns whether a proposal is the result of what the budget was spent on.
+
+        It is then evaluated even if the budget is spent.
+        """
+        return False
 
     def replay(self, trial_id: int, proposal: Proposal) -> None:  # noqa: B027 - most need nothing
         """Registers a recorded or an initial proposal; needed if :meth:`ask` changes the searcher.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.duplicates import Duplicates, Policy
+from nas.spaces.choices import Genotype
 
 Values = tuple[float, ...] | None
 
@@ -66,20 +67,27 @@ class SearchLoop:
             self._observe(number, self.values[original])
         return original
 
-    def end(self, number: int, values: Values) -> list[int]:
+    def end(self, number: int, values: Values, suggested: Sequence[Genotype] = ()) -> list[int]:
         """Reports the values of an evaluated trial to the searcher; None if the trial failed.
 
-        Returns the trials that the searcher has observed: this one, and the duplicates that waited
-        for it.
+        It is also told which genotypes the evaluator has suggested. Returns the trials that the
+        searcher has observed: this one, and the duplicates that waited for it.
         """
         observed = [number, *self._duplicates.ended(number, values is not None)]
         for each in observed:
-            self._observe(each, values)
+            self._observe(each, values, suggested)
         return observed
 
-    def _observe(self, number: int, values: Values) -> None:
+    @property
+    def owed(self) -> bool:
+        """Tells if the next proposal is evaluated even if the budget is spent."""
+        return self.searcher.is_owed(len(self.proposals))
+
+    def _observe(self, number: int, values: Values, suggested: Sequence[Genotype] = ()) -> None:
         proposal = self.proposals[number]
         self.values[number] = values
         self.searcher.tell(
-            Observation(number, proposal.genotype, values, proposal.note, proposal.fidelity)
+            Observation(
+                number, proposal.genotype, values, proposal.note, proposal.fidelity, suggested
+            )
         )

@@ -235,6 +235,8 @@ class MultiFidelity(Searcher):
             kind = SEARCHERS[name]
         if isinstance(kind, type) and issubclass(kind, MultiFidelity):
             raise self._wrong(f"searcher.name: {name} is a multi-fidelity searcher itself")
+        if kind.takes_suggestions:
+            raise self._wrong(f"searcher.name: {name} proposes only what an evaluator suggests")
         with in_file(f"searcher {self.name}"), at("searcher"):
             initial = options.pop("initial", ())
             if not isinstance(initial, list | tuple):

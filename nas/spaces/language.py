@@ -10,6 +10,7 @@ from nas.errors import InputError
 from nas.files import parse_json
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.choices import Genotype
+from nas.spaces.mixtures import Mixtures
 from nas.spaces.mutations import PUBLISHED, Mutations
 
 
@@ -59,3 +60,7 @@ class Language:
     def cell_graphs(self, genotype: Genotype) -> Mapping[str, CellGraph]:
         """Return the genotype's cells by name; there are none if the space has no cells."""
         return {}
+
+    def mixtures(self) -> Mixtures | None:
+        """Return how the operations of its edges are mixed; None if they cannot be."""
+        return None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Literal
+
+import numpy as np
 
 from nas.architecture.graph import Architecture
-from nas.spaces.choices import Infeasible, Option
+from nas.spaces.choices import Genotype, Infeasible, Option, same
 from nas.spaces.search_space import SearchSpace
 
 _VAIN = 20
@@ -23,7 +27,7 @@ def covering(space: SearchSpace) -> Iterator[Architecture]:
 
     def answer(name: str, options: tuple[Option, ...]) -> Option:
         left = [each for each in options if (name, repr(each)) not in taken]
-        chosen = _largest(left or list(options))
+        chosen = _end(tuple(left) or options, 1)
         taken.add((name, repr(chosen)))
         return chosen
 
@@ -39,6 +43,37 @@ def covering(space: SearchSpace) -> Iterator[Architecture]:
             vain = 0 if len(taken) > known else _VAIN
 
 
-def _largest(options: list[Option]) -> Option:
+def extreme(space: SearchSpace, rng: np.random.Generator, sign: Literal[-1, 1]) -> Genotype:
+    """Return a member with many (sign 1) or few (sign -1) multiply-accumulates.
+
+    It begins with the largest or smallest number of every choice, or with a random member if there
+    is none like that. Then it takes, choice by choice, the option with which the member has the
+    most or the fewest. So it finds the extreme of spaces whose choices add to the cost.
+    """
+    offered: dict[str, tuple[Option, ...]] = {}
+
+    def built(genotype: Genotype, name: str = "", option: Option = None) -> tuple[float, Genotype]:
+        def answer(asked: str, options: tuple[Option, ...]) -> Option:
+            offered[asked] = options
+            if asked == name:
+                return option
+            known = genotype.get(asked)
+            return known if any(same(known, each) for each in options) else _end(options, sign)
+
+        found, made = space.run(answer)
+        return sign * (made() if callable(made) else made).cost.macs, found
+
+    try:
+        best = built({})
+    except Infeasible:
+        best = built(space.sample(rng))
+    for name in list(best[1]):
+        for option in offered[name] if name in best[1] else ():
+            with suppress(Infeasible):
+                best = max(best, built(best[1], name, option), key=lambda each: each[0])
+    return best[1]
+
+
+def _end(options: tuple[Option, ...], sign: int) -> Option:
     numbers = [each for each in options if isinstance(each, int | float)]
-    return max(numbers) if numbers else options[0]
+    return max(numbers, key=lambda each: sign * each) if numbers else options[0]

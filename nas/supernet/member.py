@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -107,10 +107,21 @@ class Member(nn.Module):
         self._own |= {key: total / count for key, total in sums.items()}
         self.train(before)
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Return the outputs, as :class:`nas.architecture.network.Network` does."""
+    def forward(
+        self,
+        x: Tensor,
+        given: Mapping[str, Tensor] | None = None,
+        needed: Container[str] | None = None,
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Return the outputs, as :class:`nas.architecture.network.Network` does.
+
+        Args:
+            x: the images.
+            given: the weights of mixtures, by the names of their nodes.
+            needed: the names of the nodes that are run; by default all.
+        """
         architecture = self.architecture if self.training else self.architecture.inference()
-        targets = dict(self._targets)
+        targets = {**self._targets, **(given or {})}
         for path, used in self._used.items():
             bound = self._bound(path)
             if isinstance(used.module, nn.Parameter):
@@ -123,10 +134,12 @@ class Member(nn.Module):
         run: Any = Immediate(targets)
         values: dict[str, Any] = {INPUT: Value(x, architecture.input_shape)}
         for node in architecture.nodes:
+            if needed is not None and node.name not in needed:
+                continue
             made = targets.get(node.name)
             if isinstance(made, nn.Module):
                 made.training = self.training
-            inputs = tuple(values[name] for name in node.inputs)
+            inputs: Any = tuple(values.get(name) for name in node.inputs)
             emitted: Any = node.operation.emit(run, node.name, inputs)
             values[node.name] = Value(emitted.tensor, architecture.shapes[node.name])
         outputs = tuple(values[name].tensor for name in architecture.outputs)

@@ -13,9 +13,15 @@ from nas.architecture.graph import Architecture
 from nas.spaces.choices import Genotype, Infeasible, Option
 from nas.spaces.search_space import MAX_REJECTED, NothingFeasible, SearchSpace
 from nas.supernet.bank import Bank, Kernels
+from nas.supernet.covering import extreme
 from nas.supernet.member import Member
+from nas.supernet.mixing import plain_norms
+from nas.training.loop import Trainer
 
-Sampling = Literal["uniform", "fair"]
+Sampling = Literal["uniform", "fair", "sandwich"]
+
+_SANDWICH = 4
+"""How many members a step of the sandwich rule trains."""
 
 
 class Supernet(nn.Module):
@@ -31,6 +37,7 @@ class Supernet(nn.Module):
         steps: the number of training steps. The bank is made as large as their members need.
         sampling: how members are drawn, see :data:`SAMPLINGS`.
         kernels: how kernels of other sizes share weights, see :class:`nas.supernet.bank.Bank`.
+        affine: whether batch norms have learned factors and offsets.
         seed: decides initial weights and members.
     """
 
@@ -42,6 +49,7 @@ class Supernet(nn.Module):
         steps: int,
         sampling: Sampling = "uniform",
         kernels: Kernels = "own",
+        affine: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -49,13 +57,15 @@ class Supernet(nn.Module):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         drawn = SAMPLINGS[sampling](space, np.random.default_rng(seed))
         self._space = space
-        self._members = [next(drawn) for _ in range(steps)]
+        self._affine = affine
+        count = steps * _SANDWICH if sampling == "sandwich" else steps
+        self._members = [next(drawn) for _ in range(count)]
         for genotype in self._members:
-            Member(self.bank, space.decode(genotype))
+            self.member(space.decode(genotype))
 
     def member(self, architecture: Architecture) -> Member:
         """Return a member with the weights of this module."""
-        return Member(self.bank, architecture)
+        return Member(self.bank, architecture if self._affine else plain_norms(architecture))
 
     def forward(self, x: Tensor) -> Any:
         """Return the outputs of the next member, or of the first one in evaluation mode."""
@@ -103,8 +113,46 @@ def fair(space: SearchSpace, rng: np.random.Generator) -> Iterator[Genotype]:
     )
 
 
+def sandwich(space: SearchSpace, rng: np.random.Generator) -> Iterator[Genotype]:
+    """Yield the largest member, the smallest, and two random ones, again and again.
+
+    This is the sandwich rule (Yu & Huang 2019, "Universally Slimmable Networks", arXiv:1903.05134,
+    section 3.2; Yu et al. 2020, "BigNAS", arXiv:2003.11142, section 3.1). Sizes are
+    multiply-accumulates, see :func:`nas.supernet.covering.extreme`.
+    """
+    ends = extreme(space, rng, 1), extreme(space, rng, -1)
+    while True:
+        yield from (*ends, space.sample(rng), space.sample(rng))
+
+
+class SandwichTrainer(Trainer):
+    """Trains four members of a :class:`Supernet` in every step, by the sandwich rule.
+
+    The largest one learns from the labels, and the others from its predictions, through which no
+    gradient flows (in-place distillation: Yu et al. 2020, section 3.1). The losses are added.
+    """
+
+    def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        outputs = self._outputs(images, self._network)
+        loss = self._loss_of(outputs, targets)
+        largest = outputs[0] if isinstance(outputs, tuple) else outputs
+        soft = self._task.predictions(largest.detach())
+        for _ in range(_SANDWICH - 1):
+            outputs = self._outputs(images, self._network)
+            loss = loss + self._task.training_loss(
+                outputs, soft, 0.0, self._recipe.auxiliary_weight
+            )
+        return loss
+
+
+def trainer_of(sampling: Sampling) -> type[Trainer]:
+    """Return the class that trains a supernet with this sampling."""
+    return SandwichTrainer if sampling == "sandwich" else Trainer
+
+
 SAMPLINGS: Mapping[str, Callable[[SearchSpace, np.random.Generator], Iterator[Genotype]]] = {
     "uniform": uniform,
     "fair": fair,
+    "sandwich": sandwich,
 }
 """How a supernet draws the members that it trains."""

@@ -6,7 +6,7 @@ No step waits for the device: losses are added up there and read once per epoch.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from time import perf_counter
 from typing import Any
 
@@ -51,6 +51,7 @@ class Epoch:
             among them.
         train_seconds: the training time of this epoch.
         evaluation_seconds: the evaluation time of this epoch.
+        more: what only some trainings record, plain JSON by name.
     """
 
     epoch: int
@@ -58,6 +59,7 @@ class Epoch:
     validation: Mapping[str, float]
     train_seconds: float
     evaluation_seconds: float
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """Returns the point as records and checkpoints hold it: ``validation_loss`` and so on."""
@@ -67,6 +69,7 @@ class Epoch:
             **{f"{_PART}{name}": value for name, value in self.validation.items()},
             "train_seconds": self.train_seconds,
             "evaluation_seconds": self.evaluation_seconds,
+            **self.more,
         }
 
     @classmethod
@@ -74,7 +77,8 @@ class Epoch:
         """Reads a point from the form of :meth:`record`."""
         validation = {n.removeprefix(_PART): v for n, v in record.items() if n.startswith(_PART)}
         rest = {name: value for name, value in record.items() if not name.startswith(_PART)}
-        return cls(validation=validation, **rest)
+        known = {each.name: rest.pop(each.name) for each in fields(cls) if each.name in rest}
+        return cls(validation=validation, more=rest, **known)
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,7 @@ class Trainer:
         )
         started = Started() if start is None else start.apply(self._network)
         self._frozen, self.inherited_params, self.drawn = started
+        self._parameters = list(self._network.parameters())
         self._optimizer = make_optimizer(self._network, recipe)
         decay = recipe.weight_average
         self._average = WeightAverage(self._network, decay) if decay is not None else None
@@ -263,7 +268,7 @@ class Trainer:
 
     def _train_epoch(self, epoch: int) -> float:
         recipe, network, part = self._recipe, self._network, self._data.train
-        count, seen, parameters = len(part.labels), 0, list(network.parameters())
+        count, seen = len(part.labels), 0
         network.train()
         for module in self._frozen:
             module.eval()
@@ -281,22 +286,32 @@ class Trainer:
                 group["lr"] = rate
             self._schedule_drop_path(position / steps)
             images, targets = self._augment(pixels, labels, self._generator)
-            loss = self._loss(self._normalize(images), targets)
-            self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            if recipe.gradient_clip is not None:
-                nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip, foreach=True)
-            self._optimizer.step()
-            if self._average is not None:
-                self._average.update()
-            total += loss.detach() * len(labels)
+            loss = self._update(self._normalize(images), targets)
+            total += loss * len(labels)
             seen += len(labels)
             self._deadline.trained(len(labels))
         return _finite(total.item() / seen, "training", epoch)
 
+    def _update(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Makes a step on a batch of normalised images; returns its loss, which is detached."""
+        loss = self._loss(images, targets)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._recipe.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self._recipe.gradient_clip, foreach=True)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update()
+        return loss.detach()
+
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        return self._loss_of(self._outputs(images, self._passes(images)), targets)
+
+    def _outputs(self, images: Tensor, forward: Callable[[Tensor], Any]) -> Any:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            outputs = self._passes(images)(images)
+            return forward(images)
+
+    def _loss_of(self, outputs: Any, targets: Tensor) -> Tensor:
         recipe = self._recipe
         return self._task.training_loss(
             outputs, targets, recipe.label_smoothing, recipe.auxiliary_weight

@@ -48,13 +48,19 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
                 foreach=True,
             )
         case "sgd":
-            return torch.optim.SGD(
+            sgd = torch.optim.SGD(
                 groups,
                 lr=recipe.learning_rate,
                 momentum=recipe.momentum,
                 nesterov=recipe.momentum > 0,
                 fused=True,
             )
+            if recipe.momentum:
+                # torch's fused step fails if some parameters get their first gradient later than
+                # others, as in a supernet. A momentum of zero leaves the first step as it is.
+                for parameter in (*decayed, *kept):
+                    sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+            return sgd
 
 
 class FusedAdamW(torch.optim.AdamW):

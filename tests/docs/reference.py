@@ -35,8 +35,8 @@ from nas.campaigns.spec.schema import Final, LookupFile, LookupFinal, RayConfig,
 from nas.campaigns.spec.time_limit import TimeLimit
 from nas.campaigns.spec.warm_start import WarmStart
 from nas.configuration import Named, read_yaml
+from nas.evaluators import gradient, supernet
 from nas.evaluators.base import ProxyOptions
-from nas.evaluators.supernet import Options
 from nas.evaluators.tables import TABLES
 from nas.evaluators.tabular import TabularOptions
 from nas.metrics import Metric
@@ -145,8 +145,9 @@ def campaign() -> Iterator[str]:
     yield keys(ProxyOptions, [{"proxies": ["synflow", "nwot"], "batch": 32}])
     yield "### Options of the evaluator `tabular`\n"
     yield keys(TabularOptions, [read_yaml(EXAMPLES / "evaluator.yaml")])
-    yield "### Options of the evaluator `supernet`\n"
-    yield keys(Options, [read_yaml(EXAMPLES / "supernet.yaml")])
+    for name, options in (("supernet", supernet.Options), ("gradient", gradient.Options)):
+        yield f"### Options of the evaluator `{name}`\n"
+        yield keys(options, [read_yaml(EXAMPLES / f"{name}.yaml")])
 
 
 def benchmark() -> Iterator[str]:

@@ -9,10 +9,11 @@ import torch
 
 from nas.campaigns.drive.run import run
 from nas.campaigns.engines.base import Trial
-from nas.campaigns.store.checkpoints import is_damaged, verify_weights, write_weights
+from nas.campaigns.store.checkpoints import verify_weights, write_weights
 from nas.campaigns.store.log import read_records
 from nas.cli import main
 from nas.errors import CampaignError, InputError
+from nas.files import is_damaged
 from tests.campaigns.toy import HERE
 
 

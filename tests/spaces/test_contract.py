@@ -73,6 +73,11 @@ CASES = {
         {"depth": [4, 5, 6], "initial_width": [8, 16, 24], "group_width": [4, 8]},
         {"depth": [4, 5], "initial_width": [8, 16], "slope": [8, 16, 20.71], "step": [2.0, 2.5]},
     ),
+    "spos": Case(
+        {"strides": [1, 2, 2], "stages": [{"width": 32}, {"width": 48, "depth": 2}], "head": {}},
+        {"strides": [2, 2], "stages": [{"width": 24}],
+         "default": {"operation": ["choice_3", "choice_7", "choice_x"], "depth": 2}},
+    ),
     f"{EXAMPLES}/my_space.py:space": Case(),
     f"{EXAMPLES}/my_space.yaml": Case({"stem": {"channels": 8}}),
 }  # fmt: skip

@@ -23,7 +23,7 @@ TINY = {
 }  # fmt: skip
 SPACES = [
     *WITH_CELLS, "anynet", "hierarchical", "mnasnet", "mobilenetv3_ofa", "natsbench_size",
-    "primitives", "proxylessnas", "regnet",
+    "primitives", "proxylessnas", "regnet", "spos",
 ]  # fmt: skip
 
 

@@ -1,10 +1,12 @@
 """Shared weights are those of the networks that they are shared by."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from nas.architecture.graph import Architecture
 from nas.supernet.bank import Bank, part, tensors
 from nas.supernet.covering import covering
 from nas.supernet.member import Member
+from nas.supernet.mixing import plain_norms
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "nas"
 
@@ -150,6 +153,44 @@ def test_counts_of_once_for_all() -> None:
     for _ in range(20):
         Member(bank, space.decode(space.sample(rng)))
     assert bank.size == 7_664_760
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the reference values are not at hand")
+@pytest.mark.parametrize("width", [1.0, 1.2])
+def test_members_of_once_for_all_are_its_sub_networks(width: float) -> None:
+    table = pd.read_csv(DATA / "ofa_subnet_counts.csv").query(f"supernet == 'mbv3_w{width}'")
+    assert len(table) == 44
+    bank = Bank("transformed")
+    for row in table.itertuples():
+        kernels, expansions, depths = (
+            [given] * count if isinstance(given := json.loads(str(text)), int) else given
+            for text, count in ((row.kernel_sizes, 20), (row.expansions, 20), (row.depths, 5))
+        )
+        genotype = {}
+        for stage, depth in enumerate(depths, 1):
+            genotype[f"stage{stage}.depth"] = depth
+            for layer in range(depth):
+                place = 4 * (stage - 1) + layer
+                genotype[f"stage{stage}.layer{layer}.kernel"] = kernels[place]
+                genotype[f"stage{stage}.layer{layer}.expansion"] = expansions[place]
+        shape = (3, row.resolution, row.resolution)
+        space = nas.space("mobilenetv3_ofa", shape, 1000, width_multiplier=width)
+        member = Member(bank, space.decode(genotype))
+        learned = (
+            tensor for name, tensor in member.weights().items()
+            if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+        )  # fmt: skip
+        assert sum(tensor.numel() for tensor in learned) == row.params
+        assert member.architecture.cost.macs == row.macs
+    assert bank.size == table.params.max()
+
+
+def test_count_of_single_path_one_shot() -> None:
+    """The supernet of megvii-model/SinglePathOneShot, whose batch norms have no factors."""
+    bank = Bank()
+    for architecture in covering(nas.space("spos", (3, 224, 224), 1000)):
+        Member(bank, plain_norms(architecture))
+    assert bank.size == 8_388_176
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the reference values are not at hand")

@@ -9,15 +9,19 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 import nas
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.cli import main
 from nas.evaluators.supernet import FILE_NAME
+from nas.spaces.choices import Genotype
+from nas.spaces.constraints import Constraints, constrained
+from nas.spaces.search_space import SearchSpace
 from nas.supernet.bank import Bank
 from nas.supernet.member import Member
-from nas.supernet.network import Supernet, fair, uniform
+from nas.supernet.network import SandwichTrainer, Supernet, fair, sandwich, uniform
 from nas.training import data
 from nas.training.loop import Trainer
 from nas.training.recipe import resolve
@@ -37,11 +41,12 @@ engine: {name: serial}
 """
 
 
-def test_training_goes_on_bit_for_bit_from_a_checkpoint() -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
+def test_training_goes_on_bit_for_bit_from_a_checkpoint(optimizer: str) -> None:
     images = data.search_data(
         data.resolve({"name": "digits", "split": {"train": 0.2, "validation": 0.1, "test": 0.7}})
     )
-    recipe = resolve({"preset": "quick", "epochs": 2, "batch_size": 64})
+    recipe = resolve({"preset": "quick", "epochs": 2, "batch_size": 64, "optimizer": optimizer})
     space = nas.space("nasbench201", **SPACE)
 
     def trainer() -> Trainer:
@@ -61,6 +66,49 @@ def test_fair_sampling_takes_every_option_equally_often() -> None:
     drawn = list(islice(fair(space, np.random.default_rng(0)), 50))
     for name in drawn[0]:
         assert set(Counter(genotype[name] for genotype in drawn).values()) == {10}
+
+
+def macs(space: SearchSpace, genotype: Genotype) -> int:
+    return space.decode(genotype).cost.macs
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "natsbench_size", "constrained"])
+def test_the_sandwich_rule_trains_the_largest_and_the_smallest(name: str) -> None:
+    if name == "natsbench_size":
+        space = nas.space(name, (1, 8, 8), 10, stages=2, channels=[4, 8])
+    else:
+        space = nas.space("nasbench201", **SPACE, nodes=3)
+    if name == "constrained":
+        space = constrained(space, Constraints(macs=9_000), Path())
+    drawn = list(islice(sandwich(space, np.random.default_rng(0)), 8))
+    every = [macs(space, genotype) for genotype in space.enumerate()]
+    assert [macs(space, genotype) for genotype in drawn[::4]] == [max(every)] * 2
+    assert [macs(space, genotype) for genotype in drawn[1::4]] == [min(every)] * 2
+
+
+def test_the_others_learn_from_the_largest() -> None:
+    images = data.search_data(
+        data.resolve({"name": "digits", "split": {"train": 0.2, "validation": 0.1, "test": 0.7}})
+    )
+    space = nas.space("nasbench201", **SPACE)
+    trainer = SandwichTrainer(
+        lambda: Supernet(space, 9, "sandwich", seed=1),
+        images,
+        resolve({"preset": "quick", "epochs": 1, "label_smoothing": 0.1}),
+        0,
+    )
+    network = trainer.network.train()
+    assert isinstance(network, Supernet)
+    x, y = torch.randn(8, 1, 8, 8), torch.arange(8)
+    outputs = [network(x) for _ in range(4)]
+    network.step.zero_()
+    found = trainer._loss(x, y)
+    teacher = outputs[0].detach().softmax(1)
+    expected = cross_entropy(outputs[0], y, label_smoothing=0.1)
+    for each in outputs[1:]:
+        expected = expected - (teacher * each.log_softmax(1)).sum(1).mean()
+    assert torch.allclose(found, expected)
+    assert int(network.step) == 4
 
 
 def test_only_members_within_the_constraints_are_drawn(tmp_path: Path) -> None:
@@ -113,7 +161,7 @@ def test_resumed_it_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (folder / "campaign.yaml").write_text(text)
     run(whole)
     run(parts)
-    monkeypatch.setattr("nas.evaluators.supernet._LOADED", {})
+    monkeypatch.setattr("nas.evaluators.sharing._LOADED", {})
     (parts / "campaign.yaml").write_text(CAMPAIGN)
     run(parts)
     found = [
@@ -151,3 +199,25 @@ def test_bad_options_are_one_message(
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
+def test_a_damaged_file_is_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    (tmp_path / "campaign.yaml").write_text(CAMPAIGN.replace("trials: 8", "trials: 2"))
+    run(tmp_path)
+    (tmp_path / "campaign.yaml").write_text(CAMPAIGN)
+    file, records = tmp_path / FILE_NAME, tmp_path / "records.jsonl"
+    content, known = bytearray(file.read_bytes()), records.read_bytes()
+    middle = len(content) // 2
+    content[middle] ^= 255
+    file.write_bytes({"cut": content[:middle], "flipped": content, "empty": b""}[damage])
+    capsys.readouterr()
+    assert main(["run", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert f"{FILE_NAME}: is damaged; delete it" in error
+    assert "Traceback" not in error
+    assert records.read_bytes() == known
+    file.unlink()
+    assert main(["run", str(tmp_path)]) == 0

@@ -30,7 +30,6 @@ from nas.campaigns.spec.recorded_code import check_code
 from nas.campaigns.spec.specification import changes, differences
 from nas.campaigns.store.checkpoints import (
     Checkpoints,
-    is_damaged,
     verify_weights,
     weights_path,
 )
@@ -39,7 +38,7 @@ from nas.campaigns.store.log import read_lines
 from nas.campaigns.store.provenance import environment
 from nas.campaigns.store.types import Header, Record
 from nas.errors import InputError, at, in_file
-from nas.files import read_json
+from nas.files import is_damaged, read_json
 from nas.training.recipe import fingerprints
 
 TABLES = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex", "table.txt": "text"}

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from nas.campaigns.drive.ledger import Ledger
 from nas.campaigns.engines.base import Outcome
 from nas.campaigns.spec.campaign import Campaign
-from nas.campaigns.store.checkpoints import Checkpoints, is_damaged, write_weights
+from nas.campaigns.store.checkpoints import Checkpoints, write_weights
 from nas.campaigns.store.types import Ask
+from nas.files import is_damaged
 from nas.training.recipe import Recipe
 
 

@@ -101,11 +101,12 @@ class Trainings(Requests):
         assert data is not None
         if ask.initialization and recipe is not None:
             recipe = recipe.with_reference(ask.initialization)
-        final = ask.stage == "final"
+        final, suggests = ask.stage == "final", self._campaign.evaluator.suggests
         limit = None if final else config.constraints.measured_latency
         return {
             "architecture": self._networks.of(ask).to_json(),
             **given(recipe=None if recipe is None else recipe.model_dump(mode="json")),
+            **({"genotype": ask.genotype} if suggests and ask.is_of_space else {}),
             "seed": ask.seed,
             "cuda_graphs": config.engine.cuda_graphs,
             "test": final,

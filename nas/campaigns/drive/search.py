@@ -58,7 +58,7 @@ class Search:
 
     def is_over(self, elapsed: float) -> bool:
         """Tells if the search has ended; ``elapsed`` are the campaign's seconds so far."""
-        return self._loop.stuck or self.spending.is_over(elapsed)
+        return self._loop.stuck or (self.spending.is_over(elapsed) and not self._loop.owed)
 
     def suggest(self, elapsed: float = 0.0) -> Ask | None:
         """Returns the searcher's next suggestion; None if it needs results first, or has ended.
@@ -116,7 +116,7 @@ class Search:
                 self.best = (values, ask)
         # A searcher observes a stopped trial as failed: its values cannot be compared with those of
         # full trainings, so they do not answer duplicates either.
-        self._loop.end(ask.number, values)
+        self._loop.end(ask.number, values, result.metrics.get("suggested", ()))
 
     def stops(self, curve: Sequence[Json]) -> bool:
         """Tells if a running trial is stopped, given its learning curve so far."""

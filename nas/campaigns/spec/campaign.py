@@ -275,6 +275,12 @@ def _load(folder: Path) -> Campaign:
     )
     _try_space(campaign)
     own, *_ = [campaign.searcher(name) for name in campaign.searches]
+    if own.takes_suggestions and not evaluator.suggests:
+        raise InputError(
+            f"{config.searcher.name} needs an evaluator that suggests networks; allowed: gradient, "
+            f"got {config.evaluator.name}",
+            *("evaluator", "name"),
+        )
     if config.early_stopping is not None:
         early_stopping.check(config.objectives, metrics, own)
     fidelities.check(own, training, task, config.measures_latency)
@@ -323,6 +329,19 @@ def _check_evaluator(
             f"the evaluator {evaluator.label} does not tell of epochs; allowed: trials, or hours "
             f"and accelerator_hours of a simulated cluster, got {config.budget.epochs}",
             *("budget", "epochs"),
+        )
+    most, shared = config.budget.epochs, evaluator.shared_epochs
+    if shared and most is not None and (most <= shared or len(config.budget.limits) == 1):
+        raise InputError(
+            f"the first trial trains {shared} epochs for all trials of the search, and the others "
+            f"train none; allowed: more than {shared}, and a limit on trials or hours, got {most}",
+            *("budget", "epochs"),
+        )
+    if evaluator.suggests and config.budget.trials == 1:
+        raise InputError(
+            "the first trial searches, and the second is the network that it has chosen; allowed: "
+            "at least 2, got 1",
+            *("budget", "trials"),
         )
     for position, contestant in enumerate(classics.values()):
         if reason := evaluator.refusal(contestant.architecture):

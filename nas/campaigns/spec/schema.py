@@ -322,8 +322,8 @@ class _Keys(Config):
     budget: Budget
     """The budget of each search."""
     evaluator: Named = Named(name="training")
-    """What makes the metrics of a trial: ``training``, ``proxy``, ``supernet``, ``tabular``, or a
-    function of yours."""
+    """What makes the metrics of a trial: ``training``, ``proxy``, ``supernet``, ``gradient``,
+    ``tabular``, or a function of yours."""
     task: Named = Named(name="classification")
     """What networks are trained for: ``classification``, or a class of yours."""
     metrics: tuple[Named, ...] = ()

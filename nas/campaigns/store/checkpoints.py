@@ -1,6 +1,5 @@
 """Keeps the saved states of trials that may be continued, and the weights of final networks."""
 
-import zipfile
 from collections.abc import Collection, Container
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,6 @@ from nas.files import (
     checksum,
     discard_incomplete,
     meant_for,
-    open_to_read,
     read_bytes,
     subfolder,
     write_whole,
@@ -99,19 +97,3 @@ def verify_weights(path: Path, recorded: str) -> None:
     """Raises :class:`InputError` unless a file has the recorded checksum; "" allows any."""
     if recorded and (found := checksum(read_bytes(path))) != recorded:
         raise InputError(f"{path}: is damaged: its checksum is {found}, recorded {recorded}")
-
-
-def is_damaged(state: Path) -> bool:
-    """Tells if a state that torch has saved, which is a ZIP archive, has a wrong checksum inside.
-
-    The states of users' evaluators may have any other form; only whether they can be read is
-    checked.
-    """
-    try:
-        with open_to_read(state) as file:
-            if file.read(2) != b"PK":
-                return False
-        with zipfile.ZipFile(state) as archive:
-            return archive.testzip() is not None
-    except Exception:  # a damaged archive may raise any exception
-        return True

@@ -68,8 +68,8 @@ def with_defaults(specification: Mapping[str, Any]) -> Json:
         split = {**_SPLIT, **data.get("split", {})}
         found["data"] = _without_places({**known, **data, "split": split})
     evaluator = found.get("evaluator")
-    if isinstance(evaluator, Mapping) and evaluator.get("name") == "tabular":
-        found["evaluator"] = {**_TABULAR, **evaluator}
+    if isinstance(evaluator, Mapping):
+        found["evaluator"] = {**_EVALUATORS.get(evaluator.get("name", ""), {}), **evaluator}
     return found
 
 
@@ -94,4 +94,6 @@ def _fields(model: Any) -> Json:
     return found
 
 
-_RECIPE, _SPLIT, _TABULAR = map(_fields, (Recipe, SplitConfig, TabularOptions))
+_RECIPE, _SPLIT = map(_fields, (Recipe, SplitConfig))
+_EVALUATORS = {"tabular": _fields(TabularOptions), "supernet": {"affine": True}}
+"""The options that later versions have added to evaluators."""

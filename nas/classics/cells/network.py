@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from nas.architecture.builder import Builder, Handle
@@ -35,12 +36,13 @@ class Cell:
     """Describes how a cell is wired (Zoph et al. 2018, arXiv:1707.07012, section 3).
 
     States 0 and 1 are the outputs of the two cells before it; 0 is the older. Every two edges add
-    one state, their sum. This is the numbering of DARTS; the code of NASNet and AmoebaNet has 0 and
-    1 the other way round.
+    one state, their sum; in a network whose operations are mixed, more edges do. This is the
+    numbering of DARTS; the code of NASNet and AmoebaNet has 0 and 1 the other way round.
 
     Attributes:
-        edges: ``(operation, state)``, two for each new state.
+        edges: ``(operation, state)``, those of each new state in turn.
         concat: the states that are concatenated to the cell's output.
+        entering: how many edges enter each new state; by default two.
 
     Raises:
         InputError: for a state that does not exist yet.
@@ -48,16 +50,26 @@ class Cell:
 
     edges: tuple[tuple[str, int], ...]
     concat: tuple[int, ...]
+    entering: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.edges or len(self.edges) % 2:
+        if not self.entering:
+            object.__setattr__(self, "entering", (2,) * (len(self.edges) // 2))
+        if not self.edges or sum(self.entering) != len(self.edges):
             raise InputError(f"a cell needs two edges per node, got {len(self.edges)} edges")
-        for index, (_, state) in enumerate(self.edges):
-            self._check_state(f"edge {index}", state, 2 + index // 2)
+        for index, (node, _, _, state) in enumerate(self.placed()):
+            self._check_state(f"edge {index}", state, 2 + node)
         if not self.concat or len(set(self.concat)) < len(self.concat):
             raise InputError(f"concat must name each state at most once, got {self.concat}")
         for state in self.concat:
-            self._check_state("concat", state, 2 + len(self.edges) // 2)
+            self._check_state("concat", state, 2 + len(self.entering))
+
+    def placed(self) -> Iterator[tuple[int, int, str, int]]:
+        """Yield the node that each edge enters, its place among those, its operation and state."""
+        edges = iter(self.edges)
+        for node, count in enumerate(self.entering):
+            for place, (operation, state) in enumerate(islice(edges, count)):
+                yield node, place, operation, state
 
     def _check_state(self, where: str, state: int, states: int) -> None:
         if not 0 <= state < states:
@@ -91,16 +103,17 @@ def pairwise_cell(
             x = project(g, x, channels, 1)
     states.append(x)
     sums: list[Handle] = []
-    for index, (operation, state) in enumerate(cell.edges):
+    for index, (node, place, operation, state) in enumerate(cell.placed()):
         x, stride = states[state], 2 if reduces and state < 2 else 1
-        side = ("left", "right")[index % 2]
-        with g.scope(dialect.edge.format(edge=index, node=index // 2, side=side)):
+        side = ("left", "right")[place] if place < 2 else place
+        with g.scope(dialect.edge.format(edge=index, node=node, side=side)):
             y = blocks[operation](g, x, channels, stride)
             if drop_path and y != x:
                 y = g.drop_path(y, drop_path)
         sums.append(y)
-        if index % 2:
-            states.append(g.add(*sums[-2:]))
+        if len(sums) == cell.entering[node]:
+            states.append(g.add(*sums))
+            sums = []
     last = states[-1]
     joined = []
     for state in cell.concat:

@@ -15,7 +15,8 @@ from nas.errors import InputError
 from nas.spaces.cell_graph import IDENTITY, ZERO, CellGraph
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.families.edge_network import LABELS, edge_network
-from nas.spaces.families.family import Count, Listed
+from nas.spaces.families.family import Count, Listed, labelled
+from nas.spaces.mixtures import Mixtures
 
 
 class EdgeCell(Listed):
@@ -65,12 +66,7 @@ class EdgeCell(Listed):
         edges = [
             (*pair, self.blocks[choose(name, self.operations)]) for name, pair in self.edges.items()
         ]
-        widths = [
-            self.channels * 2**stage
-            for stage in range(self.stages)
-            for _ in range(self.cells + (stage > 0))
-        ]
-        return partial(edge_network, input_shape, classes, widths, self.cells, edges)
+        return partial(edge_network, input_shape, classes, self._widths, self.cells, edges)
 
     def size(self) -> int:
         """Return the number of genotypes: every edge may have every operation."""
@@ -107,6 +103,35 @@ class EdgeCell(Listed):
         """Return the one cell."""
         edges = tuple((*pair, self.drawn[str(genotype[name])]) for name, pair in self.edges.items())
         return {"cell": CellGraph(1, ("",) * self.nodes, edges)}
+
+    def mixtures(self) -> Mixtures:
+        """Mix all operations of every edge, zeros included, and take the heaviest one of each.
+
+        This is how Dong & Yang 2020 search the space by gradients (section 5).
+        """
+
+        def build(blocks: Mapping[str, Block], input_shape: Shape, classes: int) -> Architecture:
+            edges = [(*pair, blocks[name]) for name, pair in self.edges.items()]
+            return edge_network(input_shape, classes, self._widths, self.cells, edges)
+
+        return Mixtures(
+            edges={name: f"node{target}" for name, (_, target) in self.edges.items()},
+            blocks={name: labelled(name, self.block(name)) for name in self.operations},
+            build=build,
+            discretise=lambda weights: {
+                e: max(of, key=of.__getitem__) for e, of in weights.items()
+            },
+            chosen=lambda genotype: {name: str(genotype[name]) for name in self.edges},
+        )
+
+    @property
+    def _widths(self) -> list[int]:
+        """The channels of every cell and of every block between two stages."""
+        return [
+            self.channels * 2**stage
+            for stage in range(self.stages)
+            for _ in range(self.cells + (stage > 0))
+        ]
 
     def _malformed(self, text: str, fault: str) -> InputError:
         return InputError(f"not a cell of {self.nodes} nodes: {fault}, in {text!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -23,7 +23,7 @@ from nas.spaces.cell_graph import IDENTITY, ZERO
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.constraints import Constraints
 from nas.spaces.language import Language
-from nas.user_code import FORMS, absolute, is_code, sources
+from nas.user_code import FORMS, absolute, is_code, short_name, sources
 
 T = TypeVar("T")
 
@@ -140,6 +140,9 @@ class Listed(Family):
     """Names of blocks: see :meth:`Family.block`."""
     channels: PositiveInt
     """The number of channels of the first stage."""
+    own_weights: bool = False
+    """Whether nodes are named after their operation too, so that unlike operations of an edge share
+    no weights (:mod:`nas.supernet`), as in the supernets of papers."""
 
     def named_blocks(self) -> Mapping[str, str]:
         """Return the operations."""
@@ -152,13 +155,14 @@ class Listed(Family):
     @cached_property
     def blocks(self) -> Mapping[str, Block]:
         """The blocks of the operations."""
-        return {name: self.block(name) for name in self.operations}
+        blocks = {name: self.block(name) for name in self.operations}
+        return {n: labelled(n, b) for n, b in blocks.items()} if self.own_weights else blocks
 
     @cached_property
     def drawn(self) -> Mapping[str, str]:
         """The operations' names in cell graphs: every identity and every zero has one name."""
         words: dict[Any, str] = {identity: IDENTITY, zero: ZERO}
-        return {name: words.get(block, name) for name, block in self.blocks.items()}
+        return {name: words.get(self.block(name), name) for name in self.operations}
 
 
 def misfit(block: Callable[..., Any], before: int, after: int, stride: int = 1) -> str | None:
@@ -184,6 +188,18 @@ def misfit(block: Callable[..., Any], before: int, after: int, stride: int = 1) 
     if made.shape != (after, *(ceil(size / stride) for size in _MAP)):
         return f"it makes {made.shape} of {g.input.shape}"
     return None
+
+
+def labelled(label: str, block: Callable[..., Handle]) -> Callable[..., Handle]:
+    """Return a block that adds what ``block`` adds, in a scope with the name of the operation."""
+    return partial(_in_scope, scope=short_name(label), block=block)
+
+
+def _in_scope(
+    g: Builder, x: Handle, *shape: int, scope: str, block: Callable[..., Handle], **options: Any
+) -> Handle:
+    with g.scope(scope):
+        return block(g, x, *shape, **options)
 
 
 def read_family(data: Any, folder: Path, overrides: Mapping[str, Any] | None = None) -> Family:

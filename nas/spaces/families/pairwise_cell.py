@@ -5,22 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
+from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
-from nas.blocks import Block
+from nas.blocks import Block, zero
 from nas.classics.cells import DIALECTS, PUBLISHED, Cell, Stem, operations, pairwise_network
 from nas.classics.cells.network import LEAST_CHANNELS, too_narrow
 from nas.errors import InputError
 from nas.registry import unknown
-from nas.spaces.cell_graph import IDENTITY, CellGraph
+from nas.spaces.cell_graph import IDENTITY, ZERO, CellGraph
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.families.darts_notation import read_cells, written_cells
-from nas.spaces.families.family import Count, Listed, distinct
-from nas.spaces.families.pairwise_wiring import Concat, Inputs, Wiring
+from nas.spaces.families.family import Count, Listed, distinct, labelled
+from nas.spaces.families.pairwise_wiring import Concat, Inputs, Wiring, edge_name
+from nas.spaces.mixtures import Mixtures
 
 
 def _one_of(kind: str, allowed: Mapping[str, object]) -> AfterValidator:
@@ -107,20 +109,31 @@ class PairwiseCell(Listed):
     ) -> Callable[[], Architecture]:
         """Ask for the cells, node by node."""
         return partial(
-            pairwise_network,
+            self._network,
+            *self._cells(choose),
             input_shape,
             classes,
-            *self._cells(choose),
+            drop_path=self.drop_path,
+            dropout=self.dropout,
+            auxiliary=self.auxiliary,
+            blocks=self.blocks,
+        )
+
+    def _network(
+        self, normal: Cell, reduction: Cell, input_shape: Shape, classes: int, **options: Any
+    ) -> Architecture:
+        return pairwise_network(
+            input_shape,
+            classes,
+            normal,
+            reduction,
             DIALECTS[self.dialect],
             stages=(self.cells,) * self.stages,
             channels=self.channels,
             stem_channels=self.stem_channels or 3 * self.channels,
             stem=self.stem,
             reach_back=self.reach_back,
-            drop_path=self.drop_path,
-            dropout=self.dropout,
-            auxiliary=self.auxiliary,
-            blocks=self.blocks,
+            **options,
         )
 
     def size(self) -> int:
@@ -159,6 +172,44 @@ class PairwiseCell(Listed):
         unprojected: set[int] = set() if DIALECTS[self.dialect].projects_stem else {0}
         return {"normal": _graph(normal, unprojected), "reduction": _graph(reduction, {0, 1})}
 
+    def mixtures(self) -> Mixtures | None:
+        """Mix all operations and zeros on an edge from every state to every node after it.
+
+        This is DARTS (Liu et al. 2019, arXiv:1806.09055, section 2). The discretisation keeps the
+        two heaviest edges into each node, by the heaviest operation other than zeros (section 2.4).
+        As in the authors' code, a pool is followed by a batch norm. It needs distinct inputs and
+        the output of all nodes.
+        """
+        if self.inputs != "distinct" or self.concat != "all":
+            return None
+        blocks = {ZERO: zero, **{name: self.block(name) for name in self.operations}}
+        return Mixtures(
+            edges={edge: node for name in self._names for edge, node in self._wiring.all(name)},
+            blocks={
+                name: labelled(name, partial(_normed, block=block) if "pool" in name else block)
+                for name, block in blocks.items()
+            },
+            build=self._mixed_network,
+            discretise=lambda weights: self._genotype(
+                *(self._wiring.heaviest(name, weights) for name in self._names)
+            ),
+            chosen=self._chosen,
+        )
+
+    def _mixed_network(
+        self, blocks: Mapping[str, Block], input_shape: Shape, classes: int
+    ) -> Architecture:
+        cells = [self._wiring.whole(name) for name in self._names]
+        return self._network(cells[0], cells[-1], input_shape, classes, blocks=blocks)
+
+    def _chosen(self, genotype: Genotype) -> Mapping[str, str]:
+        cells = zip(self._names, self._cells_of(genotype), strict=False)
+        return {
+            edge_name(name, node, state): operation
+            for name, cell in cells
+            for node, _, operation, state in cell.placed()
+        }
+
     @property
     def _names(self) -> tuple[str, ...]:
         return ("cell",) if self.reduction == "same" else ("normal", "reduction")
@@ -181,6 +232,10 @@ class PairwiseCell(Listed):
         for name, cell in zip(self._names, cells, strict=False):
             genotype.update(self._wiring.answers(name, cell))
         return genotype
+
+
+def _normed(g: Builder, x: Handle, channels: int, stride: int, *, block: Block) -> Handle:
+    return g.batch_norm(block(g, x, channels, stride))
 
 
 def _graph(cell: Cell, projected: set[int]) -> CellGraph:

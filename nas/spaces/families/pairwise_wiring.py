@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import combinations
@@ -11,7 +11,9 @@ from typing import Literal
 
 from nas.classics.cells import Cell
 from nas.errors import InputError
+from nas.spaces.cell_graph import ZERO
 from nas.spaces.choices import Choose, Genotype
+from nas.spaces.mixtures import Weights
 
 Edges = tuple[tuple[str, int], ...]
 """The edges ``(operation, state)`` of a cell, two for each node."""
@@ -115,6 +117,38 @@ class Wiring:
         read = {state for _, state in edges}
         return tuple(state for state in states if state not in read)
 
+    def all(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield all edges that a cell of this name may have, each with the node that it enters."""
+        for node in range(self.nodes):
+            for state in range(2 + node):
+                yield edge_name(name, node, state), f"{name}.node{node}"
+
+    def whole(self, name: str) -> Cell:
+        """Return the cell with all edges, whose operations are named after them."""
+        counts = tuple(range(2, 2 + self.nodes))
+        edges = [
+            (edge_name(name, node, state), state)
+            for node, count in enumerate(counts)
+            for state in range(count)
+        ]
+        return Cell(tuple(edges), counts, counts)
+
+    def heaviest(self, name: str, weights: Weights) -> Cell:
+        """Return the cell with the two heaviest edges into each node (Liu et al. 2019, sec. 2.4).
+
+        The weight of an edge is that of its heaviest operation, without zeros.
+        """
+        edges: list[tuple[str, int]] = []
+        for node in range(self.nodes):
+            best = []
+            for state in range(2 + node):
+                known = weights[edge_name(name, node, state)]
+                operation = max((each for each in known if each != ZERO), key=known.__getitem__)
+                best.append((known[operation], operation, state))
+            best.sort(key=lambda each: -each[0])
+            edges += [(operation, state) for _, operation, state in best[:2]]
+        return Cell(tuple(edges), self.rule(tuple(edges)))
+
     @cached_property
     def _exceptions(self) -> dict[Edges, tuple[int, ...]]:
         """The outputs of published cells that differ from the rule, by the edges of the cell."""
@@ -125,6 +159,11 @@ class Wiring:
             and {operation for operation, _ in cell.edges} <= set(self.operations)
             and cell.concat != self.rule(cell.edges)
         }
+
+
+def edge_name(name: str, node: int, state: int) -> str:
+    """Return the name of the edge from a state to a node of a cell: ``normal.node1.node0``."""
+    return f"{name}.node{node}.{_name(state)}"
 
 
 @cache

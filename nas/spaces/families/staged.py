@@ -19,7 +19,7 @@ from nas.configuration import Config, defaults, validate_options
 from nas.errors import InputError, at
 from nas.registry import unknown
 from nas.spaces.choices import Choose
-from nas.spaces.families.family import Family, misfit
+from nas.spaces.families.family import Family, labelled, misfit
 from nas.spaces.families.stages import Layer, Operation, Plan, Stage, ask
 
 LABELS: Mapping[str, Callable[..., Handle]] = {
@@ -60,6 +60,8 @@ class Head(Config):
     """The probability of dropout before the classifier."""
     adaptive: bool = False
     """Whether the pooling is an operation that fvcore counts, as in torchvision."""
+    bias: bool = True
+    """Whether the classifier has a bias."""
 
 
 class Norm(Config):
@@ -108,6 +110,9 @@ class Staged(Family):
     """The layers behind the stages."""
     width_multiplier: PositiveFloat = 1.0
     """The factor of all widths, rounded to multiples of eight; the head's only grow by it."""
+    own_weights: bool = False
+    """Whether nodes are named after their operation too, so that unlike operations of a layer share
+    no weights (:mod:`nas.supernet`), as in the supernets of papers."""
 
     @property
     def labels(self) -> Mapping[str, Callable[..., Handle]]:
@@ -236,7 +241,7 @@ class Staged(Family):
                 x = g.activation(x, head.activation)
             if head.dropout:
                 x = g.dropout(x, head.dropout)
-        return g.build(g.linear(x, classes, name="classifier"))
+        return g.build(g.linear(x, classes, head.bias, name="classifier"))
 
     def _scaled(self, width: int) -> int:
         return width if self.width_multiplier == 1 else divisible(width * self.width_multiplier)
@@ -249,8 +254,9 @@ class Staged(Family):
             block, fixed = self.block(operation.layer), dict(operation.settings)
             settings = frozenset(defaults(block))
             bound = {"excitation": self.excitation} if "excitation" in settings else {}
+            named = labelled(label, block) if self.own_weights else block
             layers[label] = Layer(
-                partial(block, **bound, **fixed),
+                partial(named, **bound, **fixed),
                 settings - {"excitation", *fixed},
                 left_out=block is identity,
             )

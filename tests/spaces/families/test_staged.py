@@ -209,6 +209,15 @@ def test_proxylessnas(name: str, multiplier: float, second_stage: int, params: i
         assert cost.macs == pytest.approx(320e6, rel=0.002)
 
 
+def test_single_path_one_shots_network() -> None:
+    """323M FLOPs and 3.5M parameters, in the table of megvii-model/SinglePathOneShot."""
+    space = nas.space("spos", *IMAGENET)
+    cost = space.decode(space.member("spos")).cost
+    assert space.size().count == 4**20
+    assert cost.macs == pytest.approx(323e6, rel=0.005)
+    assert int(cost.params / 1e5) == 35
+
+
 @pytest.mark.parametrize("name", ["regnetx_200mf", "regnetx_400mf", "regnetx_800mf"])
 def test_an_anynet_is_a_regnet_whose_widths_lie_on_a_line(name: str) -> None:
     anynet, regnet = nas.space("anynet", *IMAGENET), nas.space("regnet", *IMAGENET)

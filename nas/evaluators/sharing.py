@@ -1,0 +1,175 @@
+"""Trains a network for all trials of a campaign, and keeps it in the campaign's folder."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import is_zipfile
+
+import torch
+from filelock import FileLock
+from torch import nn
+
+from nas.architecture.graph import Architecture
+from nas.configuration import validate
+from nas.errors import InputError
+from nas.evaluators import training
+from nas.evaluators.work import Progress
+from nas.files import is_damaged, write_whole
+from nas.tasks import Task, make
+from nas.training import data, recipe
+from nas.training.batches import batch_bounds
+from nas.training.data import SearchData
+from nas.training.hardware import device_name, resolve_device
+from nas.training.loop import Epoch, Trainer
+from nas.training.recipe import Recipe
+
+
+class Setting(NamedTuple):
+    """What a trial needs besides its own options, made from its request."""
+
+    architecture: Architecture
+    images: SearchData
+    recipe: Recipe
+    seed: int
+    device: str
+    task: Task
+
+    @classmethod
+    def of(cls, request: Mapping[str, Any], epochs: int) -> Setting:
+        """Reads the fields of :class:`nas.evaluators.training.Request`; sets torch's threads.
+
+        Args:
+            request: the request of a trial of the search.
+            epochs: the epochs of the recipe by which the network for all trials is trained.
+        """
+        plain = dict(request)
+        loaded: SearchData | None = plain.pop("search_data", None)
+        trial = validate(training.Request, plain)
+        torch.set_num_threads(trial.threads)
+        return cls(
+            Architecture.from_json(trial.architecture),
+            loaded or data.search_data(data.resolve(trial.data)),
+            recipe.resolve({**trial.recipe, "epochs": epochs}),
+            trial.seed,
+            resolve_device(trial.device),
+            make(trial.task),
+        )
+
+    @property
+    def steps(self) -> int:
+        """The number of training steps."""
+        count, size = len(self.images.train.labels), self.recipe.batch_size
+        return self.recipe.epochs * len(batch_bounds(count, size))
+
+    def metrics(self) -> dict[str, Any]:
+        """Returns where and on what the trial was carried out."""
+        return {
+            "device": self.device,
+            "device_name": device_name(self.device),
+            "data_checksum": self.images.checksum,
+        }
+
+
+class Trained(NamedTuple):
+    """A network that all trials use.
+
+    Attributes:
+        network: the network.
+        metrics: ``epochs``, ``epochs_before``, ``train_seconds``, ``evaluation_seconds`` and
+            ``shared_curve`` of its training, in the trial that has trained it. All others have 0
+            epochs, 0 seconds and an empty curve.
+    """
+
+    network: nn.Module
+    metrics: dict[str, Any]
+
+
+def trained(
+    file: Path,
+    trainer: Callable[[], Trainer],
+    setting: Setting,
+    checkpoint: bytes | None,
+) -> Generator[Progress, None, Trained]:
+    """Returns the network in a file; if there is none, trains it first and yields every epoch.
+
+    Processes that share the file train it once. The state is written only when the training has
+    ended. All trials must make the same trainer, so that any of them may train.
+
+    Args:
+        file: where the network is kept.
+        trainer: makes the trainer.
+        setting: that of the trial.
+        checkpoint: the state of an earlier attempt at the training.
+
+    Raises:
+        InputError: if the file is damaged, or has the network of another experiment.
+    """
+    curve: list[Epoch] = []
+    before = 0
+    with FileLock(file.with_suffix(".lock")):
+        if not file.exists():
+            made = trainer()
+            if checkpoint is not None:
+                made.load_state_dict(_read(checkpoint, setting.device))
+            before = len(made.curve)
+            save = partial(_written, made)
+            for point in made.curve:
+                yield Progress(point.record(), save)
+            while len(made.curve) < setting.recipe.epochs:
+                made.run(len(made.curve) + 1)
+                yield Progress(made.curve[-1].record(), save)
+            curve = made.curve
+            write_whole(file, save())
+    return Trained(
+        _loaded(file, trainer, setting.device),
+        {
+            "epochs": len(curve),
+            "epochs_before": before,
+            "train_seconds": sum(point.train_seconds for point in curve),
+            "evaluation_seconds": sum(point.evaluation_seconds for point in curve),
+            "shared_curve": [point.record() for point in curve],
+        },
+    )
+
+
+def check(file: Path) -> None:
+    """Raises :class:`InputError` if there is a file and it is damaged."""
+    if file.exists() and (is_damaged(file) or not is_zipfile(file)):
+        raise _unusable(file, "is damaged")
+
+
+def _unusable(file: Path, why: str) -> InputError:
+    return InputError(f"{file}: {why}; delete it, and the next run trains the weights again")
+
+
+def _written(trainer: Trainer) -> bytes:
+    file = io.BytesIO()
+    torch.save(trainer.state_dict(), file)
+    return file.getvalue()
+
+
+def _read(state: bytes, device: str) -> Any:
+    return torch.load(io.BytesIO(state), map_location=device, weights_only=True)
+
+
+_LOADED: dict[tuple[str, int, str], nn.Module] = {}
+"""The network that this process has read last."""
+
+
+def _loaded(file: Path, trainer: Callable[[], Trainer], device: str) -> nn.Module:
+    """Returns the network of a file, which is read once."""
+    key = (str(file), file.stat().st_mtime_ns, device)
+    if key not in _LOADED:
+        check(file)
+        made = trainer()
+        try:
+            made.load_state_dict(_read(file.read_bytes(), device))
+        except Exception as error:  # torch raises many kinds for a file of another network
+            raise _unusable(file, f"has the weights of another experiment ({error})") from error
+        _LOADED.clear()
+        _LOADED[key] = made.network
+    return _LOADED[key]

@@ -1,0 +1,142 @@
+"""Trains the weights and the alphas of a relaxed space in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from nas.supernet.relaxation import Relaxation
+from nas.tasks import Task
+from nas.training.batches import batch_bounds, batches
+from nas.training.data import SearchData
+from nas.training.loop import Epoch, Trainer
+from nas.training.recipe import Recipe
+
+Forward = Callable[[Tensor], Any]
+
+
+class GradientTrainer(Trainer):
+    """Trains a :class:`Relaxation`: before every step of the weights, it makes one of the alphas.
+
+    The weights learn from the training images, and the alphas from the validation images, both
+    augmented (Liu et al. 2019, arXiv:1806.09055, algorithm 1). Alphas have Adam with betas 0.5 and
+    0.999, as in section 4.1 of the paper. So what is chosen has seen the validation images, as in
+    any search, and not the test images.
+
+    Args:
+        build: makes the relaxed network.
+        data, recipe, seed, device, task: those of :class:`Trainer`; the recipe is that of the
+            weights.
+        second_order: whether the step of the alphas looks ahead by one step of the weights.
+        learning_rate: Adam's learning rate.
+        weight_decay: Adam's weight decay.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], Relaxation],
+        data: SearchData,
+        recipe: Recipe,
+        seed: int,
+        device: str = "cpu",
+        task: Task | None = None,
+        *,
+        second_order: bool = False,
+        learning_rate: float = 3e-4,
+        weight_decay: float = 1e-3,
+    ) -> None:
+        super().__init__(build, data, recipe, seed, device, task=task)
+        assert isinstance(self._network, Relaxation)
+        self.relaxation: Relaxation = self._network
+        self._second_order = second_order
+        for each in self.relaxation.choices:
+            each.requires_grad_()
+        if self._average is not None:  # the choice is not averaged
+            averaged = self._average.network
+            averaged.alphas, averaged.betas = self.relaxation.alphas, self.relaxation.betas
+        self._choices = torch.optim.Adam(
+            self.relaxation.choices, learning_rate, (0.5, 0.999), weight_decay=weight_decay
+        )
+        self._held_out: Iterator[tuple[Tensor, Tensor]] = iter(())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the complete state as tensors and plain values, for ``torch.save``."""
+        return {**super().state_dict(), "choices": self._choices.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores a state from :meth:`state_dict` of a trainer with the same arguments."""
+        super().load_state_dict(state)
+        self._choices.load_state_dict(state["choices"])
+
+    def _epoch(self, epoch: int) -> Epoch:
+        self.relaxation.anneal((epoch - 1) / max(self._recipe.epochs - 1, 1))
+        return replace(super()._epoch(epoch), more=self.relaxation.record())
+
+    def _train_epoch(self, epoch: int) -> float:
+        self._held_out = self._validation_batches()
+        return super()._train_epoch(epoch)
+
+    def _validation_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields batches of normalised validation images and targets, without end."""
+        part = self._data.validation
+        bounds = batch_bounds(len(part.labels), self._recipe.batch_size)
+        while True:
+            order = torch.randperm(len(part.labels), generator=self._generator, device=self._device)
+            for pixels, labels in batches(part, bounds, self._device, order):
+                images, targets = self._augment(pixels, labels, self._generator)
+                yield self._normalize(images), targets
+
+    def _update(self, images: Tensor, targets: Tensor) -> Tensor:
+        held, expected = next(self._held_out)
+        gradients = gradients_of_choices(
+            self.relaxation,
+            lambda forward: self._loss_of(self._outputs(images, forward), targets),
+            lambda forward: self._loss_of(self._outputs(held, forward), expected),
+            self._optimizer.param_groups[0]["lr"] if self._second_order else 0.0,
+        )
+        for each, gradient in zip(self.relaxation.choices, gradients, strict=True):
+            each.grad = gradient
+        self._choices.step()
+        return super()._update(images, targets)
+
+
+def gradients_of_choices(
+    network: Relaxation,
+    train_loss: Callable[[Forward], Tensor],
+    validation_loss: Callable[[Forward], Tensor],
+    rate: float,
+) -> Sequence[Tensor]:
+    """Return the gradient of the validation loss by alphas, and by betas if there are any.
+
+    The validation loss is that of the weights after a step of gradient descent on the training
+    loss, ``w - rate * grad L_train(w, alpha)`` (Liu et al. 2019, eq. 6). With the rate 0, this is
+    the first-order approximation. Deviations: the second derivatives of eq. 7 are those of
+    automatic differentiation, and not the finite differences of eq. 8; the step has no momentum and
+    no weight decay, which the authors' code adds.
+
+    Args:
+        network: the network in training mode.
+        train_loss: returns the loss on a training batch, given a forward function.
+        validation_loss: the same on a validation batch.
+        rate: the learning rate of the step.
+    """
+    forward: Forward = network
+    if rate:
+        weights = dict(network.named_parameters())
+        slopes = torch.autograd.grad(
+            train_loss(network), list(weights.values()), create_graph=True, materialize_grads=True
+        )
+        moved = {
+            name: weight - rate * slope
+            for (name, weight), slope in zip(weights.items(), slopes, strict=True)
+        }
+
+        def forward(images: Tensor) -> Any:
+            return functional_call(network, moved, (images,))
+
+    return torch.autograd.grad(validation_loss(forward), network.choices)
