@@ -159,6 +159,10 @@ class Benchmark:
         with in_file(self.file), at("searchers", label):
             with at("name"):
                 kind = SEARCHERS.find(entry.name)
+                if kind.takes_suggestions:
+                    raise InputError(
+                        f"{entry.name}: a table suggests nothing that it could propose"
+                    )
             options = validate_options(kind, own_options(entry))
             return searcher(
                 entry.name,

@@ -127,7 +127,7 @@ class Bank(nn.Module):
             return
         digest = blake2b(f"{self.seed} {slot}".encode(), digest_size=7).digest()
         with torch.random.fork_rng(devices=()):
-            torch.manual_seed(int.from_bytes(digest))
+            torch.default_generator.manual_seed(int.from_bytes(digest))
             drawn = tensors(draw())
             for name in lacking:
                 self._store(slot.named(name), drawn[name])

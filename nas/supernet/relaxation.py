@@ -55,6 +55,11 @@ def relaxed(space: SearchSpace, method: Method) -> tuple[Mixtures, Architecture]
             "the family edge_cell, and those of pairwise_cell with inputs: distinct and concat: all"
         )
     example = space.decode(space.sample(np.random.default_rng(0)))
+    if len(example.output_shape) > 1:
+        raise InputError(
+            f"space {space.name}: its networks return {example.output_shape}, by the task's head; a "
+            "search by gradients is for tasks whose networks return a vector"
+        )
     blocks = {edge: _KINDS[method].block(edge, mixtures.blocks) for edge in mixtures.edges}
     built = mixtures.build(blocks, example.input_shape, example.output_shape[0])
     return mixtures, plain_norms(built, lambda name: name.startswith("stem"))

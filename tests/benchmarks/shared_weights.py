@@ -6,8 +6,8 @@ training here, and the published test accuracy on CIFAR-10. Each sampling of the
 same CPU time; beside it stand the number of parameters and the accuracy after one epoch of each
 cell's own training.
 
-Every finished part is a line of OUT.jsonl, so the command can be stopped, and goes on; ``--seeds``
-and ``--minutes`` may be raised later. ``--table`` only prints the table.
+Every finished part is a line of OUT.jsonl, so the command can be stopped, and goes on. Two commands
+with other ``--seeds`` may write to one file. ``--table`` only prints the table.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def shared(
         yield {"point": point, "epochs": len(made.curve), "seconds": spent, "found": accuracies}
 
 
-def run(out: Path, seeds: int, minutes: float) -> None:
+def run(out: Path, seeds: list[int], minutes: float) -> None:
     done = {_key(row) for row in read(out)}
     split, codes = images(), cells().op_code.tolist()
 
@@ -137,7 +137,7 @@ def run(out: Path, seeds: int, minutes: float) -> None:
             file.write(json.dumps(row) + "\n")
         print({k: v for k, v in row.items() if k != "found"}, flush=True)
 
-    for seed in range(seeds):
+    for seed in seeds:
         for epochs in (1, OWN_EPOCHS):
             for code in codes:
                 row: dict[str, Any] = {"kind": f"own {epochs}", "cell": code, "seed": seed}
@@ -212,7 +212,7 @@ def shrunk() -> tuple[list[Any], list[Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, nargs="?", default=Path("shared_weights.jsonl"))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--minutes", type=float, default=8.0, help="CPU minutes of each supernet")
     parser.add_argument("--table", action="store_true", help="only print the table")
     given = parser.parse_args()

@@ -11,10 +11,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import nas
+from nas.architecture.graph import Architecture
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.cli import main
 from nas.errors import InputError
+from nas.spaces.finishing import finished
 from nas.supernet.gradient import gradients_of_choices
 from nas.supernet.member import Member
 from nas.supernet.mixing import plain_norms
@@ -151,9 +153,14 @@ def test_gradients_are_finite_differences(name: str, method: Method, rate: float
         assert found == pytest.approx(finite, rel=1e-5, abs=1e-9)
 
 
-def test_a_space_without_edges_is_refused() -> None:
+def test_spaces_that_cannot_be_mixed_are_refused() -> None:
     with pytest.raises(InputError, match="edge_cell"):
         Relaxation(nas.space("natsbench_size"))
+    headed = finished(
+        tiny("nasbench201"), lambda made: Architecture(made.input_shape, made.nodes[:1], ["stem.0"])
+    )
+    with pytest.raises(InputError, match="return a vector"):
+        Relaxation(headed)
 
 
 CAMPAIGN = """
