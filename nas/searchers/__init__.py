@@ -23,6 +23,7 @@ SEARCHERS = Registry(
         ),
         "nsga2": "nas.searchers.nsga2:NSGA2",
         "local_search": "nas.searchers.local_search:LocalSearch",
+        "predictor": "nas.searchers.predictor:PredictorSearch",
         "bananas": "nas.searchers.bananas:Bananas",
         "gradient": "nas.searchers.gradient:GradientSearch",
         "optuna": "nas.searchers.optuna_search:OptunaSearch",

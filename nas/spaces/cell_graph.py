@@ -69,6 +69,16 @@ class CellGraph:
         As in architectures (:class:`~nas.architecture.sum_graph.SumGraph`), identities are
         contracted, sums flattened, zeros and what only they feed left out.
         """
+        labels, reads = self.reduced()
+        form = canonical_form(labels, [list(read.items()) for read in reads])
+        return blake2b(form, digest_size=16).hexdigest()
+
+    def reduced(self) -> tuple[list[bytes], list[Sum]]:
+        """Return what the cell computes: the label of every vertex, and the sum that it reads.
+
+        Vertices are inputs, operations and, at the end, the output, each after what it reads; every
+        operation reaches the output. An operation that reads nothing is zero, and left out.
+        """
         leaving: list[list[tuple[int, int, str]]] = [[] for _ in self.labels]
         for edge in self.edges:
             leaving[edge[0]].append(edge)
@@ -108,5 +118,4 @@ class CellGraph:
             position = {vertex: index for index, vertex in enumerate(kept)}
             vertices = [vertices[vertex] for vertex in kept]
             reads = [{position[s]: times for s, times in reads[v].items()} for v in kept]
-        form = canonical_form(vertices, [list(read.items()) for read in reads])
-        return blake2b(form, digest_size=16).hexdigest()
+        return vertices, reads

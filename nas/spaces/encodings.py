@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.choices import RECIPE, Genotype
 
-Encoding = Literal["one_hot", "path"]
+Encoding = Literal["one_hot", "path", "wl"]
 """What :meth:`nas.spaces.search_space.SearchSpace.encode` takes."""
 
 
@@ -33,8 +34,31 @@ def path(genotype: Genotype, cells: Mapping[str, CellGraph]) -> dict[str, float]
         for name, cell in cells.items()
         for operations in cell.paths()
     }
-    recipe = {name: option for name, option in genotype.items() if name.startswith(RECIPE)}
-    return paths | one_hot(recipe)
+    return paths | _recipe(genotype)
+
+
+def wl(genotype: Genotype, cells: Mapping[str, CellGraph]) -> dict[str, float]:
+    """Return how often every operation occurs, alone and with the operations that it reads.
+
+    These are the features of the Weisfeiler-Lehman subtree kernel (Shervashidze et al. 2011, JMLR
+    12, section 3.2) after one iteration, for the directed graphs of NASBOWL (Ru et al. 2021,
+    arXiv:2006.07556, section 3.1): a vertex takes in what it reads. Deviations: cells are reduced
+    to what they compute (:meth:`~nas.spaces.cell_graph.CellGraph.reduced`), so isomorphic cells
+    have equal features; hyperparameters of the recipe are encoded as by :func:`one_hot`.
+    """
+    found: Counter[str] = Counter()
+    for name, cell in cells.items():
+        labels, reads = cell.reduced()
+        own = [label.decode() for label in labels]
+        for label, read in zip(own, reads, strict=True):
+            sources = sorted(own[source] for source, times in read.items() for _ in range(times))
+            found[f"{name}: {label}"] += 1
+            found[f"{name}: {label}({' + '.join(sources)})"] += 1
+    return {feature: float(count) for feature, count in found.items()} | _recipe(genotype)
+
+
+def _recipe(genotype: Genotype) -> dict[str, float]:
+    return one_hot({name: each for name, each in genotype.items() if name.startswith(RECIPE)})
 
 
 def vocabulary(features: Iterable[Mapping[str, float]], least: int = 1) -> dict[str, int]:

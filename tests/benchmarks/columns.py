@@ -1,9 +1,8 @@
 """How searchers carry over: the same settings on every complete table column at hand.
 
 Run: ``python -m tests.benchmarks.columns DATA > results/columns.md``, where DATA holds the tables'
-files, which are not part of this package. The settings of BANANAS were chosen on the columns that
-say "tuned" alone. ``--before`` adds BANANAS as it was before these settings: FILE is what
-``git show f930856^:nas/searchers/bananas.py > FILE`` writes.
+files, which are not part of this package. The settings of BANANAS and of the predictor were chosen
+on the columns that say "tuned" alone.
 """
 
 import argparse
@@ -29,9 +28,14 @@ SEARCHERS: dict[str, Any] = {
     "local search": "local_search",
     "TPE": {"name": "optuna", "sampler": "TPE"},
     "BANANAS": "bananas",
+    "predictor": "predictor",
+    "predictor: forest": {"name": "predictor", "model": "forest", "refit_every": 5},
+    "predictor: ensemble": {"name": "predictor", "model": "ensemble", "refit_every": 5},
 }
-JUDGED = "BANANAS"
+JUDGED = "predictor"
 """The searcher that is compared with all others."""
+LIMITS = (0.5, 0.1)
+"""Regrets, in percentage points."""
 
 
 class Column(NamedTuple):
@@ -109,12 +113,20 @@ def rows(found: Curves) -> Iterator[dict[str, Any]]:
             "mean regret": f"{regret.mean():.4g}",
             "median regret": f"{np.median(regret):.4g}",
             "at the optimum": f"{(regret < 1e-9).mean():.0%}",
+            **{f"until < {limit}": until(found, group, limit) for limit in LIMITS},
             "mean test": f"{(best + sign * found.regret['test'][mine, -1]).mean():.4g}",
             **{
                 f"{JUDGED} is ({metric})": verdict(compared, metric, group)
                 for metric in found.regret
             },
         }
+
+
+def until(found: Curves, group: str, limit: float) -> str:
+    """Returns after how many evaluations the median regret is below a limit."""
+    median = np.median(found.regret["validation"][found.rows(group)], axis=0)
+    below = np.flatnonzero(median < limit)
+    return str(int(found.grid[below[0]])) if len(below) else f"> {int(found.grid[-1])}"
 
 
 def verdict(compared: pd.DataFrame, metric: str, other: str) -> str:
@@ -137,15 +149,12 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=150)
     parser.add_argument("--searchers", nargs="*", default=list(SEARCHERS), choices=list(SEARCHERS))
     parser.add_argument("--columns", nargs="*", default=list(COLUMNS), choices=list(COLUMNS))
-    parser.add_argument("--before", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    if arguments.before:
-        SEARCHERS["BANANAS before"] = f"{arguments.before.resolve()}:Bananas"
-        arguments.searchers.insert(0, "BANANAS before")
     print(
         f"{arguments.evaluations} evaluations, {arguments.seeds} seeds, paired; duplicates are "
         "reused. Regret is the distance of the incumbent's validation metric to the best of the "
-        "column; test is the metric of the incumbent after full training (in TransNAS-Bench-101, "
+        "column; the columns until count the evaluations until its median over seeds is below; "
+        "test is the metric of the incumbent after full training (in TransNAS-Bench-101, "
         "the validation metric itself). A verdict is that of `nas bench`: a sign-flip test on the "
         "regrets at the end, corrected by Holm over all pairs of the column.",
         flush=True,

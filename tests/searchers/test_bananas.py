@@ -12,8 +12,10 @@ import pytest
 
 import nas
 from nas.errors import InputError
-from nas.searchers import Observation, Searcher, bananas, searcher
-from nas.searchers.bananas import thompson
+from nas.predictors.base import Prediction
+from nas.predictors.ensemble import Ensemble
+from nas.searchers import Observation, Searcher, searcher
+from nas.searchers.predictor import thompson
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.search_space import SearchSpace
 from nas.testing.searchers import SearcherCase as Case
@@ -35,14 +37,13 @@ def tell(made: Searcher, trial_id: int, genotype: Genotype, value: float | None)
 
 
 def test_every_candidate_is_drawn_from_a_normal_distribution_of_its_own() -> None:
-    # Means 0, 0 and 9, deviations 1, 2 and 1: the third never wins.
-    predictions = np.array([[-1.0, -2.0, 8.0], [1.0, 2.0, 10.0]])
+    found = Prediction(np.array([0.0, 0.0, 9.0]), np.array([1.0, 2.0, 1.0]))
     rng = np.random.default_rng(0)
-    wins = Counter(thompson(predictions, rng)[0] for _ in range(4000))
-    assert_distributed(wins, {0: 1 / 2, 1: 1 / 2})
+    wins = Counter(int(thompson(found, 0.0, rng).argmin()) for _ in range(4000))
+    assert_distributed(wins, {0: 1 / 2, 1: 1 / 2})  # the third never wins
     # The first has mean 1 and deviation 1: it wins where N(1, 1 + 4) is below 0.
-    predictions[:, 0] = 0, 2
-    wins = Counter(thompson(predictions, rng)[0] for _ in range(4000))
+    found.mean[0] = 1.0
+    wins = Counter(int(thompson(found, 0.0, rng).argmin()) for _ in range(4000))
     chance = (1 + math.erf(-1 / math.sqrt(5) / math.sqrt(2))) / 2
     assert_distributed(wins, {0: chance, 1: 1 - chance})
 
@@ -51,14 +52,15 @@ def test_every_candidate_is_drawn_from_a_normal_distribution_of_its_own() -> Non
 
 
 def test_networks_are_trained_on_so_many_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    fits: list[tuple[int, list[float]]] = []
-    ensemble = bananas._Ensemble
+    fits: list[int] = []
+    fit = Ensemble.fit
 
-    def noted(features: Any, values: Any, networks: int, rng: Any) -> Any:
-        fits.append((len(features), list(values)))
-        return ensemble(features, values, networks, rng)
+    def noted(self: Ensemble, features: Any, values: Any, rng: Any) -> None:
+        assert values == pytest.approx(np.log((np.arange(len(values)) + 0.5) / len(values)))
+        fits.append(len(features))
+        fit(self, features, values, rng)
 
-    monkeypatch.setattr(bananas, "_Ensemble", noted)
+    monkeypatch.setattr(Ensemble, "fit", noted)
     made = make()
     for trial_id in range(20):
         proposal = made.ask(trial_id)
@@ -66,9 +68,7 @@ def test_networks_are_trained_on_so_many_results(monkeypatch: pytest.MonkeyPatch
         made.ask(trial_id)
         tell(made, trial_id, proposal.genotype, None if trial_id == 3 else float(trial_id))
     # Six successes first, one of seven trials failed; then after every four.
-    assert [count for count, _ in fits] == [6, 10, 14, 18]
-    values = [float(i) for i in range(20) if i != 3]
-    assert all(known == values[:count] for count, known in fits)
+    assert fits == [6, 10, 14, 18]
 
 
 def test_predictions_rank_what_was_not_told() -> None:
@@ -76,11 +76,11 @@ def test_predictions_rank_what_was_not_told() -> None:
     genotypes = [space().sample(rng) for _ in range(260)]
     features = [space().encode(g, "one_hot") for g in genotypes]
     values = [loss(g) for g in genotypes]
-    ensemble = bananas._Ensemble(features[:60], values[:60], 5, rng)
-    predicted = ensemble.predictions(features[60:])
-    assert predicted.shape == (5, 200)
-    assert predicted.std(axis=0).min() > 0
-    assert np.corrcoef(predicted.mean(axis=0), values[60:])[0, 1] > 0.7
+    ensemble = Ensemble()
+    ensemble.fit(features[:60], np.array(values[:60]), rng)
+    predicted = ensemble.predict(features[60:])
+    assert predicted.deviation.min() > 0
+    assert np.corrcoef(predicted.mean, values[60:])[0, 1] > 0.7
 
 
 def test_only_ranks_matter() -> None:
@@ -170,8 +170,7 @@ def test_cells_are_seen_as_paths() -> None:
     toy = nas.space("nasbench201")
     made = searcher("bananas", space=toy, seed=0, **QUICK)
     campaign(made, 12, value=lambda g: float(sum(map(len, cast(Any, g.values())))))
-    assert cast(Any, made).encoding == "path"
-    assert cast(Any, searcher("bananas", space=toy, seed=0, encoding="one_hot")).encoding != "path"
+    assert cast(Any, made).features == ("path",)
 
 
 def test_each_class_of_cells_is_asked_before_any_is_asked_again() -> None:
@@ -240,7 +239,7 @@ def test_it_ends_at_the_optimum_of_the_toy() -> None:
     ("options", "message"),
     [
         ({"initial_size": 1}, "searcher bananas: initial_size must be at least 2, got 1"),
-        ({"networks": 1}, "searcher bananas: networks must be at least 2, got 1"),
+        ({"networks": 1}, "searcher bananas: model: networks must be at least 2, got 1"),
         ({"refit_every": 0}, "searcher bananas: refit_every must be at least 1, got 0"),
         ({"parents": 0}, "searcher bananas: parents must be at least 1, got 0"),
         ({"spacing": 0}, "searcher bananas: spacing must be at least 1, got 0"),

@@ -43,6 +43,17 @@ CASES = {
     "NSGA-II, 1 objective": Case("nsga2", {"population_size": 5}),
     "local search": Case("local_search", {"starts": 2}),
     "BANANAS": Case("bananas", {"initial_size": 6, "refit_every": 5, "candidates": 20}),
+    "predictor": Case("predictor", {"initial_size": 6, "candidates": 20}),
+    "forest": Case(
+        "predictor",
+        {
+            "model": {"name": "forest", "trees": 5},
+            "acquisition": "thompson",
+            "initial_size": 6,
+            "refit_every": 5,
+            "candidates": 20,
+        },
+    ),
     "TPE": Case("optuna", {"sampler_options": TPE_SOON}),
     "Optuna's random": Case("optuna", {"sampler": "random"}, learns=False),
     "Optuna's quasi-random": Case("optuna", {"sampler": "QMC"}, learns=False),
@@ -85,6 +96,7 @@ FROM_MEMBERS = (
     "NSGA-II",
     "local search",
     "BANANAS",
+    "predictor",
     "TPE",
     "Optuna's NSGA-II",
 )
@@ -138,6 +150,7 @@ def test_learners_beat_random_search_at_the_same_budget() -> None:
         "NSGA-II": (Case("nsga2", {"population_size": 8}), 40),
         "local search": (Case("local_search"), 40),
         "BANANAS": (Case("bananas"), 10),
+        "predictor": (Case("predictor"), 10),
         "TPE": (Case("optuna"), 8),
     }
     for name, (case, seeds) in learners.items():

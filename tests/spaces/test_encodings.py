@@ -78,6 +78,40 @@ def test_paths_of_a_known_cell() -> None:
     }
 
 
+def test_subtrees_of_a_known_cell() -> None:
+    operations = ["conv_3x3", "none", "avg_pool", "skip_connect", "conv_1x1", "conv_3x3"]
+    genotype: Genotype = {
+        f"{i}>{j}": operation for (i, j), operation in zip(Edges.edges, operations, strict=True)
+    }
+    assert space(edges, Edges()).encode(genotype, "wl") == {
+        f"cell: {tree}": count
+        for tree, count in {
+            "input0": 1.0,
+            "input0()": 1.0,
+            "conv_3x3": 2.0,
+            "conv_3x3(input0)": 1.0,
+            "avg_pool": 1.0,
+            "avg_pool(conv_3x3)": 1.0,
+            "conv_1x1": 1.0,
+            "conv_1x1(conv_3x3)": 1.0,
+            "conv_3x3(avg_pool)": 1.0,
+            "output": 1.0,
+            "output(conv_1x1 + conv_3x3 + input0)": 1.0,
+        }.items()
+    }
+
+
+def test_cells_that_compute_the_same_have_the_same_subtrees() -> None:
+    toy = space(nodes, Nodes())
+    found: dict[str, set[str]] = {}
+    for number, genotype in enumerate(toy.enumerate()):
+        if number % 7 == 0:
+            same = toy.cell_graphs(genotype)["cell"].fingerprint
+            found.setdefault(same, set()).add(repr(sorted(toy.encode(genotype, "wl").items())))
+    assert len(found) > 300
+    assert {len(features) for features in found.values()} == {1}
+
+
 def test_paths_do_not_hide_hyperparameters() -> None:
     plain = space(edges, Edges())
     rates = joint(plain, {"learning_rate": (0.1, 0.2)}, lambda asked: None)

@@ -19,6 +19,9 @@ from nas.errors import InputError
 from nas.metrics import Catalogue
 from nas.searchers import Observation, Proposal, Searcher
 
+_LATER_NOTES = {"predicted"}
+"""What earlier versions did not note."""
+
 
 class _AskedAgain(Searcher):
     """A searcher that is asked again at every recorded ask.
@@ -44,7 +47,10 @@ class _AskedAgain(Searcher):
         if asked is None:
             self._news = "nothing, the searcher waits for results"
         else:
-            lines = differences(_plain(proposal), _plain(asked)).splitlines()
+            recorded, again = _plain(proposal), _plain(asked)
+            for key in _LATER_NOTES - recorded["note"].keys():
+                again["note"].pop(key, None)
+            lines = differences(recorded, again).splitlines()
             self._news = "; ".join(line.strip() for line in lines)
         self._differs = bool(self._news)
 

@@ -13,6 +13,8 @@ import pandas as pd
 
 from nas.analysis.tables.columns import recorded
 from nas.analysis.tables.trials import trials
+from nas.campaigns.spec.objectives import minimised
+from nas.campaigns.spec.objectives import recorded as objectives_of
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask, Header, Json, Result
 from nas.statistics.correlation import compare
@@ -24,6 +26,8 @@ _FEW = 10
 
 _LEVEL = 0.05
 """The level of significance at which a proxy is better than counting parameters."""
+
+_Row = tuple[float, float, float]
 
 _Groups = dict[str, list[tuple[Ask, Result]]]  # the ask and result of each, by label
 
@@ -56,6 +60,7 @@ def notes(history: History) -> Iterator[str]:
             f"{min(cut)} to {max(cut)}; their schedules followed the time"
         )
     yield from _ranking_notes(history)
+    yield from _predictor_notes(history)
     if (history.header.specification.get("recipe") or {}).get("initialization") == "reference":
         own = {
             f"{label} {ask.initialization}"
@@ -161,21 +166,55 @@ def _ranking_notes(history: History) -> Iterator[str]:
             for label, runs in trained.items()
             if isinstance(ranked(label, proxy), int | float)
         ]
-        if len(rows) < _FEW:
-            yield (
-                f"{what}: {len(rows)} trained networks are too few to say how "
-                f"{'they rank' if shared else 'it ranks'}; {_FEW} are needed"
-            )
-            continue
-        table = np.array(sorted(rows, key=lambda row: -row[2]), dtype=float)
-        every, best = (compare(*table[:n].T) for n in (len(table), max(len(table) // 5, 4)))
-        verdict = "no better than" if not every.p < _LEVEL else "better than"
-        yield (
-            f"{what}: rank correlation with {primary.in_words} of {len(table)} trained "
-            f"networks {every.one:.2f}, in the best fifth {best.one:.2f}; that of params "
-            f"{every.other:.2f} and {best.other:.2f}: {verdict} counting parameters"
-            f" (p {every.p:.2g})"
+        yield _judged(what, rows, primary.in_words, "they rank" if shared else "it ranks")
+
+
+def _predictor_notes(history: History) -> Iterator[str]:
+    """Yields how the predictor of a search ranked what was trained next, beside parameters.
+
+    Every prediction was made before its network was trained. One that was made for another
+    fidelity is left out.
+    """
+    specification = history.header.specification
+    objectives = objectives_of(specification)
+    if len(objectives) != 1:
+        return
+    predicted: dict[str, list[_Row]] = {}
+    for trial, result in history.results.items():
+        ask = history.asks[trial]
+        expected = ask.note.get("predicted")
+        meant = ask.note.get("model", ask.fidelity) == ask.fidelity
+        if result.completed and meant and isinstance(expected, float):
+            (value,) = minimised(objectives, ask, result.metrics)
+            predicted.setdefault(ask.search, []).append((-expected, ask.cost["params"], -value))
+    in_words = recorded(specification)[objectives[0].metric].in_words
+    for search, rows in predicted.items():
+        yield _judged(f"predictions of {search}", rows, in_words, "they rank")
+
+
+def _judged(what: str, rows: Sequence[_Row], value: str, they_rank: str) -> str:
+    """Says how something ranked trained networks, beside their number of parameters.
+
+    Args:
+        what: what is judged.
+        rows: what it says of each network, the number of parameters, and the value; of values,
+            larger is better.
+        value: the value in words.
+        they_rank: what it does.
+    """
+    if len(rows) < _FEW:
+        return (
+            f"{what}: {len(rows)} trained networks are too few to say how {they_rank}; "
+            f"{_FEW} are needed"
         )
+    table = np.array(sorted(rows, key=lambda row: -row[2]), dtype=float)
+    every, best = (compare(*table[:n].T) for n in (len(table), max(len(table) // 5, 4)))
+    verdict = "no better than" if not every.p < _LEVEL else "better than"
+    return (
+        f"{what}: rank correlation with {value} of {len(table)} trained networks "
+        f"{every.one:.2f}, in the best fifth {best.one:.2f}; that of params {every.other:.2f} and "
+        f"{best.other:.2f}: {verdict} counting parameters (p {every.p:.2g})"
+    )
 
 
 def _chance_notes(history: History, groups: _Groups) -> Iterator[str]:

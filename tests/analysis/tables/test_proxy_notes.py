@@ -47,6 +47,32 @@ def test_the_notes_compare_each_proxy_with_the_parameters(tmp_path: Path) -> Non
     assert ": no better than counting parameters (p 0." in same
 
 
+def test_predictions_are_judged_by_what_was_trained_next(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    accuracy = rng.uniform(size=40)
+    predicted = -accuracy + rng.normal(scale=0.1, size=40)  # of the objective, minimised
+    params = rng.integers(1000, 2000, size=40)
+    records = []
+    for number, value in enumerate(accuracy.tolist()):
+        trial = f"predictor-{number:04d}"
+        made = ask(trial, "search", "searched", cost=COST | {"params": int(params[number])})
+        made |= {"number": number, "search": "predictor", "fingerprint": trial}
+        if number >= 10:  # the first ones are random
+            made["note"] = {"predicted": predicted[number]}
+        if number == 39:  # made for another fidelity than that of the trial
+            made["note"] |= {"model": 27}
+        records += [made, result(trial, value)]
+    write(tmp_path, records, SPECIFICATION)
+    (note,) = [n for n in campaign_table(tmp_path).attrs["notes"] if n.startswith("predictions")]
+    judged = [stats.spearmanr(e[10:39], accuracy[10:39]).statistic for e in (-predicted, params)]
+    assert note.startswith(
+        "predictions of predictor: rank correlation with validation accuracy of 29 trained "
+        f"networks {judged[0]:.2f}, in the best fifth "
+    )
+    assert f"; that of params {judged[1]:.2f} and " in note
+    assert ": better than counting parameters (p " in note
+
+
 def test_few_networks_are_not_judged(tmp_path: Path) -> None:
     values = list(range(9))
     assert found(tmp_path, values, values, values, np.linspace(0, 1, 9))[0] == (

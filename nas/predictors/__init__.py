@@ -1,0 +1,16 @@
+"""Predictors: models that predict the value of a genotype, and how uncertain that is."""
+
+from nas.predictors.base import Features, Prediction, Predictor
+from nas.registry import Registry
+
+PREDICTORS = Registry(
+    "predictor",
+    {
+        "ensemble": "nas.predictors.ensemble:Ensemble",
+        "forest": "nas.predictors.forest:Forest",
+        "gaussian_process": "nas.predictors.gaussian_process:GaussianProcess",
+    },
+    subclass_of="nas.predictors.base:Predictor",
+)
+
+__all__ = ["PREDICTORS", "Features", "Prediction", "Predictor"]
