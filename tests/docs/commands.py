@@ -37,6 +37,7 @@ NOT_RUN = {
     "make quickstart": "a real campaign of three minutes; nas new, run and table run here",
     "make test": "these tests are part of it",
     "nas report --live results/mine --port 8000": "serves until Ctrl-C; see tests/report",
+    "nas search unseen/ --minutes 10 --macs 5e6 --out results/mine": "see tests/jobs/test_search",
     "nas report --live results/mine": "serves until Ctrl-C; see tests/report",
 }
 """Commands that are shown and do not run here, and why."""
@@ -53,6 +54,7 @@ SMALLER = {
     "my_space.py:space:small": "primitives:lenet5",
     "nas cost ARCH": "nas cost lenet5",
     "nas table FOLDER": "nas table results/mine",
+    "nas search pics --minutes 30": "nas search pics --minutes 0.6 --plan",
     "picture.png": "pics/cat/0.png",
     "nas train --compile always": "nas train lenet5 --data digits --recipe quick --compile never",
     "nas train --task ordinal.py:Ordinal": (
