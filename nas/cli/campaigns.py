@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -121,7 +122,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _search(arguments: argparse.Namespace) -> None:
-    began = time.monotonic()
+    began = time.monotonic() - _age()
     from nas.jobs.search import search
 
     found = search(
@@ -140,6 +141,16 @@ def _search(arguments: argparse.Namespace) -> None:
         f"after {(time.monotonic() - began) / 60:.2f} of {arguments.minutes:g} minutes; next: "
         f"nas table {found.folder}, nas report {found.folder}"
     )
+
+
+def _age() -> float:
+    """Returns how many seconds ago this process was started; 0 if the system does not tell."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    except (OSError, AttributeError):
+        return 0.0
 
 
 def _bench(arguments: argparse.Namespace) -> None:

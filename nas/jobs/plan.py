@@ -58,7 +58,7 @@ _TOLERATED, _EQUAL = 0.9, 0.97
 or covered if this share of that is left."""
 _MEMBERS = 40
 """How many networks of the space are counted to see how large they are."""
-_CLOSING = (5.0, 0.01)
+_CLOSING = (6.0, 0.01)
 """The seconds, and the share of the time, that are kept for predictions and the export."""
 _LEAST = 5.0
 """The fewest seconds that a campaign is planned for."""

@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 
 from nas.campaigns.drive.run import run
-from nas.campaigns.spec.campaign import FILE_NAME, load_campaign
+from nas.campaigns.spec.campaign import FILE_NAME, load_campaign, read_file
 from nas.campaigns.spec.data_argument import read
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask
 from nas.configuration import source
-from nas.errors import InputError, in_file
+from nas.errors import CampaignError, InputError, in_file
 from nas.export.exporting import export
 from nas.export.parity import ExportError
 from nas.files import subfolder, write_whole
@@ -94,6 +94,10 @@ def search(
     folder = folder or Path("results") / (name or short_name(str(given.section["name"])))
     path = folder / FILE_NAME
     if path.exists():
+        if read_file(folder).time_limit is None:
+            raise InputError(
+                f"{path}: is a campaign without time_limit; choose a folder with --out"
+            )
         say(f"going on with {path}, which says how long")
     else:
         with in_file(source(data, "--data")):
@@ -108,8 +112,11 @@ def search(
         return None
     try:
         run(folder)
-    except KeyboardInterrupt:
-        _finish(folder, say)
+    except (KeyboardInterrupt, CampaignError):
+        try:
+            _finish(folder, say)
+        except InputError as error:  # nothing is trained yet
+            say(str(error))
         raise
     return _finish(folder, say)
 

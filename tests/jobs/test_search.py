@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from nas.analysis.audit.check import check
+from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.spec.data_argument import read
 from nas.cli import main
+from nas.errors import InputError
 from nas.jobs import plan
 from nas.jobs.plan import Division, Planner
 from nas.jobs.probe import Probe, smoothness
+from nas.jobs.search import search
 from nas.training.data import load, resolve
 from tests.benchmarks import unseen
 from tests.training.test_unseen import write
@@ -84,6 +87,43 @@ def test_from_arrays_to_predictions_and_an_exported_network(tmp_path: Path) -> N
         [sys.executable, script.name, "one.npy"], cwd=script.parent, capture_output=True, text=True
     )
     assert done.stdout.startswith("one.npy ")
+
+
+def test_what_is_trained_when_it_is_stopped_predicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "d", (1, 12, 12))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "campaign.yaml").write_text(
+        f"""
+space: primitives
+searcher: random
+random_baseline: false
+budget: {{trials: 1}}
+time_limit: {{minutes: 5}}
+data: {{name: unseen, root: {data}}}
+recipe: {{preset: quick, epochs: 1}}
+final: {{top: 0, classics: [lenet5]}}
+engine: serial
+"""
+    )
+
+    def stopped(folder: Path) -> None:
+        run(folder)
+        raise KeyboardInterrupt
+
+    lines = list[str]()
+    monkeypatch.setattr("nas.jobs.search.run", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        search(str(data), 5, out, say=lines.append)
+    assert any(line.startswith("best: lenet5") for line in lines)
+    assert len((out / "predictions.csv").read_text().splitlines()) == 7
+    assert (out / "export" / "network.py").exists()
+    path = out / "campaign.yaml"
+    path.write_text(path.read_text().replace("time_limit: {minutes: 5}", ""))
+    with pytest.raises(InputError, match="is a campaign without time_limit"):
+        search(str(data), 5, out)
 
 
 @pytest.mark.parametrize(
