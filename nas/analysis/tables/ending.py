@@ -60,8 +60,13 @@ def proposals(folder: Path, table: pd.DataFrame) -> dict[str, str]:
         found[f"nas run {folder}"] = "decide more: add seeds to final.seeds in campaign.yaml first"
     # Where nothing was trained, there are no weights, and onnx needs them.
     take = "nas export {} --to onnx" if (folder / "weights").is_dir() else "nas show {}"
+    first = table.iloc[0]
+    ahead = first["rank"] == 1 and first["kind"] != "searched"
+    if ahead:
+        found[take.format(f"{folder}:{first['name']}")] = f"the best network ({first['kind']})"
     if (table["kind"] == "searched").any():
-        found[take.format(f"{folder}:best")] = "the best network"
+        of_all = "the best searched network" if ahead else "the best network"
+        found[take.format(f"{folder}:best")] = of_all
     if (smaller := _smaller(table)) is not None:
         name, what = smaller
         found[take.format(f"{folder}:{name}")] = what

@@ -64,6 +64,13 @@ def test_an_open_verdict_asks_for_seeds_and_a_nearly_as_good_network_is_proposed
         "within 0.5 % of the best by validation, with 33 % fewer MACs"
     )
     assert not any("evolution-0002" in command for command in told)
+    assert told[f"nas export {folder}:best --to onnx"] == "the best network"
+
+    asked[-1] = records.result("final-lenet5-seed0", validation_accuracy=0.96, test_accuracy=0.9)
+    records.write(folder, asked)
+    told = proposals(folder, campaign_table(folder))
+    assert told[f"nas export {folder}:lenet5 --to onnx"] == "the best network (classic)"
+    assert told[f"nas export {folder}:best --to onnx"] == "the best searched network"
 
 
 def test_seeds_can_be_added_as_proposed(folder: Path) -> None:
