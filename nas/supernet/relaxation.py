@@ -57,8 +57,8 @@ def relaxed(space: SearchSpace, method: Method) -> tuple[Mixtures, Architecture]
     example = space.decode(space.sample(np.random.default_rng(0)))
     if len(example.output_shape) > 1:
         raise InputError(
-            f"space {space.name}: its networks return {example.output_shape}, by the task's head; a "
-            "search by gradients is for tasks whose networks return a vector"
+            f"space {space.name}: with the head of the task, its networks return "
+            f"{example.output_shape}; a search by gradients needs networks that return a vector"
         )
     blocks = {edge: _KINDS[method].block(edge, mixtures.blocks) for edge in mixtures.edges}
     built = mixtures.build(blocks, example.input_shape, example.output_shape[0])
