@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = _parser().parse_args(argv)
+        arguments.is_program = argv is None  # this process was started for the command
 
         from nas.campaigns.engines.signals import keyboard_interrupt, signals
 

@@ -122,7 +122,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _search(arguments: argparse.Namespace) -> None:
-    began = time.monotonic() - _age()
+    began = time.monotonic() - (_age() if arguments.is_program else 0.0)
     from nas.jobs.search import search
 
     found = search(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nas.analysis.audit.check import check
 from nas.campaigns.drive.run import run
@@ -75,18 +76,18 @@ def test_a_plan_is_a_campaign(
 def test_from_arrays_to_predictions_and_an_exported_network(tmp_path: Path) -> None:
     data = unseen.write(tmp_path / "data", "stripes", seed=0)
     out = tmp_path / "out"
-    assert main(["search", str(data), "--minutes", "0.35", "--out", str(out)]) == 0
+    assert main(["search", str(data), "--minutes", "0.6", "--out", str(out)]) == 0
     with (out / "predictions.csv").open() as file:
         predicted = [int(row["class"]) for row in csv.DictReader(file)]
     truth = np.load(data / "test_y.npy")
     assert (np.array(predicted) == truth).mean() > 0.9
     assert not check(out).problems
     script = next(out.glob("export/*_predict.py"))
-    np.save(out / "export" / "one.npy", np.zeros((1, 12, 12), np.uint8))
+    Image.fromarray(np.zeros((12, 12), np.uint8)).save(out / "export" / "one.png")
     done = subprocess.run(
-        [sys.executable, script.name, "one.npy"], cwd=script.parent, capture_output=True, text=True
+        [sys.executable, script.name, "one.png"], cwd=script.parent, capture_output=True, text=True
     )
-    assert done.stdout.startswith("one.npy ")
+    assert done.stdout.startswith("one.png ")
 
 
 def test_what_is_trained_when_it_is_stopped_predicts(
