@@ -49,6 +49,9 @@ from tests.campaigns import toy
 Random = random.Random
 Fault = Callable[[Random, Path], None]
 
+ASIDE = "aside "
+"""How the name of a file begins that makes room for a link."""
+
 STEPS = 12
 """Before which write to the disk of a run a fault strikes."""
 
@@ -199,7 +202,7 @@ def link(random: Random, folder: Path) -> None:
     name = random.choice(["run.log", "checkpoints", "resolved.json", "records.jsonl"])
     path, outside = folder / name, folder.with_name("outside")
     if path.exists():
-        path.rename(folder.with_name("aside"))
+        path.rename(folder.with_name(f"{ASIDE}{name}"))
     path.symlink_to(outside if name == "checkpoints" else outside / "theirs.pt")
 
 
@@ -414,8 +417,11 @@ class Chaos:
         for path in folder.iterdir():
             if path.is_symlink():
                 path.unlink()
-                if (aside := folder.with_name("aside")).exists():
-                    aside.rename(path)
+        for aside in folder.parent.glob(f"{ASIDE}*"):
+            if (path := folder / aside.name.removeprefix(ASIDE)).exists():
+                aside.unlink()  # the run has put a new file in the place of the link
+            else:
+                aside.rename(path)
         self.check(kind, folder, output, before, code)
 
     def _workers(self) -> None:

@@ -169,7 +169,8 @@ class Planner:
     def _look(self) -> None:
         images, parts = self._images, self._loaded.split
         counts = np.bincount(images.train.labels, minlength=images.classes)
-        balance = f"{counts.min():,} to {counts.max():,} images of a class"
+        low, high = counts.min(), counts.max()
+        balance = f"{low:,} of each" if low == high else f"{low:,} to {high:,} images of a class"
         shape = "x".join(map(str, images.input_shape))
         kind = "like pictures" if self._smooth >= SMOOTH else "not like pictures"
         self._say(
