@@ -13,6 +13,7 @@ from nas.analysis.plots.style import picture
 KINDS = {
     "operations": "Operations over the course of the search",
     "lineage": "Ancestors of the best",
+    "mixtures": "Weights of operations in the search by gradients",
     "hypervolume": "Hypervolume over time",
     "importance": "Importance of choices",
     "fidelities": "Rank correlation between fidelities",

@@ -169,25 +169,25 @@ def table(rows: list[dict[str, Any]]) -> Table:
     whole = {key: [of[code] for code in codes] for key, of in by.items() if len(of) == len(codes)}
     truths = [found for (kind, _), found in whole.items() if kind == f"own {OWN_EPOCHS}"]
     truth = np.mean(truths, axis=0) if truths else np.full(len(codes), np.nan)
-    predictors: dict[tuple[str, float, float], list[Any]] = {
-        ("params", 0.0, 0.0): [[decode(code).cost.params for code in codes]]
+    predictors: dict[tuple[Any, ...], list[tuple[list[Any], float]]] = {
+        ("params",): [([decode(code).cost.params for code in codes], 0.0)]
     }
-    seconds = {kind: [r["seconds"] for r in rows if r["kind"] == kind] for kind in ("own 1",)}
-    ones = [found for (kind, _), found in whole.items() if kind == "own 1"]
-    if ones:
-        cost = fmean(seconds["own 1"]) * len(codes) / 60
-        predictors["1 epoch each", 1.0, cost] = ones
+    for (kind, seed), found in whole.items():
+        if kind == "own 1":
+            spent = sum(r["seconds"] for r in rows if (r["kind"], r["seed"]) == (kind, seed))
+            predictors.setdefault(("1 epoch each",), []).append((found, spent))
     for row in rows:
         if "found" in row:
-            key = (row["kind"], row["point"] / POINTS, row["minutes"] * row["point"] / POINTS)
-            predictors.setdefault(key, []).append(row["found"])
+            key = (row["kind"], row["minutes"], row["point"])
+            predictors.setdefault(key, []).append((row["found"], row["seconds"]))
     made = Table("predictor", "CPU minutes", "seeds", "tau, own training", "tau, published")
-    for (name, _, cost), found in predictors.items():
+    for (name, *_), measured in predictors.items():
         taus = [
-            [kendalltau(each, against).statistic for each in found]
+            [kendalltau(each, against).statistic for each, _ in measured]
             for against in (truth, known.c10_test_e200)
         ]
-        made.add_row(name, f"{cost:.1f}", str(len(found)), *map(_told, taus))
+        minutes = fmean(spent for _, spent in measured) / 60
+        made.add_row(name, f"{minutes:.2f}", str(len(measured)), *map(_told, taus))
     return made
 
 

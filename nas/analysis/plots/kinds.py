@@ -12,6 +12,7 @@ from nas.analysis.plots.campaign import Campaign, read
 from nas.analysis.plots.choices import importance, operations
 from nas.analysis.plots.course import fidelities, workers
 from nas.analysis.plots.lineage import lineage
+from nas.analysis.plots.mixtures import mixtures
 from nas.analysis.plots.networks import curves, ranks, tradeoff
 from nas.analysis.plots.progress import hypervolume, incumbent
 from nas.analysis.plots.style import STYLE, picture
@@ -28,6 +29,7 @@ KINDS: dict[str, Callable[[Campaign], Figure | str]] = {
     "importance": importance,
     "fidelities": fidelities,
     "lineage": lineage,
+    "mixtures": mixtures,
     "workers": workers,
     "ranks": ranks,
 }

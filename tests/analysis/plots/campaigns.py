@@ -103,4 +103,8 @@ def rich(folder: Path) -> Path:
                 result(trial, validation_accuracy=accuracy, test_accuracy=accuracy - 0.01,
                        curve=curve, time=clock + 1, elapsed=clock + 1)
             )  # fmt: skip
+    mixture = {"edge0-1": [0.6, 0.4], "edge0-2": [0.3, 0.7]}
+    mixed = {"mixed": ["none", "skip_connect"], "mixture": mixture, "skips": 0.5}
+    first = next(record for record in records if record["type"] == "result")
+    first["metrics"]["shared_curve"] = [{"epoch": epoch, **mixed} for epoch in (1, 2)]
     return write(folder, records, [ACCURACY, MACS])

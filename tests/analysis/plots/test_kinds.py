@@ -58,6 +58,7 @@ def test_what_cannot_be_shown_is_said_and_left_out(
     written = {line.rpartition("/")[2] for line in lines if line.startswith("wrote ")}
     assert written == {p.name for p in (folder / "plots").glob("*")}
     told = dict(line.split(": left out: ") for line in lines if not line.startswith("wrote "))
+    assert told["mixtures"] == "nothing was searched by gradients"
     assert told["lineage"] == "the searcher tells no parents"
     assert told["fidelities"] == "one fidelity: every search trial was trained alike"
     assert told["hypervolume"] == "one objective, validation_accuracy: a hypervolume needs several"
