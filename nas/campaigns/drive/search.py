@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from nas.campaigns.drive.asks import Asks
 from nas.campaigns.spec.budget import Spending
 from nas.campaigns.spec.campaign import Campaign
-from nas.campaigns.spec.early_stopping import Json, MedianRule, points
+from nas.campaigns.spec.early_stopping import RULES, Json, points
 from nas.campaigns.spec.objectives import Front, minimised
 from nas.campaigns.store.types import Ask, Result
 from nas.errors import InputError
@@ -50,9 +50,9 @@ class Search:
         self._suggested = ""  # the trial that was suggested last, until it is recorded
         self._completed: list[tuple[tuple[float, ...], Ask]] = []
         stopping = campaign.config.early_stopping
-        self._rule = None
-        if stopping is not None:
-            self._rule = MedianRule(stopping.grace_epochs, stopping.min_trials)
+        self._rule = (
+            RULES[stopping.name](stopping.grace_epochs, stopping.min_trials) if stopping else None
+        )
         self._asks: list[Ask] = []
         self._continued: set[str] = set()
 

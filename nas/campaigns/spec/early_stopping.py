@@ -15,8 +15,12 @@ from nas.errors import InputError
 from nas.metrics import Catalogue
 from nas.searchers import Searcher
 from nas.searchers.multi_fidelity import MultiFidelity
+from nas.statistics.learning_curves import FEWEST, probability_above
 
 Json = dict[str, Any]
+
+_HARDLY = 0.05
+"""The probability below which a trial is stopped, as in Domhan et al. 2015."""
 
 
 class EarlyStopping(Config):
@@ -26,10 +30,11 @@ class EarlyStopping(Config):
     objectives there is no early stopping, because one of them cannot decide alone.
     """
 
-    name: Literal["median"]
+    name: Literal["median", "learning_curve"]
     """The rule."""
     grace_epochs: Annotated[int, Field(ge=1)] = 1
-    """No trial is stopped before it has been trained for so many epochs."""
+    """No trial is stopped before it has been trained for so many epochs; four, if the rule is
+    ``learning_curve``."""
     min_trials: Annotated[int, Field(ge=1)] = 5
     """No trial is stopped before so many trials have completed."""
 
@@ -82,6 +87,51 @@ class MedianRule:
             return False
         others = self._averages[steps - 1]
         return len(others) >= self._least and max(curve) < median(others)
+
+
+class CurveRule:
+    """The rule of predictive termination: a trial is stopped if it will hardly be the best.
+
+    Domhan, Springenberg & Hutter 2015, "Speeding up Automatic Hyperparameter Optimization of Deep
+    Neural Networks by Extrapolation of Learning Curves" (IJCAI), section 4: a trial is stopped if
+    the probability that it ends above the best trial so far is less than 5 %
+    (:func:`nas.statistics.learning_curves.probability_above`). The longest curve of a trial that
+    has completed says when trainings end.
+
+    Args:
+        grace_epochs: the least number of points of a curve when its trial is stopped.
+        min_trials: the least number of completed curves.
+
+    Larger values are better; a curve with a value that is not a number is never stopped.
+    """
+
+    def __init__(self, grace_epochs: int, min_trials: int) -> None:
+        self._grace = max(grace_epochs, FEWEST)
+        self._least = min_trials
+        self._completed = 0
+        self._length = 0
+        self._best = -math.inf
+
+    def completed(self, curve: Sequence[float]) -> None:
+        """Adds the curve of a trial that has completed."""
+        self._completed += 1
+        self._length = max(self._length, len(curve))
+        self._best = max(self._best, *curve[-1:])
+
+    def stops(self, curve: Sequence[float]) -> bool:
+        """Tells if a trial with this curve so far is stopped."""
+        if not self._grace <= len(curve) < self._length or self._completed < self._least:
+            return False
+        if not all(map(math.isfinite, (*curve, self._best))):
+            return False
+        return probability_above(curve, self._length, self._best) < _HARDLY
+
+
+RULES: dict[str, type[MedianRule] | type[CurveRule]] = {
+    "median": MedianRule,
+    "learning_curve": CurveRule,
+}
+"""The rules of :class:`EarlyStopping` by name."""
 
 
 def points(curve: Sequence[Json], objective: Objective) -> list[float]:

@@ -10,12 +10,15 @@ import pytest
 
 from nas.analysis.audit.check import check
 from nas.analysis.tables.networks import campaign_table
+from nas.campaigns.drive.asks import Asks
 from nas.campaigns.drive.run import run
 from nas.campaigns.drive.runner import Runner
+from nas.campaigns.drive.search import Search
 from nas.campaigns.engines.base import Update
 from nas.campaigns.spec.campaign import load_campaign
-from nas.campaigns.spec.early_stopping import MedianRule, points, reached
+from nas.campaigns.spec.early_stopping import CurveRule, MedianRule, points, reached
 from nas.campaigns.spec.objectives import Objective
+from nas.campaigns.store.history import History
 from nas.campaigns.store.log import RecordLog
 from nas.errors import InputError
 from tests.campaigns.lines import read_records
@@ -59,6 +62,33 @@ def test_equal_to_the_median_is_not_worse() -> None:
     assert not rule.stops([0.5])
     assert rule.stops([0.4])
     assert not rule.stops([0.6, 0.1])  # the best value counts, not the last
+
+
+def rising(limit: float, length: int = 30) -> list[float]:
+    return [limit - 0.5 / epoch for epoch in range(1, length + 1)]
+
+
+def test_a_curve_that_will_hardly_be_the_best_is_stopped() -> None:
+    rule = CurveRule(1, 2)
+    rule.completed(rising(0.9))
+    assert not rule.stops(rising(0.6, 20))  # one trial has completed
+    rule.completed(rising(0.8))
+    assert rule.stops(rising(0.6, 20))
+    assert not rule.stops(rising(0.6, 3))  # too short to be extrapolated
+    assert not rule.stops(rising(0.95, 20))
+    assert not rule.stops([*rising(0.6, 19), -np.inf])
+    assert not rule.stops(rising(0.6, 30))  # it ends here anyway
+    late = CurveRule(25, 1)
+    late.completed(rising(0.9))
+    assert (late.stops(rising(0.6, 24)), late.stops(rising(0.6, 25))) == (False, True)
+
+
+def test_a_campaign_extrapolates_curves(tmp_path: Path) -> None:
+    text = STOPPING.replace("name: median, grace_epochs: 2", "name: learning_curve")
+    campaign = load_campaign(write(tmp_path / "campaign", text))
+    assert campaign.config.early_stopping is not None
+    search = Search(campaign, "evolution", Asks(campaign, History(tmp_path)))
+    assert isinstance(search._rule, CurveRule)
 
 
 def test_what_a_stopped_trial_has_reached() -> None:
