@@ -125,6 +125,12 @@ class Planner:
     ) -> None:
         self._given, self._loaded, self._folder, self._seed = given, loaded, folder, seed
         self._began, self._ends, self._given_macs = time.monotonic(), ends, macs
+        if loaded.images.kind != "classes" or len(loaded.images.input_shape) != 3:
+            shape = "x".join(map(str, loaded.images.input_shape))
+            raise InputError(
+                f"--data: a search is planned for images with classes; these are of {shape} with "
+                f"{loaded.images.kind}: write a campaign with nas new"
+            )
         self._say = say
         self._images = loaded.search()
         self._task = make(Named(name=DEFAULT))

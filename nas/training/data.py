@@ -20,7 +20,7 @@ from nas.configuration import Config, Name, validate, validate_options
 from nas.errors import InputError, at
 from nas.training.datasets import DATASETS, Images, Integers, Stored
 from nas.training.datasets.images import checksum
-from nas.training.datasets.labels import LabelArray, strata
+from nas.training.datasets.labels import LabelArray, kind_of, strata
 from nas.training.datasets.parts import ROLES, Role
 from nas.training.datasets.pictures import Fit
 from nas.training.datasets.python import as_images
@@ -240,8 +240,8 @@ class Part:
 
     @property
     def labelled(self) -> bool:
-        """Tells if the labels are known; those that are not are -1."""
-        return bool((self.labels >= 0).all())
+        """Tells if the labels are known; classes that are not known are -1."""
+        return kind_of(self.labels) != "classes" or bool((self.labels >= 0).all())
 
     @property
     def pipeline(self) -> Literal["resident", "streamed"]:

@@ -134,3 +134,9 @@ def test_arrays_that_disagree_are_refused(
     with pytest.raises(InputError, match=message) as error:
         unseen(root=str(folder))
     assert "\n" not in str(error.value)
+
+
+def test_values_below_zero_are_known_labels() -> None:
+    images = np.zeros((2, 1, 4, 4), np.uint8)
+    assert data.Part(images, np.array([[-0.5], [-1.0]], np.float32)).labelled
+    assert not data.Part(images, np.array([-1, -1])).labelled
