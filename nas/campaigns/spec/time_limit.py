@@ -12,7 +12,7 @@ _CLOSING = (0.05, 3.0, 0.01)
 """What is kept to end workers and write files: at most the first share of the time; as a rule the
 seconds and the last share."""
 
-_ENSEMBLES = 0.04
+_ENSEMBLES = 0.02
 """The share of the time that is kept for ensembles, if there are any."""
 
 

@@ -87,7 +87,7 @@ def test_classics_come_first_then_searches_then_what_was_best(tmp_path: Path) ->
     searched = kinds.count("searched") - 2
     assert kinds == ["classic", *["searched"] * (searched + 2), "ensemble"]
     end = 600 * (1 - 0.01) - 3
-    by = end - 0.04 * 600
+    by = end - 0.02 * 600
     training = 0.5 * by / 3
     *search, _, _, ensemble = list(asks(folder).values())[1:]
     # The classic took less than its time, so the search has had more.
