@@ -29,8 +29,8 @@ def expected_improvement(found: Prediction, best: float, rng: np.random.Generato
 
 
 def confidence_bound(found: Prediction, best: float, rng: np.random.Generator) -> Floats:
-    """Returns one standard deviation below each mean."""
-    return found.mean - found.deviation
+    """Returns two standard deviations below each mean."""
+    return found.mean - 2 * found.deviation
 
 
 def thompson(found: Prediction, best: float, rng: np.random.Generator) -> Floats:
@@ -77,9 +77,9 @@ class PredictorSearch(Searcher):
         objectives: must be 1.
         model: the predictor, ``{name: ..., option: ...}`` or its bare name.
         features: the encodings that the predictor learns from, see :mod:`nas.spaces.encodings`; by
-            default ``one_hot``, and ``wl`` if the space has cells.
+            default ``wl`` if the space has cells, else ``one_hot``.
         acquisition: how a candidate is chosen: ``ei`` is the expected improvement, ``ucb`` the mean
-            less one deviation, ``thompson`` a draw of its own for each candidate and trial, and
+            less two deviations, ``thompson`` a draw of its own for each candidate and trial, and
             ``mean`` the prediction alone.
         initial_size: trials are random until this many have succeeded.
         refit_every: the predictor is trained again, and candidates are made again, after this many
@@ -98,7 +98,7 @@ class PredictorSearch(Searcher):
     """
 
     name: ClassVar[str] = "predictor"
-    of_cells: ClassVar[tuple[Encoding, ...]] = ("one_hot", "wl")
+    of_cells: ClassVar[tuple[Encoding, ...]] = ("wl",)
     """The features of spaces that have cells, if none are named."""
 
     def __init__(
