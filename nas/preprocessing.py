@@ -15,7 +15,7 @@ class Preprocessing(Config):
     255, are normalised: ``(pixel - mean) / std``.
 
     Attributes:
-        input_shape: the shape of an image, (C, H, W).
+        input_shape: the shape of an image, (C, H, W); (C, D, H, W) of a volume, (C, L) of a series.
         colour: "grey" or "rgb"; None if the images have another number of channels.
         fit: how a picture of another size is brought to that of the input, by bilinear scaling:
             "crop" scales it until it covers the input, and cuts out its middle; "squeeze" scales
@@ -35,6 +35,11 @@ class Preprocessing(Config):
     std: tuple[float, ...]
     output: Literal["probabilities", "masks", "scores"]
     classes: tuple[str, ...] | None = None
+
+    @property
+    def dtype(self) -> Literal["uint8", "float32"]:
+        """Returns the type of the input: pixels, or the values of a series [C, L]."""
+        return "float32" if len(self.input_shape) == 2 else "uint8"
 
     def record(self) -> dict[str, Any]:
         """Returns it as plain JSON, for records and files, without what does not apply."""

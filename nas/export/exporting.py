@@ -110,13 +110,15 @@ def export(
     if inside is None:
         takes, gives = f"float32 {shown_in}, normalised", f"scores {shown_out}"
     else:
-        takes, gives = f"uint8 {shown_in}, pixels from 0 to 255", f"{inside.output} {shown_out}"
+        kind = "pixels from 0 to 255" if inside.dtype == "uint8" else "values as in training"
+        takes, gives = f"{inside.dtype} {shown_in}, {kind}", f"{inside.output} {shown_out}"
     with writing(path), TemporaryDirectory(prefix=".nas_export_", dir=path.parent) as temporary:
         folder = Path(temporary)
         written = form.write(replace(job, path=folder / path.name))
         apart = None
         if written.measured is None:
-            draw = random_inputs if inside is None else random_pixels
+            plain = inside is None or inside.dtype == "float32"
+            draw = random_inputs if plain else random_pixels
             apart = difference(job.module, written.run, draw(shapes[0], batches))
         if preprocessing is not None:
             metadata = {"name": name, "form": to, "input": takes, "output": gives,

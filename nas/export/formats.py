@@ -72,7 +72,8 @@ class Job:
     def example(self) -> Tensor:
         """An input to trace with; a dynamic batch is not 1, because torch would fix that size."""
         batch = 2 if self.dynamic_batch else 1
-        kind = torch.float32 if self.preprocessing is None else torch.uint8
+        plain = self.preprocessing is None or self.preprocessing.dtype == "float32"
+        kind = torch.float32 if plain else torch.uint8
         return torch.zeros(batch, *self.network.architecture.input_shape, dtype=kind)
 
     @property
@@ -147,6 +148,7 @@ def _docstring(job: Job, cls: str) -> str:
     taken, returned = "float32", "output"
     if preprocessing is not None:
         taken, returned = "pixels from 0 to 255, uint8 or float", preprocessing.output
+        taken = "float32" if preprocessing.dtype == "float32" else taken
     shapes = (
         f"Input [batch, {_sizes(architecture.input_shape)}], {taken};\n"
         f"{returned} [batch, {_sizes(architecture.output_shape)}]"

@@ -79,7 +79,7 @@ _MASK = 'Image.fromarray(outputs.argmax(0).astype("uint8")).save(file + ".mask.p
 def _reading(preprocessing: Preprocessing) -> list[str]:
     """Writes the lines that read a picture by the rules of training, or an array."""
     if preprocessing.colour is None:
-        return ["pixels = numpy.load(file)"]
+        return [f'pixels = numpy.load(file).astype("{preprocessing.dtype}")']
     _, height, width = preprocessing.input_shape
     grey = preprocessing.colour == "grey"
     if preprocessing.fit == "squeeze":

@@ -169,11 +169,14 @@ def _of_array(file: Path, preprocessing: Preprocessing) -> Iterator[tuple[str, P
         except Exception as error:  # a damaged file may raise any exception
             raise InputError(f"is not an array that numpy has saved: {error}") from None
         one = shape[1:] if shape[0] == 1 and held.shape[-len(shape) :] != shape else shape
-        if held.dtype != np.uint8 or held.shape[-len(one) :] != one or held.ndim > len(one) + 1:
+        series = preprocessing.dtype == "float32"
+        fits = held.dtype.kind == "f" if series else held.dtype == np.uint8
+        if not fits or held.shape[-len(one) :] != one or held.ndim > len(one) + 1:
             raise InputError(
-                f"is an array of {held.dtype} {list(held.shape)}; expected uint8 {list(shape)}, or "
-                f"a stack of such images: {['N', *shape]}".replace("'", "")
+                f"is an array of {held.dtype} {list(held.shape)}; expected {preprocessing.dtype} "
+                f"{list(shape)}, or a stack of such images: {['N', *shape]}".replace("'", "")
             )
+    held = held.astype(preprocessing.dtype, copy=False)
     if held.ndim == len(one):
         yield shown(file), held.reshape(shape)
         return

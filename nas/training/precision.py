@@ -47,8 +47,29 @@ def resolve_precision(
     if not isinstance(network, Network) or not _cpu_has_bf16():
         return "fp32"
     architecture = network.architecture
+    if _has_wrong_gradients(architecture):
+        return "fp32"
     small = batch_size * architecture.cost.macs < SMALL_STEP
     return "fp32" if small or depthwise_share(architecture) > DEPTHWISE_SHARE else "bf16"
+
+
+def _has_wrong_gradients(architecture: Architecture) -> bool:
+    """Tells if oneDNN 3.12 computes gradients of weights wrongly in bf16, as in torch 2.13.
+
+    It does for convolutions of volumes whose kernel is longer than the map: they come from memory
+    that was never written.
+    """
+    return any(
+        isinstance(node.operation, Conv)
+        and len(node.operation.kernel) == 3
+        and any(
+            kernel > side
+            for kernel, side in zip(
+                node.operation.kernel, architecture.shapes[node.inputs[0]][1:], strict=True
+            )
+        )
+        for node in architecture.nodes
+    )
 
 
 def depthwise_share(architecture: Architecture) -> float:

@@ -19,10 +19,11 @@ DATASETS = Registry(
         "masks": "nas.training.datasets.masks:masks",
         "arrays": "nas.training.datasets.arrays:arrays",
         "unseen": "nas.training.datasets.unseen:unseen",
+        "series": "nas.training.datasets.series:series",
         "python": "nas.training.datasets.python:python",
     },
 )
 """The data sets that ``data.name`` may name; their options are their keyword-only arguments."""
 
-OFFICIAL = frozenset(DATASETS) - {"folder", "masks", "arrays", "unseen", "python"}
+OFFICIAL = frozenset(DATASETS) - {"folder", "masks", "arrays", "unseen", "series", "python"}
 """The data sets whose content is known by their name; that of others is the user's."""

@@ -82,7 +82,7 @@ def arrays(
         else:
             labels += [*truth]
         digests += [checksum(image) for image in found]
-        held += found if volumes else [pixels(image, None, size, fit) for image in found]
+        held += [*found] if volumes else [pixels(image, None, size, fit) for image in found]
     channels, *_ = common_shape({image.shape for image in held}, place)
     images = np.stack([with_channels(image, channels) for image in held])
     return assembled(
