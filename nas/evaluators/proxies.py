@@ -31,7 +31,9 @@ def draw(data: SearchData, task: Task, size: int, device: str) -> Batch:
     def loss(outputs: Tensor, labels: Tensor) -> Tensor:
         return task.loss(outputs.float(), task.targets(labels, data.classes))
 
-    return Batch(normalizer(data, images.device)(images), labels, loss)
+    # With channels last, oneDNN may crash: nas.training.batches.layout.
+    normalize = normalizer(data, images.device, torch.contiguous_format)
+    return Batch(normalize(images), labels, loss)
 
 
 def new_network(architecture: Architecture, seed: int, initialization: str) -> Network:

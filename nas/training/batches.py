@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from weakref import WeakKeyDictionary
@@ -9,6 +10,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from nas.architecture.graph import Architecture
+from nas.architecture.operations import Conv
 from nas.training.data import Part
 from nas.training.datasets import Stored
 
@@ -79,7 +82,33 @@ def evaluation_bounds(images: int) -> list[tuple[int, int]]:
     return [(first, min(first + EVALUATION_BATCH, images)) for first in starts]
 
 
-def layout(axes: int) -> torch.memory_format:
-    """Returns the memory format of batches with this many axes, with channels last if possible."""
+def layout(
+    axes: int, device: torch.device | str = "cuda", architecture: Architecture | None = None
+) -> torch.memory_format:
+    """Returns the memory format of batches with this many axes, with channels last if possible.
+
+    Args:
+        axes: the number of axes of a batch.
+        device: where the network is trained.
+        architecture: the network that is trained, unless only forward passes are run.
+    """
+    if torch.device(device).type == "cpu" and architecture and _crashes(architecture):
+        return torch.contiguous_format
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     return formats.get(axes, torch.contiguous_format)
+
+
+def _crashes(architecture: Architecture) -> bool:
+    """Tells if oneDNN 3.12, as in torch 2.13, writes outside its memory with channels last.
+
+    It does for the gradient of the weights of a strided 1x1 convolution of fewer than 16 channels
+    on maps of 46x46 or more; 44x44 and 16 channels were found to be safe.
+    """
+    return any(
+        isinstance(node.operation, Conv)
+        and set(node.operation.kernel) == {1}
+        and max(node.operation.stride) > 1
+        and architecture.shapes[node.inputs[0]][0] < 16
+        and math.prod(architecture.shapes[node.name][1:]) > 20**2
+        for node in architecture.nodes
+    )

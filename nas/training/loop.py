@@ -166,9 +166,11 @@ class Trainer:
                 batch = min(recipe.batch_size, len(data.train.labels))
                 check_memory_to_train(built.architecture, batch)
             initialize(built, recipe.initialization)
+        architecture = built.architecture if isinstance(built, Network) else None
+        how = layout(len(data.input_shape) + 1, self._device, architecture)
         # Not blocking: on a GPU that trials share, each tensor would wait for its turn.
         self._network: nn.Module = built.to(  # type: ignore[call-overload]
-            self._device, memory_format=layout(len(data.input_shape) + 1), non_blocking=True
+            self._device, memory_format=how, non_blocking=True
         )
         started = Started() if start is None else start.apply(self._network)
         self._frozen, self.inherited_params, self.drawn = started
@@ -180,7 +182,7 @@ class Trainer:
             recipe.precision, self._network, self._device, recipe.batch_size
         )
         self._augment = Pipeline(recipe.augment, self._task, data.classes)
-        self._normalize = normalizer(data, self._device)
+        self._normalize = normalizer(data, self._device, how)
         paths = [module for module in self._network.modules() if isinstance(module, DropPath)]
         self._drop_paths = [(module, module.probability) for module in paths]
         steps = len(batch_bounds(len(data.train.labels), recipe.batch_size))
@@ -386,16 +388,24 @@ def measure(
 
 
 def normalizer(
-    data: SearchData | Preprocessing, device: torch.device
+    data: SearchData | Preprocessing,
+    device: torch.device,
+    how: torch.memory_format | None = None,
 ) -> Callable[[Tensor], Tensor]:
-    """Makes a function that subtracts the training mean and divides by the standard deviation."""
+    """Makes a function that subtracts the training mean and divides by the standard deviation.
+
+    Args:
+        data: the images and the statistics of their channels.
+        device: where the images are.
+        how: the memory format that they get; by default that of :func:`layout`.
+    """
+    how = how or layout(len(data.input_shape) + 1)
     ones = (1,) * (len(data.input_shape) - 1)
     mean, std = (torch.tensor(v, device=device).view(1, -1, *ones) for v in (data.mean, data.std))
 
     def normalize(images: Tensor) -> Tensor:
         # Series are floats on the device already, which must not change; others are copied anyway.
-        how, copy = layout(images.ndim), images.ndim == 3
-        pixels = images.to(torch.float32, memory_format=how, copy=copy)
+        pixels = images.to(torch.float32, memory_format=how, copy=images.ndim == 3)
         return pixels.sub_(mean).div_(std)
 
     return normalize

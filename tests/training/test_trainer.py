@@ -1,7 +1,11 @@
 """Training an epoch at a time: checkpoints, averaged weights, auxiliary heads, drop path, bf16."""
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,7 @@ from nas.architecture.modules import DropPath
 from nas.architecture.network import compile
 from nas.classics import classic
 from nas.training import data, precision
+from nas.training.batches import layout
 from nas.training.data import SearchData
 from nas.training.loop import Trainer, train
 from nas.training.optimization import WeightAverage
@@ -228,3 +233,33 @@ def test_bf16_follows_fp32_within_a_band() -> None:
         curves.append([epoch.train_loss for epoch in result.curve])
     assert curves[0] != curves[1]
     assert np.allclose(curves[0], curves[1], atol=0.05), curves
+
+
+@pytest.mark.parametrize(
+    ("channels", "side", "device", "last"),
+    [(3, 64, "cpu", False), (15, 46, "cpu", False), (16, 64, "cpu", True), (3, 32, "cpu", True),
+     (3, 64, "cuda", True)],
+)  # fmt: skip
+def test_the_layout_that_crashes_is_not_used(
+    channels: int, side: int, device: str, last: bool
+) -> None:
+    g = Builder((channels, side, side))
+    x = g.relu(g.conv(g.input, 8, kernel=1, stride=2))
+    architecture = g.build(g.linear(g.global_pool(x), 10))
+    wanted = torch.channels_last if last else torch.contiguous_format
+    assert layout(4, device, architecture) is wanted
+    assert layout(4) is torch.channels_last
+
+
+def test_a_network_that_would_crash_is_trained(tmp_path: Path) -> None:
+    """The process fills freed memory, so that it crashes if any is used that is not its own."""
+    g = Builder((1, 64, 64))
+    x = g.conv(g.conv(g.input, 3, kernel=3, padding=1), 8, kernel=1, stride=2)
+    network = g.build(g.linear(g.global_pool(g.relu(x)), 10))
+    (tmp_path / "network.json").write_text(network.to_json())
+    images = "{name: digits, resolution: 64, split: {train: 0.3, validation: 0.1, test: 0.6}}"
+    subprocess.run(
+        [sys.executable, "-m", "nas.cli", "train", "network.json", "--data", images,
+         "--recipe", "quick", "--set", "epochs=1", "precision=fp32", "--threads", "1"],
+        cwd=tmp_path, env=os.environ | {"MALLOC_PERTURB_": "165"}, check=True,
+    )  # fmt: skip

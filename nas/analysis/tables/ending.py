@@ -61,7 +61,8 @@ def proposals(folder: Path, table: pd.DataFrame) -> dict[str, str]:
     # Where nothing was trained, there are no weights, and onnx needs them.
     take = "nas export {} --to onnx" if (folder / "weights").is_dir() else "nas show {}"
     first = table.iloc[0]
-    ahead = first["rank"] == 1 and first["kind"] != "searched"
+    leaders = set(table.loc[table["rank"] == 1, "kind"])
+    ahead = bool(leaders) and leaders <= {"classic", "random"}
     if ahead:
         found[take.format(f"{folder}:{first['name']}")] = f"the best network ({first['kind']})"
     if (table["kind"] == "searched").any():

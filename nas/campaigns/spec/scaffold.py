@@ -50,6 +50,11 @@ _SEARCHERS: dict[str, dict[str, Any]] = {
 }
 """Options of searchers that suit the draft's budget."""
 
+_EVALUATORS = {
+    "gradient": ("strength", "\nevaluator: {name: gradient, epochs: 50}   # as many as DARTS")
+}
+"""Searchers that need an evaluator of their own: the objective, and the section of the draft."""
+
 _CONSTRAINTS = """\
 # constraints:                   # hard limits
 #   params: 1_000_000            # also macs, flops, activations, depth; others are drawn again
@@ -75,7 +80,7 @@ space: {space}                # a name of `nas spaces`, or, beside this file, FI
                                  # FILE.py:FUNCTION; {{name: ..., cells: 2}} sets its options
 searcher:
   name: {searcher}
-{searcher_options}
+{searcher_options}{evaluator}
 random_baseline: true            # also run random search with the same budget
 objectives:
   - {objective}{others}
@@ -145,12 +150,14 @@ def write_campaign(
     space, searcher = (_from_folder(name, folder) for name in (space, searcher))
     if not is_code(space):
         space_file(_place(space, folder))  # for its message
-    objective, *others = sorted(METRICS.known(), key=lambda name: name != METRICS.validation)
+    objective, evaluator = _EVALUATORS.get(searcher, (METRICS.validation, ""))
+    others = sorted(METRICS.known().keys() - {objective})
     text = _DRAFT.format(
         folder=folder,
         space=space,
         searcher=searcher,
         searcher_options=_options(SEARCHERS, searcher, folder, _SEARCHERS.get(searcher, {})),
+        evaluator=evaluator,
         objective=objective,
         others=_wrapped("or " + ", ".join(others), 31 - len(objective) - 4),
         **_data(data, folder, space),
