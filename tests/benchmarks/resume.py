@@ -161,5 +161,5 @@ if __name__ == "__main__":
         case ["resume", where]:
             resume(Path(where))
         case _:
-            with watched():
+            with watched(own=2):  # the workers of the campaign on Ray
                 main()
