@@ -21,7 +21,7 @@ from tests.architecture.examples import architectures
 
 def redrawn(architecture: Architecture, random: Random) -> Architecture:
     """New names, another order, and the inputs of commutative operations in another order."""
-    numbers = random.sample(range(1000), len(architecture.nodes))
+    numbers = random.sample(range(100_000), len(architecture.nodes))
     names = {node.name: f"x{n}" for node, n in zip(architecture.nodes, numbers, strict=True)}
     names[INPUT] = INPUT
     nodes = []
