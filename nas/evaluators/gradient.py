@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from nas.configuration import Config, validate
+from nas.configuration import Config
 from nas.errors import InputError
 from nas.evaluators import training
-from nas.evaluators.base import Evaluate, Evaluator, Function
-from nas.evaluators.sharing import Setting, check, trained
+from nas.evaluators.sharing import Setting, Sharing, trained
 from nas.evaluators.work import Work
 from nas.metrics import Metric
 from nas.spaces.choices import Genotype
@@ -49,7 +48,7 @@ class Options(Config):
         return self
 
 
-class Gradient(Evaluator):
+class Gradient(Sharing):
     """Searches by gradients, and says how strong the operations of a network have become.
 
     The first trial trains the relaxed space by the campaign's recipe, for the epochs of the option,
@@ -57,8 +56,9 @@ class Gradient(Evaluator):
     one first. The searcher ``gradient`` proposes them. The final stage retrains from scratch.
     """
 
-    shape = "training"
-    needs_recipe = True
+    name = "gradient"
+    file_name = FILE_NAME
+    schema = Options
     suggests = True
     more_metrics = "the evaluator gradient measures strength alone"
     reported = (
@@ -71,39 +71,13 @@ class Gradient(Evaluator):
     )
     metrics = ("strength",)
 
-    def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
-        self._options = validate(Options, options, folder)
-        self._folder = folder
-        self._space: SearchSpace | None = None
-        self.shared_epochs = self._options.epochs
-
     def bind(self, space: SearchSpace) -> None:
         """Receives the space.
 
         Raises :class:`InputError` if its operations cannot be mixed.
         """
-        relaxed(space, self._options.method)
-        self._space = space
-
-    @property
-    def evaluate(self) -> Evaluate:
-        """Returns the function that engines call.
-
-        Raises :class:`InputError` if the file of weights and alphas is damaged.
-        """
-        check(self._folder / FILE_NAME)
-        options = {"space": self._space, "folder": str(self._folder), **dict(self._options)}
-        return Function("nas.evaluators.gradient:evaluate", options)
-
-    @property
-    def label(self) -> str:
-        """Returns the name of the evaluator in records."""
-        return "gradient"
-
-    @property
-    def definition(self) -> dict[str, Any]:
-        """Returns the options."""
-        return {"name": self.label, **self._options.model_dump(mode="json")}
+        relaxed(space, dict(self._options)["method"])
+        super().bind(space)
 
 
 def evaluate(

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from zipfile import is_zipfile
 
 import torch
@@ -14,11 +14,13 @@ from filelock import FileLock
 from torch import nn
 
 from nas.architecture.graph import Architecture
-from nas.configuration import validate
+from nas.configuration import Config, validate
 from nas.errors import InputError
 from nas.evaluators import training
+from nas.evaluators.base import Evaluate, Evaluator, Function
 from nas.evaluators.work import Progress
 from nas.files import is_damaged, write_whole
+from nas.spaces.search_space import SearchSpace
 from nas.tasks import Task, make
 from nas.training import data, recipe
 from nas.training.batches import batch_bounds
@@ -26,6 +28,55 @@ from nas.training.data import SearchData
 from nas.training.hardware import device_name, resolve_device
 from nas.training.loop import Epoch, Trainer
 from nas.training.recipe import Recipe
+
+
+class Sharing(Evaluator):
+    """An evaluator whose first trial trains what all trials share, for the option ``epochs``.
+
+    The module ``nas.evaluators.NAME`` holds its function ``evaluate``, which takes the space, the
+    folder of the campaign and the options.
+
+    Attributes:
+        name: the name of the evaluator in records.
+        file_name: the file in the folder of the campaign that holds what is shared.
+        schema: the options.
+    """
+
+    shape = "training"
+    needs_recipe = True
+    name: ClassVar[str]
+    file_name: ClassVar[str]
+    schema: ClassVar[type[Config]]
+
+    def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
+        self._options = validate(self.schema, options, folder)
+        self._folder = folder
+        self._space: SearchSpace | None = None
+        self.shared_epochs = dict(self._options)["epochs"]
+
+    def bind(self, space: SearchSpace) -> None:
+        """Receives the space whose members share weights."""
+        self._space = space
+
+    @property
+    def evaluate(self) -> Evaluate:
+        """Returns the function that engines call.
+
+        Raises :class:`InputError` if the file of what is shared is damaged.
+        """
+        check(self._folder / self.file_name)
+        options = {"space": self._space, "folder": str(self._folder), **dict(self._options)}
+        return Function(f"nas.evaluators.{self.name}:evaluate", options)
+
+    @property
+    def label(self) -> str:
+        """Returns the name of the evaluator in records."""
+        return self.name
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """Returns the options."""
+        return {"name": self.label, **self._options.model_dump(mode="json")}
 
 
 class Setting(NamedTuple):

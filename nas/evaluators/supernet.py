@@ -10,10 +10,9 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
-from nas.configuration import Config, validate
+from nas.configuration import Config
 from nas.evaluators import training
-from nas.evaluators.base import Evaluate, Evaluator, Function
-from nas.evaluators.sharing import Setting, check, trained
+from nas.evaluators.sharing import Setting, Sharing, trained
 from nas.evaluators.work import Work
 from nas.spaces.search_space import SearchSpace
 from nas.supernet.bank import Kernels
@@ -40,7 +39,7 @@ class Options(Config):
     """On how many training batches the statistics of a member's batch norms are measured."""
 
 
-class SharedWeights(Evaluator):
+class SharedWeights(Sharing):
     """Measures members of the space with weights that all members share.
 
     The first trial trains the shared weights by the campaign's recipe, for the epochs of the
@@ -48,38 +47,9 @@ class SharedWeights(Evaluator):
     only measure their network on the validation images. The final stage retrains from scratch.
     """
 
-    shape = "training"
-    needs_recipe = True
-
-    def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
-        self._options = validate(Options, options, folder)
-        self._folder = folder
-        self._space: SearchSpace | None = None
-        self.shared_epochs = self._options.epochs
-
-    def bind(self, space: SearchSpace) -> None:
-        """Receives the space whose members share weights."""
-        self._space = space
-
-    @property
-    def evaluate(self) -> Evaluate:
-        """Returns the function that engines call.
-
-        Raises :class:`InputError` if the file of the shared weights is damaged.
-        """
-        check(self._folder / FILE_NAME)
-        options = {"space": self._space, "folder": str(self._folder), **dict(self._options)}
-        return Function("nas.evaluators.supernet:evaluate", options)
-
-    @property
-    def label(self) -> str:
-        """Returns the name of the evaluator in records."""
-        return "supernet"
-
-    @property
-    def definition(self) -> dict[str, Any]:
-        """Returns the options."""
-        return {"name": self.label, **self._options.model_dump(mode="json")}
+    name = "supernet"
+    file_name = FILE_NAME
+    schema = Options
 
 
 def evaluate(

@@ -82,33 +82,29 @@ def evaluation_bounds(images: int) -> list[tuple[int, int]]:
     return [(first, min(first + EVALUATION_BATCH, images)) for first in starts]
 
 
-def layout(
-    axes: int, device: torch.device | str = "cuda", architecture: Architecture | None = None
-) -> torch.memory_format:
-    """Returns the memory format of batches with this many axes, with channels last if possible.
-
-    Args:
-        axes: the number of axes of a batch.
-        device: where the network is trained.
-        architecture: the network that is trained, unless only forward passes are run.
-    """
-    if torch.device(device).type == "cpu" and architecture and _crashes(architecture):
-        return torch.contiguous_format
+def layout(axes: int) -> torch.memory_format:
+    """Returns the memory format of batches with this many axes, with channels last if possible."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     return formats.get(axes, torch.contiguous_format)
 
 
-def _crashes(architecture: Architecture) -> bool:
-    """Tells if oneDNN 3.12, as in torch 2.13, writes outside its memory with channels last.
+def crashes(trained: Architecture | tuple[int, ...]) -> bool:
+    """Tells if training with channels last may crash on a CPU, in oneDNN 3.12, as in torch 2.13.
 
-    It does for the gradient of the weights of a strided 1x1 convolution of fewer than 16 channels
-    on maps of 46x46 or more; 44x44 and 16 channels were found to be safe.
+    It writes outside its memory for the gradient of the weights of a strided 1x1 convolution of
+    fewer than 16 channels on maps of 46x46 or more; 44x44 and 16 channels were found to be safe.
+
+    Args:
+        trained: the network, or the shape of an image if the networks are not known beforehand, as
+            where they share weights.
     """
+    if isinstance(trained, tuple):
+        return math.prod(trained[1:]) > 40**2
     return any(
         isinstance(node.operation, Conv)
         and set(node.operation.kernel) == {1}
         and max(node.operation.stride) > 1
-        and architecture.shapes[node.inputs[0]][0] < 16
-        and math.prod(architecture.shapes[node.name][1:]) > 20**2
-        for node in architecture.nodes
+        and trained.shapes[node.inputs[0]][0] < 16
+        and math.prod(trained.shapes[node.name][1:]) > 20**2
+        for node in trained.nodes
     )

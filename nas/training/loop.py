@@ -21,7 +21,7 @@ from nas.preprocessing import Preprocessing
 from nas.tasks.base import Task
 from nas.tasks.classification import Classification
 from nas.training.augmentation import Pipeline
-from nas.training.batches import batch_bounds, batches, evaluation_bounds, layout
+from nas.training.batches import batch_bounds, batches, crashes, evaluation_bounds, layout
 from nas.training.capture import capture, captures
 from nas.training.compilation import Compile, compiles
 from nas.training.data import Part, SearchData
@@ -166,8 +166,11 @@ class Trainer:
                 batch = min(recipe.batch_size, len(data.train.labels))
                 check_memory_to_train(built.architecture, batch)
             initialize(built, recipe.initialization)
-        architecture = built.architecture if isinstance(built, Network) else None
-        how = layout(len(data.input_shape) + 1, self._device, architecture)
+        how = layout(len(data.input_shape) + 1)
+        if self._device.type == "cpu" and crashes(
+            built.architecture if isinstance(built, Network) else data.input_shape
+        ):
+            how = torch.contiguous_format
         # Not blocking: on a GPU that trials share, each tensor would wait for its turn.
         self._network: nn.Module = built.to(  # type: ignore[call-overload]
             self._device, memory_format=how, non_blocking=True

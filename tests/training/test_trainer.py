@@ -20,7 +20,7 @@ from nas.architecture.modules import DropPath
 from nas.architecture.network import compile
 from nas.classics import classic
 from nas.training import data, precision
-from nas.training.batches import layout
+from nas.training.batches import crashes
 from nas.training.data import SearchData
 from nas.training.loop import Trainer, train
 from nas.training.optimization import WeightAverage
@@ -236,19 +236,18 @@ def test_bf16_follows_fp32_within_a_band() -> None:
 
 
 @pytest.mark.parametrize(
-    ("channels", "side", "device", "last"),
-    [(3, 64, "cpu", False), (15, 46, "cpu", False), (16, 64, "cpu", True), (3, 32, "cpu", True),
-     (3, 64, "cuda", True)],
-)  # fmt: skip
-def test_the_layout_that_crashes_is_not_used(
-    channels: int, side: int, device: str, last: bool
-) -> None:
+    ("channels", "side", "expected"),
+    [(3, 64, True), (15, 46, True), (16, 64, False), (3, 32, False)],
+)
+def test_what_crashes_with_channels_last(channels: int, side: int, expected: bool) -> None:
     g = Builder((channels, side, side))
     x = g.relu(g.conv(g.input, 8, kernel=1, stride=2))
-    architecture = g.build(g.linear(g.global_pool(x), 10))
-    wanted = torch.channels_last if last else torch.contiguous_format
-    assert layout(4, device, architecture) is wanted
-    assert layout(4) is torch.channels_last
+    assert crashes(g.build(g.linear(g.global_pool(x), 10))) == expected
+
+
+@pytest.mark.parametrize(("side", "expected"), [(64, True), (32, False)])
+def test_where_the_networks_are_not_known_the_images_decide(side: int, expected: bool) -> None:
+    assert crashes((3, side, side)) == expected
 
 
 def test_a_network_that_would_crash_is_trained(tmp_path: Path) -> None:
