@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -17,6 +17,7 @@ from nas.jobs.names import kept_weights
 from nas.jobs.references import Reference
 from nas.preprocessing import Preprocessing
 from nas.tasks import Task
+from nas.tasks.pictures import Pictures
 from nas.training.batches import batches, evaluation_bounds
 from nas.training.data import DataConfig, Part, SearchData, held_out, named_part, search_data
 from nas.training.datasets import Pixels
@@ -26,6 +27,9 @@ from nas.training.evaluation import predictions, preprocessing
 
 _PICTURES = 8
 """How many test pictures an export is checked on."""
+
+_SHOWN = 200
+"""How many test images a task chooses from to show some."""
 
 _CALIBRATION = 256
 """How many training images decide the scales of int8."""
@@ -94,6 +98,23 @@ def samples(
         calibration=np.concatenate([chunk for chunk, _ in _chunks(chosen)]),
         test=partial(_chunks, held_out(config)),
     )
+
+
+def examples(name: str, reference: Reference) -> Sequence[Pictures]:
+    """Returns the pictures by which a task shows what a trained network predicts for test images.
+
+    Raises :class:`InputError` if its weights were not kept, or if the data set cannot be read.
+    """
+    config, task = _data(name, reference)
+    if type(task).pictures is Task.pictures:
+        return []
+    expected, _ = preprocessing_of(name, reference)
+    few = held_out(config, _SHOWN)
+    found = predictions(trained(name, reference), few, expected, task)
+    pixels = np.concatenate([images for images, _ in _chunks(few)])
+    classes = expected.classes or ()
+    targets = task.targets(torch.tensor(few.labels), len(classes))
+    return task.pictures(pixels, found, targets, classes)
 
 
 def images_of(

@@ -19,7 +19,7 @@ from nas.metrics import Catalogue
 from nas.report import data, outcome, specification
 from nas.report.checklist import checklist
 from nas.report.drawings import Drawing, drawing
-from nas.report.figures import figures
+from nas.report.figures import figures, tested_images
 from nas.words import counted
 
 _DRAWN = 40
@@ -70,6 +70,8 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
     pictures, undrawn = _drawings(folder, history, table)
     figured = not live and table is not None and len(every) <= _FIGURED
     shown, unshown = figures(folder) if figured else ([], [])
+    seen = not live and table is not None and "task" in campaign.specification
+    tested, untested = tested_images(folder) if seen else ([], "")
     leaders = [] if table is None else outcome.leaders(table)
     spent = list(budgets({"": folder}))
     on_gpu = bool((told.get("environment") or {}).get("gpus"))
@@ -100,6 +102,8 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
         "provenance": specification.provenance(campaign, told, every),
         "settings": specification.complete(campaign),
         "checklist": checklist(campaign, told, every, spent),
+        "tested": tested,
+        "untested": untested,
         "script": outcome.use(folder),
         "data": {
             "state": now,

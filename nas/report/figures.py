@@ -1,14 +1,20 @@
-"""Draws the figures that a report embeds as images; the page itself draws the other ones."""
+"""Draws the figures and test images that a report embeds; the page itself draws other ones."""
 
 from __future__ import annotations
 
+import io
 from base64 import b64encode
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
+
 from nas.analysis.plots.campaign import read
 from nas.analysis.plots.kinds import figure
 from nas.analysis.plots.style import picture
+from nas.errors import InputError
+from nas.jobs import names as named
+from nas.jobs.inputs import examples
 
 KINDS = {
     "operations": "Operations over the course of the search",
@@ -43,3 +49,23 @@ def figures(folder: Path) -> tuple[list[Figure], list[str]]:
         source = f"data:image/svg+xml;base64,{b64encode(picture(drawn, 'svg')).decode()}"
         found.append(Figure(kind, title, source))
     return found, missing
+
+
+def tested_images(folder: Path) -> tuple[list[dict[str, str]], str]:
+    """Returns the pictures of test images that the task shows for the best searched network.
+
+    Each item is one image: the sources of its pictures by their titles. The text says why there are
+    none, unless the task shows none.
+    """
+    name = f"{folder}:best"
+    try:
+        shown = examples(name, named.reference(name))
+    except InputError as error:
+        return [], str(error)
+    return [{title: _png(image) for title, image in each.items()} for each in shown], ""
+
+
+def _png(image: Image.Image) -> str:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"

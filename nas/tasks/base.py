@@ -14,9 +14,12 @@ from nas.errors import InputError
 from nas.metrics import Metric
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from nas.architecture.graph import Architecture
+    from nas.tasks.pictures import Pictures
 
 Json = dict[str, Any]
 
@@ -213,6 +216,25 @@ class Task(ABC):
         must be the fraction of zeros. By default there are none: None.
         """
         return None
+
+    def pictures(
+        self,
+        images: NDArray[np.uint8],
+        predictions: Tensor,
+        targets: Tensor,
+        names: Sequence[str],
+    ) -> Sequence[Pictures]:
+        """Returns pictures for the report: of a few images, what is true and what is predicted.
+
+        Args:
+            images: some test images, uint8 [N, C, H, W].
+            predictions: those of a trained network for these images.
+            targets: from :meth:`targets`.
+            names: the names of the classes.
+
+        Each item holds the pictures of one image, by their titles. By default there are none.
+        """
+        return []
 
     def concise(self, found: Json) -> Json:
         """Selects what campaigns record of an evaluation; by default all of it."""

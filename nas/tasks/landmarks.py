@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nas.errors import InputError
@@ -10,7 +11,11 @@ from nas.tasks.base import Json
 from nas.tasks.regression import LOSS, Regression
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
+
+    from nas.tasks.pictures import Pictures
 
 
 class Landmarks(Regression):
@@ -69,3 +74,22 @@ class Landmarks(Regression):
     def further(self, predictions: Tensor, targets: Tensor) -> Json:
         """Returns the fraction of failures."""
         return {"failures": (self.errors(predictions, targets) > 0.1).double().mean().item()}
+
+    def pictures(
+        self,
+        images: NDArray[np.uint8],
+        predictions: Tensor,
+        targets: Tensor,
+        names: Sequence[str],
+    ) -> Sequence[Pictures]:
+        """Returns images with their true and their predicted points."""
+        from nas.tasks.pictures import ROWS, with_points
+
+        rows = zip(images[:ROWS], targets, predictions, strict=False)
+        return [
+            {
+                "truth": with_points(image, truth.view(-1, 2).tolist()),
+                "prediction": with_points(image, found.view(-1, 2).tolist()),
+            }
+            for image, truth, found in rows
+        ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, PositiveInt
@@ -14,9 +14,12 @@ from nas.metrics import Metric
 from nas.tasks.base import IGNORED, Json, Task
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from nas.architecture.graph import Architecture
+    from nas.tasks.pictures import Pictures
 
 # torch is imported in the methods that need it, so that reading a campaign does not load it.
 
@@ -152,6 +155,27 @@ class Segmentation(Task):
                 "pixel_accuracy": _share(constant),
             },
         }
+
+    def pictures(
+        self,
+        images: NDArray[np.uint8],
+        predictions: Tensor,
+        targets: Tensor,
+        names: Sequence[str],
+    ) -> Sequence[Pictures]:
+        """Returns images with their true and their predicted classes."""
+        from nas.tasks.pictures import ROWS, plain, with_classes
+
+        found = predictions[:ROWS].argmax(1).numpy()
+        rows = zip(images, targets.numpy(), found, strict=False)
+        return [
+            {
+                "image": plain(image),
+                "truth": with_classes(image, truth),
+                "prediction": with_classes(image, predicted),
+            }
+            for image, truth, predicted in rows
+        ]
 
 
 def _confusion(predicted: Tensor, targets: Tensor, classes: int) -> Tensor:
