@@ -42,7 +42,8 @@ class Probe(NamedTuple):
 
     Attributes:
         score: the task's primary metric on the validation images; higher is better.
-        speed: multiply-accumulates of forward passes that were trained per second.
+        speed: multiply-accumulates of forward passes that were trained per second, without the
+            first step.
         macs: those of one image.
     """
 
@@ -72,7 +73,6 @@ def probe(
     Raises :class:`nas.training.loop.Diverged` if the loss is not finite.
     """
     until = Deadline(time.time() + seconds, len(images.validation.labels))
-    began = time.perf_counter()
     trainer = Trainer(
         lambda: compile(architecture),
         images,
@@ -83,7 +83,6 @@ def probe(
         deadline=until,
     )
     curve = trainer.run(_EPOCHS).curve
-    spent = time.perf_counter() - began - sum(epoch.evaluation_seconds for epoch in curve)
     score = -task.primary.flipped(curve[-1].validation[task.primary.name])
     macs = architecture.cost.macs
-    return Probe(score, macs * until.images / spent, macs)
+    return Probe(score, macs * until.speed, macs)

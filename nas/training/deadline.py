@@ -21,16 +21,20 @@ class Deadline:
         images: on how many images steps have trained so far.
         progress: the share of the training that is over. A training that is continued restores it.
         over: whether the training has to end.
+        speed: the images on which steps train per second, without evaluations. The first step is
+            left out if there are others, because libraries choose and compile their kernels in it.
     """
 
     def __init__(self, at: float = math.inf, evaluated: int = 0) -> None:
         self.images = 0
         self.progress = 0.0
         self.over = False
+        self.speed = 0.0
         self._at = at
         self._evaluated = evaluated
         self._began: tuple[float, float] | None = None  # the time of the first step, and progress
         self._seconds_per_image: float | None = None
+        self._first: tuple[float, int] | None = None  # the end of the first step, and its images
 
     def position(self, step: int, steps: int) -> float:
         """Returns the step at which schedules are: this one, or a later one if time is short.
@@ -52,10 +56,16 @@ class Deadline:
     def trained(self, images: int) -> None:
         """Registers that a step has trained on so many images."""
         self.images += images
+        now = time.time()
+        before, already = self._first or (self._began[0] if self._began else now, 0)
+        self.speed = (self.images - already) / max(now - before, 1e-9)
+        self._first = self._first or (now, images)
 
     def evaluated(self, images: int, seconds: float) -> None:
         """Registers how long an evaluation has taken."""
         self._seconds_per_image = seconds / images
+        if self._first is not None:
+            self._first = self._first[0] + seconds, self._first[1]
 
     def _evaluation(self, seconds: float) -> float:
         """Returns the seconds that the evaluation of an image takes.

@@ -107,3 +107,14 @@ def test_a_continued_training_goes_on_where_its_schedule_was(clock: Clock) -> No
     assert until.position(16, 80) == pytest.approx(16)
     clock.now += 5
     assert until.position(17, 80) == pytest.approx(16 + 64 / 2, abs=2)
+
+
+def test_speed_leaves_out_the_first_step_and_evaluations(clock: Clock) -> None:
+    made = Deadline(clock.now + 100, evaluated=10)
+    for step, seconds in enumerate([5, 1, 1, 1]):
+        made.position(step, 4)
+        clock.now += seconds
+        made.trained(8)
+        assert made.speed == pytest.approx(8 / 5 if step == 0 else 8)
+        clock.now += 2
+        made.evaluated(10, 2)
