@@ -1,6 +1,7 @@
 """Evaluates a trial by training its network; request and metrics are plain JSON."""
 
 import io
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -56,7 +57,8 @@ class Request(Config):
     that it would be, if those were not gone, or if this training had not got further. ``compile``
     and ``cuda_graphs`` are the trainer's. ``task`` is what is trained for, ``metrics`` are the
     names of the user's own metrics. ``deadline`` is the time, in Unix seconds, at which the trial
-    has ended: training ends early enough for its evaluations.
+    has ended: training ends early enough for its evaluations. ``seconds`` are how long it may take
+    from the first step on.
     """
 
     architecture: str
@@ -76,6 +78,7 @@ class Request(Config):
     task: Named = Named(name="classification")
     metrics: tuple[str, ...] = ()
     deadline: float | None = None
+    seconds: float | None = None
 
 
 def evaluate(
@@ -188,7 +191,7 @@ def evaluate(
         trial.compile,
         trial.cuda_graphs,
         task,
-        None if trial.deadline is None else Deadline(trial.deadline, _evaluated(trial, parts)),
+        _deadline(trial, parts),
     )
     if state is not None:
         trainer.load_state_dict(state)
@@ -229,7 +232,7 @@ def evaluate(
     }
     if trial.inherit is not None:
         observation["inherited_params"] = trainer.inherited_params
-    if trial.deadline is not None:
+    if trial.deadline is not None or trial.seconds is not None:
         observation["out_of_time"] = trainer.out_of_time
     if counted is not None:
         observation["fvcore"] = counted.cost._asdict()
@@ -243,6 +246,14 @@ def evaluate(
             observation["evaluations"] = found
             observation["preprocessing"] = preprocessing(images, task).record()
     return observation
+
+
+def _deadline(trial: Request, parts: Mapping[str, Part]) -> Deadline | None:
+    """Returns when the training has to end; None if it does not."""
+    if trial.deadline is None is trial.seconds:
+        return None
+    at, seconds = trial.deadline or math.inf, trial.seconds or math.inf
+    return Deadline(at, _evaluated(trial, parts), seconds)
 
 
 def _evaluated(trial: Request, parts: Mapping[str, Part]) -> int:

@@ -47,7 +47,9 @@ _PASSES, _IMAGES, _MOST_PASSES = 12, 150_000, 200
 """How long a training of the final stage should be: so many passes over the training images, and
 at least so many images, but not more than so many passes."""
 _PART = 12
-"""A trial of the search takes this part of a training of the final stage."""
+"""A trial of the search has this part of the time of a training of the final stage."""
+_MOST = 3
+"""A training may make so many times the passes that were planned, if its network is fast."""
 _SPEED = 2e9
 """The multiply-accumulates of forward passes that a core trains in a second, until it is
 measured."""
@@ -74,7 +76,6 @@ class Division:
         top: how many networks of the search are retrained.
         training: the seconds of a training of the final stage.
         passes: how many passes over the training images it should make.
-        epochs: the epochs of a trial of the search.
     """
 
     seconds: float
@@ -82,7 +83,11 @@ class Division:
     top: int
     training: float
     passes: float
-    epochs: int
+
+    @property
+    def trial(self) -> float:
+        """The seconds of a trial of the search."""
+        return self.training / _PART
 
     @classmethod
     def of(cls, seconds: float, images: int, workers: int) -> Division:
@@ -90,14 +95,16 @@ class Division:
         top = min(workers, 4) if workers > 1 else 1 if seconds < 2 * _RAY else 2
         rounds = 1 + -(-top // workers)  # a classic, and the best of the search
         passes = min(max(_PASSES, _IMAGES / images), _MOST_PASSES)
-        epochs = max(1, round(passes / _PART))
-        return cls(seconds, workers, top, _FINAL * seconds / rounds, passes, epochs)
+        return cls(seconds, workers, top, _FINAL * seconds / rounds, passes)
 
     @property
     def trials(self) -> int:
         """How many trials the search has time for, about."""
-        trial = self.training * self.epochs / self.passes
-        return round((1 - _FINAL) * self.seconds * self.workers / trial)
+        return round((1 - _FINAL) * self.seconds * self.workers / self.trial)
+
+    def epochs(self, part: float = 1.0) -> int:
+        """The most epochs of a training that has this part of the time."""
+        return max(1, min(math.ceil(_MOST * self.passes * part), 600))
 
 
 class Planner:
@@ -211,11 +218,12 @@ class Planner:
         images = division.passes * self._count
         for _ in range(2):  # the speed depends on the size
             most = self._given_macs or division.training * speed / images
-            near = [member for member in members if member.cost.macs <= most][-2:] or members[:1]
+            near = [made for _, made in self._classics(int(most))]
+            near = near or [each for each in members if each.cost.macs <= most][-2:] or members[:1]
             seconds = min(1.5, max(0.3, 0.005 * self._whole))
             probes = [self._probe(member, [], seconds) for member in near]
             speeds = [each.speed for each in probes if each is not None]
-            speed = float(np.median(speeds)) * share if speeds else speed
+            speed = max(speeds) * share if speeds else speed
         told = f"measured: {compact(speed)} multiply-accumulates a second and worker"
         self._say(told)
         if self._given_macs is not None:
@@ -306,13 +314,7 @@ class Planner:
         whole, minutes = self._whole / 60, division.seconds / 60
         entries = ", ".join(f"{{name: {each}, fit: constraints}}" for each in classics[:1])
         population = min(24, max(10, division.trials // 3))
-        epochs = division.epochs
-        limit = max(10, epochs, min(600, math.ceil(3 * division.passes)))
-        stopping = (
-            [commented(f"early_stopping: {{name: median, grace_epochs: {max(1, epochs // 3)}}}",
-                       "hopeless trials end early")]
-            if epochs >= 4 else []
-        )  # fmt: skip
+        epochs = division.epochs(1 / _PART)
         sizes = sorted({2, division.top} - {1}) if division.top > 1 else []
         engine = (
             "engine: {name: ray, gpus_per_trial: 0.25}"
@@ -347,9 +349,11 @@ class Planner:
                 f"  final: {_FINAL}",
                 f"{division.training:.0f} s for each training, with that of the classic",
             ),
-            commented(f"  epochs: {limit}", "as a rule, the time of a training is over earlier"),
+            commented(f"  epochs: {division.epochs()}",
+                      "as a rule, the time of a training is over earlier"),
+            commented(f"  trial_seconds: {division.trial:.3g}",
+                      "the search compares networks after the same time, so slow ones lose"),
             commented("budget: {trials: 10_000}", "the time limit ends the search earlier"),
-            *stopping,
             "",
             data_section(self._given, self._loaded, self._folder),
             "",
@@ -357,11 +361,11 @@ class Planner:
             "  preset: quick",
             commented(
                 f"  epochs: {epochs}",
-                f"of a trial of the search; a training of the final stage makes about "
-                f"{division.passes:.3g} passes",
+                f"of a trial of the search, as far as it has time; a training of the final stage "
+                f"makes about {division.passes:.3g} passes",
             ),
             commented(f"  batch_size: {self._batch}", f"{self._count:,} training images"),
-            f"  warmup_epochs: {min(1.0, 0.4 * epochs):g}",
+            f"  warmup_epochs: {min(1.0, 0.2 * division.passes / _PART):.2g}",
             commented(f"  augment: {_flow(augment)}", reasons.get("augment", "")),
             "",
             "final:",

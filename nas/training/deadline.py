@@ -16,6 +16,8 @@ class Deadline:
     Args:
         at: the time at which the training and the evaluations after it have ended, in Unix seconds.
         evaluated: how many images are evaluated when the training is over.
+        seconds: how long the training and the evaluations after it may take from the first step
+            on.
 
     Attributes:
         images: on how many images steps have trained so far.
@@ -25,12 +27,12 @@ class Deadline:
             left out if there are others, because libraries choose and compile their kernels in it.
     """
 
-    def __init__(self, at: float = math.inf, evaluated: int = 0) -> None:
+    def __init__(self, at: float = math.inf, evaluated: int = 0, seconds: float = math.inf) -> None:
         self.images = 0
         self.progress = 0.0
         self.over = False
         self.speed = 0.0
-        self._at = at
+        self._at, self._seconds = at, seconds
         self._evaluated = evaluated
         self._began: tuple[float, float] | None = None  # the time of the first step, and progress
         self._seconds_per_image: float | None = None
@@ -46,6 +48,7 @@ class Deadline:
         now = time.time()
         if self._began is None:
             self._began = now, self.progress
+            self._at = min(self._at, now + self._seconds)
         began, before = self._began
         end = self._at - self._evaluated * self._evaluation(now - began)
         self.over = now >= end

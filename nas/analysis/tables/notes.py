@@ -264,7 +264,9 @@ def _origin(campaign: Header) -> Iterator[str]:
     name = f"recipe {campaign.recipe}" if campaign.recipe else "one recipe"
     epochs = counted(recipe["epochs"], "epoch")
     if limit := specification.get("time_limit"):
-        epochs += f" in the search, at most {limit['epochs']} in the final stage"
+        seconds = limit.get("trial_seconds")
+        most = "" if seconds is None else f"at most {seconds:.3g} s or "
+        epochs = f"{most}{epochs} in the search, at most {limit['epochs']} in the final stage"
     yield (
         f"every row: data {data['name']}, split seed {data['split']['seed']}, {name}, "
         f"{epochs}; selected by validation, test read once by the final stage"

@@ -116,6 +116,7 @@ class Trainings(Requests):
             **({"protocol": config.final.protocol} if final else {}),
             **self._campaign.fidelities.request(ask.fidelity, ask.genotype, data),
             "latency": {"limit": limit} if config.measures_latency else None,
+            **given(seconds=None if final else getattr(config.time_limit, "trial_seconds", None)),
             **given(inherit=start.inherits),
         }
 

@@ -154,7 +154,8 @@ class Runner:
             outcome = replace(outcome, metrics=reached(curve))
         outcome = self._judged(ask, outcome)
         cut = outcome.status == "completed" and outcome.metrics.get("out_of_time")
-        if cut and ask.stage == "search":  # it is worth less than with all of its steps
+        if cut and ask.stage == "search" and self._searches_are_over:
+            # It had less time than the others.
             outcome = replace(outcome, status="stopped")
         self._scheduler.ended(trial)
         if self._is_repeated(ask, outcome):
@@ -167,6 +168,10 @@ class Runner:
         if self.progress is not None:
             self.progress.trial(ask, written)
         self._limit.hear(outcome)
+
+    @property
+    def _searches_are_over(self) -> bool:
+        return self._timetable is not None and self._elapsed() >= self._timetable.searched_by
 
     @property
     def seconds_left(self) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nas.campaigns.spec.campaign import Campaign, own_options
 from nas.campaigns.store.defaults import PLACES, completed
-from nas.campaigns.store.types import Header
+from nas.campaigns.store.types import Header, given
 from nas.configuration import Named, defaults
 from nas.errors import InputError
 from nas.searchers import SEARCHERS
@@ -72,7 +72,10 @@ def _evaluation(campaign: Campaign) -> dict[str, Any]:
     if campaign.recipe is not None:
         found["recipe"] = campaign.recipe.model_dump(mode="json")
     if (limit := campaign.config.time_limit) is not None and campaign.recipe is not None:
-        found["time_limit"] = {"epochs": limit.epochs or campaign.recipe.epochs}
+        found["time_limit"] = {
+            "epochs": limit.epochs or campaign.recipe.epochs,
+            **given(trial_seconds=limit.trial_seconds),
+        }
     if definition := campaign.evaluator.definition:
         found["evaluator"] = definition
     return found

@@ -30,6 +30,11 @@ class TimeLimit(Config):
     epochs: Annotated[int, Field(ge=1, le=10**6)] | None = None
     """The most epochs of a training of the final stage, which ends earlier if its time is over; by
     default those of the recipe."""
+    trial_seconds: Annotated[float, Field(gt=0, le=10**9)] | None = None
+    """The most seconds of a training of a search, from its first step on. If they end it before its
+    last epoch, its learning rate follows the time, and it counts as completed; so networks are
+    compared that were trained for the same time. By default, only the end of the searches ends it.
+    """
 
 
 class Timetable:
