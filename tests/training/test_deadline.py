@@ -109,6 +109,15 @@ def test_a_continued_training_goes_on_where_its_schedule_was(clock: Clock) -> No
     assert until.position(17, 80) == pytest.approx(16 + 64 / 2, abs=2)
 
 
+def test_seconds_count_from_the_first_step(clock: Clock) -> None:
+    made = Deadline(clock.now + 1000, seconds=10)
+    clock.now += 500
+    for step in range(11):
+        assert made.position(step, 100) == pytest.approx(10 * step)
+        assert made.over == (step == 10)
+        clock.now += 1
+
+
 def test_speed_leaves_out_the_first_step_and_evaluations(clock: Clock) -> None:
     made = Deadline(clock.now + 100, evaluated=10)
     for step, seconds in enumerate([5, 1, 1, 1]):

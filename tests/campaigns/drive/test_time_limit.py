@@ -77,7 +77,9 @@ class Clocked(Engine):
 
 
 def evaluate(trial: Mapping[str, Any]) -> dict[str, Any]:
-    return {"validation_accuracy": 0.5} if "members" in trial else toy.evaluate(trial)
+    if "members" in trial:
+        return {"validation_accuracy": 0.5}
+    return toy.evaluate(trial) | ({"out_of_time": True, "epochs": 1} if "seconds" in trial else {})
 
 
 def test_classics_come_first_then_searches_then_what_was_best(tmp_path: Path) -> None:
@@ -102,6 +104,23 @@ def test_classics_come_first_then_searches_then_what_was_best(tmp_path: Path) ->
     assert given[second] == pytest.approx(began + (by - began) / 2, abs=2)
     assert given[third] == pytest.approx(by, abs=2)
     assert ensemble["kind"] == "ensemble"
+
+
+def test_trials_of_the_search_may_have_the_same_time(tmp_path: Path) -> None:
+    """Those that their own time ends are results; those that the end of the searches ends are not.
+
+    The evaluator says of every trial of the search that it was ended.
+    """
+    folder = write(tmp_path / "c", 10)
+    path = folder / "campaign.yaml"
+    path.write_text(path.read_text().replace("final: 0.5", "final: 0.5, trial_seconds: 15"))
+    run(folder, evaluator=evaluate, engine=Clocked(20))
+    asked = asks(folder)
+    ended = {t: r["status"] for t, r in results(folder).items() if asked[t]["stage"] == "search"}
+    assert [*ended.values()] == ["completed"] * (len(ended) - 1) + ["stopped"]
+    path.write_text(path.read_text().replace("trial_seconds: 15", "trial_seconds: 16"))
+    with pytest.raises(InputError, match=r"time_limit.trial_seconds: recorded 15.*, now 16"):
+        run(folder, evaluator=evaluate, engine=Clocked(20))
 
 
 def test_the_time_of_all_runs_counts_and_a_larger_limit_goes_on(tmp_path: Path) -> None:
