@@ -35,18 +35,19 @@ SPACE = "primitives"
 _WIDTHS = (0.0625, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
 """Multipliers of all widths; the first one is smaller than those of the space itself."""
 
-_FINAL = 0.5
-"""The share of the campaign's time for the trainings of the final stage."""
+_CLASSIC, _FINAL = 0.08, 0.6
+"""The shares of the campaign's time for the first network, which is a classic, and for the final
+trainings of the best networks."""
 _PROBE = 0.015
 """The share of the time that one short training takes."""
 _SHORT = 2.0
 """Short trainings of fewer seconds tell nothing, and are left out."""
 _RAY = 150.0
 """With fewer seconds, trials run in this process, because workers take ten seconds to start."""
-_PASSES, _IMAGES, _MOST_PASSES = 12, 150_000, 200
+_PASSES, _IMAGES, _MOST_PASSES = 12, 300_000, 200
 """How long a training of the final stage should be: so many passes over the training images, and
 at least so many images, but not more than so many passes."""
-_PART = 12
+_PART = 24
 """A trial of the search has this part of the time of a training of the final stage."""
 _MOST = 3
 """A training may make so many times the passes that were planned, if its network is fast."""
@@ -93,14 +94,14 @@ class Division:
     def of(cls, seconds: float, images: int, workers: int) -> Division:
         """Divides the time of a campaign on so many training images."""
         top = min(workers, 4) if workers > 1 else 1 if seconds < 2 * _RAY else 2
-        rounds = 1 + -(-top // workers)  # a classic, and the best of the search
         passes = min(max(_PASSES, _IMAGES / images), _MOST_PASSES)
-        return cls(seconds, workers, top, _FINAL * seconds / rounds, passes)
+        return cls(seconds, workers, top, _FINAL * seconds / -(-top // workers), passes)
 
     @property
     def trials(self) -> int:
         """How many trials the search has time for, about."""
-        return round((1 - _FINAL) * self.seconds * self.workers / self.trial)
+        share = 1 - _CLASSIC - _FINAL
+        return round(share * self.seconds * self.workers / self.trial)
 
     def epochs(self, part: float = 1.0) -> int:
         """The most epochs of a training that has this part of the time."""
@@ -312,8 +313,8 @@ class Planner:
         reasons: Mapping[str, str],
     ) -> str:
         whole, minutes = self._whole / 60, division.seconds / 60
-        entries = ", ".join(f"{{name: {each}, fit: constraints}}" for each in classics[:1])
-        population = min(24, max(10, division.trials // 3))
+        entries = ", ".join(f"{{name: {each}, fit: constraints}}" for each in classics[: division.workers])
+        population = min(24, max(8, division.trials // 3))
         epochs = division.epochs(1 / _PART)
         sizes = sorted({2, division.top} - {1}) if division.top > 1 else []
         engine = (
@@ -347,8 +348,9 @@ class Planner:
             ),
             commented(
                 f"  final: {_FINAL}",
-                f"{division.training:.0f} s for each training, with that of the classic",
+                f"{division.training:.0f} s for each training of the best networks",
             ),
+            commented(f"  classics: {_CLASSIC}", "so that there is a trained network early"),
             commented(f"  epochs: {division.epochs()}",
                       "as a rule, the time of a training is over earlier"),
             commented(f"  trial_seconds: {division.trial:.3g}",

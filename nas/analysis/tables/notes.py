@@ -55,6 +55,11 @@ def notes(history: History) -> Iterator[str]:
     ended = [result for runs in groups.values() for _, result in runs]
     cut = [result.number("epochs") or 0 for result in ended if result.metrics.get("out_of_time")]
     if cut:
+        if "classics" in (history.header.specification.get("time_limit") or {}):
+            yield (
+                "classics had a time of their own (time_limit.classics): other rows were trained "
+                "for longer, and are not better networks for that alone"
+            )
         yield (
             f"{counted(len(cut), 'network')} of the final stage had no time for all epochs: from "
             f"{min(cut)} to {max(cut)}; their schedules followed the time"

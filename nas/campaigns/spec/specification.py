@@ -74,7 +74,7 @@ def _evaluation(campaign: Campaign) -> dict[str, Any]:
     if (limit := campaign.config.time_limit) is not None and campaign.recipe is not None:
         found["time_limit"] = {
             "epochs": limit.epochs or campaign.recipe.epochs,
-            **given(trial_seconds=limit.trial_seconds),
+            **given(classics=limit.classics, trial_seconds=limit.trial_seconds),
         }
     if definition := campaign.evaluator.definition:
         found["evaluator"] = definition

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nas.campaigns.store.types import Ask
 from nas.configuration import Config
+from nas.errors import InputError
 
 _CLOSING = (0.05, 3.0, 0.01)
 """What is kept to end workers and write files: at most the first share of the time; as a rule the
@@ -26,7 +27,12 @@ class TimeLimit(Config):
     minutes: Annotated[float, Field(gt=0, le=10**6)]
     """The wall-clock time of all runs of the campaign together, which ends them."""
     final: Annotated[float, Field(gt=0, lt=1)] = 0.4
-    """The share of the time that is kept for the trainings of the final stage, with classics."""
+    """The share of the time that is kept for the trainings of the final stage, with classics unless
+    these have their own share."""
+    classics: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of the time for classics, if they need less than other trainings of the final
+    stage: a network that is trained early in case the others are not. Their rows cannot be compared
+    with the others then. By default all trainings have the same time."""
     epochs: Annotated[int, Field(ge=1, le=10**6)] | None = None
     """The most epochs of a training of the final stage, which ends earlier if its time is over; by
     default those of the recipe."""
@@ -35,6 +41,15 @@ class TimeLimit(Config):
     last epoch, its learning rate follows the time, and it counts as completed; so networks are
     compared that were trained for the same time. By default, only the end of the searches ends it.
     """
+
+    @model_validator(mode="after")
+    def _leaves_time(self) -> "TimeLimit":
+        if self.final + (self.classics or 0) >= 1:
+            raise InputError(
+                f"classics: {self.classics:g} and final: {self.final:g} must be less than 1 "
+                "together, because the searches have the rest"
+            )
+        return self
 
 
 class Timetable:
@@ -69,7 +84,7 @@ class Timetable:
         self.end = whole - closing
         self.over = whole - closing / 2
         self._retrained_by = self.end - _ENSEMBLES * whole * ensembles
-        self._final = limit.final * self._retrained_by
+        self._final, self._share = limit.final * self._retrained_by, limit.classics
         self._classics, self._retrained = classics, retrained
         self._slots = slots
 
@@ -91,13 +106,21 @@ class Timetable:
         if ask.is_ensemble:
             return self.end
         if not ask.is_of_space:
-            return min(now + self._training, self._retrained_by)
+            return min(now + self._classic, self._retrained_by)
         return now + (self._retrained_by - now) / max(1, self._rounds(left))
 
     @property
     def _training(self) -> float:
         """How long a training of the final stage takes."""
-        return self._final / max(1, self._rounds(self._classics) + self._rounds(self._retrained))
+        classics = self._rounds(self._classics) if self._share is None else 0
+        return self._final / max(1, classics + self._rounds(self._retrained))
+
+    @property
+    def _classic(self) -> float:
+        """How long the training of a classic takes."""
+        if self._share is None:
+            return self._training
+        return self._share * self._retrained_by / max(1, self._rounds(self._classics))
 
     def _rounds(self, trainings: int) -> int:
         return -(-trainings // self._slots())
