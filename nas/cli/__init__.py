@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import os
 import sys
 import traceback
@@ -64,6 +65,8 @@ def _run(argv: Sequence[str] | None) -> int:
             traceback.print_exception(error)
             return error.code if isinstance(error.code, int) and error.code else 1
     finally:
+        if argv is None:
+            gc.freeze()  # to look through all objects at exit takes a second, and frees nothing
         sys.stdout.flush()  # a closed pipe or a full disk raises its error here, not at exit
 
 
