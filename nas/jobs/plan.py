@@ -133,6 +133,7 @@ class Planner:
     ) -> None:
         self._given, self._loaded, self._folder, self._seed = given, loaded, folder, seed
         self._began, self._ends, self._given_macs = time.monotonic(), ends, macs
+        self._cpu_before = time.process_time()
         if loaded.images.kind != "classes" or len(loaded.images.input_shape) != 3:
             shape = "x".join(map(str, loaded.images.input_shape))
             raise InputError(
@@ -170,9 +171,15 @@ class Planner:
         return self._text(division, macs, reason, augment, chosen, notes)
 
     def _left(self) -> float:
-        """Returns the seconds that the campaign may take from now on."""
+        """Returns the seconds that the campaign may take from now on.
+
+        Where other processes have most of the machine, predictions and the export take longer. How
+        much longer is seen from the CPU time of what was done so far.
+        """
         seconds, share = _CLOSING
-        left = self._ends - time.monotonic() - seconds - share * self._whole
+        now = time.monotonic()
+        slower = (now - self._began) / max(1e-3, time.process_time() - self._cpu_before)
+        left = self._ends - now - seconds * max(1.0, slower) - share * self._whole
         if left < _LEAST:
             raise InputError(
                 f"--minutes: are too few: {max(0.0, left):.0f} s are left after looking at the "
@@ -313,7 +320,9 @@ class Planner:
         reasons: Mapping[str, str],
     ) -> str:
         whole, minutes = self._whole / 60, division.seconds / 60
-        entries = ", ".join(f"{{name: {each}, fit: constraints}}" for each in classics[: division.workers])
+        entries = ", ".join(
+            f"{{name: {each}, fit: constraints}}" for each in classics[: division.workers]
+        )
         population = min(24, max(8, division.trials // 3))
         epochs = division.epochs(1 / _PART)
         sizes = sorted({2, division.top} - {1}) if division.top > 1 else []
