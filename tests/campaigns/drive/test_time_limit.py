@@ -54,6 +54,18 @@ def test_all_trainings_of_the_final_stage_get_the_same_time_and_fill_their_share
         assert 590 < now < 600
 
 
+def test_classics_may_have_less_time(tmp_path: Path) -> None:
+    limit = TimeLimit(minutes=10, final=0.6, classics=0.1)
+    table = Timetable(limit, 2, 2, False, lambda: 1)
+    classic = ask(stage="final", kind="classic", label="a", classic="lenet5", options={})
+    assert table.ends(classic, 30, 2) == pytest.approx(30 + 0.05 * table.end)
+    assert table.searched_by == pytest.approx(0.4 * table.end)
+    path = write(tmp_path / "c", 10) / "campaign.yaml"
+    path.write_text(path.read_text().replace("final: 0.5", "final: 0.5, classics: 0.5"))
+    with pytest.raises(InputError, match=r"classics: 0.5 and final: 0.5 must be less than 1"):
+        read_file(path.parent)
+
+
 class Clocked(Engine):
     """Carries out one trial after another; each takes so many seconds of a clock of its own."""
 
