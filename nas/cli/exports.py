@@ -70,8 +70,9 @@ def add(commands: Commands) -> None:
     )
     predict.add_argument(
         "--out",
-        metavar="FOLDER",
-        help="write the mask of each picture there, if the network segments",
+        metavar="PATH",
+        help="a folder for the mask of each picture, if the network segments; or a .npy or .csv "
+        "file for outputs that are numbers, such as embeddings",
     )
     predict.add_argument("--json", action="store_true", help="print one JSON object per picture")
     predict.set_defaults(command=_predict)
@@ -185,13 +186,13 @@ def _inside(
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    from nas.jobs.predict import predict, write_masks
+    from nas.jobs.predict import predict, write
 
     if bool(arguments.pictures) == (arguments.part is not None):
         raise InputError("predict: give either pictures, or a part of the data set with --part")
     found, notes = predict(arguments.name, arguments.pictures, arguments.top, arguments.part)
     if arguments.out is not None:
-        write_masks(found, Path(arguments.out))
+        write(found, Path(arguments.out))
     for note in notes:
         print(f"nas: note: {note}", file=sys.stderr)
     width = max(len(each.file) for each in found)

@@ -64,9 +64,11 @@ def for_task(name: str, task: Task, images: SearchData) -> Architecture:
     outputs = task.outputs(shape, classes)
     built = architecture(name, shape, outputs)
     with in_file(name):
-        if built.output_shape != task.output_shape(shape, classes):
+        try:
+            task.check_fit(built, shape, classes)
+        except InputError:
             built = task.network(built, outputs)
-        task.check_fit(built, shape, classes)
+            task.check_fit(built, shape, classes)
     return built
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -102,14 +103,35 @@ def predict(
     return found, notes
 
 
-def write_masks(found: Sequence[Prediction], folder: Path) -> None:
-    """Writes the mask of each prediction as ``FILE.png``, whose values are the classes.
+def write(found: Sequence[Prediction], out: Path) -> None:
+    """Writes predictions: outputs that are numbers to a file, masks into a folder.
 
-    Raises :class:`InputError` if the network does not segment.
+    A ``.npy`` file holds a row of outputs per picture, and a ``.csv`` file also its name. Of a
+    network that segments, the mask of each picture is written as ``FILE.png``, whose values are the
+    classes.
+
+    Raises :class:`InputError` if the network predicts neither.
     """
+    if found[0].mask is not None:
+        _write_masks(found, out)
+    elif found[0].classes is not None:
+        raise InputError("--out: the network predicts neither masks nor numbers")
+    elif out.suffix == ".csv":
+        rows = [[each.file, *each.values] for each in found]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        write_whole(out, text.getvalue().encode())
+    elif out.suffix == ".npy":
+        content = io.BytesIO()
+        np.save(content, np.array([each.values for each in found], np.float32))
+        write_whole(out, content.getvalue())
+    else:
+        raise InputError(f"--out: must end in .npy or .csv, got {out}")
+
+
+def _write_masks(found: Sequence[Prediction], folder: Path) -> None:
     for each in found:
-        if each.mask is None:
-            raise InputError("--out: only a network that segments predicts masks")
+        assert each.mask is not None
         folder.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         Image.fromarray(each.mask).save(content, "PNG")

@@ -58,5 +58,5 @@ def summary(row: Row) -> str:
         lines.append(" ".join([f"{part:>17}", *values]))
     if chance := row["test"].get("chance"):
         values = (f"{chance[c]:17.4f}" if c in chance else " " * 17 for c in shown)
-        lines.append(" ".join([f"{'constant, test':>17}", *values]))
+        lines.append(" ".join([f"{'chance, test':>17}", *values]))
     return "\n".join(lines)

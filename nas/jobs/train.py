@@ -162,6 +162,7 @@ def prepare(
         trained_for = make(task_name)
     with in_file(source(data, "--data")):
         trained_for.check_labels(loaded.images.kind)
+        trained_for.check_parts(loaded.labels)
     with in_file("--evaluate"):
         trained_for.check_protocol(protocol)
     with in_file("--recipe"):

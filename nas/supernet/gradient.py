@@ -86,7 +86,7 @@ class GradientTrainer(Trainer):
         part = self._data.validation
         bounds = batch_bounds(len(part.labels), self._recipe.batch_size)
         while True:
-            order = torch.randperm(len(part.labels), generator=self._generator, device=self._device)
+            order = self._task.order(part.labels, bounds, self._generator)
             for pixels, labels in batches(part, bounds, self._device, order):
                 images, targets = self._augment(pixels, labels, self._generator)
                 yield self._normalize(images), targets

@@ -15,6 +15,7 @@ TASKS = Registry(
     {
         DEFAULT: "nas.tasks.classification:Classification",
         "segmentation": "nas.tasks.segmentation:Segmentation",
+        "embedding": "nas.tasks.embedding:Embedding",
         "landmarks": "nas.tasks.landmarks:Landmarks",
         "regression": "nas.tasks.regression:Regression",
     },

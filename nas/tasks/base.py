@@ -16,7 +16,7 @@ from nas.metrics import Metric
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from nas.architecture.graph import Architecture
     from nas.tasks.pictures import Pictures
@@ -125,6 +125,25 @@ class Task(ABC):
                 f"{_LABELS[labels]}"
             )
 
+    def check_parts(self, parts: Mapping[Any, NDArray[Any]]) -> None:
+        """Raises :class:`InputError` if the task cannot be trained and tested with such parts.
+
+        Args:
+            parts: the labels of the parts, which have the right kind, by ``train``, ``validation``
+                and ``test``.
+
+        By default, a validation or test part whose classes are all unknown to the training part is
+        refused.
+        """
+        if self.labels == "classes":
+            for role in ("validation", "test"):
+                known = parts[role][parts[role] >= 0]
+                if len(known) and not set(known.tolist()) & set(parts["train"].tolist()):
+                    raise InputError(
+                        f"the {role} part has no class of the training part, which the task "
+                        f"{type(self).__name__} needs"
+                    )
+
     def check_protocol(self, protocol: str) -> None:
         """Raises :class:`InputError` if predictions of several views cannot be averaged."""
         if self.placed and protocol != "single":
@@ -132,6 +151,22 @@ class Task(ABC):
                 f"the outputs of the task {type(self).__name__} belong to places in the image, so "
                 f"several views cannot be averaged; allowed: single, got {protocol}"
             )
+
+    def order(
+        self, labels: NDArray[Any], bounds: Sequence[tuple[int, int]], generator: Generator
+    ) -> Tensor:
+        """Draws the order of the training images in an epoch, by default a permutation.
+
+        Args:
+            labels: the labels of the training images.
+            bounds: the bounds (first, last + 1) of the batches in this order.
+            generator: the source of randomness, on the device of the training.
+
+        Returns as many positions of images as there are images, int64, on that device.
+        """
+        import torch
+
+        return torch.randperm(len(labels), generator=generator, device=generator.device)
 
     def targets(self, labels: Tensor, classes: int) -> Tensor:
         """Returns what the loss compares outputs with, by default the labels."""
@@ -183,6 +218,11 @@ class Task(ABC):
         method must not wait for it, as ``.item()`` would. :meth:`finish` turns the totals of all
         batches into metrics.
         """
+
+    def total(self, tallies: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Adds up what :meth:`tally` returned for the batches of a part."""
+        first, *others = tallies
+        return {name: sum((each[name] for each in others), value) for name, value in first.items()}
 
     def finish(self, totals: Mapping[str, Tensor], images: int) -> dict[str, float]:
         """Returns the metrics after an epoch, by default each total divided by the images."""
@@ -273,3 +313,25 @@ class Task(ABC):
     def needs(self, expected: tuple[int, ...], classes: int) -> str:
         """Returns the end of a message about an architecture with another output shape."""
         return f"the task {type(self).__name__} needs {expected}"
+
+
+class Joint(Task):
+    """A task whose metrics are of all images of a part together, such as an area under a curve.
+
+    They are no means over images, so the predictions of all batches are kept and evaluated at once.
+    """
+
+    def tally(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Returns the predictions of a batch and its targets."""
+        return {"predictions": self.predictions(outputs), "targets": targets}
+
+    def total(self, tallies: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Joins the predictions and the targets of all batches."""
+        import torch
+
+        return {name: torch.cat([each[name] for each in tallies]) for name in tallies[0]}
+
+    def finish(self, totals: Mapping[str, Tensor], images: int) -> dict[str, float]:
+        """Returns the loss and the primary metric of all images."""
+        found = self.evaluate(totals["predictions"].cpu(), totals["targets"].cpu())
+        return {name: found[name] for name in ("loss", self.primary.name)}

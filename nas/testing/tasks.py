@@ -100,11 +100,11 @@ def sums_over_batches_are_those_of_all_images(case: TaskCase) -> None:
         case.task.tally(outputs[part], targets[part]) for part in (slice(3), slice(3, None))
     )
     whole = case.task.tally(outputs, targets)
+    added = case.task.total([first, second])
     for name, total in whole.items():
         assert isinstance(total, Tensor), f"tally: {name} must be a tensor, got {total!r}"
-        added = (first[name] + second[name]).float()
-        assert added.allclose(total.float(), rtol=1e-4), (
-            f"tally: {name} of two batches adds up to {added}, but is {total} for all images"
+        assert added[name].float().allclose(total.float(), rtol=1e-4), (
+            f"tally: {name} of two batches adds up to {added[name]}, but is {total} for all images"
         )
     found = case.task.finish(whole, images)
     for name in ("loss", case.task.primary.name):

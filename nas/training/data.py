@@ -52,6 +52,8 @@ class SplitConfig(Config):
     """The share of the test part, which only the final stage sees."""
     seed: Annotated[int, Field(ge=0)] = 0
     """The seed of the random choice."""
+    of: Literal["images", "classes"] = "images"
+    """What is divided: the images of every class, or the classes, each with all of its images."""
 
     @property
     def fractions(self) -> dict[Role, float]:
@@ -148,22 +150,32 @@ def completed(config: SplitConfig, images: Images) -> SplitConfig:
 def split(images: Images, config: SplitConfig) -> Split:
     """Makes the stratified split: each class is divided by the fractions, by largest remainder.
 
-    Raises :class:`InputError` if the fractions contradict the data set, or if a class has too few
-    images to put one into every part.
+    A split of classes puts all images of a class into one part.
+
+    Raises :class:`InputError` if the fractions contradict the data set, or if there are too few
+    images of a class, or classes, to put one into every part.
     """
     fractions = completed(config, images).fractions
     free = len(images.labels) - images.official_validation - images.official_test
     labels = strata(images.labels[:free])
     shares = list(fractions.values()) or [1.0]
     groups = images.classes if images.kind == "classes" else 1
-    _check_counts(images, np.bincount(labels, minlength=groups), shares)
     rng = np.random.default_rng(config.seed)
     drawn: list[list[Integers]] = [[] for _ in shares]
-    for label in range(groups):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        sizes = largest_remainder(len(members), shares)
-        for part, chosen in zip(drawn, np.split(members, np.cumsum(sizes)[:-1]), strict=True):
-            part.append(chosen)
+    if config.of == "classes":
+        present = np.unique(labels)
+        if images.kind != "classes" or 0 in largest_remainder(len(present), shares):
+            raise InputError(
+                f"split: {len(present)} class(es) are too few for fractions {shares} of classes"
+            )
+        for part, chosen in zip(drawn, _divided(present, shares, rng), strict=True):
+            part.append(np.flatnonzero(np.isin(labels, chosen)))
+    else:
+        _check_counts(images, np.bincount(labels, minlength=groups), shares)
+        for label in range(groups):
+            members = np.flatnonzero(labels == label)
+            for part, chosen in zip(drawn, _divided(members, shares, rng), strict=True):
+                part.append(chosen)
     parts = dict(zip(fractions or ("train",), map(_sorted, drawn), strict=True))
     ends = len(images.labels) - images.official_test
     if images.official_validation:
@@ -171,6 +183,11 @@ def split(images: Images, config: SplitConfig) -> Split:
     if images.official_test:
         parts["test"] = np.arange(ends, len(images.labels), dtype=np.int64)
     return Split(**parts)
+
+
+def _divided(members: Integers, shares: list[float], rng: np.random.Generator) -> list[Integers]:
+    sizes = largest_remainder(len(members), shares)
+    return np.split(rng.permutation(members), np.cumsum(sizes)[:-1])
 
 
 def _sorted(drawn: list[Integers]) -> Integers:
@@ -299,6 +316,11 @@ class Loaded:
     def notes(self) -> tuple[str, ...]:
         """Remarks for the user: files that were not read, and images that two parts share."""
         return (*self.images.notes, *duplicates(self.images, self.split))
+
+    @property
+    def labels(self) -> dict[Role, LabelArray]:
+        """The labels of the images of each part."""
+        return {role: self.images.labels[getattr(self.split, role)] for role in ROLES}
 
     def search(self) -> SearchData:
         """Returns the parts that a search may see.

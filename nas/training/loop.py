@@ -278,8 +278,8 @@ class Trainer:
         for module in self._frozen:
             module.eval()
         total = torch.zeros((), device=self._device)
-        order = torch.randperm(count, generator=self._generator, device=self._device)
         bounds = batch_bounds(count, recipe.batch_size)
+        order = self._task.order(part.labels, bounds, self._generator)
         fed, steps = batches(part, bounds, self._device, order), recipe.epochs * len(bounds)
         for step, (pixels, labels) in enumerate(fed, start=(epoch - 1) * len(bounds)):
             position = self._deadline.position(step, steps)
@@ -382,12 +382,11 @@ def measure(
     normalize = normalizer(data, device)
     count = len(part.labels)
     task = task or Classification()
-    totals: dict[str, Tensor] = {}
+    tallies = []
     for images, labels in batches(part, evaluation_bounds(count), device):
         outputs = network(normalize(images))
-        for name, total in task.tally(outputs, task.targets(labels, data.classes)).items():
-            totals[name] = totals[name] + total if name in totals else total
-    return task.finish(totals, count)
+        tallies.append(task.tally(outputs, task.targets(labels, data.classes)))
+    return task.finish(task.total(tallies), count)
 
 
 def normalizer(

@@ -20,6 +20,9 @@ CASES = {
         TASKS["classification"](), range(10), classes=10, input_shape=(1, 4, 4)
     ),
     "segmentation": TaskCase(TASKS["segmentation"](), MASKS),
+    "embedding": TaskCase(TASKS["embedding"]()),
+    "embedding, semi-hard": TaskCase(TASKS["embedding"](loss="semi_hard", margin=99.0)),
+    "embedding, contrastive": TaskCase(TASKS["embedding"](loss="contrastive", margin=9.0)),
     "regression": TaskCase(TASKS["regression"](), VALUES),
     "landmarks": TaskCase(TASKS["landmarks"](), VALUES),
     "landmarks by two points": TaskCase(TASKS["landmarks"](between=(0, 1)), VALUES),

@@ -223,7 +223,7 @@ def _judged(what: str, rows: Sequence[_Row], value: str, they_rank: str) -> str:
 
 
 def _chance_notes(history: History, groups: _Groups) -> Iterator[str]:
-    """Yields the metrics of the best constant prediction, if the task measures them."""
+    """Yields the metrics at the level of chance, if the task measures them."""
     for _, result in (run for runs in groups.values() for run in runs):
         evaluations: Any = result.metrics.get("evaluations", {})
         try:
@@ -233,7 +233,9 @@ def _chance_notes(history: History, groups: _Groups) -> Iterator[str]:
         known = recorded(history.header.specification)
         named = {metric.name: metric.in_words for metric in known.task}
         told = [f"{named.get(name, name)} {value:.4g}" for name, value in chance.items()]
-        yield f"a constant prediction has, on test images: {', '.join(told)}"
+        yield (
+            "a prediction that does not look at the images has, on test images: " + ", ".join(told)
+        )
         return
 
 

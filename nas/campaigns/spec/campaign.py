@@ -208,6 +208,7 @@ def _load(folder: Path) -> Campaign:
             loaded = _loaded(section)
             input_shape, classes = _geometry(section, loaded.images), loaded.images.classes
             task.check_labels(loaded.images.kind)
+            task.check_parts(loaded.labels)
         with at("final", "protocol"):
             task.check_protocol(config.final.protocol)
     else:
