@@ -232,6 +232,21 @@ class Task(ABC):
     def predictions(self, outputs: Tensor) -> Tensor:
         """Turns outputs into predictions that may be averaged, such as probabilities."""
 
+    def ensemble(self, members: Sequence[Architecture]) -> Architecture:
+        """Returns the network whose predictions are the average of its members' predictions.
+
+        Raises :class:`InputError` if no network has them as its outputs' predictions.
+        """
+        from nas.architecture.surgery import ensemble
+
+        softmax = self.output in ("probabilities", "masks")
+        if not softmax and type(self).predictions is not Task.predictions:
+            raise InputError(
+                f"task {type(self).__name__}: an average of its predictions is not made by one "
+                "network; use the members"
+            )
+        return ensemble(members, softmax=softmax)
+
     def average(self, predictions: Sequence[Tensor]) -> Tensor:
         """Averages the predictions of several views of an image, or of several networks."""
         import torch
