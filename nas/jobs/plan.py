@@ -32,8 +32,9 @@ from nas.training.recipe import resolve
 from nas.words import compact, counted
 
 SPACE = "primitives"
-_WIDTHS = (0.0625, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
-"""Multipliers of all widths; the first one is smaller than those of the space itself."""
+_WIDTHS = (0.0625, 0.125, 0.1875, 0.25, 0.3125, 0.375, 0.4375, 0.5, 0.625, 0.75, 1.0)
+"""Multipliers of all widths. There are more than in the space itself, so that its classics can be
+almost as large as the limit allows."""
 
 _CLASSIC, _FINAL = 0.08, 0.6
 """The shares of the campaign's time for the first network, which is a classic, and for the final
