@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, lru_cache
+from math import isnan, nan
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,9 +28,25 @@ Role = Literal["best", "equal cost", "cheaper"]
 """
 
 
+class Training(NamedTuple):
+    """A network that the earlier seeds picked, retrained with a seed; NaN and None are unknown."""
+
+    name: str
+    fingerprint: str | None = None
+    score: float = nan
+    test: float = nan
+    mistakes: str | None = None
+
+
+Pair = tuple[Hashable, Training, Training]
+"""A seed with the training of each of two sides."""
+
+
 @dataclass(frozen=True, eq=False)
 class Side:
     """The candidates of one kind in one campaign.
+
+    What follows from the rows is computed once, because a side takes part in many comparisons.
 
     Attributes:
         rows: one row per candidate and seed, with score (higher is better), saw (the score that
@@ -40,17 +57,17 @@ class Side:
     rows: pd.DataFrame
     costs: Sequence[str] = ()
 
-    @property
+    @cached_property
     def campaign(self) -> str:
         """Returns the campaign, as in the table."""
         return str(self.rows["campaign"].iloc[0])
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Returns the kind of the candidates."""
         return str(self.rows["kind"].iloc[0])
 
-    @property
+    @cached_property
     def group(self) -> str:
         """Returns the comparability group."""
         return str(self.rows["group"].iloc[0])
@@ -66,7 +83,7 @@ class Side:
         # Means are rounded, so that rounding errors do not decide between equal ones.
         return self.rows.groupby("name", sort=False)["score"].mean().round(12)
 
-    @property
+    @cached_property
     def best(self) -> str:
         """Returns the name of the best candidate over all seeds; among equals, the first."""
         return str(self.means.idxmax())
@@ -105,11 +122,29 @@ class Side:
         names = np.where(picked >= 0, self.scores.index.to_numpy()[picked], "")
         return pd.Series(names, self.scores.columns, name="name")
 
-    def results(self, picks: pd.Series) -> pd.DataFrame:
-        """Returns name, fingerprint, score, test and mistakes of the picks, by seed."""
-        columns = ["name", "seed", "fingerprint", "score", "test", "mistakes"]
-        rows = picks.rename_axis("seed").reset_index()
-        return rows.merge(self.rows[columns], "left", ["name", "seed"]).set_index("seed")
+    @cached_property
+    def _trained(self) -> dict[tuple[Hashable, Hashable], Training]:
+        rows = self.rows
+        columns = [
+            rows["name"],
+            rows["fingerprint"],
+            rows["score"].to_numpy(float).tolist(),
+            rows["test"].to_numpy(float).tolist(),
+            rows["mistakes"].astype(object).where(rows["mistakes"].notna(), None),
+        ]
+        trainings = map(Training, *columns)
+        return dict(zip(zip(rows["name"], rows["seed"], strict=True), trainings, strict=True))
+
+    def results(self, picks: pd.Series) -> dict[Hashable, Training]:
+        """Returns the trainings of the picks, by seed."""
+        return {
+            seed: self._trained.get((name, seed), Training(name)) for seed, name in picks.items()
+        }
+
+    @cached_property
+    def picked(self) -> dict[Hashable, Training]:
+        """Returns the trainings of the candidates that the seeds before each seed picked."""
+        return self.results(self.picks())
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +155,7 @@ class Contest:
         first: the searched networks.
         second: the networks with which they are compared.
         names: the two compared networks, which all seeds pick.
-        seeds: the columns of :meth:`Side.results` of both sides, for each common seed.
+        seeds: the trainings of both sides, for each common seed.
         step: the smallest difference between test results in their comparability group.
         role: how the networks were picked.
     """
@@ -128,34 +163,31 @@ class Contest:
     first: Side
     second: Side
     names: tuple[str, str]
-    seeds: pd.DataFrame
+    seeds: Sequence[Pair]
     step: float
     role: Role = "best"
 
-    @property
-    def pairs(self) -> pd.DataFrame:
-        """Returns the rows of the seeds that judge."""
-        return self.seeds.dropna(subset=["test_first", "test_second"])
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """Returns the seeds that judge."""
+        return [each for each in self.seeds if not any(isnan(side.test) for side in each[1:])]
 
-    @property
+    @cached_property
     def apart(self) -> Floats:
         """Returns the differences on the test images, the first minus the second."""
-        pairs = self.pairs
-        apart = pairs["test_first"] - pairs["test_second"]
-        found: Floats = apart.to_numpy(np.float64)
-        return found
+        return np.array([first.test - second.test for _, first, second in self.pairs], float)
 
-    @property
+    @cached_property
     def images_apart(self) -> Floats | None:
         """Returns the differences of being right, [pairs, images]; None if some are unknown."""
-        pairs = self.pairs[["mistakes_first", "mistakes_second"]]
-        if pairs.empty or pairs.isna().any(axis=None):
+        first = [mine.mistakes for _, mine, _ in self.pairs]
+        second = [theirs.mistakes for _, _, theirs in self.pairs]
+        if not first or None in first or None in second:
             return None
-        first, second = ([unpacked(text) == 0 for text in pairs[name]] for name in pairs)
-        if len({len(right) for right in (*first, *second)}) > 1:
+        right = [_right(text) for text in (*first, *second) if text is not None]
+        if len({len(each) for each in right}) > 1:
             return None
-        apart: Floats = np.array(first, float) - np.array(second, float)
-        return apart
+        return np.array(right[: len(first)]) - np.array(right[len(first) :])
 
     @property
     def resolution(self) -> float:
@@ -163,7 +195,7 @@ class Contest:
         apart = self.images_apart
         return self.step if apart is None else 1 / apart.shape[1]
 
-    @property
+    @cached_property
     def costs(self) -> dict[str, tuple[float, float]]:
         """Returns the costs of the two named networks, as far as both are known."""
         first, second = self.first.cost.loc[self.names[0]], self.second.cost.loc[self.names[1]]
@@ -176,20 +208,26 @@ class Contest:
         pairs = self.costs.values()
         return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
-    @property
+    @cached_property
     def trainings(self) -> tuple[object, ...]:
         """Returns a key that is equal for comparisons of the same trainings."""
-        return tuple(zip(self.pairs.index, *map(self._of_side, ("first", "second")), strict=True))
+        seeds = [seed for seed, _, _ in self.pairs]
+        return tuple(zip(seeds, self._of_side(1), self._of_side(2), strict=True))
 
     @property
     def is_of_one_side(self) -> bool:
         """Tells if both sides are the same trainings."""
-        return bool(self.trainings) and self._of_side("first") == self._of_side("second")
+        return bool(self.trainings) and self._of_side(1) == self._of_side(2)
 
-    def _of_side(self, side: str) -> list[tuple[object, ...]]:
-        columns = ["fingerprint", "score", "test"]
-        rows = self.pairs[[f"{column}_{side}" for column in columns]]
-        return list(rows.itertuples(index=False, name=None))
+    def _of_side(self, side: Literal[1, 2]) -> list[tuple[object, ...]]:
+        return [(each[side].fingerprint, each[side].score, each[side].test) for each in self.pairs]
+
+
+@lru_cache(maxsize=4096)
+def _right(mistakes: str) -> Floats:
+    """Returns for each image whether it was right; cached, as a side is in many comparisons."""
+    right: Floats = (unpacked(mistakes) == 0).astype(float)
+    return right
 
 
 def side(rows: pd.DataFrame, costs: Sequence[str] = ()) -> Side | None:
@@ -202,19 +240,28 @@ def side(rows: pd.DataFrame, costs: Sequence[str] = ()) -> Side | None:
     return Side(rows[rows["group"] == means.idxmax()[1]], costs)
 
 
-def best(first: Side, second: Side, networks: pd.DataFrame) -> Contest:
+def steps(networks: pd.DataFrame) -> dict[str, float]:
+    """Finds the smallest difference between test results in each comparability group."""
+    found = {}
+    for group, tests in networks.groupby("group")["test"]:
+        apart = np.diff(np.unique(tests.dropna().to_numpy(float).round(12)))
+        found[str(group)] = float(apart.min()) if len(apart) else 0.0
+    return found
+
+
+def best(first: Side, second: Side, step: float) -> Contest:
     """Compares the best networks of two sides.
 
     Args:
         first: the searched networks.
         second: the networks with which they are compared.
-        networks: the whole table, which shows the step of test results.
+        step: the smallest difference between test results in their group, from :func:`steps`.
     """
     named = (first.best, second.best)
-    return _contest(first, second, named, (first.picks(), second.picks()), networks, "best")
+    return _contest(first, second, named, (first.picked, second.picked), step, "best")
 
 
-def equal_cost(first: Side, second: Side, networks: pd.DataFrame) -> Contest | None:
+def equal_cost(first: Side, second: Side, step: float) -> Contest | None:
     """Compares the best of a side with the best of the other that costs at most as much.
 
     Each seed allows the networks that cost at most as much as the pick of the earlier seeds. None
@@ -223,18 +270,20 @@ def equal_cost(first: Side, second: Side, networks: pd.DataFrame) -> Contest | N
     cheap = second.means[_at_most(second.cost, first.cost.loc[first.best])[second.means.index]]
     if not first.costs or cheap.isna().all():
         return None
-    mine = first.picks()
     unknown = pd.Series(np.nan, first.costs)
-    caps = {seed: first.cost.loc[name] if name else unknown for seed, name in mine.items()}
+    caps = {
+        seed: first.cost.loc[each.name] if each.name else unknown
+        for seed, each in first.picked.items()
+    }
     allowed = pd.DataFrame(
         {seed: _at_most(second.cost, caps.get(seed, unknown)) for seed in second.scores}
     )
-    picks = (mine, second.picks(allowed.loc[second.scores.index]))
+    theirs = second.results(second.picks(allowed.loc[second.scores.index]))
     named = (first.best, str(cheap.idxmax()))
-    return _contest(first, second, named, picks, networks, "equal cost")
+    return _contest(first, second, named, (first.picked, theirs), step, "equal cost")
 
 
-def cheaper(first: Side, second: Side, networks: pd.DataFrame) -> Contest | None:
+def cheaper(first: Side, second: Side, step: float) -> Contest | None:
     """Compares the cheapest network of a side that matches the best of the other side with it.
 
     A network matches another if its mean validation score is at least as good. It must cost less in
@@ -252,15 +301,14 @@ def cheaper(first: Side, second: Side, networks: pd.DataFrame) -> Contest | None
     found = cheapest(first.means, second.means[second.best], second.cost.loc[second.best])
     if not found:
         return None
-    theirs = second.picks()
     mine = []
     for seed, score in first.forward.items():
-        name = theirs.get(seed, "")
+        name = second.picked.get(seed, Training("")).name
         least = second.forward.loc[name, seed] if name else -np.inf
         known = np.isfinite(least)  # else nothing is known about the pick, a single candidate
         mine.append(cheapest(score, least, second.cost.loc[name]) if known else "")
-    picks = (pd.Series(mine, first.scores.columns, name="name"), theirs)
-    return _contest(first, second, (found, second.best), picks, networks, "cheaper")
+    own = first.results(pd.Series(mine, first.scores.columns, name="name"))
+    return _contest(first, second, (found, second.best), (own, second.picked), step, "cheaper")
 
 
 def _at_most(costs: pd.DataFrame, most: pd.Series) -> pd.Series:
@@ -272,12 +320,10 @@ def _contest(
     first: Side,
     second: Side,
     names: tuple[str, str],
-    picks: tuple[pd.Series, pd.Series],
-    networks: pd.DataFrame,
+    trainings: tuple[Mapping[Hashable, Training], Mapping[Hashable, Training]],
+    step: float,
     role: Role,
 ) -> Contest:
-    results = [side.results(picked) for side, picked in zip((first, second), picks, strict=True)]
-    seeds = results[0].join(results[1], how="inner", lsuffix="_first", rsuffix="_second")
-    tests = networks.loc[networks["group"] == first.group, "test"]
-    steps = np.diff(np.unique(tests.dropna().to_numpy(float).round(12)))
-    return Contest(first, second, names, seeds, float(steps.min()) if len(steps) else 0.0, role)
+    mine, theirs = trainings
+    seeds = [(seed, each, theirs[seed]) for seed, each in mine.items() if seed in theirs]
+    return Contest(first, second, names, seeds, step, role)

@@ -15,7 +15,7 @@ from nas.analysis.tables.notes import initializations
 from nas.analysis.tables.trials import frame
 from nas.campaigns.spec.specification import flat
 from nas.errors import InputError
-from nas.jobs.row import Row, read_row, tells
+from nas.jobs.row import Row, as_written, read_row, tells
 from nas.metrics import COSTS, Catalogue
 from nas.words import counted
 
@@ -70,7 +70,7 @@ def _row(folder: Path, groups: Groups, metrics: Catalogue) -> dict[str, Any]:
     row = read_row(folder)
     assert row is not None
     same = ("kind", "fingerprint", "seed", *COSTS, "train_seconds")
-    try:
+    with as_written(folder):
         by_reference = row["recipe"].get("initialization") == "reference"
         return {
             **{column: row[column] for column in same},
@@ -88,11 +88,6 @@ def _row(folder: Path, groups: Groups, metrics: Catalogue) -> dict[str, Any]:
             f"recipe {row['recipe_fingerprint']}, {row['recipe']['epochs']} epoch(s)",
             "initialization": row["reference_initialization"] if by_reference else None,
         }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{folder / 'row.json'}: is not what nas train writes ({error!r}); train again, into "
-            "another folder"
-        ) from None
 
 
 def _evaluated(row: Row, metrics: Catalogue) -> dict[str, float]:

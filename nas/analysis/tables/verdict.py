@@ -20,7 +20,7 @@ metric that is not a fraction, 1 % of the other network's value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -124,6 +124,7 @@ def verdicts(networks: pd.DataFrame, rules: Mapping[str, Rules] | None = None) -
     """
     rules, metrics = rules or {}, metrics_of(networks)
     retrained = _scored(networks[networks["seeds"] > 0], metrics)
+    steps = contest.steps(retrained)
     missing: list[str] = []
     contests: list[Contest] = []
     leaders = []
@@ -136,7 +137,7 @@ def verdicts(networks: pd.DataFrame, rules: Mapping[str, Rules] | None = None) -
             continue
         leaders.append(found)
         for kind in (CLASSIC, RANDOM):
-            made, said = _against(kind, found, retrained, rules)
+            made, said = _against(kind, found, retrained, rules, steps[found.group])
             contests += made
             missing += [prefix(campaign) + line for line in said]
     for first, second in combinations(leaders, 2):
@@ -145,7 +146,7 @@ def verdicts(networks: pd.DataFrame, rules: Mapping[str, Rules] | None = None) -
                 f"{first.campaign} and {second.campaign}: no verdict: their best searched networks "
                 f"are in different comparability groups, {first.group} and {second.group}"
             )
-        elif (pair := contest.best(first, second, retrained)).is_of_one_side:
+        elif (pair := contest.best(first, second, steps[first.group])).is_of_one_side:
             missing.append(
                 f"{first.campaign} and {second.campaign}: no verdict: their best searched networks "
                 "are the same trainings"
@@ -163,7 +164,7 @@ def verdicts(networks: pd.DataFrame, rules: Mapping[str, Rules] | None = None) -
 
 
 def _against(
-    kind: str, found: Side, retrained: pd.DataFrame, rules: Mapping[str, Rules]
+    kind: str, found: Side, retrained: pd.DataFrame, rules: Mapping[str, Rules], step: float
 ) -> tuple[list[Contest], list[str]]:
     """Compares a campaign with the classics or with random search; also returns what is missing."""
     what = "classics" if kind == CLASSIC else "random search"
@@ -186,10 +187,10 @@ def _against(
             else "none has a validation score"
         )
         return [], [f"no verdict against {what}: {why}", *said]
-    made = [contest.best(found, second, retrained)]
+    made = [contest.best(found, second, step)]
     if kind == CLASSIC:
-        cheap = contest.equal_cost(found, second, retrained)
-        fewer = contest.cheaper(found, second, retrained) if own.is_tradeoff else None
+        cheap = contest.equal_cost(found, second, step)
+        fewer = contest.cheaper(found, second, step) if own.is_tradeoff else None
         for each in (cheap, fewer):
             if each is not None and each.names != made[0].names:
                 made.append(each)
@@ -278,12 +279,14 @@ def _redrawn(each: Contest, level: float) -> dict[str, Any]:
 
 def _named(each: Contest, metrics: Catalogue) -> dict[str, Any]:
     """Returns the cells of a comparison before it is tested."""
-    seeds, apart, pairs = each.seeds, each.apart, each.pairs
+    apart, pairs = each.apart, each.pairs
     searched, against = each.names
-    only = (seeds["name_first"] == "") | (seeds["name_second"] == "")
-    left = seeds[["test_first", "test_second"]].isna().any(axis=1) & ~only
-    others = (pairs["name_first"] != searched) | (pairs["name_second"] != against)
+    only = [seed for seed, *both in each.seeds if not all(one.name for one in both)]
+    judges = {seed for seed, _, _ in pairs}
+    left = [seed for seed, _, _ in each.seeds if seed not in judges and seed not in only]
+    others = [seed for seed, *both in pairs if tuple(one.name for one in both) != each.names]
     elsewhere = each.first.campaign != each.second.campaign
+    size = np.mean([abs(second.test) for _, _, second in pairs]) if pairs else np.nan
     is_fraction = metrics.primary.unit == "fraction"
     return {
         "campaign": each.first.campaign,
@@ -292,18 +295,18 @@ def _named(each: Contest, metrics: Catalogue) -> dict[str, Any]:
         "kind": each.second.kind,
         "role": each.role,
         "seeds": len(apart),
-        "only_pick": _listed(seeds.index[only]),
-        "left_out": _listed(seeds.index[left]),
-        "other_picks": int(others.sum()),
+        "only_pick": _listed(only),
+        "left_out": _listed(left),
+        "other_picks": len(others),
         "difference": apart.mean() if len(apart) else np.nan,
-        "margin": MARGIN * (1.0 if is_fraction else pairs["test_second"].abs().mean()),
+        "margin": MARGIN * (1.0 if is_fraction else size),
         "costs": in_words(each.costs, metrics),
         "saves": each.saves,
         "verdict": "too few seeds",
     }
 
 
-def _listed(seeds: pd.Index) -> str:
+def _listed(seeds: Sequence[Hashable]) -> str:
     return ", ".join(str(seed) for seed in seeds)
 
 

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from nas.analysis.tables import contests
 from nas.analysis.tables.notes import budgets
 from nas.analysis.tables.verdict import COLUMNS, MARGIN, Rules, selection, verdicts
 from nas.metrics import Catalogue, Metric
@@ -542,3 +544,17 @@ def test_equal_budgets_are_said_in_what_was_trained(tmp_path: Path) -> None:
     assert list(budgets({"": tmp_path})) == [
         "the searches have spent unequally: asha 1, random 2 trials"
     ]
+
+
+@pytest.mark.parametrize("campaigns", [3, 9])
+def test_each_campaign_is_picked_from_once(monkeypatch: pytest.MonkeyPatch, campaigns: int) -> None:
+    """The comparisons grow with the square of the campaigns, so each must cost little."""
+    counted = Mock(wraps=contests.forward_picks)
+    monkeypatch.setattr(contests, "forward_picks", counted)
+    table = verdicts(networks(*(
+        {"name": "a", "kind": "searched", "campaign": str(number), "validation": [0.9] * 3,
+         "test": [0.5, 0.5, 0.5 + number / 100]}
+        for number in range(campaigns)
+    )))  # fmt: skip
+    assert len(table) == campaigns * (campaigns - 1) / 2
+    assert counted.call_count == campaigns
