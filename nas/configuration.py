@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from nas.errors import InputError, KeyPath, readable
-from nas.files import read_text
+from nas.files import at_home, read_text
 from nas.registry import unknown
 from nas.user_code import absolute
 
@@ -70,7 +70,7 @@ Name = Annotated[str, AfterValidator(_from_its_folder)]
 
 def _place_from_its_folder(path: str, info: ValidationInfo) -> str:
     folder: Path = (info.context or {}).get("folder", Path())
-    return os.path.abspath(folder / Path(path).expanduser())
+    return os.path.abspath(folder / at_home(path))
 
 
 Place = Annotated[str, AfterValidator(_place_from_its_folder)]
@@ -170,11 +170,11 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
-        """Reads a single value; text that UTF-8 cannot encode could not be written again."""
+        """Reads a single value; UTF-8 has no surrogates, and no name of a file can hold a NUL."""
         text: str = super().construct_scalar(node)
-        if readable(text) != text:
+        if readable(text) != text or "\0" in text:
             raise yaml.MarkedYAMLError(
-                problem=f"{text!r} holds a surrogate, which is no character",
+                problem=f"{text!r} holds a NUL, or a surrogate, which is no character",
                 problem_mark=node.start_mark,
             )
         return text

@@ -13,8 +13,9 @@ import zipfile
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from nas.errors import CampaignError, InputError, in_file
 
@@ -179,7 +180,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 @contextmanager
-def readable_file(path: Path) -> Iterator[BinaryIO]:
+def readable_file(path: Path) -> Iterator[BufferedReader]:
     """Opens a regular file; an :class:`InputError` names one that cannot be read."""
     with in_file(path):
         try:
@@ -189,7 +190,7 @@ def readable_file(path: Path) -> Iterator[BinaryIO]:
             raise InputError(f"cannot be read: {error.strerror or error}") from None
 
 
-def open_to_read(path: Path) -> BinaryIO:
+def open_to_read(path: Path) -> BufferedReader:
     """Opens a file to read its bytes.
 
     Raises OSError if it cannot be read, and :class:`InputError` if it is not a regular file: a pipe
@@ -260,6 +261,15 @@ def is_damaged(state: Path) -> bool:
             return archive.testzip() is not None
     except Exception:  # a damaged archive may raise any exception
         return True
+
+
+def at_home(path: str | Path) -> Path:
+    """Returns a path in which ``~`` is replaced by the user's home.
+
+    Unlike ``Path.expanduser``, it raises no error if the home is not known: the path then stays as
+    it is, and whoever opens it says that there is no such file.
+    """
+    return Path(os.path.expanduser(path))
 
 
 def is_special(path: Path) -> bool:

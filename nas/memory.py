@@ -7,6 +7,7 @@ import os
 import zipfile
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from nas.errors import InputError
 
@@ -60,7 +61,7 @@ def gunzipped(content: bytes, what: str) -> bytes:
     return b"".join(parts)
 
 
-def check_unpacked(file: Path | BytesIO, what: str) -> None:
+def check_unpacked(file: BinaryIO, what: str) -> None:
     """Raises :class:`TooLarge` if what is in a ZIP archive, as it says itself, is too large."""
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:

@@ -22,6 +22,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from nas.errors import InputError
+from nas.files import at_home
 
 FORMS = "file.py:NAME or package.module:NAME"
 """The forms in which users name code, for messages."""
@@ -53,7 +54,7 @@ def absolute(name: str, folder: Path) -> str:
     if not is_file(name):
         return name
     place, _, attribute = name.rpartition(":")
-    return f"{os.path.abspath(folder / Path(place).expanduser())}:{attribute}"
+    return f"{os.path.abspath(folder / at_home(place))}:{attribute}"
 
 
 def relative(name: str, folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections import Counter
@@ -19,7 +20,8 @@ from nas.benchmark.report import report
 from nas.benchmark.search import STATUSES, stuck_note
 from nas.campaigns.store.defaults import recorded_specification
 from nas.campaigns.store.provenance import environment
-from nas.files import read_json, write_whole
+from nas.errors import InputError
+from nas.files import checksum, read_bytes, read_json, write_whole
 from nas.training.hardware import cores
 
 TRIALS, RESOLVED = "trials.parquet", "resolved.json"
@@ -52,10 +54,11 @@ def bench(
     console = console or Console(stderr=True)
     benchmark = load_benchmark(folder, data)
     trials, resolved = folder / TRIALS, folder / RESOLVED
-    if trials.exists() and _recorded(resolved) == benchmark.specification:
+    recorded = _recorded(trials, resolved)
+    if recorded is not None and recorded_specification(recorded) == benchmark.specification:
+        frame = _read(trials, recorded)
+        notes = recorded["notes"]
         console.print(f"{trials} is complete: reporting on it; delete it to run again")
-        frame = pd.read_parquet(trials)
-        notes = read_json(resolved)["notes"]
     else:
         resolved.unlink(missing_ok=True)  # until there are trials that it describes
         started = time.perf_counter()
@@ -65,8 +68,10 @@ def bench(
         console.print(f"{len(frame):,} trials in {seconds:.1f} s")
         stuck = Counter(run.label for run, result in results if result.stuck)
         notes = [stuck_note(label, runs) for label, runs in stuck.items()]
-        write_whole(trials, frame.to_parquet(index=False))
+        content = frame.to_parquet(index=False)
+        write_whole(trials, content)
         described = {
+            "trials": checksum(content),
             "specification": benchmark.specification,
             "environment": environment(),
             "seconds": round(seconds, 1),
@@ -148,16 +153,39 @@ def _report(benchmark: Benchmark, frame: pd.DataFrame, notes: list[str]) -> str:
 def _origin(benchmark: Benchmark) -> Iterator[str]:
     config = benchmark.config
     yield f"made by `nas bench {benchmark.folder.resolve().name}` from {FILE_NAME}"
-    for file, checksum in benchmark.table.files.items():
-        yield f"table {file}, SHA-256 {checksum}"
+    for file, digest in benchmark.table.files.items():
+        yield f"table {file}, SHA-256 {digest}"
     yield f"search by {config.validation}, test {config.test}; duplicates: {config.duplicates}"
     if any(dict(config.faults).values()):
         yield f"injected faults: {', '.join(f'{name} {rate}' for name, rate in config.faults)}"
 
 
-def _recorded(resolved: Path) -> Any:
-    """Reads the specification that the existing results belong to; None if there are none."""
-    try:
-        return recorded_specification(read_json(resolved))
-    except (OSError, ValueError, KeyError):
+def _recorded(trials: Path, resolved: Path) -> dict[str, Any] | None:
+    """Reads ``resolved.json``, which describes the existing trials; None if there are none.
+
+    Raises :class:`InputError` if it does not describe them, because then they might be of another
+    specification, and would be replaced.
+    """
+    if not trials.exists():
         return None
+    try:
+        found: dict[str, Any] = read_json(resolved)
+        recorded_specification(found)
+        found["notes"] = [str(note) for note in found["notes"]]
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(
+            f"{resolved}: does not say how {trials.name} was made ({error!r:.200}); put it back, "
+            f"or delete {trials} to run again"
+        ) from None
+    return found
+
+
+def _read(trials: Path, recorded: dict[str, Any]) -> pd.DataFrame:
+    """Reads the trials, which must have the recorded checksum; earlier versions recorded none."""
+    content = read_bytes(trials)
+    try:
+        if recorded.get("trials") not in (None, found := checksum(content)):
+            raise ValueError(f"its checksum is {found}, recorded {recorded['trials']}")
+        return pd.read_parquet(io.BytesIO(content))
+    except (ValueError, OSError) as error:  # pyarrow raises both for a damaged file
+        raise InputError(f"{trials}: is damaged: {error}; delete it to run again") from None

@@ -31,7 +31,6 @@ HEADS = Registry(
         "lraspp": "nas.heads.context:lraspp",
         "unet": "nas.heads.pyramid:unet",
         "fpn": "nas.heads.pyramid:fpn",
-        "decoder": "nas.heads.decoder:decoder",
     },
 )
 """The heads that a task may name; their options are their keyword-only arguments."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,20 @@ from nas.metrics import Catalogue
 from nas.words import counted
 
 Row = dict[str, Any]
+
+
+@contextmanager
+def as_written(folder: Path) -> Iterator[None]:
+    """Raises :class:`InputError` if a row that is used inside is not what `nas train` writes."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{folder / 'row.json'}: is not what nas train writes ({error!r}); train again, into "
+            "another folder"
+        ) from None
 
 
 def read_row(folder: Path) -> Row | None:

@@ -29,7 +29,7 @@ from nas.configuration import Named, source
 from nas.errors import InputError, in_file
 from nas.files import checksum, is_damaged, read_bytes, read_json, write_whole
 from nas.jobs import names as named
-from nas.jobs.row import Row
+from nas.jobs.row import Row, as_written, read_row, summary
 from nas.metrics import Catalogue, Metric, Protocol
 from nas.registry import unknown
 from nas.tasks import DEFAULT, Task, make
@@ -41,6 +41,8 @@ from nas.training.loop import Epoch, Trainer
 from nas.training.recipe import Recipe, check_augment
 from nas.training.transfer import Start
 from nas.user_code import short_name
+
+WEIGHTS = "weights.safetensors"
 
 CHECKPOINT_SECONDS = 30.0
 """The least time between two checkpoints."""
@@ -223,6 +225,12 @@ def _train(job: Job, folder: Path, threads: int | None, console: Console | None)
     specification = job.specification()
     here = environment()  # first, because the checkout may change during a training
     begun = checkpoint.exists() or end.exists()
+    if not begun and (weights := folder / WEIGHTS).exists():
+        raise InputError(
+            f"{weights}: is there, but neither {end.name} nor {checkpoint.name}: the results of an "
+            "earlier training are lost. Put them back, or choose another folder with --out; to "
+            f"train anew, delete {weights}"
+        )
     before = _check_same(folder, specification, job.fingerprints, begun)
     # With another number of threads, sums are rounded in other ways.
     torch.set_num_threads(threads or (min(before, cores()) if before else free_cores()))
@@ -259,8 +267,11 @@ def _train(job: Job, folder: Path, threads: int | None, console: Console | None)
     with Progress(folder, status, console) as progress:
         if end.exists():
             progress.line(f"{folder}: this training has ended before")
-            row: Row = read_json(end)
-            return row
+            ended = read_row(folder)
+            assert ended is not None
+            with as_written(folder):
+                summary(ended)
+            return ended
         progress.line(
             f"{job.name} on {short_name(job.data.name)}: {architecture.cost.params:,} parameters, "
             f"{trainer.precision} on {job.device}, up to epoch {job.recipe.epochs}"
@@ -298,9 +309,9 @@ def _train(job: Job, folder: Path, threads: int | None, console: Console | None)
                 "run the same command again to go on"
             )
             raise
-        weights = weights_bytes(trainer.network)
-        write_whole(folder / "weights.safetensors", weights)
-        row["weights"] = checksum(weights)
+        content = weights_bytes(trainer.network)
+        write_whole(folder / WEIGHTS, content)
+        row["weights"] = checksum(content)
         write_whole(folder / "architecture.json", architecture.to_json().encode() + b"\n")
         write_whole(end, _json(row))  # it is the last file, so it implies the others
         return row

@@ -16,6 +16,7 @@ from nas.architecture.graph import Architecture
 from nas.architecture.passes import depth
 from nas.configuration import Config
 from nas.errors import InputError
+from nas.files import read_bytes
 from nas.registry import unknown
 from nas.spaces.choices import Choose, Genotype, Infeasible, architecture_choices
 from nas.spaces.search_space import MAX_REJECTED, NothingFeasible, SearchSpace, Size
@@ -104,7 +105,7 @@ class Constraints(Config):
         """Return the limits that are set, as plain JSON, with a checksum of the table's content."""
         given = self.model_dump(mode="json", exclude_none=True)
         if self.latency_ms is not None and self.latency_ms.table is not None:
-            content = _read(folder / self.latency_ms.table)
+            content = read_bytes(folder / self.latency_ms.table)
             given["latency_ms"]["checksum"] = blake2b(content, digest_size=8).hexdigest()
         return given
 
@@ -259,7 +260,7 @@ class _LatencyTable:
 
         assert latency.table is not None
         path = self._path = folder / latency.table
-        _read(path)  # raises if the file cannot be read
+        read_bytes(path)  # raises if the file cannot be read
         try:
             table = pd.read_csv(path, dtype={"architecture": str, "fingerprint": str})
         except ValueError as error:  # as pandas' own errors and a wrong encoding are
@@ -304,10 +305,3 @@ class _LatencyTable:
 
     def _fingerprint(self, architecture: Architecture) -> str:
         return architecture.recorded_as(next(iter(self._known), ""))[0]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None

@@ -150,3 +150,27 @@ def test_an_evaluator_that_ends_the_program_fails_its_trial() -> None:
     outcome = attempt(evaluate, {})
     assert outcome.status == "failed"
     assert "SystemExit" in str(outcome.error)
+
+
+def test_a_home_that_is_not_known_is_one_message(
+    campaign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """As in a container whose user is in no list of users."""
+    hostile(campaign, f"{HERE}:evaluate")
+    for state in ("~nosuchuser/state", "relative"):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("XDG_STATE_HOME", state)
+        assert main(["run", str(campaign)]) == 2
+        assert "only the records name" in capsys.readouterr().err
+        assert main(["run", str(campaign), "--trust"]) == 1
+        assert "the path is not absolute; set XDG_STATE_HOME" in capsys.readouterr().err
+        assert not (tmp_path / state).exists()
+
+
+@pytest.mark.parametrize("path", ["~nosuchuser/x", "~nosuchuser/x.py:f", "~nosuchuser/x.yaml"])
+def test_the_home_of_nobody_is_a_missing_file(
+    path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "lenet5", "--data", path, "--recipe", "quick"]) == 2
+    assert "~nosuchuser/x" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from nas.campaigns.store.log import read_records
 from nas.cli import main
 from nas.errors import CampaignError, InputError
 from nas.files import is_damaged
+from tests.benchmark.conftest import write as write_benchmark
 from tests.campaigns.toy import HERE
 
 
@@ -119,3 +121,103 @@ def test_check_and_export_verify_weights(
     ):  # fmt: skip
         assert main(command) == 2
         assert f"{path}: is damaged" in capsys.readouterr().err
+
+
+DIGITS = "{name: digits, split: {train: 0.1, validation: 0.1, test: 0.8}}"
+TRAIN = ["train", "lenet5:width=0.25", "--data", DIGITS, "--recipe", "{preset: quick, epochs: 1}"]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Returns the results in a folder."""
+    others = ("run.log", "train.lock")
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name not in others}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of `nas train`."""
+    folder = tmp_path_factory.mktemp("trained") / "t"
+    assert main([*TRAIN, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("content", "lost", "said"),
+    [
+        (None, ["checkpoint.pt"], "t/weights.safetensors: is there, but neither row.json nor"),
+        (None, ["checkpoint.pt", "resolved.json"], "t/weights.safetensors: is there, but neither"),
+        (b"\0" * 99, [], "t/row.json: is not JSON"),
+        (b"\0" * 99, ["checkpoint.pt"], "t/row.json: is not JSON"),
+        (b"[]", [], "t/row.json: must hold a JSON object"),
+        (b"{}", [], "t/row.json: is not what nas train writes"),
+    ],
+)
+def test_the_results_of_a_training_that_are_lost_are_not_replaced(
+    trained: Path, tmp_path: Path, content: bytes | None, lost: list[str], said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    folder = shutil.copytree(trained, tmp_path / "t")
+    for name in ("row.json", *lost):
+        (folder / name).unlink()
+    if content is not None:
+        (folder / "row.json").write_bytes(content)
+    before = files(folder)
+    assert main([*TRAIN, "--out", str(folder)]) == 2
+    assert said in capsys.readouterr().err
+    assert files(folder) == before
+
+
+def test_a_row_that_is_lost_is_made_again_from_the_checkpoint(
+    trained: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(trained, tmp_path / "t")
+    recorded = json.loads((folder / "row.json").read_text())
+    (folder / "row.json").unlink()
+    assert main([*TRAIN, "--out", str(folder)]) == 0
+    assert json.loads((folder / "row.json").read_text())["test"] == recorded["test"]
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of `nas bench`."""
+    folder = write_benchmark(tmp_path_factory.mktemp("bench") / "b", seeds=1)
+    assert main(["bench", str(folder), "--processes", "1"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("trials.parquet", b"", "b/trials.parquet: is damaged: its checksum is"),
+        ("trials.parquet", b"\0" * 999, "b/trials.parquet: is damaged: its checksum is"),
+        ("resolved.json", None, "b/resolved.json: does not say how trials.parquet was made"),
+        ("resolved.json", b"\0" * 99, "b/resolved.json: does not say how trials.parquet was made"),
+        ("resolved.json", b"[]", "b/resolved.json: does not say how trials.parquet was made"),
+        ("resolved.json", b"{}", "b/resolved.json: does not say how trials.parquet was made"),
+    ],
+)
+def test_the_results_of_a_benchmark_that_are_damaged_are_not_replaced(
+    benchmark: Path, tmp_path: Path, name: str, content: bytes | None, said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    folder = shutil.copytree(benchmark, tmp_path / "b")
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    before = files(folder)
+    assert main(["bench", str(folder), "--processes", "1"]) == 2
+    assert said in capsys.readouterr().err
+    assert files(folder) == before
+
+
+def test_trials_that_an_earlier_version_recorded_without_a_checksum(
+    benchmark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(benchmark, tmp_path / "b")
+    resolved = json.loads((folder / "resolved.json").read_text())
+    del resolved["trials"]
+    (folder / "resolved.json").write_text(json.dumps(resolved))
+    assert main(["bench", str(folder)]) == 0
+    (folder / "trials.parquet").write_bytes(b"PAR1 half")
+    assert main(["bench", str(folder)]) == 2
+    assert "b/trials.parquet: is damaged: " in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,17 @@ from nas.campaigns.store.log import read_records
 from nas.cli import main
 from nas.configuration import parse_yaml, read_yaml, validate, validate_options
 from nas.errors import InputError
+from nas.evaluators.tables.columns import Files
 from nas.files import LONGEST, read_json, read_text
+from nas.jobs.predict import _of_array
 from nas.jobs.row import read_row
 from nas.memory import TooLarge, available
 from nas.spaces.search_space import SearchSpace
 from nas.training.augmentation import cutout, shift
 from nas.training.datasets.arrays import arrays
 from nas.training.datasets.idx import read_idx
+from nas.training.datasets.pictures import read_picture
+from tests.fuzz import PREPROCESSING
 
 NINES = "[9, 9, 9, 9, 9, 9, 9, 9, 9, 9]"
 BOMB = f"a0: &a0 {NINES}\n" + "".join(
@@ -52,6 +57,7 @@ BOMB = f"a0: &a0 {NINES}\n" + "".join(
         ("a: !!timestamp x", "tags are refused"),
         ("a: !!bool x", "tags are refused"),
         ("a: !!binary x", "tags are refused"),
+        (r'a: "x\0y"', r"f:1:4: not valid YAML: 'x\\x00y' holds a NUL"),
         ("a: !own x", "for the tag '!own'"),
         ("!!python/object/apply:os.system [x]", "tags are refused"),
     ],
@@ -70,8 +76,14 @@ def test_yaml_with_aliases_and_many_values_is_read() -> None:
 
 def test_files_that_never_end_or_block_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
+    readers: list[Callable[[Path], object]] = [
+        read_yaml, read_weights, partial(verify_weights, recorded="0123"),
+        lambda path: read_picture(path, 3),
+        partial(read_idx, dimensions=3), lambda path: Files(path.parent).bytes(path.name),
+        lambda path: [*_of_array(path, PREPROCESSING)], lambda path: arrays(path=str(path)),
+    ]  # fmt: skip
     for path in (tmp_path / "pipe.yaml", Path("/dev/zero"), tmp_path):
-        for read in (read_yaml, read_weights, partial(verify_weights, recorded="0123")):
+        for read in readers[:-1] if path == tmp_path else readers:  # arrays may be in a folder
             with pytest.raises(InputError, match=f"{path}: cannot be read: .* not a regular file"):
                 read(path)
     with open(tmp_path / "long.json", "wb") as file:

@@ -247,7 +247,8 @@ def test_a_bad_file_is_named(root: Path, name: str, content: bytes | None, messa
     with pytest.raises(InputError, match=message) as error:
         idx.mnist(root=str(root))
     assert str(path) in str(error.value)
-    assert "expected a gzipped idx file of uint8" in str(error.value)
+    if content is not None:
+        assert "expected a gzipped idx file of uint8" in str(error.value)
 
 
 def test_a_flipped_byte_is_noticed(root: Path) -> None:
@@ -302,5 +303,7 @@ def test_the_real_mnist_test_files() -> None:
     # The published class counts of the test part.
     counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert np.bincount(labels).tolist() == counts
-    with pytest.raises(InputError, match=r"train-images-idx3-ubyte\.gz: No such file"):
+    with pytest.raises(
+        InputError, match=r"train-images-idx3-ubyte\.gz: cannot be read: No such file"
+    ):
         idx.mnist(root=str(root))

@@ -15,7 +15,7 @@ from pathlib import Path
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Header
 from nas.errors import CampaignError, InputError
-from nas.files import read_json, write_whole
+from nas.files import at_home, read_json, write_whole
 from nas.user_code import is_file, sources
 
 
@@ -39,6 +39,8 @@ def trust(folder: Path) -> None:
         return
     path = _path()
     try:
+        if not path.is_absolute():
+            raise OSError(0, "the path is not absolute")
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CampaignError(
@@ -50,7 +52,7 @@ def trust(folder: Path) -> None:
 def _path() -> Path:
     """Returns the file, where the XDG Base Directory Specification puts the state of programs."""
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(state).expanduser() / "nas" / "trusted.json"
+    return at_home(state) / "nas" / "trusted.json"
 
 
 def _known() -> dict[str, str]:

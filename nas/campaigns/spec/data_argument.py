@@ -10,6 +10,7 @@ from typing import Any
 
 from nas.configuration import is_yaml, section, start
 from nas.errors import InputError, in_file
+from nas.files import at_home
 from nas.registry import unknown
 from nas.training.data import SPLITS
 from nas.training.datasets import DATASETS, OFFICIAL
@@ -45,7 +46,7 @@ def read(text: str) -> Given:
     if text in DATASETS or text.lstrip().startswith("{") or is_yaml(text):
         given = section(text, "--data", "name")
         return Given({**known_options(str(given.get("name"))), **given}, start(text))
-    path = Path(text).expanduser()
+    path = at_home(text)
     if os.path.lexists(path):
         proposal = propose(path)
         return Given(proposal.section, Path(), proposal.reasons)

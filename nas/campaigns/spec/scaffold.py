@@ -16,7 +16,7 @@ from nas.campaigns.spec.data_argument import Given, known_options, read
 from nas.campaigns.store.defaults import PLACES
 from nas.configuration import is_yaml, parse_yaml, source
 from nas.errors import InputError, in_file
-from nas.files import write_whole
+from nas.files import at_home, write_whole
 from nas.metrics import METRICS
 from nas.registry import Registry
 from nas.searchers import SEARCHERS
@@ -170,9 +170,9 @@ def write_campaign(
 def _from_folder(name: str, folder: Path) -> str:
     """Makes the path in a name relative to ``folder``, if it leads to a file from here."""
     place = name.rpartition(":")[0] if is_file(name) else name
-    if not (is_file(name) or is_yaml(name)) or not Path(place).expanduser().is_file():
+    if not (is_file(name) or is_yaml(name)) or not at_home(place).is_file():
         return name
-    there = Path(os.path.relpath(Path(place).expanduser(), folder)).as_posix()
+    there = Path(os.path.relpath(at_home(place), folder)).as_posix()
     return name.replace(place, there, 1)
 
 
@@ -244,7 +244,7 @@ def data_section(given: Given, loaded: Loaded, folder: Path) -> str:
     config, places = loaded.config, {}
     for key in PLACES:
         if isinstance(path := config.options.get(key), str):
-            as_given = Path(str(given.section[key])).expanduser()
+            as_given = at_home(str(given.section[key]))
             named = Path(as_given).is_absolute()
             places[key] = path if named else Path(os.path.relpath(path, folder)).as_posix()
     options = portable({**given.section, "name": config.name, **places}, folder)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from nas.errors import InputError
 from nas.evaluators.tabular import Floats, KeyKind, Table
+from nas.files import read_bytes
 from nas.memory import check_unpacked, gunzipped
 from nas.registry import unknown
 
@@ -78,10 +79,7 @@ class Files:
     def bytes(self, name: str) -> bytes:
         """Reads a whole file; :class:`InputError` if it cannot be read."""
         path = self._folder / name
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        content = read_bytes(path)
         self.checksums[name] = hashlib.sha256(content).hexdigest()
         return content
 

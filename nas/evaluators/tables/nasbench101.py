@@ -13,7 +13,7 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.evaluators.tabular import Floats, Table
-from nas.files import parse_json
+from nas.files import parse_json, read_bytes
 
 _OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 """The operations in the order in which the benchmark numbers them."""
@@ -40,7 +40,7 @@ def nasbench101(folder: Path, *, file: str, repeat: int | None = None) -> Table:
     records are not verified.
     """
     path = folder / file
-    content = _read(path)
+    content = read_bytes(path)
     found: dict[str, dict[int, list[list[float]]]] = {}
     params: dict[str, int] = {}
     for number, record in enumerate(_records(content, path)):
@@ -107,13 +107,6 @@ def _pruned(matrix: np.ndarray[Any, Any], ops: list[str]) -> tuple[np.ndarray[An
 
 def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _records(content: bytes, path: Path) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.evaluators.tabular import Floats, Table
+from nas.files import open_to_read, readable_file
 
 _EXTENSION = "pickle.pbz2"
 
@@ -117,13 +118,16 @@ def _contents(path: Path) -> tuple[Any, Iterator[tuple[int, Mapping[str, Any]]]]
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        if path.suffix == ".pth":
-            import torch
+        with open_to_read(path) as file:
+            if path.suffix == ".pth":
+                import torch
 
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            with bz2.BZ2File(path) as stream:
-                content = _Unpickler(io.BufferedReader(stream)).load()
+                content = torch.load(file, map_location="cpu", weights_only=True)
+            else:
+                with bz2.BZ2File(file) as stream:
+                    content = _Unpickler(io.BufferedReader(stream)).load()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # a damaged file may raise any exception
@@ -183,8 +187,5 @@ def _costs(state: Mapping[str, Any], dataset: str) -> dict[str, float]:
 
 
 def _sha256(path: Path) -> str:
-    try:
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    with readable_file(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nas.configuration import Place
 from nas.errors import InputError, in_file
+from nas.files import at_home, readable_file
 from nas.memory import check_memory, check_unpacked
 from nas.training.datasets.images import (
     Ignored,
@@ -56,7 +57,7 @@ def arrays(
         ignore: a class of masks whose pixels are ignored, besides 255.
         volumes: whether images are volumes, [N, D, H, W] or [N, C, D, H, W]; they keep their size.
     """
-    place = Path(path).expanduser()
+    place = at_home(path)
     size = (resolution, resolution) if resolution is not None else None
     if volumes and size is not None:
         raise InputError("volumes keep their size; leave it out", "resolution")
@@ -115,13 +116,16 @@ def _parts(
 def _load(place: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         if place.is_dir():
-            files = sorted(file for file in place.iterdir() if file.suffix == ".npy")
+            files = sorted(
+                file for file in place.iterdir() if file.suffix == ".npy" and file.is_file()
+            )
             check_memory(sum(file.stat().st_size for file in files), f"{place}: its arrays")
             return {file.stem: np.load(file, allow_pickle=False) for file in files}
-        check_unpacked(place, f"{place}: its arrays")
-        file = np.load(place, allow_pickle=False)
-        if not isinstance(file, np.ndarray):
-            with file:
+        with readable_file(place) as opened:
+            check_unpacked(opened, f"{place}: its arrays")
+            opened.seek(0)
+            file = np.load(opened, allow_pickle=False)
+            if not isinstance(file, np.ndarray):
                 return dict(file)
     except OSError as error:
         raise InputError(f"{place}: {error.strerror or error}; expected {_KEYS}") from None

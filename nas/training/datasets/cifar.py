@@ -14,6 +14,7 @@ import numpy as np
 
 from nas.configuration import Place
 from nas.errors import InputError
+from nas.files import at_home
 from nas.memory import gunzipped
 from nas.training.datasets.download import official
 from nas.training.datasets.images import Images, Resolution, check_labels, with_test
@@ -95,7 +96,7 @@ def _read(form: _Form, root: str | None, resolution: int | None) -> Images:
         (path,) = official(None, form.name, [_BASE], {archive: form.md5})
         files = _archived(path)
     else:
-        files = _found(form, Path(root).expanduser())
+        files = _found(form, at_home(root))
     parts = []
     for batch in form.batches:
         name = next((n for n in (batch, f"{batch}.bin") if n in files), None)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pooch
 
 from nas.errors import InputError
+from nas.files import at_home
 
 
 def official(
@@ -27,7 +28,7 @@ def official(
     Raises :class:`InputError` naming the file, or the addresses and their errors.
     """
     if root is not None:
-        return [Path(root).expanduser() / file for file in files]
+        return [at_home(root) / file for file in files]
     folder = Path(pooch.os_cache("nas")) / name
     return [_downloaded(folder, bases, file, checksum) for file, checksum in files.items()]
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from nas.configuration import Place
 from nas.errors import InputError
+from nas.files import at_home, read_bytes
 from nas.memory import gunzipped
 from nas.training.datasets.download import official
 from nas.training.datasets.images import Images, Resolution, check_labels, with_test
@@ -80,7 +81,7 @@ def _read(
     files: dict[str, str],
     resolution: int | None,
 ) -> Images:
-    paths = None if root is None else idx_files(Path(root).expanduser())
+    paths = None if root is None else idx_files(at_home(root))
     paths = paths or official(root, name, bases, files)
     parts = []
     for images_path, labels_path in (paths[:2], paths[2:]):
@@ -107,12 +108,10 @@ def read_idx(path: Path, dimensions: int) -> Pixels:
     packed = path.suffix == ".gz"
     kind = "a gzipped idx file" if packed else "an idx file"
     expected = f"expected {kind} of uint8 in {dimensions} dimension(s)"
+    content = read_bytes(path)
     try:
-        content = path.read_bytes()
         content = gunzipped(content, f"{path}: its values") if packed else content
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}; {expected}") from None
-    except (EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: is damaged: {error}; {expected}") from None
     start = 4 + 4 * dimensions
     if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) < start:

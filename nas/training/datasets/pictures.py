@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from nas.errors import InputError, in_file
+from nas.files import open_to_read
 from nas.training.datasets.files import shown
 from nas.training.datasets.stored import Pixels
 
@@ -73,7 +74,8 @@ def opened(source: str | Path | io.BytesIO) -> Iterator[Image.Image]:
     """Opens a picture; an :class:`InputError` names its file if it is none, or is damaged."""
     with nullcontext() if isinstance(source, io.BytesIO) else in_file(shown(source)):
         try:
-            with Image.open(source) as picture:
+            file = source if isinstance(source, io.BytesIO) else open_to_read(Path(source))
+            with file, Image.open(file) as picture:
                 yield picture
         except UnidentifiedImageError:
             raise InputError("is not a picture that Pillow can read") from None

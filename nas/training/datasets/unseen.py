@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field
 
 from nas.configuration import Config, Place, validate
 from nas.errors import InputError, in_file
-from nas.files import read_json
+from nas.files import at_home, open_to_read, read_json
 from nas.training.datasets.images import Images, check_labels
 from nas.training.datasets.parts import Role
 from nas.training.datasets.stored import Integers, check_memory_of
@@ -73,7 +73,7 @@ def unseen(*, root: Place) -> Images:
     Args:
         root: the folder.
     """
-    place = Path(root).expanduser()
+    place = at_home(root)
     changed = tuple((file.name, file.stat().st_mtime_ns) for file in sorted(place.glob("*")))
     return _images(place, changed)
 
@@ -162,9 +162,12 @@ def _read(path: Path) -> npt.NDArray[Any]:
     """Opens the file of an array without reading all of it."""
     with in_file(path):
         try:
+            open_to_read(path).close()
             found = np.load(path, mmap_mode="r", allow_pickle=False)
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror or error}") from None
+        except InputError:
+            raise
         except Exception as error:  # a damaged file may raise any exception
             raise InputError(f"is not an array that numpy has saved: {error}") from None
         if not isinstance(found, np.ndarray):
