@@ -337,6 +337,10 @@ class Builder(Writer):
         """Add the elementwise sum of the inputs."""
         return self.add_operation(op.Add(), *inputs, name=name)
 
+    def log_mean_softmax(self, *inputs: Handle, name: str | None = None) -> Handle:
+        """Add scores whose softmax is the mean of the inputs' softmax over the channels."""
+        return self.add_operation(op.LogMeanSoftmax(), *inputs, name=name)
+
     def multiply(self, a: Handle, b: Handle, name: str | None = None) -> Handle:
         """Multiply two inputs elementwise; axes of size 1 are stretched."""
         return self.add_operation(op.Multiply(), a, b, name=name)

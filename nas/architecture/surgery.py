@@ -27,6 +27,7 @@ from nas.architecture.operations import (
     L2Norm,
     LayerNorm,
     Linear,
+    LogMeanSoftmax,
     Mean,
     Multiply,
     Operation,
@@ -47,6 +48,9 @@ _PER_FEATURE = (
     *_ELEMENTWISE, BatchNorm, ChannelShuffle, Concat, L2Norm, LayerNorm, Multiply, Scale, Slice,
 )  # fmt: skip
 """Operations that mean the same on ``(C,)`` and at each position of ``(C, ...)``."""
+
+_MEMBER = "member{}_"
+"""What the names of the nodes of an ensemble's members begin with."""
 
 
 def convolutionalize(
@@ -181,6 +185,55 @@ def convolutional_weights(
         if operation is not None:
             converted[key] = tensor
     return converted
+
+
+def ensemble(members: Sequence[Architecture], *, softmax: bool) -> Architecture:
+    """Return the network whose predictions are the mean of its members' predictions.
+
+    The nodes of member ``k`` are named ``member{k}_NAME``, from 1; :func:`ensemble_weights` renames
+    weights. Auxiliary heads are left out.
+
+    Args:
+        members: networks of one input and output shape.
+        softmax: whether predictions are the softmax of outputs, over the channels; otherwise they
+            are the outputs.
+    """
+    nodes, outputs = [], []
+    for number, member in enumerate(members, start=1):
+        prefix = _MEMBER.format(number)
+        graph = member.inference()
+        for node in graph.nodes:
+            inputs = (name if name == INPUT else prefix + name for name in node.inputs)
+            nodes.append(Node(prefix + node.name, node.operation, tuple(inputs)))
+        outputs.append(prefix + graph.outputs[0])
+    if softmax:
+        nodes.append(Node("mean", LogMeanSoftmax(), tuple(outputs)))
+    else:
+        nodes.append(Node("sum", Add(), tuple(outputs)))
+        nodes.append(Node("mean", Rescale(1 / len(outputs)), ("sum",)))
+    return Architecture(members[0].input_shape, nodes, ["mean"])
+
+
+def ensemble_weights(
+    network: Architecture, members: Sequence[Mapping[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Return the state dict of an :func:`ensemble` from those of its members; nothing is copied.
+
+    Args:
+        network: the ensemble, which has no auxiliary heads.
+        members: the state dicts of its members, in their order.
+    """
+    names = {node.name for node in network.nodes}
+    found = {
+        _MEMBER.format(number) + key: tensor
+        for number, weights in enumerate(members, start=1)
+        for key, tensor in weights.items()
+    }
+    return {
+        key: tensor
+        for key, tensor in found.items()
+        if key in names or key.rpartition(".")[0] in names
+    }
 
 
 def with_classes(architecture: Architecture, classes: int) -> Architecture:

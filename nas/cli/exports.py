@@ -71,8 +71,8 @@ def add(commands: Commands) -> None:
     predict.add_argument(
         "--out",
         metavar="PATH",
-        help="a folder for the mask of each picture, if the network segments; or a .npy or .csv "
-        "file for outputs that are numbers, such as embeddings",
+        help="a folder for masks or images, if the network returns these; or a .npy or .csv file "
+        "for outputs that are numbers, such as embeddings",
     )
     predict.add_argument("--json", action="store_true", help="print one JSON object per picture")
     predict.set_defaults(command=_predict)

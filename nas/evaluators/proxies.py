@@ -27,6 +27,8 @@ def draw(data: SearchData, task: Task, size: int, device: str) -> Batch:
     pixels = data.train.images[order]
     part = Part(pixels.read() if isinstance(pixels, Stored) else pixels, data.train.labels[order])
     images, labels = resident(part, torch.device(device))
+    if task.labels == "images":
+        labels = images
 
     def loss(outputs: Tensor, labels: Tensor) -> Tensor:
         return task.loss(outputs.float(), task.targets(labels, data.classes))

@@ -26,6 +26,9 @@ Pixels = npt.NDArray[np.uint8]
 _TIES = 1e-3
 """The share of the pixels of a mask whose class may differ, where two are equally probable."""
 
+_STEP = 0.51 / 255
+"""How much pixels from 0 to 1 may differ by rounding."""
+
 _SECONDS = 300.0
 """How long the script may take for the pictures of the check."""
 
@@ -61,7 +64,7 @@ class OnPictures(nn.Module):
     def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.network = network
-        self.probabilities = preprocessing.output != "scores"
+        self.probabilities = preprocessing.classifies
         ones = (1,) * (len(preprocessing.input_shape) - 1)
         for name, values in (("mean", preprocessing.mean), ("std", preprocessing.std)):
             self.register_buffer(name, torch.tensor(values).view(1, -1, *ones))
@@ -81,7 +84,7 @@ def on_pictures_source(name: str, base: str, preprocessing: Preprocessing) -> st
     sizes = ", ".join(map(str, preprocessing.input_shape))
     ones = ", 1" * (len(preprocessing.input_shape) - 1)
     returned = "outputs"
-    if preprocessing.output != "scores":
+    if preprocessing.classifies:
         returned += " if self.training else outputs.softmax(1)"
     lines = [
         f"class {name}({base}):",
@@ -147,6 +150,11 @@ def check_pictures(place: Path, preprocessing: Preprocessing, samples: Samples) 
                 differing = (torch.from_numpy(np.array(mask)) != expected.argmax(0)).sum().item()
             apart = differing / expected[0].numel()
             apart = 0.0 if apart < _TIES else apart
+        elif preprocessing.output == "images" and preprocessing.colour is not None:
+            with Image.open(place.parent / told) as picture:
+                pixels = torch.from_numpy(np.array(picture)).view(*expected.shape[1:], -1)
+            apart = (pixels.movedim(-1, 0) / 255 - expected).abs().max().item()
+            apart = 0.0 if apart < _STEP else apart
         elif preprocessing.classes is None:
             values = torch.tensor(json.loads(told))
             apart = (values - expected).abs().max().item() / (expected.abs().max().item() or 1.0)

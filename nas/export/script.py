@@ -33,7 +33,8 @@ def script(
 ) -> str:
     """Writes a script that prints the class of each picture that is given to it.
 
-    For a network that segments, it writes a mask for each picture, and prints the name of its file.
+    For a network that returns a mask or an image, it writes this for each picture, and prints the
+    name of its file.
     It needs numpy, Pillow and what the runtime imports, but not this package. It reads pictures as
     ``nas predict`` does, except those with 16 bits.
 
@@ -44,15 +45,17 @@ def script(
         cls: the class in a file of Python.
         preprocessing: what the network was trained with.
     """
-    masks, pictures = preprocessing.output == "masks", preprocessing.colour is not None
-    names = preprocessing.classes is not None and not masks
+    pictures = preprocessing.colour is not None
+    masks = preprocessing.output == "masks"
+    written = _WRITTEN.get(preprocessing.output) if pictures or masks else None
+    names = preprocessing.output == "probabilities"
     files = {"file": path.name, "weights": weights.name, "metadata": metadata_path(path).name}
     values = {key: json.dumps(value) for key, value in {**files, "cls": cls}.items()}
     imports = {"sys", "numpy", *runtime.imports, *(["json"] if names else [])}
     standard = sorted(imports & sys.stdlib_module_names)
     shown = "names[outputs.argmax()], outputs.max()" if names else "outputs.tolist()"
-    if masks:
-        shown = 'file + ".mask.png"'
+    if written:
+        shown = f'file + ".{written[0]}.png"'
     argument = "picture.png" if pictures else "array.npy"
     lines = [
         f"# Run it as: python {script_path(path).name} {argument}",
@@ -66,14 +69,17 @@ def script(
         "for file in sys.argv[1:]:",
         *(f"    {line}" for line in _reading(preprocessing)),
         f"    outputs = {runtime.run}",
-        *([f"    {_MASK}"] if masks else []),
+        *([f"    Image.fromarray({written[1]}).save({shown})"] if written else []),
         f"    print(file, {shown})",
     ]
     return "\n".join(lines) + "\n"
 
 
-_MASK = 'Image.fromarray(outputs.argmax(0).astype("uint8")).save(file + ".mask.png")'
-"""The line that writes the most probable class of each pixel as a picture."""
+_WRITTEN = {
+    "masks": ("mask", 'outputs.argmax(0).astype("uint8")'),
+    "images": ("output", '(outputs * 255).round().astype("uint8").transpose(1, 2, 0).squeeze()'),
+}
+"""What is written as a picture: the end of its name, and the expression for its pixels."""
 
 
 def _reading(preprocessing: Preprocessing) -> list[str]:

@@ -31,6 +31,7 @@ HEADS = Registry(
         "lraspp": "nas.heads.context:lraspp",
         "unet": "nas.heads.pyramid:unet",
         "fpn": "nas.heads.pyramid:fpn",
+        "decoder": "nas.heads.decoder:decoder",
     },
 )
 """The heads that a task may name; their options are their keyword-only arguments."""

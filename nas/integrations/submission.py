@@ -70,17 +70,6 @@ import torch
 HERE = Path(__file__).resolve().parent
 
 
-class Average(torch.nn.Module):
-    """Averages the probabilities of networks, which take pixels from 0 to 255."""
-
-    def __init__(self, networks):
-        super().__init__()
-        self.networks = torch.nn.ModuleList(networks)
-
-    def forward(self, pixels):
-        return torch.stack([network(pixels) for network in self.networks]).mean(0)
-
-
 class NAS:
     """Runs `nas search` for the time that is left, without a part of it for predictions."""
 
@@ -106,7 +95,10 @@ class NAS:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
                 check=True,
             )
-            return Average(map(_network, sorted(out.glob("export/*_weights.pt"))))
+            network = runpy.run_path(str(out / "export" / "network.py"))["Network"]()
+            weights = torch.load(out / "export" / "network_weights.pt", weights_only=True)
+            network.load_state_dict(weights)
+            return network.eval()
 
     def _write(self, folder):
         """Writes the images as a data set; there are no test images here, and one is needed."""
@@ -120,15 +112,6 @@ class NAS:
                 "input_shape": list(images.shape[1:]),
                 "num_classes": int(self.metadata["num_classes"])}
         (folder / "metadata").write_text(json.dumps(told))
-
-
-def _network(weights):
-    """Loads an exported network."""
-    name = weights.stem.removesuffix("_weights")
-    classes = runpy.run_path(str(weights.with_name(f"{name}.py")))
-    network = classes["".join(word.capitalize() for word in name.split("_"))]()
-    network.load_state_dict(torch.load(weights, weights_only=True))
-    return network.eval()
 '''
 
 _TRAINER = '''\

@@ -23,7 +23,7 @@ from nas.training.data import DataConfig, Part, SearchData, held_out, named_part
 from nas.training.datasets import Pixels
 from nas.training.datasets.labels import LabelArray, kind_of
 from nas.training.datasets.parts import Role
-from nas.training.evaluation import predictions, preprocessing
+from nas.training.evaluation import predictions, preprocessing, truth
 
 _PICTURES = 8
 """How many test pictures an export is checked on."""
@@ -87,7 +87,7 @@ def samples(
     config, task = _data(name, reference)
     few = held_out(config, _PICTURES)
     pictures = np.concatenate([images for images, _ in _chunks(few)])
-    found = Samples(pictures, predictions(network, few, expected, task))
+    found = Samples(pictures, predictions(network, few, expected, task, clean=True))
     if not measured:
         return found
     images, _ = _search_data(name, reference)
@@ -113,7 +113,7 @@ def examples(name: str, reference: Reference) -> Sequence[Pictures]:
     found = predictions(trained(name, reference), few, expected, task)
     pixels = np.concatenate([images for images, _ in _chunks(few)])
     classes = expected.classes or ()
-    targets = task.targets(torch.tensor(few.labels), len(classes))
+    targets = truth(few, len(classes), task)
     return task.pictures(pixels, found, targets, classes)
 
 

@@ -32,8 +32,9 @@ from nas.training.recipe import resolve
 from nas.words import compact, counted
 
 SPACE = "primitives"
-_WIDTHS = (0.0625, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
-"""Multipliers of all widths; the first one is smaller than those of the space itself."""
+_WIDTHS = (0.0625, 0.125, 0.1875, 0.25, 0.3125, 0.375, 0.4375, 0.5, 0.625, 0.75, 1.0)
+"""Multipliers of all widths. There are more than in the space itself, so that its classics can be
+almost as large as the limit allows."""
 
 _CLASSIC, _FINAL = 0.08, 0.6
 """The shares of the campaign's time for the first network, which is a classic, and for the final
@@ -47,10 +48,12 @@ _RAY = 150.0
 _PASSES, _IMAGES, _MOST_PASSES = 12, 300_000, 200
 """How long a training of the final stage should be: so many passes over the training images, and
 at least so many images, but not more than so many passes."""
-_PART = 24
-"""A trial of the search has this part of the time of a training of the final stage."""
-_MOST = 3
-"""A training may make so many times the passes that were planned, if its network is fast."""
+_PART, _SLOW = 24, 1.5
+"""A trial of the search makes this part of the passes of a training of the final stage, and may
+take so many times that part of its time."""
+_MOST = 2
+"""A training of the final stage may make so many times the passes that were planned, if its network
+is fast."""
 _SPEED = 2e9
 """The multiply-accumulates of forward passes that a core trains in a second, until it is
 measured."""
@@ -87,7 +90,7 @@ class Division:
 
     @property
     def trial(self) -> float:
-        """The seconds of a trial of the search."""
+        """The seconds that a trial of the search takes, about."""
         return self.training / _PART
 
     @classmethod
@@ -103,9 +106,10 @@ class Division:
         share = 1 - _CLASSIC - _FINAL
         return round(share * self.seconds * self.workers / self.trial)
 
-    def epochs(self, part: float = 1.0) -> int:
-        """The most epochs of a training that has this part of the time."""
-        return max(1, min(math.ceil(_MOST * self.passes * part), 600))
+    @property
+    def epochs(self) -> int:
+        """The epochs of a trial of the search."""
+        return max(1, round(self.passes / _PART))
 
 
 class Planner:
@@ -324,7 +328,8 @@ class Planner:
             f"{{name: {each}, fit: constraints}}" for each in classics[: division.workers]
         )
         population = min(24, max(8, division.trials // 3))
-        epochs = division.epochs(1 / _PART)
+        epochs = division.epochs
+        most = max(10, math.ceil(_MOST * division.passes))
         sizes = sorted({2, division.top} - {1}) if division.top > 1 else []
         engine = (
             "engine: {name: ray, gpus_per_trial: 0.25}"
@@ -360,10 +365,9 @@ class Planner:
                 f"{division.training:.0f} s for each training of the best networks",
             ),
             commented(f"  classics: {_CLASSIC}", "so that there is a trained network early"),
-            commented(f"  epochs: {division.epochs()}",
-                      "as a rule, the time of a training is over earlier"),
-            commented(f"  trial_seconds: {division.trial:.3g}",
-                      "the search compares networks after the same time, so slow ones lose"),
+            commented(f"  epochs: {most}", "as a rule, the time of a training is over earlier"),
+            commented(f"  trial_seconds: {_SLOW * division.trial:.3g}",
+                      "a slow network of the search has no time for all epochs"),
             commented("budget: {trials: 10_000}", "the time limit ends the search earlier"),
             "",
             data_section(self._given, self._loaded, self._folder),
@@ -372,11 +376,11 @@ class Planner:
             "  preset: quick",
             commented(
                 f"  epochs: {epochs}",
-                f"of a trial of the search, as far as it has time; a training of the final stage "
-                f"makes about {division.passes:.3g} passes",
+                f"of a trial of the search; a training of the final stage makes about "
+                f"{division.passes:.3g} passes",
             ),
             commented(f"  batch_size: {self._batch}", f"{self._count:,} training images"),
-            f"  warmup_epochs: {min(1.0, 0.2 * division.passes / _PART):.2g}",
+            f"  warmup_epochs: {min(1.0, 0.4 * epochs):.2g}",
             commented(f"  augment: {_flow(augment)}", reasons.get("augment", "")),
             "",
             "final:",

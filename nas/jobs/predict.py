@@ -38,15 +38,16 @@ class Prediction(NamedTuple):
             the network are not classes.
         values: the probabilities of these classes, or all outputs of the network.
         label: the class of an image of the data set; None for other pictures.
-        mask: the most probable class of each pixel, uint8 [H, W], if the network segments. Then
-            classes are the commonest ones, and values their shares of the pixels.
+        picture: what the network returns, uint8 [H, W] or [H, W, 3], if it is a picture. If it is
+            the most probable class of each pixel, classes are the commonest ones, and values their
+            shares of the pixels.
     """
 
     file: str
     classes: tuple[str, ...] | None
     values: tuple[float, ...]
     label: str | None = None
-    mask: Pixels | None = None
+    picture: Pixels | None = None
 
     @property
     def is_right(self) -> bool:
@@ -58,7 +59,7 @@ class Prediction(NamedTuple):
         if self.classes is None:
             return {"file": self.file, "outputs": list(self.values)}
         found = [
-            {"class": name, "probability" if self.mask is None else "share": value}
+            {"class": name, "probability" if self.picture is None else "share": value}
             for name, value in zip(self.classes, self.values, strict=True)
         ]
         label = {} if self.label is None else {"label": self.label}
@@ -104,18 +105,18 @@ def predict(
 
 
 def write(found: Sequence[Prediction], out: Path) -> None:
-    """Writes predictions: outputs that are numbers to a file, masks into a folder.
+    """Writes predictions: outputs that are numbers to a file, pictures into a folder.
 
-    A ``.npy`` file holds a row of outputs per picture, and a ``.csv`` file also its name. Of a
-    network that segments, the mask of each picture is written as ``FILE.png``, whose values are the
-    classes.
+    A ``.npy`` file holds a row of outputs per picture, and a ``.csv`` file also its name. A mask,
+    whose values are the classes, or another picture that the network returns, is written as
+    ``FILE.png``.
 
     Raises :class:`InputError` if the network predicts neither.
     """
-    if found[0].mask is not None:
-        _write_masks(found, out)
+    if found[0].picture is not None:
+        _write_pictures(found, out)
     elif found[0].classes is not None:
-        raise InputError("--out: the network predicts neither masks nor numbers")
+        raise InputError("--out: the network predicts neither pictures nor numbers")
     elif out.suffix == ".csv":
         rows = [[each.file, *each.values] for each in found]
         text = io.StringIO()
@@ -129,12 +130,12 @@ def write(found: Sequence[Prediction], out: Path) -> None:
         raise InputError(f"--out: must end in .npy or .csv, got {out}")
 
 
-def _write_masks(found: Sequence[Prediction], folder: Path) -> None:
+def _write_pictures(found: Sequence[Prediction], folder: Path) -> None:
     for each in found:
-        assert each.mask is not None
+        assert each.picture is not None
         folder.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
-        Image.fromarray(each.mask).save(content, "PNG")
+        Image.fromarray(each.picture).save(content, "PNG")
         name = re.sub(r"[^\w.-]+", "_", each.file).strip("_.")
         write_whole(folder / f"{name}.png", content.getvalue())
 
@@ -143,6 +144,9 @@ def _prediction(
     file: str, output: torch.Tensor, preprocessing: Preprocessing, top: int, label: int | None
 ) -> Prediction:
     classes, mask = preprocessing.classes, None
+    if preprocessing.output == "images" and preprocessing.colour is not None:
+        pixels = (output * 255).round().byte().movedim(0, -1).squeeze(-1).numpy()
+        return Prediction(file, None, (), picture=pixels)
     if classes is None:
         return Prediction(file, None, tuple(output.flatten().tolist()))
     if preprocessing.output == "masks":

@@ -171,10 +171,16 @@ def _of_campaign(folder: Path, which: str) -> Reference:
         ask.initialization or (CLASSICS[ask.classic].initialization if ask.classic else "default"),
         _origin(history, ask),
         history.results[ask.trial].weights if ask.trial in history.results else "",
-        _preprocessing(metrics.get("preprocessing")),
+        _preprocessing(metrics.get("preprocessing") or _of_members(history, ask)),
         partial(_data_of_campaign, folder) if "data_checksum" in metrics else None,
         metrics.get("data_checksum", ""),
     )  # fmt: skip
+
+
+def _of_members(history: History, ask: Ask) -> Any:
+    """Returns the preprocessing that all members of an ensemble have; None for another trial."""
+    members = (history.results[each].metrics for each in ask.members if each in history.results)
+    return next((each.get("preprocessing") for each in members), None)
 
 
 def _data_of_campaign(folder: Path) -> tuple[DataConfig, Task]:
@@ -257,10 +263,8 @@ def built(folder: Path, history: History, ask: Ask) -> tuple[Architecture, Searc
     has changed so that another network would be built.
     """
     if ask.is_ensemble:
-        raise InputError(
-            f"{folder}: {ask.trial}: is an ensemble and not a single network; its members are "
-            f"{', '.join(ask.members)}"
-        )
+        members = [built(folder, history, history.asks[member])[0] for member in ask.members]
+        return make(read_file(folder).task).ensemble(members), None
     check_code(folder / FILE_NAME, history.header.specification)
     config = read_file(folder)
     shape, classes = _resolved(folder / "resolved.json")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from nas.architecture.network import Network
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import FILE_NAME, load_campaign, read_file
 from nas.campaigns.spec.data_argument import read
@@ -24,9 +25,9 @@ from nas.export.parity import ExportError
 from nas.files import subfolder, write_whole
 from nas.jobs.inputs import preprocessing_of, trained
 from nas.jobs.plan import Planner
-from nas.jobs.references import Reference
 from nas.jobs.references import read as read_reference
 from nas.metrics import Catalogue
+from nas.preprocessing import Preprocessing
 from nas.tasks import make
 from nas.training.data import load, named_part, resolve
 from nas.training.evaluation import predictions
@@ -47,14 +48,14 @@ class Found:
     Attributes:
         folder: the folder of the campaign.
         label: the row of the table that predicts: a network, or an ensemble.
-        trials: the trials that trained its networks.
+        trial: the trial that trained or averaged it.
         metrics: the recorded primary metric on validation images and, if they have labels, on test
             images.
     """
 
     folder: Path
     label: str
-    trials: tuple[str, ...]
+    trial: str
     metrics: dict[str, float]
 
 
@@ -144,7 +145,7 @@ def best(folder: Path) -> Found:
     ask, _ = min(rows[label], key=lambda pair: known.primary.flipped(pair[1]))
     metrics = history.results[ask.trial].metrics
     told = {name: metrics[name] for name in (known.validation, known.test) if name in metrics}
-    return Found(folder, label, ask.members or (ask.trial,), told)
+    return Found(folder, label, ask.trial, told)
 
 
 def _finish(folder: Path, say: Callable[[str], None]) -> Found:
@@ -153,26 +154,29 @@ def _finish(folder: Path, say: Callable[[str], None]) -> Found:
     found = best(folder)
     told = ", ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
     say(f"best: {found.label}, {told}")
-    references = [read_reference(folder, trial) for trial in found.trials]
-    write_whole(folder / PREDICTIONS, _predictions(folder, references).encode())
+    name, reference = f"{folder}:{found.trial}", read_reference(folder, found.trial)
+    network, (preprocessing, _) = trained(name, reference), preprocessing_of(name, reference)
+    write_whole(folder / PREDICTIONS, _predictions(folder, network, preprocessing).encode())
     say(f"wrote {folder / PREDICTIONS}: the classes of the test images")
-    for path in _exported(folder, references, say):
+    place = subfolder(folder, EXPORT)
+    place.mkdir(exist_ok=True)
+    path = place / "network.py"
+    try:
+        export(network, "python", path.stem, path, preprocessing=preprocessing)
+    except ExportError as error:
+        say(f"{name} as python: {error}")
+    else:
         say(f"wrote {path}")
     return found
 
 
-def _predictions(folder: Path, references: list[Reference]) -> str:
+def _predictions(folder: Path, network: Network, preprocessing: Preprocessing) -> str:
     """Predicts the test part, and writes a line for each image."""
     campaign = load_campaign(folder)
     assert campaign.data is not None
     task = make(campaign.config.task)
     part, places, _ = named_part(campaign.data, "test")
-    members = []
-    for reference in references:
-        name = f"{folder}:{reference.trial}"
-        preprocessing, _ = preprocessing_of(name, reference)
-        members.append(predictions(trained(name, reference), part, preprocessing, task))
-    values, places_of = task.average(members).max(1)
+    values, places_of = predictions(network, part, preprocessing, task).max(1)
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["image", "class", "probability"])
@@ -180,27 +184,3 @@ def _predictions(folder: Path, references: list[Reference]) -> str:
     for place, value, number in zip(places, values.tolist(), places_of.tolist(), strict=True):
         lines.writerow([place, number if names is None else names[number], f"{value:.4f}"])
     return text.getvalue()
-
-
-def _exported(
-    folder: Path, references: list[Reference], say: Callable[[str], None]
-) -> Iterator[Path]:
-    """Exports each network as Python code with its weights; yields the files of the networks."""
-    place = subfolder(folder, EXPORT)
-    place.mkdir(exist_ok=True)
-    for number, reference in enumerate(references, start=1):
-        name = "network" if len(references) == 1 else f"network_{number}"
-        full = f"{folder}:{reference.trial}"
-        preprocessing, _ = preprocessing_of(full, reference)
-        try:
-            done = export(
-                trained(full, reference),
-                "python",
-                name,
-                place / f"{name}.py",
-                preprocessing=preprocessing,
-            )
-        except ExportError as error:
-            say(f"{full} as python: {error}")
-            continue
-        yield done.paths[0]

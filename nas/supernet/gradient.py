@@ -89,7 +89,7 @@ class GradientTrainer(Trainer):
             order = self._task.order(part.labels, bounds, self._generator)
             for pixels, labels in batches(part, bounds, self._device, order):
                 images, targets = self._augment(pixels, labels, self._generator)
-                yield self._normalize(images), targets
+                yield self._normalize(self._task.inputs(images, self._generator)), targets
 
     def _update(self, images: Tensor, targets: Tensor) -> Tensor:
         held, expected = next(self._held_out)

@@ -17,6 +17,7 @@ TASKS = Registry(
         "segmentation": "nas.tasks.segmentation:Segmentation",
         "embedding": "nas.tasks.embedding:Embedding",
         "landmarks": "nas.tasks.landmarks:Landmarks",
+        "reconstruction": "nas.tasks.reconstruction:Reconstruction",
         "regression": "nas.tasks.regression:Regression",
     },
     subclass_of="nas.tasks.base:Task",

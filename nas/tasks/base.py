@@ -23,24 +23,26 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-Labels = Literal["classes", "masks", "values"]
+Labels = Literal["classes", "masks", "values", "images"]
 """What a data set has for each image.
 
 - ``classes``: the number of its class, int64 [N].
 - ``masks``: a class for each of its pixels, uint8 [N, H, W]; pixels of 255 have none.
 - ``values``: numbers, float32 [N, K].
+- ``images``: the images themselves, whatever the data set has; only tasks name this one.
 """
 
 IGNORED = 255
 """The value of pixels in a mask that have no class."""
 
-Output = Literal["probabilities", "masks", "scores"]
-"""What predictions are: probabilities of classes, for an image or for each pixel, or others."""
+Output = Literal["probabilities", "masks", "images", "scores"]
+"""What predictions are: probabilities of classes, for an image or a pixel, pixels, or others."""
 
 _LABELS: dict[Labels, str] = {
     "classes": "one class per image",
     "masks": "masks, a class per pixel",
     "values": "numbers as labels",
+    "images": "images",
 }
 
 
@@ -119,7 +121,7 @@ class Task(ABC):
 
     def check_labels(self, labels: Labels) -> None:
         """Raises :class:`InputError` unless the data set has the labels that the task needs."""
-        if labels != self.labels:
+        if self.labels not in (labels, "images"):
             raise InputError(
                 f"the task {type(self).__name__} needs {_LABELS[self.labels]}, the data set has "
                 f"{_LABELS[labels]}"
@@ -171,6 +173,14 @@ class Task(ABC):
     def targets(self, labels: Tensor, classes: int) -> Tensor:
         """Returns what the loss compares outputs with, by default the labels."""
         return labels
+
+    def truth(self, images: Tensor, labels: Tensor, classes: int) -> Tensor:
+        """Returns the targets of a batch: those of the images themselves if they are the labels."""
+        return self.targets(images if self.labels == "images" else labels, classes)
+
+    def inputs(self, images: Tensor, generator: Generator) -> Tensor:
+        """Returns what a network sees of a batch of pixels, from 0 to 255; by default all."""
+        return images
 
     def soft_targets(self, labels: Tensor, classes: int) -> Tensor:
         """Returns float targets, one row per image, which mixup and cutmix may average.
@@ -231,6 +241,21 @@ class Task(ABC):
     @abstractmethod
     def predictions(self, outputs: Tensor) -> Tensor:
         """Turns outputs into predictions that may be averaged, such as probabilities."""
+
+    def ensemble(self, members: Sequence[Architecture]) -> Architecture:
+        """Returns the network whose predictions are the average of its members' predictions.
+
+        Raises :class:`InputError` if no network has them as its outputs' predictions.
+        """
+        from nas.architecture.surgery import ensemble
+
+        softmax = self.output in ("probabilities", "masks")
+        if not softmax and type(self).predictions is not Task.predictions:
+            raise InputError(
+                f"task {type(self).__name__}: an average of its predictions is not made by one "
+                "network; use the members"
+            )
+        return ensemble(members, softmax=softmax)
 
     def average(self, predictions: Sequence[Tensor]) -> Tensor:
         """Averages the predictions of several views of an image, or of several networks."""

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, PositiveInt
 
-from nas.configuration import Named, validate_options
-from nas.errors import at
-from nas.heads import HEADS, dense
+from nas.configuration import Named
 from nas.metrics import Metric
-from nas.tasks.base import IGNORED, Json, Task
+from nas.tasks.base import IGNORED, Json
+from nas.tasks.dense import Dense
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from nas.architecture.graph import Architecture
     from nas.tasks.pictures import Pictures
 
 # torch is imported in the methods that need it, so that reading a campaign does not load it.
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Segmentation(Task):
+class Segmentation(Dense):
     """A network returns a score per class and pixel; predictions are probabilities, by softmax.
 
     A head on a backbone makes the scores. The loss is cross entropy in nats over the pixels that
@@ -55,7 +53,6 @@ class Segmentation(Task):
         ),
     )  # fmt: skip
     labels = "masks"
-    placed = True
     smooths = True
     output = "masks"
 
@@ -66,10 +63,7 @@ class Segmentation(Task):
         output_stride: PositiveInt | None = None,
         dice: Share = 0.0,
     ) -> None:
-        self._head = head if isinstance(head, Named) else Named(name=head)
-        with at("head"):
-            self._options = validate_options(HEADS[self._head.name], self._head.options)
-        self._output_stride = output_stride
+        super().__init__(head, output_stride)
         self._dice = dice
 
     def output_shape(self, input_shape: tuple[int, ...], classes: int) -> tuple[int, ...]:
@@ -79,10 +73,6 @@ class Segmentation(Task):
     def outputs(self, input_shape: tuple[int, ...], classes: int) -> int:
         """Returns the number of classes; the last layer of a backbone is left out."""
         return classes
-
-    def network(self, backbone: Architecture, outputs: int) -> Architecture:
-        """Returns the backbone with the task's head instead of its own."""
-        return dense(backbone, self._head.name, outputs, self._options, self._output_stride)
 
     def targets(self, labels: Tensor, classes: int) -> Tensor:
         """Returns the class of each pixel, int64 [N, H, W]; 255 where there is none."""

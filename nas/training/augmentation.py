@@ -82,7 +82,7 @@ class Pipeline:
         self._mixtures: list[Callable[..., tuple[Tensor, Tensor]]] = []
         for step in steps:
             function = partial(TRANSFORMATIONS[step.name], **step.options)
-            moves = task.placed and step.name not in COLOURS
+            moves = task.placed and task.labels != "images" and step.name not in COLOURS
             if moves and (task.labels != "masks" or step.name not in MOVES):
                 allowed = (*MOVES, *COLOURS) if task.labels == "masks" else COLOURS
                 raise InputError(
@@ -104,7 +104,7 @@ class Pipeline:
             else:
                 images = step(images, generator)
         if not self._mixtures:
-            return images, self._task.targets(labels, self._classes)
+            return images, self._task.truth(images, labels, self._classes)
         targets = self._task.soft_targets(labels, self._classes)
         for mixture in self._mixtures:
             images, targets = mixture(images, targets, generator)

@@ -50,7 +50,7 @@ def evaluate(
             continue
         members = [predictions(network, part, data, task, protocol) for network in networks]
         joint = task.average(members)
-        targets = task.targets(torch.tensor(part.labels), data.classes)
+        targets = truth(part, data.classes, task)
         own = {each.name: each.measure(joint, targets) for each in metrics}
         found[name] = {**task.evaluate(joint, targets), **own}
         mistakes = task.mistakes(joint, targets) if name == "test" else None
@@ -82,7 +82,7 @@ def evaluations(
 
 def preprocessing(data: SearchData, task: Task) -> Preprocessing:
     """Describes how a picture becomes the input of a network that was trained on these data."""
-    classifies = task.output != "scores"
+    classifies = task.output in ("probabilities", "masks")
     names = data.names or tuple(map(str, range(data.classes)))
     channels = data.input_shape[0] if len(data.input_shape) == 3 else 0
     return Preprocessing(
@@ -96,6 +96,14 @@ def preprocessing(data: SearchData, task: Task) -> Preprocessing:
     )
 
 
+def truth(part: Part, classes: int, task: Task) -> Tensor:
+    """Returns the targets of a part, on the CPU."""
+    if task.labels != "images":
+        return task.targets(torch.tensor(part.labels), classes)
+    pairs = batches(part, evaluation_bounds(len(part.labels)), torch.device("cpu"))
+    return torch.cat([task.truth(images, labels, classes) for images, labels in pairs])
+
+
 @torch.inference_mode()
 def predictions(
     network: nn.Module,
@@ -103,6 +111,7 @@ def predictions(
     data: SearchData | Preprocessing,
     task: Task,
     protocol: Protocol = "single",
+    clean: bool = False,
 ) -> Tensor:
     """Returns the network's predictions for a part, on the CPU, averaged over the views.
 
@@ -116,14 +125,17 @@ def predictions(
       who used four scales and more windows. Simonyan & Zisserman 2015 (section 4.2) also used a
       smaller scale; this would need a frame here, because an architecture has a fixed input shape.
 
-    Images are normalised as the training images were. The network is left in evaluation mode.
+    Images are normalised as the training images were. The network is left in evaluation mode. It
+    sees what the task lets it see, such as noise, unless it is to see ``clean`` images.
     """
     network.eval()
     device = next(network.parameters()).device
     normalize = normalizer(data, device)
+    generator = torch.Generator(device).manual_seed(0)
     averages = []
     for images, _ in batches(part, evaluation_bounds(len(part.labels)), device):
-        seen = [task.predictions(network(normalize(view(images)))) for view in VIEWS[protocol]]
+        shown = images if clean else task.inputs(images, generator)
+        seen = [task.predictions(network(normalize(view(shown)))) for view in VIEWS[protocol]]
         averages.append(task.average(seen).cpu())
     return torch.cat(averages)
 

@@ -291,6 +291,7 @@ class Trainer:
                 group["lr"] = rate
             self._schedule_drop_path(position / steps)
             images, targets = self._augment(pixels, labels, self._generator)
+            images = self._task.inputs(images, self._generator)
             loss = self._update(self._normalize(images), targets)
             total += loss * len(labels)
             seen += len(labels)
@@ -383,9 +384,10 @@ def measure(
     count = len(part.labels)
     task = task or Classification()
     tallies = []
+    generator = torch.Generator(device).manual_seed(0)
     for images, labels in batches(part, evaluation_bounds(count), device):
-        outputs = network(normalize(images))
-        tallies.append(task.tally(outputs, task.targets(labels, data.classes)))
+        outputs = network(normalize(task.inputs(images, generator)))
+        tallies.append(task.tally(outputs, task.truth(images, labels, data.classes)))
     return task.finish(task.total(tallies), count)
 
 

@@ -10,7 +10,13 @@ from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.network import Network, compile
 from nas.architecture.operations import ArchitectureError, AvgPool, Conv
-from nas.architecture.surgery import convolutional_weights, convolutionalize, with_classes
+from nas.architecture.surgery import (
+    convolutional_weights,
+    convolutionalize,
+    ensemble,
+    ensemble_weights,
+    with_classes,
+)
 from nas.classics import CLASSICS, classic
 
 
@@ -249,3 +255,23 @@ def test_a_flattened_map_of_classes_is_refused() -> None:
         with_classes(g.build(g.flatten(g.conv(g.input, 5, 1))), 3)
     with pytest.raises(ArchitectureError, match="classes must be a whole number >= 1, got 0"):
         with_classes(classic("lenet5"), 0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+@pytest.mark.parametrize("softmax", [True, False])
+def test_an_ensemble_predicts_the_mean(softmax: bool, scale: float) -> None:
+    """Also where all probabilities of a class are rounded to 0."""
+    names = ("lenet5", "inception_small", "lenet5")
+    members = [perturbed(classic(name, (3, 32, 32), 5)) for name in names]
+    made = ensemble([each.architecture for each in members], softmax=softmax)
+    network = compile(made).eval()
+    network.load_state_dict(ensemble_weights(made, [each.state_dict() for each in members]))
+    images = scale * torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        found, each = network(images), torch.stack([member(images) for member in members])
+    assert found.isfinite().all()
+    expected = each.double().softmax(2).mean(0) if softmax else each.double().mean(0)
+    torch.testing.assert_close(
+        found.double().softmax(1) if softmax else found.double(), expected, rtol=1e-4, atol=1e-5
+    )
+    assert made.cost.macs == sum(member.architecture.cost.macs for member in members)

@@ -6,6 +6,7 @@
 - ``search``: ``nas search``, with looking at the data, measuring, predicting and exporting.
 - ``random``: the same plan with random search.
 - a classic: as large as the plan's limit allows, trained for the whole time by the plan's recipe.
+- ``no_search``: the classics that the plan trains first, for the whole time.
 - ``resnet18``: the contest's reference, at its published width, trained in the same way. On two
   cores it hardly sees an image in ten minutes; ``--reference-minutes`` gives it more.
 
@@ -32,7 +33,8 @@ import yaml
 from tests.benchmarks import unseen
 
 CLASSICS = ("vgg8", "lenet5", "resnet20", "inception_small")
-COMPETITORS = ("search", "random", *CLASSICS, "resnet18", "no_augment_choice", "no_ensemble")
+ABLATIONS = ("no_search", "no_augment_choice", "no_ensemble")
+COMPETITORS = ("search", "random", *CLASSICS, "resnet18", *ABLATIONS)
 SETS = [name for name in unseen.SETS if name != "stripes"]
 
 
@@ -78,15 +80,17 @@ def changed(plan: dict[str, Any], name: str, minutes: float) -> dict[str, Any]:
         return {**plan, "final": {**plan["final"], "ensembles": []}}
     if name == "no_augment_choice":
         return {**plan, "recipe": {**plan["recipe"], "augment": [{"name": "shift", "pixels": 1}]}}
-    classic = {"name": name, "fit": "constraints"}
+    classics = [{"name": name, "fit": "constraints"}]
+    if name == "no_search":
+        classics = plan["final"]["classics"]
     if name == "resnet18":
-        classic = {"name": name, "stem": "cifar"}
+        classics = [{"name": name, "stem": "cifar"}]
     return {
         **plan,
         "time_limit": {"minutes": minutes - 0.1, "final": 0.98, "epochs": 1000},
         "budget": {"trials": 1},
         "searcher": "random",
-        "final": {"top": 0, "seeds": [0], "classics": [classic]},
+        "final": {"top": 0, "seeds": [0], "classics": classics},
         "engine": {"name": "serial", "cpus_per_trial": 2},
     }
 
@@ -113,7 +117,7 @@ def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
         line = {"set": name, "seeds": part["seed"].nunique(), "search": test.get("search")}
         if len(classics):
             line |= {"best classic": classics.idxmax(), "its accuracy": test[classics.idxmax()]}
-        others = ("random", "resnet18", "no_augment_choice", "no_ensemble")
+        others = ("random", "resnet18", *ABLATIONS)
         line |= {each: test[each] for each in others if each in test}
         line["score"] = 10 * (test.get("search", np.nan) - b) / (100 - b)
         line["latest"] = f"{100 * part['late'].max():.1f} %"
@@ -129,7 +133,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     parser.add_argument("--only", nargs="+", choices=COMPETITORS,
-                        default=[n for n in COMPETITORS if not n.startswith("no_")])  # fmt: skip
+                        default=[n for n in COMPETITORS if n not in ABLATIONS])  # fmt: skip
     parser.add_argument("--table", action="store_true", help="only print what there is")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)

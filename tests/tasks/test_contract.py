@@ -13,6 +13,7 @@ from nas.testing import check_task
 from nas.testing.tasks import CHECKS, TaskCase
 
 MASKS = np.random.default_rng(0).choice([0, 1, 2, 3, 255], (10, 8, 8)).astype(np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (10, 3, 8, 8)).astype(np.uint8)
 VALUES = np.random.default_rng(0).random((10, 4), np.float32)
 CASES = {
     "classification": TaskCase(TASKS["classification"]()),
@@ -23,6 +24,10 @@ CASES = {
     "embedding": TaskCase(TASKS["embedding"]()),
     "embedding, semi-hard": TaskCase(TASKS["embedding"](loss="semi_hard", margin=99.0)),
     "embedding, contrastive": TaskCase(TASKS["embedding"](loss="contrastive", margin=9.0)),
+    "reconstruction": TaskCase(TASKS["reconstruction"](), IMAGES),
+    "reconstruction by SSIM": TaskCase(
+        TASKS["reconstruction"](head="unet", ssim=0.5, noise=0.1), IMAGES
+    ),
     "regression": TaskCase(TASKS["regression"](), VALUES),
     "landmarks": TaskCase(TASKS["landmarks"](), VALUES),
     "landmarks by two points": TaskCase(TASKS["landmarks"](between=(0, 1)), VALUES),

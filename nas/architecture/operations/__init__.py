@@ -35,7 +35,16 @@ from nas.architecture.operations.windows import (
     ConvTranspose,
     MaxPool,
 )
-from nas.architecture.operations.wiring import Add, Concat, Identity, Multiply, Rescale, Slice, Zero
+from nas.architecture.operations.wiring import (
+    Add,
+    Concat,
+    Identity,
+    LogMeanSoftmax,
+    Multiply,
+    Rescale,
+    Slice,
+    Zero,
+)
 from nas.registry import unknown
 
 __all__ = [
@@ -60,6 +69,7 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "LocalResponseNorm",
+    "LogMeanSoftmax",
     "MaxPool",
     "Mean",
     "Multiply",
@@ -84,7 +94,8 @@ OPERATIONS: dict[str, type[Operation]] = {
         Conv, ConvTranspose, MaxPool, AvgPool, AdaptiveAvgPool, Mean, Pad, Upsample, Resize,
         Linear, Attention, Scale, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm, L2Norm,
         Activation, Dropout, DropPath,
-        Identity, Zero, Add, Multiply, Rescale, Concat, Slice, Flatten, Permute, ChannelShuffle,
+        Identity, Zero, Add, LogMeanSoftmax, Multiply, Rescale, Concat, Slice, Flatten, Permute,
+        ChannelShuffle,
     )
 }  # fmt: skip
 """All operations by kind."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
-from math import ceil
 from typing import TYPE_CHECKING, ClassVar
 
 from nas.architecture.operations.base import (
@@ -52,7 +52,7 @@ class Zero(Operation):
         whole(self.kind, "stride", self.stride)
 
     def shape(self, *inputs: Shape) -> Shape:
-        return (inputs[0][0], *(ceil(size / self.stride) for size in inputs[0][1:]))
+        return (inputs[0][0], *(math.ceil(size / self.stride) for size in inputs[0][1:]))
 
     def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
         stride = Fraction(self.stride)
@@ -87,6 +87,36 @@ class Add(Operation):
         import torch
 
         return reduce(lambda a, b: graph.call_function(torch.add, (a, b)), inputs)
+
+
+@dataclass(frozen=True)
+class LogMeanSoftmax(Operation):
+    """The logarithm of the mean of its inputs' softmax: scores of an ensemble of classifiers.
+
+    The softmax is over the channels. That of the result is the mean of the inputs' probabilities.
+    """
+
+    kind: ClassVar[str] = "log_mean_softmax"
+    channelwise: ClassVar[bool] = True
+    arity: ClassVar[int | None] = None
+    commutative: ClassVar[bool] = True
+
+    def shape(self, *inputs: Shape) -> Shape:
+        if len(set(inputs)) > 1:
+            raise ArchitectureError(f"{self.kind} needs inputs of one shape, got {listed(inputs)}")
+        return inputs[0]
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        return (all_of(0), *(Reach(axis) for axis in range(1, len(output))))
+
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        import torch
+
+        # Sums of logarithms instead of probabilities, which may all be rounded to 0.
+        scores = graph.call_function(torch.stack, (list(inputs),))
+        logarithms = graph.call_function(torch.log_softmax, (scores,), {"dim": 2})
+        total = graph.call_function(torch.logsumexp, (logarithms,), {"dim": 0})
+        return graph.call_function(torch.add, (total, -math.log(len(inputs))))
 
 
 @dataclass(frozen=True)

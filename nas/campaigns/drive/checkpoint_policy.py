@@ -7,8 +7,9 @@ from typing import NamedTuple
 from nas.campaigns.drive.ledger import Ledger
 from nas.campaigns.engines.base import Outcome
 from nas.campaigns.spec.campaign import Campaign
-from nas.campaigns.store.checkpoints import Checkpoints, write_weights
+from nas.campaigns.store.checkpoints import Checkpoints, weights_path, write_weights
 from nas.campaigns.store.types import Ask
+from nas.errors import InputError
 from nas.files import is_damaged
 from nas.training.recipe import Recipe
 
@@ -87,12 +88,31 @@ class CheckpointPolicy:
 
         Returns the checksum of the weights.
         """
+        if ask.is_ensemble and outcome.status == "completed":
+            weights = self._of_ensemble(ask)
+            folder = self._campaign.folder
+            return None if weights is None else write_weights(folder, ask.trial, weights)
         if outcome.checkpoint is None:
             return None
         if ask.stage == "final":
             return write_weights(self._campaign.folder, ask.trial, outcome.checkpoint)
         self._files.write(ask.trial, outcome.checkpoint)
         return None
+
+    def _of_ensemble(self, ask: Ask) -> bytes | None:
+        """Returns the weights of the network that an ensemble is; None if it is not one network."""
+        from safetensors.torch import save
+
+        from nas.architecture.surgery import ensemble_weights
+        from nas.architecture.weights import read_weights
+
+        asks, networks = self._ledger.history.asks, self._ledger.make.networks
+        try:
+            network = self._campaign.task.ensemble([networks.of(asks[m]) for m in ask.members])
+        except InputError:
+            return None
+        paths = [weights_path(self._campaign.folder, member) for member in ask.members]
+        return save(ensemble_weights(network, [read_weights(path).tensors for path in paths]))
 
     def ended(self, ask: Ask, outcome: Outcome, waiting: Iterable[Ask]) -> None:
         """Deletes the states that no trial can continue from, after a result is recorded.

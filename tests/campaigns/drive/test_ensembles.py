@@ -23,10 +23,14 @@ from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.spec.objectives import Objective, missing
 from nas.campaigns.store import log
 from nas.campaigns.store.history import History
+from nas.cli import main
 from nas.errors import InputError
 from nas.evaluators.ensemble import evaluate
+from nas.jobs.inputs import preprocessing_of, trained
 from nas.jobs.references import read
+from nas.tasks import make
 from nas.training.data import held_out, search_data
+from nas.training.evaluation import predictions
 from nas.training.loop import normalizer
 from tests.campaigns import lines, toy
 from tests.campaigns.drive.test_training import asks, results
@@ -88,7 +92,6 @@ def test_an_ensemble_is_the_average_of_the_probabilities_of_the_kept_weights(don
                 loss = cross_entropy(torch.from_numpy(np.log(together)), labels).item()
                 assert metrics["validation_loss"] == pytest.approx(loss, rel=1e-4)
         assert told[trial]["epochs"] == 0
-        assert not (done / "weights" / f"{trial}.safetensors").exists()
 
 
 def test_validation_alone_picks_the_members(done: Path) -> None:
@@ -219,10 +222,29 @@ def test_latency_is_that_of_all_members(done: Path) -> None:
     assert not {"test_accuracy"} & told.keys()
 
 
-def test_an_ensemble_is_no_network_to_show(done: Path) -> None:
-    trial, ask = next(iter(ensembles(done).items()))
-    with pytest.raises(InputError, match=f"{trial}: is an ensemble.*{ask['members'][0]}"):
-        read(done, trial)
+def test_an_ensemble_is_one_network(done: Path, tmp_path: Path) -> None:
+    """It predicts what was measured, and is exported as any other."""
+    for trial, ask in ensembles(done).items():
+        reference = read(done, trial)
+        network = trained(trial, reference)
+        assert reference.architecture.cost.params == ask["cost"]["params"]
+        assert reference.architecture.cost.macs == ask["cost"]["macs"]
+        images, task = search_data(load_campaign(done).data), make(load_campaign(done).config.task)
+        preprocessing, _ = preprocessing_of(trial, reference)
+        found = predictions(network, images.validation, preprocessing, task)
+        accuracy = (found.argmax(1) == images.validation.labels).float().mean().item()
+        told = results(done)[trial]["metrics"]["validation_accuracy"]
+        assert accuracy == pytest.approx(told, abs=1e-6)
+    assert main(["export", f"{done}:{ask['label']}", "--to", "onnx", "--out",
+                 str(tmp_path / "e.onnx")]) == 0  # fmt: skip
+    assert not check(done).problems
+
+
+def test_without_weights_of_its_own_an_ensemble_of_an_earlier_version_says_so(copy: Path) -> None:
+    trial = next(iter(ensembles(copy)))
+    (copy / "weights" / f"{trial}.safetensors").unlink()
+    with pytest.raises(InputError, match=f"{trial}: no weights are kept of {trial}"):
+        trained(trial, read(copy, trial))
 
 
 @pytest.mark.parametrize(
