@@ -79,6 +79,9 @@ class Evaluator(ABC):
     """Whether trials report their number of epochs."""
     shared_epochs: int = 0
     """The epochs that the first trial trains for all trials of a search; the others train none."""
+    shares_weights: ClassVar[bool] = False
+    """Whether it can test networks of the space with shared weights, without training them. Their
+    requests hold ``shared``."""
     suggests: bool = False
     """Whether the first trial suggests networks, which the searcher ``gradient`` proposes. Requests
     then hold the ``genotype`` of a member of the space."""

@@ -115,10 +115,15 @@ def evaluate(
     if final and not file.exists():
         raise InputError(f"{file}: is missing, so the strength of the network is unknown")
     setting = Setting.of({k: v for k, v in plain.items() if k != "test_data"}, epochs)
+
+    def build() -> Relaxation:
+        return Relaxation(space, method, setting.seed, setting.recipe.initialization)
+
     relaxation, metrics = yield from trained(
         file,
+        build,
         lambda: GradientTrainer(
-            lambda: Relaxation(space, method, setting.seed),
+            build,
             setting.images,
             setting.recipe,
             setting.seed,

@@ -141,6 +141,7 @@ class Trained(NamedTuple):
 
 def trained(
     file: Path,
+    network: Callable[[], nn.Module],
     trainer: Callable[[], Trainer],
     setting: Setting,
     checkpoint: bytes | None,
@@ -152,7 +153,8 @@ def trained(
 
     Args:
         file: where the network is kept.
-        trainer: makes the trainer.
+        network: makes the network that reads the file.
+        trainer: makes the trainer of such a network.
         setting: that of the trial.
         checkpoint: the state of an earlier attempt at the training.
 
@@ -176,7 +178,7 @@ def trained(
             curve = made.curve
             write_whole(file, save())
     return Trained(
-        _loaded(file, trainer, setting.device),
+        _loaded(file, network, setting.device),
         {
             "epochs": len(curve),
             "epochs_before": before,
@@ -211,16 +213,17 @@ _LOADED: dict[tuple[str, int, str], nn.Module] = {}
 """The network that this process has read last."""
 
 
-def _loaded(file: Path, trainer: Callable[[], Trainer], device: str) -> nn.Module:
+def _loaded(file: Path, network: Callable[[], nn.Module], device: str) -> nn.Module:
     """Returns the network of a file, which is read once."""
     key = (str(file), file.stat().st_mtime_ns, device)
     if key not in _LOADED:
         check(file)
-        made = trainer()
+        made = network().to(device)
         try:
-            made.load_state_dict(_read(file.read_bytes(), device))
+            state = _read(file.read_bytes(), device)
+            made.load_state_dict((state["average"] or state)["network"])
         except Exception as error:  # torch raises many kinds for a file of another network
             raise _unusable(file, f"has the weights of another experiment ({error})") from error
         _LOADED.clear()
-        _LOADED[key] = made.network
+        _LOADED[key] = made
     return _LOADED[key]

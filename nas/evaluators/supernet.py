@@ -10,14 +10,19 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
+from nas.architecture.network import Network
+from nas.architecture.weights import weights_bytes
 from nas.configuration import Config
 from nas.evaluators import training
+from nas.evaluators.ensemble import tested_metrics
 from nas.evaluators.sharing import Setting, Sharing, trained
-from nas.evaluators.work import Work
+from nas.evaluators.work import Progress, Work
 from nas.spaces.search_space import SearchSpace
 from nas.supernet.bank import Kernels
 from nas.supernet.network import Sampling, Supernet, trainer_of
 from nas.training.batches import batch_bounds, batches
+from nas.training.data import Part, held_out, resolve
+from nas.training.evaluation import evaluations, preprocessing
 from nas.training.loop import measure, normalizer
 
 FILE_NAME = "supernet.pt"
@@ -50,6 +55,7 @@ class SharedWeights(Sharing):
     name = "supernet"
     file_name = FILE_NAME
     schema = Options
+    shares_weights = True
 
 
 def evaluate(
@@ -68,7 +74,7 @@ def evaluate(
 
     Args:
         request: the fields of :class:`nas.evaluators.training.Request`. One that asks for ``test``
-            is trained from scratch instead.
+            is trained from scratch instead, unless it is ``shared``.
         checkpoint: the state of the training of the shared weights.
         space: the space.
         folder: where the shared weights are kept. Processes that share it train them once.
@@ -76,22 +82,34 @@ def evaluate(
 
     Yields after every epoch of the shared weights.
 
+    A ``shared`` request for ``test`` saves the member's weights.
+
     Returns the metrics of :func:`nas.evaluators.training.evaluate`, as far as they are known.
     ``epochs``, ``train_seconds`` and ``shared_curve`` are those of the shared weights in the trial
     that trains them; the others have 0 epochs and no curve.
     """
-    if request.get("test"):
+    plain = dict(request)
+    shared = plain.pop("shared", False)
+    if plain.get("test") and not shared:
         return (yield from training.evaluate(request, checkpoint))
-    given = Setting.of(request, epochs)
+    tested: Part | None = plain.pop("test_data", None)
+    given = Setting.of(plain, epochs)
 
-    def build() -> Supernet:
+    def build(steps: int = 1) -> Supernet:
         # Every trial has the seed of the campaign, so any of them may train the shared weights.
-        return Supernet(space, given.steps, sampling, kernels, affine, given.seed)
+        scheme = given.recipe.initialization
+        return Supernet(space, steps, sampling, kernels, affine, given.seed, scheme)
 
     supernet, metrics = yield from trained(
         Path(folder) / FILE_NAME,
+        build,
         lambda: trainer_of(sampling)(
-            build, given.images, given.recipe, given.seed, given.device, task=given.task
+            lambda: build(given.steps),
+            given.images,
+            given.recipe,
+            given.seed,
+            given.device,
+            task=given.task,
         ),
         given,
         checkpoint,
@@ -102,11 +120,34 @@ def evaluate(
     if recalibration:
         member.recalibrate(_training_images(given, recalibration))
     found = measure(member, given.images.validation, given.images, given.task)
+    values = {f"validation_{name}": value for name, value in found.items()}
+    if shared:
+        network = member.network().eval()
+        yield Progress({}, lambda: weights_bytes(network))
+        none = {"epochs": 0, "epochs_before": 0}
+        return {**values, **none, **given.metrics(), **_tested(network, given, plain, tested)}
     return {
-        **{f"validation_{name}": value for name, value in found.items()},
+        **values,
         **metrics,
         "evaluation_seconds": metrics["evaluation_seconds"] + time.perf_counter() - began,
         **given.metrics(),
+    }
+
+
+def _tested(
+    network: Network, given: Setting, request: Mapping[str, Any], tested: Part | None
+) -> dict[str, Any]:
+    """Returns the metrics of the final stage for a network that was not retrained."""
+    parts = {
+        "validation": given.images.validation,
+        "test": tested or held_out(resolve(request["data"])),
+    }
+    protocol = request.get("protocol", "single")
+    found = evaluations([network], parts, given.images, given.task, protocol)
+    return {
+        **tested_metrics(found, given.task),
+        "evaluations": found,
+        "preprocessing": preprocessing(given.images, given.task).record(),
     }
 
 

@@ -20,6 +20,7 @@ from nas.words import compact, counted
 KINDS = {
     "searched": "Best found",
     "ensemble": "Best ensemble",
+    "shared weights": "Best with shared weights",
     "classic": "Best classic",
     "random": "Best of random search",
 }

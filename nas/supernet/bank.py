@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture.operations import Conv, ConvTranspose, Linear, Operation, Shape
+from nas.training.initialization import initialize
 
 Kernels = Literal["own", "centre", "transformed"]
 
@@ -55,8 +56,8 @@ class Bank(nn.Module):
     groups, so those that are not depthwise share only if their sizes are equal.
 
     A tensor grows when a larger member needs it; what it held stays where it is. New values are
-    those of torch's initialisation. They are drawn for each tensor from a generator of its own, so
-    they do not depend on which member came first.
+    drawn for each tensor from a generator of its own, so they do not depend on which member came
+    first. A bank also grows to the sizes of a state that it loads.
 
     Args:
         kernels: how convolutions with windows of other sizes share weights. "own": not at all;
@@ -65,12 +66,17 @@ class Bank(nn.Module):
             size", in the same section), if the convolution is depthwise. The matrices begin as the
             identity.
         seed: the seed of the initial values.
+        initialization: their scheme, see :func:`nas.training.initialization.initialize`. Fan-ins
+            are those of the largest member so far.
     """
 
-    def __init__(self, kernels: Kernels = "own", seed: int = 0) -> None:
+    def __init__(
+        self, kernels: Kernels = "own", seed: int = 0, initialization: str = "default"
+    ) -> None:
         super().__init__()
         self.kernels = kernels
         self.seed = seed
+        self.initialization = initialization
         self._windows: dict[Slot, list[Shape]] = {}
         self._made: dict[tuple[str, Operation, tuple[Shape, ...]], Any] = {}
 
@@ -122,13 +128,16 @@ class Bank(nn.Module):
         """
         if slot.elastic:
             self._enter_window(slot, tuple(sizes["weight"].shape[2:]))
-        lacking = [name for name, needed in sizes.items() if not self._holds(slot, name, needed)]
+        lacking = [name for name, size in sizes.items() if not self._holds(slot.named(name), size)]
         if not lacking:
             return
         digest = blake2b(f"{self.seed} {slot}".encode(), digest_size=7).digest()
         with torch.random.fork_rng(devices=()):
             torch.default_generator.manual_seed(int.from_bytes(digest))
-            drawn = tensors(draw())
+            made = draw()
+            if isinstance(made, nn.Module):
+                initialize(made, self.initialization)
+            drawn = tensors(made)
             for name in lacking:
                 self._store(slot.named(name), drawn[name])
 
@@ -147,11 +156,21 @@ class Bank(nn.Module):
                 value = nn.functional.linear(centre.flatten(2), matrix).view(centre.shape)
         return value
 
-    def _holds(self, slot: Slot, name: str, needed: Tensor) -> bool:
-        known = getattr(self, slot.named(name), None)
+    def _holds(self, name: str, needed: Tensor) -> bool:
+        known = getattr(self, name, None)
         return known is not None and all(
             has >= size for has, size in zip(known.shape, needed.shape, strict=True)
         )
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        """Makes room for larger and further tensors of a state, and then loads it."""
+        for key in [key for key in state_dict if key.startswith(prefix)]:
+            name, value = key.removeprefix(prefix), state_dict[key]
+            if not self._holds(name, value):
+                learned = name.split("|")[-2] not in _STATISTICS
+                room = torch.empty_like(value)
+                self._store(name, nn.Parameter(room) if learned else room)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _store(self, name: str, value: Tensor) -> None:
         known = getattr(self, name, None)
@@ -170,6 +189,12 @@ class Bank(nn.Module):
 
     def _enter_window(self, slot: Slot, window: Shape) -> None:
         """Register a size of a convolution's window, and the matrices that lead to smaller ones."""
+        name = slot.named("weight")
+        largest: Tensor | None = getattr(self, name, None)
+        if slot not in self._windows and largest is not None:  # it was loaded
+            stored = [each.partition(f"{name}{_TO}")[2] for each in self._parameters]
+            known = [tuple(map(int, size.split("x"))) for size in stored if size]
+            self._windows[slot] = [tuple(largest.shape[2:]), *known]
         sizes = sorted({*self._windows.get(slot, ()), window}, key=prod, reverse=True)
         self._windows[slot] = sizes
         for size in sizes[1:]:
@@ -178,6 +203,7 @@ class Bank(nn.Module):
 
 
 _TO = "|to"
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def _matrix(slot: Slot, window: Shape) -> str:

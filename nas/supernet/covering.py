@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import numpy as np
 
@@ -74,6 +74,11 @@ def extreme(space: SearchSpace, rng: np.random.Generator, sign: Literal[-1, 1]) 
     return best[1]
 
 
+def is_number(option: Option) -> TypeGuard[int | float]:
+    """Return whether options can be ordered by size."""
+    return isinstance(option, int | float)
+
+
 def _end(options: tuple[Option, ...], sign: int) -> Option:
-    numbers = [each for each in options if isinstance(each, int | float)]
+    numbers = list(filter(is_number, options))
     return max(numbers, key=lambda each: sign * each) if numbers else options[0]

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 from torch.func import functional_call
 
@@ -75,7 +77,21 @@ class GradientTrainer(Trainer):
 
     def _epoch(self, epoch: int) -> Epoch:
         self.relaxation.anneal((epoch - 1) / max(self._recipe.epochs - 1, 1))
-        return replace(super()._epoch(epoch), more=self.relaxation.record())
+        point = super()._epoch(epoch)
+        return replace(point, more={**self.relaxation.record(), "hessian": self._hessian()})
+
+    def _hessian(self) -> float | None:
+        """Returns the largest eigenvalue on the first validation images, as in evaluation."""
+        if self.relaxation.samples:
+            return None
+        part = self._data.validation
+        bounds = batch_bounds(len(part.labels), self._recipe.batch_size)[:1]
+        ((pixels, labels),) = batches(part, bounds, self._device)
+        images, targets = self._normalize(pixels), self._task.targets(labels, self._data.classes)
+        self.relaxation.eval()
+        return largest_eigenvalue(
+            self.relaxation, lambda forward: self._task.loss(forward(images), targets)
+        )
 
     def _train_epoch(self, epoch: int) -> float:
         self._held_out = self._validation_batches()
@@ -140,3 +156,36 @@ def gradients_of_choices(
             return functional_call(network, moved, (images,))
 
     return torch.autograd.grad(validation_loss(forward), network.choices)
+
+
+def largest_eigenvalue(
+    network: Relaxation, validation_loss: Callable[[Forward], Tensor]
+) -> float | None:
+    """Return the largest eigenvalue of the Hessian of the validation loss by the alphas.
+
+    It grows before a search collapses, so Zela et al. 2020 ("Understanding and Robustifying
+    Differentiable Architecture Search", arXiv:1909.09656, section 4) stop by it. It comes from
+    Lanczos iterations (ARPACK) on products of the Hessian with vectors, to 1 %, and is None if they
+    do not converge.
+
+    Args:
+        network: the network; its alphas require gradients.
+        validation_loss: returns the loss, given a forward function.
+    """
+    alphas = network.alphas
+    (gradient,) = torch.autograd.grad(validation_loss(network), [alphas], create_graph=True)
+
+    def product(vector: Any) -> Any:
+        along = torch.as_tensor(vector).to(alphas).view_as(alphas)
+        (found,) = torch.autograd.grad(gradient, [alphas], along, retain_graph=True)
+        return found.flatten().cpu().numpy()
+
+    size = alphas.numel()
+    start = np.random.default_rng(0).standard_normal(size)
+    operator = LinearOperator((size, size), product, dtype=np.float64)
+    try:
+        found = eigsh(operator, 1, which="LA", v0=start, ncv=min(size, 8), maxiter=20,
+                      tol=0.01, return_eigenvectors=False)  # fmt: skip
+    except ArpackNoConvergence:
+        return None
+    return float(found[0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
@@ -13,12 +15,12 @@ from nas.architecture.graph import Architecture
 from nas.spaces.choices import Genotype, Infeasible, Option
 from nas.spaces.search_space import MAX_REJECTED, NothingFeasible, SearchSpace
 from nas.supernet.bank import Bank, Kernels
-from nas.supernet.covering import extreme
+from nas.supernet.covering import extreme, is_number
 from nas.supernet.member import Member
 from nas.supernet.mixing import plain_norms
 from nas.training.loop import Trainer
 
-Sampling = Literal["uniform", "fair", "sandwich"]
+Sampling = Literal["uniform", "fair", "sandwich", "shrinking"]
 
 _SANDWICH = 4
 """How many members a step of the sandwich rule trains."""
@@ -39,6 +41,7 @@ class Supernet(nn.Module):
         kernels: how kernels of other sizes share weights, see :class:`nas.supernet.bank.Bank`.
         affine: whether batch norms have learned factors and offsets.
         seed: decides initial weights and members.
+        initialization: the scheme of initial weights.
     """
 
     step: Tensor
@@ -51,15 +54,16 @@ class Supernet(nn.Module):
         kernels: Kernels = "own",
         affine: bool = True,
         seed: int = 0,
+        initialization: str = "default",
     ) -> None:
         super().__init__()
-        self.bank = Bank(kernels, seed)
+        self.bank = Bank(kernels, seed, initialization)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-        drawn = SAMPLINGS[sampling](space, np.random.default_rng(seed))
+        count = steps * _SANDWICH if sampling == "sandwich" else steps
         self._space = space
         self._affine = affine
-        count = steps * _SANDWICH if sampling == "sandwich" else steps
-        self._members = [next(drawn) for _ in range(count)]
+        drawn = SAMPLINGS[sampling](space, np.random.default_rng(seed), count)
+        self._members = list(islice(drawn, count))
         for genotype in self._members:
             self.member(space.decode(genotype))
 
@@ -76,13 +80,13 @@ class Supernet(nn.Module):
         return member.train(self.training)(x)
 
 
-def uniform(space: SearchSpace, rng: np.random.Generator) -> Iterator[Genotype]:
+def uniform(space: SearchSpace, rng: np.random.Generator, count: int = 0) -> Iterator[Genotype]:
     """Yield members by drawing every choice uniformly (Guo et al. 2020, section 3.2)."""
     while True:
         yield space.sample(rng)
 
 
-def fair(space: SearchSpace, rng: np.random.Generator) -> Iterator[Genotype]:
+def fair(space: SearchSpace, rng: np.random.Generator, count: int = 0) -> Iterator[Genotype]:
     """Yield members so that the options of a choice are taken equally often.
 
     Each choice takes its options in a random order, and starts again once all were taken (Chu et
@@ -108,12 +112,16 @@ def fair(space: SearchSpace, rng: np.random.Generator) -> Iterator[Genotype]:
             vain = 0
         except Infeasible as reason:
             vain, last = vain + 1, reason
-    raise NothingFeasible(
+    raise _nothing(space, vain, last)
+
+
+def _nothing(space: SearchSpace, vain: int, last: Infeasible) -> NothingFeasible:
+    return NothingFeasible(
         f"space {space.name}: {vain} draws in a row were infeasible; the last: {last}"
     )
 
 
-def sandwich(space: SearchSpace, rng: np.random.Generator) -> Iterator[Genotype]:
+def sandwich(space: SearchSpace, rng: np.random.Generator, count: int = 0) -> Iterator[Genotype]:
     """Yield the largest member, the smallest, and two random ones, again and again.
 
     This is the sandwich rule (Yu & Huang 2019, "Universally Slimmable Networks", arXiv:1903.05134,
@@ -123,6 +131,38 @@ def sandwich(space: SearchSpace, rng: np.random.Generator) -> Iterator[Genotype]
     ends = extreme(space, rng, 1), extreme(space, rng, -1)
     while True:
         yield from (*ends, space.sample(rng), space.sample(rng))
+
+
+def shrinking(space: SearchSpace, rng: np.random.Generator, count: int) -> Iterator[Genotype]:
+    """Yield the largest member, and then members with more and more of the smaller options.
+
+    This is progressive shrinking (Cai et al. 2020, "Once-for-All", arXiv:1908.09791, section 3.3).
+    In the first quarter of the ``count`` members, every choice among numbers has its largest one;
+    over the next two quarters the others join, from the largest to the smallest, and the last
+    quarter has all. Options that are not numbers are drawn from the beginning. Deviations: kernels,
+    depths and widths shrink together and not one after the other, and the largest member teaches
+    no others. Where the largest member breaks a constraint, smaller options join sooner.
+    """
+    more = 0.0
+    for step in range(count):
+        vain = 0
+        while True:
+            share = min(max(2 * step / count - 0.5, 0.0) + more, 1.0)
+
+            def answer(_: str, options: tuple[Option, ...], share: float = share) -> Option:
+                numbers = sorted(filter(is_number, options), reverse=True)
+                allowed: list[Option] = [each for each in options if not is_number(each)]
+                allowed += numbers[: max(1, ceil(share * len(numbers)))]
+                return allowed[int(rng.integers(len(allowed)))]
+
+            try:
+                genotype = space.run(answer)[0]
+                break
+            except Infeasible as reason:
+                vain, more = vain + 1, min(more + 0.01, 1.0)
+                if vain == MAX_REJECTED:
+                    raise _nothing(space, vain, reason) from None
+        yield genotype
 
 
 class SandwichTrainer(Trainer):
@@ -150,9 +190,10 @@ def trainer_of(sampling: Sampling) -> type[Trainer]:
     return SandwichTrainer if sampling == "sandwich" else Trainer
 
 
-SAMPLINGS: Mapping[str, Callable[[SearchSpace, np.random.Generator], Iterator[Genotype]]] = {
+SAMPLINGS: Mapping[str, Callable[[SearchSpace, np.random.Generator, int], Iterator[Genotype]]] = {
     "uniform": uniform,
     "fair": fair,
     "sandwich": sandwich,
+    "shrinking": shrinking,
 }
-"""How a supernet draws the members that it trains."""
+"""How a supernet draws the members that it trains, given how many are needed."""

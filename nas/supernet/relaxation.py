@@ -83,6 +83,7 @@ class Relaxation(nn.Module):
         space: the space.
         method: how operations are mixed.
         seed: decides initial weights and alphas.
+        initialization: the scheme of initial weights.
 
     Attributes:
         bank: the weights.
@@ -98,12 +99,18 @@ class Relaxation(nn.Module):
     betas: Tensor
     temperature: Tensor
 
-    def __init__(self, space: SearchSpace, method: Method = "darts", seed: int = 0) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        method: Method = "darts",
+        seed: int = 0,
+        initialization: str = "default",
+    ) -> None:
         super().__init__()
         mixtures, architecture = relaxed(space, method)
         self.mixtures = mixtures
         self._kind = _KINDS[method]
-        self.bank = Bank(seed=seed)
+        self.bank = Bank(seed=seed, initialization=initialization)
         self.network = Member(self.bank, architecture)
         self._edges = list(mixtures.edges)
         nodes = list(mixtures.edges.values())
@@ -114,6 +121,11 @@ class Relaxation(nn.Module):
         count = len(self._edges) if self._kind.weights_edges else 0
         self.register_buffer("betas", 1e-3 * torch.randn(count, generator=generator))
         self.register_buffer("temperature", torch.tensor(HOT if self._kind.samples else 1.0))
+
+    @property
+    def samples(self) -> bool:
+        """Whether each pass in training samples one operation per edge."""
+        return self._kind.samples
 
     @property
     def choices(self) -> list[Tensor]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 from time import process_time
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,8 @@ SIDE, CHANNELS = 16, 8
 CELLS = 50
 OWN_EPOCHS = 15
 """The epochs of each cell's own training, the truth; 1-epoch training is one of one epoch."""
-POINTS = 4
+SAMPLINGS: tuple[Sampling, ...] = ("uniform", "fair", "sandwich")
+POINTS = 3
 """How often a supernet is measured while it is trained."""
 RECIPE = {
     "batch_size": 64, "optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 5e-4,
@@ -108,8 +109,10 @@ def shared(
             lambda: Supernet(space(), steps, sampling, seed=seed), split, recipe, seed
         )
 
+    tried = trainer(resolve({**RECIPE, "epochs": 2}))
+    tried.run(1)  # the first epoch is slower
     began = process_time()
-    trainer(resolve({**RECIPE, "epochs": 1})).run(1)
+    tried.run(2)
     epochs = max(POINTS, round(60 * minutes / (process_time() - began)))
     recipe = resolve({**RECIPE, "epochs": epochs})
     made, spent = trainer(recipe), 0.0
@@ -137,17 +140,21 @@ def run(out: Path, seeds: list[int], minutes: float) -> None:
             file.write(json.dumps(row) + "\n")
         print({k: v for k, v in row.items() if k != "found"}, flush=True)
 
+    def train_own(epochs: int, seed: int) -> None:
+        for code in codes:
+            row: dict[str, Any] = {"kind": f"own {epochs}", "cell": code, "seed": seed}
+            if _key(row) not in done:
+                write({**row, **own(code, epochs, seed, split)})
+
     for seed in seeds:
-        for epochs in (1, OWN_EPOCHS):
-            for code in codes:
-                row: dict[str, Any] = {"kind": f"own {epochs}", "cell": code, "seed": seed}
-                if _key(row) not in done:
-                    write({**row, **own(code, epochs, seed, split)})
-        for sampling in get_args(Sampling):
-            row = {"kind": sampling, "minutes": minutes, "seed": seed}
+        for sampling in SAMPLINGS:
+            row: dict[str, Any] = {"kind": sampling, "minutes": minutes, "seed": seed}
             if _key({**row, "point": POINTS}) not in done:
                 for found in shared(sampling, minutes, seed, codes, split):
                     write({**row, **found})
+        train_own(1, seed)
+    for seed in seeds:
+        train_own(OWN_EPOCHS, seed)
 
 
 def read(out: Path) -> list[dict[str, Any]]:

@@ -120,6 +120,14 @@ def test_initial_values_do_not_depend_on_the_order() -> None:
     )
 
 
+def test_initial_values_follow_the_scheme() -> None:
+    bank = Bank(initialization="kaiming_normal")
+    weights = Member(bank, conv(64, width=64)).weights()
+    assert weights["body.weight"].std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
+    assert not weights["body.bias"].any()
+    assert not weights["head.bias"].any()
+
+
 def test_grouped_convolutions_share_if_they_are_depthwise_or_equal() -> None:
     bank = Bank()
     Member(bank, conv(8, groups=8))
@@ -140,6 +148,26 @@ def test_kernels_are_own_or_centres() -> None:
     assert own.size - centre.size == 8 * 8 * 9 + 8  # the smaller one, with its bias
     large, small = (Member(centre, conv(8, k)).weights()["body.weight"] for k in (5, 3))
     assert torch.equal(small, large[:, :, 1:4, 1:4])
+
+
+@pytest.mark.parametrize("kernels", ["own", "transformed"])
+def test_a_small_bank_loads_the_state_of_a_large_one(kernels: Any) -> None:
+    large, small = Bank(kernels, seed=1), Bank(kernels, seed=2)
+    members = [conv(8, kernel, 8) for kernel in (7, 5, 3)]
+    for architecture in members:
+        Member(large, architecture)
+    for parameter in large.parameters():
+        torch.nn.init.normal_(parameter)
+    Member(small, conv(4, 5, 4, width=4))
+    small.load_state_dict(large.state_dict())
+    for architecture in (*members, conv(4, 3, 4, width=4)):
+        expected = Member(large, architecture).weights()
+        for name, value in Member(small, architecture).weights().items():
+            assert torch.equal(value, expected[name])
+    other = Bank(kernels)
+    Member(other, plain_norms(conv(16, 3, 16, width=16)))
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        other.load_state_dict(large.state_dict())
 
 
 def test_counts_of_once_for_all() -> None:

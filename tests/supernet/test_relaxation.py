@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 import nas
@@ -17,7 +18,7 @@ from nas.campaigns.spec.campaign import load_campaign
 from nas.cli import main
 from nas.errors import InputError
 from nas.spaces.finishing import finished
-from nas.supernet.gradient import gradients_of_choices
+from nas.supernet.gradient import gradients_of_choices, largest_eigenvalue
 from nas.supernet.member import Member
 from nas.supernet.mixing import plain_norms
 from nas.supernet.relaxation import Method, Relaxation
@@ -153,6 +154,24 @@ def test_gradients_are_finite_differences(name: str, method: Method, rate: float
         assert found == pytest.approx(finite, rel=1e-5, abs=1e-9)
 
 
+@pytest.mark.parametrize("name", TINY)
+def test_the_largest_eigenvalue_is_that_of_the_whole_hessian(name: str) -> None:
+    relaxation = Relaxation(tiny(name)).double().eval()
+    generator = torch.Generator().manual_seed(4)
+    relaxation.alphas.normal_(generator=generator)
+    images = torch.randn(6, 3, 8, 8, generator=generator).double()
+    labels = torch.randint(3, (6,), generator=generator)
+
+    def loss(alphas: Tensor) -> Tensor:
+        return cross_entropy(functional_call(relaxation, {"alphas": alphas}, (images,)), labels)
+
+    size = relaxation.alphas.numel()
+    whole = torch.autograd.functional.hessian(loss, relaxation.alphas.clone()).view(size, size)
+    relaxation.alphas.requires_grad_()
+    found = largest_eigenvalue(relaxation, lambda f: cross_entropy(f(images), labels))
+    assert found == pytest.approx(torch.linalg.eigvalsh(whole)[-1].item(), rel=0.01)
+
+
 def test_spaces_that_cannot_be_mixed_are_refused() -> None:
     with pytest.raises(InputError, match="edge_cell"):
         Relaxation(nas.space("natsbench_size"))
@@ -191,6 +210,7 @@ def test_a_campaign_retrains_what_gradients_have_chosen(tmp_path: Path) -> None:
         for edge, weights in last["mixture"].items()
     }
     assert asks["gradient-0001"]["genotype"] == last["genotype"] == heaviest
+    assert last["hessian"] > 0
     assert last["skips"] == sum(each == "skip_connect" for each in heaviest.values()) / 3
     (final,) = (each for each in asks.values() if each["stage"] == "final")
     assert final["genotype"] == heaviest

@@ -12,17 +12,21 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import nas
+from nas.analysis.tables.networks import campaign_table
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.cli import main
 from nas.evaluators.supernet import FILE_NAME
+from nas.jobs import names as named
+from nas.jobs.inputs import trained
 from nas.spaces.choices import Genotype
 from nas.spaces.constraints import Constraints, constrained
 from nas.spaces.search_space import SearchSpace
 from nas.supernet.bank import Bank
 from nas.supernet.member import Member
-from nas.supernet.network import SandwichTrainer, Supernet, fair, sandwich, uniform
+from nas.supernet.network import SandwichTrainer, Supernet, fair, sandwich, shrinking, uniform
 from nas.training import data
+from nas.training.evaluation import evaluate
 from nas.training.loop import Trainer
 from nas.training.recipe import resolve
 
@@ -36,7 +40,7 @@ budget: {trials: 8}
 evaluator: {name: supernet, epochs: 2, recalibration: 2, sampling: fair}
 data: {name: digits, split: {train: 0.3, validation: 0.2, test: 0.5}}
 recipe: {preset: quick, epochs: 1, batch_size: 128}
-final: {top: 1, seeds: [0]}
+final: {top: 1, seeds: [0], shared: 1}
 engine: {name: serial}
 """
 
@@ -84,6 +88,21 @@ def test_the_sandwich_rule_trains_the_largest_and_the_smallest(name: str) -> Non
     every = [macs(space, genotype) for genotype in space.enumerate()]
     assert [macs(space, genotype) for genotype in drawn[::4]] == [max(every)] * 2
     assert [macs(space, genotype) for genotype in drawn[1::4]] == [min(every)] * 2
+
+
+def test_shrinking_begins_with_the_largest_and_ends_with_all() -> None:
+    space = nas.space("natsbench_size", (1, 8, 8), 10, stages=2, channels=[4, 8, 12, 16])
+    drawn = list(shrinking(space, np.random.default_rng(0), 400))
+    names = list(drawn[0])
+    for last, allowed in ((101, [16]), (200, [12, 16]), (400, [4, 8, 12, 16])):
+        assert {genotype[name] for genotype in drawn[:last] for name in names} == set(allowed)
+    for name in names:  # the last quarter is uniform: 25 of each, 99.9 % within 10 and 40
+        counts = Counter(genotype[name] for genotype in drawn[300:])
+        assert all(10 <= counts[each] <= 40 for each in (4, 8, 12, 16))
+    limit = int(np.median([macs(space, genotype) for genotype in space.enumerate()]))
+    limited = constrained(space, Constraints(macs=limit), Path())
+    drawn = list(shrinking(limited, np.random.default_rng(0), 50))
+    assert all(macs(space, genotype) <= limit for genotype in drawn)
 
 
 def test_the_others_learn_from_the_largest() -> None:
@@ -149,9 +168,23 @@ def test_a_campaign_trains_the_shared_weights_once(tmp_path: Path) -> None:
     assert (tmp_path / FILE_NAME).exists()
     records = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
     results = [record for record in records if record["type"] == "result"]
-    assert [record["epochs"] for record in results] == [2, *[0] * (len(results) - 2), 1]
-    assert results[-1]["metrics"]["test_accuracy"] > 0
+    assert [record["epochs"] for record in results] == [2, *[0] * (len(results) - 3), 1, 0]
     assert main(["check", str(tmp_path), "--replay"]) == 0
+    of = {record["trial"]: record["metrics"] for record in results}
+    name = results[-1]["trial"].removeprefix("final-")
+    assert results[-2]["metrics"]["test_accuracy"] > 0
+    shared, seen = of[f"final-{name}"], of[name.removesuffix("-shared")]
+    assert shared["validation_accuracy"] == seen["validation_accuracy"]
+    table = campaign_table([tmp_path]).set_index("kind")
+    assert table.group["shared weights"] != table.group["searched"]
+    # Its weights are those with which it was evaluated, and can be exported.
+    reference = named.reference(f"{tmp_path}:{name}")
+    known, task = reference.data()
+    network = trained(name, reference)
+    found = evaluate([network], {"test": data.held_out(known)}, data.search_data(known), task)
+    assert found["test"]["accuracy"] == shared["test_accuracy"]
+    out = ["--to", "torchscript", "--out", str(tmp_path / "member.pt")]
+    assert main(["export", f"{tmp_path}:{name}", *out]) == 0
 
 
 def test_resumed_it_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ def remade_faults(
         advance()
         number = numbers[ask.search]
         numbers[ask.search] = ask.number + 1
-        retrains = [ask.label] if ask.stage == "final" and ask.is_of_space else []
+        retrains = [ask.suggested_as] if ask.stage == "final" and ask.is_of_space else []
         if any(trial not in asks for trial in (*ask.members, *retrains)):
             continue  # which is said already
         try:
@@ -182,11 +182,12 @@ def _picked(
     if ask.stage == "search" or not ask.is_of_space:
         return
     retrained.add(ask.label)
-    search = ledger.search_of(ask.label)
+    suggested = ask.suggested_as
+    search = ledger.search_of(suggested)
     for better in search.ranked() if search is not None else ():
-        if better.trial == ask.label:
+        if better.trial == suggested:
             return
-        if better.trial not in retrained:
+        if better.trial + ask.label.removeprefix(suggested) not in retrained:
             yield Fault(
                 line,
                 f"{ask.trial}: label: {json.dumps(ask.label)}, expected "

@@ -32,7 +32,7 @@ def result_faults(trials: Trials, specification: Mapping[str, Any]) -> Iterator[
     checksum = data_checksum(trials)
     usually = {
         group: usual(sorted(metrics) for each, metrics in completed if each == group)
-        for group in ("search", "final", "ensemble")
+        for group in {group for group, _ in completed}
     }
     for line, result in trials.results:
         trial, metrics = result.trial, result.metrics
@@ -58,7 +58,7 @@ def result_faults(trials: Trials, specification: Mapping[str, Any]) -> Iterator[
         epochs = rung or own or part_of(specification, "recipe").get("epochs")
         if ask.stage == "final":
             epochs = part_of(specification, "time_limit").get("epochs", epochs)
-        if ask.stage == "search" and "evaluator" in specification:
+        if not ask.is_retrained and "evaluator" in specification:
             epochs = None  # it need not train, or not by the recipe
         if result.status == "stopped" and not metrics.get("out_of_time"):
             yield from _stopped(line, trial, metrics, epochs)
@@ -94,7 +94,7 @@ def result_faults(trials: Trials, specification: Mapping[str, Any]) -> Iterator[
 
 def _group(ask: Ask) -> str:
     """Returns the group of a trial; all trials of a group report the same metrics."""
-    return "ensemble" if ask.kind == "ensemble" else str(ask.stage)
+    return str(ask.stage if ask.stage == "search" or ask.is_retrained else ask.kind)
 
 
 def data_checksum(trials: Trials) -> str | None:

@@ -27,7 +27,11 @@ def mixtures(campaign: Campaign) -> Figure | str:
     panel.plot(epochs, chosen, "k--", lw=1.5, label="skips among\nthe chosen")
     figure.legend(loc="outside right center")
     panel.set(xlabel="epoch", ylabel="mean weight over the edges", ylim=(0, None))
-    panel.set_title(f"{counted(len(curve[-1]['mixture']), 'edge')}, skips {chosen[-1]:.0%}")
+    title = f"{counted(len(curve[-1]['mixture']), 'edge')}, skips {chosen[-1]:.0%}"
+    curvature = [point["hessian"] for point in curve if point.get("hessian") is not None]
+    if curvature:
+        title += f", largest eigenvalue {curvature[0]:.2g} to {curvature[-1]:.2g}"
+    panel.set_title(title)
     return figure
 
 

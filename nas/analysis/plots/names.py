@@ -22,8 +22,8 @@ def short(trial: str) -> str:
 
 
 def network(name: str, kind: str) -> str:
-    """An architecture of a table: classics and ensembles by name, another as ``searched 12``."""
-    return name if kind in ("classic", "ensemble") else f"{kind} {short(name)}"
+    """An architecture of a table: ``searched 12``, or by its name if no search suggested it."""
+    return name if kind in ("classic", "ensemble", "shared weights") else f"{kind} {short(name)}"
 
 
 def search(name: str) -> str:

@@ -96,7 +96,7 @@ def _draw_tradeoff(panel: Axes, rows: pd.DataFrame, cost: str, metrics: Catalogu
                 facecolors=mark.colour if retrained else "none", edgecolors=mark.colour,
                 alpha=1 if retrained else 0.45, rasterized=len(mine) > MANY,
                 zorder=3 if retrained else 2, clip_on=False,
-                label=kind if kind in ("classic", "ensemble") else
+                label=kind if kind in ("classic", "ensemble", "shared weights") else
                 f"{kind}, {'final stage' if retrained else 'as the search saw it'}",
             )  # fmt: skip
             if retrained:

@@ -53,6 +53,7 @@ KINDS = {
     "random": Mark(COLOURS[1], "^"),
     "classic": Mark(COLOURS[2], "s"),
     "ensemble": Mark(COLOURS[3], "D"),
+    "shared weights": Mark(COLOURS[4], "v"),
 }
 """The marks by kind, as in the column ``kind`` of :func:`nas.analysis.tables.trials.trials`."""
 

@@ -47,8 +47,8 @@ def trial_columns(metrics: Catalogue) -> Columns:
         "trial": ("str", "its id"),
         "stage": ("str", "search, or final: retrained from scratch and tested"),
         "kind": ("str", "searched (suggested by the campaign's searcher), random (by its "
-                        "baseline), classic or ensemble (of the best searched ones, once "
-                        "retrained)"),
+                        "baseline), classic, ensemble (of the best searched ones, once "
+                        "retrained) or shared weights (of a searched one, not retrained)"),
         "search": ("str", "the searcher that suggested it; empty in the final stage"),
         "number": ("Int64", "the searcher's number for it; empty in the final stage"),
         "label": ("str", "final stage: what the seeds of one architecture share, the trial that "
@@ -97,8 +97,9 @@ def network_columns(metrics: Catalogue) -> Columns:
         "name": ("str", "the classic's with its options, the trial that found the architecture, "
                         "the ensemble's with its members' numbers, or what nas train was given"),
         "kind": ("str", "searched (suggested by the campaign's searcher), random (by its "
-                        "baseline), classic, ensemble (of the best searched ones, once retrained) "
-                        "or, of nas train, other"),
+                        "baseline), classic, ensemble (of the best searched ones, once retrained), "
+                        "shared weights (of a searched one, not retrained) or, of nas train, "
+                        "other"),
         "group": ("str", "the comparability group, a letter: equal for rows of equal data, "
                       "split, recipe and stage"),
         "rank": ("Int64", "1 is best, ties share; among the architectures of a group, by mean "

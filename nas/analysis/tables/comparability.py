@@ -17,6 +17,8 @@ Setting = dict[str, Any]
 """The settings that all rows of a comparability group share: plain JSON by key path, as in an
 experiment specification."""
 
+_RETRAINED = ("training", "proxy", "supernet", "gradient")
+"""The evaluators whose final stage is a training by the recipe, whatever the search measured."""
 _NAMED = 6
 """The largest number of differences that a note names."""
 
@@ -33,7 +35,8 @@ def setting(
 
     These are the data, their split, the task, the recipe (or the table that was looked up) and the
     stage. The stage matters because the best result of a search has been selected, and may come
-    from a lower fidelity or from inherited weights.
+    from a lower fidelity or from inherited weights. In the final stage, it does not matter how the
+    search evaluated.
 
     Args:
         specification: the recorded specification of the campaign.
@@ -46,6 +49,8 @@ def setting(
     """
     parts = ("data", "task", "recipe", "evaluator")
     found = flat(with_defaults({key: specification[key] for key in parts if key in specification}))
+    if stage == "final" and found.get("evaluator.name") in _RETRAINED:
+        found = {key: value for key, value in found.items() if not key.startswith("evaluator.")}
     if recipe:
         found |= flat({"recipe": json.loads(recipe)})
     if checksum is not None:

@@ -24,7 +24,7 @@ from nas.analysis.tables.trainings import NAME, is_training, training_metrics, t
 from nas.analysis.tables.trials import recorded, trials
 from nas.analysis.tables.verdict import Rules, prefix, selection, verdicts
 from nas.campaigns.store.history import History
-from nas.campaigns.store.types import Header
+from nas.campaigns.store.types import SHARED, Header
 from nas.errors import InputError
 from nas.metrics import COSTS, METRICS, Catalogue, joined
 from nas.registry import unknown
@@ -229,7 +229,9 @@ def _letters(
         same = (int(fidelity), checksum, header.data)
         return groups.letter(setting(header.specification, stage, recipe, *same))
 
-    columns = (networks["stage"], networks["recipe"].fillna(""), networks["fidelity"].fillna(0))
+    # What was not retrained has a group of its own.
+    stages = networks["stage"].mask(networks["kind"] == SHARED, SHARED)
+    columns = (stages, networks["recipe"].fillna(""), networks["fidelity"].fillna(0))
     return [letter(*each) for each in zip(*columns, strict=True)]
 
 

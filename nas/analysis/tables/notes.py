@@ -148,7 +148,7 @@ def _ranking_notes(history: History) -> Iterator[str]:
     trained: dict[str, list[tuple[Ask, Json]]] = {}
     for stage in ("final",) if shared else ("search", "final"):
         for ask, found in full:
-            if ask.stage == stage and not ask.is_ensemble:
+            if ask.stage == stage and (stage == "search" or ask.is_retrained):
                 trained.setdefault(ask.label or ask.trial, []).append((ask, found))
         if trained:
             break

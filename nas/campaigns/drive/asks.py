@@ -10,7 +10,7 @@ from nas.campaigns.spec.campaign import BASELINE, Campaign
 from nas.campaigns.spec.contestants import Contestant
 from nas.campaigns.spec.hyperparameters import own_recipe
 from nas.campaigns.store.history import History
-from nas.campaigns.store.types import Ask, given, trial_name
+from nas.campaigns.store.types import SHARED, SHARED_SUFFIX, Ask, given, trial_name
 from nas.classics import CLASSICS
 from nas.searchers import Proposal
 from nas.training.recipe import Recipe
@@ -113,6 +113,21 @@ class Asks:
             **given(initialization=searched.initialization or None),
         )
 
+    def shared(self, searched: Ask) -> Ask:
+        """Makes the ask for a search trial's network with the weights that all members share."""
+        label = f"{searched.trial}{SHARED_SUFFIX}"
+        return Ask(
+            trial=f"final-{label}",
+            stage="final",
+            kind=SHARED,
+            label=label,
+            seed=self._seed,  # by which the shared weights were trained
+            genotype=searched.genotype,
+            fingerprint=searched.fingerprint,
+            cost=searched.cost,
+            **given(initialization=searched.initialization or None),
+        )
+
     def ensemble(self, members: Sequence[Ask], seed: int) -> Ask:
         """Makes the ask for an ensemble of networks, the best first, retrained with one seed.
 
@@ -150,7 +165,10 @@ class Asks:
         if ask.is_ensemble:
             return self.ensemble([asks[member] for member in ask.members], ask.seed)
         if ask.is_of_space:
-            return self.retrained(asks[ask.label], ask.seed)
+            suggested = asks[ask.suggested_as]
+            return (
+                self.retrained(suggested, ask.seed) if ask.is_retrained else self.shared(suggested)
+            )
         entries = (entry for entry in self._campaign.classics if entry.label == ask.label)
         entry = next(entries, None)  # the list of classics may have changed since
         if entry is None:

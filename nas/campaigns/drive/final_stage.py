@@ -37,6 +37,7 @@ def wanted(campaign: Campaign, ledger: Ledger, searched: bool) -> Wanted:
     for position, search in enumerate(ledger.searches.values()):
         for best in islice(search.ranked(), final.random_finalists if position else final.top):
             asks += [make.retrained(best, seed) for seed in final.seeds]
+    asks += map(make.shared, islice(ledger.own.ranked(), final.shared))
     started = all(ask.trial in history.asks for ask in asks)
     if not started or any(ask.trial not in history.results for ask in _retrained(history)):
         return Wanted(asks, unknown)
@@ -72,5 +73,5 @@ def best_retrained(history: History, search: str, metrics: Catalogue) -> list[di
 
 def _retrained(history: History) -> Iterator[Ask]:
     for ask in history.asks.values():
-        if ask.stage == "final" and not ask.is_ensemble:
+        if ask.is_retrained:
             yield ask

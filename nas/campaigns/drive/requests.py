@@ -12,7 +12,7 @@ from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.hyperparameters import own_recipe
 from nas.campaigns.store.checkpoints import verify_weights, weights_path
 from nas.campaigns.store.history import History
-from nas.campaigns.store.types import Ask, given
+from nas.campaigns.store.types import SHARED, Ask, given
 from nas.errors import InputError
 from nas.files import read_bytes
 from nas.training.data import DataConfig, held_out, search_data
@@ -110,6 +110,7 @@ class Trainings(Requests):
             "seed": ask.seed,
             "cuda_graphs": config.engine.cuda_graphs,
             "test": final,
+            **({"shared": True} if ask.kind == SHARED else {}),
             **self._surroundings(),
             "epochs": None,
             "compile": config.final.compile if final else "never",
@@ -162,6 +163,6 @@ def requests(campaign: Campaign, networks: Networks, history: History) -> dict[s
     single = Lookups if campaign.data is None else Trainings
     network = single(campaign, networks, history)
     return {
-        **dict.fromkeys(("searched", "random", "classic"), network),
+        **dict.fromkeys(("searched", "random", "classic", SHARED), network),
         "ensemble": Averages(campaign, networks, history),
     }

@@ -114,7 +114,7 @@ class Runner:
             if ask.parent is not None and start.file is None:
                 gone = f"the weights of {ask.parent} are gone"
                 self._say(f"{ask.trial}: {gone}; it starts from new ones")
-            if self._timetable is not None and not ask.is_ensemble:
+            if self._timetable is not None and (ask.stage == "search" or ask.is_retrained):
                 now = self._elapsed()
                 left = self._scheduler.retrainings_left() + 1 if ask.stage == "final" else 0
                 until = self._timetable.ends(ask, now, left)

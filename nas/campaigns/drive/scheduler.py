@@ -71,7 +71,8 @@ class Scheduler:
         """Returns how many retrainings of the final stage have not started yet."""
         wanted, _ = final_stage.wanted(self._campaign, self._ledger, searched=True)
         ended = {*self._running, *self._ledger.history.results}
-        return sum(ask.is_of_space and ask.trial not in ended for ask in wanted)
+        retrained = (ask.trial for ask in wanted if ask.is_of_space and ask.is_retrained)
+        return sum(trial not in ended for trial in retrained)
 
     def ended(self, trial: str) -> None:
         """Registers the end of an attempt at a trial."""
@@ -137,4 +138,4 @@ class Scheduler:
         final, baselines = self._campaign.config.final, len(others)
         to_retrain = len(self._campaign.classics) + final.top + baselines * final.random_finalists
         searched = first + sum(first if other is None else other for other in others)
-        return searched + (to_retrain + len(final.ensembles)) * len(final.seeds)
+        return searched + (to_retrain + len(final.ensembles)) * len(final.seeds) + final.shared

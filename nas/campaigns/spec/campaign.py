@@ -338,6 +338,12 @@ def _check_evaluator(
             f"train none; allowed: more than {shared}, and a limit on trials or hours, got {most}",
             *("budget", "epochs"),
         )
+    if config.final.shared and not evaluator.shares_weights:
+        raise InputError(
+            "tests networks with shared weights; allowed with the evaluator supernet alone, got "
+            f"{config.final.shared} with {evaluator.label}",
+            *("final", "shared"),
+        )
     if evaluator.suggests and config.budget.trials == 1:
         raise InputError(
             "the first trial searches, and the second is the network that it has chosen; allowed: "

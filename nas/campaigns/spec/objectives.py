@@ -97,8 +97,8 @@ def missing(
 ) -> str:
     """Returns the first metric that is not a finite number; "" if all are.
 
-    An ensemble needs only the task's primary metric: no searcher observes it, and as nothing is
-    trained, it has no training time or loss.
+    What the final stage does not train, such as an ensemble, needs only the task's primary metric:
+    no searcher observes it, and it has no training time or loss.
 
     Args:
         objectives: the objectives of the campaign.
@@ -106,7 +106,7 @@ def missing(
         metrics: the recorded metrics.
         known: the campaign's metrics.
     """
-    if ask.is_ensemble:
+    if ask.stage == "final" and not ask.is_retrained:
         objectives = (Objective(metric=known.validation),)
     for objective in objectives:
         value = objective.of(ask, metrics)

@@ -257,6 +257,7 @@ class LookupFinal(_Finalists):
     compile: ClassVar[Compile] = "never"
     protocol: ClassVar[Protocol] = "single"
     ensembles: ClassVar[tuple[int, ...]] = ()
+    shared: ClassVar = 0
 
 
 class Final(_Finalists):
@@ -272,6 +273,9 @@ class Final(_Finalists):
     """An additional way to evaluate the networks: by several views of each image."""
     ensembles: tuple[Annotated[int, Field(ge=2, le=MEMBERS)], ...] = ()
     """Sizes of ensembles: for each, so many of the best networks of ``top`` are averaged."""
+    shared: Annotated[int, Field(ge=0, le=10**6)] = 0
+    """How many of the best networks of the search are tested with the weights that the evaluator
+    ``supernet`` has trained, without retraining."""
 
     @model_validator(mode="after")
     def _has_members(self) -> "Final":

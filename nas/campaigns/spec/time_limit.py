@@ -103,7 +103,7 @@ class Timetable:
         """
         if ask.stage == "search":
             return self.searched_by
-        if ask.is_ensemble:
+        if not ask.is_retrained:
             return self.end
         if not ask.is_of_space:
             return min(now + self._classic, self._retrained_by)

@@ -107,10 +107,11 @@ class History:
         if ask.parent is not None and not self.has_completed(ask.parent):
             yield f"inherits: {ask.inherits}, expected a trial that had completed before"
         if ask.stage == "final" and ask.is_of_space:
-            searched, key = self.asks.get(ask.label), f"label: {json.dumps(ask.label)}"
+            suggested, key = ask.suggested_as, f"label: {json.dumps(ask.label)}"
+            searched = self.asks.get(suggested)
             if searched is None or searched.stage != "search":
                 yield f"{key}, expected a search trial before it"
-            elif not self.has_completed(ask.label):
+            elif not self.has_completed(suggested):
                 yield f"{key}, expected one that has completed"
         for member in ask.members:
             found = self.asks.get(member)

@@ -16,7 +16,7 @@ words of schema 3. This module always returns the words of schema 3.
 """
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -105,9 +105,15 @@ EvaluatorName = Annotated[str, Field(pattern=r"^([^\x00-\x1f\x7f]+:[\w.<>]+|\w*)
 
 Stage = Literal["search", "final"]
 
-Kind = Literal["searched", "random", "classic", "ensemble"]
+SHARED: Final = "shared weights"
+"""The kind of networks with shared weights."""
+SHARED_SUFFIX = "-shared"
+"""The end of their labels."""
+
+Kind = Literal["searched", "random", "classic", "ensemble", "shared weights"]
 """The kind of a trial's network: a member of the space, suggested by the campaign's searcher or by
-the random baseline; a hand-designed network; or the average of retrained networks."""
+the random baseline; a hand-designed network; the average of retrained networks; or, in the final
+stage, a member of the space that is not retrained but has the weights that all members share."""
 
 
 def _kind_of_schema_3(kind: object) -> object:
@@ -248,9 +254,19 @@ class Ask(_Record):
         return "genotype" in _SUBJECTS[self.kind]
 
     @property
+    def suggested_as(self) -> str:
+        """In the final stage, the trial of the search that suggested its member of the space."""
+        return self.label.removesuffix(SHARED_SUFFIX) if self.kind == SHARED else self.label
+
+    @property
     def is_ensemble(self) -> bool:
-        """Whether it averages several networks, so that nothing is trained."""
+        """Whether it averages several networks."""
         return self.kind == "ensemble"
+
+    @property
+    def is_retrained(self) -> bool:
+        """Whether the final stage trains its network."""
+        return self.stage == "final" and self.kind not in ("ensemble", SHARED)
 
 
 _SUBJECTS: dict[str, tuple[str, ...]] = {
@@ -258,6 +274,7 @@ _SUBJECTS: dict[str, tuple[str, ...]] = {
     "random": ("genotype",),
     "classic": ("classic", "options"),
     "ensemble": ("members",),
+    SHARED: ("genotype",),
 }
 """The attributes that identify the network of each kind of trial."""
 
