@@ -87,7 +87,8 @@ class GradientTrainer(Trainer):
         part = self._data.validation
         bounds = batch_bounds(len(part.labels), self._recipe.batch_size)[:1]
         ((pixels, labels),) = batches(part, bounds, self._device)
-        images, targets = self._normalize(pixels), self._task.targets(labels, self._data.classes)
+        images = self._normalize(pixels)
+        targets = self._task.truth(pixels, labels, self._data.classes)
         self.relaxation.eval()
         return largest_eigenvalue(
             self.relaxation, lambda forward: self._task.loss(forward(images), targets)
