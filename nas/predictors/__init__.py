@@ -6,8 +6,9 @@ from nas.registry import Registry
 PREDICTORS = Registry(
     "predictor",
     {
+        "boosted_trees": "nas.predictors.trees:BoostedTrees",
         "ensemble": "nas.predictors.ensemble:Ensemble",
-        "forest": "nas.predictors.forest:Forest",
+        "forest": "nas.predictors.trees:Forest",
         "gaussian_process": "nas.predictors.gaussian_process:GaussianProcess",
     },
     subclass_of="nas.predictors.base:Predictor",

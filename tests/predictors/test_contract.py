@@ -113,6 +113,9 @@ def test_what_was_not_seen_is_predicted(name: str, unseen: list[Features]) -> No
     [
         ("ensemble", {"networks": 1}, "networks must be at least 2, got 1"),
         ("forest", {"trees": 1}, "trees must be at least 2, got 1"),
+        ("boosted_trees", {"trees": 0}, "trees must be at least 1, got 0"),
+        ("boosted_trees", {"models": 1}, "models must be at least 2, got 1"),
+        ("boosted_trees", {"learning_rate": 0}, "learning_rate must be over 0"),
         ("gaussian_process", {"points": 0}, "points must be at least 1, got 0"),
     ],
 )

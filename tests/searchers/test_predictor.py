@@ -72,7 +72,7 @@ def test_features_are_named() -> None:
     assert made._features(both) == cells.encode(both, "path") | cells.encode(both, "one_hot")
 
 
-@pytest.mark.parametrize("model", ["gaussian_process", "forest", "ensemble"])
+@pytest.mark.parametrize("model", ["gaussian_process", "boosted_trees", "forest", "ensemble"])
 def test_it_ends_near_the_optimum_of_the_toy_with_every_model(model: str) -> None:
     events = campaign(make(model=model, refit_every=3, candidates=60), 80)
     assert min(loss(p.genotype) for p in proposals(events)) <= 1
