@@ -22,8 +22,9 @@ class Preprocessing(Config):
             both sides independently.
         mean: the mean of the training pixels of each channel, from 0 to 255.
         std: the standard deviation of the training pixels of each channel, in the same unit.
-        output: "probabilities" of the classes; "masks", which are those of every pixel; "images",
-            pixels from 0 to 1; or "scores", the network's own outputs.
+        output: "probabilities" of the classes; "tags", which are those of each class on its own;
+            "masks", which are those of every pixel; "images", pixels from 0 to 1; or "scores", the
+            network's own outputs.
         classes: the names of the classes in the order of the outputs; None if outputs are not
             classes.
     """
@@ -33,13 +34,15 @@ class Preprocessing(Config):
     fit: Literal["crop", "squeeze"] = "crop"
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    output: Literal["probabilities", "masks", "images", "scores"]
+    output: Literal["probabilities", "tags", "masks", "images", "scores"]
     classes: tuple[str, ...] | None = None
 
     @property
-    def classifies(self) -> bool:
-        """Tells if outputs are scores of classes, of which softmax makes probabilities."""
-        return self.output in ("probabilities", "masks")
+    def activation(self) -> Literal["softmax(1)", "sigmoid()", ""]:
+        """Returns the method that makes probabilities of scores, if they are scores of classes."""
+        if self.output in ("probabilities", "masks"):
+            return "softmax(1)"
+        return "sigmoid()" if self.output == "tags" else ""
 
     @property
     def dtype(self) -> Literal["uint8", "float32"]:

@@ -64,7 +64,7 @@ class OnPictures(nn.Module):
     def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.network = network
-        self.probabilities = preprocessing.classifies
+        self.activation = preprocessing.activation
         ones = (1,) * (len(preprocessing.input_shape) - 1)
         for name, values in (("mean", preprocessing.mean), ("std", preprocessing.std)):
             self.register_buffer(name, torch.tensor(values).view(1, -1, *ones))
@@ -72,7 +72,9 @@ class OnPictures(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Returns the predictions for pixels from 0 to 255, uint8 or float [batch, C, H, W]."""
         outputs: Tensor = self.network((pictures.float() - self.mean) / self.std)
-        return outputs.softmax(1) if self.probabilities else outputs
+        if self.activation == "sigmoid()":
+            return outputs.sigmoid()
+        return outputs.softmax(1) if self.activation else outputs
 
 
 def on_pictures_source(name: str, base: str, preprocessing: Preprocessing) -> str:
@@ -84,8 +86,8 @@ def on_pictures_source(name: str, base: str, preprocessing: Preprocessing) -> st
     sizes = ", ".join(map(str, preprocessing.input_shape))
     ones = ", 1" * (len(preprocessing.input_shape) - 1)
     returned = "outputs"
-    if preprocessing.classifies:
-        returned += " if self.training else outputs.softmax(1)"
+    if preprocessing.activation:
+        returned += f" if self.training else outputs.{preprocessing.activation}"
     lines = [
         f"class {name}({base}):",
         f'    """Takes pixels from 0 to 255, [batch, {sizes}]; returns {preprocessing.output}.',

@@ -48,7 +48,7 @@ def script(
     pictures = preprocessing.colour is not None
     masks = preprocessing.output == "masks"
     written = _WRITTEN.get(preprocessing.output) if pictures or masks else None
-    names = preprocessing.output == "probabilities"
+    names = preprocessing.output in ("probabilities", "tags")
     files = {"file": path.name, "weights": weights.name, "metadata": metadata_path(path).name}
     values = {key: json.dumps(value) for key, value in {**files, "cls": cls}.items()}
     imports = {"sys", "numpy", *runtime.imports, *(["json"] if names else [])}

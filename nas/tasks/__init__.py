@@ -17,6 +17,7 @@ TASKS = Registry(
         "segmentation": "nas.tasks.segmentation:Segmentation",
         "embedding": "nas.tasks.embedding:Embedding",
         "landmarks": "nas.tasks.landmarks:Landmarks",
+        "multilabel": "nas.tasks.multilabel:MultiLabel",
         "reconstruction": "nas.tasks.reconstruction:Reconstruction",
         "regression": "nas.tasks.regression:Regression",
     },

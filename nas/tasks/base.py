@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-Labels = Literal["classes", "masks", "values", "images"]
+Labels = Literal["classes", "masks", "tags", "values", "images"]
 """What a data set has for each image.
 
 - ``classes``: the number of its class, int64 [N].
 - ``masks``: a class for each of its pixels, uint8 [N, H, W]; pixels of 255 have none.
+- ``tags``: 1 for each of its classes and 0 for others, uint8 [N, K].
 - ``values``: numbers, float32 [N, K].
 - ``images``: the images themselves, whatever the data set has; only tasks name this one.
 """
@@ -35,12 +36,14 @@ Labels = Literal["classes", "masks", "values", "images"]
 IGNORED = 255
 """The value of pixels in a mask that have no class."""
 
-Output = Literal["probabilities", "masks", "images", "scores"]
-"""What predictions are: probabilities of classes, for an image or a pixel, pixels, or others."""
+Output = Literal["probabilities", "tags", "masks", "images", "scores"]
+"""What predictions are: probabilities of a class, of several classes each on its own, or of a class
+for each pixel; pixels; or others."""
 
 _LABELS: dict[Labels, str] = {
     "classes": "one class per image",
     "masks": "masks, a class per pixel",
+    "tags": "any number of classes per image",
     "values": "numbers as labels",
     "images": "images",
 }

@@ -259,6 +259,7 @@ def check_augment(recipe: Recipe, task: Task, input_shape: tuple[int, ...]) -> N
         labels = {
             "classes": torch.zeros(2, dtype=torch.int64),
             "masks": torch.zeros(2, *input_shape[1:], dtype=torch.uint8),
+            "tags": torch.zeros(2, 1, dtype=torch.uint8),
             "values": torch.zeros(2, 1),
             "images": images,
         }[task.labels]

@@ -35,11 +35,11 @@ def faces() -> tuple[Any, Any]:
 
 
 def volumes() -> Images:
-    """Return AdrenalMNIST3D with its official parts, 64^3 voxels brought to 16^3 by means."""
+    """Return AdrenalMNIST3D with its official parts, 64^3 voxels brought to 8^3 by means."""
     roles = {"train": "train", "validation": "val", "test": "test"}
     with np.load(TASKS / "adrenalmnist3d_64.npz") as held:
         counts = {role: len(held[f"{name}_labels"]) for role, name in roles.items()}
         labels = np.concatenate([held[f"{name}_labels"] for name in roles.values()])
-        cubes = [held[f"{name}_images"].reshape(-1, 1, *(16, 4) * 3) for name in roles.values()]
+        cubes = [held[f"{name}_images"].reshape(-1, 1, *(8, 8) * 3) for name in roles.values()]
     means = [each.mean((3, 5, 7)).round().astype(np.uint8) for each in cubes]
     return assembled(np.concatenate(means), labels[:, 0], counts, "volumes")  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ CASES = {
     "reconstruction by SSIM": TaskCase(
         TASKS["reconstruction"](head="unet", ssim=0.5, noise=0.1), IMAGES
     ),
+    "multilabel": TaskCase(TASKS["multilabel"](), (VALUES > 0.5).astype(np.uint8)),
     "regression": TaskCase(TASKS["regression"](), VALUES),
     "landmarks": TaskCase(TASKS["landmarks"](), VALUES),
     "landmarks by two points": TaskCase(TASKS["landmarks"](between=(0, 1)), VALUES),

@@ -17,6 +17,7 @@ DATASETS = Registry(
         "svhn": "nas.training.datasets.svhn:svhn",
         "folder": "nas.training.datasets.folder:folder",
         "masks": "nas.training.datasets.masks:masks",
+        "table": "nas.training.datasets.table:table",
         "arrays": "nas.training.datasets.arrays:arrays",
         "unseen": "nas.training.datasets.unseen:unseen",
         "series": "nas.training.datasets.series:series",
@@ -25,5 +26,13 @@ DATASETS = Registry(
 )
 """The data sets that ``data.name`` may name; their options are their keyword-only arguments."""
 
-OFFICIAL = frozenset(DATASETS) - {"folder", "masks", "arrays", "unseen", "series", "python"}
+OFFICIAL = frozenset(DATASETS) - {
+    "folder",
+    "masks",
+    "table",
+    "arrays",
+    "unseen",
+    "series",
+    "python",
+}
 """The data sets whose content is known by their name; that of others is the user's."""

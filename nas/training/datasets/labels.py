@@ -16,14 +16,14 @@ _SHOWN = 10
 """The largest number of classes whose counts a message shows."""
 
 LabelArray = Integers | Pixels | npt.NDArray[np.float32]
-"""The labels of all images: class numbers [N], masks [N, H, W] or values [N, K]."""
+"""The labels of all images: classes [N], masks [N, H, W], tags or values [N, K]."""
 
 
 def kind_of(labels: LabelArray) -> Labels:
     """Tells what labels are, by their type and shape."""
     if labels.dtype.kind == "f":
         return "values"
-    return "masks" if labels.ndim == 3 else "classes"
+    return {3: "masks", 2: "tags"}.get(labels.ndim, "classes")  # type: ignore[return-value]
 
 
 def strata(labels: LabelArray) -> Integers:
@@ -45,8 +45,8 @@ def numbered(
 ) -> tuple[LabelArray, int, tuple[str, ...] | None]:
     """Returns the labels of all images, the number of classes or values, and the classes' names.
 
-    Arrays [H, W] of whole numbers are masks, see :func:`class_masks`. Numbers with a fraction, or
-    several per image, are values. All others are classes, see :func:`class_numbers`.
+    Arrays [H, W] of whole numbers are masks, see :func:`class_masks`. Rows of whole 0 and 1 are
+    tags, unless all have a single 1. Numbers with a fraction, or several per image, are values. All others are classes, see :func:`class_numbers`.
 
     Args:
         labels: one per image.
@@ -59,6 +59,8 @@ def numbered(
     if first.ndim == 2 and first.dtype.kind in "biu":
         masks, classes = class_masks(labels, where, ignore)
         return masks, classes, None
+    if first.ndim == 1 and (tags := _tags(labels)) is not None:
+        return tags, tags.shape[1], None
     if first.dtype.kind == "f" and (found := _values(labels, where)) is not None:
         return found, found.shape[1], None
     numbers, names = class_numbers(labels, where)
@@ -85,6 +87,17 @@ def class_masks(
     classes = np.flatnonzero(counts[:IGNORED])
     _several(classes, counts[classes], where, "pixels")
     return held, int(classes[-1]) + 1
+
+
+def _tags(labels: Sequence[Any]) -> Pixels | None:
+    """Returns rows of whole 0 and 1 as uint8 [N, K]; None if each has one 1, or for others."""
+    held = [np.asarray(label) for label in labels]
+    if len({each.shape for each in held}) > 1 or any(each.dtype.kind not in "biu" for each in held):
+        return None
+    rows = np.stack(held)
+    if not np.isin(rows, (0, 1)).all() or (rows.sum(1) == 1).all():
+        return None
+    return rows.astype(np.uint8)
 
 
 def _values(labels: Sequence[Any], where: object) -> npt.NDArray[np.float32] | None:
