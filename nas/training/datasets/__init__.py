@@ -26,13 +26,7 @@ DATASETS = Registry(
 )
 """The data sets that ``data.name`` may name; their options are their keyword-only arguments."""
 
-OFFICIAL = frozenset(DATASETS) - {
-    "folder",
-    "masks",
-    "table",
-    "arrays",
-    "unseen",
-    "series",
-    "python",
-}
+_OWN = {"folder", "masks", "table", "arrays", "unseen", "series", "python"}
+
+OFFICIAL = frozenset(DATASETS) - _OWN
 """The data sets whose content is known by their name; that of others is the user's."""

@@ -46,7 +46,8 @@ def numbered(
     """Returns the labels of all images, the number of classes or values, and the classes' names.
 
     Arrays [H, W] of whole numbers are masks, see :func:`class_masks`. Rows of whole 0 and 1 are
-    tags, unless all have a single 1. Numbers with a fraction, or several per image, are values. All others are classes, see :func:`class_numbers`.
+    tags, unless all have a single 1. Numbers with a fraction, or several per image, are values. All
+    others are classes, see :func:`class_numbers`.
 
     Args:
         labels: one per image.
@@ -95,7 +96,7 @@ def _tags(labels: Sequence[Any]) -> Pixels | None:
     if len({each.shape for each in held}) > 1 or any(each.dtype.kind not in "biu" for each in held):
         return None
     rows = np.stack(held)
-    if not np.isin(rows, (0, 1)).all() or (rows.sum(1) == 1).all():
+    if rows.shape[1] < 2 or not np.isin(rows, (0, 1)).all() or (rows.sum(1) == 1).all():
         return None
     return rows.astype(np.uint8)
 
