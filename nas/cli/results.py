@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.cli.arguments import add_rows, print_table, whole
+from nas.errors import InputError
 
 if TYPE_CHECKING:
     from nas.cli.arguments import Commands
@@ -32,14 +33,25 @@ def add(commands: Commands) -> None:
     plot.set_defaults(command=_plot)
 
     report = commands.add_parser("report", help="write a campaign's report.html, or serve it live")
-    report.add_argument("folder", type=Path)
+    report.add_argument("folders", type=Path, nargs="+", metavar="FOLDER",
+                        help="a campaign; several are compared on one page")  # fmt: skip
     form = report.add_mutually_exclusive_group()
-    form.add_argument("--out", type=Path, metavar="FILE", help="default: FOLDER/report.html")
+    form.add_argument("--out", type=Path, metavar="FILE",
+                      help="default: FOLDER/report.html; of several, report.html here")  # fmt: skip
     form.add_argument("--live", action="store_true",
                       help="serve it on this machine and follow the campaign")  # fmt: skip
-    report.add_argument("--port", type=whole(0), default=8000,
-                        help="port for --live; 0 takes any free port; default: 8000")  # fmt: skip
+    _add_port(report, "port for --live")
     report.set_defaults(command=_report)
+
+    serve = commands.add_parser("serve", help="list a folder's campaigns on a page that is served")
+    serve.add_argument("folder", type=Path, help="the folder that holds the campaigns: results/")
+    _add_port(serve, "port")
+    serve.set_defaults(command=_serve)
+
+
+def _add_port(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument("--port", type=whole(0), default=8000,
+                         help=f"{what}; 0 takes any free port; default: 8000")  # fmt: skip
 
 
 def _table(arguments: argparse.Namespace) -> None:
@@ -63,13 +75,24 @@ def _plot(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
+    folders = arguments.folders
     if not arguments.live:
         from nas.report.page import write_report
 
-        print(f"wrote {write_report(arguments.folder, arguments.out)}")
-        return
+        print(f"wrote {write_report(folders, arguments.out)}")
+    elif len(folders) > 1:
+        raise InputError("--live: follows one campaign; nas serve FOLDER follows all in a folder")
+    else:
+        _follow(folders[0], arguments.port)
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    _follow(arguments.folder, arguments.port, several=True)
+
+
+def _follow(folder: Path, port: int, several: bool = False) -> None:
     from nas.report.live import Server
 
-    with Server(arguments.folder, arguments.port) as server:
-        print(f"{server.url} follows {arguments.folder}; stop with Ctrl-C", flush=True)
+    with Server(folder, port, several) as server:
+        print(f"{server.url} follows {folder}; stop with Ctrl-C", flush=True)
         server.serve_forever()

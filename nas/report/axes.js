@@ -6,6 +6,7 @@ function ink(name) {
   return getComputedStyle(probe).color;
 }
 
+/** @returns {number[]} */
 function ticks(low, high, log) {
   if (log) {
     const found = [], factors = Math.log10(high / low) > 2 ? [1] : [1, 2, 5];

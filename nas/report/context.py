@@ -14,28 +14,17 @@ from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.notes import budgets
 from nas.analysis.tables.trials import recorded, trials
 from nas.campaigns.store.history import History
-from nas.errors import InputError
 from nas.metrics import Catalogue
 from nas.report import data, outcome, specification
 from nas.report.checklist import checklist
-from nas.report.drawings import Drawing, drawing
+from nas.report.drawings import DRAWN, drawings, genotypes
+from nas.report.errors import confusions
 from nas.report.figures import figures, tested_images
+from nas.report.overview import state
 from nas.words import counted
-
-_DRAWN = 40
-"""How many rows of the table have their network drawn, from the best."""
 
 _FIGURED = 1000
 """The largest number of trials for which figures are drawn."""
-
-
-def state(folder: Path) -> str:
-    """Returns a text that changes when the records change."""
-    try:
-        found = (folder / "records.jsonl").stat()
-    except OSError:
-        return ""
-    return f"{found.st_mtime_ns}-{found.st_size}"
 
 
 def context(folder: Path, live: bool = False) -> dict[str, Any]:
@@ -67,10 +56,11 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
     else:
         failed = int((every["status"] == "failed").sum())
         partial.insert(0, f"no trial has completed ({failed} failed), so there are no results")
-    pictures, undrawn = _drawings(folder, history, table)
+    single = [] if table is None else table[table["kind"] != "ensemble"]["name"].head(DRAWN)
+    pictures, undrawn = drawings(folder, history, single)
     figured = not live and table is not None and len(every) <= _FIGURED
     shown, unshown = figures(folder) if figured else ([], [])
-    seen = not live and table is not None and "task" in campaign.specification
+    seen = not live and table is not None and (folder / "weights").is_dir()
     tested, untested = tested_images(folder) if seen else ([], "")
     leaders = [] if table is None else outcome.leaders(table)
     spent = list(budgets({"": folder}))
@@ -96,6 +86,7 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
         "undrawn": undrawn,
         "figures": shown,
         "unshown": unshown,
+        "confusions": confusions(history, leaders),
         "failures": outcome.failures(every),
         "costs": outcome.costs(every, _accelerators(history)),
         "unit": unit,
@@ -113,9 +104,9 @@ def context(folder: Path, live: bool = False) -> dict[str, Any]:
             "incumbents": data.incumbents(folder),
             "curves": data.curves(history, metrics),
             "metrics": data.measured(metrics, limits(campaign.specification)),
-            "labels": dict(_labels(every)),
+            "labels": data.labels(every),
             "drawings": {name: each._asdict() for name, each in pictures.items()},
-            "genotypes": _genotypes(history, pictures),
+            "genotypes": genotypes(history, pictures),
         },
     }
 
@@ -140,37 +131,5 @@ def _rule(table: pd.DataFrame | None, metrics: Catalogue) -> str:
     )
 
 
-def _labels(every: pd.DataFrame) -> list[tuple[str, str]]:
-    """Returns the table row to which each retrained network belongs."""
-    final = every[every["stage"] == "final"]
-    return list(zip(final["trial"], final["label"], strict=True))
-
-
 def _accelerators(history: History) -> dict[str, float]:
     return {trial: result.accelerators for trial, result in history.results.items()}
-
-
-def _drawings(
-    folder: Path, history: History, table: pd.DataFrame | None
-) -> tuple[dict[str, Drawing], str]:
-    """Draws the network of each table row; also returns why the first missing one is missing."""
-    pictures: dict[str, Drawing] = {}
-    fault = ""
-    asks = dict(history.asks)
-    for ask in history.asks.values():
-        asks.setdefault(ask.label, ask)
-    single = [] if table is None else table[table["kind"] != "ensemble"]["name"].head(_DRAWN)
-    for name in single:
-        try:
-            pictures[name] = drawing(folder, history, asks[name], name)
-        except (InputError, OSError) as error:
-            fault = fault or f"{name}: {error}"
-    return pictures, fault
-
-
-def _genotypes(history: History, pictures: dict[str, Drawing]) -> dict[str, Any]:
-    return {
-        name: history.asks[name].genotype
-        for name in pictures
-        if name in history.asks and history.asks[name].is_of_space
-    }

@@ -29,6 +29,23 @@ _SHOWN = 8
 """How many columns a table shows at first; they fit a page that is 1,280 pixels wide."""
 
 
+def column(
+    name: str, title: str, form: str, meaning: str, place: str, values: Sequence[Any]
+) -> dict[str, Any]:
+    """Returns a column as the page's script reads it.
+
+    Args:
+        name: its name.
+        title: its head.
+        form: how its values are written: one of the writers in ``table.js``, or another word.
+        meaning: what its values are.
+        place: "card" (it is also shown on a phone), "first" or "more" (on demand).
+        values: one per row; None where nothing is known.
+    """
+    told = {"name": name, "title": title, "form": form, "meaning": meaning, "place": place}
+    return {**told, "values": values}
+
+
 def columns(
     table: pd.DataFrame,
     declared: Columns,
@@ -36,26 +53,16 @@ def columns(
     metrics: Catalogue,
     card: Collection[str],
 ) -> list[dict[str, Any]]:
-    """Returns the columns that are not empty: name, title, format, meaning, place and values.
-
-    A column's place is "card" (it is also shown on a phone), "first" or "more" (on demand).
-    """
+    """Returns the columns that are not empty; those in ``card`` are also shown on a phone."""
     found: list[dict[str, Any]] = []
     for name in names:
         dtype, meaning = declared[name]
         if not table[name].notna().any() or (name == "group" and table[name].nunique() < 2):
             continue
         form = _form(name, dtype, metrics)
-        found.append(
-            {
-                "name": name,
-                "title": _title(name, metrics),
-                "form": form,
-                "meaning": meaning,
-                "place": "card" if name in card else "first" if len(found) < _SHOWN else "more",
-                "values": _plain(table[name], form),
-            }
-        )
+        place = "card" if name in card else "first" if len(found) < _SHOWN else "more"
+        title = _title(name, metrics)
+        found.append(column(name, title, form, meaning, place, _plain(table[name], form)))
     return found
 
 
@@ -85,6 +92,12 @@ def trials(table: pd.DataFrame) -> list[dict[str, Any]]:
     names += ["seconds", "seed", "fidelity", "cause", "parent", "duplicate_of"]
     card = {"trial", "kind", metrics.validation, "macs"}
     return columns(table, trial_columns(metrics), names, metrics, card)
+
+
+def labels(trials: pd.DataFrame) -> dict[str, str]:
+    """Returns, for each trial of the final stage, the table row to which it belongs."""
+    final = trials[trials["stage"] == "final"]
+    return dict(zip(final["trial"], final["label"], strict=True))
 
 
 def measured(metrics: Catalogue, limits: Mapping[str, float]) -> dict[str, Any]:

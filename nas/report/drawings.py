@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask
@@ -11,7 +12,11 @@ from nas.drawing.cells import cell_diagram
 from nas.drawing.diagram import in_a_row
 from nas.drawing.networks import in_short, network_diagram
 from nas.drawing.svg import svg
+from nas.errors import InputError
 from nas.jobs.references import built
+
+DRAWN = 40
+"""How many rows of the table have their network drawn, from the best."""
 
 
 class Drawing(NamedTuple):
@@ -34,3 +39,29 @@ def drawing(folder: Path, history: History, ask: Ask, name: str) -> Drawing:
         return Drawing(network)
     diagram = in_a_row({label: cell_diagram(cell) for label, cell in cells.items()})
     return Drawing(network, svg(diagram, f"{name}, cells"))
+
+
+def drawings(
+    folder: Path, history: History, names: Iterable[str]
+) -> tuple[dict[str, Drawing], str]:
+    """Draws the networks of table rows; also returns why the first missing one is missing."""
+    asks = dict(history.asks)
+    for ask in history.asks.values():
+        asks.setdefault(ask.label, ask)
+    pictures: dict[str, Drawing] = {}
+    fault = ""
+    for name in names:
+        try:
+            pictures[name] = drawing(folder, history, asks[name], name)
+        except (InputError, OSError) as error:
+            fault = fault or f"{name}: {error}"
+    return pictures, fault
+
+
+def genotypes(history: History, names: Iterable[str]) -> dict[str, Any]:
+    """Returns the genotypes of those table rows that are members of the campaign's space."""
+    return {
+        name: history.asks[name].genotype
+        for name in names
+        if name in history.asks and history.asks[name].is_of_space
+    }

@@ -1,11 +1,11 @@
-"""Renders a report as a page."""
+"""Renders reports as pages."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -13,34 +13,85 @@ from markupsafe import Markup
 from nas.drawing.svg import colours
 from nas.files import write_output, write_whole
 from nas.report.context import context
+from nas.report.overview import FILE_NAME
+from nas.report.several import several
 
 _HERE = Path(__file__).parent
 
-FILE_NAME = "report.html"
 
-_SCRIPTS = ("table.js", "axes.js", "plot.js", "script.js")
+class Form(NamedTuple):
+    """A kind of page: its template, the scripts that fill it, and the titles of its sections."""
+
+    template: str
+    scripts: Sequence[str]
+    titles: Mapping[str, str]
 
 
-def write_report(folder: Path, out: Path | None = None) -> Path:
-    """Writes the report of a campaign, by default as ``report.html`` into its folder.
+_PLOTTED = ("table.js", "axes.js", "plot.js", "live.js", "script.js")
+
+REPORT = Form(
+    "template.html.j2",
+    _PLOTTED,
+    {
+        "results": "Results",
+        "plots": "Plots",
+        "more": "More figures",
+        "best": "Best network",
+        "errors": "Errors by class",
+        "trials": "All trials",
+        "failures": "Failures",
+        "specification": "Experiment specification",
+        "costs": "Costs",
+        "provenance": "Provenance",
+        "checklist": "Best practices",
+    },
+)
+SEVERAL = Form(
+    "several.html.j2",
+    _PLOTTED,
+    {
+        "results": "Results",
+        "plots": "Plots",
+        "campaigns": "Campaigns",
+        "best": "Best networks",
+        "specification": "Experiment specifications",
+    },
+)
+INDEX = Form("index.html.j2", ("table.js", "live.js", "index.js"), {})
+
+
+def write_report(folders: Path | Sequence[Path], out: Path | None = None) -> Path:
+    """Writes the report of a campaign, or of several on one page, and returns the file.
+
+    Args:
+        folders: the folders of the campaigns.
+        out: the file; by default ``report.html`` in the folder of the campaign. The page of several
+            campaigns is written into the current folder.
 
     Raises :class:`nas.errors.InputError` if there are no records, or if they are corrupt or of
     another schema.
     """
-    page = render(context(folder))
+    folders = [folders] if isinstance(folders, Path) else list(folders)
+    home = folders[0] if len(folders) == 1 else Path()
+    if len(folders) == 1:
+        page = render(REPORT, context(home))
+    else:
+        page = render(SEVERAL, several(folders, home if out is None else out.parent))
     if out is not None:
         write_output(out, page)
         return out
-    write_whole(folder / FILE_NAME, page.encode())
-    return folder / FILE_NAME
+    write_whole(home / FILE_NAME, page.encode())
+    return home / FILE_NAME
 
 
-def render(shown: Mapping[str, Any], live: bool = False) -> str:
-    """Returns the page as one text that needs no other file.
+def render(form: Form, shown: Mapping[str, Any], live: bool = False, home: bool = False) -> str:
+    """Returns a page as one text that needs no other file.
 
     Args:
-        shown: the values of :func:`nas.report.context.context`.
+        form: the kind of page.
+        shown: the values of its template, such as those of :func:`nas.report.context.context`.
         live: whether the page is served and updates itself.
+        home: whether the page above it lists all campaigns.
     """
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -53,10 +104,11 @@ def render(shown: Mapping[str, Any], live: bool = False) -> str:
         "data": Markup(_as_json(shown["data"])),
         "style": Markup(_read("style.css") + _drawing_style()),
         "theme": Markup(_read("theme.js")),
-        "script": Markup("".join(map(_read, _SCRIPTS))),
+        "script": Markup("".join(map(_read, form.scripts))),
     }
-    template = environment.get_template("template.html.j2")
-    return template.render(shown, inlined=inlined, live=live)
+    template = environment.get_template(form.template)
+    page = template.render(shown, inlined=inlined, titles=form.titles, live=live, home=home)
+    return page.encode(errors="backslashreplace").decode()  # names of files may be any bytes
 
 
 def _as_json(values: Any) -> str:

@@ -1,4 +1,5 @@
 // Draws points and lines on a canvas; pointer and arrow keys select them.
+const HUES = ["searched", "random", "classic", "ensemble", "hue0", "hue1", "hue2", "hue3", "hue4", "hue5"];
 const MARGIN = { left: 64, right: 16, top: 12, bottom: 44 };
 
 const overlaps = (boxes, box) => boxes.some((each) => (
@@ -13,8 +14,17 @@ class Plot {
    * has lows and highs, they are a band, and its name stands at its end. A limit has a text and x or y.
    * picture(what to open): elements that the tip shows below the text.
    */
-  constructor(figure, { label, describe, open, picture }) {
-    Object.assign(this, { describe, open, picture, at: -1 });
+  /**
+   * @param {Element} figure
+   * @param {{label: string, describe: () => any, open: (name: string) => void,
+   *   picture?: (name: string) => Element[], hues?: Record<string, string>}} options hues: names of further colours.
+   */
+  constructor(figure, { label, describe, open, picture, hues = {} }) {
+    this.describe = describe;
+    this.open = open;
+    this.picture = picture;
+    this.hues = hues;
+    this.at = -1;
     this.canvas = element("canvas", { tabindex: "0", role: "img", "aria-label": label });
     this.canvas.setAttribute("aria-roledescription", "interactive plot");
     figure.append(this.canvas);
@@ -41,13 +51,14 @@ class Plot {
     }
     this.asked.sort((a, b) => a.x - b.x || a.y - b.y);
     const kinds = [...new Set([...points, ...lines].map((each) => each.kind))].filter(Boolean);
-    this.legend.replaceChildren(...kinds.map((kind) => element("span", { class: `kind ${kind}` }, this.shown.names?.[kind] ?? kind)));
+    this.legend.replaceChildren(...[...Object.keys(this.hues), ...kinds].map((kind) => element("span", { class: `kind ${kind}` }, this.hues[kind] ?? this.shown.names?.[kind] ?? kind)));
     this.limits();
     this.draw();
   }
 
   limits() {
     const { x, y, points, lines, limits = [] } = this.shown;
+    /** @returns {[number, number]} */
     const range = (pick) => {
       let low = Infinity, high = -Infinity;
       const see = (value) => {
@@ -66,12 +77,13 @@ class Plot {
     this.empty = !(xs[0] <= xs[1] && ys[0] <= ys[1]);
     if (this.empty) return;
     this.log = Boolean(x.log && xs[0] > 0);
+    /** @returns {[number, number]} */
     const wide = ([low, high]) => {
       const pad = (high - low) * 0.05 || Math.abs(high) * 0.05 || 1;
       return [low - pad, high + pad];
     };
     if (this.log) {
-      const [low, high] = wide(xs.map(Math.log10));
+      const [low, high] = wide([Math.log10(xs[0]), Math.log10(xs[1])]);
       this.xs = [10 ** low, 10 ** high];
     } else this.xs = x.zero ? [0, xs[1] * 1.02 || 1] : wide(xs);
     const [least, most] = y.bounds ?? [null, null], [bottom, top] = wide(y.range ?? ys);
@@ -98,7 +110,8 @@ class Plot {
     canvas.height = Math.round(canvas.clientHeight * density);
     pen.setTransform(density, 0, 0, density, 0, 0);
     pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
-    const colours = Object.fromEntries(["ink", "muted", "line", "page", "searched", "random", "classic", "ensemble"].map((c) => [c, ink(c)]));
+    /** @type {any} */
+    const colours = Object.fromEntries(["ink", "muted", "line", "page", ...HUES].map((c) => [c, ink(c)]));
     if (this.empty) {
       pen.fillStyle = colours.muted;
       pen.fillText("There is nothing to draw yet.", MARGIN.left, 40);
@@ -162,8 +175,8 @@ class Plot {
     pen.restore();
   }
 
-  line(pen, { xs, ys, lows, highs, kind, steps, faint, dash }, colours) {
-    pen.strokeStyle = pen.fillStyle = colours[kind] ?? colours.muted;
+  line(pen, { xs, ys, lows, highs, kind, colour = kind, steps, faint, dash }, colours) {
+    pen.strokeStyle = pen.fillStyle = colours[colour] ?? colours.muted;
     if (lows) {
       pen.globalAlpha = 0.12;
       pen.beginPath();
@@ -183,9 +196,9 @@ class Plot {
     pen.setLineDash([]);
   }
 
-  point(pen, { x, y, kind, size, low, high }, colours) {
+  point(pen, { x, y, kind, colour = kind, size, low, high }, colours) {
     const px = this.px(x), py = this.py(y), beyond = this.beyond(y);
-    pen.fillStyle = pen.strokeStyle = colours[kind] ?? colours.muted;
+    pen.fillStyle = pen.strokeStyle = colours[colour] ?? colours.muted;
     pen.globalAlpha = size < 4 ? 0.55 : 1;
     if (low !== undefined) {
       pen.lineWidth = 1.2;
@@ -243,8 +256,8 @@ class Plot {
 
   /** The names of lines to the right of their ends, one below the other. */
   ends(pen, colours) {
-    const named = this.shown.lines.filter(({ name }) => name).map(({ name, xs, ys, kind }) => (
-      { name, kind, x: this.px(xs.at(-1)), y: this.py(ys.at(-1)) }
+    const named = this.shown.lines.filter(({ name }) => name).map(({ name, xs, ys, kind, colour = kind }) => (
+      { name, colour, x: this.px(xs.at(-1)), y: this.py(ys.at(-1)) }
     )).sort((a, b) => a.y - b.y);
     named.forEach((each, i) => { each.at = Math.max(each.y, i ? named[i - 1].at + 14 : 0); });
     let most = this.frame.bottom;
@@ -253,12 +266,12 @@ class Plot {
       most = each.at - 14;
     }
     Object.assign(pen, { textAlign: "left", textBaseline: "middle", lineWidth: 1, strokeStyle: colours.line });
-    for (const { name, kind, x, y, at } of named) {
+    for (const { name, colour, x, y, at } of named) {
       pen.beginPath();
       pen.moveTo(x + 3, y);
       pen.lineTo(this.frame.right + 14, at);
       pen.stroke();
-      pen.fillStyle = colours[kind] ?? colours.muted;
+      pen.fillStyle = colours[colour] ?? colours.muted;
       pen.fillText(name, this.frame.right + 18, at, this.canvas.clientWidth - this.frame.right - 20);
     }
   }

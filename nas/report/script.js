@@ -1,6 +1,4 @@
-// Fills the page from its data.
-let data = JSON.parse(document.getElementById("data").textContent);
-
+// Fills the page of a campaign, or of several, from its data.
 const values = (columns, name) => columns.find((column) => column.name === name)?.values;
 
 /** What is known of a row: title and text by column. */
@@ -39,6 +37,14 @@ function curveOf(trials) {
   return figure;
 }
 
+/** The names of the campaigns on this page, if it has several. */
+const several = values(data.campaigns ?? [], "name") ?? [];
+document.body.classList.toggle("several", several.length > 0);
+
+/** Of several campaigns, each has a colour of its own, as long as there are colours. */
+const hue = (campaign) => (several.length ? { colour: `hue${several.indexOf(campaign) % 6}` } : {});
+const hues = Object.fromEntries(several.slice(0, 6).map((name, at) => [`hue${at}`, name]));
+
 /** The primary metric on validation images by epoch, of some trials. */
 function curvesOf(trials) {
   const names = values(data.trials, "trial"), kinds = values(data.trials, "kind");
@@ -54,16 +60,16 @@ function curvesOf(trials) {
 function networkCurves() {
   const seeds = {};
   for (const trial of Object.keys(data.curves)) if (trial in data.labels) (seeds[data.labels[trial]] ??= []).push(trial);
-  const names = values(data.trials, "trial"), kinds = values(data.trials, "kind");
+  const names = values(data.trials, "trial"), kinds = values(data.trials, "kind"), homes = values(data.trials, "campaign");
   const lines = Object.entries(seeds).map(([name, trials]) => {
     const by = new Map();
     for (const trial of trials) data.curves[trial][0].forEach((epoch, i) => by.set(epoch, [...by.get(epoch) ?? [], data.curves[trial][1][i]]));
     const xs = [...by.keys()].sort((a, b) => a - b), each = xs.map((epoch) => by.get(epoch));
     const ys = each.map((all) => all.reduce((sum, value) => sum + value, 0) / all.length);
     const lows = each.map((all) => Math.min(...all)), highs = each.map((all) => Math.max(...all));
-    const say = (value) => written(data.metrics.form, value), kind = kinds[names.indexOf(trials[0])];
+    const say = (value) => written(data.metrics.form, value), at = names.indexOf(trials[0]), kind = kinds[at];
     const texts = xs.map((epoch, i) => `${name}\nepoch ${epoch}: ${say(ys[i])}, from ${say(lows[i])} to ${say(highs[i])}, ${each[i].length} seed${each[i].length > 1 ? "s" : ""}`);
-    return { xs, ys, lows, highs, kind, name, texts, faint: true, opens: xs.map(() => name), dash: kind === "random" ? [6, 3] : [] };
+    return { xs, ys, lows, highs, kind, ...hue(homes?.[at]), name, texts, faint: true, opens: xs.map(() => name), dash: kind === "random" ? [6, 3] : [] };
   });
   return { x: { title: "epoch", whole: true }, y: { title: data.metrics.words, bounds: data.metrics.bounds }, points: [], lines, names: KINDS };
 }
@@ -88,7 +94,7 @@ function openRow(name) {
   if (data.genotypes[row]) {
     body.append(element("details", {}, element("summary", {}, "Genotype"), element("pre", {}, JSON.stringify(data.genotypes[row], null, 1))));
   }
-  document.getElementById("row").showModal();
+  /** @type {HTMLDialogElement} */ (document.getElementById("row")).showModal();
 }
 
 const { costs: COSTS, scores: SCORES } = data.metrics;
@@ -109,7 +115,7 @@ function chooser(figure, label, options, refresh) {
   };
 }
 
-const figures = Object.fromEntries([...document.querySelectorAll("[data-plot]")].map((each) => [each.dataset.plot, each]));
+const figures = Object.fromEntries(all("[data-plot]").map((each) => [each.dataset.plot, each]));
 const cost = chooser(figures.tradeoff, "Cost", COSTS, () => tradeoff.refresh());
 const score = chooser(figures.tradeoff, " Value", SCORES, () => tradeoff.refresh());
 const RANGES = { typical: "without outliers", better: "the better half", all: "everything" };
@@ -147,6 +153,7 @@ const tradeoff = new Plot(figures.tradeoff, {
   label: "Value against cost of every network; arrow keys go from one to the next",
   open: openRow,
   picture: thumbnail,
+  hues,
   describe() {
     const searched = score.value === data.metrics.search;
     const [table, key] = searched ? [data.trials, "trial"] : [data.rows, "name"];
@@ -155,13 +162,13 @@ const tradeoff = new Plot(figures.tradeoff, {
     const test = score.value === data.metrics.test, seeds = values(table, "seeds");
     const [lows, highs] = test ? [values(table, "test_low"), values(table, "test_high")] : [];
     // Networks are selected by validation, whatever is shown: so is the front, as in the table.
-    const by = searched ? ys : values(table, data.metrics.validation) ?? ys, groups = values(table, "group");
+    const by = searched ? ys : values(table, data.metrics.validation) ?? ys, groups = values(table, "group"), homes = values(table, "campaign");
     const points = [];
     names.forEach((name, i) => {
       if (xs[i] == null || ys[i] == null || (searched && stages[i] !== "search")) return;
       const interval = seeds?.[i] > 2 && lows?.[i] != null ? { low: lows[i], high: Math.min(highs[i], data.metrics.bounds[1] ?? Infinity) } : {};
       points.push({
-        x: xs[i], y: ys[i], by: by[i] ?? ys[i], group: searched ? "" : groups?.[i] ?? "", kind: kinds[i], size: names.length > 60 ? 3 : 6, opens: name,
+        x: xs[i], y: ys[i], by: by[i] ?? ys[i], group: searched ? "" : groups?.[i] ?? "", kind: kinds[i], ...hue(homes?.[i]), size: names.length > 60 ? 3 : 6, opens: name,
         label: kinds[i] === "classic" || names.length <= 12 ? name : "", ...interval,
         get text() { return `${name}, ${KINDS[kinds[i]]}\n${told(facts(table, key, name))}`; },
       });
@@ -198,16 +205,17 @@ const unit = chooser(figures.incumbents, "Against", UNITS, () => incumbents.refr
 const incumbents = new Plot(figures.incumbents, {
   label: "The best so far of each search; arrow keys go from one improvement to the next",
   open: openRow,
+  hues,
   describe() {
     const { searches = {}, metric = "", bounds } = data.incumbents;
     const names = {};
     const lines = Object.entries(searches).map(([search, curve]) => {
-      const kind = search === "random" ? "random" : "searched", xs = curve[unit.value];
-      names[kind] = names[kind] ? `${names[kind]}, ${search}` : search;
+      const kind = /(^|:)random$/.test(search) ? "random" : "searched", xs = curve[unit.value];
+      if (!several.length) names[kind] = names[kind] ? `${names[kind]}, ${search}` : search;
       const texts = curve.by.map((trial, i) => `${search}: ${metric} ${written("number", curve.value[i])}\n${trial}\nafter ${written("number", xs[i])} ${UNITS[unit.value]}`);
-      return { xs, ys: curve.value, kind, steps: true, dash: kind === "random" ? [6, 3] : [], texts, opens: curve.by };
+      return { xs, ys: curve.value, kind, ...hue(curve.campaign), name: several.length ? search : "", steps: true, dash: kind === "random" ? [6, 3] : [], texts, opens: curve.by };
     });
-    return { x: { title: UNITS[unit.value], zero: true, whole: unit.value !== "hours" }, y: { title: `best ${metric}`, bounds }, points: [], lines, names };
+    return { x: { title: UNITS[unit.value], zero: true, whole: unit.value !== "hours" }, y: { title: `best ${metric}`, bounds }, points: [], lines, names: { ...KINDS, ...names } };
   },
 });
 
@@ -215,6 +223,7 @@ const BEST = 20;
 const learning = new Plot(figures.curves, {
   label: `${data.metrics.words} by epoch`,
   open: openRow,
+  hues,
   describe() {
     const kept = Object.keys(data.curves), ended = kept.some((trial) => trial in data.labels);
     figures.curves.querySelector("figcaption").textContent = ended
@@ -223,10 +232,15 @@ const learning = new Plot(figures.curves, {
   },
 });
 
-const grids = {
-  rows: new Grid(document.querySelector('[data-table="rows"]'), { key: "name", label: "results", open: openRow }),
-  trials: new Grid(document.querySelector('[data-table="trials"]'), { key: "trial", label: "all trials", open: openRow }),
+const TABLES = {
+  rows: { key: "name", label: "results", open: openRow },
+  trials: { key: "trial", label: "all trials", open: openRow },
+  campaigns: { key: "name", label: "campaigns", hint: "digits finished", href: (name) => data.links[name] },
 };
+const grids = Object.fromEntries(all("[data-table]").map((each) => {
+  const name = each.dataset.table;
+  return [name, new Grid(each, TABLES[name])];
+}));
 const plots = [tradeoff, incumbents, learning];
 
 function fill() {
@@ -238,56 +252,8 @@ function fill() {
   for (const plot of plots) plot.refresh();
 }
 
-const button = document.getElementById("theme");
-function themed() {
-  button.textContent = theme.current === "dark" ? "Light" : "Dark";
-  for (const plot of plots) plot.draw();
-}
-button.addEventListener("click", () => { theme.flip(); themed(); });
-theme.system.addEventListener("change", () => { theme.start(); themed(); });
-
-let before = null;
-addEventListener("beforeprint", () => {
-  before = theme.current;
-  theme.show("light");
-  themed();
-  for (const details of document.querySelectorAll("details")) details.open = true;
-  grids.rows.draw(grids.rows.order?.length <= 1000);
+show({
+  fill,
+  draw() { for (const plot of plots) plot.draw(); },
+  print() { grids.rows.draw(grids.rows.order?.length <= 1000); },
 });
-addEventListener("afterprint", () => { theme.show(before); themed(); });
-
-/** Takes what changed from the served page; where one has scrolled, sorted and filtered stays. */
-async function news() {
-  const { state } = await (await fetch("state")).json();
-  if (state === data.state) return;
-  const page = new DOMParser().parseFromString(await (await fetch("./")).text(), "text/html");
-  const open = new Set([...document.querySelectorAll("details[open]")].map((each) => each.dataset.key));
-  for (const part of page.querySelectorAll("[data-part]")) {
-    const here = document.querySelector(`[data-part="${part.dataset.part}"]`);
-    if (here.innerHTML !== part.innerHTML) here.innerHTML = part.innerHTML;
-  }
-  for (const details of document.querySelectorAll("details[data-key]")) details.open = open.has(details.dataset.key);
-  data = JSON.parse(page.getElementById("data").textContent);
-  fill();
-}
-
-function said(text) {
-  const status = document.getElementById("live");
-  if (status.textContent !== text) status.textContent = text;
-}
-
-async function follow() {
-  const began = performance.now();
-  try {
-    await news();
-    said("Live: this page follows the campaign.");
-  } catch {
-    said("The server has stopped; this page shows its last state.");
-  }
-  // A large page takes longer to make, so the server is asked less often.
-  setTimeout(follow, Math.max(2000, 4 * (performance.now() - began)));
-}
-
-fill();
-themed();
-if ("live" in document.body.dataset) follow();

@@ -26,6 +26,7 @@ function compact(value) {
 
 const brief = (form, value) => (form === "count" && value !== null ? compact(value) : written(form, value));
 
+/** @returns {any} */
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -36,11 +37,21 @@ function element(tag, attributes = {}, ...children) {
 }
 
 class Grid {
-  /** key: the column whose cells open a row; open(name): what that does. */
-  constructor(root, { key, label, open }) {
-    Object.assign(this, { root, key, open, sorted: null, descending: false, from: -1, to: -1 });
+  /**
+   * @param {any} root
+   * @param {{key: string, label: string, hint?: string, open?: (name: string) => void, href?: (name: string) => string | undefined}} options
+   * key: the column whose cells open a row; open(name): what that does, or href(name): where they lead.
+   */
+  constructor(root, { key, label, hint = "resnet searched macs<1e6", open, href }) {
+    this.root = root;
+    this.key = key;
+    this.open = open;
+    this.href = href;
+    this.sorted = null;
+    this.descending = false;
+    this.from = this.to = -1;
     this.search = element("input", {
-      type: "search", "aria-label": `Search ${label}`, placeholder: "Search: resnet searched macs<1e6",
+      type: "search", "aria-label": `Search ${label}`, placeholder: `Search: ${hint}`,
     });
     this.count = element("output", { "aria-live": "polite" });
     this.table = element("table", { "aria-label": label });
@@ -61,7 +72,7 @@ class Grid {
     const { scrollTop, scrollLeft } = this.scroll;
     const focused = this.focused();
     this.all = columns;
-    this.columns = columns.filter(({ place }) => (phone.matches ? place === "card" : this.wide || place !== "more"));
+    this.columns = columns.filter(({ place }) => (phone.matches ? place === "card" : ["card", "first", this.wide && "more"].includes(place)));
     const rest = columns.filter(({ place }) => place === "more").length;
     this.more.hidden = phone.matches || !rest;
     this.more.textContent = this.wide ? "Fewer columns" : `${rest} more columns`;
@@ -208,7 +219,8 @@ class Grid {
     for (let position = from; position < to; position++) rows.push(this.row(position));
     if (to < all) rows.push(this.space(all - to));
     this.body.replaceChildren(...rows);
-    Object.assign(this, { from, to });
+    this.from = from;
+    this.to = to;
     if (focused) this.button(focused)?.focus({ preventScroll: true });
   }
 
@@ -231,12 +243,20 @@ class Grid {
       }
       cell.scope = "row";
       cell.style.fontWeight = "400";
-      const button = element("button", { type: "button" }, text);
-      button.addEventListener("click", () => this.open(text));
-      cell.append(button);
+      cell.append(this.opener(text));
       return cell;
     });
     return element("tr", { "data-position": position, "aria-rowindex": position + 2 }, ...cells);
+  }
+
+  opener(name) {
+    if (this.href) {
+      const href = this.href(name);
+      return href ? element("a", { href }, name) : element("span", {}, name);
+    }
+    const button = element("button", { type: "button" }, name);
+    button.addEventListener("click", () => this.open(name));
+    return button;
   }
 
   /** The position of the row that has the keyboard; undefined: none has. */
@@ -246,7 +266,7 @@ class Grid {
   }
 
   button(position) {
-    return this.body.querySelector(`tr[data-position="${position}"] .key button`);
+    return this.body.querySelector(`tr[data-position="${position}"] .key :is(button, a)`);
   }
 
   /** The arrow keys go from row to row. */

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nas.metrics import CLASSIFICATION
 from nas.tasks.base import Json, Task
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
+
+    from nas.tasks.pictures import Pictures
 
 # torch is imported in the methods that need it, so that reading a campaign does not load it.
 
@@ -103,6 +108,24 @@ class Classification(Task):
         So the predicted classes can be told from the labels.
         """
         return (predictions.argmax(1) - targets) % predictions.shape[1]
+
+    def pictures(
+        self,
+        images: NDArray[np.uint8],
+        predictions: Tensor,
+        targets: Tensor,
+        names: Sequence[str],
+    ) -> Sequence[Pictures]:
+        """Returns images that are misclassified, the most probable mistakes first."""
+        from nas.tasks.pictures import WRONG, plain
+
+        confidence, predicted = predictions.max(1)
+        order = (confidence * (predicted != targets)).argsort(descending=True, stable=True)
+        return [
+            {f"{names[int(targets[i])]}, taken for {names[int(predicted[i])]}": plain(images[i])}
+            for i in order[:WRONG].tolist()
+            if predicted[i] != targets[i]
+        ]
 
     def concise(self, found: Json) -> Json:
         """Leaves out ``top5`` if there are five classes or fewer, and long details.

@@ -14,6 +14,9 @@ Pictures = Mapping[str, Image.Image]
 ROWS = 4
 """The number of test images for which a task shows pictures."""
 
+WRONG = 12
+"""The largest number of misclassified images that are shown."""
+
 _SIDE = 240
 """The longer side in pixels to which small images are enlarged, by a whole factor."""
 

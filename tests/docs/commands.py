@@ -40,6 +40,7 @@ NOT_RUN = {
     "nas search unseen/ --minutes 10 --macs 5e6 --out results/mine": "see tests/jobs/test_search",
     "nas plot results/mine --kind mixtures": "a search by gradients; see tests/analysis/plots",
     "nas predict results/mine:best pics --out masks": "see tests/extending/test_segmentation",
+    "nas serve results/": "serves until Ctrl-C; see tests/report",
     "nas report --live results/mine": "serves until Ctrl-C; see tests/report",
 }
 """Commands that are shown and do not run here, and why."""

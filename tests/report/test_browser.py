@@ -28,6 +28,16 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_report(folder).as_uri()
 
 
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> str:
+    root = tmp_path_factory.mktemp("campaigns")
+    folders = [root / "one", root / "two"]
+    for folder, trials in zip(folders, (40, 60), strict=True):
+        folder.mkdir()
+        write_report(write(folder, synthetic(trials)))
+    return write_report(folders, root / "both.html").as_uri()
+
+
 @pytest.fixture
 def opened(browser: Any, page: str) -> Any:
     browser.get(page)
@@ -111,8 +121,12 @@ def test_a_phone_has_cards_that_sort_and_open(phone: Any) -> None:
     assert find(phone, "#row").get_attribute("open") is not None
 
 
+@pytest.mark.parametrize("which", ["page", "compared"])
 @pytest.mark.parametrize("width", [1280, 768, 390])
-def test_nothing_is_wider_than_the_page(opened: Any, page: str, width: int) -> None:
+def test_nothing_is_wider_than_the_page(
+    opened: Any, which: str, width: int, request: pytest.FixtureRequest
+) -> None:
+    page = request.getfixturevalue(which)
     size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
     opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
@@ -227,6 +241,58 @@ def test_the_theme_is_switched_and_remembered(opened: Any, page: str) -> None:
     opened.get(page)
     assert background() == after
     find(opened, "#theme").click()
+
+
+def test_several_campaigns_have_colours_and_links(browser: Any, compared: str) -> None:
+    browser.get(compared)
+    assert set(browsers.requests(browser)) >= {compared}
+    assert browser.get_log("browser") == []
+    assert len(cells(browser, "rows", "name")) == 10
+    legend = find(browser, "[data-plot=tradeoff] .legend").text.split("\n")
+    assert legend[:2] == ["one", "two"]
+    colours = "return tradeoff.shown.points.map((p) => [p.opens, p.colour])"
+    of = {name.partition(":")[0]: colour for name, colour in browser.execute_script(colours)}
+    assert of == {"one": "hue0", "two": "hue1"}
+    find(browser, "[data-table=rows] input").send_keys("two:lenet5")
+    assert cells(browser, "rows", "name") == ["two:lenet5"]
+    find(browser, "[data-table=campaigns] tbody a").click()
+    browsers.wait(browser, lambda: find(browser, "h1").text == "one")
+
+
+def test_the_list_of_campaigns_follows_them_and_leads_to_each(browser: Any, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, synthetic(20))
+    with Server(tmp_path, 0, several=True) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            browser.get(server.url)
+            assert cells(browser, "campaigns", "trials") == ["35", "35"]
+            write(tmp_path / "second", synthetic(24))
+            browsers.wait(browser, lambda: cells(browser, "campaigns", "trials") == ["35", "39"])
+            find(browser, "[data-table=campaigns] tbody a").click()
+            browsers.wait(browser, lambda: find(browser, "h1").text == "first")
+            assert browser.current_url == f"{server.url}first/"
+            find(browser, "nav a").click()
+            browsers.wait(browser, lambda: browser.current_url == server.url)
+            assert browser.get_log("browser") == []
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("which", ["page", "compared"])
+def test_axe_finds_nothing_serious(
+    browser: Any, which: str, request: pytest.FixtureRequest
+) -> None:
+    axe = pytest.importorskip("axe_core_python.selenium", reason="axe-core is not installed").Axe()
+    browser.get(request.getfixturevalue(which))
+    for _ in ("light", "dark"):
+        found = axe.run(browser)["violations"]
+        serious = [each for each in found if each["impact"] in ("serious", "critical")]
+        assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
+        find(browser, "#theme").click()
 
 
 def test_the_live_page_takes_news_and_keeps_what_one_has_set(browser: Any, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """What a report tells of records that are whole, half or none."""
 
 import json
+import os
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from http.client import HTTPConnection
 from pathlib import Path
@@ -9,8 +11,10 @@ from threading import Thread
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from nas import cli
 from nas.campaigns.drive.run import run
@@ -18,6 +22,7 @@ from nas.errors import InputError
 from nas.report.context import _counts, context
 from nas.report.live import Server
 from nas.report.page import write_report
+from nas.tasks.classification import Classification
 from tests.campaigns import toy
 from tests.report.campaigns import synthetic, write
 
@@ -194,6 +199,152 @@ def test_the_server_reads_only_here_and_only_these_two(tmp_path: Path) -> None:
             server.shutdown()
             thread.join()
     assert {path.name for path in folder.iterdir()} == {"records.jsonl"}
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[Path]:
+    folders = [tmp_path / name for name in ("a", "b & <b>")]
+    for folder, trials in zip(folders, (8, 12), strict=True):
+        folder.mkdir()
+        write(folder, synthetic(trials))
+    return folders
+
+
+def test_several_campaigns_are_one_page(
+    two: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_report(two[0])
+    page = write_report(two, tmp_path / "out.html").read_text()
+    data = data_of(page)
+    rows = {column["name"]: column["values"] for column in data["rows"]}
+    alone = [data_of(write_report(folder).read_text()) for folder in two]
+    assert Counter(rows["name"]) == Counter(
+        f"{folder.name}:{name}"
+        for folder, own in zip(two, alone, strict=True)
+        for name in next(each["values"] for each in own["rows"] if each["name"] == "name")
+    )
+    assert set(rows["campaign"]) == {"a", "b & <b>"}
+    trials = {column["name"]: column["values"] for column in data["trials"]}
+    assert len(trials["trial"]) == len(set(trials["trial"])) == 8 + 12 + 2 * 15
+    assert set(data["labels"].values()) == set(rows["name"])
+    assert set(data["curves"]) <= set(trials["trial"])
+    assert set(data["incumbents"]["searches"]) == {
+        f"{folder.name}:{search}" for folder in two for search in ("evolution", "random")
+    }
+    assert data["links"] == {"a": "a/report.html"}
+    assert "<b>" not in page.partition("application/json")[0]
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["report", *map(str, two)]) == 0
+    assert (tmp_path / "report.html").exists()
+
+
+def test_a_page_of_one_folder_twice_or_of_none_is_bad_input(
+    two: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, words in (
+        (["report", str(two[0]), str(two[0])], "a folder is given twice"),
+        (["report", "--live", *map(str, two)], "--live: follows one campaign"),
+        (["report", str(two[0]), str(tmp_path)], "no records yet"),
+        (["serve", str(tmp_path / "missing")], "there is no such folder"),
+    ):
+        assert cli.main(arguments) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_all_campaigns_of_a_folder_are_listed_and_nothing_else_is_served(
+    two: list[Path], tmp_path: Path
+) -> None:
+    root = tmp_path / "served"
+    root.mkdir()
+    for folder in two:
+        folder.rename(root / folder.name)
+    hostile = [
+        root / "<script>alert(1)<",
+        root / os.fsdecode(b"\xff\n"),
+        root / "50%2f..",
+        root / "new",
+    ]
+    for folder in hostile:
+        folder.mkdir()
+        write(folder, synthetic(4, finals=0))
+    (root / "new" / "records.jsonl").rename(root / "new" / "campaign.yaml")
+    (root / "50%2f.." / "records.jsonl").write_text("{")
+    (tmp_path / "outside").mkdir()
+    write(tmp_path / "outside", synthetic(4))
+    (root / "link").symlink_to(tmp_path / "outside")
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    with Server(root, 0, several=True) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+
+        def asked(path: str) -> tuple[int, str]:
+            connection = HTTPConnection("127.0.0.1", server.server_port)
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(errors="replace")
+
+        try:
+            status, page = asked("/")
+            data = data_of(page)
+            told = {column["name"]: column["values"] for column in data["campaigns"]}
+            states = dict(zip(told["name"], told["state"], strict=True))
+            assert status == 200
+            assert len(states) == 6
+            assert states["new"] == "not started"
+            assert states["50%2f.."].startswith("cannot be read: ")
+            assert "<script>alert" not in page
+            for name, address in data["links"].items():
+                readable = not states[name].startswith("cannot")
+                assert asked(f"/{address}")[0] == (200 if readable else 503), name
+                assert asked(f"/{address}state")[0] == 200
+            state = json.loads(asked("/state")[1])["state"]
+            assert state == data["state"]
+            outside = [
+                "/link/",
+                "/outside/",
+                "/../outside/",
+                "/%2e%2e/outside/",
+                "/a/../../outside/",
+            ]
+            for path in [*outside, "/a/records.jsonl", "/a", "/a//", "/a/state/"]:
+                assert asked(path)[0] == 404, path
+            write(root / "a", synthetic(10))
+            assert json.loads(asked("/state")[1])["state"] != state
+        finally:
+            server.shutdown()
+            thread.join()
+    after = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    changed = {root / "a", root / "a" / "records.jsonl"}
+    assert {path for path in before | after if before.get(path) != after.get(path)} <= changed
+
+
+def test_errors_by_class_are_those_of_all_seeds(tmp_path: Path) -> None:
+    records = synthetic(6)
+    draw, task = torch.Generator().manual_seed(0), Classification()
+    pairs: Counter[tuple[int, int]] = Counter()
+    for record in records:
+        if record["type"] == "result" and record["trial"].startswith("final-lenet5"):
+            scores, targets = torch.rand(50, 3, generator=draw), torch.arange(50) % 3
+            test = task.concise(task.evaluate(scores.softmax(1), targets))
+            record["metrics"]["evaluations"] = {"single": {"test": test}}
+            record["metrics"]["preprocessing"] = {"classes": ["<i>", "b", "c"]}
+            pairs.update(zip(targets.tolist(), scores.argmax(1).tolist(), strict=True))
+    [found] = context(write(tmp_path, records))["confusions"]
+    assert (found.name, found.classes) == ("lenet5", ["<i>", "b", "c"])
+    for truth, row in enumerate(found.rows):
+        assert [count for count, _ in row] == [str(pairs[truth, each]) for each in range(3)]
+        all_of = sum(pairs[truth, each] for each in range(3))
+        assert found.recall[truth] == f"{pairs[truth, truth] / all_of:.3f}"
+    assert found.about.startswith("3 seeds, expected calibration error 0.")
+    assert "<i>" not in write_report(tmp_path).read_text()
+
+
+def test_the_surest_mistakes_are_shown() -> None:
+    images = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 1, 2, 2), np.uint8)
+    predictions = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
+    shown = Classification().pictures(images, predictions, torch.tensor([0, 1, 0, 1]), ["a", "b"])
+    assert [list(each) for each in shown] == [["a, taken for b"], ["b, taken for a"]]
+    assert [np.unique(picture)[0] for each in shown for picture in each.values()] == [2, 1]
 
 
 def test_the_first_line_counts_trials_by_what_became_of_them() -> None:

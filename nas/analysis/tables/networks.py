@@ -81,7 +81,7 @@ def campaign_table(
     told: list[str] = []
     made: list[str] = []
     rules: dict[str, Rules] = {}
-    labelled = dict(zip(_labels(folders), folders, strict=True))
+    labelled = dict(zip(labels(folders), folders, strict=True))
     for label, folder in labelled.items():
         if folder in alone:
             continue
@@ -134,6 +134,16 @@ def campaign_table(
     return table
 
 
+def labels(folders: Sequence[Path]) -> list[str]:
+    """Names the folders by their last parts, or by whole paths; a single folder has no name."""
+    if len(folders) == 1:
+        return [""]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InputError(f"a folder is given twice: {', '.join(map(str, folders))}")
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
 _KEYS = ["campaign", "name", "group"]
 
 
@@ -179,16 +189,6 @@ def _cost(specification: dict[str, Any], costs: Sequence[str]) -> str:
     """Returns the cost against which a campaign compares accuracy."""
     metrics = [objective["metric"] for objective in specification.get("objectives", [])]
     return next((metric for metric in metrics if metric in costs), "macs")
-
-
-def _labels(folders: Sequence[Path]) -> list[str]:
-    """Names the folders by their last parts, or by whole paths; a single folder has no name."""
-    if len(folders) == 1:
-        return [""]
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        raise InputError(f"a folder is given twice: {', '.join(map(str, folders))}")
-    names = [folder.resolve().name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
 def _networks(folder: Path, every_trial: bool, metrics: Catalogue) -> pd.DataFrame:
