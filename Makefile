@@ -10,7 +10,7 @@ QUICK := tests/architecture tests/spaces/test_*.py tests/statistics tests/tasks 
 	tests/campaigns/spec tests/test_blocks.py tests/test_configuration.py tests/test_imports.py \
 	tests/test_registry.py
 
-.PHONY: quickstart test test-slow fast fix lint tests quick-tests install clean
+.PHONY: quickstart test test-slow fast fix lint tests quick-tests docs install clean
 
 quickstart: install  ## run a real search campaign; it ends with a verdict, a table and what to do next
 	$(BIN)/nas run results/quickstart
@@ -38,6 +38,10 @@ tests: install
 
 quick-tests: install
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow" --quiet $(QUICK)
+
+docs: install  ## the documentation as a site, in site/html; a warning is an error
+	$(BIN)/python -m tests.docs.site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 install: $(INSTALLED)  ## create .venv with the pinned versions
 
