@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from math import log1p
 from typing import Literal
 
 import numpy as np
 
+from nas.architecture.graph import Architecture
+from nas.architecture.passes import depth
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.choices import RECIPE, Genotype
 
-Encoding = Literal["one_hot", "path", "wl"]
+Encoding = Literal["one_hot", "path", "wl", "cost"]
 """What :meth:`nas.spaces.search_space.SearchSpace.encode` takes."""
 
 
@@ -55,6 +58,16 @@ def wl(genotype: Genotype, cells: Mapping[str, CellGraph]) -> dict[str, float]:
             found[f"{name}: {label}"] += 1
             found[f"{name}: {label}({' + '.join(sources)})"] += 1
     return {feature: float(count) for feature, count in found.items()} | _recipe(genotype)
+
+
+def cost(architecture: Architecture) -> dict[str, float]:
+    """Return the logarithms of parameters, of multiply-accumulates and of the depth."""
+    counted = architecture.cost
+    return {
+        "log params": log1p(counted.params),
+        "log macs": log1p(counted.macs),
+        "log depth": log1p(depth(architecture)),
+    }
 
 
 def _recipe(genotype: Genotype) -> dict[str, float]:

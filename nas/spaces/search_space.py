@@ -30,7 +30,7 @@ from nas.spaces.choices import (
     recipe_choices,
     same,
 )
-from nas.spaces.encodings import Encoding, one_hot, path, wl
+from nas.spaces.encodings import Encoding, cost, one_hot, path, wl
 from nas.spaces.language import Language
 from nas.spaces.mutations import GENERAL, PUBLISHED, Child, Mutations, ways
 from nas.spaces.walks import Narrow, NothingLeft, draw, inheriting, unnarrowed, walk
@@ -325,20 +325,23 @@ class SearchSpace:
     def encode(self, genotype: Genotype, encoding: Encoding) -> dict[str, float]:
         """Return the features that a genotype has, for a predictor; all others are zero.
 
-        :func:`~nas.spaces.encodings.one_hot`, :func:`~nas.spaces.encodings.path` and
-        :func:`~nas.spaces.encodings.wl` say what the features are. The genotype is taken to be of
-        this space.
+        :func:`~nas.spaces.encodings.one_hot`, :func:`~nas.spaces.encodings.path`,
+        :func:`~nas.spaces.encodings.wl` and :func:`~nas.spaces.encodings.cost` say what the
+        features are. The genotype is taken to be of this space.
 
         Raises:
             InputError: for another encoding, or for one of cells if the space has none.
         """
         if encoding == "one_hot":
             return one_hot(genotype)
+        if encoding == "cost":
+            return cost(self.decode(genotype))
         if encoding not in get_args(Encoding):
             raise InputError(unknown("encoding", encoding, list(get_args(Encoding))))
         if not (cells := self.cell_graphs(genotype)):
             raise InputError(
-                f"space {self.name}: has no cells, so no {encoding} encoding; allowed: one_hot"
+                f"space {self.name}: has no cells, so no {encoding} encoding; allowed: one_hot, "
+                "cost"
             )
         return path(genotype, cells) if encoding == "path" else wl(genotype, cells)
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+import nas
 from nas.errors import InputError
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.choices import Choose, Genotype
@@ -153,3 +154,13 @@ def test_what_cannot_be_encoded_says_so() -> None:
         toy.encode({"x": 1}, "path")
     with pytest.raises(InputError, match=r"unknown encoding 'paths' \(did you mean 'path'\?\)"):
         toy.encode({"x": 1}, cast(Encoding, "paths"))
+
+
+def test_cost_is_that_of_the_network() -> None:
+    found = nas.space("nasbench201")
+    genotype = found.sample(np.random.default_rng(0))
+    cost = found.decode(genotype).cost
+    encoded = found.encode(genotype, "cost")
+    assert np.exp(encoded["log params"]) == pytest.approx(1 + cost.params)
+    assert np.exp(encoded["log macs"]) == pytest.approx(1 + cost.macs)
+    assert encoded["log depth"] > 0
