@@ -23,10 +23,12 @@ class Preprocessing(Config):
         mean: the mean of the training pixels of each channel, from 0 to 255.
         std: the standard deviation of the training pixels of each channel, in the same unit.
         output: "probabilities" of the classes; "tags", which are those of each class on its own;
-            "masks", which are those of every pixel; "images", pixels from 0 to 1; or "scores", the
-            network's own outputs.
+            "masks", which are those of every pixel; "images", pixels from 0 to 1; "boxes", each x
+            and y of two corners in pixels of the input, and the probability of each class; or
+            "scores", the network's own outputs.
         classes: the names of the classes in the order of the outputs; None if outputs are not
             classes.
+        nms: of boxes, the overlap from which on the less probable of two of a class is left out.
     """
 
     input_shape: tuple[int, ...]
@@ -34,8 +36,9 @@ class Preprocessing(Config):
     fit: Literal["crop", "squeeze"] = "crop"
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    output: Literal["probabilities", "tags", "masks", "images", "scores"]
+    output: Literal["probabilities", "tags", "masks", "images", "boxes", "scores"]
     classes: tuple[str, ...] | None = None
+    nms: float | None = None
 
     @property
     def activation(self) -> Literal["softmax(1)", "sigmoid()", ""]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nas.architecture import operations as op
 from nas.architecture.operations import ArchitectureError
 from nas.architecture.operations.base import Axes, axes
+from nas.architecture.operations.boxes import Coder
 from nas.architecture.operations.layers import Function
 from nas.architecture.operations.normalization import NormAxis
 from nas.architecture.operations.shaping import Fill, Interpolation
@@ -376,3 +377,15 @@ class Builder(Writer):
     def zero(self, x: Handle, stride: int = 1, name: str | None = None) -> Handle:
         """Add zeros of the input's shape, subsampled by ``stride``."""
         return self.add_operation(op.Zero(stride), x, name=name)
+
+    def boxes(
+        self,
+        x: Handle,
+        stride: PerAxis,
+        sizes: Sequence[tuple[float, float]],
+        coder: Coder = "centres",
+        name: str | None = None,
+    ) -> Handle:
+        """Decode the boxes of a map; ``sizes`` are the width and height of each anchor."""
+        strides = axes("boxes", "stride", stride, 2)
+        return self.add_operation(op.Boxes(strides, tuple(sizes), coder), x, name=name)

@@ -97,6 +97,9 @@ def add(commands: Commands) -> None:
     new.add_argument("--space", default="primitives", help="default: %(default)s")
     new.add_argument("--searcher", default="evolution", help="default: %(default)s")
     new.add_argument("--data", default="digits", help=f"{DATA}; default: %(default)s")
+    new.add_argument("--task",
+                     help="a task, or file.py:CLASS; default: the one for the labels of the "
+                     "data")  # fmt: skip
     new.set_defaults(command=_new)
 
     check = commands.add_parser(
@@ -192,7 +195,9 @@ def _train(arguments: argparse.Namespace) -> int:
 def _new(arguments: argparse.Namespace) -> None:
     from nas.campaigns.spec.scaffold import write_campaign
 
-    path = write_campaign(arguments.folder, arguments.space, arguments.searcher, arguments.data)
+    path = write_campaign(
+        arguments.folder, arguments.space, arguments.searcher, arguments.data, arguments.task
+    )
     print(f"wrote {path}\nnext: nas run {arguments.folder}")
 
 

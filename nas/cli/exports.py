@@ -203,7 +203,11 @@ def _predict(arguments: argparse.Namespace) -> None:
             print(f"{each.file:{width}}  {' '.join(f'{value:.6g}' for value in each.values)}")
         else:
             pairs = zip(each.classes, each.values, strict=True)
-            told = "  ".join(f"{name} {value:.4f}" for name, value in pairs)
+            words = [f"{name} {value:.4f}" for name, value in pairs]
+            if each.boxes is not None:
+                places = (f"({', '.join(f'{v:.1f}' for v in box)})" for box in each.boxes)
+                words = [" ".join(pair) for pair in zip(words, places, strict=True)]
+            told = "  ".join(words)
             is_of = f"is {each.label}: " if each.label is not None else ""
             print(f"{each.file:{width}}  {is_of}{told}")
     if arguments.part is not None and found[0].label is not None and not arguments.json:

@@ -234,8 +234,11 @@ def _onnx_int8(job: Job) -> Written:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     samples = job.samples
-    if job.preprocessing is not None and job.preprocessing.output == "masks":
-        raise InputError("--to onnx-int8: measures classifiers only, and this network segments")
+    if job.preprocessing is not None and job.preprocessing.output in ("masks", "boxes"):
+        raise InputError(
+            "--to onnx-int8: measures classifiers only, and this network predicts "
+            f"{job.preprocessing.output}"
+        )
     if job.preprocessing is None or samples is None or samples.calibration is None:
         raise InputError(
             "--to onnx-int8: needs training images to choose its scales, and test images to "

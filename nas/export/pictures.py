@@ -65,6 +65,7 @@ class OnPictures(nn.Module):
         super().__init__()
         self.network = network
         self.activation = preprocessing.activation
+        self.boxes = preprocessing.output == "boxes"
         ones = (1,) * (len(preprocessing.input_shape) - 1)
         for name, values in (("mean", preprocessing.mean), ("std", preprocessing.std)):
             self.register_buffer(name, torch.tensor(values).view(1, -1, *ones))
@@ -72,6 +73,8 @@ class OnPictures(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Returns the predictions for pixels from 0 to 255, uint8 or float [batch, C, H, W]."""
         outputs: Tensor = self.network((pictures.float() - self.mean) / self.std)
+        if self.boxes:
+            return torch.cat([outputs[..., :4], outputs[..., 4:].sigmoid()], -1)
         if self.activation == "sigmoid()":
             return outputs.sigmoid()
         return outputs.softmax(1) if self.activation else outputs
@@ -86,7 +89,10 @@ def on_pictures_source(name: str, base: str, preprocessing: Preprocessing) -> st
     sizes = ", ".join(map(str, preprocessing.input_shape))
     ones = ", 1" * (len(preprocessing.input_shape) - 1)
     returned = "outputs"
-    if preprocessing.activation:
+    if preprocessing.output == "boxes":
+        probabilities = "torch.cat([outputs[..., :4], outputs[..., 4:].sigmoid()], -1)"
+        returned += f" if self.training else {probabilities}"
+    elif preprocessing.activation:
         returned += f" if self.training else outputs.{preprocessing.activation}"
     lines = [
         f"class {name}({base}):",
@@ -152,6 +158,8 @@ def check_pictures(place: Path, preprocessing: Preprocessing, samples: Samples) 
                 differing = (torch.from_numpy(np.array(mask)) != expected.argmax(0)).sum().item()
             apart = differing / expected[0].numel()
             apart = 0.0 if apart < _TIES else apart
+        elif preprocessing.output == "boxes":
+            apart = _boxes_apart(json.loads(told), expected, preprocessing)
         elif preprocessing.output == "images" and preprocessing.colour is not None:
             with Image.open(place.parent / told) as picture:
                 pixels = torch.from_numpy(np.array(picture)).view(*expected.shape[1:], -1)
@@ -174,6 +182,33 @@ def check_pictures(place: Path, preprocessing: Preprocessing, samples: Samples) 
                 f"{TOLERANCE:.0e}"
             )
     return len(files)
+
+
+def _boxes_apart(
+    answer: list[dict[str, Any]], expected: Tensor, preprocessing: Preprocessing
+) -> float:
+    """Returns by how much boxes that the script has found differ; 1 if others are found.
+
+    Of less probable boxes, another may be suppressed or left out by rounding.
+    """
+    from nas.boxes import LEAST, likely
+
+    _, height, width = preprocessing.input_shape
+    names = preprocessing.classes or ()
+    rows = likely(expected, (height, width), preprocessing.nms or 1.0)
+    sides = np.array([width, height, width, height, 1.0])
+    here = [(names[int(row[5])], row[:5] / sides) for row in rows]
+    there = [(each["class"], np.array([*each["box"], each["probability"]]) / sides)
+             for each in answer]  # fmt: skip
+    return max(
+        (
+            min((np.abs(values - other).max() for kind, other in others if kind == name), default=1)
+            for ours, others in ((here, there), (there, here))
+            for name, values in ours
+            if values[4] >= 2 * LEAST
+        ),
+        default=0.0,
+    )
 
 
 def _write(path: Path, image: Pixels) -> Path:

@@ -34,7 +34,7 @@ def script(
     """Writes a script that prints the class of each picture that is given to it.
 
     For a network that returns a mask or an image, it writes this for each picture, and prints the
-    name of its file.
+    name of its file; for one that detects, it prints the boxes after non-maximum suppression.
     It needs numpy, Pillow and what the runtime imports, but not this package. It reads pictures as
     ``nas predict`` does, except those with 16 bits.
 
@@ -46,9 +46,9 @@ def script(
         preprocessing: what the network was trained with.
     """
     pictures = preprocessing.colour is not None
-    masks = preprocessing.output == "masks"
+    masks, boxes = preprocessing.output == "masks", preprocessing.output == "boxes"
     written = _WRITTEN.get(preprocessing.output) if pictures or masks else None
-    names = preprocessing.output in ("probabilities", "tags")
+    names = preprocessing.output in ("probabilities", "tags", "boxes")
     files = {"file": path.name, "weights": weights.name, "metadata": metadata_path(path).name}
     values = {key: json.dumps(value) for key, value in {**files, "cls": cls}.items()}
     imports = {"sys", "numpy", *runtime.imports, *(["json"] if names else [])}
@@ -56,6 +56,8 @@ def script(
     shown = "names[outputs.argmax()], outputs.max()" if names else "outputs.tolist()"
     if written:
         shown = f'file + ".{written[0]}.png"'
+    if boxes:
+        shown = "json.dumps(found)"
     argument = "picture.png" if pictures else "array.npy"
     lines = [
         f"# Run it as: python {script_path(path).name} {argument}",
@@ -66,9 +68,11 @@ def script(
         "",
         *(line.format(**values) for line in runtime.load),
         *([f"names = {runtime.names.format(**values)}"] if names else []),
+        *(_OVERLAP if boxes else []),
         "for file in sys.argv[1:]:",
         *(f"    {line}" for line in _reading(preprocessing)),
         f"    outputs = {runtime.run}",
+        *(f"    {line}" for line in (_boxes(preprocessing) if boxes else [])),
         *([f"    Image.fromarray({written[1]}).save({shown})"] if written else []),
         f"    print(file, {shown})",
     ]
@@ -80,6 +84,44 @@ _WRITTEN = {
     "images": ("output", '(outputs * 255).round().astype("uint8").transpose(1, 2, 0).squeeze()'),
 }
 """What is written as a picture: the end of its name, and the expression for its pixels."""
+
+
+_OVERLAP = [
+    "",
+    "",
+    "def overlap(a, b):",
+    "    both = (numpy.minimum(a[2:], b[2:]) - numpy.maximum(a[:2], b[:2])).clip(0).prod()",
+    "    areas = (a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod()",
+    "    return both / max(areas - both, 1e-9)",
+    "",
+    "",
+]
+"""The lines that compute the intersection over union of two boxes."""
+
+
+def _boxes(preprocessing: Preprocessing) -> list[str]:
+    """Writes the lines that suppress boxes, and bring others to the pixels of the picture."""
+    _, height, width = preprocessing.input_shape
+    back = f"[whole[0] / {width}, whole[1] / {height}]"
+    shift = ""
+    if preprocessing.colour is None:
+        back = "[1, 1]"
+    elif preprocessing.fit == "crop":
+        back, shift = "[whole[0] / size[0], whole[1] / size[1]]", " + [left, top, left, top]"
+    return [
+        f"boxes = outputs[:, :4].clip(0, [{width}, {height}, {width}, {height}])",
+        "kept, found = [], []",
+        'for place in numpy.argsort(-outputs[:, 4:], axis=None, kind="stable")[:300]:',
+        "    row, label = divmod(int(place), outputs.shape[1] - 4)",
+        "    better = [overlap(boxes[row], boxes[r]) for r, other in kept if other == label]",
+        f"    if max(better, default=0) <= {preprocessing.nms} and len(kept) < 100:",
+        "        kept.append((row, label))",
+        "for row, label in kept:",
+        f"    box = (boxes[row]{shift}) * numpy.array({back} * 2)",
+        "    if outputs[row, 4 + label] >= 0.05:",
+        '        found.append({"class": names[label], "box": box.tolist(),',
+        '                      "probability": float(outputs[row, 4 + label])})',
+    ]
 
 
 def _reading(preprocessing: Preprocessing) -> list[str]:
@@ -99,8 +141,10 @@ def _reading(preprocessing: Preprocessing) -> list[str]:
             "picture = picture.resize(size, Image.Resampling.BILINEAR)",
             f"picture = picture.crop((left, top, left + {width}, top + {height}))",
         ]
+    boxes = preprocessing.output == "boxes"
     return [
         f'picture = Image.open(file).convert("{"L" if grey else "RGB"}")',
+        *(["whole = picture.size"] if boxes else []),
         *resize,
         "pixels = numpy.asarray(picture)[None]" if grey
         else "pixels = numpy.asarray(picture).transpose(2, 0, 1)",

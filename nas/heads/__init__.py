@@ -1,4 +1,4 @@
-"""Heads: functions over the builder that turn the maps of a backbone into a map of scores.
+"""Heads: functions over the builder that turn the maps of a backbone into scores.
 
 A head is called as ``head(g, taps, channels, *, options)``. ``taps`` are the maps of the backbone
 by their stride (:func:`nas.architecture.taps.taps`), and ``channels`` is the number of scores per
@@ -16,7 +16,7 @@ from nas.architecture.graph import Architecture
 from nas.architecture.taps import dilated, taps
 from nas.registry import Registry
 
-__all__ = ["HEADS", "Head", "Taps", "dense"]
+__all__ = ["BOX_HEADS", "HEADS", "Head", "Taps", "dense"]
 
 Taps = Mapping[int, Handle]
 """The maps of a backbone by their stride, the smallest stride first."""
@@ -35,6 +35,16 @@ HEADS = Registry(
     },
 )
 """The heads that a task may name; their options are their keyword-only arguments."""
+
+BOX_HEADS = Registry(
+    "head",
+    {"grid": "nas.heads.boxes:grid", "towers": "nas.heads.boxes:towers"},
+)
+"""The heads of detectors, for :func:`nas.heads.boxes.detector`.
+
+A head is called as ``head(g, maps, channels, *, options)``: ``maps`` are those of each level by
+their stride, and ``channels`` the numbers of values per position. It returns a map for each stride.
+"""
 
 
 def dense(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from nas.boxes import likely
 from nas.errors import InputError, in_file
 from nas.export.pictures import OnPictures
 from nas.files import open_to_read, write_whole
@@ -23,7 +24,7 @@ from nas.preprocessing import Preprocessing
 from nas.training.datasets import Pixels
 from nas.training.datasets.files import LeftOut, pictures, shown
 from nas.training.datasets.parts import Role
-from nas.training.datasets.pictures import read_picture
+from nas.training.datasets.pictures import opened, put_back, read_picture
 
 _BATCH = 64
 """How many images are classified at a time."""
@@ -41,6 +42,8 @@ class Prediction(NamedTuple):
         picture: what the network returns, uint8 [H, W] or [H, W, 3], if it is a picture. If it is
             the most probable class of each pixel, classes are the commonest ones, and values their
             shares of the pixels.
+        boxes: x and y of two corners, in pixels of the picture, of each object whose class and
+            probability are in ``classes`` and ``values``, if the network detects.
     """
 
     file: str
@@ -48,6 +51,7 @@ class Prediction(NamedTuple):
     values: tuple[float, ...]
     label: str | None = None
     picture: Pixels | None = None
+    boxes: tuple[tuple[float, ...], ...] | None = None
 
     @property
     def is_right(self) -> bool:
@@ -62,6 +66,8 @@ class Prediction(NamedTuple):
             {"class": name, "probability" if self.picture is None else "share": value}
             for name, value in zip(self.classes, self.values, strict=True)
         ]
+        for each, box in zip(found, self.boxes or (), strict=bool(self.boxes)):
+            each["box"] = list(box)
         label = {} if self.label is None else {"label": self.label}
         return {"file": self.file, **label, "predictions": found}
 
@@ -105,29 +111,38 @@ def predict(
 
 
 def write(found: Sequence[Prediction], out: Path) -> None:
-    """Writes predictions: outputs that are numbers to a file, pictures into a folder.
+    """Writes predictions: numbers and boxes to a file, pictures into a folder.
 
-    A ``.npy`` file holds a row of outputs per picture, and a ``.csv`` file also its name. A mask,
+    A ``.npy`` file holds a row of outputs per picture, and a ``.csv`` file also its name. Boxes are
+    written to a ``.csv`` file with a row of file, class, probability and two corners each. A mask,
     whose values are the classes, or another picture that the network returns, is written as
     ``FILE.png``.
 
-    Raises :class:`InputError` if the network predicts neither.
+    Raises :class:`InputError` if the network predicts none of these.
     """
     if found[0].picture is not None:
         _write_pictures(found, out)
-    elif found[0].classes is not None:
-        raise InputError("--out: the network predicts neither pictures nor numbers")
+    elif found[0].classes is not None and found[0].boxes is None:
+        raise InputError("--out: the network predicts neither pictures nor boxes nor numbers")
     elif out.suffix == ".csv":
-        rows = [[each.file, *each.values] for each in found]
+        rows: list[list[Any]] = [[each.file, *each.values] for each in found]
+        if found[0].boxes is not None:
+            rows = [["file", "class", "probability", "xmin", "ymin", "xmax", "ymax"]]
+            for each in found:
+                parts = zip(each.classes or (), each.values, each.boxes or (), strict=True)
+                rows += [[each.file, name, value, *box] for name, value, box in parts]
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
         write_whole(out, text.getvalue().encode())
-    elif out.suffix == ".npy":
+    elif out.suffix == ".npy" and found[0].boxes is None:
         content = io.BytesIO()
         np.save(content, np.array([each.values for each in found], np.float32))
         write_whole(out, content.getvalue())
     else:
-        raise InputError(f"--out: must end in .npy or .csv, got {out}")
+        raise InputError(
+            f"--out: must end in {'.csv' if found[0].boxes is not None else '.npy or .csv'}, got "
+            f"{out}"
+        )
 
 
 def _write_pictures(found: Sequence[Prediction], folder: Path) -> None:
@@ -149,6 +164,8 @@ def _prediction(
         return Prediction(file, None, (), picture=pixels)
     if classes is None:
         return Prediction(file, None, tuple(output.flatten().tolist()))
+    if preprocessing.output == "boxes":
+        return _detection(file, output, preprocessing)
     if preprocessing.output == "masks":
         mask = output.argmax(0).to(torch.uint8).numpy()
         output = torch.from_numpy(np.bincount(mask.ravel(), minlength=len(classes)) / mask.size)
@@ -156,6 +173,23 @@ def _prediction(
     names = tuple(classes[place] for place in places)
     truth = None if label is None else classes[label]
     return Prediction(file, names, tuple(values.tolist()), truth, mask)
+
+
+def _detection(file: str, output: torch.Tensor, preprocessing: Preprocessing) -> Prediction:
+    """Returns the objects that are found in a picture, in its own pixels."""
+    sides = preprocessing.input_shape[1], preprocessing.input_shape[2]
+    rows = likely(output, sides, preprocessing.nms or 1.0)
+    corners = rows[:, :4]
+    if Path(file).is_file() and preprocessing.colour is not None:
+        with opened(file) as picture:
+            corners = put_back(corners, picture.size, sides, preprocessing.fit)
+    names = preprocessing.classes or ()
+    return Prediction(
+        file,
+        tuple(names[int(each)] for each in rows[:, 5]),
+        tuple(rows[:, 4].tolist()),
+        boxes=tuple(map(tuple, corners.tolist())),
+    )
 
 
 def _images(

@@ -16,6 +16,7 @@ TASKS = Registry(
         DEFAULT: "nas.tasks.classification:Classification",
         "segmentation": "nas.tasks.segmentation:Segmentation",
         "embedding": "nas.tasks.embedding:Embedding",
+        "detection": "nas.tasks.detection:Detection",
         "landmarks": "nas.tasks.landmarks:Landmarks",
         "multilabel": "nas.tasks.multilabel:MultiLabel",
         "reconstruction": "nas.tasks.reconstruction:Reconstruction",

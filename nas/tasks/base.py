@@ -23,28 +23,31 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-Labels = Literal["classes", "masks", "tags", "values", "images"]
+Labels = Literal["classes", "masks", "tags", "values", "boxes", "images"]
 """What a data set has for each image.
 
 - ``classes``: the number of its class, int64 [N].
 - ``masks``: a class for each of its pixels, uint8 [N, H, W]; pixels of 255 have none.
 - ``tags``: 1 for each of its classes and 0 for others, uint8 [N, K].
 - ``values``: numbers, float32 [N, K].
+- ``boxes``: x and y of two corners in pixels, and the class of each object, float32 [N, M, 5]. Rows
+  that an image does not need have the class -1; so has the last one, around the whole image.
 - ``images``: the images themselves, whatever the data set has; only tasks name this one.
 """
 
 IGNORED = 255
 """The value of pixels in a mask that have no class."""
 
-Output = Literal["probabilities", "tags", "masks", "images", "scores"]
+Output = Literal["probabilities", "tags", "masks", "images", "boxes", "scores"]
 """What predictions are: probabilities of a class, of several classes each on its own, or of a class
-for each pixel; pixels; or others."""
+for each pixel; pixels; boxes with probabilities; or others."""
 
 _LABELS: dict[Labels, str] = {
     "classes": "one class per image",
     "masks": "masks, a class per pixel",
     "tags": "any number of classes per image",
     "values": "numbers as labels",
+    "boxes": "boxes around objects",
     "images": "images",
 }
 
@@ -63,12 +66,15 @@ class Task(ABC):
         placed: whether labels belong to places in the image, so that they move with it.
         output: what predictions are. A subclass with its own :meth:`predictions` has "scores"
             unless it says so.
+        nms: if predictions are boxes, the overlap from which on the less probable of two boxes of
+            a class is left out.
     """
 
     metrics: ClassVar[tuple[Metric, ...]]
     labels: ClassVar[Labels] = "classes"
     placed: ClassVar[bool] = False
     output: ClassVar[Output] = "scores"
+    nms: float | None = None
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)

@@ -53,6 +53,24 @@ def with_classes(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.integer]) ->
     return picture
 
 
+def with_boxes(
+    image: npt.NDArray[np.uint8],
+    boxes: npt.NDArray[np.floating],
+    classes: npt.NDArray[np.floating],
+    names: Sequence[str],
+) -> Image.Image:
+    """Draws boxes [n, 4], in pixels of the image, in the colours of their classes, with names."""
+    picture = plain(image)
+    draw = ImageDraw.Draw(picture)
+    scale = picture.width / image.shape[-1]
+    for box, each in zip(boxes * scale, classes.astype(int).tolist(), strict=True):
+        colour = tuple(PALETTE[each % len(PALETTE)].tolist())
+        draw.rectangle([*box], outline=colour, width=2)
+        if each < len(names):
+            draw.text((box[0] + 3, box[1] + 1), names[each], fill=colour)
+    return picture
+
+
 def with_points(image: npt.NDArray[np.uint8], points: Sequence[tuple[float, float]]) -> Image.Image:
     """Draws points, as fractions of the image's longer side."""
     picture = plain(image)

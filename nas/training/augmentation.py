@@ -12,8 +12,7 @@ generator, and most of them work on one image at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import torch
@@ -21,10 +20,8 @@ from pydantic import AfterValidator, Field
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate, pad
 
-from nas.configuration import Named
 from nas.errors import InputError
 from nas.registry import Registry
-from nas.tasks.base import IGNORED, Task
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -59,65 +56,12 @@ MIXTURES = ("mixup", "cutmix")
 COLOURS = ("brightness", "contrast", "saturation", "lighting")
 """The transformations that leave everything in its place."""
 
-MOVES = ("shift", "flip")
-"""The transformations that move pixels and change none, so that masks can move with them."""
+Moved = list[tuple[Tensor, Tensor]]
+"""For a transformation of both axes, the factor and the offset in pixels of x, and those of y, of
+each image: [N] each."""
 
 _LUMA = (0.299, 0.587, 0.114)
 """The weights of red, green and blue in grey (ITU-R BT.601)."""
-
-
-class Pipeline:
-    """Applies the transformations of a recipe in order.
-
-    Args:
-        steps: the checked names and options.
-        task: the task, which turns labels into targets.
-        classes: the number of classes.
-    """
-
-    def __init__(self, steps: Sequence[Named], task: Task, classes: int) -> None:
-        self._task = task
-        self._classes = classes
-        self._steps: list[tuple[bool, Callable[..., Tensor]]] = []
-        self._mixtures: list[Callable[..., tuple[Tensor, Tensor]]] = []
-        for step in steps:
-            function = partial(TRANSFORMATIONS[step.name], **step.options)
-            moves = task.placed and task.labels != "images" and step.name not in COLOURS
-            if moves and (task.labels != "masks" or step.name not in MOVES):
-                allowed = (*MOVES, *COLOURS) if task.labels == "masks" else COLOURS
-                raise InputError(
-                    f"{step.name} cannot move the targets of the task {type(task).__name__} with "
-                    f"the image; allowed: {', '.join(allowed)}"
-                )
-            if step.name in MIXTURES:
-                self._mixtures.append(function)
-            else:
-                self._steps.append((moves, function))
-
-    def __call__(
-        self, images: Tensor, labels: Tensor, generator: Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Returns the transformed batch and its targets, which are soft if images were mixed."""
-        for moves, step in self._steps:
-            if moves:
-                images, labels = _with_masks(step, images, labels, generator)
-            else:
-                images = step(images, generator)
-        if not self._mixtures:
-            return images, self._task.truth(images, labels, self._classes)
-        targets = self._task.soft_targets(labels, self._classes)
-        for mixture in self._mixtures:
-            images, targets = mixture(images, targets, generator)
-        return images, targets
-
-
-def _with_masks(
-    step: Callable[..., Tensor], images: Tensor, masks: Tensor, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Moves masks as a further channel of their images; pixels from outside are ignored."""
-    # What comes from outside is 0, and IGNORED is the largest value.
-    moved = step(torch.cat([images, (IGNORED - masks)[:, None]], 1), generator)
-    return moved[:, :-1], IGNORED - moved[:, -1].to(masks.dtype)
 
 
 # --- geometry ---
@@ -126,11 +70,15 @@ def _with_masks(
 def shift(
     images: Tensor,
     generator: Generator,
+    moved: Moved | None = None,
     *,
     pixels: Whole = 4,
     fill: Literal["black", "reflect"] = "black",
 ) -> Tensor:
-    """Moves by up to ``pixels`` on each axis: the padded crop of He et al. 2016, section 4.2."""
+    """Moves by up to ``pixels`` on each axis: the padded crop of He et al. 2016, section 4.2.
+
+    Where ``moved`` is given, here and below, it gets how positions have moved.
+    """
     n, _, height, width = images.shape
     if fill == "reflect" and pixels >= min(height, width):
         raise InputError(
@@ -143,6 +91,8 @@ def shift(
             f"{pixels}"
         )
     offsets = torch.randint(2 * pixels + 1, (2, n), generator=generator, device=images.device)
+    if moved is not None:
+        moved += [(torch.ones_like(each), pixels - each) for each in (offsets[1], offsets[0])]
     if fill == "black":
         padded = pad(images, [pixels] * 4)
     else:  # reflection is defined for floats only
@@ -150,15 +100,25 @@ def shift(
     return crop(padded, offsets, images.shape[2:])
 
 
-def flip(images: Tensor, generator: Generator, *, probability: Share = 0.5) -> Tensor:
+def flip(
+    images: Tensor,
+    generator: Generator,
+    moved: Moved | None = None,
+    *,
+    probability: Share = 0.5,
+) -> Tensor:
     """Mirrors images left to right."""
     flipped = _random(images, generator) < probability
+    if moved is not None:
+        one, none = torch.ones(len(images), device=images.device), flipped * 0.0
+        moved += [(1 - 2.0 * flipped, images.shape[3] * flipped), (one, none)]
     return torch.where(_per_image(flipped), images.flip(3), images)
 
 
 def resized_crop(
     images: Tensor,
     generator: Generator,
+    moved: Moved | None = None,
     *,
     area: Shares = (0.08, 1.0),
     ratio: Range = (3 / 4, 4 / 3),
@@ -177,6 +137,9 @@ def resized_crop(
     x = (1 - width) * _random(images, generator, -1, 1)
     y = (1 - height) * _random(images, generator, -1, 1)
     zero = torch.zeros_like(x)
+    if moved is not None:  # from the coordinates of affine_grid to pixels
+        for part, middle, side in ((width, x, images.shape[3]), (height, y, images.shape[2])):
+            moved.append((1 / part, side / 2 * (1 - (1 + middle) / part)))
     rows = [torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)]
     return warp(images, torch.stack(rows, 1), outside="border")
 

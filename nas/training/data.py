@@ -21,6 +21,7 @@ from nas.errors import InputError, at
 from nas.training.datasets import DATASETS, Images, Integers, Stored
 from nas.training.datasets.images import checksum
 from nas.training.datasets.labels import LabelArray, kind_of, strata
+from nas.training.datasets.objects import lacking
 from nas.training.datasets.parts import ROLES, Role
 from nas.training.datasets.pictures import Fit
 from nas.training.datasets.python import as_images
@@ -315,7 +316,12 @@ class Loaded:
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks for the user: files that were not read, and images that two parts share."""
-        return (*self.images.notes, *duplicates(self.images, self.split))
+        images, parts = self.images, vars(self.split)
+        told = [*images.notes, *duplicates(images, self.split)]
+        if images.kind == "boxes":
+            names = images.names or tuple(map(str, range(images.classes)))
+            told += lacking(images.labels, parts, names)
+        return tuple(told)
 
     @property
     def labels(self) -> dict[Role, LabelArray]:

@@ -82,7 +82,7 @@ def evaluations(
 
 def preprocessing(data: SearchData, task: Task) -> Preprocessing:
     """Describes how a picture becomes the input of a network that was trained on these data."""
-    classifies = task.output in ("probabilities", "tags", "masks")
+    classifies = task.output in ("probabilities", "tags", "masks", "boxes")
     names = data.names or tuple(map(str, range(data.classes)))
     channels = data.input_shape[0] if len(data.input_shape) == 3 else 0
     return Preprocessing(
@@ -93,6 +93,7 @@ def preprocessing(data: SearchData, task: Task) -> Preprocessing:
         std=data.std,
         output=task.output,
         classes=names if classifies else None,
+        nms=task.nms,
     )
 
 

@@ -20,7 +20,6 @@ from nas.architecture.passes import check_memory_to_train
 from nas.preprocessing import Preprocessing
 from nas.tasks.base import Task
 from nas.tasks.classification import Classification
-from nas.training.augmentation import Pipeline
 from nas.training.batches import batch_bounds, batches, crashes, evaluation_bounds, layout
 from nas.training.capture import capture, captures
 from nas.training.compilation import Compile, compiles
@@ -28,6 +27,7 @@ from nas.training.data import Part, SearchData
 from nas.training.deadline import Deadline
 from nas.training.initialization import initialize
 from nas.training.optimization import WeightAverage, make_optimizer
+from nas.training.pipeline import Pipeline
 from nas.training.precision import Precision, resolve_precision
 from nas.training.recipe import Recipe
 from nas.training.transfer import Start, Started

@@ -248,7 +248,7 @@ def check_augment(recipe: Recipe, task: Task, input_shape: tuple[int, ...]) -> N
     for position, step in enumerate(recipe.augment):
         import torch
 
-        from nas.training.augmentation import Pipeline
+        from nas.training.pipeline import Pipeline
 
         if len(input_shape) != 3:
             raise InputError(
@@ -261,6 +261,7 @@ def check_augment(recipe: Recipe, task: Task, input_shape: tuple[int, ...]) -> N
             "masks": torch.zeros(2, *input_shape[1:], dtype=torch.uint8),
             "tags": torch.zeros(2, 1, dtype=torch.uint8),
             "values": torch.zeros(2, 1),
+            "boxes": torch.zeros(2, 1, 5),
             "images": images,
         }[task.labels]
         with at("augment", position):

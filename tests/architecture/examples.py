@@ -15,6 +15,7 @@ from nas.architecture.operations import (
     Attention,
     AvgPool,
     BatchNorm,
+    Boxes,
     ChannelShuffle,
     Concat,
     Conv,
@@ -148,6 +149,8 @@ EXAMPLES: list[tuple[Operation, tuple[Shape, ...]]] = [
     (ChannelShuffle(3), (FEATURES,)),
     (ChannelShuffle(2), (IMAGE,)),
     (ChannelShuffle(4), (VOLUME,)),
+    (Boxes((8, 4), ((5, 9.5),)), ((7, 4, 6),)),
+    (Boxes(8, ((5, 9.5), (3, 3)), "distances"), ((12, 3, 2),)),
 ]
 
 

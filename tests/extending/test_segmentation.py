@@ -110,7 +110,7 @@ def test_masks_are_predicted_and_exported(
     assert done.stdout == "a.png a.png.mask.png\n"
     assert (np.asarray(Image.open(tmp_path / "a.png.mask.png")) == predicted).mean() > 0.99
     assert main(["export", name, "--to", "onnx-int8", "--out", str(tmp_path / "x")]) == 2
-    assert "this network segments" in capsys.readouterr().err
+    assert "this network predicts masks" in capsys.readouterr().err
     assert main(["predict", name, "--part", "test"]) == 0
     assert "accuracy" not in capsys.readouterr().out
 

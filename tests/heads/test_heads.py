@@ -19,7 +19,8 @@ from nas.architecture.network import compile
 from nas.architecture.reference import reference_cost
 from nas.classics import classic
 from nas.configuration import defaults
-from nas.heads import HEADS, dense
+from nas.heads import BOX_HEADS, HEADS, dense
+from nas.registry import Registry
 from nas.spaces import space
 from tests.classics.references import randomised, torchvision_models
 
@@ -151,16 +152,17 @@ def test_a_head_of_one_dimension_and_of_three() -> None:
             assert compile(made)(torch.randn(2, 2, *sides)).shape == (2, 3, *sides)
 
 
-def test_the_documents_name_every_head_and_its_options() -> None:
+@pytest.mark.parametrize(("place", "heads"), [(1, HEADS), (2, BOX_HEADS)])
+def test_the_documents_name_every_head_and_its_options(place: int, heads: Registry) -> None:
     page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
-    _, _, table = page.partition("| `head:` |")
+    table = page.split("| `head:` |")[place]
     rows = [line.split("|") for line in table.partition("\n\n")[0].splitlines()[2:]]
     told = {row[1].strip(" `"): dict(re.findall(r"`(\w+): ([^`]+)`", row[2])) for row in rows}
-    assert told.keys() == HEADS.keys()
+    assert told.keys() == heads.keys()
     for name, options in told.items():
         shown = {key: yaml.safe_load(value) for key, value in options.items()}
         expected = {
             key: list(value) if isinstance(value, tuple) else value
-            for key, value in defaults(HEADS[name]).items()
+            for key, value in defaults(heads[name]).items()
         }
         assert shown == expected, name

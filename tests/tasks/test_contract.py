@@ -15,6 +15,10 @@ from nas.testing.tasks import CHECKS, TaskCase
 MASKS = np.random.default_rng(0).choice([0, 1, 2, 3, 255], (10, 8, 8)).astype(np.uint8)
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 3, 8, 8)).astype(np.uint8)
 VALUES = np.random.default_rng(0).random((10, 4), np.float32)
+CORNERS = np.sort(np.random.default_rng(0).random((10, 3, 2, 2)) * 32, 2).reshape(10, 3, 4)
+KINDS = np.random.default_rng(1).integers(-1, 4, (10, 3, 1))
+BOXES = np.concatenate([CORNERS, KINDS], 2).astype(np.float32)
+BOXES[:, -1] = 0, 0, 32, 32, -1
 CASES = {
     "classification": TaskCase(TASKS["classification"]()),
     "classification of ten": TaskCase(
@@ -30,6 +34,10 @@ CASES = {
     ),
     "multilabel": TaskCase(TASKS["multilabel"](), (VALUES > 0.5).astype(np.uint8)),
     "regression": TaskCase(TASKS["regression"](), VALUES),
+    "detection": TaskCase(TASKS["detection"](), BOXES, input_shape=(3, 32, 32)),
+    "detection by anchors": TaskCase(
+        TASKS["detection"](anchors=((8, 8), (16, 8)), head="grid"), BOXES, input_shape=(3, 32, 32)
+    ),
     "landmarks": TaskCase(TASKS["landmarks"](), VALUES),
     "landmarks by two points": TaskCase(TASKS["landmarks"](between=(0, 1)), VALUES),
     "segmentation with Dice": TaskCase(TASKS["segmentation"](dice=0.5, head="unet"), MASKS),

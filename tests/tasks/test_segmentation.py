@@ -10,7 +10,8 @@ from nas.configuration import Named
 from nas.errors import InputError
 from nas.tasks import make
 from nas.tasks.segmentation import Segmentation
-from nas.training.augmentation import MOVES, TRANSFORMATIONS, Pipeline
+from nas.training.augmentation import TRANSFORMATIONS
+from nas.training.pipeline import MOVES, Pipeline
 from nas.training.recipe import check_augment, resolve
 
 CLASSES = 5
@@ -72,7 +73,7 @@ def test_the_dice_loss_in_closed_form() -> None:
     )
 
 
-@pytest.mark.parametrize("name", MOVES)
+@pytest.mark.parametrize("name", MOVES["masks"])
 @pytest.mark.parametrize("fill", ["black", "reflect"])
 def test_masks_move_with_their_images(name: str, fill: str) -> None:
     options = {"pixels": 3, "fill": fill} if name == "shift" else {}

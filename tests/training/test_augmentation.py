@@ -16,7 +16,8 @@ from nas.configuration import Named
 from nas.errors import InputError
 from nas.tasks.classification import Classification
 from nas.training import augmentation, rand_augment
-from nas.training.augmentation import MIXTURES, TRANSFORMATIONS, Pipeline
+from nas.training.augmentation import MIXTURES, TRANSFORMATIONS
+from nas.training.pipeline import Pipeline
 
 NEEDED = {"cutout": {"size": 4}}
 """Options that have no default."""

@@ -4,6 +4,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from nas.architecture.operations.base import ArchitectureError, Operation, Reach, Shape, infer
+from nas.architecture.operations.boxes import Boxes
 from nas.architecture.operations.layers import (
     Activation,
     Attention,
@@ -56,6 +57,7 @@ __all__ = [
     "Attention",
     "AvgPool",
     "BatchNorm",
+    "Boxes",
     "ChannelShuffle",
     "Concat",
     "Conv",
@@ -95,7 +97,7 @@ OPERATIONS: dict[str, type[Operation]] = {
         Linear, Attention, Scale, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm, L2Norm,
         Activation, Dropout, DropPath,
         Identity, Zero, Add, LogMeanSoftmax, Multiply, Rescale, Concat, Slice, Flatten, Permute,
-        ChannelShuffle,
+        ChannelShuffle, Boxes,
     )
 }  # fmt: skip
 """All operations by kind."""

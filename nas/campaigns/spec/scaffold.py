@@ -6,22 +6,25 @@ import os
 import re
 import textwrap
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nas.boxes import anchor_sizes
 from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.data_argument import Given, known_options, read
 from nas.campaigns.store.defaults import PLACES
-from nas.configuration import is_yaml, parse_yaml, source
+from nas.configuration import Named, is_yaml, parse_yaml, source
 from nas.errors import InputError, in_file
 from nas.files import at_home, write_whole
-from nas.metrics import METRICS
+from nas.metrics import Catalogue
 from nas.registry import Registry
 from nas.searchers import SEARCHERS
 from nas.spaces import space as make_space
 from nas.spaces import space_file
+from nas.tasks import DEFAULT, TASKS, Task, make
 from nas.training.data import SPLITS, Loaded, load, resolve
 from nas.training.datasets import DATASETS
 from nas.training.datasets.parts import ROLES
@@ -80,7 +83,7 @@ space: {space}                # a name of `nas spaces`, or, beside this file, FI
                                  # FILE.py:FUNCTION; {{name: ..., cells: 2}} sets its options
 searcher:
   name: {searcher}
-{searcher_options}{evaluator}
+{searcher_options}{evaluator}{task}
 random_baseline: true            # also run random search with the same budget
 objectives:
   - {objective}{others}
@@ -125,7 +128,11 @@ engine:
 
 
 def write_campaign(
-    folder: Path, space: str = "primitives", searcher: str = "evolution", data: str = "digits"
+    folder: Path,
+    space: str = "primitives",
+    searcher: str = "evolution",
+    data: str = "digits",
+    task: str | None = None,
 ) -> Path:
     """Writes a commented ``campaign.yaml`` into ``folder``, which is made if it is missing.
 
@@ -137,6 +144,8 @@ def write_campaign(
         space: a built-in space, or a YAML file or a Python function.
         searcher: a name in :data:`nas.searchers.SEARCHERS`, or a user's searcher.
         data: see :func:`nas.campaigns.spec.data_argument.read`.
+        task: a name in :data:`nas.tasks.TASKS`, or a user's task; by default the one for the labels
+            of the data set.
 
     Relative paths start at the current folder, as in other commands; a file that is only found from
     ``folder`` is that one.
@@ -150,8 +159,11 @@ def write_campaign(
     space, searcher = (_from_folder(name, folder) for name in (space, searcher))
     if not is_code(space):
         space_file(_place(space, folder))  # for its message
-    objective, evaluator = _EVALUATORS.get(searcher, (METRICS.validation, ""))
-    others = sorted(METRICS.known().keys() - {objective})
+    named = None if task is None else make(Named(name=_from_folder(task, folder)))
+    chosen, sections = _data(data, folder, space, task, named)
+    metrics = Catalogue(chosen.metrics)
+    objective, evaluator = _EVALUATORS.get(searcher, (metrics.validation, ""))
+    others = sorted(metrics.known().keys() - {objective})
     text = _DRAFT.format(
         folder=folder,
         space=space,
@@ -160,7 +172,7 @@ def write_campaign(
         evaluator=evaluator,
         objective=objective,
         others=_wrapped("or " + ", ".join(others), 31 - len(objective) - 4),
-        **_data(data, folder, space),
+        **sections,
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(path, "".join(f"{line.rstrip()}\n" for line in text.splitlines()).encode())
@@ -181,25 +193,51 @@ def _place(name: str, folder: Path) -> str:
     return str(folder / name) if is_yaml(name) else absolute(name, folder)
 
 
-def _data(text: str, folder: Path, space: str) -> dict[str, str]:
-    """Writes the sections that depend on the data: data, constraints, recipe and classics."""
+_TASKS = {
+    "masks": "segmentation",
+    "boxes": "detection",
+    "tags": "multilabel",
+    "values": "regression",
+}
+"""The tasks for labels other than classes."""
+
+_ANCHORS = 6
+"""How many anchors are proposed."""
+
+
+def _data(
+    text: str, folder: Path, space: str, name: str | None, task: Task | None
+) -> tuple[Task, dict[str, str]]:
+    """Writes the sections that depend on the data: task, data, constraints, recipe, classics.
+
+    Also returns the task, which is the one that is given, if any.
+    """
     if text in DATASETS or _has_open_options(text):
-        return _named_data(text, folder)
+        section = "" if name is None else f"\ntask: {name}"
+        return task or make(Named(name=DEFAULT)), {"task": section, **_named_data(text, folder)}
     given = read(text)
     with in_file(source(text, "--data")):
         loaded = load(resolve(given.section, given.folder))
+    kind = loaded.images.kind
+    name = name or _TASKS.get(kind, DEFAULT)
+    task = task or make(Named(name=name))
+    with in_file("--task"):
+        task.check_labels(kind)
     train = len(loaded.split.train)
     epochs = min(max(round(_STEPS * _BATCH / train), _EPOCHS), _MOST_EPOCHS)
     steps = -(-train // _BATCH) * epochs
     channels, side, _ = loaded.images.input_shape
-    macs, why = _limit(space, folder, loaded, epochs)
+    macs, why = _limit(space, folder, loaded, epochs, task)
     augment = [f"  augment:{' ' * 23}# the preset's is replaced",
                commented(f"    - {{name: shift, pixels: {max(1, side // 16)}}}", "")]  # fmt: skip
-    if channels == 3 and loaded.config.name != "svhn":
+    if task.placed and kind == "values":
+        augment = [commented("  augment: []", "nothing that moves the image can move its labels")]
+    elif channels == 3 and loaded.config.name != "svhn":
         augment.append(
             commented("    - flip", "remove it if a mirror image can be of another class")
         )
-    return {
+    return task, {
+        "task": _task(name, loaded, folder),
         "data": data_section(given, loaded, folder),
         "constraints": f"constraints:{' ' * 21}# hard limits; also params, latency_ms, ...\n"
         + commented(f"  macs: {macs:_}", why),
@@ -211,6 +249,25 @@ def _data(text: str, folder: Path, space: str) -> dict[str, str]:
         ),
         "classics": _FITTED,
     }
+
+
+def _task(name: str, loaded: Loaded, folder: Path) -> str:
+    """Writes the section of a task with its options, unless it is classification."""
+    if name == DEFAULT:
+        return ""
+    options = _options(TASKS, name, folder, {})
+    labels = loaded.images.labels
+    if loaded.images.kind == "boxes":
+        boxes = labels[loaded.split.train].reshape(-1, 5).astype(float)
+        boxes = boxes[boxes[:, 4] >= 0]
+        with suppress(ValueError):
+            sizes = [list(size) for size in anchor_sizes(boxes[:, 2:4] - boxes[:, :2], _ANCHORS)]
+            best = commented(
+                f"  # anchors: {sizes}", "by k-means on the training boxes; without, as in FCOS"
+            )
+            options = options.replace("  # anchors: null", best)
+    reason = commented(f"  name: {name}", f"the labels are {loaded.images.kind}")
+    return f"\ntask:\n{reason}\n{options}"
 
 
 def _has_open_options(text: str) -> bool:
@@ -262,7 +319,7 @@ def data_section(given: Given, loaded: Loaded, folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _limit(space: str, folder: Path, loaded: Loaded, epochs: int) -> tuple[int, str]:
+def _limit(space: str, folder: Path, loaded: Loaded, epochs: int, task: Task) -> tuple[int, str]:
     """Returns a limit of multiply-accumulates, and its reason.
 
     A trial should take half a minute on one core. If less than a tenth of the space's networks are
@@ -271,9 +328,11 @@ def _limit(space: str, folder: Path, loaded: Loaded, epochs: int) -> tuple[int, 
     work = 3 * len(loaded.split.train) * epochs  # a backward pass costs about two forward ones
     limit = _SECONDS * _RATE / work
     why = f"a trial takes about {_SECONDS:.0f} s on one core, as a rule; with a GPU, raise it"
-    found = make_space(_place(space, folder), loaded.images.input_shape, loaded.images.classes)
+    outputs = task.outputs(loaded.images.input_shape, loaded.images.classes)
+    found = make_space(_place(space, folder), loaded.images.input_shape, outputs)
     rng = np.random.default_rng(0)
-    costs = [found.decode(found.sample(rng)).cost.macs for _ in range(_SAMPLES)]
+    members = (found.decode(found.sample(rng)) for _ in range(_SAMPLES))
+    costs = [task.network(member, outputs).cost.macs for member in members]
     least = sorted(costs)[_SAMPLES // 10]
     if least > limit:
         seconds = round(least * work / _RATE)

@@ -16,6 +16,7 @@ DATASETS = Registry(
         "cifar100": "nas.training.datasets.cifar:cifar100",
         "svhn": "nas.training.datasets.svhn:svhn",
         "folder": "nas.training.datasets.folder:folder",
+        "boxes": "nas.training.datasets.boxes:boxes",
         "masks": "nas.training.datasets.masks:masks",
         "table": "nas.training.datasets.table:table",
         "arrays": "nas.training.datasets.arrays:arrays",
@@ -26,7 +27,7 @@ DATASETS = Registry(
 )
 """The data sets that ``data.name`` may name; their options are their keyword-only arguments."""
 
-_OWN = {"folder", "masks", "table", "arrays", "unseen", "series", "python"}
+_OWN = {"folder", "boxes", "masks", "table", "arrays", "unseen", "series", "python"}
 
 OFFICIAL = frozenset(DATASETS) - _OWN
 """The data sets whose content is known by their name; that of others is the user's."""

@@ -16,6 +16,7 @@ from pydantic import Field
 from nas.errors import InputError
 from nas.tasks.base import Labels
 from nas.training.datasets.labels import LabelArray, content, kind_of, numbered
+from nas.training.datasets.objects import Objects, notes
 from nas.training.datasets.parts import Role
 from nas.training.datasets.stored import Inputs, Integers, Pixels, Stored, check_memory_of
 
@@ -133,6 +134,8 @@ def assembled(
     Raises :class:`InputError` if the labels are no classes, masks or values.
     """
     found, classes, own_names = numbered(labels, where, ignore)
+    if isinstance(labels[0], Objects):
+        more["notes"] = (*more.get("notes", ()), *notes(labels))
     return Images(
         images,
         found,

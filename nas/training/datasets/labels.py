@@ -10,19 +10,21 @@ import numpy.typing as npt
 
 from nas.errors import InputError
 from nas.tasks.base import IGNORED, Labels
+from nas.training.datasets.objects import Objects, padded
 from nas.training.datasets.stored import Integers, Pixels
 
 _SHOWN = 10
 """The largest number of classes whose counts a message shows."""
 
 LabelArray = Integers | Pixels | npt.NDArray[np.float32]
-"""The labels of all images: classes [N], masks [N, H, W], tags or values [N, K]."""
+"""The labels of all images: classes [N], masks [N, H, W], tags or values [N, K], or boxes
+[N, M, 5]."""
 
 
 def kind_of(labels: LabelArray) -> Labels:
     """Tells what labels are, by their type and shape."""
     if labels.dtype.kind == "f":
-        return "values"
+        return "boxes" if labels.ndim == 3 else "values"
     return {3: "masks", 2: "tags"}.get(labels.ndim, "classes")  # type: ignore[return-value]
 
 
@@ -45,9 +47,10 @@ def numbered(
 ) -> tuple[LabelArray, int, tuple[str, ...] | None]:
     """Returns the labels of all images, the number of classes or values, and the classes' names.
 
-    Arrays [H, W] of whole numbers are masks, see :func:`class_masks`. Rows of whole 0 and 1 are
-    tags, unless all have a single 1. Numbers with a fraction, or several per image, are values. All
-    others are classes, see :func:`class_numbers`.
+    Objects are boxes, see :func:`nas.training.datasets.objects.padded`. Arrays [H, W] of whole
+    numbers are masks, see :func:`class_masks`. Rows of whole 0 and 1 are tags, unless all have a
+    single 1. Numbers with a fraction, or several per image, are values. All others are classes, see
+    :func:`class_numbers`.
 
     Args:
         labels: one per image.
@@ -56,6 +59,8 @@ def numbered(
 
     Raises :class:`InputError` with the reason if they are none of these.
     """
+    if isinstance(labels[0], Objects):
+        return padded(labels, where)
     first = np.asarray(labels[0])
     if first.ndim == 2 and first.dtype.kind in "biu":
         masks, classes = class_masks(labels, where, ignore)

@@ -18,6 +18,7 @@ import numpy as np
 from nas.errors import InputError
 from nas.registry import load
 from nas.training.datasets.arrays import arrays
+from nas.training.datasets.boxes import boxes, form_of
 from nas.training.datasets.cifar import cifar_name
 from nas.training.datasets.files import LeftOut, folders, pictures, shown
 from nas.training.datasets.folder import listing
@@ -29,6 +30,8 @@ from nas.training.datasets.unseen import is_unseen, unseen
 
 _SIDES = (16, 24, 32, 48, 64)
 """The resolutions that are proposed."""
+_OBJECTS = 160
+"""The resolution that is proposed for pictures with boxes."""
 _LOOKED_AT = 400
 """The largest number of pictures whose size and mode are looked at."""
 _DECODED = 40
@@ -84,6 +87,8 @@ def propose(path: Path) -> Proposal:
         return Proposal({"name": "svhn", "root": str(path)}, {"root": "its official files"})
     if (path / "images").is_dir() and (path / "masks").is_dir():
         return Proposal({"name": "masks", "root": str(path)}, {"root": "pictures and their masks"})
+    if form_of(path) is not None:
+        return _of_boxes(path)
     return _of_pictures(_inner(path))
 
 
@@ -141,6 +146,29 @@ def _of_pictures(path: Path) -> Proposal:
         section["colour"], reasons["colour"] = "grey", "the channels of the pictures are equal"
     else:
         section["colour"], reasons["colour"] = "rgb", "the pictures are in colour"
+    return Proposal(section, reasons)
+
+
+def _of_boxes(path: Path) -> Proposal:
+    held = pictures(path, LeftOut(path))
+    sizes = []
+    for each in _spread(held, _LOOKED_AT):
+        with opened(each) as picture:
+            sizes.append(picture.size)
+    section: dict[str, Any] = {"name": "boxes", "root": str(path), "fit": "squeeze"}
+    reasons = {"fit": "keeps all objects, but distorts pictures that are not square"}
+    if len(set(sizes)) == 1 and max(sizes[0]) <= _OBJECTS:
+        section["resolution"] = None
+        reasons["resolution"] = f"all are of {'x'.join(map(str, sizes[0]))} pixels, which is kept"
+    else:
+        section["resolution"] = _OBJECTS
+        reasons["resolution"] = "small objects need more; the time grows with the square of this"
+    options = {key: value for key, value in section.items() if key != "name"}
+    images = boxes(**options)
+    number = int((images.labels[..., 4] >= 0).sum())
+    reasons["root"] = (
+        f"{len(images.labels):,} pictures with {number:,} boxes of {images.classes} classes"
+    )
     return Proposal(section, reasons)
 
 

@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from nas.errors import InputError, in_file
 from nas.files import open_to_read
 from nas.training.datasets.files import shown
+from nas.training.datasets.objects import Objects, moved, objects, within
 from nas.training.datasets.stored import Pixels
 
 Fit = Literal["crop", "squeeze"]
@@ -164,12 +165,15 @@ def mask(given: Any, size: Size | None = None, fit: Fit = "crop") -> Pixels:
 
 
 def with_geometry(label: Any, image: Pixels, size: Size | None, fit: Fit) -> Any:
-    """Returns the label of an image that is brought to a size; only masks change with it.
+    """Returns the label of an image that is brought to a size; masks and boxes change with it.
 
-    A Pillow image, or whole numbers of more than one axis, is a mask: see :func:`mask`.
+    A Pillow image, or whole numbers of more than one axis, is a mask: see :func:`mask`. A dict has
+    boxes: see :func:`nas.training.datasets.objects.objects`.
 
-    Raises :class:`InputError` if it is none, or is of another size than the image.
+    Raises :class:`InputError` if it is none, or does not fit the image.
     """
+    if (held := objects(label)) is not None:
+        return with_boxes(held, image.shape[1:], size, fit)
     values = None if isinstance(label, Image.Image) else np.asarray(label)
     if values is not None and (values.ndim < 2 or values.dtype.kind not in "biu"):
         return label
@@ -180,6 +184,36 @@ def with_geometry(label: Any, image: Pixels, size: Size | None, fit: Fit) -> Any
             f"{image.shape[2]}x{image.shape[1]}"
         )
     return mask(found, size, fit)
+
+
+def with_boxes(found: Objects, of: Size, size: Size | None, fit: Fit) -> Objects:
+    """Returns the objects of a picture of one size that is brought to another.
+
+    Raises :class:`InputError` with the reason if a box does not fit the picture.
+    """
+    height, width = of
+    found = within(found, width, height)
+    if size is None:
+        return found
+    whole, left, upper = _placed(width, height, size, fit)
+    return moved(found, (whole[0] / width, whole[1] / height), (left, upper), size)
+
+
+def put_back(
+    boxes: npt.NDArray[np.floating], of: tuple[int, int], size: Size, fit: Fit
+) -> npt.NDArray[np.floating]:
+    """Returns boxes [n, 4] of an image in the pixels of the picture from which it was made.
+
+    Args:
+        boxes: in pixels of the image.
+        of: the width and height of the picture.
+        size: the height and width of the image.
+        fit: how the picture was brought to this size.
+    """
+    whole, left, upper = _placed(*of, size, fit)
+    scale = of[0] / whole[0], of[1] / whole[1]
+    found: npt.NDArray[np.floating] = (boxes + (left, upper) * 2) * (scale * 2)
+    return found
 
 
 def is_grey(picture: Image.Image) -> bool:
@@ -266,15 +300,20 @@ def _resized(
     height, width = size
     if picture.size == (width, height):
         return picture
-    if fit == "squeeze":
-        return picture.resize((width, height), by)
-    scale = max(width / picture.width, height / picture.height)
-    whole = max(width, round(picture.width * scale)), max(height, round(picture.height * scale))
+    whole, left, upper = _placed(picture.width, picture.height, size, fit)
     if whole[0] * whole[1] > max(_MOST_SCALED, 4 * width * height):
         raise InputError(
             f"is of {picture.width}x{picture.height} pixels, too long to be cropped to "
             f"{width}x{height}; fit: squeeze distorts it"
         )
-    left, upper = (whole[0] - width) // 2, (whole[1] - height) // 2
     scaled = picture.resize(whole, by)
     return scaled.crop((left, upper, left + width, upper + height))
+
+
+def _placed(width: int, height: int, size: Size, fit: Fit) -> tuple[tuple[int, int], int, int]:
+    """Returns the width and height to which a picture is scaled, and what is cut off then."""
+    if fit == "squeeze":
+        return size[::-1], 0, 0
+    scale = max(size[1] / width, size[0] / height)
+    whole = max(size[1], round(width * scale)), max(size[0], round(height * scale))
+    return whole, (whole[0] - size[1]) // 2, (whole[1] - size[0]) // 2

@@ -33,7 +33,7 @@ from nas.training.datasets.stored import (
 Colour = Literal["rgb", "grey"] | None
 
 _IMAGE = ("image", "img", "picture", "pixels", "images", "x")
-_LABEL = ("label", "labels", "target", "class", "y", "fine_label", "mask", "masks")
+_LABEL = ("label", "labels", "target", "class", "y", "fine_label", "mask", "masks", "objects")
 """The keys of a dict that stands for an image and its label; the first that it has is taken."""
 
 _TUPLES: dict[int, tuple[Role, ...]] = {
