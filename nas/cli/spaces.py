@@ -7,10 +7,13 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.cli.arguments import SPACE, add_bound, add_form, bound, print_table, whole
-from nas.errors import InputError
+from nas.errors import InputError, in_file
+from nas.files import write_output
+from nas.words import counted
 
 if TYPE_CHECKING:
     from nas.cli.arguments import Commands
@@ -39,6 +42,19 @@ def add(commands: Commands) -> None:
     add_bound(sample)
     sample.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
     sample.set_defaults(command=_sample)
+
+    profile = commands.add_parser(
+        "profile", help="measure the operations of a space here, to predict latencies"
+    )
+    profile.add_argument("space", help=SPACE)
+    profile.add_argument("--out", type=Path, required=True, metavar="FILE")
+    profile.add_argument("-n", type=whole(4), default=20,
+                         help="networks to draw and measure; default: %(default)s")  # fmt: skip
+    add_bound(profile)
+    profile.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
+    profile.add_argument("--device", default="cpu", help="cpu, cuda or auto; default: %(default)s")
+    profile.add_argument("--threads", type=whole(1), default=1, help="of the CPU; default: 1")
+    profile.set_defaults(command=_profile)
 
 
 def _spaces(arguments: argparse.Namespace) -> None:
@@ -103,3 +119,27 @@ def _sample(arguments: argparse.Namespace) -> None:
         print(json.dumps(drawn_from.sample(rng)))
     if rejected := rejections(drawn_from.rejected):
         print(f"nas: {rejected}", file=sys.stderr)
+
+
+def _profile(arguments: argparse.Namespace) -> None:
+    import numpy as np
+    import torch
+
+    from nas.spaces import space
+    from nas.training.hardware import resolve_device
+    from nas.training.profiling import profile
+
+    drawn_from = space(arguments.space, **bound(arguments))
+    with in_file("--device"):
+        device = resolve_device(arguments.device)
+    rng = np.random.default_rng(arguments.seed)
+    networks = [drawn_from.decode(drawn_from.sample(rng)) for _ in range(arguments.n)]
+    torch.set_num_threads(arguments.threads)
+    found = profile(networks, device)
+    write_output(arguments.out, found.to_json())
+    about = found.about
+    print(
+        f"{len(found.times)} operations of {about.networks} networks on {about.device}, "
+        f"{counted(about.threads, 'thread')}\n"
+        f"median relative error {about.error:.1%}, rank correlation {about.rank_correlation:.3f}"
+    )

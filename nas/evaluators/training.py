@@ -5,6 +5,7 @@ import math
 import platform
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
+from nas.architecture.profile import Profile
 from nas.architecture.reference import reference_cost
 from nas.architecture.weights import weights_bytes
 from nas.configuration import Config, Named, validate
@@ -37,9 +39,13 @@ SOURCE = "training request"
 
 
 class LatencyRequest(Config):
-    """The request to measure latency; above the limit in milliseconds nothing is trained."""
+    """The request to measure latency; above the limit in milliseconds nothing is trained.
+
+    With the file of a profile, it is predicted instead.
+    """
 
     limit: Annotated[float, Field(gt=0)] | None = None
+    profile: str | None = None
 
 
 class Request(Config):
@@ -154,8 +160,11 @@ def evaluate(
     torch.set_num_threads(trial.threads)
     latency = {}
     if trial.latency is not None:
-        with torch.random.fork_rng(devices=[]):
-            latency = measure_latency(compile(architecture), images.input_shape, device)
+        if trial.latency.profile is not None:
+            latency = Profile.read(Path(trial.latency.profile)).prediction(architecture)
+        else:
+            with torch.random.fork_rng(devices=[]):
+                latency = measure_latency(compile(architecture), images.input_shape, device)
         if checkpoint is None or trial.inherit:
             _check_latency(latency, trial.latency.limit)
     where = {

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from nas.architecture.graph import Architecture
 from nas.architecture.passes import depth
+from nas.architecture.profile import Profile
 from nas.configuration import Config
 from nas.errors import InputError
 from nas.files import read_bytes
@@ -42,8 +43,9 @@ class Latency(Config):
     before it is trained. With ``table`` and ``column``, the latency is read from a table that has
     every architecture of the space, before anything is built. The table is a CSV file. Its column
     ``architecture`` has the text that the space's ``to_string`` writes, or its column
-    ``fingerprint`` has the fingerprints; ``column`` has the milliseconds. Its path is relative to
-    the file that names it.
+    ``fingerprint`` has the fingerprints; ``column`` has the milliseconds. With ``profile``, the
+    latency is predicted (:mod:`nas.architecture.profile`), also where it is an objective. Paths are
+    relative to the file that names them.
     """
 
     limit: Annotated[float, Field(gt=0)]
@@ -52,6 +54,8 @@ class Latency(Config):
     """A CSV file with latencies; by default, the latency is measured."""
     column: str | None = None
     """The column of the table with the milliseconds."""
+    profile: str | None = None
+    """A file of `nas profile`, by which the latency is predicted instead."""
 
     @model_validator(mode="before")
     @classmethod
@@ -66,7 +70,14 @@ class Latency(Config):
     def _is_whole(self) -> Latency:
         if (self.table is None) != (self.column is None):
             raise InputError("a table needs a column, and a column its table; got one of them")
+        if self.profile is not None and self.table is not None:
+            raise InputError("must be read from a table or predicted by a profile, got both")
         return self
+
+    @property
+    def file(self) -> str | None:
+        """The file that the latency comes from; None if it is measured."""
+        return self.table or self.profile
 
 
 class Constraints(Config):
@@ -93,7 +104,12 @@ class Constraints(Config):
     def measured_latency(self) -> float | None:
         """The limit in milliseconds for a measured latency; None if there is none."""
         latency = self.latency_ms
-        return latency.limit if latency is not None and latency.table is None else None
+        return latency.limit if latency is not None and latency.file is None else None
+
+    @property
+    def latency_profile(self) -> str | None:
+        """The file by which latencies are predicted; None if they are not."""
+        return None if self.latency_ms is None else self.latency_ms.profile
 
     @property
     def before_training(self) -> Constraints:
@@ -102,10 +118,10 @@ class Constraints(Config):
         return self.model_copy(update={"latency_ms": None}) if measured else self
 
     def definition(self, folder: Path) -> dict[str, Any]:
-        """Return the limits that are set, as plain JSON, with a checksum of the table's content."""
+        """Return the limits that are set, as plain JSON, with a checksum of the file's content."""
         given = self.model_dump(mode="json", exclude_none=True)
-        if self.latency_ms is not None and self.latency_ms.table is not None:
-            content = read_bytes(folder / self.latency_ms.table)
+        if self.latency_ms is not None and self.latency_ms.file is not None:
+            content = read_bytes(folder / self.latency_ms.file)
             given["latency_ms"]["checksum"] = blake2b(content, digest_size=8).hexdigest()
         return given
 
@@ -132,7 +148,9 @@ def constrained(space: SearchSpace, constraints: Constraints, folder: Path) -> S
         InputError: for a table that cannot be read, or a latency that would have to be measured.
     """
     if constraints.measured_latency is not None:
-        raise InputError("latency_ms: only a campaign measures it; give a table and its column")
+        raise InputError(
+            "latency_ms: only a campaign measures it; give a table and its column, or a profile"
+        )
     limits = [_limit(name, most, space, folder) for name, most in constraints if most is not None]
     if not limits:
         return space
@@ -220,22 +238,25 @@ def further_costs(
 ) -> Callable[[Architecture], dict[str, float]]:
     """Return a function that computes what constraints limit beside the counted cost.
 
-    These are the depth and, if a table has the architecture's fingerprint, its latency. The
+    These are the depth, and the latency by a profile, or by a table that has the fingerprint. The
     function suits networks that are not members of the space, such as classics.
 
     Args:
-        several: constraints, each with the folder that the path of its table is relative to.
+        several: constraints, each with the folder that the path of its file is relative to.
     """
-    deep, tables = False, []
+    deep = False
+    latencies: list[Callable[[Architecture], float | None]] = []
     for constraints, folder in several:
         deep = deep or constraints.depth is not None
         latency = constraints.latency_ms
-        if latency is not None and latency.table is not None:
-            tables.append(_LatencyTable(latency, folder))
+        if latency is not None and latency.profile is not None:
+            latencies.append(Profile.read(folder / latency.profile).latency)
+        elif latency is not None and latency.table is not None:
+            latencies.append(_LatencyTable(latency, folder).of)
 
     def measure(architecture: Architecture) -> dict[str, float]:
         found: dict[str, float] = {"depth": depth(architecture)} if deep else {}
-        known = [table.of(architecture) for table in tables]
+        known = [latency(architecture) for latency in latencies]
         if told := [milliseconds for milliseconds in known if milliseconds is not None]:
             found["latency_ms"] = max(told)
         return found
@@ -245,6 +266,9 @@ def further_costs(
 
 def _limit(column: str, most: Any, space: SearchSpace, folder: Path) -> _Limit:
     if isinstance(most, Latency):
+        if most.profile is not None:
+            predicted = Profile.read(folder / most.profile).latency
+            return _Limit(column, most.limit, lambda _, architecture: predicted(architecture))
         table = _LatencyTable(most, folder)
         return _Limit(column, most.limit, lambda *member: table.of_member(space, *member))
     if column == "depth":

@@ -1,5 +1,6 @@
 """Measures how long a network takes for a batch."""
 
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
@@ -38,16 +39,9 @@ def measure_latency(
     """
     how = layout(len(input_shape) + 1)
     network = network.eval().to(device, memory_format=how)  # type: ignore[call-overload]
-    images = torch.zeros(batch, *input_shape, device=device).contiguous(memory_format=how)
-    milliseconds = []
-    with torch.inference_mode():
-        for _ in range(WARM_UP + REPETITIONS):
-            _wait(device)
-            started = perf_counter()
-            network(images)
-            _wait(device)
-            milliseconds.append(1000 * (perf_counter() - started))
-    first, median, third = np.percentile(milliseconds[WARM_UP:], [25, 50, 75])
+    first, median, third = np.percentile(
+        timed(network, [(batch, *input_shape)], device), [25, 50, 75]
+    )
     return {
         "latency_ms": float(median),
         "latency_iqr_ms": float(third - first),
@@ -57,6 +51,23 @@ def measure_latency(
         "latency_device": device_name(device),
         "latency_repetitions": REPETITIONS,
     }
+
+
+def timed(network: nn.Module, shapes: Sequence[tuple[int, ...]], device: str) -> list[float]:
+    """Returns the milliseconds of each run of a network on inputs of these shapes."""
+    inputs = [
+        torch.zeros(shape, device=device).contiguous(memory_format=layout(len(shape)))
+        for shape in shapes
+    ]
+    milliseconds = []
+    with torch.inference_mode():
+        for _ in range(WARM_UP + REPETITIONS):
+            _wait(device)
+            started = perf_counter()
+            network(*inputs)
+            _wait(device)
+            milliseconds.append(1000 * (perf_counter() - started))
+    return milliseconds[WARM_UP:]
 
 
 def _wait(device: str) -> None:

@@ -103,6 +103,8 @@ class Trainings(Requests):
             recipe = recipe.with_reference(ask.initialization)
         final, suggests = ask.stage == "final", self._campaign.evaluator.suggests
         limit = None if final else config.constraints.measured_latency
+        file = config.constraints.latency_profile
+        profile = None if file is None else str((self._campaign.folder / file).resolve())
         return {
             "architecture": self._networks.of(ask).to_json(),
             **given(recipe=None if recipe is None else recipe.model_dump(mode="json")),
@@ -116,7 +118,7 @@ class Trainings(Requests):
             "compile": config.final.compile if final else "never",
             **({"protocol": config.final.protocol} if final else {}),
             **self._campaign.fidelities.request(ask.fidelity, ask.genotype, data),
-            "latency": {"limit": limit} if config.measures_latency else None,
+            "latency": {"limit": limit, "profile": profile} if config.measures_latency else None,
             **given(seconds=None if final else getattr(config.time_limit, "trial_seconds", None)),
             **given(inherit=start.inherits),
         }
@@ -148,13 +150,14 @@ class Averages(Requests):
             architecture = self._networks.of(self._history.asks[name])
             members.append({"trial": name, "architecture": architecture.to_json()})
             weights.append(read_bytes(path))
+        config = self._campaign.config
         return {
             "members": members,
             "weights": weights,
             "test": True,
-            "protocol": self._campaign.config.final.protocol,
+            "protocol": config.final.protocol,
             **self._surroundings(),
-            "latency": self._campaign.config.measures_latency,
+            "latency": config.measures_latency and config.constraints.latency_profile is None,
         }
 
 

@@ -18,6 +18,7 @@ from nas.campaigns.spec.data_argument import Given, known_options, read
 from nas.campaigns.store.defaults import PLACES
 from nas.configuration import Named, is_yaml, parse_yaml, source
 from nas.errors import InputError, in_file
+from nas.escape import printable
 from nas.files import at_home, write_whole
 from nas.metrics import Catalogue
 from nas.registry import Registry
@@ -175,7 +176,9 @@ def write_campaign(
         **sections,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, "".join(f"{line.rstrip()}\n" for line in text.splitlines()).encode())
+    # Names of classes, which are names of folders, can hold what YAML does not allow in a comment.
+    lines = printable(text).split("\n")
+    write_whole(path, ("\n".join(map(str.rstrip, lines)).rstrip() + "\n").encode())
     return path
 
 

@@ -86,6 +86,8 @@ def opened(source: str | Path | io.BytesIO) -> Iterator[Image.Image]:
             raise InputError(str(error)) from None
         except FileNotFoundError:
             raise InputError("No such file") from None
+        except MemoryError:
+            raise InputError("is damaged: it names a size that is larger than the memory") from None
         except (OSError, SyntaxError, ValueError, EOFError) as error:
             raise InputError(f"is damaged: {error}") from None
 
