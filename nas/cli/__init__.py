@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import nas
-from nas.cli import campaigns, exports, networks, results, spaces
+from nas.cli import campaigns, exports, networks, results, spaces, visual
 from nas.errors import CampaignError, InputError
 from nas.escape import printable
 
@@ -86,6 +86,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="nas", description="Neural architecture search and benchmarking.")
     parser.add_argument("--version", action="version", version=f"nas-harness {nas.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (campaigns, results, networks, exports, spaces):
+    for module in (campaigns, results, networks, exports, visual, spaces):
         module.add(commands)
     return parser

@@ -17,7 +17,7 @@ from PIL import Image
 from nas.boxes import likely
 from nas.errors import InputError, in_file
 from nas.export.pictures import OnPictures
-from nas.files import open_to_read, write_whole
+from nas.files import open_to_read, write_output, write_whole
 from nas.jobs import names as named
 from nas.jobs.inputs import images_of, preprocessing_of, trained
 from nas.preprocessing import Preprocessing
@@ -133,11 +133,11 @@ def write(found: Sequence[Prediction], out: Path) -> None:
                 rows += [[each.file, name, value, *box] for name, value, box in parts]
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
-        write_whole(out, text.getvalue().encode())
+        write_output(out, text.getvalue())
     elif out.suffix == ".npy" and found[0].boxes is None:
         content = io.BytesIO()
         np.save(content, np.array([each.values for each in found], np.float32))
-        write_whole(out, content.getvalue())
+        write_output(out, content.getvalue())
     else:
         raise InputError(
             f"--out: must end in {'.csv' if found[0].boxes is not None else '.npy or .csv'}, got "
