@@ -40,6 +40,14 @@ NOT_RUN = {
     "nas search unseen/ --minutes 10 --macs 5e6 --out results/mine": "see tests/jobs/test_search",
     "nas plot results/mine --kind mixtures": "a search by gradients; see tests/analysis/plots",
     "nas predict results/mine:best pics --out masks": "see tests/extending/test_segmentation",
+    "nas predict results/mine:best pics --out vectors.npy": "see tests/tasks/test_exports",
+    "nas predict results/mine:best pics --out made": "see tests/tasks/test_exports",
+    "nas patches results/mine:best NODE --channel 3 --out patches.png": (
+        "see tests/jobs/test_visual"
+    ),
+    "nas style photo.png painting.png --network results/mine:best --out style.png": (
+        "see tests/jobs/test_visual"
+    ),
     "nas serve results/": "serves until Ctrl-C; see tests/report",
     "nas report --live results/mine": "serves until Ctrl-C; see tests/report",
 }

@@ -47,9 +47,8 @@ def test_patches_are_what_the_most_excited_positions_see(network: str) -> None:
     made = trained(network, names.reference(network))
     first = next(node for node in made.architecture.nodes if node.operation.kind == "conv")
     found = patches(network, first.name, channel=1, count=4)
-    places, images, _ = zip(
-        *images_of(network, names.reference(network), "validation"), strict=True
-    )
+    held = list(images_of(network, names.reference(network), "validation"))
+    places, images = [place for place, _, _ in held], [image for _, image, _ in held]
     values = []
     made.get_submodule(first.name).register_forward_hook(
         lambda _, __, output: values.append(output[:, 1].flatten(1).amax(1))
