@@ -23,6 +23,7 @@ class Box:
             output does not depend on it.
         about: all details, shown when the pointer is over the box.
         inside: the diagram within the box.
+        nodes: the names of the network's nodes in the box.
     """
 
     what: str = ""
@@ -35,6 +36,7 @@ class Box:
     idle: bool = False
     about: str = ""
     inside: Diagram | None = None
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ class Item:
         sign: "+", "-" or "~" if it differs from the parent, else "".
         was: what it did in the parent, if that changed.
         signs: the signs of its inputs, in their order.
+        nodes: the names of the network's nodes in it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Item:
     sign: str = ""
     was: tuple[Operation | str, ...] = ()
     signs: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
 
     def links(self) -> Iterator[tuple[int, str]]:
         """Yields its inputs with their signs."""
@@ -76,6 +78,7 @@ def items_of_network(architecture: Architecture) -> list[Item]:
                 tuple(dict.fromkeys(row_of[name] for name in row[0].inputs)),
                 architecture.shapes[row[-1].name],
                 total(architecture.costs[node.name] for node in row),
+                nodes=tuple(node.name for node in row),
             )
         )
     for name in architecture.outputs:

@@ -134,6 +134,7 @@ class _Drawing:
             facts=(shape_of(*shapes), *counts(total(item.cost for item in _kept(every)))),
             times=part.times,
             about="\n".join([part.name, *(str(operation) for operation in one[0].does)]),
+            nodes=tuple(name for item in _kept(every) for name in item.nodes),
         )
         if len(one) == 1:
             does, was = one[0].does, one[0].was

@@ -53,7 +53,7 @@ _STACK = 5.0
 _FONT = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
 
 
-def svg(diagram: Diagram, title: str, description: str = "") -> str:
+def svg(diagram: Diagram, title: str, description: str = "", opens: bool = False) -> str:
     """Returns the text of an SVG file.
 
     The drawing follows the page between light and dark (``prefers-color-scheme``), uses installed
@@ -64,8 +64,9 @@ def svg(diagram: Diagram, title: str, description: str = "") -> str:
         diagram: the diagram to draw.
         title: the line above the drawing, which a screen reader says first.
         description: the line below the title.
+        opens: whether the boxes are buttons that name their nodes, for a page that opens them.
     """
-    drawing = _Drawing(diagram)
+    drawing = _Drawing(diagram, opens)
     longest = max(int(drawing.width / _CHARACTER), _LONGEST)
     captions = [(line, "strong") for line in wrap(title, longest)]
     captions += [(line, "small") for line in wrap(description, longest)]
@@ -76,7 +77,7 @@ def svg(diagram: Diagram, title: str, description: str = "") -> str:
     size = f"{_number(width)} {_number(height)}"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="nas" viewBox="0 0 {size}" '
-        f'width="{_number(width)}" height="{_number(height)}" role="img" '
+        f'width="{_number(width)}" height="{_number(height)}" role="{"group" if opens else "img"}" '
         f'aria-labelledby="{name}-title {name}-desc">',
         f'<title id="{name}-title">{escape(title)}</title>',
         f'<desc id="{name}-desc">{escape(description or title)}</desc>',
@@ -129,9 +130,9 @@ _STYLE = _style()
 class _Drawing:
     """A diagram whose boxes, on all levels, have sizes and positions."""
 
-    def __init__(self, diagram: Diagram) -> None:
-        self.diagram = diagram
-        self.inner = [_Drawing(box.inside) if box.inside else None for box in diagram.boxes]
+    def __init__(self, diagram: Diagram, opens: bool) -> None:
+        self.diagram, self.opens = diagram, opens
+        self.inner = [_Drawing(box.inside, opens) if box.inside else None for box in diagram.boxes]
         self.sizes = [self._size(*pair) for pair in zip(diagram.boxes, self.inner, strict=True)]
         entered = {link.target for link in diagram.links}
         ports = [index for index, box in enumerate(diagram.boxes) if box.colour == "port"]
@@ -208,7 +209,11 @@ class _Drawing:
         style = " ".join(
             filter(None, [box.colour, _SIGN_NAMES.get(box.sign, ""), "idle" if box.idle else ""])
         )
-        found = [f"<g><title>{escape(box.about or box.what)}</title>"]
+        button = ""
+        if self.opens and box.nodes:
+            names = escape(" ".join(box.nodes))
+            button = f' role="button" tabindex="0" data-nodes="{names}"'
+        found = [f"<g{button}><title>{escape(box.about or box.what)}</title>"]
         for shift in (stack, 0.0) if stack else (0.0,):
             found.append(
                 f'<rect class="{style}" x="{_number(x + shift)}" y="{_number(y + shift)}" '

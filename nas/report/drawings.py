@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from nas.analysis.tables.trials import parent_of
+from nas.architecture.passes import NodeSummary, by_node
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask
 from nas.drawing.cells import cell_diagram
@@ -20,10 +23,23 @@ DRAWN = 40
 
 
 class Drawing(NamedTuple):
-    """The SVG texts of a network and, if its space has cells, of its cells; "" if not drawn."""
+    """The drawings of a network as SVG texts; "" if not drawn.
+
+    Attributes:
+        network: the network, whose boxes open.
+        cells: its cells, if its space has cells.
+        nodes: what opens, by the name of a node: operation, shape, params, MACs, receptive field.
+        parent: the name of the trial from which it was mutated.
+        before: the parent.
+        after: the network, with its differences from the parent marked.
+    """
 
     network: str
     cells: str = ""
+    nodes: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    parent: str = ""
+    before: str = ""
+    after: str = ""
 
 
 def drawing(folder: Path, history: History, ask: Ask, name: str) -> Drawing:
@@ -33,12 +49,33 @@ def drawing(folder: Path, history: History, ask: Ask, name: str) -> Drawing:
     ``campaign.yaml`` is missing.
     """
     architecture, space = built(folder, history, ask)
-    network = svg(network_diagram(architecture), name, in_short(architecture))
+    found = Drawing(
+        svg(network_diagram(architecture), name, in_short(architecture), opens=True),
+        nodes={each.name: _facts(each) for each in by_node(architecture)},
+    )
+    if (mutated := history.asks.get(parent_of(ask) or "")) is not None:
+        was, _ = built(folder, history, mutated)
+        found = found._replace(
+            parent=mutated.trial,
+            before=svg(network_diagram(was), mutated.trial, in_short(was)),
+            after=svg(network_diagram(architecture, was), name, in_short(architecture)),
+        )
     cells = {} if space is None else space.cell_graphs(ask.genotype)
     if not cells:
-        return Drawing(network)
+        return found
     diagram = in_a_row({label: cell_diagram(cell) for label, cell in cells.items()})
-    return Drawing(network, svg(diagram, f"{name}, cells"))
+    return found._replace(cells=svg(diagram, f"{name}, cells"))
+
+
+def _facts(node: NodeSummary) -> tuple[str, ...]:
+    fields = dict.fromkeys(field.size for field in node.field)
+    return (
+        node.operation,
+        "x".join(map(str, node.shape)),
+        f"{node.params:,}",
+        f"{node.macs:,}",
+        "x".join(map(str, fields)),
+    )
 
 
 def drawings(

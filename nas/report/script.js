@@ -30,6 +30,33 @@ function thumbnail(name) {
   return [thumb];
 }
 
+/** A drawing of a row's network or cells; the boxes of a network open. */
+function drawn(row, picture) {
+  const attributes = { class: "drawing", tabindex: "0", role: "group", "aria-label": `Drawing of ${row}`, "data-network": row };
+  const drawing = element("div", attributes);
+  drawing.innerHTML = picture;
+  return drawing;
+}
+
+const FACTS = ["node", "operation", "shape", "params", "MACs", "receptive field"];
+
+/** Lists the nodes of a box below its drawing. */
+function openNodes(event) {
+  const box = event.target.closest?.("[data-nodes]"), drawing = box?.closest("[data-network]");
+  if (!drawing || (event.type === "keydown" && !["Enter", " "].includes(event.key))) return;
+  event.preventDefault();
+  const nodes = data.drawings[drawing.dataset.network].nodes;
+  const rows = box.dataset.nodes.split(" ").filter((name) => nodes[name]).map((name) => element(
+    "tr", {}, element("th", { scope: "row" }, name), ...nodes[name].map((text) => element("td", {}, text)),
+  ));
+  const head = element("tr", {}, ...FACTS.map((text) => element("th", { scope: "col" }, text)));
+  const list = element("div", { class: "nodes scroll", tabindex: "0", role: "region", "aria-live": "polite", "aria-label": "Nodes of the box" },
+    element("table", { class: "plain" }, element("thead", {}, head), element("tbody", {}, ...rows)));
+  if (drawing.nextElementSibling?.classList.contains("nodes")) drawing.nextElementSibling.remove();
+  drawing.after(list);
+}
+for (const kind of ["click", "keydown"]) document.addEventListener(kind, openNodes);
+
 function curveOf(trials) {
   const figure = element("figure", {}, element("figcaption", {}, trials.length > 1 ? "Learning curves, one per seed" : "Learning curve"));
   const plot = new Plot(figure, { label: `${data.metrics.words} by epoch`, describe: () => curvesOf(trials), open() {} });
@@ -85,10 +112,11 @@ function openRow(name) {
   body.replaceChildren(list);
   const trials = Object.keys(data.curves).filter((trial) => trial === name || (trial !== row && rowOf(trial) === name));
   if (trials.length) body.append(curveOf(trials));
-  for (const picture of pictures(row)) {
-    const drawing = element("div", { class: "drawing", tabindex: "0", role: "group", "aria-label": `Drawing of ${row}` });
-    drawing.innerHTML = picture;
-    body.append(drawing);
+  body.append(...pictures(row).map((picture) => drawn(row, picture)));
+  const { parent, before, after } = data.drawings[row] ?? {};
+  if (parent) {
+    const pair = element("div", { class: "pair" }, drawn(parent, before), drawn(row, after));
+    body.append(element("details", {}, element("summary", {}, `Beside its parent, ${parent}`), pair));
   }
   if (!pictures(row).length) body.append(element("p", { class: "lead" }, "The network is not drawn here:"), element("pre", {}, `nas show ${data.folder}:${name}`));
   if (data.genotypes[row]) {

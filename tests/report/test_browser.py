@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from nas.campaigns.drive.run import run
 from nas.report.live import Server
 from nas.report.page import write_report
+from tests.campaigns import toy
 from tests.report import browser as browsers
 from tests.report.campaigns import synthetic, write
 
@@ -36,6 +38,14 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> str:
         folder.mkdir()
         write_report(write(folder, synthetic(trials)))
     return write_report(folders, root / "both.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A page with drawings of networks."""
+    folder = toy.write(tmp_path_factory.mktemp("toy") / "campaign")
+    run(folder, evaluator=f"{toy.HERE}:evaluate")
+    return write_report(folder).as_uri()
 
 
 @pytest.fixture
@@ -282,7 +292,21 @@ def test_the_list_of_campaigns_follows_them_and_leads_to_each(browser: Any, tmp_
             thread.join()
 
 
-@pytest.mark.parametrize("which", ["page", "compared"])
+def test_a_box_opens_its_nodes_by_pointer_and_by_keyboard(browser: Any, drawn: str) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    browser.get(drawn)
+    first, second = browser.find_elements("css selector", "#best [data-nodes]")[:2]
+    first.click()
+    rows = "#best .nodes tbody tr th"
+    for box, key in ((first, None), (second, Keys.ENTER)):
+        if key:
+            box.send_keys(key)
+        names = [each.text for each in browser.find_elements("css selector", rows)]
+        assert names == box.get_dom_attribute("data-nodes").split()
+
+
+@pytest.mark.parametrize("which", ["page", "compared", "drawn"])
 def test_axe_finds_nothing_serious(
     browser: Any, which: str, request: pytest.FixtureRequest
 ) -> None:

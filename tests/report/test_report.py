@@ -154,6 +154,9 @@ def test_the_networks_of_the_table_are_drawn(tmp_path: Path) -> None:
         described = ElementTree.fromstring(drawn.network).findtext("{*}desc")
         assert described is not None
         assert word_of(costs[name]) in described
+        boxes = re.findall('data-nodes="([^"]+)"', drawn.network)
+        assert set(" ".join(boxes).split()) == set(drawn.nodes)
+        assert sum(int(facts[2].replace(",", "")) for facts in drawn.nodes.values()) == costs[name]
     (folder / "campaign.yaml").unlink()
     assert "campaign.yaml" in context(folder)["undrawn"]
 

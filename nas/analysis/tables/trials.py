@@ -107,12 +107,17 @@ def own_recipe(ask: Ask) -> str | None:
     return json.dumps(own) if own else None
 
 
+def parent_of(ask: Ask) -> str | None:
+    """Returns the trial from which a trial was mutated, if its searcher tells."""
+    parent = ask.note.get("parent", ask.note.get("from"))
+    return trial_name(ask.search, parent) if isinstance(parent, int) else None
+
+
 def _row(history: History, ask: Ask, start: float | None, known: Catalogue) -> dict[str, Any]:
     trial = ask.trial
     result = history.results.get(trial)
     metrics = {} if result is None else result.metrics
     waiting = "duplicate" if ask.is_duplicate else "unfinished"
-    parent = ask.note.get("parent", ask.note.get("from"))
     failures = len(history.failures.get(trial, ()))
     counted = metrics.get("fvcore")
     return {
@@ -130,7 +135,7 @@ def _row(history: History, ask: Ask, start: float | None, known: Catalogue) -> d
         "worker": result and (result.worker or None),
         "asked_s": _since(start, ask),
         "ended_s": _since(start, result),
-        "parent": trial_name(ask.search, parent) if isinstance(parent, int) else None,
+        "parent": parent_of(ask),
         "mutation": ask.note.get("mutation"),
         "initial": ask.note.get("initial"),
         "recipe": own_recipe(ask),
