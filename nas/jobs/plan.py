@@ -64,8 +64,9 @@ _TOLERATED, _EQUAL = 0.9, 0.97
 or covered if this share of that is left."""
 _MEMBERS = 40
 """How many networks of the space are counted to see how large they are."""
-_CLOSING = (6.0, 0.01)
-"""The seconds, and the share of the time, that are kept for predictions and the export."""
+_CLOSING, _CLOSING_CPU, _CLOSING_SHARE = 6.0, 2.0, 0.01
+"""The seconds that are kept for predictions and the export, the CPU seconds that these take, and
+the share of the time that is kept besides."""
 _LEAST = 5.0
 """The fewest seconds that a campaign is planned for."""
 
@@ -180,10 +181,10 @@ class Planner:
         Where other processes have most of the machine, predictions and the export take longer. How
         much longer is seen from the CPU time of what was done so far.
         """
-        seconds, share = _CLOSING
         now = time.monotonic()
         slower = (now - self._began) / max(1e-3, time.process_time() - self._cpu_before)
-        left = self._ends - now - seconds * max(1.0, slower) - share * self._whole
+        closing = max(_CLOSING, _CLOSING_CPU * slower) + _CLOSING_SHARE * self._whole
+        left = self._ends - now - closing
         if left < _LEAST:
             raise InputError(
                 f"--minutes: are too few: {max(0.0, left):.0f} s are left after looking at the "
