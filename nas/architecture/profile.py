@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from nas.architecture.graph import Architecture
+from nas.architecture.graph import Architecture, checked_input
 from nas.architecture.operations import Operation, Shape, from_attributes, infer
 from nas.configuration import Config, validate
 from nas.errors import InputError, at, in_file
@@ -120,12 +120,14 @@ class Profile:
 def _entry(given: dict[str, Any]) -> tuple[Piece, float]:
     try:
         kind, inputs, ms = (given.pop(key) for key in ("kind", "inputs", "ms"))
-        shapes = tuple(tuple(map(int, shape)) for shape in inputs)
         milliseconds = float(ms)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"must have kind, attributes, inputs and ms, got {error!r}") from None
+    if not isinstance(kind, str) or not isinstance(inputs, list) or not inputs:
+        raise InputError("kind must be text, and inputs a list of one or more shapes")
     if not 0 <= milliseconds < np.inf:
         raise InputError(f"ms must be finite and not negative, got {ms}")
+    shapes = tuple(map(checked_input, inputs))
     operation = from_attributes(kind, given)
     infer(operation, shapes)
     return (operation, shapes), milliseconds

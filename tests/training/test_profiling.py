@@ -72,6 +72,9 @@ def test_a_profile_is_read_as_it_was_written_and_a_bad_one_is_named(tmp_path: Pa
         ({"operations": []}, "operations: Tuple should have at least 1 item"),
         ({"operations": [{"kind": "conv"}]}, "operations.0: must have kind, attributes, inputs"),
         ({"operations": [{"kind": "x", "inputs": [[1]], "ms": 1}]}, "operations.0: .*'x'"),
+        ({"operations": [{"kind": {}, "inputs": [[1]], "ms": 1}]}, "kind must be text"),
+        ({"operations": [{"kind": "add", "inputs": [], "ms": 1}]}, "inputs a list of one or more"),
+        ({"operations": [{"kind": "add", "inputs": [[1e999]], "ms": 1}]}, "input shape must be"),
         ({"operations": [{**whole["operations"][-1], "ms": -1}]}, "ms must be finite and not neg"),
     ):
         path.write_text(json.dumps(whole | change))

@@ -1,6 +1,7 @@
 """Images that stay on the disk: another pipeline, the same numbers."""
 
 import gc
+import resource
 import weakref
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,18 @@ def test_what_is_streamed_is_what_is_in_memory(kind: str, pictures: Path) -> Non
     parts = [data.part_of_training(each, 30, 0).train for each in (held, stored)]
     [(images, _)], [(others, _)] = (list(batches(p, [(0, len(p.labels))], CPU)) for p in parts)
     assert torch.equal(images, others)
+
+
+def test_streaming_needs_no_shared_memory(pictures: Path) -> None:
+    """No file grows under this limit, as in a container whose /dev/shm is full."""
+    _, streamed = both(of_folder(pictures))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+    try:
+        images = torch.cat(list(streamed.train.images.batches([[3, 1], [2]])))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    np.testing.assert_array_equal(images.numpy(), streamed.train.images[np.array([3, 1, 2])].read())
 
 
 def test_training_is_the_same_bit_for_bit(pictures: Path) -> None:

@@ -89,13 +89,16 @@ class Stored:
             self,  # type: ignore[arg-type]
             batch_sampler=[list(indices) for indices in batches],
             num_workers=min(torch.get_num_threads(), len(batches)),
-            collate_fn=torch.from_numpy,
-            pin_memory=pinned,
+            # As arrays, batches pass through pipes. As tensors, they would need /dev/shm, which is
+            # small in containers; where it is full, torch crashes or waits for ever.
+            collate_fn=np.asarray,
             # A separate generator, so that torch's global one is the same as with images in memory.
             generator=torch.Generator(),
         )
         try:
-            yield from loader
+            for images in loader:
+                batch = torch.from_numpy(images)
+                yield batch.pin_memory() if pinned else batch
         except InputError as error:  # its text begins with the other process's traceback
             message = str(error).rstrip().rpartition(f"{InputError.__name__}: ")[2]
             raise InputError(message) from None
