@@ -1,7 +1,7 @@
 """The tables and verdicts of the flagship campaigns: ``python -m tests.benchmarks.flagships``.
 
 Reads what ``nas run results/fashion_200k`` and the others recorded. A folder named ``..._tpe``
-holds the same campaign with another searcher.
+holds the same campaign with another searcher, and ``..._shared`` with shared weights.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def main() -> None:
     """Print a section for each pair of campaigns."""
     print(INTRODUCTION)
     for name, title in FLAGSHIPS.items():
-        folders = [each for each in (RESULTS / name, RESULTS / f"{name}_tpe") if read_records(each)]
+        every = [RESULTS / f"{name}{more}" for more in ("", "_tpe", "_shared")]
+        folders = [each for each in every if read_records(each)]
         if not folders:
             continue
         print(f"## {title}\n")

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import nas
+from nas.analysis.tables.comparability import setting
 from nas.analysis.tables.networks import campaign_table
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
@@ -177,6 +178,10 @@ def test_a_campaign_trains_the_shared_weights_once(tmp_path: Path) -> None:
     assert shared["validation_accuracy"] == seen["validation_accuracy"]
     table = campaign_table([tmp_path]).set_index("kind")
     assert table.group["shared weights"] != table.group["searched"]
+    known = records[0]["specification"]
+    trained_alone = {key: value for key, value in known.items() if key != "evaluator"}
+    assert setting(known, "final") == setting(trained_alone, "final")
+    assert setting(known, "search") != setting(trained_alone, "search")
     # Its weights are those with which it was evaluated, and can be exported.
     reference = named.reference(f"{tmp_path}:{name}")
     known, task = reference.data()

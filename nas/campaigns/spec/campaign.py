@@ -341,7 +341,7 @@ def _check_evaluator(
     if config.final.shared and not evaluator.shares_weights:
         raise InputError(
             "tests networks with shared weights; allowed with the evaluator supernet alone, got "
-            f"{config.final.shared} with {evaluator.label}",
+            f"{config.final.shared} with {config.evaluator.name}",
             *("final", "shared"),
         )
     if evaluator.suggests and config.budget.trials == 1:
