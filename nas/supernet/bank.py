@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from math import prod
 from typing import Any, Literal, NamedTuple
@@ -41,8 +42,24 @@ class Slot(NamedTuple):
 
     def named(self, tensor: str) -> str:
         """Return the name of a tensor in the state of a bank; torch allows no dots in it."""
-        digest = blake2b(self.kind.encode(), digest_size=4).hexdigest()
-        return f"{self.node}.{tensor}.{digest}".replace(".", "|")
+        return _named(self, tensor)
+
+
+@lru_cache(maxsize=2**16)
+def _named(slot: Slot, tensor: str) -> str:
+    digest = blake2b(slot.kind.encode(), digest_size=4).hexdigest()
+    return f"{slot.node}.{tensor}.{digest}".replace(".", "|")
+
+
+class Used(NamedTuple):
+    """An operation of a member: its module or parameter, its place, and its tensors' sizes by name.
+
+    The tensors of the module are on no device, until a member puts its own in.
+    """
+
+    module: Any
+    slot: Slot
+    sizes: dict[str, Shape]
 
 
 class Bank(nn.Module):
@@ -78,7 +95,7 @@ class Bank(nn.Module):
         self.seed = seed
         self.initialization = initialization
         self._windows: dict[Slot, list[Shape]] = {}
-        self._made: dict[tuple[str, Operation, tuple[Shape, ...]], Any] = {}
+        self._known: dict[tuple[str, Operation, tuple[Shape, ...]], Used | None] = {}
 
     @property
     def size(self) -> int:
@@ -90,17 +107,28 @@ class Bank(nn.Module):
         """The number of parameters of the matrices that transform kernels."""
         return sum(p.numel() for name, p in self.named_parameters() if _TO in name)
 
-    def module(self, node: str, operation: Operation, inputs: tuple[Shape, ...]) -> Any:
-        """Return an operation's module, parameter or None, as :meth:`Operation.module` does.
+    @property
+    def _device(self) -> torch.device:
+        return next((each.device for each in self.parameters()), torch.device("cpu"))
 
-        Its tensors are on no device, until a member puts its own in. Members share the modules of
-        equal operations, because making a module takes longer than calling it.
+    def use(self, node: str, operation: Operation, inputs: tuple[Shape, ...]) -> Used | None:
+        """Return what a member needs of an operation; None if it has no module and no parameter.
+
+        The bank makes room for its tensors. Members share the modules of equal operations, because
+        making a module takes longer than calling it.
         """
         key = (node, operation, inputs)
-        if key not in self._made:
+        if key not in self._known:
             with torch.device("meta"):
-                self._made[key] = operation.module(inputs)
-        return self._made[key]
+                made = operation.module(inputs)
+            used = None
+            if made is not None:
+                found = tensors(made)
+                slot = self.slot(node, operation, inputs)
+                self._enter(slot, found, lambda: operation.module(inputs))
+                used = Used(made, slot, {name: tuple(each.shape) for name, each in found.items()})
+            self._known[key] = used
+        return self._known[key]
 
     def slot(self, node: str, operation: Operation, inputs: tuple[Shape, ...]) -> Slot:
         """Return the place of an operation's tensors."""
@@ -118,7 +146,7 @@ class Bank(nn.Module):
         kept = sorted((name, value) for name, value in known.items() if name not in dropped)
         return Slot(node, f"{operation.kind} {kept}", self.kernels == "transformed" and depthwise)
 
-    def enter(self, slot: Slot, sizes: Mapping[str, Tensor], draw: Callable[[], Any]) -> None:
+    def _enter(self, slot: Slot, sizes: Mapping[str, Tensor], draw: Callable[[], Any]) -> None:
         """Make room for an operation's tensors.
 
         Args:
@@ -139,6 +167,7 @@ class Bank(nn.Module):
                 initialize(made, self.initialization)
             drawn = tensors(made)
             for name in lacking:
+                drawn[name].data = drawn[name].data.to(self._device)
                 self._store(slot.named(name), drawn[name])
 
     def take(self, slot: Slot, name: str, shape: Shape) -> Tensor:
@@ -199,7 +228,8 @@ class Bank(nn.Module):
         self._windows[slot] = sizes
         for size in sizes[1:]:
             if not hasattr(self, _matrix(slot, size)):
-                self.register_parameter(_matrix(slot, size), nn.Parameter(torch.eye(prod(size))))
+                matrix = nn.Parameter(torch.eye(prod(size), device=self._device))
+                self.register_parameter(_matrix(slot, size), matrix)
 
 
 _TO = "|to"

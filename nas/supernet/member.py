@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,16 +12,8 @@ from nas.architecture.graph import Architecture
 from nas.architecture.network import Network, compile
 from nas.architecture.node import INPUT
 from nas.architecture.operations import BatchNorm
-from nas.supernet.bank import Bank, Slot, tensors
+from nas.supernet.bank import Bank, Used
 from nas.supernet.immediate import Immediate, Value
-
-
-class _Used(NamedTuple):
-    """An operation with tensors: its place in the bank, its module, and the sizes by name."""
-
-    slot: Slot
-    module: nn.Module | nn.Parameter
-    sizes: dict[str, tuple[int, ...]]
 
 
 class Member(nn.Module):
@@ -40,20 +32,15 @@ class Member(nn.Module):
         self.architecture = architecture
         self._bank = (bank,)  # a tuple, so that its parameters are not this module's
         self._targets: dict[str, Any] = {}
-        self._used: dict[str, _Used] = {}
+        self._used: dict[str, Used] = {}
         self._own: dict[tuple[str, str], Tensor] = {}
         for node in architecture.nodes:
-            operation = node.operation
-            inputs = tuple(architecture.shapes[name] for name in node.inputs)
-            made = bank.module(node.name, operation, inputs)
-            if made is None:
-                continue
-            self._targets[node.name] = made
-            if found := tensors(made):
-                slot = bank.slot(node.name, operation, inputs)
-                bank.enter(slot, found, lambda: operation.module(inputs))  # noqa: B023
-                sizes = {name: tuple(tensor.shape) for name, tensor in found.items()}
-                self._used[node.name] = _Used(slot, made, sizes)
+            inputs = tuple([architecture.shapes[name] for name in node.inputs])
+            used = bank.use(node.name, node.operation, inputs)
+            if used is not None:
+                self._targets[node.name] = used.module
+                if used.sizes:
+                    self._used[node.name] = used
 
     @property
     def bank(self) -> Bank:
