@@ -48,6 +48,7 @@ NOT_RUN = {
     "nas style photo.png painting.png --network results/mine:best --out style.png": (
         "see tests/jobs/test_visual"
     ),
+    "nas export results/mine:evolution-0012-shared --to onnx": "see tests/supernet/test_training",
     "nas serve results/": "serves until Ctrl-C; see tests/report",
     "nas report --live results/mine": "serves until Ctrl-C; see tests/report",
 }
