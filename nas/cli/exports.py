@@ -66,7 +66,10 @@ def add(commands: Commands) -> None:
         help="instead of pictures: this part of the data set that the network was trained on",
     )
     predict.add_argument(
-        "--top", type=whole(1), default=3, help="classes per picture; default: %(default)s"
+        "--top",
+        type=whole(1),
+        default=3,
+        help="classes, or boxes, that are printed per picture; default: %(default)s",
     )
     predict.add_argument(
         "--out",
@@ -207,6 +210,8 @@ def _predict(arguments: argparse.Namespace) -> None:
             if each.boxes is not None:
                 places = (f"({', '.join(f'{v:.1f}' for v in box)})" for box in each.boxes)
                 words = [" ".join(pair) for pair in zip(words, places, strict=True)]
+                more = len(words) - arguments.top
+                words[arguments.top :] = [f"and {more} more"] if more > 0 else []
             told = "  ".join(words)
             is_of = f"is {each.label}: " if each.label is not None else ""
             print(f"{each.file:{width}}  {is_of}{told}")

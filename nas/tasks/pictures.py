@@ -18,7 +18,7 @@ WRONG = 12
 """The largest number of misclassified images that are shown."""
 
 _SIDE = 240
-"""The longer side in pixels to which small images are enlarged, by a whole factor."""
+"""The longer side in pixels that small images get at least, enlarged by a whole factor."""
 
 PALETTE = np.array(
     [
@@ -36,7 +36,7 @@ def plain(image: npt.NDArray[np.uint8]) -> Image.Image:
         image = image[:, image.shape[1] // 2]
     pixels = image.transpose(1, 2, 0) if len(image) == 3 else image[0]
     picture = Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
-    factor = max(1, _SIDE // max(picture.size))
+    factor = -(-_SIDE // max(picture.size))
     size = picture.width * factor, picture.height * factor
     return picture.resize(size, Image.Resampling.NEAREST)
 
