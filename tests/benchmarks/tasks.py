@@ -1,0 +1,90 @@
+"""Tables and verdicts of the campaigns of tasks: ``python -m tests.benchmarks.tasks``.
+
+Reads what ``nas run results/faces`` and the others recorded.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from nas.analysis.tables.columns import recorded
+from nas.analysis.tables.networks import campaign_table
+from nas.analysis.tables.render import render
+from nas.campaigns.store.log import read_records
+from nas.configuration import read_yaml
+from nas.tasks.embedding import Embedding
+from nas.training.data import load, resolve
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+class Run(NamedTuple):
+    """A campaign, and what is known from elsewhere."""
+
+    title: str
+    beside: str
+
+
+RUNS = {
+    "faces": Run("Embedding: faces of persons who were never seen", "No number is published for "
+                 "this split of persons."),
+    "digits_autoencoder": Run("Reconstruction: digits through 16 numbers",
+                              "No number is published for these digits at 16x16."),
+    "landmarks": Run("Landmarks: 68 points in faces", "No number is published for these crops."),
+    "italy_power": Run("A series: ItalyPowerDemand", "Published: ResNet 0.966 on all 67 training "
+                       "series (Ismail Fawaz et al. 2019, arXiv:1809.04356, the "
+                       "first of their runs). Chance: 0.501."),
+    "adrenal": Run("Volumes: AdrenalMNIST3D", "Accuracies are published for 28x28x28 voxels "
+                   "(Yang et al. 2023, MedMNIST v2, doi:10.1038/s41597-022-01721-8), which are not "
+                   "comparable with these of 8x8x8. Chance, the commoner class: 0.768."),
+}  # fmt: skip
+INTRODUCTION = """\
+# Campaigns of tasks
+
+Evolution, random search with as many trials, and two classics as wide as the limit allows, as
+backbones under the same head, by the same recipe. The best network of each search and the classics
+were retrained with three or four seeds. All campaigns were cut so that each takes about a minute of
+one core: they show that a task can be searched, and say little about the searchers, or about what
+can be reached. Each search ran once.
+"""
+
+
+def main() -> None:
+    """Print a section for each campaign."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    results = parser.parse_args().results
+    print(INTRODUCTION)
+    for name, run in RUNS.items():
+        if not (records := read_records(results / name)):
+            continue
+        metrics = recorded(records[0].specification)
+        columns = ["name", "kind", "params", "macs", metrics.search, metrics.validation,
+                   metrics.test, "test_std", "seeds"]  # fmt: skip
+        print(f"## {run.title}\n\n`nas run results/{name}`. {run.beside}\n")
+        if name == "faces":
+            print(f"{_of_pixels(results / name)}\n")
+        print(render(campaign_table([results / name]), "markdown", columns) + "\n")
+
+
+def _of_pixels(folder: Path) -> str:
+    """Return what the pixels themselves are worth as embeddings."""
+    loaded = load(resolve(read_yaml(folder / "campaign.yaml")["data"], folder))
+    chosen = loaded.split.test
+    images = np.asarray(loaded.images.images[chosen]).reshape(len(chosen), -1)
+    found = Embedding().evaluate(
+        torch.from_numpy(images.astype(np.float32)), torch.from_numpy(loaded.images.labels[chosen])
+    )
+    return (
+        f"The pixels themselves have on these test images: ROC AUC {found['roc_auc']:.4f}, equal "
+        f"error rate {found['eer']:.4f}, recall at 1 {found['recall_at_1']:.4f}."
+    )
+
+
+if __name__ == "__main__":
+    main()
