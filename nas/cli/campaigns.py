@@ -112,7 +112,7 @@ def add(commands: Commands) -> None:
     check.set_defaults(command=_check)
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> int:
     from nas.analysis.tables.ending import ending
     from nas.campaigns.drive.run import run
     from nas.campaigns.drive.trust import trust
@@ -122,6 +122,7 @@ def _run(arguments: argparse.Namespace) -> None:
     summary = run(arguments.folder, trust=False)
     print(f"{counted(summary.completed, 'trial')} completed, {summary.failed} failed\n")
     print(ending(arguments.folder))
+    return 1 if summary.failed and not summary.completed else 0
 
 
 def _search(arguments: argparse.Namespace) -> None:

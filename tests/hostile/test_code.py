@@ -174,3 +174,11 @@ def test_the_home_of_nobody_is_a_missing_file(
 ) -> None:
     assert main(["train", "lenet5", "--data", path, "--recipe", "quick"]) == 2
     assert "~nosuchuser/x" in capsys.readouterr().err
+
+
+def test_a_campaign_whose_trials_all_failed_ends_with_code_1(tmp_path: Path) -> None:
+    """When the failures stop it, and also when nothing is left to do."""
+    folder = write(tmp_path / "c", f"{CAMPAIGN}evaluator: mine.py:evaluate\n")
+    (folder / "mine.py").write_text("def evaluate(trial):\n    raise SystemExit(0)\n")
+    for _ in range(2):
+        assert main(["run", str(folder)]) == 1
