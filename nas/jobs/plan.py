@@ -149,6 +149,7 @@ class Planner:
         self._images = loaded.search()
         self._task = make(Named(name=DEFAULT))
         self._task.check_labels(loaded.images.kind)
+        self._task.check_parts(loaded.labels)
         self._device = resolve_device("auto")
         self._whole = ends - self._began
         self._count = len(self._images.train.labels)

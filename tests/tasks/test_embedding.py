@@ -1,19 +1,22 @@
 """Embeddings: losses by their definitions, metrics of pairs by scikit-learn, batches, parts."""
 
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.neighbors import NearestNeighbors
 
 from nas.errors import InputError
+from nas.tasks.classification import Classification
 from nas.tasks.embedding import Embedding
 from nas.training.batches import batch_bounds
 from nas.training.data import SplitConfig, split
-from nas.training.datasets import Images
+from nas.training.datasets import DATASETS, Images
 
 IDENTITIES = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 4])
 
@@ -139,6 +142,21 @@ def test_a_split_of_classes_puts_each_into_one_part() -> None:
     assert parts.checksum == split(images, config).checksum
     with pytest.raises(InputError, match=r"split: 2 class\(es\) are too few"):
         split(Images(images.images[:4], np.array([0, 0, 1, 1]), 2), config)
+
+
+def test_a_folder_may_have_other_identities_in_each_part(tmp_path: Path) -> None:
+    for person in ("train/a", "train/b", "test/c", "test/d"):
+        for number in range(2):
+            (tmp_path / person).mkdir(parents=True, exist_ok=True)
+            pixels = np.full((4, 4), 60 * ord(person[-1]) % 251 + number, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / person / f"{number}.png")
+    found = DATASETS["folder"](root=str(tmp_path), colour="grey")
+    assert (found.names, found.classes, found.official_test) == (("a", "b", "c", "d"), 4, 4)
+    assert found.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    parts = {"train": found.labels[:4], "validation": found.labels[:0], "test": found.labels[4:]}
+    Embedding().check_parts(parts)
+    with pytest.raises(InputError, match="the test part has no class of the training part"):
+        Classification().check_parts(parts)
 
 
 @pytest.mark.parametrize(

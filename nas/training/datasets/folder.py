@@ -32,8 +32,9 @@ def folder(
     """Pictures in ``root/CLASS/…``, or in ``root/train/CLASS/…``, ``root/test/CLASS/…``, etc.
 
     The second form has official parts: ``train``, and ``val`` or ``test`` or both, in any of the
-    spellings of :mod:`nas.training.datasets.parts`. Classes are numbered in the order of their
-    names. Which files are read is described in :mod:`nas.training.datasets.files`, and how, in
+    spellings of :mod:`nas.training.datasets.parts`. They have the same classes, or, as identities
+    of the task ``embedding``, none in common. Classes are numbered in the order of their names.
+    Which files are read is described in :mod:`nas.training.datasets.files`, and how, in
     :mod:`nas.training.datasets.pictures`. Pictures are decoded later.
 
     Args:
@@ -115,18 +116,19 @@ def listing(top: Path) -> Listing:
         for path in pictures(place, left_out, deep=False):
             left_out.add(path, "a picture beside the folders of the classes")
     classes = {part: _classes(place) for part, place in parts.items()}
-    names = tuple(classes["train"])
+    known = classes["train"].keys()
+    names = tuple(dict.fromkeys(name for found in classes.values() for name in found))
     counts: dict[Role, int] = {}
     paths: list[Path] = []
     labels: list[int] = []
     for part, found in classes.items():
-        if tuple(found) != names:
+        if found.keys() != known and found.keys() & known:  # identities may all be others
             raise InputError(
                 f"{shown(parts[part])}: has the classes {', '.join(found)}; "
-                f"{shown(parts['train'])} has {', '.join(names)}"
+                f"{shown(parts['train'])} has {', '.join(known)}"
             )
         before = len(paths)
-        for label, place in enumerate(found.values()):
+        for name, place in found.items():
             _check_class(place)
             held = pictures(place, left_out)
             if not held:
@@ -135,7 +137,7 @@ def listing(top: Path) -> Listing:
                     f"{shown(place)}: holds no pictures ({', '.join(sorted(ENDINGS))}){others}"
                 )
             paths += held
-            labels += [label] * len(held)
+            labels += [names.index(name)] * len(held)
         counts[part] = len(paths) - before
     return Listing(top, paths, labels, names, counts, tuple(left_out.notes()))
 
