@@ -22,9 +22,11 @@ KINDS = {
     "mixtures": "Weights of operations in the search by gradients",
     "hypervolume": "Hypervolume over time",
     "importance": "Importance of choices",
+    "choices": "Values by choice",
     "fidelities": "Rank correlation between fidelities",
     "ranks": "Ranks over seeds",
     "workers": "When workers were busy",
+    "durations": "Durations of trials",
 }
 """The titles of the figures that are shown, by kind in :data:`nas.analysis.plots.kinds.KINDS`."""
 

@@ -94,7 +94,8 @@ def _best(campaign: Campaign) -> dict[str, Any]:
     words = f"{metrics[metrics.test].in_words}, {counted(own[metrics.test].count(), 'seed')}"
     if pd.isna(test):
         first = campaign.objectives[0].metric
-        test, words = campaign.values().get(name), f"{first.replace('_', ' ')}, search"
+        known = metrics[first].in_words if first == metrics.validation else first.replace("_", " ")
+        test, words = campaign.values().get(name), f"{known}, search"
     return {
         "best": name,
         "value": None if test is None else round(float(test), 6),

@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from nas.analysis.tables.columns import recorded as recorded_metrics
 from nas.campaigns.spec.specification import flat
 from nas.campaigns.store.types import Header
 from nas.files import read_json
+from nas.metrics import Catalogue
 from nas.words import counted
 
 Facts = list[tuple[str, str]]
@@ -57,8 +59,8 @@ def summary(campaign: Header, told: dict[str, Any]) -> Facts:
     options = {key: value for key, value in searcher.items() if key != "name" and value != []}
     baseline = "random search as baseline" if config.get("random_baseline") else ""
     facts.append(("Searcher", _joined(searcher.get("name"), _options(options), baseline)))
-    objectives = specification.get("objectives") or []
-    facts.append(("Objectives", ", ".join(_objective(each) for each in objectives)))
+    objectives, known = specification.get("objectives") or [], recorded_metrics(specification)
+    facts.append(("Objectives", ", ".join(_objective(each, known) for each in objectives)))
     limits = {
         key: value for key, value in (specification.get("constraints") or {}).items() if value
     }
@@ -178,10 +180,12 @@ def _amount(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _objective(objective: Any) -> str:
+def _objective(objective: Any, known: Catalogue) -> str:
     if not isinstance(objective, dict):
         return str(objective)
-    return f"{objective.get('direction')} {str(objective.get('metric')).replace('_', ' ')}"
+    metric = str(objective.get("metric"))
+    words = known[metric].in_words if metric == known.validation else metric.replace("_", " ")
+    return f"{objective.get('direction')} {words}"
 
 
 def _files(table: dict[str, Any]) -> Iterator[str]:

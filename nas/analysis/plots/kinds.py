@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from nas.analysis.plots.campaign import Campaign, read
 from nas.analysis.plots.choices import importance, operations
 from nas.analysis.plots.course import fidelities, workers
+from nas.analysis.plots.distributions import choices, durations
 from nas.analysis.plots.lineage import lineage
 from nas.analysis.plots.mixtures import mixtures
 from nas.analysis.plots.networks import curves, ranks, tradeoff
@@ -27,10 +28,12 @@ KINDS: dict[str, Callable[[Campaign], Figure | str]] = {
     "hypervolume": hypervolume,
     "operations": operations,
     "importance": importance,
+    "choices": choices,
     "fidelities": fidelities,
     "lineage": lineage,
     "mixtures": mixtures,
     "workers": workers,
+    "durations": durations,
     "ranks": ranks,
 }
 """The functions by kind; each returns a campaign's figure, or why it has none."""
