@@ -259,6 +259,10 @@ def test_a_folder_without_boxes_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="holds no boxes: expected"):
         DATASETS["boxes"](root=str(tmp_path))
+    (tmp_path / "notes.xml").write_text("<notes/>")
     (tmp_path / "labels").mkdir()
+    with pytest.raises(InputError, match=r"holds no boxes: expected"):
+        DATASETS["boxes"](root=str(tmp_path))
+    (tmp_path / "images").mkdir()
     with pytest.raises(InputError, match=r"holds no boxes$"):
         DATASETS["boxes"](root=str(tmp_path))

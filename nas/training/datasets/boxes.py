@@ -12,7 +12,7 @@ import numpy as np
 from nas.configuration import Place, parse_yaml
 from nas.errors import InputError, in_file
 from nas.files import parse_json, read_text
-from nas.training.datasets.files import LeftOut, pictures, shown
+from nas.training.datasets.files import LeftOut, folders, pictures, shown
 from nas.training.datasets.folder import Listing, read_later
 from nas.training.datasets.images import Images, Resolution
 from nas.training.datasets.objects import Objects, notes, padded
@@ -89,12 +89,18 @@ def boxes(
 
 
 def form_of(top: Path) -> str | None:
-    """Tells in which form a folder has boxes; None if it has none."""
+    """Tells in which form a folder has boxes; None if it has none.
+
+    Only the folder and those in it are looked at, because there may be millions of pictures.
+    """
+    near = [top, *folders(top)]
     if any(_coco_files(top)):
         return "coco"
-    if next(top.rglob("*.xml"), None) is not None:
+    inner = [each / "Annotations" for each in near]
+    told = next((path for each in [*near, *inner] for path in each.glob("*.xml")), None)
+    if told is not None and "<annotation" in read_text(told):
         return "voc"
-    if any(path.is_dir() for path in top.rglob("labels")):
+    if any((each / "labels").is_dir() and (each / "images").is_dir() for each in near):
         return "yolo"
     return None
 
