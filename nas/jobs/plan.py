@@ -44,7 +44,8 @@ _PROBE = 0.015
 _SHORT = 2.0
 """Short trainings of fewer seconds tell nothing, and are left out."""
 _RAY = 150.0
-"""With fewer seconds, trials run in this process, because workers take ten seconds to start."""
+"""With fewer seconds, trials run in this process, because workers take ten seconds to start, and
+longer on a busy machine."""
 _PASSES, _IMAGES, _MOST_PASSES = 12, 300_000, 200
 """How long a training of the final stage should be: so many passes over the training images, and
 at least so many images, but not more than so many passes."""
@@ -154,14 +155,14 @@ class Planner:
         self._whole = ends - self._began
         self._count = len(self._images.train.labels)
         self._outputs = self._task.outputs(self._images.input_shape, self._images.classes)
-        several = self._whole >= _RAY
-        gpus = torch.cuda.device_count() if self._device == "cuda" else 0
-        self._workers = max(1, min(cores(), 4 * gpus or cores())) if several else 1
         self._threads = free_cores()
         self._batch = 32 if self._count < 5_000 else 64 if self._count < 30_000 else 128
         sample = self._loaded.split.train[:: max(1, self._count // 500)]
         chosen = loaded.images.images[sample]
         self._smooth = smoothness(chosen if isinstance(chosen, np.ndarray) else chosen.read())
+        several = self._whole >= _RAY * self._slower
+        gpus = torch.cuda.device_count() if self._device == "cuda" else 0
+        self._workers = max(1, min(cores(), 4 * gpus or cores())) if several else 1
 
     def campaign(self) -> str:
         """Returns the text of ``campaign.yaml``; this takes a tenth of the time."""
@@ -176,16 +177,19 @@ class Planner:
         division = Division.of(self._left(), self._count, self._workers)
         return self._text(division, macs, reason, augment, chosen, notes)
 
-    def _left(self) -> float:
-        """Returns the seconds that the campaign may take from now on.
+    @property
+    def _slower(self) -> float:
+        """How much slower everything is because other processes have a part of the machine.
 
-        Where other processes have most of the machine, predictions and the export take longer. How
-        much longer is seen from the CPU time of what was done so far.
+        It is seen from the CPU time of what was done so far.
         """
-        now = time.monotonic()
-        slower = (now - self._began) / max(1e-3, time.process_time() - self._cpu_before)
-        closing = max(_CLOSING, _CLOSING_CPU * slower) + _CLOSING_SHARE * self._whole
-        left = self._ends - now - closing
+        spent = time.process_time() - self._cpu_before
+        return max(1.0, (time.monotonic() - self._began) / max(1e-3, spent))
+
+    def _left(self) -> float:
+        """Returns the seconds that the campaign may take from now on."""
+        closing = max(_CLOSING, _CLOSING_CPU * self._slower) + _CLOSING_SHARE * self._whole
+        left = self._ends - time.monotonic() - closing
         if left < _LEAST:
             raise InputError(
                 f"--minutes: are too few: {max(0.0, left):.0f} s are left after looking at the "

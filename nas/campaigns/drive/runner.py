@@ -117,7 +117,7 @@ class Runner:
             if self._timetable is not None and (ask.stage == "search" or ask.is_retrained):
                 now = self._elapsed()
                 left = self._scheduler.retrainings_left() + 1 if ask.stage == "final" else 0
-                until = self._timetable.ends(ask, now, left)
+                until = self._timetable.ends(ask, now, left, self._scheduler.found)
                 request["deadline"] = time.time() + until - now
             keep = self.checkpoints.keeps(ask, make.recipe(ask))
             return Trial(ask.trial, request, start.file, keep, make.shared(request))
@@ -171,7 +171,9 @@ class Runner:
 
     @property
     def _searches_are_over(self) -> bool:
-        return self._timetable is not None and self._elapsed() >= self._timetable.searched_by
+        if self._timetable is None or not self._scheduler.found:
+            return False
+        return self._elapsed() >= self._timetable.searched_by
 
     @property
     def seconds_left(self) -> float | None:

@@ -67,6 +67,11 @@ class Scheduler:
             self._status.running = len(self._running)
         return ask
 
+    @property
+    def found(self) -> bool:
+        """Whether a trial of the searches has been completed."""
+        return any(search.found for search in self._ledger.searches.values())
+
     def retrainings_left(self) -> int:
         """Returns how many retrainings of the final stage have not started yet."""
         wanted, _ = final_stage.wanted(self._campaign, self._ledger, searched=True)
@@ -103,7 +108,8 @@ class Scheduler:
             status.total = max(status.total, status.done + status.running)
 
     def _searched(self, elapsed: Callable[[], float]) -> Ask | None:
-        if self._timetable is not None and elapsed() >= self._timetable.searched_by:
+        table = self._timetable
+        if table is not None and not table.searches(elapsed(), self.found):
             return None
         for search in self._ledger.searches.values():
             while suggested := search.suggest(elapsed()):

@@ -145,6 +145,11 @@ class Search:
             "repeated earlier ones"
         )
 
+    @property
+    def found(self) -> bool:
+        """Whether a trial has been completed."""
+        return bool(self._completed)
+
     def ranked(self) -> Iterator[Ask]:
         """Yields one ask per architecture, :func:`best_first`; among equals, the first ask.
 

@@ -13,6 +13,9 @@ _CLOSING = (0.05, 3.0, 0.01)
 """What is kept to end workers and write files: at most the first share of the time; as a rule the
 seconds and the last share."""
 
+_FIRST = 0.1
+"""The share of the time that is left for a first trial of the searches, if they have no more."""
+
 _ENSEMBLES = 0.02
 """The share of the time that is kept for ensembles, if there are any."""
 
@@ -93,16 +96,28 @@ class Timetable:
         """When the searches end."""
         return self._retrained_by - self._training * self._rounds(self._retrained)
 
-    def ends(self, ask: Ask, now: float, left: int) -> float:
+    def searches(self, now: float, found: bool) -> bool:
+        """Tells if the searches go on.
+
+        As long as nothing is found that could be retrained, they may take a half of the time for
+        retrainings: on a busy machine, the start of the workers and the classics may have taken all
+        of theirs.
+        """
+        longer = 0 if found else (self._retrained_by - self.searched_by) / 2
+        return now < self.searched_by + longer
+
+    def ends(self, ask: Ask, now: float, left: int, found: bool = True) -> float:
         """Returns when a trial has to have ended that starts now.
 
         Args:
             ask: the ask of the trial.
             now: the present time.
             left: how many retrainings have not started yet, with this one.
+            found: whether a trial of the searches has been completed.
         """
         if ask.stage == "search":
-            return self.searched_by
+            late = now + _FIRST * (self._retrained_by - now)
+            return self.searched_by if found else max(self.searched_by, late)
         if not ask.is_retrained:
             return self.end
         if not ask.is_of_space:

@@ -118,6 +118,20 @@ def test_classics_come_first_then_searches_then_what_was_best(tmp_path: Path) ->
     assert ensemble["kind"] == "ensemble"
 
 
+def test_there_is_always_something_to_retrain(tmp_path: Path) -> None:
+    """The classic takes longer than the searches have; one trial of theirs is carried out still."""
+    folder, engine = write(tmp_path / "c", 10), Clocked(280)
+    path = folder / "campaign.yaml"
+    path.write_text(path.read_text().replace("final: 0.5", "final: 0.8, trial_seconds: 200"))
+    run(folder, evaluator=evaluate, engine=engine)
+    trials = asks(folder)
+    assert [each["stage"] for each in trials.values()] == ["final", "search", "final"]
+    second = [*trials][1]
+    assert results(folder)[second]["status"] == "completed"
+    end = (600 * (1 - 0.01) - 3) - 0.02 * 600
+    assert engine.given[second] == pytest.approx(280 + 0.1 * (end - 280), abs=2)
+
+
 def test_trials_of_the_search_may_have_the_same_time(tmp_path: Path) -> None:
     """Those that their own time ends are results; those that the end of the searches ends are not.
 
