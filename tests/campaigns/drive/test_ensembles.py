@@ -206,7 +206,7 @@ def test_without_a_members_weights_an_ensemble_fails(copy: Path) -> None:
 def test_what_only_training_tells_is_not_asked_of_an_ensemble() -> None:
     objectives = (Objective.model_validate("train_seconds"),)
     told = {"validation_accuracy": 0.5}
-    ensemble = lines.ask(stage="final", kind="ensemble", members=("a", "b"))
+    ensemble = lines.ask(stage="final", kind="ensemble", label="c", members=("a", "b"))
     assert missing(objectives, ensemble, told) == ""
     assert missing(objectives, ensemble, {}) == "validation_accuracy"
     assert missing(objectives, lines.ask(), told) == "train_seconds"
