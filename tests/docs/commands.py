@@ -40,6 +40,7 @@ NOT_RUN = {
     "nas search unseen/ --minutes 10 --macs 5e6 --out results/mine": "see tests/jobs/test_search",
     "nas plot results/mine --kind mixtures": "a search by gradients; see tests/analysis/plots",
     "nas predict results/mine:best pics --out masks": "see tests/extending/test_segmentation",
+    "nas predict results/mine:best pics --out boxes.csv": "see tests/extending/test_detection",
     "nas predict results/mine:best pics --out vectors.npy": "see tests/tasks/test_exports",
     "nas predict results/mine:best pics --out made": "see tests/tasks/test_exports",
     "nas patches results/mine:best NODE --channel 3 --out patches.png": (
