@@ -38,6 +38,7 @@ from nas.analysis.audit.check import check
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import FORMATS, render
 from nas.architecture.passes import depth, peak_memory
+from nas.architecture.profile import About, Profile, pieces
 from nas.architecture.weights import read_weights
 from nas.benchmark.config import load_benchmark
 from nas.campaigns.spec.campaign import load_campaign, read_file
@@ -137,6 +138,11 @@ def members(path: Path) -> None:
         assert found.from_string(found.to_string(genotype)) == genotype
 
 
+def profiled(path: Path) -> None:
+    """Predicts a latency by a profile."""
+    assert Profile.read(path).latency(nas.classic("lenet5")) >= 0
+
+
 def recipe(text: str, folder: Path) -> None:
     """Reads a recipe."""
     given = parse_yaml(text, "recipe")
@@ -185,6 +191,10 @@ def saved(save: Callable[[io.BytesIO], object]) -> str:
 PREPROCESSING = Preprocessing(
     input_shape=(1, 8, 8), colour="grey", mean=(0.0,), std=(1.0,), output="scores"
 )
+PROFILE = Profile(
+    dict.fromkeys(pieces(nas.classic("lenet5")), 0.1),
+    About(device="cpu", threads=1, scale=1.2, networks=4, error=0.1, rank_correlation=0.9),
+)
 PICTURES = ("png", "jpeg", "bmp", "gif")
 IDX_HEADER = bytes((0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 8, 0, 0, 0, 8))
 IMAGES = np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8)
@@ -223,6 +233,10 @@ READERS: dict[str, Reader] = {
         architecture,
     ),
     "row.json": ([json.dumps(ROW)], in_folder("../trained/row.json", rows)),
+    "profile.json": (
+        [PROFILE.to_json()],
+        in_folder("profile.json", lambda folder: profiled(folder / "profile.json")),
+    ),
     "recipe": (["preset: quick\nepochs: 3\naugment: [flip, {name: shift, pixels: 2}]\n"], recipe),
     "name": (["{name: nin, width: 0.5, last_relu: false}"], named),
     "classic": (
