@@ -15,6 +15,7 @@ from nas.analysis.plots.style import picture
 from nas.errors import InputError
 from nas.jobs import names as named
 from nas.jobs.inputs import examples
+from nas.training.datasets.download import offline
 
 KINDS = {
     "operations": "Operations over the course of the search",
@@ -61,7 +62,8 @@ def tested_images(folder: Path) -> tuple[list[dict[str, str]], str]:
     """
     name = f"{folder}:best"
     try:
-        shown = examples(name, named.reference(name))
+        with offline():
+            shown = examples(name, named.reference(name))
     except InputError as error:
         return [], str(error)
     return [{title: _png(image) for title, image in each.items()} for each in shown], ""

@@ -551,6 +551,17 @@ def test_a_download_is_checked_and_kept(served: tuple[Path, str]) -> None:
         download.official(None, "set", [base], files)
 
 
+def test_offline_reads_what_is_there_and_downloads_nothing(served: tuple[Path, str]) -> None:
+    place, base = served
+    (place / "file").write_bytes(b"content")
+    files = {"file": md5(b"content")}
+    with download.offline(), pytest.raises(InputError, match="this command downloads nothing"):
+        download.official(None, "set", [base], files)
+    kept = download.official(None, "set", [base], files)
+    with download.offline():
+        assert download.official(None, "set", ["http://127.0.0.1:9/"], files) == kept
+
+
 def test_a_failed_download_leaves_nothing_and_says_what_to_do(served: tuple[Path, str]) -> None:
     place, base = served
     (place / "file").write_bytes(b"other content")

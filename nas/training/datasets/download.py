@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from hashlib import md5
 from pathlib import Path
 
@@ -10,6 +12,18 @@ import pooch
 
 from nas.errors import InputError
 from nas.files import at_home
+
+_OFFLINE = ContextVar("offline", default=False)
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Makes :func:`official` refuse to download; files that were downloaded before are read."""
+    token = _OFFLINE.set(True)
+    try:
+        yield
+    finally:
+        _OFFLINE.reset(token)
 
 
 def official(
@@ -40,6 +54,8 @@ def _downloaded(folder: Path, bases: Sequence[str], file: str, checksum: str) ->
             f"{path}: is not the official file: its MD5 is not {checksum}; delete it to have it "
             "downloaded again, or give the folder of your own files as root"
         )
+    if _OFFLINE.get() and not path.exists():
+        raise InputError(f"{path}: is not there, and this command downloads nothing")
     faults = []
     for base in bases:
         try:
