@@ -199,6 +199,8 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _told(taus: list[float]) -> str:
+    if not np.isfinite(taus).all():  # there is no truth yet
+        return ""
     return f"{fmean(taus):.2f}" + (f" ({min(taus):.2f} to {max(taus):.2f})" if taus[1:] else "")
 
 
