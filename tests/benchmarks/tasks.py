@@ -52,8 +52,8 @@ INTRODUCTION = """\
 Evolution, random search with as many trials, and two classics as wide as the limit allows, as
 backbones under the same head, by the same recipe. The best network of each search and the classics
 were retrained with three or four seeds. All campaigns were cut so that each takes a minute to ten
-of one core: they show that a task can be searched, and say little about the searchers, or about what
-can be reached. Each search ran once.
+of one core: they show that a task can be searched, and say little about the searchers, or about
+what can be reached. Each search ran once.
 """
 
 
