@@ -248,3 +248,13 @@ def test_equal_data_at_another_place_are_compared(tmp_path: Path) -> None:
         )
     assert settings[0] == settings[1]
     assert unlike(settings[0], settings[2]).startswith("data.images ")
+
+
+def test_names_of_classes_reach_the_draft_without_control_characters(tmp_path: Path) -> None:
+    for name in ("\x1b[31mred", "<script>", "=cmd()", "two\nlines"):
+        fill(tmp_path / "pics" / name, 10, [(32, 32)])
+    text = write_campaign(tmp_path / "mine", data=str(tmp_path / "pics")).read_text()
+    assert all(each.isprintable() for each in text.split("\n"))
+    campaign = load_campaign(tmp_path / "mine")
+    assert campaign.data is not None
+    assert (campaign.outputs, campaign.data.name) == (4, "folder")
