@@ -118,7 +118,9 @@ class Trainings(Requests):
             "compile": config.final.compile if final else "never",
             **({"protocol": config.final.protocol} if final else {}),
             **self._campaign.fidelities.request(ask.fidelity, ask.genotype, data),
-            "latency": {"limit": limit, "profile": profile} if config.measures_latency else None,
+            "latency": {"limit": limit, **given(profile=profile)}
+            if config.measures_latency
+            else None,
             **given(seconds=None if final else getattr(config.time_limit, "trial_seconds", None)),
             **given(inherit=start.inherits),
         }
