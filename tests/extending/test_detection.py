@@ -99,6 +99,7 @@ def test_boxes_are_predicted_and_exported(
             assert one["probability"] == pytest.approx(other["probability"], abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["python", "torchscript", "torch-export"])
 def test_every_form_gives_the_same_boxes(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, form: str

@@ -16,6 +16,7 @@ from tests.supernet.test_training import CAMPAIGN as SUPERNET
 TIMES = ("train_seconds", "evaluation_seconds", "epochs_before")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "events"),
     [
