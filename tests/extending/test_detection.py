@@ -62,6 +62,7 @@ def test_it_is_ranked_by_ap_beside_a_classic_and_chance(
     assert "validation AP" in page
 
 
+@pytest.mark.slow
 def test_boxes_are_predicted_and_exported(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

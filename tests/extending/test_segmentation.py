@@ -87,6 +87,7 @@ def test_it_is_checked_resumed_and_reported(
     assert "backbone" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_masks_are_predicted_and_exported(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -269,6 +269,7 @@ def test_several_campaigns_have_colours_and_links(browser: Any, compared: str) -
     browsers.wait(browser, lambda: find(browser, "h1").text == "one")
 
 
+@pytest.mark.slow
 def test_the_list_of_campaigns_follows_them_and_leads_to_each(browser: Any, tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -306,6 +307,7 @@ def test_a_box_opens_its_nodes_by_pointer_and_by_keyboard(browser: Any, drawn: s
         assert names == box.get_dom_attribute("data-nodes").split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["page", "compared", "drawn"])
 def test_axe_finds_nothing_serious(
     browser: Any, which: str, request: pytest.FixtureRequest

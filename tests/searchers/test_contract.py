@@ -135,6 +135,7 @@ def test_random_search_and_schedules_cannot_start_from_members(name: str) -> Non
         searcher(name, space=space(), seed=0, initial=("small",))
 
 
+@pytest.mark.slow
 def test_suggestions_do_not_depend_on_the_hash_seed() -> None:
     hash_seed_does_not_matter(*(case for case in CASES.values() if case.trials == 40))
 

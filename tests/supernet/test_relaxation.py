@@ -154,6 +154,7 @@ def test_gradients_are_finite_differences(name: str, method: Method, rate: float
         assert found == pytest.approx(finite, rel=1e-5, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
 def test_the_largest_eigenvalue_is_that_of_the_whole_hessian(name: str) -> None:
     relaxation = Relaxation(tiny(name)).double().eval()

@@ -38,7 +38,7 @@ TASKS: dict[str, Any] = {
     "landmarks": NUMBERS,
     "regression": NUMBERS,
 }
-FAST = ("multilabel", "embedding", "reconstruction")
+FAST = ("embedding",)
 OPTIONS = {
     "segmentation": "{name: segmentation, head: unet}",
     "embedding": "{name: embedding, dimension: 8}",

@@ -180,6 +180,7 @@ def on_ray(tmp_path: Path) -> Path:
     return toy.write(tmp_path / "campaign", text)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("ray")
 @pytest.mark.usefixtures("cluster")
 def test_workers_that_are_killed_cost_an_attempt(on_ray: Path, tmp_path: Path) -> None:
@@ -196,6 +197,7 @@ def test_workers_that_are_killed_cost_an_attempt(on_ray: Path, tmp_path: Path) -
     toy.check_complete(on_ray, len(results(on_ray)))
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("ray")
 @pytest.mark.usefixtures("cluster")
 def test_no_memory_and_no_end_are_failed_rows(on_ray: Path) -> None:
