@@ -1,5 +1,6 @@
 """Runs the searches of a campaign, then its final stage, continuing from its records."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -90,6 +91,7 @@ class Runner:
             self._timetable,
         )
         self._epochs = EpochCounter()
+        self._short: set[str] = set()  # trials that the end of the searches may end
         self._curves: dict[str, list[Json]] = {}  # curves of trials that may be stopped
         self._on_gpu = bool(gpus())  # whether the last known trial ran on one
         self._limit = FailureLimit(campaign.folder)
@@ -119,6 +121,8 @@ class Runner:
                 left = self._scheduler.retrainings_left() + 1 if ask.stage == "final" else 0
                 until = self._timetable.ends(ask, now, left, self._scheduler.found)
                 request["deadline"] = time.time() + until - now
+                if until - now < request.get("seconds", math.inf):
+                    self._short.add(ask.trial)
             keep = self.checkpoints.keeps(ask, make.recipe(ask))
             return Trial(ask.trial, request, start.file, keep, make.shared(request))
         return None
@@ -154,7 +158,9 @@ class Runner:
             outcome = replace(outcome, metrics=reached(curve))
         outcome = self._judged(ask, outcome)
         cut = outcome.status == "completed" and outcome.metrics.get("out_of_time")
-        if cut and ask.stage == "search" and self._searches_are_over:
+        short = ask.trial in self._short
+        self._short.discard(ask.trial)
+        if cut and short and ask.stage == "search" and self._scheduler.found:
             # It had less time than the others.
             outcome = replace(outcome, status="stopped")
         self._scheduler.ended(trial)
@@ -168,12 +174,6 @@ class Runner:
         if self.progress is not None:
             self.progress.trial(ask, written)
         self._limit.hear(outcome)
-
-    @property
-    def _searches_are_over(self) -> bool:
-        if self._timetable is None or not self._scheduler.found:
-            return False
-        return self._elapsed() >= self._timetable.searched_by
 
     @property
     def seconds_left(self) -> float | None:

@@ -67,12 +67,15 @@ def test_classics_may_have_less_time(tmp_path: Path) -> None:
 
 
 class Clocked(Engine):
-    """Carries out one trial after another; each takes so many seconds of a clock of its own."""
+    """Carries out one trial after another; each takes so many seconds of a clock of its own.
+
+    If ``prompt``, none takes longer than until a second before its deadline.
+    """
 
     slots = 1
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float, prompt: bool = False) -> None:
+        self.seconds, self.prompt = seconds, prompt
         self.clock = 0.0
         self.given: dict[str, float] = {}
 
@@ -84,7 +87,7 @@ class Clocked(Engine):
         while (trial := source.next()) is not None:
             left = trial.payload.get("deadline", 0.0) - time.time()
             self.given[trial.id] = self.clock + left
-            self.clock += self.seconds
+            self.clock += min(self.seconds, max(left - 1, 0.5)) if self.prompt else self.seconds
             source.done(trial.id, attempt(evaluate, trial.payload))
 
 
@@ -132,7 +135,8 @@ def test_there_is_always_something_to_retrain(tmp_path: Path) -> None:
     assert engine.given[second] == pytest.approx(280 + 0.1 * (end - 280), abs=2)
 
 
-def test_trials_of_the_search_may_have_the_same_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("prompt", [False, True])
+def test_trials_of_the_search_may_have_the_same_time(tmp_path: Path, prompt: bool) -> None:
     """Those that their own time ends are results; those that the end of the searches ends are not.
 
     The evaluator says of every trial of the search that it was ended.
@@ -140,10 +144,14 @@ def test_trials_of_the_search_may_have_the_same_time(tmp_path: Path) -> None:
     folder = write(tmp_path / "c", 10)
     path = folder / "campaign.yaml"
     path.write_text(path.read_text().replace("final: 0.5", "final: 0.5, trial_seconds: 15"))
-    run(folder, evaluator=evaluate, engine=Clocked(20))
+    engine = Clocked(20, prompt)
+    run(folder, evaluator=evaluate, engine=engine)
     asked = asks(folder)
     ended = {t: r["status"] for t, r in results(folder).items() if asked[t]["stage"] == "search"}
-    assert [*ended.values()] == ["completed"] * (len(ended) - 1) + ["stopped"]
+    short = [t for t in ended if engine.given[t] - asked[t]["elapsed"] < 15]
+    assert short
+    assert [t for t, status in ended.items() if status == "stopped"] == short
+    assert set(ended.values()) == {"completed", "stopped"}
     path.write_text(path.read_text().replace("trial_seconds: 15", "trial_seconds: 16"))
     with pytest.raises(InputError, match=r"time_limit.trial_seconds: recorded 15.*, now 16"):
         run(folder, evaluator=evaluate, engine=Clocked(20))
