@@ -18,7 +18,7 @@ compared in the end is the written graph.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from hashlib import blake2b
 
 Sources = Sequence[Sequence[tuple[int, int]]]
@@ -29,37 +29,40 @@ _ODD = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio
 
 def canonical_form(labels: Sequence[bytes], sources: Sources) -> bytes:
     """Return the graph written in its canonical order: equal exactly for isomorphic graphs."""
-    order = canonical_order([_NUMBERS[label] for label in labels], sources)
+    order = canonical_order(map(_NUMBERS.__getitem__, labels), sources)
     rank = [0] * len(order)
     for index, vertex in enumerate(order):
         rank[vertex] = index
     numbers: list[int] = []
-    add = numbers.extend
     for vertex in order:
         reads = sources[vertex]
         if len(reads) == 1:
             ((source, place),) = reads
-            add((len(labels[vertex]), 1, rank[source], place))
+            numbers += len(labels[vertex]), 1, rank[source], place
         else:
-            add((len(labels[vertex]), len(reads)))
-            for read in sorted([(rank[source], place) for source, place in reads]):
-                add(read)
-    return repr(numbers).encode() + b"".join([labels[vertex] for vertex in order])
+            ranked = []
+            for source, place in reads:
+                ranked.append((rank[source], place))
+            ranked.sort()
+            numbers += len(labels[vertex]), len(reads)
+            for read in ranked:
+                numbers += read
+    return repr(numbers).encode() + b"".join(map(labels.__getitem__, order))
 
 
-def canonical_order(colours: Sequence[int], sources: Sources) -> list[int]:
+def canonical_order(colours: Iterable[int], sources: Sources) -> list[int]:
     """Return the vertices in an order that all drawings of the graph share, up to symmetry.
 
     Args:
         colours: a number for every vertex; only vertices of one colour may be exchanged.
         sources: what every vertex reads.
     """
-    return _arranged(_refined(colours, sources), sources)
+    return _arranged(*_refined(colours, sources), sources)
 
 
-def _arranged(colours: Sequence[int], sources: Sources) -> list[int]:
-    """Return a canonical order of a graph whose colours are refined as far as they go."""
-    if len(set(colours)) == len(colours):
+def _arranged(colours: Sequence[int], classes: int, sources: Sources) -> list[int]:
+    """Return a canonical order of a graph whose colours, so many, are refined as far as they go."""
+    if classes == len(colours):
         return sorted(range(len(colours)), key=colours.__getitem__)
     components = _components(colours, sources)
     if len(components) > 1:
@@ -74,7 +77,7 @@ def _arranged(colours: Sequence[int], sources: Sources) -> list[int]:
                 [(number[s], place) for s, place in sources[vertex] if s in number]
                 for vertex in component
             ]
-            order = _arranged(inner, reads)
+            order = _arranged(inner, len(set(inner)), reads)
             parts.append((_written(order, inner, reads), [component[v] for v in order]))
         return [vertex for _, part in sorted(parts) for vertex in part]
     _, chosen = min((n, colour) for colour, n in Counter(colours).items() if n > 1)
@@ -83,7 +86,7 @@ def _arranged(colours: Sequence[int], sources: Sources) -> list[int]:
         if colour == chosen:
             marked = list(colours)
             marked[vertex] ^= _MASK
-            order = _arranged(_refined(marked, sources), sources)
+            order = _arranged(*_refined(marked, sources), sources)
             found = _written(order, colours, sources), order
             best = found if best is None else min(best, found)
     assert best is not None
@@ -130,18 +133,17 @@ def _written(order: Sequence[int], colours: Sequence[int], sources: Sources) -> 
     ]
 
 
-def _refined(colours: Sequence[int], sources: Sources) -> list[int]:
-    """Return colours that tell apart all that neighbours of neighbours tell apart.
+def _refined(colours: Iterable[int], sources: Sources) -> tuple[list[int], int]:
+    """Return colours that tell apart all that neighbours of neighbours tell apart; and how many.
 
     Each round sweeps forward (a colour takes in those of what the vertex reads) and backward
     (those of its readers). Rounds go on until no class splits. The sums make the order of
     neighbours irrelevant.
     """
     colours = list(colours)
-    vertices = list(enumerate(sources))
     classes = 0
     while True:
-        for vertex, reads in vertices:
+        for vertex, reads in enumerate(sources):
             seen = colours[vertex]
             for source, place in reads:
                 x = colours[source] + place
@@ -149,15 +151,15 @@ def _refined(colours: Sequence[int], sources: Sources) -> list[int]:
             seen = seen * _ODD & _MASK
             colours[vertex] = seen ^ seen >> 29
         readers = [0] * len(colours)
-        for vertex, reads in reversed(vertices):
+        for vertex in range(len(colours) - 1, -1, -1):
             seen = (colours[vertex] + readers[vertex]) * _ODD & _MASK
             colours[vertex] = seen = seen ^ seen >> 31
-            for source, place in reads:
+            for source, place in sources[vertex]:
                 x = seen + place
                 readers[source] += x * x
         before, classes = classes, len(set(colours))
         if classes == before or classes == len(colours):
-            return colours
+            return colours, classes
 
 
 class _Numbers(dict[bytes, int]):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 
 from nas.architecture.canonical import canonical_form
-from nas.architecture.sum_graph import Sum
 
 ZERO, IDENTITY = "none", "skip_connect"
+
+Terms = tuple[tuple[int, int], ...]
+"""A sum: the vertices that are added, each with how often."""
 
 
 @dataclass(frozen=True)
@@ -69,53 +73,61 @@ class CellGraph:
         As in architectures (:class:`~nas.architecture.sum_graph.SumGraph`), identities are
         contracted, sums flattened, zeros and what only they feed left out.
         """
-        labels, reads = self.reduced()
-        form = canonical_form(labels, [list(read.items()) for read in reads])
+        form = canonical_form(*self.reduced())
         return blake2b(form, digest_size=16).hexdigest()
 
-    def reduced(self) -> tuple[list[bytes], list[Sum]]:
+    def reduced(self) -> tuple[list[bytes], list[Terms]]:
         """Return what the cell computes: the label of every vertex, and the sum that it reads.
 
         Vertices are inputs, operations and, at the end, the output, each after what it reads; every
         operation reaches the output. An operation that reads nothing is zero, and left out.
         """
-        leaving: list[list[tuple[int, int, str]]] = [[] for _ in self.labels]
-        for edge in self.edges:
-            leaving[edge[0]].append(edge)
-        vertices = [b"input%d" % index for index in range(self.inputs)]
-        reads: list[Sum] = [{} for _ in vertices]
-        # The sum that enters each node; an input's is its own vertex.
-        entering: list[dict[int, int]] = [{node: 1} for node in range(self.inputs)]
-        entering += [{} for _ in self.labels[self.inputs :]]
-        for node, label in enumerate(self.labels):
-            value = entering[node]
-            if not value:
-                continue
-            if label:
-                reads.append(value)
-                value = {len(vertices): 1}
-                vertices.append(label.encode())
-            for _, target, operation in leaving[node]:
-                into = entering[target]
-                if operation in ("", IDENTITY):
-                    if not into:
-                        entering[target] = dict(value)
-                        continue
-                    for vertex, times in value.items():
-                        into[vertex] = into.get(vertex, 0) + times
-                elif operation != ZERO:
-                    into[len(vertices)] = 1
+        vertices: list[bytes] = []
+        reads: list[Terms] = []
+        entering: list[Terms] = [()] * len(self.labels)  # the sum that enters each node
+        for node in range(self.inputs):
+            vertices.append(b"input%d" % node)
+            reads.append(())
+            entering[node] = ((node, 1),)
+        labels = self.labels
+        edges = sorted(self.edges)
+        edges.append((len(labels) - 1, -1, ZERO))  # so that the output is visited, too
+        node = -1
+        value: Terms = ()
+        for source, target, operation in edges:
+            if source != node:
+                node, value = source, entering[source]
+                if len(value) > 1:
+                    value = _collected(value)
+                if value and (label := labels[node]):
                     reads.append(value)
-                    vertices.append(operation.encode())
+                    value = ((len(vertices), 1),)
+                    vertices.append(label.encode())
+            if not operation or operation == IDENTITY:
+                entering[target] += value
+            elif value and operation != ZERO:
+                entering[target] += ((len(vertices), 1),)
+                reads.append(value)
+                vertices.append(operation.encode())
         vertices.append(b"output")
         reads.append(value)
-        if len(set().union(*reads)) < len(reads) - 1:  # nothing reads some vertex
-            needed = set(range(self.inputs)).union(value)
+        if len(dict(chain.from_iterable(reads))) < len(reads) - 1:  # nothing reads some vertex
+            needed = set(range(self.inputs)).union([vertex for vertex, _ in value])
             for vertex in range(len(reads) - 2, 0, -1):
                 if vertex in needed:
-                    needed.update(reads[vertex])
+                    needed.update([source for source, _ in reads[vertex]])
             kept = [*sorted(needed), len(reads) - 1]
             position = {vertex: index for index, vertex in enumerate(kept)}
             vertices = [vertices[vertex] for vertex in kept]
-            reads = [{position[s]: times for s, times in reads[v].items()} for v in kept]
+            reads = [tuple([(position[s], times) for s, times in reads[v]]) for v in kept]
         return vertices, reads
+
+
+def _collected(terms: Terms) -> Terms:
+    """Return the same sum with one term for each vertex."""
+    if len(dict(terms)) == len(terms):
+        return terms
+    total: Counter[int] = Counter()
+    for vertex, times in terms:
+        total[vertex] += times
+    return tuple(total.items())

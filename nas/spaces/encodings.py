@@ -54,7 +54,7 @@ def wl(genotype: Genotype, cells: Mapping[str, CellGraph]) -> dict[str, float]:
         labels, reads = cell.reduced()
         own = [label.decode() for label in labels]
         for label, read in zip(own, reads, strict=True):
-            sources = sorted(own[source] for source, times in read.items() for _ in range(times))
+            sources = sorted(own[source] for source, times in read for _ in range(times))
             found[f"{name}: {label}"] += 1
             found[f"{name}: {label}({' + '.join(sources)})"] += 1
     return {feature: float(count) for feature, count in found.items()} | _recipe(genotype)
