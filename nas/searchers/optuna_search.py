@@ -2,8 +2,9 @@
 
 import inspect
 import json
+import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from operator import or_
@@ -22,7 +23,7 @@ from nas.configuration import Config, validate
 from nas.errors import InputError, at, in_file
 from nas.registry import unknown
 from nas.searchers.base import Observation, Proposal, Searcher
-from nas.spaces.choices import Answer, Genotype, Infeasible, Option, same
+from nas.spaces.choices import Answer, Genotype, Infeasible, Option, Options, pick, same
 from nas.spaces.search_space import SearchSpace
 
 # Some samplers are missing: CMA-ES silently samples categorical choices at random; brute force
@@ -47,6 +48,12 @@ class OptunaSearch(Searcher):
     Every choice is a categorical parameter whose values are the positions of the options, so the
     space may be conditional. A choice with the same name but other options is another parameter.
     The sampler does not learn from failed trials or infeasible suggestions.
+
+    Optuna's samplers take no weights of options. So in a space with priors, the answers to choices
+    that have one are drawn from it here wherever the sampler would draw at random: in all trials of
+    Random, in the first ``n_startup_trials`` of TPE and GP, and in the first ``population_size`` of
+    NSGA-II and NSGA-III. Later suggestions of these, among them the mutations of the genetic ones,
+    and all suggestions of QMC know nothing of the prior.
 
     Some samplers would suggest the same infeasible combination for ever. So after ten infeasible
     suggestions in a row the last one is repaired: it takes over the choices of a random genotype,
@@ -87,6 +94,7 @@ class OptunaSearch(Searcher):
                 raise InputError(f"searcher optuna: sampler_options: {error}") from None
             self._study = optuna.create_study(sampler=made, directions=["minimize"] * objectives)
         self._asked: dict[int, tuple[int, Proposal]] = {}
+        self._random_trials = _random_trials(kind, options)
 
     def ask(self, trial_id: int) -> Proposal:
         """Returns the sampler's suggestion; a second call with the same id returns the same."""
@@ -124,8 +132,9 @@ class OptunaSearch(Searcher):
             self._study.tell(number, observation.values, state)
 
     def _suggest(self, trial_id: int) -> tuple[int, Proposal]:
+        rng = self.rng(trial_id)
         for _ in range(_SUGGESTIONS):
-            number, answers, feasible = self._suggestion()
+            number, answers, feasible = self._suggestion(rng)
             if feasible:
                 return number, Proposal(answers)
             # A pruned trial would count as a bad one, with its partial answers.
@@ -133,21 +142,30 @@ class OptunaSearch(Searcher):
         genotype = self._repaired(answers, self.rng(trial_id))
         return self._instead_of(number, genotype), Proposal(genotype, {"repaired": True})
 
-    def _suggestion(self) -> tuple[int, Genotype, bool]:
+    def _suggestion(self, rng: np.random.Generator) -> tuple[int, Genotype, bool]:
         """Starts a trial; returns its number, the sampler's answers, and if they are feasible."""
         trial = self._study.ask()
         answers: Genotype = {}
+        completed = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        random = len(completed) < self._random_trials
+        drawn = False
 
         def answer(name: str, options: tuple[Option, ...]) -> Option:
+            nonlocal drawn
             position = trial.suggest_categorical(_parameter(name, options), range(len(options)))
             answers[name] = options[position]
-            return options[position]
+            if random and isinstance(options, Options):
+                answers[name], drawn = pick(options, rng), True
+            return answers[name]
 
         try:
             self.space.run(answer)
         except Infeasible as reason:
             self.space.rejected[reason.cause] += 1
             return trial.number, answers, False
+        if drawn:
+            self._study.tell(trial.number, state=TrialState.FAIL)
+            return self._instead_of(trial.number, answers), answers, True
         return trial.number, answers, True
 
     def _repaired(self, answers: Genotype, rng: np.random.Generator) -> Genotype:
@@ -219,6 +237,17 @@ def _sampler_class(name: str) -> Callable[..., BaseSampler]:
             found: Callable[..., BaseSampler] = getattr(optuna.samplers, f"{known}Sampler")
             return found
     raise InputError(f"searcher optuna: {unknown('sampler', name, short)}")
+
+
+def _random_trials(sampler: Callable[..., BaseSampler], options: Mapping[str, Any]) -> float:
+    """Returns how many trials have to succeed before the sampler does not draw at random."""
+    if sampler is optuna.samplers.RandomSampler:
+        return math.inf
+    known = inspect.signature(sampler).parameters
+    for name in ("n_startup_trials", "population_size"):
+        if name in known:
+            return float(options.get(name, known[name].default))
+    return 0
 
 
 def _checked_options(

@@ -6,7 +6,7 @@ from nas.searchers.base import Observation, Proposal, Searcher
 
 
 class RandomSearch(Searcher):
-    """Draws every choice uniformly at random, with replacement: a genotype may come twice.
+    """Draws every choice by its prior or uniformly, with replacement: a genotype may come twice.
 
     Li & Talwalkar 2019, "Random Search and Reproducibility for Neural Architecture Search"
     (arXiv:1902.07638), without its weight sharing.

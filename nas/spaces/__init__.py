@@ -47,6 +47,7 @@ def space(
     from nas.configuration import read_yaml
     from nas.spaces.constraints import constrained
     from nas.spaces.families.family import read_family
+    from nas.spaces.families.priors import check_priors, with_priors
     from nas.spaces.python_space import python_space
     from nas.spaces.search_space import SearchSpace
 
@@ -56,12 +57,13 @@ def space(
     path = space_file(name)
     with in_file(path):
         family = read_family(read_yaml(path), path.parent, overrides)
-    found = SearchSpace(
-        lambda choose: family.architecture(choose, shape, classes),
-        path.stem,
-        family.members,
-        family.bound(shape),
-    )
+        found = SearchSpace(
+            lambda choose: family.architecture(with_priors(choose, family.priors), shape, classes),
+            path.stem,
+            family.members,
+            family.bound(shape),
+        )
+        check_priors(found, family.priors)
     return constrained(found, family.constraints, path.parent)
 
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
+from bisect import bisect
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from itertools import accumulate
+from numbers import Real
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from nas.errors import readable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Option = str | int | float | None
 """One possible answer to a choice. The type counts: 1 and 1.0 are two options."""
@@ -28,9 +35,69 @@ _OPTION_TYPES = (str, int, float, type(None))
 class Choose(Protocol):
     """The function that a space asks: it takes a name, unique within the space, and options."""
 
-    def __call__(self, name: str, options: Sequence[T]) -> T:
-        """Return one of ``options``."""
+    def __call__(
+        self,
+        name: str,
+        options: Sequence[T],
+        *,
+        prior: Sequence[float] | None = None,
+    ) -> T:
+        """Return one of ``options``, which are drawn with the weights of a prior if it has one."""
         ...
+
+
+class Options(tuple[Option, ...]):
+    """The options of a choice that has a prior; other choices have plain tuples.
+
+    Args:
+        options: the options.
+        prior: one weight per option. An option is drawn with a probability that is proportional
+            to its weight; one of weight 0 is never drawn, but it belongs to the space.
+
+    Raises:
+        ValueError: if the weights are no prior.
+    """
+
+    prior: tuple[float, ...]
+
+    def __new__(cls, options: Sequence[Option], prior: Sequence[float]) -> Self:
+        """Check the prior."""
+        made = super().__new__(cls, options)
+        if not (
+            isinstance(prior, Sequence)
+            and len(prior) == len(made)
+            and all(isinstance(each, Real) and each >= 0 for each in prior)
+            and 0 < sum(prior) <= sys.float_info.max
+        ):
+            raise ValueError(
+                f"the prior must be a list of one weight for each of the options {listed(made)}, "
+                f"finite numbers of at least 0 and one of them over 0; got {prior!r}"
+            )
+        made.prior = tuple(map(float, prior))
+        return made
+
+    def __getnewargs__(self) -> tuple[tuple[Option, ...], tuple[float, ...]]:
+        return tuple(self), self.prior
+
+    def without(self, given: Option) -> Sequence[Option]:
+        """Return the other options that can be drawn, with their weights."""
+        left = [
+            (option, weight)
+            for option, weight in zip(self, self.prior, strict=True)
+            if weight and not same(option, given)
+        ]
+        return Options(*zip(*left, strict=True)) if left else ()
+
+
+def pick(options: Sequence[Option], rng: np.random.Generator) -> Option:
+    """Draw an option by its prior, or uniformly without one; a single option is not drawn."""
+    if len(options) == 1:
+        return options[0]
+    chance = float(rng.random())
+    if isinstance(options, Options):
+        ends = list(accumulate(options.prior))
+        return options[bisect(ends, chance * ends[-1], hi=len(ends) - 1)]
+    return options[int(chance * len(options))]
 
 
 class Infeasible(Exception):
@@ -104,6 +171,15 @@ def fault(options: Sequence[Option]) -> str | None:
     if len({(type(option), option) for option in options}) < len(options):
         return f"an option is given twice: {listed(options)}"
     return None
+
+
+def offered(options: Sequence[Option], prior: Sequence[float] | None = None) -> tuple[Option, ...]:
+    """Return the options of a choice; raise ValueError if they or their prior are wrong."""
+    if wrong := fault(options):
+        raise ValueError(wrong)
+    if prior is not None:
+        return Options(options, prior)
+    return options if isinstance(options, tuple) else tuple(options)
 
 
 def listed(options: Sequence[Option]) -> str:

@@ -176,8 +176,8 @@ class ConstrainedSpace(SearchSpace):
     def _within_limits(self, choose: Choose) -> Architecture:
         genotype: Genotype = {}
 
-        def noted(name: str, options: Any) -> Any:
-            genotype[name] = answer = choose(name, options)
+        def noted(name: str, options: Any, **about: Any) -> Any:
+            genotype[name] = answer = choose(name, options, **about)
             return answer
 
         built = self.unconstrained.function(noted)

@@ -18,6 +18,7 @@ from nas.spaces.choices import (
     Genotype,
     Option,
     architecture_choices,
+    offered,
     recipe_choices,
 )
 from nas.spaces.constraints import ConstrainedSpace
@@ -44,13 +45,13 @@ def joint(
     if isinstance(space, ConstrainedSpace):
         # Constraints stay outermost, where they notice that nothing keeps them.
         return ConstrainedSpace(joint(space.unconstrained, options, check), space.limits)
-    tuples = {f"{RECIPE}{key}": tuple(given) for key, given in options.items()}
+    tuples = {f"{RECIPE}{key}": offered(given) for key, given in options.items()}
 
     def function(choose: Choose) -> Architecture | Callable[[], Architecture]:
         genotype: Genotype = {}
 
-        def noted(name: str, options: Any) -> Any:
-            genotype[name] = answer = choose(name, options)
+        def noted(name: str, options: Any, **about: Any) -> Any:
+            genotype[name] = answer = choose(name, options, **about)
             return answer
 
         built = space.function(noted)

@@ -86,10 +86,10 @@ class _Asked:
     def __call__(self, choose: Choose) -> Architecture | Callable[[], Architecture]:
         genotype: Genotype = {}
 
-        def noted(name: str, options: Any) -> Any:
+        def noted(name: str, options: Any, **about: Any) -> Any:
             genotype[name] = None  # names the last choice if asking it fails
             try:
-                genotype[name] = answer = choose(name, options)
+                genotype[name] = answer = choose(name, options, **about)
             except ValueError as error:
                 if isinstance(error, InputError):
                     raise

@@ -23,10 +23,10 @@ from nas.spaces.choices import (
     Infeasible,
     Option,
     T,
-    fault,
     genotype_key,
     kept,
     listed,
+    offered,
     recipe_choices,
     same,
 )
@@ -112,24 +112,26 @@ class SearchSpace:
         Raises:
             Infeasible: if the answers do not combine.
             ValueError: for a bug: the space asks a name twice, or offers no options, or options
-                that are not of type :data:`Option` or not distinct; or ``answer`` returns
-                something that is not an option.
+                that are not of type :data:`Option` or not distinct, or gives no valid prior; or
+                ``answer`` returns something that is not an option.
         """
         genotype: Genotype = {}
         checked = self._checked
 
-        def choose(name: str, options: Sequence[T]) -> T:
+        def choose(name: str, options: Sequence[T], *, prior: Sequence[float] | None = None) -> T:
             if name in genotype:
                 raise ValueError(f"space {self.name}: choice {name!r} is asked twice")
             if len(genotype) >= MOST_CHOICES:
                 raise InputError(f"space {self.name}: asks more than {MOST_CHOICES:,} choices")
             # A tuple cannot change, so one that was offered before need not be checked again.
-            if checked.get(name) is not options:
+            if checked.get(name) is not options or prior is not None:
                 if not isinstance(name, str) or readable(name) != name:
                     raise ValueError(f"space {self.name}: {name!r} must be the name of a choice")
-                if wrong := fault(options):
-                    raise ValueError(f"space {self.name}: choice {name!r}: {wrong}")
-                options = tuple(options)
+                try:
+                    options = offered(options, prior)  # type: ignore[assignment]
+                except ValueError as wrong:
+                    message = f"space {self.name}: choice {name!r}: {wrong}"
+                    raise ValueError(message) from None
                 checked[name] = options
             given = answer(name, options)  # type: ignore[arg-type]
             for option in options:
@@ -169,7 +171,7 @@ class SearchSpace:
         return self._replay(self.members[name])[0]
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Draw every choice uniformly at random; draw all again if the genotype is infeasible."""
+        """Draw every choice, by its prior or uniformly; draw all again if that is infeasible."""
         return self._until_feasible(lambda: draw(self.run, unnarrowed, rng)[0])
 
     def mutations_with(self, **changes: Any) -> Mutations:
@@ -190,9 +192,9 @@ class SearchSpace:
         """Return ``genotype`` with one choice changed.
 
         The choice is drawn uniformly among those with more than one option, and its new option
-        uniformly among the others. The remaining answers are kept if they are still asked and
-        still allowed; what is newly asked is drawn. On a NASNet-style cell this is the
-        hidden-state and op mutation of Real et al. 2019 (arXiv:1802.01548, section 3.2).
+        among the others, by its prior or uniformly. The remaining answers are kept if they are
+        still asked and still allowed; what is newly asked is drawn. On a NASNet-style cell this is
+        the hidden-state and op mutation of Real et al. 2019 (arXiv:1802.01548, section 3.2).
 
         Raises:
             InputError: if the genotype is of another space.

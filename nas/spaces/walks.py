@@ -12,7 +12,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from nas.spaces.choices import Answer, Genotype, Infeasible, Option, kept, same
+from nas.spaces.choices import (
+    Answer,
+    Genotype,
+    Infeasible,
+    Option,
+    Options,
+    kept,
+    pick,
+    same,
+)
 
 Built = TypeVar("Built")
 
@@ -38,6 +47,8 @@ def changing(genotype: Genotype, changed: str) -> Narrow:
     def narrow(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
         if name == changed:
             given = genotype[name]
+            if isinstance(options, Options):
+                return options.without(given)
             return [o for o in options if o is not given and not same(o, given)]
         return kept(genotype, name, options) or options
 
@@ -82,7 +93,7 @@ def inheriting(a: Genotype, b: Genotype) -> Narrow:
 
 
 def draw(run: Run[Built], narrow: Narrow, rng: np.random.Generator) -> tuple[Genotype, Built]:
-    """Answer every choice uniformly at random among the options that are left.
+    """Draw the answer to every choice among the options that are left, by the prior if one is left.
 
     Returns the answers, and what the space returned.
 
@@ -95,7 +106,7 @@ def draw(run: Run[Built], narrow: Narrow, rng: np.random.Generator) -> tuple[Gen
         left = narrow(name, options)
         if not left:
             raise NothingLeft
-        return left[0] if len(left) == 1 else left[int(rng.random() * len(left))]
+        return pick(left, rng)
 
     return run(answer)
 

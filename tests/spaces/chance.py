@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Upper 1e-4 quantiles of the chi-square distribution, by degrees of freedom.
-CHI_SQUARE = {1: 15.1, 3: 21.1, 4: 23.5, 5: 25.7, 9: 33.7, 11: 37.4, 15: 44.3}
+CHI_SQUARE = {1: 15.1, 2: 18.4, 3: 21.1, 4: 23.5, 5: 25.7, 9: 33.7, 11: 37.4, 15: 44.3}
 
 
 def assert_distributed(counts: Counter[Any], chances: Mapping[Any, float]) -> None:

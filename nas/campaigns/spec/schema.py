@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     PlainValidator,
     Tag,
+    WrapValidator,
     model_validator,
 )
 
@@ -21,13 +22,13 @@ from nas.campaigns.spec.early_stopping import EarlyStopping
 from nas.campaigns.spec.fidelity import Axis
 from nas.campaigns.spec.objectives import Objectives
 from nas.campaigns.spec.time_limit import TimeLimit
-from nas.configuration import Config, Name, Named, several
+from nas.configuration import Config, Name, Named, several, validate
 from nas.errors import InputError
 from nas.evaluators.base import Shape
 from nas.metrics import Protocol
 from nas.registry import unknown
 from nas.searchers.duplicates import Policy
-from nas.spaces.choices import Option, fault
+from nas.spaces.choices import Option, offered
 from nas.spaces.constraints import Constraints
 from nas.training.compilation import Compile
 from nas.user_code import FORMS, is_code
@@ -295,10 +296,27 @@ class Final(_Finalists):
         return self
 
 
-def _options(given: tuple[Any, ...]) -> tuple[Option, ...]:
-    if wrong := fault(given):
-        raise InputError(f"{wrong}, got {list(given)}")
-    return given
+class Weighed(Config):
+    """The options of a searched hyperparameter with a prior."""
+
+    options: tuple[Any, ...]
+    """The options."""
+    prior: tuple[float, ...]
+    """One weight per option."""
+
+
+def _options(given: Any, _: Any) -> tuple[Option, ...]:
+    # It replaces pydantic's own validation, which would make a plain tuple of options with a prior.
+    options, prior = given, None
+    if isinstance(given, Mapping):
+        weighed = validate(Weighed, given)
+        options, prior = weighed.options, weighed.prior
+    elif not isinstance(given, list):
+        raise InputError(f"must be a list of options, got {given}")
+    try:
+        return offered(options, prior)
+    except ValueError as wrong:
+        raise InputError(f"{wrong}, got {given}") from None
 
 
 class Evaluated(Config):
@@ -361,10 +379,11 @@ class TrainingFile(_Keys):
     """Whether a child starts from its parent's weights where names and shapes agree."""
     fidelity: Axis = "epochs"
     """The unit of ``min_fidelity`` and ``max_fidelity`` of a multi-fidelity searcher."""
-    hyperparameters: dict[str, Annotated[tuple[Any, ...], AfterValidator(_options)]] = Field(
+    hyperparameters: dict[str, Annotated[tuple[Any, ...], WrapValidator(_options)]] = Field(
         default_factory=dict
     )
-    """The keys of the recipe that are searched, with their options."""
+    """The keys of the recipe that are searched, with their options: a list, or
+    ``{options: [...], prior: [...]}``."""
     final: Final = Final()
     """What is retrained and tested when the search has ended."""
     engine: TrainingEngine = RayConfig()

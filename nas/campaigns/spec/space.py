@@ -1,5 +1,6 @@
 """Makes the space that ``campaign.yaml`` names."""
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -48,7 +49,7 @@ def read_space(
             described["constraints"] = limits.definition(where_from)
         if code := found.language.code():
             described["code"] = code
-        return found, described
+        return found, json.loads(json.dumps(described))  # as recorded: all keys are texts
 
 
 def own_constraints(entry: Named, folder: Path) -> Iterator[tuple[Constraints, Path]]:

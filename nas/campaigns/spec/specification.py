@@ -12,6 +12,7 @@ from nas.campaigns.store.types import Header, given
 from nas.configuration import Named, defaults
 from nas.errors import InputError
 from nas.searchers import SEARCHERS
+from nas.spaces.choices import Options
 from nas.tasks import DEFAULT, Task
 from nas.training.data import DataConfig
 from nas.training.datasets import DATASETS
@@ -30,7 +31,12 @@ def specification(campaign: Campaign) -> dict[str, Any]:
     return {
         "space": campaign.space_definition,
         "constraints": campaign.config.constraints.definition(campaign.folder),
-        "hyperparameters": {k: list(v) for k, v in campaign.config.hyperparameters.items()},
+        "hyperparameters": {
+            key: {"options": list(options), "prior": list(options.prior)}
+            if isinstance(options, Options)
+            else list(options)
+            for key, options in campaign.config.hyperparameters.items()
+        },
         "searcher": {"name": relative(own.name, campaign.folder)}
         | _with_defaults(SEARCHERS[own.name], own_options(own))
         | ({"initial": campaign.initial} if campaign.initial else {})

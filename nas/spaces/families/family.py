@@ -22,6 +22,7 @@ from nas.registry import Registry, unknown
 from nas.spaces.cell_graph import IDENTITY, ZERO
 from nas.spaces.choices import Choose, Genotype
 from nas.spaces.constraints import Constraints
+from nas.spaces.families.priors import Priors
 from nas.spaces.language import Language
 from nas.user_code import FORMS, absolute, is_code, short_name, sources
 
@@ -69,6 +70,9 @@ class Family(Config, Language):
     """Known genotypes by name."""
     constraints: Constraints = Constraints()
     """The largest costs; a campaign may add its own."""
+    priors: Priors = Field(default_factory=dict)
+    """The weights with which options are drawn, by the name of the choice, in which ``*`` stands
+    for any text: ``{"*.operation": {conv: 3}}``. Options without a weight have 1."""
 
     _folder: Path = PrivateAttr(default=Path())
 

@@ -280,3 +280,18 @@ def test_hours_on_a_simulated_cluster_are_those_of_its_clock(tabular: Path) -> N
     searched = [r for r in records if r.get("stage") == "search"]
     assert [r["search"] for r in searched] == ["evolution"] * 40 + ["random"] * 40
     assert max(r.get("elapsed", 0.0) for r in records) == pytest.approx(1200 + 60)
+
+
+def test_a_campaign_with_priors_goes_on_with_them_and_with_no_others(tabular: Path) -> None:
+    path = tabular / "campaign.yaml"
+    priors = "space: {name: nasbench201, nodes: 3, cells: 1, channels: 4, priors: {'*': {none: 0}}}"
+    path.write_text(CAMPAIGN.replace(CAMPAIGN.splitlines()[1], priors))
+    run(tabular)
+    asks = [r["genotype"] for r in read_records(tabular) if r["type"] == "ask" and "genotype" in r]
+    assert len(asks) > 20
+    assert all("none" not in genotype.values() for genotype in asks)
+    path.write_text(path.read_text().replace("trials: 20", "trials: 24"))
+    run(tabular)
+    path.write_text(path.read_text().replace("none: 0", "none: 1"))
+    with pytest.raises(InputError, match=r"space.priors"):
+        run(tabular)
