@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,10 @@ import torch
 from nas.architecture.graph import Architecture
 from nas.campaigns.spec.contestants import contestants
 from nas.campaigns.spec.data_argument import Given
-from nas.campaigns.spec.scaffold import commented, data_section
 from nas.configuration import Named
 from nas.errors import InputError
+from nas.jobs.division import RAY, Division
+from nas.jobs.plan_file import SPACE, WIDTHS, Plan
 from nas.jobs.probe import SMOOTH, Probe, probe, smoothness
 from nas.spaces import space
 from nas.tasks import DEFAULT, make
@@ -29,32 +29,12 @@ from nas.training.data import Loaded
 from nas.training.hardware import cores, free_cores, resolve_device
 from nas.training.loop import Diverged
 from nas.training.recipe import resolve
-from nas.words import compact, counted
+from nas.words import compact
 
-SPACE = "primitives"
-_WIDTHS = (0.0625, 0.125, 0.1875, 0.25, 0.3125, 0.375, 0.4375, 0.5, 0.625, 0.75, 1.0)
-"""Multipliers of all widths. There are more than in the space itself, so that its classics can be
-almost as large as the limit allows."""
-
-_CLASSIC, _FINAL = 0.08, 0.6
-"""The shares of the campaign's time for the first network, which is a classic, and for the final
-trainings of the best networks."""
 _PROBE = 0.015
 """The share of the time that one short training takes."""
 _SHORT = 2.0
 """Short trainings of fewer seconds tell nothing, and are left out."""
-_RAY = 150.0
-"""With fewer seconds, trials run in this process, because workers take ten seconds to start, and
-longer on a busy machine."""
-_PASSES, _IMAGES, _MOST_PASSES = 12, 300_000, 200
-"""How long a training of the final stage should be: so many passes over the training images, and
-at least so many images, but not more than so many passes."""
-_PART, _SLOW = 24, 1.5
-"""A trial of the search makes this part of the passes of a training of the final stage, and may
-take so many times that part of its time."""
-_MOST = 2
-"""A training of the final stage may make so many times the passes that were planned, if its network
-is fast."""
 _SPEED = 2e9
 """The multiply-accumulates of forward passes that a core trains in a second, until it is
 measured."""
@@ -70,48 +50,6 @@ _CLOSING, _CLOSING_CPU, _CLOSING_SHARE = 6.0, 2.0, 0.01
 the share of the time that is kept besides."""
 _LEAST = 5.0
 """The fewest seconds that a campaign is planned for."""
-
-
-@dataclass(frozen=True)
-class Division:
-    """How the time is divided.
-
-    Attributes:
-        seconds: the time of the campaign.
-        workers: how many trials run at the same time.
-        top: how many networks of the search are retrained.
-        training: the seconds of a training of the final stage.
-        passes: how many passes over the training images it should make.
-    """
-
-    seconds: float
-    workers: int
-    top: int
-    training: float
-    passes: float
-
-    @property
-    def trial(self) -> float:
-        """The seconds that a trial of the search takes, about."""
-        return self.training / _PART
-
-    @classmethod
-    def of(cls, seconds: float, images: int, workers: int) -> Division:
-        """Divides the time of a campaign on so many training images."""
-        top = min(workers, 4) if workers > 1 else 1 if seconds < 2 * _RAY else 2
-        passes = min(max(_PASSES, _IMAGES / images), _MOST_PASSES)
-        return cls(seconds, workers, top, _FINAL * seconds / -(-top // workers), passes)
-
-    @property
-    def trials(self) -> int:
-        """How many trials the search has time for, about."""
-        share = 1 - _CLASSIC - _FINAL
-        return round(share * self.seconds * self.workers / self.trial)
-
-    @property
-    def epochs(self) -> int:
-        """The epochs of a trial of the search."""
-        return max(1, round(self.passes / _PART))
 
 
 class Planner:
@@ -140,10 +78,9 @@ class Planner:
         self._given, self._loaded, self._folder, self._seed = given, loaded, folder, seed
         self._began, self._ends, self._given_macs = time.monotonic(), ends, macs
         self._cpu_before = time.process_time()
-        if loaded.images.kind != "classes" or len(loaded.images.input_shape) != 3:
-            shape = "x".join(map(str, loaded.images.input_shape))
+        if loaded.images.kind != "classes":
             raise InputError(
-                f"--data: a search is planned for images with classes; these are of {shape} with "
+                f"--data: a search is planned for data with classes; these have "
                 f"{loaded.images.kind}: write a campaign with nas new"
             )
         self._say = say
@@ -160,7 +97,7 @@ class Planner:
         sample = self._loaded.split.train[:: max(1, self._count // 500)]
         chosen = loaded.images.images[sample]
         self._smooth = smoothness(chosen if isinstance(chosen, np.ndarray) else chosen.read())
-        several = self._whole >= _RAY * self._slower
+        several = self._whole >= RAY * self._slower
         gpus = torch.cuda.device_count() if self._device == "cuda" else 0
         self._workers = max(1, min(cores(), 4 * gpus or cores())) if several else 1
 
@@ -173,9 +110,20 @@ class Planner:
         self._look()
         division = Division.of(0.9 * self._whole, self._count, self._workers)
         macs, reason = self._limit(division)
-        augment, chosen, notes = self._chosen(macs)
-        division = Division.of(self._left(), self._count, self._workers)
-        return self._text(division, macs, reason, augment, chosen, notes)
+        augment, classics, reasons = self._chosen(macs)
+        plan = Plan(
+            minutes=self._whole / 60,
+            division=Division.of(self._left(), self._count, self._workers),
+            macs=macs,
+            augment=augment,
+            classics=classics,
+            reasons={"macs": reason, **reasons},
+            batch=self._batch,
+            device=self._device,
+            threads=self._threads,
+            seed=self._seed,
+        )
+        return plan.text(self._given, self._loaded, self._folder)
 
     @property
     def _slower(self) -> float:
@@ -203,7 +151,7 @@ class Planner:
         low, high = counts.min(), counts.max()
         balance = f"{low:,} of each" if low == high else f"{low:,} to {high:,} images of a class"
         shape = "x".join(map(str, images.input_shape))
-        kind = "like pictures" if self._smooth >= SMOOTH else "not like pictures"
+        kind = "like photographs" if self._like_photographs else "not like photographs"
         self._say(
             f"{self._count:,} training, {len(parts.validation):,} validation and "
             f"{len(parts.test):,} test images, {shape}, {images.classes} classes, "
@@ -224,7 +172,7 @@ class Planner:
 
     def _limit(self, division: Division) -> tuple[int, str]:
         """Returns the limit of multiply-accumulates, and its reason."""
-        found = space(SPACE, self._images.input_shape, self._outputs, multiplier=list(_WIDTHS))
+        found = space(SPACE, self._images.input_shape, self._outputs, multiplier=list(WIDTHS))
         rng = np.random.default_rng(self._seed)
         members = sorted(
             (found.decode(found.sample(rng)) for _ in range(_MEMBERS)),
@@ -274,36 +222,19 @@ class Planner:
         Returns the transformations, the classics, the best first, and reasons by key.
         """
         seconds = _PROBE * self._whole
-        side = max(self._images.input_shape[1:])
-        is_smooth = self._smooth >= SMOOTH
-        shift = [{"name": "shift", "pixels": max(1, side // 16) if is_smooth else 1}]
-        best = shift if is_smooth else []
-        name = "shift" if is_smooth else "none"
         reason = f"neighbouring values correlate by {self._smooth:.2f}"
+        if not self._pictures:
+            reason = "transformations are for images"
+        best = self._shift if self._like_photographs else []
         classics = dict(self._classics(macs))
         if seconds < _SHORT or not classics:
             return best, [*classics], {"augment": f"{reason}; there is no time to measure more"}
         scores = {each: self._score(classics[each], best, seconds) for each in classics}
         ranked = sorted(classics, key=scores.__getitem__, reverse=True)
-        told = {name: scores[ranked[0]]}
-
-        def score(other: str, augment: list[Any]) -> float:
-            told[other] = self._score(classics[ranked[0]], augment, seconds)
-            return told[other]
-
-        # A training this short hardly profits from augmentation. So what costs little is taken.
-        if not is_smooth:
-            best = shift if score("shift", shift) > told[name] else best
-        elif score("none", []) > told[name] / _TOLERATED:
-            best = []
-        else:
-            further: tuple[tuple[str, Any], ...] = (
-                ("flip", "flip"),
-                ("cutout", {"name": "cutout", "size": max(2, side // 3)}),
-            )
-            for other, more in further:
-                if score(f"{name} and {other}", [*best, more]) > _EQUAL * told[name]:
-                    best, name = [*best, more], f"{name} and {other}"
+        first = classics[ranked[0]]
+        best, told = self._augmentation(
+            lambda augment: self._score(first, augment, seconds), best, scores[ranked[0]]
+        )
         seen = ", ".join(f"{each} {score:.3f}" for each, score in told.items())
         compared = ", ".join(f"{each} {scores[each]:.3f}" for each in ranked)
         self._say(f"classics, {seconds:.0f} s each: {compared}; augmentation: {seen}")
@@ -316,109 +247,51 @@ class Planner:
             },
         )
 
+    def _augmentation(
+        self, score: Callable[[list[Any]], float], best: list[Any], known: float
+    ) -> tuple[list[Any], dict[str, float]]:
+        """Chooses transformations, and returns them and the scores by name.
+
+        A training this short hardly profits from augmentation. So what costs little is taken.
+        """
+        name = "shift" if best else "none"
+        told = {name: known}
+        if not self._pictures:
+            return best, told
+        if not best:
+            told["shift"] = score(self._shift)
+            return self._shift if told["shift"] > known else best, told
+        told["none"] = score([])
+        if told["none"] > known / _TOLERATED:
+            return [], told
+        size = max(2, max(self._images.input_shape[1:]) // 3)
+        further: dict[str, Any] = {"flip": "flip", "cutout": {"name": "cutout", "size": size}}
+        for other, more in further.items():
+            both = f"{name} and {other}"
+            told[both] = score([*best, more])
+            if told[both] > _EQUAL * known:
+                best, name = [*best, more], both
+        return best, told
+
+    @property
+    def _pictures(self) -> bool:
+        return len(self._images.input_shape) == 3
+
+    @property
+    def _like_photographs(self) -> bool:
+        return self._pictures and self._smooth >= SMOOTH
+
+    @property
+    def _shift(self) -> list[Any]:
+        side = max(self._images.input_shape[1:])
+        return [{"name": "shift", "pixels": max(1, side // 16) if self._like_photographs else 1}]
+
     def _score(self, architecture: Architecture, augment: list[Any], seconds: float) -> float:
         found = self._probe(architecture, augment, seconds)
         return -math.inf if found is None else found.score
-
-    def _text(
-        self,
-        division: Division,
-        macs: int,
-        reason: str,
-        augment: list[Any],
-        classics: list[str],
-        reasons: Mapping[str, str],
-    ) -> str:
-        whole, minutes = self._whole / 60, division.seconds / 60
-        entries = ", ".join(
-            f"{{name: {each}, fit: constraints}}" for each in classics[: division.workers]
-        )
-        population = min(24, max(8, division.trials // 3))
-        epochs = division.epochs
-        most = max(10, math.ceil(_MOST * division.passes))
-        sizes = sorted({2, division.top} - {1}) if division.top > 1 else []
-        engine = (
-            "engine: {name: ray, gpus_per_trial: 0.25}"
-            if self._device == "cuda" and division.workers > 1
-            else "engine: ray"
-            if division.workers > 1
-            else f"engine: {{name: serial, cpus_per_trial: {self._threads}}}"
-        )
-        lines = [
-            f"# Planned by `nas search` for {whole:.3g} minutes. `nas run FOLDER` also runs or",
-            "# resumes it. Every key can be changed: docs/reference.md lists them.",
-            "",
-            "space:",
-            f"  name: {SPACE}",
-            f"  multiplier: {list(_WIDTHS)}",
-            commented(
-                f"searcher: {{name: evolution, population_size: {population}, tournament_size: 5, "
-                "initial: classics}",
-                f"time for about {division.trials} trials; it begins with the classics that are in "
-                "the space",
-            ),
-            commented("random_baseline: false", "it would take half of the time"),
-            "constraints:",
-            commented(f"  macs: {macs:_}", reason),
-            "time_limit:",
-            commented(
-                f"  minutes: {minutes:.4g}",
-                f"of {whole:.3g}: the rest is for looking at the data, measuring, predictions and "
-                "the export",
-            ),
-            commented(
-                f"  final: {_FINAL}",
-                f"{division.training:.0f} s for each training of the best networks",
-            ),
-            commented(f"  classics: {_CLASSIC}", "so that there is a trained network early"),
-            commented(f"  epochs: {most}", "as a rule, the time of a training is over earlier"),
-            commented(f"  trial_seconds: {_SLOW * division.trial:.3g}",
-                      "a slow network of the search has no time for all epochs"),
-            commented("budget: {trials: 10_000}", "the time limit ends the search earlier"),
-            "",
-            data_section(self._given, self._loaded, self._folder),
-            "",
-            "recipe:",
-            "  preset: quick",
-            commented(
-                f"  epochs: {epochs}",
-                f"of a trial of the search; a training of the final stage makes about "
-                f"{division.passes:.3g} passes",
-            ),
-            commented(f"  batch_size: {self._batch}", f"{self._count:,} training images"),
-            f"  warmup_epochs: {min(1.0, 0.4 * epochs):.2g}",
-            commented(f"  augment: {_flow(augment)}", reasons.get("augment", "")),
-            "",
-            "final:",
-            commented(f"  top: {division.top}", f"{counted(division.workers, 'trial')} at a time"),
-            "  seeds: [0]",
-            *([f"  ensembles: {sizes}"] if sizes else []),
-            commented(
-                f"  classics: [{entries}]",
-                reasons.get("classics", "trained first, so that there is a network early"),
-            ),
-            "",
-            f"seed: {self._seed}",
-            commented(
-                engine,
-                f"trials run {'side by side' if division.workers > 1 else 'one after the other'}",
-            ),
-        ]  # fmt: skip
-        return "".join(f"{line.rstrip()}\n" for line in "\n".join(lines).splitlines())
 
 
 def _rounded(macs: int) -> int:
     """Rounds up to two digits."""
     unit: int = 10 ** max(0, len(str(macs)) - 2)
     return -(-macs // unit) * unit
-
-
-def _flow(augment: list[Any]) -> str:
-    """Writes transformations in one line of YAML."""
-    written = [
-        each
-        if isinstance(each, str)
-        else "{" + ", ".join(f"{key}: {value}" for key, value in each.items()) + "}"
-        for each in augment
-    ]
-    return f"[{', '.join(written)}]"

@@ -24,17 +24,19 @@ _EPOCHS = 10_000
 
 
 def smoothness(images: Inputs) -> float:
-    """Returns the correlation of neighbouring values, [N, C, H, W], about 0.9 for photographs.
+    """Returns the correlation of neighbouring values of [N, C, ...], about 0.9 for photographs.
 
     The values of a board or of letters have little to do with their neighbours.
     """
     values = images.astype(np.float32)
-    values -= values.mean((0, 2, 3), keepdims=True)
+    sides = range(2, values.ndim)
+    values -= values.mean((0, *sides), keepdims=True)
     variance = float(np.square(values).mean())
     if not variance:
         return 0.0
-    along = [values[..., 1:] * values[..., :-1], values[..., 1:, :] * values[..., :-1, :]]
-    return float(np.mean([each.mean() for each in along if each.size] or [0.0])) / variance
+    turned = [np.moveaxis(values, side, -1) for side in sides if values.shape[side] > 1]
+    along = [np.mean(each[..., 1:] * each[..., :-1]) for each in turned]
+    return float(np.mean(along or [0.0])) / variance
 
 
 class Probe(NamedTuple):

@@ -14,7 +14,7 @@ import torch
 from nas.architecture.network import Network
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import FILE_NAME, load_campaign, read_file
-from nas.campaigns.spec.data_argument import read
+from nas.campaigns.spec.data_argument import Given, read
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask
@@ -29,13 +29,16 @@ from nas.jobs.references import read as read_reference
 from nas.metrics import Catalogue
 from nas.preprocessing import Preprocessing
 from nas.tasks import make
-from nas.training.data import load, named_part, resolve
+from nas.training.data import Loaded, load, named_part, resolve
 from nas.training.evaluation import predictions
 from nas.training.hardware import free_cores
 from nas.user_code import short_name
 
 PREDICTIONS = "predictions.csv"
 """The file of predictions in the campaign's folder."""
+
+_FEW = 100
+"""With fewer validation images, networks can hardly be told apart."""
 
 EXPORT = "export"
 """The folder in it of the exported networks."""
@@ -102,7 +105,7 @@ def search(
         say(f"going on with {path}, which says how long")
     else:
         with in_file(source(data, "--data")):
-            loaded = load(resolve(given.section, given.folder))
+            loaded = _loaded(given)
         for note in loaded.notes:
             say(note)
         text = Planner(given, loaded, folder, ends, macs, seed, say).campaign()
@@ -120,6 +123,16 @@ def search(
             say(str(error))
         raise
     return _finish(folder, say)
+
+
+def _loaded(given: Given) -> Loaded:
+    """Loads a data set; of few images with an official test part, three in ten are validation."""
+    loaded = load(resolve(given.section, given.folder))
+    divided = set(loaded.config.split.fractions) == {"train", "validation"}
+    if "split" not in given.section and divided and len(loaded.split.validation) < _FEW:
+        split = {"train": 0.7, "validation": 0.3}
+        loaded = load(resolve({**given.section, "split": split}, given.folder))
+    return loaded
 
 
 def best(folder: Path) -> Found:

@@ -18,11 +18,13 @@ from nas.campaigns.spec.data_argument import read
 from nas.cli import main
 from nas.errors import InputError
 from nas.jobs import plan
-from nas.jobs.plan import Division, Planner
+from nas.jobs.division import Division
+from nas.jobs.plan import Planner
 from nas.jobs.probe import Probe, smoothness
 from nas.jobs.search import search
 from nas.training.data import load, resolve
 from tests.benchmarks import unseen
+from tests.training.test_axes import write as write_series
 from tests.training.test_unseen import write
 
 RNG = np.random.default_rng(0)
@@ -34,6 +36,8 @@ def test_pictures_are_smooth_and_boards_are_not() -> None:
     assert smoothness((127 * waves + 128).astype(np.uint8)) > 0.9
     assert abs(smoothness(RNG.integers(0, 256, (50, 3, 28, 28), dtype=np.uint8))) < 0.05
     assert smoothness(np.zeros((5, 1, 4, 4), np.uint8)) == 0
+    assert smoothness(waves[:, :, 0]) > 0.9  # series
+    assert smoothness(np.repeat(waves[:, :, None], 5, axis=2)) > 0.9  # volumes
 
 
 @pytest.mark.parametrize("images", [90, 1_000, 45_000])
@@ -46,7 +50,9 @@ def test_the_time_is_divided_without_a_rest(images: int, workers: int) -> None:
     assert found.passes * images >= min(300_000, 200 * images)
 
 
-@pytest.mark.parametrize("shape", [(12, 8, 8), (1, 27, 18), (3, 64, 64), (20, 20, 20)])
+@pytest.mark.parametrize(
+    "shape", [(12, 8, 8), (1, 27, 18), (3, 64, 64), (20, 20, 20), (1, 20, 20, 20)]
+)
 def test_a_plan_is_a_campaign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:
@@ -66,8 +72,22 @@ def test_a_plan_is_a_campaign(
     assert campaign.config.time_limit.minutes < 10
     assert campaign.classics
     assert campaign.recipe is not None
-    assert "flip" not in [step.name for step in campaign.recipe.augment]
+    augment = [step.name for step in campaign.recipe.augment]
+    assert "flip" not in augment
+    assert not augment or len(shape) == 3
     assert max(map(len, made.splitlines())) <= 100 + len(str(tmp_path))
+
+
+def test_of_few_series_three_in_ten_are_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "probe", lambda *_: Probe(0.5, 2e9, 1))
+    root, out = write_series(tmp_path / "waves"), tmp_path / "out"
+    search(str(root.with_name("waves_TRAIN.ts")), 5, out, plan=True, say=lambda _: None)
+    campaign = load_campaign(out)
+    assert campaign.data.split.fractions == {"train": 0.7, "validation": 0.3}
+    assert campaign.recipe is not None
+    assert not campaign.recipe.augment
 
 
 @pytest.mark.slow

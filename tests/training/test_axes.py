@@ -14,6 +14,7 @@ from nas.errors import InputError
 from nas.tasks.classification import Classification
 from nas.training.data import DataConfig, Part, SearchData, load, search_data
 from nas.training.datasets import DATASETS
+from nas.training.datasets.look import propose
 from nas.training.loop import Trainer, measure, normalizer
 from nas.training.recipe import check_augment, resolve
 
@@ -102,6 +103,17 @@ def volumes(tmp_path: Path) -> SearchData:
     np.savez(tmp_path / "volumes.npz", images=images, labels=labels)
     config = {"name": "arrays", "path": str(tmp_path / "volumes.npz"), "volumes": True}
     return load(DataConfig.model_validate(config)).search()
+
+
+def test_they_are_known_by_their_files(tmp_path: Path) -> None:
+    root = write(tmp_path / "waves")
+    for path in (tmp_path / "waves_TRAIN.ts", tmp_path):
+        assert propose(path).section == {"name": "series", "root": str(root)}
+    write(tmp_path / "others")
+    with pytest.raises(InputError, match="has several data sets, others, waves: name a file of"):
+        propose(tmp_path)
+    volumes(tmp_path)
+    assert propose(tmp_path / "volumes.npz").section["volumes"] is True
 
 
 @pytest.mark.parametrize("make", [of_series, volumes], ids=["series", "volumes"])

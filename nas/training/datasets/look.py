@@ -26,6 +26,7 @@ from nas.training.datasets.idx import idx_files
 from nas.training.datasets.parts import role
 from nas.training.datasets.pictures import is_grey, opened, pixels
 from nas.training.datasets.python import image_sizes, spread
+from nas.training.datasets.series import series_root
 from nas.training.datasets.unseen import is_unseen, unseen
 
 _SIDES = (16, 24, 32, 48, 64)
@@ -56,9 +57,9 @@ class Proposal:
 def propose(path: Path) -> Proposal:
     """Proposes how to read a folder or a file.
 
-    Known are the files of the official data sets, ``.npz`` files and folders of ``.npy`` files, the
-    format of the contest on unseen data, and folders of pictures. Raises :class:`InputError` naming
-    the path if it is none of these.
+    Known are the files of the official data sets, ``.npz`` files and folders of ``.npy`` files,
+    files of series, the format of the contest on unseen data, and folders of pictures. Raises
+    :class:`InputError` naming the path if it is none of these.
     """
     if shown(path) != str(path):
         raise InputError(
@@ -73,10 +74,12 @@ def propose(path: Path) -> Proposal:
         return _of_unseen(path)
     if path.suffix == ".npz" or (path.is_dir() and any(path.glob("*images*.npy"))):
         return _of_arrays(path)
+    if (root := series_root(path)) is not None:
+        return Proposal({"name": "series", "root": str(root)}, {"root": "its series"})
     if not path.is_dir():
         raise InputError(
             f"{path}: is a file; expected a folder of pictures or of official files, an .npz file, "
-            "a .yaml file, or file.py:FUNCTION"
+            "a file that ends in _TRAIN.ts, a .yaml file, or file.py:FUNCTION"
         )
     if files := idx_files(path):
         name = "fashion_mnist" if "fashion" in str(files[0]).lower() else "mnist"
@@ -173,11 +176,18 @@ def _of_boxes(path: Path) -> Proposal:
 
 
 def _of_arrays(path: Path) -> Proposal:
-    images = arrays(path=str(path))
-    _, height, width = images.input_shape
-    reasons = {"path": f"{len(images.labels):,} images of {images.classes} classes"}
     section: dict[str, Any] = {"name": "arrays", "path": str(path)}
-    _add_size(section, reasons, [(width, height)])
+    try:
+        images = arrays(path=str(path))
+    except InputError as error:
+        try:
+            images = arrays(path=str(path), volumes=True)
+        except InputError:
+            raise error from None
+        section["volumes"] = True
+    reasons = {"path": f"{len(images.labels):,} images of {images.classes} classes"}
+    if len(sides := images.input_shape[1:]) == 2:
+        _add_size(section, reasons, [(sides[1], sides[0])])
     return Proposal(section, reasons)
 
 

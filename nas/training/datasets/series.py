@@ -15,6 +15,7 @@ from nas.training.datasets.images import Images, assembled, checksum
 from nas.training.datasets.parts import Role
 
 _ENDINGS = (".ts", ".ts.gz")
+_PARTS: tuple[tuple[Role, str], ...] = (("train", "_TRAIN"), ("test", "_TEST"))
 
 
 def series(*, root: Place) -> Images:
@@ -30,8 +31,7 @@ def series(*, root: Place) -> Images:
     held: list[npt.NDArray[np.float32]] = []
     labels: list[str] = []
     counts: dict[Role, int] = {}
-    parts: tuple[tuple[Role, str], ...] = (("train", "_TRAIN"), ("test", "_TEST"))
-    for role, name in parts:
+    for role, name in _PARTS:
         path = _file(Path(root), name)
         with in_file(path):
             values, truth = _read(path)
@@ -46,6 +46,23 @@ def series(*, root: Place) -> Images:
     found = np.concatenate(held)
     digests = [checksum(each.tobytes()) for each in found]
     return assembled(found, labels, counts, root, digests=digests)
+
+
+def series_root(path: Path) -> Path | None:
+    """Returns the root of a file of series, or of those in a folder; None if it is neither.
+
+    Raises :class:`InputError` for a folder with several data sets.
+    """
+    files = path.iterdir() if path.is_dir() else [path]
+    roots = sorted({
+        file.with_name(file.name.removesuffix(f"{name}{ending}"))
+        for file in files for _, name in _PARTS for ending in _ENDINGS
+        if file.name.endswith(f"{name}{ending}")
+    })  # fmt: skip
+    if len(roots) > 1:
+        found = ", ".join(root.name for root in roots[:5])
+        raise InputError(f"{path}: has several data sets, {found}: name a file of one of them")
+    return roots[0] if roots else None
 
 
 def _file(root: Path, name: str) -> Path:

@@ -109,12 +109,11 @@ def check_memory_of(count: int, image_shape: tuple[int, ...], where: object) -> 
 
     Raises :class:`InputError` with the largest resolution that is possible.
     """
-    channels, height, width = image_shape
-    size = count * channels * height * width
-    limit = int(math.sqrt(available() / max(2 * count * channels, 1)))
+    channels, *sides = image_shape
+    limit = int((available() / max(2 * count * channels, 1)) ** (1 / len(sides)))
     check_memory(
-        2 * size,
-        f"{where}: {count:,} images of {height}x{width} pixels",
+        2 * count * math.prod(image_shape),
+        f"{where}: {count:,} images of {'x'.join(map(str, sides))} pixels",
         f"set a resolution of at most {limit:,}",
     )
 

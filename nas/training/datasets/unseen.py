@@ -65,10 +65,9 @@ def read_metadata(root: Path) -> Metadata:
 def unseen(*, root: Place) -> Images:
     """Arrays of any type and range, ``train_x.npy``, ``train_y.npy`` and so on, with ``metadata``.
 
-    Images are [N, C, H, W]; [N, H, W] has one channel, and in [N, C, D, H, W] the depth becomes
-    channels, because networks are two-dimensional. The labels of the test part, ``test_y.npy``, may
-    be missing: then nothing is measured on it. Values become whole numbers from 0 to 255, see
-    :func:`to_pixels`.
+    Images are [N, C, H, W]; [N, H, W] has one channel, and [N, C, D, H, W] are volumes. The labels
+    of the test part, ``test_y.npy``, may be missing: then nothing is measured on it. Values become
+    whole numbers from 0 to 255, see :func:`to_pixels`.
 
     Args:
         root: the folder.
@@ -84,15 +83,10 @@ def _images(place: Path, changed: object) -> Images:
     held = {part: _read(place / f"{name}_x.npy") for part, name in _PARTS.items()}
     shape = held["train"].shape[1:]
     _check_shapes(place, told, held)
-    image_shape = _image_shape(shape)
+    image_shape = shape if len(shape) > 2 else (1, *shape)
     check_memory_of(sum(map(len, held.values())), image_shape, place)
     low, high = value_range(np.asarray(held["train"]))
     notes, images, labels = [], [], []
-    if len(shape) == 4:
-        notes.append(
-            f"{place}: the images are {list(shape)}: their depth of {shape[1]} becomes channels, "
-            "because networks are two-dimensional"
-        )
     for part, name in _PARTS.items():
         values, wrong = held[part], 0
         for start in range(0, len(values), _CHUNK):
@@ -196,11 +190,6 @@ def _check_shapes(place: Path, told: Metadata, held: dict[Role, npt.NDArray[Any]
             f"{place / METADATA}: input_shape: is {list(told.input_shape)}, but the images are of "
             f"{list(shape)}"
         )
-
-
-def _image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    *channels, height, width = shape
-    return int(np.prod(channels)), height, width
 
 
 def _labels(path: Path, count: int, classes: int, part: Role) -> Integers:

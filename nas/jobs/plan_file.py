@@ -1,0 +1,142 @@
+"""Writes the plan of ``nas search`` as a ``campaign.yaml`` with its reasons as comments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.campaigns.spec.data_argument import Given
+from nas.campaigns.spec.scaffold import commented, data_section
+from nas.jobs.division import CLASSIC, FINAL, MOST, SLOW, Division
+from nas.training.data import Loaded
+from nas.words import counted
+
+SPACE = "primitives"
+
+WIDTHS = (0.0625, 0.125, 0.1875, 0.25, 0.3125, 0.375, 0.4375, 0.5, 0.625, 0.75, 1.0)
+"""Multipliers of all widths. There are more than in the space itself, so that its classics can be
+almost as large as the limit allows."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is decided.
+
+    Attributes:
+        minutes: the time for everything.
+        division: how the campaign's time is divided.
+        macs: the limit of multiply-accumulates.
+        augment: the transformations of the recipe.
+        classics: the names of classics, the best first.
+        reasons: why, by key: "macs", "augment", "classics".
+        batch: the size of a batch.
+        device: a torch device.
+        threads: the threads of a trial where trials run one after the other.
+        seed: the seed of the search.
+    """
+
+    minutes: float
+    division: Division
+    macs: int
+    augment: list[Any]
+    classics: list[str]
+    reasons: Mapping[str, str]
+    batch: int
+    device: str
+    threads: int
+    seed: int
+
+    def text(self, given: Given, loaded: Loaded, folder: Path) -> str:
+        """Returns the text of ``campaign.yaml`` in a folder, for a data set that a user named."""
+        division = self.division
+        entries = ", ".join(
+            f"{{name: {each}, fit: constraints}}" for each in self.classics[: division.workers]
+        )
+        population = min(24, max(8, division.trials // 3))
+        epochs = division.epochs
+        most = max(10, math.ceil(MOST * division.passes))
+        sizes = sorted({2, division.top} - {1}) if division.top > 1 else []
+        engine = (
+            "engine: {name: ray, gpus_per_trial: 0.25}"
+            if self.device == "cuda" and division.workers > 1
+            else "engine: ray"
+            if division.workers > 1
+            else f"engine: {{name: serial, cpus_per_trial: {self.threads}}}"
+        )
+        lines = [
+            f"# Planned by `nas search` for {self.minutes:.3g} minutes. `nas run FOLDER` also runs",
+            "# or resumes it. Every key can be changed: docs/reference.md lists them.",
+            "",
+            "space:",
+            f"  name: {SPACE}",
+            f"  multiplier: {list(WIDTHS)}",
+            commented(
+                f"searcher: {{name: evolution, population_size: {population}, tournament_size: 5, "
+                "initial: classics}",
+                f"time for about {division.trials} trials; it begins with the classics that are in "
+                "the space",
+            ),
+            commented("random_baseline: false", "it would take half of the time"),
+            "constraints:",
+            commented(f"  macs: {self.macs:_}", self.reasons["macs"]),
+            "time_limit:",
+            commented(
+                f"  minutes: {division.seconds / 60:.4g}",
+                f"of {self.minutes:.3g}: the rest is for looking at the data, measuring, "
+                "predictions and the export",
+            ),
+            commented(
+                f"  final: {FINAL}",
+                f"{division.training:.0f} s for each training of the best networks",
+            ),
+            commented(f"  classics: {CLASSIC}", "so that there is a trained network early"),
+            commented(f"  epochs: {most}", "as a rule, the time of a training is over earlier"),
+            commented(f"  trial_seconds: {SLOW * division.trial:.3g}",
+                      "a slow network of the search has no time for all epochs"),
+            commented("budget: {trials: 10_000}", "the time limit ends the search earlier"),
+            "",
+            data_section(given, loaded, folder),
+            "",
+            "recipe:",
+            "  preset: quick",
+            commented(
+                f"  epochs: {epochs}",
+                f"of a trial of the search; a training of the final stage makes about "
+                f"{division.passes:.3g} passes",
+            ),
+            commented(
+                f"  batch_size: {self.batch}", f"{len(loaded.split.train):,} training images"
+            ),
+            f"  warmup_epochs: {min(1.0, 0.4 * epochs):.2g}",
+            commented(f"  augment: {_flow(self.augment)}", self.reasons.get("augment", "")),
+            "",
+            "final:",
+            commented(f"  top: {division.top}", f"{counted(division.workers, 'trial')} at a time"),
+            "  seeds: [0]",
+            *([f"  ensembles: {sizes}"] if sizes else []),
+            commented(
+                f"  classics: [{entries}]",
+                self.reasons.get("classics", "trained first, so that there is a network early"),
+            ),
+            "",
+            f"seed: {self.seed}",
+            commented(
+                engine,
+                f"trials run {'side by side' if division.workers > 1 else 'one after the other'}",
+            ),
+        ]  # fmt: skip
+        return "".join(f"{line.rstrip()}\n" for line in "\n".join(lines).splitlines())
+
+
+def _flow(augment: list[Any]) -> str:
+    """Writes transformations in one line of YAML."""
+    written = [
+        each
+        if isinstance(each, str)
+        else "{" + ", ".join(f"{key}: {value}" for key, value in each.items()) + "}"
+        for each in augment
+    ]
+    return f"[{', '.join(written)}]"
