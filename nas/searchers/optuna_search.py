@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.samplers._ga import BaseGASampler
@@ -23,7 +23,7 @@ from nas.configuration import Config, validate
 from nas.errors import InputError, at, in_file
 from nas.registry import unknown
 from nas.searchers.base import Observation, Proposal, Searcher
-from nas.spaces.choices import Answer, Genotype, Infeasible, Option, Options, pick, same
+from nas.spaces.choices import Answer, Genotype, Infeasible, Option, Options, is_ordered, pick, same
 from nas.spaces.search_space import SearchSpace
 
 # Some samplers are missing: CMA-ES silently samples categorical choices at random; brute force
@@ -46,7 +46,8 @@ class OptunaSearch(Searcher):
     """Uses a sampler of Optuna (Akiba et al. 2019, arXiv:1907.10902) with an in-memory study.
 
     Every choice is a categorical parameter whose values are the positions of the options, so the
-    space may be conditional. A choice with the same name but other options is another parameter.
+    space may be conditional. Where the options are ordered, the position is an integer parameter.
+    A choice with the same name but other options is another parameter.
     The sampler does not learn from failed trials or infeasible suggestions.
 
     Optuna's samplers take no weights of options. So in a space with priors, the answers to choices
@@ -152,9 +153,13 @@ class OptunaSearch(Searcher):
 
         def answer(name: str, options: tuple[Option, ...]) -> Option:
             nonlocal drawn
-            position = trial.suggest_categorical(_parameter(name, options), range(len(options)))
+            parameter = _parameter(name, options)
+            if is_ordered(options):
+                position = trial.suggest_int(parameter, 0, len(options) - 1)
+            else:
+                position = trial.suggest_categorical(parameter, range(len(options)))
             answers[name] = options[position]
-            if random and isinstance(options, Options):
+            if random and isinstance(options, Options) and options.prior:
                 answers[name], drawn = pick(options, rng), True
             return answers[name]
 
@@ -196,7 +201,11 @@ class OptunaSearch(Searcher):
 
         def answer(name: str, options: tuple[Option, ...]) -> Option:
             parameter = _parameter(name, options)
-            distributions[parameter] = CategoricalDistribution(range(len(options)))
+            distributions[parameter] = (
+                IntDistribution(0, len(options) - 1)
+                if is_ordered(options)
+                else CategoricalDistribution(range(len(options)))
+            )
             params[parameter] = next(i for i, o in enumerate(options) if same(o, genotype[name]))
             return genotype[name]
 

@@ -47,7 +47,7 @@ def space(
     from nas.configuration import read_yaml
     from nas.spaces.constraints import constrained
     from nas.spaces.families.family import read_family
-    from nas.spaces.families.priors import check_priors, with_priors
+    from nas.spaces.families.priors import check_names, describing
     from nas.spaces.python_space import python_space
     from nas.spaces.search_space import SearchSpace
 
@@ -57,13 +57,15 @@ def space(
     path = space_file(name)
     with in_file(path):
         family = read_family(read_yaml(path), path.parent, overrides)
+        described = describing(family.priors, family.ordered)
         found = SearchSpace(
-            lambda choose: family.architecture(with_priors(choose, family.priors), shape, classes),
+            lambda choose: family.architecture(described(choose), shape, classes),
             path.stem,
             family.members,
             family.bound(shape),
         )
-        check_priors(found, family.priors)
+        check_names(found, "priors", family.priors)
+        check_names(found, "ordered", {name: {} for name in family.ordered})
     return constrained(found, family.constraints, path.parent)
 
 

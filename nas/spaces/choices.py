@@ -8,7 +8,7 @@ from bisect import bisect
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import accumulate
 from numbers import Real
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeGuard, TypeVar
 
 from nas.errors import readable
 
@@ -41,29 +41,37 @@ class Choose(Protocol):
         options: Sequence[T],
         *,
         prior: Sequence[float] | None = None,
+        ordered: bool = False,
     ) -> T:
-        """Return one of ``options``, which are drawn with the weights of a prior if it has one."""
+        """Return one of ``options``, which may have a prior and an order (:class:`Options`)."""
         ...
 
 
 class Options(tuple[Option, ...]):
-    """The options of a choice that has a prior; other choices have plain tuples.
+    """The options of a choice with a prior or an order; other choices have plain tuples.
 
     Args:
         options: the options.
         prior: one weight per option. An option is drawn with a probability that is proportional
             to its weight; one of weight 0 is never drawn, but it belongs to the space.
+        ordered: whether options that stand side by side are alike.
 
     Raises:
         ValueError: if the weights are no prior.
     """
 
-    prior: tuple[float, ...]
+    prior: tuple[float, ...] | None
+    ordered: bool
 
-    def __new__(cls, options: Sequence[Option], prior: Sequence[float]) -> Self:
+    def __new__(
+        cls,
+        options: Sequence[Option],
+        prior: Sequence[float] | None = None,
+        ordered: bool = False,
+    ) -> Self:
         """Check the prior."""
         made = super().__new__(cls, options)
-        if not (
+        if prior is not None and not (
             isinstance(prior, Sequence)
             and len(prior) == len(made)
             and all(isinstance(each, Real) and each >= 0 for each in prior)
@@ -73,20 +81,44 @@ class Options(tuple[Option, ...]):
                 f"the prior must be a list of one weight for each of the options {listed(made)}, "
                 f"finite numbers of at least 0 and one of them over 0; got {prior!r}"
             )
-        made.prior = tuple(map(float, prior))
+        made.prior = None if prior is None else tuple(map(float, prior))
+        made.ordered = ordered
         return made
 
-    def __getnewargs__(self) -> tuple[tuple[Option, ...], tuple[float, ...]]:
-        return tuple(self), self.prior
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return tuple(self), self.prior, self.ordered
 
-    def without(self, given: Option) -> Sequence[Option]:
-        """Return the other options that can be drawn, with their weights."""
-        left = [
-            (option, weight)
-            for option, weight in zip(self, self.prior, strict=True)
-            if weight and not same(option, given)
-        ]
-        return Options(*zip(*left, strict=True)) if left else ()
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The options as plain JSON."""
+        about = {"prior": self.prior and list(self.prior), "ordered": self.ordered}
+        return {"options": list(self)} | {key: value for key, value in about.items() if value}
+
+    def place(self, given: Option) -> int:
+        """Return the position of an option."""
+        return next(place for place, option in enumerate(self) if same(option, given))
+
+    def others(self, given: Option, leap: float) -> Sequence[Option]:
+        """Return the other options that can be drawn, with their weights.
+
+        In an order, one beside ``given`` is drawn, or with the probability ``leap`` any other one.
+        """
+        prior, own = self.prior or (1.0,) * len(self), self.place(given)
+        left = {place: weight for place, weight in enumerate(prior) if weight and place != own}
+        if self.ordered:
+            total = sum(left.values())
+            near = sum(weight for place, weight in left.items() if abs(place - own) == 1) or 1.0
+            left = {
+                place: weight * (leap / total + (abs(place - own) == 1) * (1 - leap) / near)
+                for place, weight in left.items()
+                if leap or abs(place - own) == 1
+            }
+        return Options([self[place] for place in left], list(left.values())) if left else ()
+
+
+def is_ordered(options: Sequence[Option]) -> TypeGuard[Options]:
+    """Return whether options that stand side by side are alike."""
+    return isinstance(options, Options) and options.ordered
 
 
 def pick(options: Sequence[Option], rng: np.random.Generator) -> Option:
@@ -94,7 +126,7 @@ def pick(options: Sequence[Option], rng: np.random.Generator) -> Option:
     if len(options) == 1:
         return options[0]
     chance = float(rng.random())
-    if isinstance(options, Options):
+    if isinstance(options, Options) and options.prior is not None:
         ends = list(accumulate(options.prior))
         return options[bisect(ends, chance * ends[-1], hi=len(ends) - 1)]
     return options[int(chance * len(options))]
@@ -173,12 +205,14 @@ def fault(options: Sequence[Option]) -> str | None:
     return None
 
 
-def offered(options: Sequence[Option], prior: Sequence[float] | None = None) -> tuple[Option, ...]:
+def offered(
+    options: Sequence[Option], prior: Sequence[float] | None = None, ordered: bool = False
+) -> tuple[Option, ...]:
     """Return the options of a choice; raise ValueError if they or their prior are wrong."""
     if wrong := fault(options):
         raise ValueError(wrong)
-    if prior is not None:
-        return Options(options, prior)
+    if prior is not None or ordered:
+        return Options(options, prior, ordered)
     return options if isinstance(options, tuple) else tuple(options)
 
 

@@ -12,42 +12,51 @@ import numpy as np
 from nas.architecture.graph import Architecture
 from nas.architecture.passes import depth
 from nas.spaces.cell_graph import CellGraph
-from nas.spaces.choices import RECIPE, Genotype
+from nas.spaces.choices import Genotype, Options
 
 Encoding = Literal["one_hot", "path", "wl", "cost"]
 """What :meth:`nas.spaces.search_space.SearchSpace.encode` takes."""
 
 
-def one_hot(genotype: Genotype) -> dict[str, float]:
-    """Return one feature, ``name=option``, per answer. A choice that is not asked has none."""
-    return {f"{name}={option!r}": 1.0 for name, option in genotype.items()}
+def one_hot(genotype: Genotype, orders: Mapping[str, Options]) -> dict[str, float]:
+    """Return one feature, ``name=option``, per answer. A choice that is not asked has none.
+
+    The feature of an ordered choice is called ``name``, and is a number that rises with the
+    position of the option, from 1/n for the first one to 1 for the last of n. The options of these
+    choices are in ``orders``.
+    """
+    found: dict[str, float] = {}
+    for name, option in genotype.items():
+        if name in orders:
+            found[name] = (orders[name].place(option) + 1) / len(orders[name])
+        else:
+            found[f"{name}={option!r}"] = 1.0
+    return found
 
 
-def path(genotype: Genotype, cells: Mapping[str, CellGraph]) -> dict[str, float]:
+def path(cells: Mapping[str, CellGraph]) -> dict[str, float]:
     """Return one feature per sequence of operations on a path from an input to a cell's output.
 
     This is the path encoding of White et al. 2021 ("BANANAS", arXiv:1910.11858, section 3). It
     does not say how often a sequence occurs. Deviations: with several cells or inputs, the
     feature's name says which one; "none" edges make no path, where the authors' NAS-Bench-201
-    code treats "none" as an operation; nothing is truncated, but :func:`vocabulary` can truncate;
-    hyperparameters of the recipe, if the space asks any, are encoded as by :func:`one_hot`.
+    code treats "none" as an operation; nothing is truncated, but :func:`vocabulary` can truncate.
     """
-    paths = {
+    return {
         f"{name}: {' > '.join(operations)}": 1.0
         for name, cell in cells.items()
         for operations in cell.paths()
     }
-    return paths | _recipe(genotype)
 
 
-def wl(genotype: Genotype, cells: Mapping[str, CellGraph]) -> dict[str, float]:
+def wl(cells: Mapping[str, CellGraph]) -> dict[str, float]:
     """Return how often every operation occurs, alone and with the operations that it reads.
 
     These are the features of the Weisfeiler-Lehman subtree kernel (Shervashidze et al. 2011, JMLR
     12, section 3.2) after one iteration, for the directed graphs of NASBOWL (Ru et al. 2021,
     arXiv:2006.07556, section 3.1): a vertex takes in what it reads. Deviations: cells are reduced
     to what they compute (:meth:`~nas.spaces.cell_graph.CellGraph.reduced`), so isomorphic cells
-    have equal features; hyperparameters of the recipe are encoded as by :func:`one_hot`.
+    have equal features.
     """
     found: Counter[str] = Counter()
     for name, cell in cells.items():
@@ -57,7 +66,7 @@ def wl(genotype: Genotype, cells: Mapping[str, CellGraph]) -> dict[str, float]:
             sources = sorted(own[source] for source, times in read for _ in range(times))
             found[f"{name}: {label}"] += 1
             found[f"{name}: {label}({' + '.join(sources)})"] += 1
-    return {feature: float(count) for feature, count in found.items()} | _recipe(genotype)
+    return {feature: float(count) for feature, count in found.items()}
 
 
 def cost(architecture: Architecture) -> dict[str, float]:
@@ -68,10 +77,6 @@ def cost(architecture: Architecture) -> dict[str, float]:
         "log macs": log1p(counted.macs),
         "log depth": log1p(depth(architecture)),
     }
-
-
-def _recipe(genotype: Genotype) -> dict[str, float]:
-    return one_hot({name: each for name, each in genotype.items() if name.startswith(RECIPE)})
 
 
 def vocabulary(features: Iterable[Mapping[str, float]], least: int = 1) -> dict[str, int]:

@@ -3,10 +3,14 @@
 A mutation is chosen by its name:
 
 - ``choice``: one choice is answered anew, at random. This is the mutation of Real et al. 2019
-  (arXiv:1802.01548, section 3.2).
+  (arXiv:1802.01548, section 3.2). If its options are ordered, it takes the next or the previous
+  one, and with a probability of one quarter any other one. This is how the population-based
+  training of Ray Tune explores a list (``resample_probability``); unlike there, the first and the
+  last option always change.
 - ``step``: one choice whose answer is a number takes the next larger or the next smaller number
   among its options. So options are ordered by their size if they are numbers, in Python spaces
-  too; a text or null among them has no place in the order.
+  too; a text or null among them has no place in the order. If the options of a choice are declared
+  as ordered, whether they are numbers or not, it takes the next or the previous one.
 
 Every space has these two. The language of a space may add edits of its graphs
 (:meth:`nas.spaces.language.Language.edits`). A free graph has
@@ -18,7 +22,7 @@ Every space has these two. The language of a space may add edits of its graphs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -26,7 +30,7 @@ from pydantic import Field
 
 from nas.configuration import Config
 from nas.spaces.choices import Genotype
-from nas.spaces.walks import Narrow, changing, keeping, stepping
+from nas.spaces.walks import LEAP, Narrow, changing, keeping, stepping
 
 Neutral = Literal["keep", "redraw"]
 """What happens to a child with the architecture and the recipe of its parent: it is kept, or
@@ -80,14 +84,26 @@ PUBLISHED = Mutations(weights={"choice": 1.0})
 """One choice anew, as Real et al. 2019 mutate; the default of spaces without edits."""
 
 
-def ways(name: str, genotype: Genotype, edits: Edits) -> dict[str, Narrow]:
+def ways(
+    name: str, genotype: Genotype, edits: Edits, ordered: Collection[str], leap: float = LEAP
+) -> dict[str, Narrow]:
     """Return all ways to apply a mutation to a genotype; some may turn out to be impossible.
 
     The key is the choice that changes first, or for an edit a text that is no choice.
+
+    Args:
+        name: the name of the mutation.
+        genotype: the parent.
+        edits: the edits of the language of its space.
+        ordered: the names of its choices whose options are ordered.
+        leap: how often ``choice`` draws any other option of these, and not one beside the parent's.
     """
     if name == "choice":
-        return {choice: changing(genotype, choice) for choice in genotype}
+        return {choice: changing(genotype, choice, leap) for choice in genotype}
     if name == "step":
-        numbers = [key for key, answer in genotype.items() if isinstance(answer, int | float)]
-        return {choice: stepping(genotype, choice) for choice in numbers}
+        return {
+            choice: stepping(genotype, choice)
+            for choice, answer in genotype.items()
+            if isinstance(answer, int | float) or choice in ordered
+        }
     return {f"{name} {place}": keeping(e) for place, e in enumerate(edits(name, genotype))}

@@ -17,13 +17,16 @@ from nas.errors import InputError, at, readable
 from nas.registry import unknown
 from nas.spaces.cell_graph import CellGraph
 from nas.spaces.choices import (
+    RECIPE,
     Answer,
     Choose,
     Genotype,
     Infeasible,
     Option,
+    Options,
     T,
     genotype_key,
+    is_ordered,
     kept,
     listed,
     offered,
@@ -47,6 +50,9 @@ MOST_CHOICES = 100_000
 """The largest number of choices of one genotype."""
 
 _MAX_REMEMBERED = 1_000_000
+
+_UNKNOWN = Options((None,), ordered=True)
+"""Stands for options that were never offered, so that they are looked up."""
 
 
 class NothingFeasible(InputError):
@@ -118,17 +124,23 @@ class SearchSpace:
         genotype: Genotype = {}
         checked = self._checked
 
-        def choose(name: str, options: Sequence[T], *, prior: Sequence[float] | None = None) -> T:
+        def choose(
+            name: str,
+            options: Sequence[T],
+            *,
+            prior: Sequence[float] | None = None,
+            ordered: bool = False,
+        ) -> T:
             if name in genotype:
                 raise ValueError(f"space {self.name}: choice {name!r} is asked twice")
             if len(genotype) >= MOST_CHOICES:
                 raise InputError(f"space {self.name}: asks more than {MOST_CHOICES:,} choices")
             # A tuple cannot change, so one that was offered before need not be checked again.
-            if checked.get(name) is not options or prior is not None:
+            if checked.get(name) is not options or prior is not None or ordered:
                 if not isinstance(name, str) or readable(name) != name:
                     raise ValueError(f"space {self.name}: {name!r} must be the name of a choice")
                 try:
-                    options = offered(options, prior)  # type: ignore[assignment]
+                    options = offered(options, prior, ordered)  # type: ignore[assignment]
                 except ValueError as wrong:
                     message = f"space {self.name}: choice {name!r}: {wrong}"
                     raise ValueError(message) from None
@@ -216,8 +228,9 @@ class SearchSpace:
                 recipe than its parent.
         """
         left: dict[str, dict[str, Narrow]] = {}
+        orders = self._orders(genotype) if "step" in mutations.weights else {}
         for name in mutations.weights:
-            if found := ways(name, genotype, self.language.edits):
+            if found := ways(name, genotype, self.language.edits, orders):
                 left[name] = found
 
         def attempt() -> Child:
@@ -248,11 +261,14 @@ class SearchSpace:
         return self._until_feasible(attempt, mutations.draws)
 
     def children(self, genotype: Genotype, mutations: Mutations) -> Iterator[Child]:
-        """Yield every child by one of ``mutations``, once; among them are neutral ones."""
+        """Yield every child by one of ``mutations``, once; among them are neutral ones.
+
+        Of an ordered choice, it yields only the children with an option beside the parent's.
+        """
         self.validate(genotype)
-        found = set()
+        found, orders = set(), self._orders(genotype)
         for name in mutations.weights:
-            for narrow in ways(name, genotype, self.language.edits).values():
+            for narrow in ways(name, genotype, self.language.edits, orders, leap=0).values():
                 for child in walk(self.run, narrow):
                     key = genotype_key(child)
                     if key not in found:
@@ -286,6 +302,10 @@ class SearchSpace:
 
     def neighbors(self, genotype: Genotype) -> Iterator[Genotype]:
         """Yield every genotype that :meth:`mutate` can return, once.
+
+        Of an ordered choice, only the options beside the genotype's are neighbours, as those of an
+        ordinal hyperparameter of ConfigSpace, with which SMAC's local search works (Lindauer et al.
+        2022, arXiv:2109.09831).
 
         They come choice by choice and option by option, in the order asked. If a change asks new
         choices, every way to answer them is a neighbour.
@@ -329,13 +349,15 @@ class SearchSpace:
 
         :func:`~nas.spaces.encodings.one_hot`, :func:`~nas.spaces.encodings.path`,
         :func:`~nas.spaces.encodings.wl` and :func:`~nas.spaces.encodings.cost` say what the
-        features are. The genotype is taken to be of this space.
+        features are. The recipe's hyperparameters are encoded as by ``one_hot``, also beside cells.
+        The genotype is taken to be of this space.
 
         Raises:
             InputError: for another encoding, or for one of cells if the space has none.
         """
+        orders = self._orders(genotype)
         if encoding == "one_hot":
-            return one_hot(genotype)
+            return one_hot(genotype, orders)
         if encoding == "cost":
             return cost(self.decode(genotype))
         if encoding not in get_args(Encoding):
@@ -345,7 +367,9 @@ class SearchSpace:
                 f"space {self.name}: has no cells, so no {encoding} encoding; allowed: one_hot, "
                 "cost"
             )
-        return path(genotype, cells) if encoding == "path" else wl(genotype, cells)
+        features = path(cells) if encoding == "path" else wl(cells)
+        recipe = {name: each for name, each in genotype.items() if name.startswith(RECIPE)}
+        return features | one_hot(recipe, orders)
 
     def identity(self, genotype: Genotype, built: Built | None = None) -> str:
         """Returns a text that is equal exactly for genotypes of the same architecture; cached.
@@ -375,8 +399,20 @@ class SearchSpace:
         count = sum(1 for _ in islice(self.enumerate(), limit + 1))
         return Size(min(count, limit), exact=count <= limit)
 
-    def _replay(self, genotype: Genotype) -> tuple[Genotype, Built]:
+    def _orders(self, genotype: Genotype) -> dict[str, Options]:
+        """Return the options of those choices of a genotype that are ordered."""
+        if not any(is_ordered(self._checked.get(name, _UNKNOWN)) for name in genotype):
+            return {}
+        found: dict[str, tuple[Option, ...]] = {}
+        self._replay(genotype, found)
+        return {name: options for name, options in found.items() if is_ordered(options)}
+
+    def _replay(
+        self, genotype: Genotype, offers: dict[str, tuple[Option, ...]] | None = None
+    ) -> tuple[Genotype, Built]:
         def answer(name: str, options: tuple[Option, ...]) -> Option:
+            if offers is not None:
+                offers[name] = options
             where = f"space {self.name}: choice {name!r}"
             if name not in genotype:
                 raise InputError(f"{where} is missing; allowed: {listed(options)}")

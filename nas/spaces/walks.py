@@ -18,6 +18,7 @@ from nas.spaces.choices import (
     Infeasible,
     Option,
     Options,
+    is_ordered,
     kept,
     pick,
     same,
@@ -41,14 +42,18 @@ def unnarrowed(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
     return options
 
 
-def changing(genotype: Genotype, changed: str) -> Narrow:
+LEAP = 0.25
+"""How often a mutation of an ordered choice draws any other option and not one beside its own."""
+
+
+def changing(genotype: Genotype, changed: str, leap: float = LEAP) -> Narrow:
     """Allow only new options for ``changed``, and keep the other answers where they still fit."""
 
     def narrow(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
         if name == changed:
             given = genotype[name]
             if isinstance(options, Options):
-                return options.without(given)
+                return options.others(given, leap)
             return [o for o in options if o is not given and not same(o, given)]
         return kept(genotype, name, options) or options
 
@@ -56,11 +61,13 @@ def changing(genotype: Genotype, changed: str) -> Narrow:
 
 
 def stepping(genotype: Genotype, changed: str) -> Narrow:
-    """Allow the next smaller and the next larger number for ``changed``; keep the others."""
+    """Allow the options beside that of ``changed``, by size or in its order; keep the others."""
 
     def narrow(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
         if name == changed:
             given = genotype[name]
+            if is_ordered(options):
+                return options.others(given, leap=0)
             ordered = sorted(o for o in options if isinstance(o, int | float))
             places = [place for place, option in enumerate(ordered) if same(option, given)]
             return [

@@ -296,25 +296,24 @@ class Final(_Finalists):
         return self
 
 
-class Weighed(Config):
-    """The options of a searched hyperparameter with a prior."""
+class Described(Config):
+    """The options of a searched hyperparameter with a prior or an order."""
 
     options: tuple[Any, ...]
     """The options."""
-    prior: tuple[float, ...]
+    prior: tuple[float, ...] | None = None
     """One weight per option."""
+    ordered: bool = False
+    """Whether options that stand side by side are alike."""
 
 
 def _options(given: Any, _: Any) -> tuple[Option, ...]:
     # It replaces pydantic's own validation, which would make a plain tuple of options with a prior.
-    options, prior = given, None
-    if isinstance(given, Mapping):
-        weighed = validate(Weighed, given)
-        options, prior = weighed.options, weighed.prior
-    elif not isinstance(given, list):
+    if not isinstance(given, Mapping | list):
         raise InputError(f"must be a list of options, got {given}")
+    about = validate(Described, given if isinstance(given, Mapping) else {"options": given})
     try:
-        return offered(options, prior)
+        return offered(about.options, about.prior, about.ordered)
     except ValueError as wrong:
         raise InputError(f"{wrong}, got {given}") from None
 
@@ -383,7 +382,7 @@ class TrainingFile(_Keys):
         default_factory=dict
     )
     """The keys of the recipe that are searched, with their options: a list, or
-    ``{options: [...], prior: [...]}``."""
+    ``{options: [...], prior: [...], ordered: true}``."""
     final: Final = Final()
     """What is retrained and tested when the search has ended."""
     engine: TrainingEngine = RayConfig()

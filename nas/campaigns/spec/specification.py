@@ -32,9 +32,7 @@ def specification(campaign: Campaign) -> dict[str, Any]:
         "space": campaign.space_definition,
         "constraints": campaign.config.constraints.definition(campaign.folder),
         "hyperparameters": {
-            key: {"options": list(options), "prior": list(options.prior)}
-            if isinstance(options, Options)
-            else list(options)
+            key: options.definition if isinstance(options, Options) else list(options)
             for key, options in campaign.config.hyperparameters.items()
         },
         "searcher": {"name": relative(own.name, campaign.folder)}

@@ -73,6 +73,9 @@ class Family(Config, Language):
     priors: Priors = Field(default_factory=dict)
     """The weights with which options are drawn, by the name of the choice, in which ``*`` stands
     for any text: ``{"*.operation": {conv: 3}}``. Options without a weight have 1."""
+    ordered: tuple[str, ...] = ()
+    """The names of choices whose options are ordered, so that those side by side are alike; ``*``
+    stands for any text."""
 
     _folder: Path = PrivateAttr(default=Path())
 

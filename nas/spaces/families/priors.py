@@ -1,8 +1,9 @@
-"""Priors of the choices of a YAML space: with which weights options are drawn."""
+"""Priors and orders of the options of a YAML space, by the names of its choices."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from nas.errors import InputError, at
+from nas.errors import InputError
 from nas.registry import unknown
 from nas.spaces.choices import Choose, Infeasible, Option, Options
 
@@ -25,55 +26,63 @@ Priors = dict[str, dict[str, Annotated[float, Field(ge=0)]]]
 """Weights by option, by the pattern of the names of choices; the last that matches counts."""
 
 
-def with_priors(choose: Choose, priors: Priors) -> Choose:
-    """Return a function that asks as ``choose`` does, with the priors."""
-    if not priors:
-        return choose
+def describing(priors: Priors, ordered: Sequence[str]) -> Callable[[Choose], Choose]:
+    """Return what makes of ``choose`` a function that asks with the priors and orders."""
+    made: dict[str, tuple[Any, Any]] = {}
 
-    def asked(name: str, options: Any, **about: Any) -> Any:
-        pattern = _pattern(name, priors)
+    def about(name: str, options: Sequence[Option]) -> Sequence[Option]:
+        pattern, in_order = _match(name, priors), _match(name, ordered) is not None
         if pattern is None:
-            return choose(name, options, **about)
+            return Options(options, None, in_order) if in_order else options
+        weights = [priors[pattern].get(_text(option), 1.0) for option in options]
         try:
-            weights = [priors[pattern].get(_text(option), 1.0) for option in options]
-            weighed = Options(options, weights)
+            return Options(options, weights, in_order)
         except ValueError as error:
             raise InputError(f"choice {name!r}: {error}", "priors", pattern) from None
-        return choose(name, weighed, **about)
 
-    return asked
+    def described(choose: Choose) -> Choose:
+        def asked(name: str, options: Any) -> Any:
+            known, found = made.get(name, (None, None))
+            # A tuple cannot change, so what was made of it is still right.
+            if known is not options or not isinstance(options, tuple):
+                found = about(name, options)
+                made[name] = options, found
+            return choose(name, found)
+
+        return asked  # type: ignore[return-value]
+
+    return described if priors or ordered else lambda choose: choose
 
 
-def check_priors(space: SearchSpace, priors: Priors) -> None:
+def check_names(space: SearchSpace, key: str, patterns: Priors) -> None:
     """Raise :class:`InputError` if a pattern matches no choice, or no choice has an option."""
-    seen: dict[str, set[str]] = {pattern: set() for pattern in priors}
+    seen: dict[str, set[str]] = {pattern: set() for pattern in patterns}
     names: dict[str, None] = {}
     rng = np.random.default_rng(0)
 
     def answer(name: str, options: tuple[Option, ...]) -> Option:
         names[name] = None
-        if (pattern := _pattern(name, priors)) is not None:
-            seen[pattern].update(map(_text, options))
+        for pattern, texts in seen.items():
+            if fnmatchcase(name, pattern):
+                texts.update(map(_text, options))
         return options[int(rng.integers(len(options)))]
 
     for _ in range(_DRAWS):
-        if all(seen[pattern] >= weights.keys() for pattern, weights in priors.items()):
+        if all(seen[each] and seen[each] >= patterns[each].keys() for each in patterns):
             return
         with suppress(Infeasible):
             space.run(answer)
-    for pattern, weights in priors.items():
-        with at("priors"):
-            if not seen[pattern]:
-                raise InputError(unknown("choice", pattern, list(names)))
-        with at("priors", pattern):
-            for option in weights:
-                if option not in seen[pattern]:
-                    raise InputError(unknown("option", option, sorted(seen[pattern])))
+    for pattern, weights in patterns.items():
+        if not seen[pattern]:
+            raise InputError(unknown("choice", pattern, list(names)), key)
+        for option in weights:
+            if option not in seen[pattern]:
+                raise InputError(unknown("option", option, sorted(seen[pattern])), key, pattern)
 
 
-def _pattern(name: str, priors: Priors) -> str | None:
+def _match(name: str, patterns: Iterable[str]) -> str | None:
     """Return the last pattern that matches the name of a choice."""
-    return next((each for each in reversed(priors) if fnmatchcase(name, each)), None)
+    return next((each for each in reversed([*patterns]) if fnmatchcase(name, each)), None)
 
 
 def _text(option: Option) -> str:

@@ -132,8 +132,8 @@ ROOT = Path(__file__).parents[3]
          "hyperparameters.learning_rate: must be a list of options, got 0.1"),
         ("budget:", "hyperparameters: {learning_rate: {options: [0.1], prior: [-1]}}\nbudget:",
          "hyperparameters.learning_rate: the prior must be a list of one weight for each of the "),
-        ("budget:", "hyperparameters: {learning_rate: {options: [0.1]}}\nbudget:",
-         "hyperparameters.learning_rate.prior: Field required"),
+        ("budget:", "hyperparameters: {learning_rate: {options: [0.1], order: true}}\nbudget:",
+         "hyperparameters.learning_rate.order: unknown key 'order' (did you mean 'ordered'?)"),
         ("budget:", "hyperparameters: {warmup_epochs: [0, 2]}\nbudget:",
          "warmup_epochs must be at most epochs (1), got 2"),
         ("budget:", "seed: -1\nbudget:", "seed: Input should be greater than or equal to 0, "
