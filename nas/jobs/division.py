@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CLASSIC, FINAL = 0.08, 0.6
+CLASSIC, FINAL = 0.05, 0.72
 """The shares of the campaign's time for the first network, which is a classic, and for the final
 trainings of the best networks."""
 RAY = 150.0
@@ -13,7 +13,7 @@ longer on a busy machine."""
 _PASSES, _IMAGES, _MOST_PASSES = 12, 300_000, 200
 """How long a training of the final stage should be: so many passes over the training images, and
 at least so many images, but not more than so many passes."""
-_PART, SLOW = 24, 1.5
+_PART, SLOW = 40, 1.5
 """A trial of the search makes this part of the passes of a training of the final stage, and may
 take so many times that part of its time."""
 MOST = 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,9 @@ from nas.words import counted
 
 SPACE = "primitives"
 
-WIDTHS = (0.0625, 0.125, 0.1875, 0.25, 0.3125, 0.375, 0.4375, 0.5, 0.625, 0.75, 1.0)
-"""Multipliers of all widths. There are more than in the space itself, so that its classics can be
-almost as large as the limit allows."""
+WIDTHS = tuple(round(2 ** (step / 6 - 4), 3) for step in range(25))
+"""Multipliers of all widths, each an eighth larger than the one before. The space itself has fewer;
+with these, its classics can be almost as large as the limit allows."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class Plan:
             "",
             "space:",
             f"  name: {SPACE}",
-            f"  multiplier: {list(WIDTHS)}",
+            textwrap.fill(
+                f"multiplier: {list(WIDTHS)}", 98, initial_indent="  ", subsequent_indent=4 * " "
+            ),
             commented(
                 f"searcher: {{name: evolution, population_size: {population}, tournament_size: 5, "
                 "initial: classics}",

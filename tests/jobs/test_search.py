@@ -44,8 +44,8 @@ def test_pictures_are_smooth_and_boards_are_not() -> None:
 @pytest.mark.parametrize("workers", [1, 2, 16])
 def test_the_time_is_divided_without_a_rest(images: int, workers: int) -> None:
     found = Division.of(600, images, workers)
-    assert -(-found.top // workers) * found.training == pytest.approx(360)
-    assert found.trials * found.trial / workers == pytest.approx(192, rel=0.1)
+    assert -(-found.top // workers) * found.training == pytest.approx(432)
+    assert found.trials * found.trial / workers == pytest.approx(138, rel=0.1)
     assert found.epochs >= 1
     assert found.passes * images >= min(300_000, 200 * images)
 
