@@ -1,6 +1,7 @@
 """NSGA-II: generations selected by non-dominated rank and crowding distance."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -38,6 +39,8 @@ class NSGA2(Searcher):
         population_size: N in the paper, also the number of children; the first generation is
             random.
         crossover_rate: the probability that a child has two parents.
+        crossover: how two parents make a child: ``uniform`` takes every answer from either, and
+            ``subtree`` exchanges a choice and all choices below it, for grammars.
         mutations: the weights of the mutations by name (:mod:`nas.spaces.mutations`), by default
             those of the space.
         neutral: whether a child that is the same network as its parent is kept or redrawn, by
@@ -56,6 +59,7 @@ class NSGA2(Searcher):
         *,
         population_size: int = 100,
         crossover_rate: float = 0.9,
+        crossover: Literal["uniform", "subtree"] = "uniform",
         mutations: Weights | None = None,
         neutral: Neutral | None = None,
     ) -> None:
@@ -70,6 +74,7 @@ class NSGA2(Searcher):
             )
         self.population_size = population_size
         self.crossover_rate = crossover_rate
+        self.crossover = space.crossover if crossover == "uniform" else space.subtree_crossover
         self.mutations = mutations_of("nsga2", space, mutations, neutral)
         self.population: list[Observation] = []
         self._order: list[tuple[int, float]] = []
@@ -116,7 +121,7 @@ class NSGA2(Searcher):
     def _child(self, parents: Sequence[Observation], rng: np.random.Generator) -> Child:
         genotype, *other = [parent.genotype for parent in parents]
         if other:
-            genotype = self.space.crossover(genotype, other[0], rng, self.mutations.draws)
+            genotype = self.crossover(genotype, other[0], rng, self.mutations.draws)
         return self.space.child(genotype, rng, self.mutations)
 
     def _winner(self, rng: np.random.Generator) -> Observation:

@@ -11,8 +11,12 @@ A mutation is chosen by its name:
   among its options. So options are ordered by their size if they are numbers, in Python spaces
   too; a text or null among them has no place in the order. If the options of a choice are declared
   as ordered, whether they are numbers or not, it takes the next or the previous one.
+- ``subtree``: one choice and all choices below it are answered anew, as in genetic programming
+  (Koza 1992, "Genetic Programming") and for the grammars of Schrodi et al. 2023 (arXiv:2211.01842).
+  The choices below ``block`` have names such as ``block.left.kernel``. At least one answer changes.
+  Deviation from Koza: every choice is taken with the same chance.
 
-Every space has these two. The language of a space may add edits of its graphs
+Every space has these three. The language of a space may add edits of its graphs
 (:meth:`nas.spaces.language.Language.edits`). A free graph has
 
 - ``insert_node``: a new node is put on an edge, or is added as a new branch to the output;
@@ -30,13 +34,13 @@ from pydantic import Field
 
 from nas.configuration import Config
 from nas.spaces.choices import Genotype
-from nas.spaces.walks import LEAP, Narrow, changing, keeping, stepping
+from nas.spaces.walks import LEAP, Narrow, changing, keeping, redrawing, stepping
 
 Neutral = Literal["keep", "redraw"]
 """What happens to a child with the architecture and the recipe of its parent: it is kept, or
 another child is drawn."""
 
-GENERAL = ("choice", "step")
+GENERAL = ("choice", "step", "subtree")
 """The mutations that every space has."""
 
 Edits = Callable[[str, Genotype], Iterable[Genotype]]
@@ -106,4 +110,6 @@ def ways(
             for choice, answer in genotype.items()
             if isinstance(answer, int | float) or choice in ordered
         }
+    if name == "subtree":
+        return {choice: redrawing(genotype, choice) for choice in genotype}
     return {f"{name} {place}": keeping(e) for place, e in enumerate(edits(name, genotype))}

@@ -25,6 +25,7 @@ from nas.spaces.choices import (
     Option,
     Options,
     T,
+    difference,
     genotype_key,
     is_ordered,
     kept,
@@ -36,7 +37,16 @@ from nas.spaces.choices import (
 from nas.spaces.encodings import Encoding, cost, one_hot, path, wl
 from nas.spaces.language import Language
 from nas.spaces.mutations import GENERAL, PUBLISHED, Child, Mutations, ways
-from nas.spaces.walks import Narrow, NothingLeft, draw, inheriting, unnarrowed, walk
+from nas.spaces.walks import (
+    Narrow,
+    NothingLeft,
+    draw,
+    grafted,
+    inheriting,
+    keeping,
+    unnarrowed,
+    walk,
+)
 
 R = TypeVar("R")
 
@@ -250,6 +260,8 @@ class SearchSpace:
                         f"space {self.name}: choice {place!r} is not asked: "
                         "the genotype to mutate is of another space"
                     )
+                if name == "subtree" and not difference(child, genotype):
+                    raise Infeasible("a child is its parent", "neutral")
                 if mutations.neutral == "redraw" and self.is_same_network(genotype, child, built):
                     raise Infeasible("a child is the same network as its parent", "neutral")
                 return Child(child, name)
@@ -265,8 +277,8 @@ class SearchSpace:
 
         Of an ordered choice, it yields only the children with an option beside the parent's.
         """
-        self.validate(genotype)
-        found, orders = set(), self._orders(genotype)
+        found = {genotype_key(self._replay(genotype)[0])}
+        orders = self._orders(genotype)
         for name in mutations.weights:
             for narrow in ways(name, genotype, self.language.edits, orders, leap=0).values():
                 for child in walk(self.run, narrow):
@@ -299,6 +311,42 @@ class SearchSpace:
             NothingFeasible: if none of ``draws`` children is feasible.
         """
         return self._until_feasible(lambda: draw(self.run, inheriting(a, b), rng)[0], draws)
+
+    def subtree_crossover(
+        self, a: Genotype, b: Genotype, rng: np.random.Generator, draws: int = MAX_REJECTED
+    ) -> Genotype:
+        """Return ``a`` with a subtree of ``b`` in place of one of its own.
+
+        This is the crossover of genetic programming (Koza 1992, "Genetic Programming"), between
+        equal nonterminals as for the grammars of Schrodi et al. 2023 (arXiv:2211.01842). A subtree
+        is a choice with all choices below it, whose names begin with its name and a dot. Choices
+        that offer the same options are taken for the same nonterminal. If the subtree does not fit,
+        because a choice in it has other options at its new place, others are drawn. Deviations:
+        there is one child, and every choice is taken with the same chance, where Koza prefers
+        inner ones.
+
+        Raises:
+            InputError: if a parent is of another space.
+            NothingFeasible: if none of ``draws`` children is feasible.
+        """
+        own: dict[str, tuple[Option, ...]] = {}
+        given: dict[str, tuple[Option, ...]] = {}
+        self._replay(a, own)
+        self._replay(b, given)
+        places = list(own)
+
+        def attempt() -> Genotype:
+            place = places[int(rng.random() * len(places))]
+            like = [name for name, options in given.items() if options == own[place]]
+            if not like:
+                raise Infeasible("the other parent has no such subtree", "subtree")
+            graft = grafted(a, place, b, like[int(rng.random() * len(like))])
+            try:
+                return draw(self.run, keeping(graft), rng)[0]
+            except NothingLeft:
+                raise Infeasible("a subtree does not fit", "subtree") from None
+
+        return self._until_feasible(attempt, draws) if places else dict(a)
 
     def neighbors(self, genotype: Genotype) -> Iterator[Genotype]:
         """Yield every genotype that :meth:`mutate` can return, once.

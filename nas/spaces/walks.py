@@ -81,6 +81,27 @@ def stepping(genotype: Genotype, changed: str) -> Narrow:
     return narrow
 
 
+def redrawing(genotype: Genotype, changed: str) -> Narrow:
+    """Allow every option for ``changed`` and the choices below it; keep the others if they fit."""
+
+    def narrow(name: str, options: tuple[Option, ...]) -> Sequence[Option]:
+        return options if is_below(name, changed) else kept(genotype, name, options) or options
+
+    return narrow
+
+
+def is_below(name: str, top: str) -> bool:
+    """Return whether a choice is ``top``, or one below it, such as ``top.left.kernel``."""
+    return name == top or name.startswith(f"{top}.")
+
+
+def grafted(a: Genotype, place: str, b: Genotype, other: str) -> Genotype:
+    """Return ``a`` with the choices of ``b`` from ``other`` down in place of those at ``place``."""
+    rest = {name: option for name, option in a.items() if not is_below(name, place)}
+    graft = {name: option for name, option in b.items() if is_below(name, other)}
+    return rest | {place + name[len(other) :]: option for name, option in graft.items()}
+
+
 def keeping(edited: Genotype) -> Narrow:
     """Allow the answers of ``edited`` alone, and every option of a choice that it lacks."""
 

@@ -50,6 +50,9 @@ NOT_RUN = {
         "see tests/jobs/test_visual"
     ),
     "nas export results/mine:evolution-0012-shared --to onnx": "see tests/supernet/test_training",
+    "nas export results/NAME:ensemble-of-3-0012-0031-0007 --to onnx": (
+        "see tests/campaigns/drive/test_ensembles"
+    ),
     "nas serve results/": "serves until Ctrl-C; see tests/report",
     "nas report --live results/mine": "serves until Ctrl-C; see tests/report",
 }

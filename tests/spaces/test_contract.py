@@ -49,6 +49,12 @@ CASES = {
         {"channels": 4, "stages": 2},
         {"motifs": 2, "motif_nodes": 3, "cell_nodes": 3, "operations": ["identity", "conv_1x1"]},
     ),
+    "hierarchical_nb201": Case(
+        {"start": "D0", "channels": 4},
+        {"start": "C", "channels": 4, "rules": {
+            "C": ["sequential(CELL, CELL)", "residual(CELL, CELL)"], "CELL": ["cell(OP, OP, OP)"],
+            "OP": ["none", "skip_connect", "nor_conv_1x1"]}},
+    ),
     "mnasnet": Case(
         {"strides": [2, 1, 2, 2], "stages": [{"width": [8, 16], "depth": [1, 2]}] * 3},
         {"strides": [2, 2], "stages": [{"width": [8, 16], "depth": [1, 2]}]},

@@ -48,7 +48,7 @@ def edge_network(
     x = g.repeated("stem", _stem, g.input, widths[0])
     for index, channels in enumerate(widths):
         if (index + 1) % (cells + 1) == 0:
-            x = g.repeated(f"cells.{index}", _reduction, x, channels)
+            x = g.repeated(f"cells.{index}", reduction, x, channels)
         else:
             x = g.repeated(f"cells.{index}", _cell, x, channels, tuple(edges))
     x = g.repeated("lastact", _norm_relu, x)
@@ -75,7 +75,7 @@ def _cell(g: Builder, x: Handle, channels: int, edges: Sequence[Edge]) -> Handle
     return states[max(states)]
 
 
-def _reduction(g: Builder, x: Handle, channels: int) -> Handle:
+def reduction(g: Builder, x: Handle, channels: int) -> Handle:
     """Add the benchmark's ``ResNetBasicblock`` of stride 2."""
     with g.scope("conv_a"):
         y = relu_conv(g, x, channels, 2)

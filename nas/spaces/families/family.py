@@ -39,6 +39,7 @@ FAMILIES = Registry(
         "regnet": "nas.spaces.families.regnet:RegNet",
         "natsbench_size": "nas.spaces.families.natsbench_size:NATSBenchSize",
         "hierarchical": "nas.spaces.families.hierarchical:Hierarchical",
+        "grammar": "nas.spaces.families.grammar:GrammarFamily",
     },
 )
 """The families by the name that ``family:`` in a space file gives them."""

@@ -43,7 +43,7 @@ from nas.spaces.families.free_options import (
     StemOptions,
 )
 from nas.spaces.language import Language
-from nas.spaces.mutations import GENERAL, Mutations
+from nas.spaces.mutations import Mutations
 
 T = TypeVar("T", bound=Option)
 
@@ -350,7 +350,7 @@ class _Bound(Language):
     """Counts exactly the genotypes of a family for images of a shape, and edits their cells."""
 
     mutations = Mutations(
-        weights=dict.fromkeys([*GENERAL, *free_edits.MUTATIONS], 1.0), neutral="redraw"
+        weights=dict.fromkeys(["choice", "step", *free_edits.MUTATIONS], 1.0), neutral="redraw"
     )
 
     def __init__(self, family: FreeGraph, input_shape: Shape) -> None:
