@@ -27,8 +27,8 @@ def add(commands: Commands) -> None:
     plot.add_argument("folder", type=Path)
     plot.add_argument("--kind", nargs="+", action="extend", default=[], metavar="KIND",
                       help="incumbent, tradeoff, curves, hypervolume, operations, importance, "
-                      "choices, fidelities, lineage, mixtures, workers, durations, ranks; "
-                      "default: all")  # fmt: skip
+                      "choices, parallel, fidelities, lineage, mixtures, workers, durations, "
+                      "reliability, ranks; default: all")  # fmt: skip
     plot.add_argument("--format", default="svg", help="svg (default), png or pdf")
     plot.add_argument("--out", type=Path, metavar="FOLDER", help="default: FOLDER/plots")
     plot.set_defaults(command=_plot)

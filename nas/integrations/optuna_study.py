@@ -10,11 +10,11 @@ from typing import Any
 
 import optuna
 
-from nas.analysis.optuna_trials import frozen_trials, quiet
 from nas.analysis.tables.trials import recorded
 from nas.campaigns.store.types import Ask
 from nas.errors import CampaignError, InputError
 from nas.files import output
+from nas.integrations.optuna_trials import frozen_trials, quiet
 from nas.metrics import METRICS
 
 _DEFAULT = [{"metric": METRICS.validation, "direction": METRICS.primary.direction}]

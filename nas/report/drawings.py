@@ -7,8 +7,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.numpy import load_file
+
 from nas.analysis.tables.trials import parent_of
+from nas.architecture.node import INPUT
+from nas.architecture.operations.windows import Conv
 from nas.architecture.passes import NodeSummary, by_node
+from nas.campaigns.store.checkpoints import verify_weights, weights_path
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask
 from nas.drawing.cells import cell_diagram
@@ -17,9 +25,13 @@ from nas.drawing.networks import in_short, network_diagram
 from nas.drawing.svg import svg
 from nas.errors import InputError
 from nas.jobs.references import built
+from nas.report.figures import png
+from nas.tasks.pictures import plain
 
 DRAWN = 40
 """How many rows of the table have their network drawn, from the best."""
+
+_ROW = 8
 
 
 class Drawing(NamedTuple):
@@ -32,6 +44,8 @@ class Drawing(NamedTuple):
         parent: the name of the trial from which it was mutated.
         before: the parent.
         after: the network, with its differences from the parent marked.
+        kernels: the sources of pictures of kernels, by the name of a node; None if no weights are
+            kept.
     """
 
     network: str
@@ -40,6 +54,7 @@ class Drawing(NamedTuple):
     parent: str = ""
     before: str = ""
     after: str = ""
+    kernels: Mapping[str, str] | None = None
 
 
 def drawing(folder: Path, history: History, ask: Ask, name: str) -> Drawing:
@@ -78,6 +93,45 @@ def _facts(node: NodeSummary) -> tuple[str, ...]:
     )
 
 
+def kernels(folder: Path, history: History, ask: Ask, name: str) -> dict[str, str] | None:
+    """Draws the kernels of the convolutions that read the picture; None if no weights are kept.
+
+    The weights are those of the first seed of a row of the table that has some. Zero is grey, and
+    the largest weight of a convolution is black or white; at most 64 kernels are drawn.
+
+    Raises :class:`nas.errors.InputError` if the file of the weights is damaged.
+    """
+    own = [trial for trial, each in history.asks.items() if name in (trial, each.label)]
+    trial = next((each for each in own if weights_path(folder, each).is_file()), None)
+    if trial is None:
+        return None
+    path, architecture = weights_path(folder, trial), built(folder, history, ask)[0]
+    verify_weights(path, history.results[trial].weights if trial in history.results else "")
+    weights = load_file(path)
+    found = {
+        node.name: weights[f"{node.name}.weight"]
+        for node in architecture.nodes
+        if isinstance(node.operation, Conv) and node.inputs == (INPUT,)
+    }
+    return {
+        node: png(_grid(each[:64]))
+        for node, each in found.items()
+        if each.ndim == 4 and each.shape[1] in (1, 3) and max(each.shape[2:]) > 1
+    }
+
+
+def _grid(weights: NDArray[np.floating]) -> Image.Image:
+    """Draws kernels [N, C, H, W] in rows of eight."""
+    largest = np.abs(weights).max() or 1.0
+    pixels = (128 + 127 * weights / largest).round().astype(np.uint8)
+    _, channels, height, width = pixels.shape
+    rows = -(-len(pixels) // _ROW)
+    grid = np.full((rows * _ROW, channels, height + 1, width + 1), 255, np.uint8)
+    grid[: len(pixels), :, :height, :width] = pixels
+    tiled = grid.reshape(rows, _ROW, channels, height + 1, width + 1).transpose(2, 0, 3, 1, 4)
+    return plain(tiled.reshape(channels, rows * (height + 1), _ROW * (width + 1)))
+
+
 def drawings(
     folder: Path, history: History, names: Iterable[str]
 ) -> tuple[dict[str, Drawing], str]:
@@ -90,6 +144,8 @@ def drawings(
     for name in names:
         try:
             pictures[name] = drawing(folder, history, asks[name], name)
+            seen = kernels(folder, history, asks[name], name)
+            pictures[name] = pictures[name]._replace(kernels=seen)
         except (InputError, OSError) as error:
             fault = fault or f"{name}: {error}"
     return pictures, fault

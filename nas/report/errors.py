@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nas.analysis.plots.reliability import tested
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Result
 from nas.words import compact, counted
@@ -51,8 +52,8 @@ def confusions(history: History, leaders: Sequence[Mapping[str, Any]]) -> list[C
 
 
 def _confusion(name: str, results: Sequence[Result]) -> Confusion | None:
-    tested = [test for each in results if (test := _tested(each))]
-    counts = [np.asarray(test["confusion"]) for test in tested]
+    kept = [test for each in results if _is_matrix((test := tested(each)).get("confusion"))]
+    counts = [np.asarray(test["confusion"]) for test in kept]
     if not counts or len({each.shape for each in counts}) > 1:
         return None
     total = np.sum(counts, axis=0)
@@ -61,7 +62,7 @@ def _confusion(name: str, results: Sequence[Result]) -> Confusion | None:
     known = (results[0].metrics.get("preprocessing") or {}).get("classes")
     classes = known if known and len(known) == len(total) else list(map(str, range(len(total))))
     about = counted(len(counts), "seed")
-    if gaps := [test["calibration_error"] for test in tested if "calibration_error" in test]:
+    if gaps := [test["calibration_error"] for test in kept if "calibration_error" in test]:
         about += f", expected calibration error {np.mean(gaps):.3f}"
     return Confusion(
         name,
@@ -75,13 +76,9 @@ def _confusion(name: str, results: Sequence[Result]) -> Confusion | None:
     )
 
 
-def _tested(result: Result) -> dict[str, Any] | None:
-    """Returns the recorded evaluation on the test images, if it has a confusion matrix."""
-    tree: Any = result.metrics
-    for key in ("evaluations", "single", "test"):
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    matrix = tree.get("confusion") if isinstance(tree, dict) else None
-    square = isinstance(matrix, list) and all(
-        isinstance(row, list) and len(row) == len(matrix) for row in matrix
+def _is_matrix(found: Any) -> bool:
+    return (
+        bool(found)
+        and isinstance(found, list)
+        and all(isinstance(row, list) and len(row) == len(found) for row in found)
     )
-    return tree if matrix and square else None

@@ -24,19 +24,22 @@ KINDS = {
     "hypervolume": "Hypervolume over time",
     "importance": "Importance of choices",
     "choices": "Values by choice",
+    "parallel": "Choices, costs and values of trials",
     "fidelities": "Rank correlation between fidelities",
     "ranks": "Ranks over seeds",
     "workers": "When workers were busy",
     "durations": "Durations of trials",
+    "reliability": "Reliability of confidences",
 }
 """The titles of the figures that are shown, by kind in :data:`nas.analysis.plots.kinds.KINDS`."""
 
 
 class Figure(NamedTuple):
-    """A figure: its title, and an SVG file as the source of an image."""
+    """A figure: its title, what it shows in words, and an SVG file as the source of an image."""
 
     kind: str
     title: str
+    about: str
     source: str
 
 
@@ -50,7 +53,8 @@ def figures(folder: Path) -> tuple[list[Figure], list[str]]:
             missing.append(f"{title}: {drawn}")
             continue
         source = f"data:image/svg+xml;base64,{b64encode(picture(drawn, 'svg')).decode()}"
-        found.append(Figure(kind, title, source))
+        about = f"{title}. {drawn.get_suptitle()}".strip()
+        found.append(Figure(kind, title, about, source))
     return found, missing
 
 
@@ -66,10 +70,11 @@ def tested_images(folder: Path) -> tuple[list[dict[str, str]], str]:
             shown = examples(name, named.reference(name))
     except InputError as error:
         return [], str(error)
-    return [{title: _png(image) for title, image in each.items()} for each in shown], ""
+    return [{title: png(image) for title, image in each.items()} for each in shown], ""
 
 
-def _png(image: Image.Image) -> str:
+def png(image: Image.Image) -> str:
+    """Returns a picture as the source of an image: a PNG file."""
     file = io.BytesIO()
     image.save(file, "PNG")
     return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"

@@ -45,9 +45,10 @@ function openNodes(event) {
   const box = event.target.closest?.("[data-nodes]"), drawing = box?.closest("[data-network]");
   if (!drawing || (event.type === "keydown" && !["Enter", " "].includes(event.key))) return;
   event.preventDefault();
-  const nodes = data.drawings[drawing.dataset.network].nodes;
+  const { nodes, kernels } = data.drawings[drawing.dataset.network];
+  const picture = (name) => (kernels?.[name] ? [element("img", { src: kernels[name], alt: `kernels of ${name}; grey is zero` })] : []);
   const rows = box.dataset.nodes.split(" ").filter((name) => nodes[name]).map((name) => element(
-    "tr", {}, element("th", { scope: "row" }, name), ...nodes[name].map((text) => element("td", {}, text)),
+    "tr", {}, element("th", { scope: "row" }, name, ...picture(name)), ...nodes[name].map((text) => element("td", {}, text)),
   ));
   const head = element("tr", {}, ...FACTS.map((text) => element("th", { scope: "col" }, text)));
   const list = element("div", { class: "nodes scroll", tabindex: "0", role: "region", "aria-live": "polite", "aria-label": "Nodes of the box" },

@@ -79,6 +79,8 @@ class Classification(Task):
             - ``confusion``: counts; rows are true classes, columns predicted ones.
             - ``calibration_error``: expected calibration error (Guo et al. 2017, arXiv:1706.04599,
               eq. 5) of the most probable class, in 15 equal bins.
+            - ``reliability``: for each bin, the number of its images, how many are right, and the
+              sum of their confidences.
         """
         import torch
 
@@ -90,8 +92,9 @@ class Classification(Task):
         of_truth = predictions[torch.arange(n, device=targets.device), targets]
         top5 = predictions.topk(min(5, classes)).indices.eq(targets[:, None]).any(1)
         bins = (confidence * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
-        gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64, device=targets.device)
-        gaps.index_add_(0, bins, right.double() - confidence.double())
+        each = torch.stack([torch.ones_like(right), right, confidence.double()], 1).double()
+        reliability = each.new_zeros(CALIBRATION_BINS, 3).index_add_(0, bins, each)
+        gaps = reliability[:, 1] - reliability[:, 2]
         sizes, hits = confusion.sum(1).tolist(), confusion.diagonal().tolist()
         return {
             "loss": -of_truth.clamp(min=torch.finfo(of_truth.dtype).tiny).log().mean().item(),
@@ -100,6 +103,7 @@ class Classification(Task):
             "per_class": [h / s if s else None for h, s in zip(hits, sizes, strict=True)],
             "confusion": confusion.tolist(),
             "calibration_error": (gaps.abs().sum() / n).item(),
+            "reliability": reliability.tolist(),
         }
 
     def mistakes(self, predictions: Tensor, targets: Tensor) -> Tensor:

@@ -17,9 +17,12 @@ SPECIFICATION: dict[str, Any] = {
 }
 
 
-def write(folder: Path, records: list[dict[str, Any]], schema: int = SCHEMA) -> Path:
+def write(
+    folder: Path, records: list[dict[str, Any]], schema: int = SCHEMA, **specification: Any
+) -> Path:
     """A campaign of these records, the first of them added."""
-    first = {"type": "campaign", "time": 0.0, "schema": schema, "specification": SPECIFICATION}
+    asked = SPECIFICATION | specification
+    first = {"type": "campaign", "time": 0.0, "schema": schema, "specification": asked}
     lines = [json.dumps(record) + "\n" for record in [first, *records]]
     (folder / "records.jsonl").write_text("".join(lines))
     return folder

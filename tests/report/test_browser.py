@@ -1,13 +1,19 @@
 """The report as its reader has it: in a browser, by pointer and by keyboard."""
 
+import json
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from nas.campaigns.drive.run import run
+from nas.campaigns.store.checkpoints import weights_path
 from nas.report.live import Server
 from nas.report.page import write_report
 from tests.campaigns import toy
@@ -42,10 +48,47 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A page with drawings of networks."""
+    """A page with drawings of networks, and the weights of the first layer of one of them."""
     folder = toy.write(tmp_path_factory.mktemp("toy") / "campaign")
     run(folder, evaluator=f"{toy.HERE}:evaluate")
+    path = weights_path(folder, "final-resnet20-seed0")
+    path.parent.mkdir()
+    save_file({"conv1.weight": np.ones((16, 1, 3, 3), np.float32)}, path)
     return write_report(folder).as_uri()
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The list of `nas serve`."""
+    root = tmp_path_factory.mktemp("served")
+    for name in ("first", "second"):
+        (root / name).mkdir()
+        write(root / name, synthetic(20))
+    with served(Server(root, 0, several=True)) as server:
+        yield server.url
+
+
+@contextmanager
+def served(server: Server) -> Iterator[Server]:
+    with server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def screen(browser: Any, width: int, height: int = 844) -> Iterator[None]:
+    """A screen of this size, a phone's if it is narrow."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.fixture
@@ -112,11 +155,9 @@ def test_the_long_table_holds_the_rows_in_view_and_finds_all(opened: Any) -> Non
 
 @pytest.fixture
 def phone(opened: Any, page: str) -> Iterator[Any]:
-    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    opened.get(page)
-    yield opened
-    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    with screen(opened, 390):
+        opened.get(page)
+        yield opened
 
 
 def test_a_phone_has_cards_that_sort_and_open(phone: Any) -> None:
@@ -131,23 +172,69 @@ def test_a_phone_has_cards_that_sort_and_open(phone: Any) -> None:
     assert find(phone, "#row").get_attribute("open") is not None
 
 
-@pytest.mark.parametrize("which", ["page", "compared"])
+@pytest.mark.parametrize("which", ["page", "compared", "listed"])
 @pytest.mark.parametrize("width", [1280, 768, 390])
 def test_nothing_is_wider_than_the_page(
-    opened: Any, which: str, width: int, request: pytest.FixtureRequest
+    browser: Any, which: str, width: int, request: pytest.FixtureRequest
 ) -> None:
-    page = request.getfixturevalue(which)
-    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
-    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
-        opened.get(page)
-        told = "return [document.documentElement.scrollWidth, innerWidth]"
-        assert int.__le__(*opened.execute_script(told))
-        table = "const s = document.querySelector('[data-table=rows] .scroll');"
-        told = f"{table} return [s.scrollWidth, s.clientWidth]"
-        assert width == 768 or int.__le__(*opened.execute_script(told))
-    finally:
-        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    with screen(browser, width):
+        browser.get(request.getfixturevalue(which))
+        for _ in ("light", "dark"):
+            told = "return [document.documentElement.scrollWidth, innerWidth]"
+            assert int.__le__(*browser.execute_script(told))
+            table = "const s = document.querySelector('.grid .scroll');"
+            told = f"{table} return [s.scrollWidth, s.clientWidth]"
+            assert width == 768 or int.__le__(*browser.execute_script(told))
+            find(browser, "#theme").click()
+
+
+OBJECTIVES = [("validation_accuracy", "maximize"), ("params", "minimize"), ("macs", "minimize")]
+OVERLAP = {"name": "miou", "direction": "maximize", "unit": "fraction", "words": "mIoU",
+           "title": "mIoU", "meaning": "intersection over union"}  # fmt: skip
+CAMPAIGNS: dict[str, dict[str, Any]] = {
+    "outlier": {},
+    "several objectives": {
+        "objectives": [{"metric": name, "direction": way} for name, way in OBJECTIVES]
+    },
+    "segmentation": {
+        "task": {"name": "segmentation", "head": "unet"},
+        "metrics": {"task": [OVERLAP]},
+        "objectives": [{"metric": "validation_miou", "direction": "maximize"}],
+    },
+}
+
+
+@pytest.mark.parametrize("kind", CAMPAIGNS)
+def test_the_first_screen_answers_five_questions(
+    browser: Any, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What won, by how much, is it real, what did it cost, what next; a phone has two screens."""
+    lines = json.dumps(synthetic(40, seeds=8))
+    records = json.loads(lines.replace("n_accuracy", "n_miou").replace("t_accuracy", "t_miou")
+                         if kind == "segmentation" else lines)  # fmt: skip
+    for record in records:
+        if kind == "outlier" and record["trial"] == "evolution-0003":
+            record.get("metrics", {}).update({"validation_accuracy": 0.01})
+    monkeypatch.chdir(tmp_path)  # as a user gives it: a short path
+    folder = Path("results") / "mine"
+    folder.mkdir(parents=True)
+    page = write_report(write(folder, records, **CAMPAIGNS[kind])).resolve().as_uri()
+    answers = [".words", ".sure", ".leader:last-child", "[data-part=total] dl", ".next"]
+    for width, height, screens in ((1280, 800, 1), (390, 844, 2)):
+        with screen(browser, width, height):
+            browser.get(page)
+            found = browser.execute_script(
+                "return arguments[0].map((each) => document.querySelector(each))"
+                ".map((each) => [each.innerText, each.getBoundingClientRect().bottom])", answers
+            )  # fmt: skip
+            ends = dict(zip(answers, (end for _, end in found), strict=True))
+            assert max(ends.values()) <= screens * height, ends
+            texts = [text for text, _ in found]
+    assert re.search("(better|worse) than|distinguishable from", texts[0])
+    assert "95 % interval [" in texts[1]
+    assert "95 % [" in texts[2]
+    assert "hours" in texts[3]
+    assert "nas export results/mine:best" in texts[4]
 
 
 def test_further_columns_come_on_demand(opened: Any) -> None:
@@ -274,23 +361,17 @@ def test_the_list_of_campaigns_follows_them_and_leads_to_each(browser: Any, tmp_
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         write(tmp_path / name, synthetic(20))
-    with Server(tmp_path, 0, several=True) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            browser.get(server.url)
-            assert cells(browser, "campaigns", "trials") == ["35", "35"]
-            write(tmp_path / "second", synthetic(24))
-            browsers.wait(browser, lambda: cells(browser, "campaigns", "trials") == ["35", "39"])
-            find(browser, "[data-table=campaigns] tbody a").click()
-            browsers.wait(browser, lambda: find(browser, "h1").text == "first")
-            assert browser.current_url == f"{server.url}first/"
-            find(browser, "nav a").click()
-            browsers.wait(browser, lambda: browser.current_url == server.url)
-            assert browser.get_log("browser") == []
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(Server(tmp_path, 0, several=True)) as server:
+        browser.get(server.url)
+        assert cells(browser, "campaigns", "trials") == ["35", "35"]
+        write(tmp_path / "second", synthetic(24))
+        browsers.wait(browser, lambda: cells(browser, "campaigns", "trials") == ["35", "39"])
+        find(browser, "[data-table=campaigns] tbody a").click()
+        browsers.wait(browser, lambda: find(browser, "h1").text == "first")
+        assert browser.current_url == f"{server.url}first/"
+        find(browser, "nav a").click()
+        browsers.wait(browser, lambda: browser.current_url == server.url)
+        assert browser.get_log("browser") == []
 
 
 def test_a_box_opens_its_nodes_by_pointer_and_by_keyboard(browser: Any, drawn: str) -> None:
@@ -307,44 +388,66 @@ def test_a_box_opens_its_nodes_by_pointer_and_by_keyboard(browser: Any, drawn: s
         assert names == box.get_dom_attribute("data-nodes").split()
 
 
+def test_a_row_shows_its_parent_beside_it_and_its_kernels(browser: Any, drawn: str) -> None:
+    places = """
+        openRow(arguments[0] ?? Object.keys(data.drawings).find((name) => data.drawings[name].parent));
+        document.querySelector("#row .pair")?.parentElement.setAttribute("open", "");
+        return [...document.querySelectorAll("#row .pair .drawing")].map((each) => {
+            const { left, right, top, bottom } = each.getBoundingClientRect();
+            return [each.querySelector("title").textContent, left, right, top, bottom];
+        });
+    """  # noqa: E501
+    for width in (1280, 390):
+        with screen(browser, width):
+            browser.get(drawn)
+            (parent, _, right, top, bottom), (child, left, _, below, _) = browser.execute_script(
+                places, None
+            )
+            assert parent != child == find(browser, "#row-title").text
+            assert (right <= left, top == below) == (width > 500,) * 2
+            assert width > 500 or bottom <= below
+    browser.get(drawn)
+    browser.execute_script(places, "resnet20")
+    find(browser, "#row .drawing [data-nodes~=conv1]").click()
+    [picture] = browser.find_elements("css selector", "#row .nodes img")
+    assert picture.get_property("naturalWidth") >= 240
+    assert picture.get_dom_attribute("alt") == "kernels of conv1; grey is zero"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("which", ["page", "compared", "drawn"])
+@pytest.mark.parametrize("which", ["page", "compared", "drawn", "listed"])
 def test_axe_finds_nothing_serious(
     browser: Any, which: str, request: pytest.FixtureRequest
 ) -> None:
     axe = pytest.importorskip("axe_core_python.selenium", reason="axe-core is not installed").Axe()
-    browser.get(request.getfixturevalue(which))
-    for _ in ("light", "dark"):
-        found = axe.run(browser)["violations"]
-        serious = [each for each in found if each["impact"] in ("serious", "critical")]
-        assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
-        find(browser, "#theme").click()
+    for width in (1280, 768, 390):
+        with screen(browser, width):
+            browser.get(request.getfixturevalue(which))
+            for _ in ("light", "dark"):
+                found = axe.run(browser)["violations"]
+                serious = [each for each in found if each["impact"] in ("serious", "critical")]
+                assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
+                find(browser, "#theme").click()
 
 
 def test_the_live_page_takes_news_and_keeps_what_one_has_set(browser: Any, tmp_path: Path) -> None:
     write(tmp_path, synthetic(300, finals=0))
     browser.get("about:blank")
     browsers.requests(browser)
-    with Server(tmp_path, 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            browser.get(server.url)
-            assert "Partial report" in find(browser, "[data-part=partial]").text
-            count = find(browser, "[data-table=trials] output")
-            assert count.text == "300 rows"
-            find(browser, "[data-table=trials] input").send_keys("random")
-            find(browser, "[data-table=trials] th[data-column=macs] button").click()
-            scroll = find(browser, "[data-table=trials] .scroll")
-            browser.execute_script("arguments[0].scrollTop = 900", scroll)
-            write(tmp_path, synthetic(320))
-            browsers.wait(browser, lambda: count.text == "163 of 335 rows")
-            assert scroll.get_property("scrollTop") == 900
-            macs = [int(text.replace(",", "")) for text in cells(browser, "trials", "macs")]
-            assert macs == sorted(macs)
-            assert len(cells(browser, "rows", "name")) == 5
-            assert "Partial report" not in find(browser, "[data-part=partial]").text
-            assert set(browsers.requests(browser)) == {server.url, f"{server.url}state"}
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(Server(tmp_path, 0)) as server:
+        browser.get(server.url)
+        assert "Partial report" in find(browser, "[data-part=partial]").text
+        count = find(browser, "[data-table=trials] output")
+        assert count.text == "300 rows"
+        find(browser, "[data-table=trials] input").send_keys("random")
+        find(browser, "[data-table=trials] th[data-column=macs] button").click()
+        scroll = find(browser, "[data-table=trials] .scroll")
+        browser.execute_script("arguments[0].scrollTop = 900", scroll)
+        write(tmp_path, synthetic(320))
+        browsers.wait(browser, lambda: count.text == "163 of 335 rows")
+        assert scroll.get_property("scrollTop") == 900
+        macs = [int(text.replace(",", "")) for text in cells(browser, "trials", "macs")]
+        assert macs == sorted(macs)
+        assert len(cells(browser, "rows", "name")) == 5
+        assert "Partial report" not in find(browser, "[data-part=partial]").text
+        assert set(browsers.requests(browser)) == {server.url, f"{server.url}state"}

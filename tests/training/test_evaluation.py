@@ -64,14 +64,28 @@ def test_calibration_error_by_the_definition() -> None:
     probability, labels = drawn(500, 4, seed=3)
     confidence, predicted = probability.max(1)
     expected = 0.0
+    rows = []
     for b in range(15):
         inside = (confidence > b / 15) & (confidence <= (b + 1) / 15)
+        right = (predicted == labels)[inside].double()
+        rows.append([len(right), right.sum(), confidence[inside].sum()])
         if inside.any():
-            right = (predicted == labels)[inside].double().mean()
-            expected += inside.double().mean() * abs(right - confidence[inside].mean())
-    assert metrics(probability, labels)["calibration_error"] == pytest.approx(float(expected))
+            expected += len(right) / 500 * abs(right.mean() - confidence[inside].mean())
+    found = metrics(probability, labels)
+    assert found["calibration_error"] == pytest.approx(float(expected))
+    assert np.allclose(found["reliability"], np.array(rows, dtype=float))
     sure = torch.eye(2)[[0, 0, 0, 0]]
     assert metrics(sure, torch.tensor([0, 0, 0, 1]))["calibration_error"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("says", [0.6, 0.8, 0.51])
+def test_calibration_error_of_known_probabilities(says: float) -> None:
+    """A network that is right in 60 of 100 cases and says p errs by |p - 0.6|."""
+    probability = torch.tensor([says, 1 - says], dtype=torch.float64).repeat(100, 1)
+    labels = (torch.arange(100) >= 60).long()
+    found = metrics(probability, labels)
+    assert found["calibration_error"] == pytest.approx(abs(says - 0.6), abs=1e-12)
+    assert [row[:2] for row in found["reliability"] if row[0]] == [[100, 60]]
 
 
 # --- protocols ---

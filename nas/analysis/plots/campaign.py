@@ -65,6 +65,15 @@ class Campaign(NamedTuple):
         highest = self.objectives[0].direction == "maximize"
         return str(self.searched["trial"][own.idxmax() if highest else own.idxmin()])
 
+    def completed(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Returns the completed rows of ``searched``, and the options that they chose.
+
+        The options have the same index and one column per choice; NaN where it was not made.
+        """
+        rows = self.searched.dropna(subset="value0")
+        chosen = [dict(self.history.asks[trial].genotype) for trial in rows["trial"]]
+        return rows, pd.DataFrame(chosen, index=rows.index, dtype=object)
+
     def values(self) -> dict[str, float]:
         """Returns the first objective of each completed search trial, at any fidelity.
 

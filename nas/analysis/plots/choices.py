@@ -1,31 +1,20 @@
-"""Plots how often each operation was chosen, and how important each choice is."""
+"""Plots how often each operation was chosen."""
 
 from __future__ import annotations
 
 import re
 
 import numpy as np
-import optuna
 import pandas as pd
 from matplotlib.figure import Figure
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
-from nas.analysis.optuna_trials import frozen_trials, quiet
-from nas.analysis.plots import names
 from nas.analysis.plots.campaign import Campaign
-from nas.analysis.plots.style import COLOURS
 from nas.spaces.choices import Genotype
-from nas.words import counted
 
 _SHARED = 3
 """If at least this many choices share their options, these count as operations."""
 
 _PANELS = 3
-_BARS = 15
-_SLOW = 1000
-"""The number of trials above which fANOVA takes minutes."""
-_WIDE = 8
-"""The number of options of a choice above which fANOVA is too slow; each one doubles its time."""
 
 
 def operations(campaign: Campaign) -> Figure | str:
@@ -125,63 +114,3 @@ def frequencies(
     sums = counts.rolling(width).sum().iloc[width - 1 :]
     shares = sums.div(sums.sum(axis=1).replace(0, np.nan), axis=0)
     return shares[shares.iloc[-1].sort_values(kind="stable").index]
-
-
-def importances(campaign: Campaign) -> tuple[dict[str, float], str]:
-    """Computes the importance of each choice for the first objective, and describes the method.
-
-    If every trial has the same choices, the method is fANOVA (Hutter et al., "An Efficient Approach
-    for Assessing Hyperparameter Importance", 2014), which gives shares of the variance. Otherwise,
-    and for many trials or options, it is PED-ANOVA (Watanabe et al., 2023), which measures what
-    distinguishes the best tenth of the trials, at least five, from the others. Both are Optuna's.
-    Search trials of full fidelity are used, including random ones. Importances sum to 1, and the
-    largest comes first. They are empty if there are too few trials or no differences; the text then
-    says why.
-    """
-    rows = campaign.searched.dropna(subset="value0")
-    if len(rows) < 10:
-        return {}, f"{counted(len(rows), 'completed trial')}: importance needs ten"
-    if rows["value0"].nunique() == 1:
-        return {}, "all trials have the same value: nothing to explain"
-    asks = [campaign.history.asks[trial] for trial in rows["trial"]]
-    if not any(ask.genotype for ask in asks):
-        return {}, "the space has no choices"
-    objective = campaign.objectives[0]
-    alike = len({frozenset(ask.genotype) for ask in asks}) == 1
-    tried = [{ask.genotype.get(name) for ask in asks} for name in asks[0].genotype]
-    evaluator: FanovaImportanceEvaluator | PedAnovaImportanceEvaluator
-    if alike and len(asks) <= _SLOW and max(map(len, tried)) <= _WIDE:
-        evaluator = FanovaImportanceEvaluator(seed=0)
-        how = f"fANOVA: its share of the variance over {len(asks)} trials"
-    else:
-        best = min(max(0.1, 5 / len(asks)), 0.5)
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=best)
-        how = f"PED-ANOVA: what tells the best {best:.0%} of {len(asks)} trials from all"
-    with quiet():
-        study = optuna.create_study(direction=objective.direction)
-        study.add_trials(list(frozen_trials(asks, campaign.history, [objective.metric])))
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return found, f"importance of choices for {names.plain(objective.metric)}\n{how}"
-
-
-def importance(campaign: Campaign) -> Figure | str:
-    """Draws bars of the most important choices."""
-    found, told = importances(campaign)
-    if not found:
-        return told
-    shown = dict(list(found.items())[:_BARS])
-    figure = Figure(figsize=(6.4, 0.22 * len(shown) + 0.9), layout="constrained")
-    panel = figure.subplots()
-    bars = panel.barh(list(shown), list(shown.values()), color=COLOURS[0], height=0.7)
-    panel.bar_label(bars, fmt="{:.0%}", padding=3, fontsize=8)
-    panel.invert_yaxis()
-    panel.grid(False)
-    panel.spines["left"].set_visible(False)
-    panel.tick_params(axis="y", length=0)
-    panel.spines["bottom"].set_visible(False)
-    panel.set_xticks([])
-    panel.margins(x=0.12, y=0.02)
-    figure.suptitle(told, fontsize=9, x=0.01, ha="left")
-    if rest := len(found) - len(shown):
-        panel.set_xlabel(f"{rest} further choices matter less")
-    return figure

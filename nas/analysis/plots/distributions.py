@@ -13,14 +13,14 @@ from nas.words import counted
 
 _PANELS, _OPTIONS, _LETTERS = 6, 8, 14
 _FEWEST = 10
-"""How many trials must have made a choice, and at least half of all."""
 
 
 def explained(genotypes: pd.DataFrame, values: pd.Series) -> pd.Series:
     """Returns the share of the variance of values that each choice explains alone, adjusted.
 
     It is the adjusted R² of a linear model with one indicator per option, over the trials that make
-    the choice; so a choice is not ahead because it has many options.
+    the choice; so a choice is not ahead because it has many options. A choice that fewer than ten
+    trials make, or fewer than half, is left out, because a few trials differ by chance.
 
     Args:
         genotypes: one column per choice and one row per trial; None where it was not made.
@@ -29,6 +29,8 @@ def explained(genotypes: pd.DataFrame, values: pd.Series) -> pd.Series:
     found = {}
     for name, column in genotypes.items():
         own = values[column.notna()]
+        if len(own) < max(_FEWEST, len(values) / 2):
+            continue
         groups = own.groupby(column[column.notna()].astype(str))
         spread, free = own.sub(own.mean()).pow(2).sum(), len(own) - groups.ngroups
         if groups.ngroups < 2 or free < 1 or not spread:
@@ -40,13 +42,9 @@ def explained(genotypes: pd.DataFrame, values: pd.Series) -> pd.Series:
 
 def choices(campaign: Campaign) -> Figure | str:
     """Draws the values of the trials by option, for the choices that explain most alone."""
-    rows = campaign.searched.dropna(subset="value0")
+    rows, genotypes = campaign.completed()
     if len(rows) < _FEWEST:
         return f"{counted(len(rows), 'completed trial')}: distributions need ten"
-    asked = [dict(campaign.history.asks[trial].genotype) for trial in rows["trial"]]
-    genotypes = pd.DataFrame(asked, index=rows.index, dtype=object)
-    # A few trials that alone make a choice differ by chance.
-    genotypes = genotypes.loc[:, genotypes.notna().sum() >= max(_FEWEST, len(rows) / 2)]
     shown = explained(genotypes, rows["value0"]).head(_PANELS)
     if shown.empty:
         return "no choice explains any difference"
@@ -57,7 +55,7 @@ def choices(campaign: Campaign) -> Figure | str:
     for panel, (name, share) in zip(panels, shown.items(), strict=False):
         column = genotypes[name].dropna()
         most = column.astype(str).value_counts().index[:_OPTIONS]
-        options = [each for each in dict.fromkeys(sorted(column, key=_order)) if str(each) in most]
+        options = [each for each in dict.fromkeys(sorted(column, key=order)) if str(each) in most]
         for place, option in enumerate(options):
             values = rows["value0"][column.index[column.astype(str) == str(option)]]
             beside = place + rng.uniform(-0.25, 0.25, len(values))
@@ -76,7 +74,8 @@ def choices(campaign: Campaign) -> Figure | str:
     return figure
 
 
-def _order(option: object) -> tuple[bool, float, str]:
+def order(option: object) -> tuple[bool, float, str]:
+    """Sorts the options of a choice: numbers by their value, then words."""
     number = isinstance(option, int | float)
     return not number, float(option) if isinstance(option, int | float) else 0.0, str(option)
 

@@ -9,13 +9,16 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from nas.analysis.plots.campaign import Campaign, read
-from nas.analysis.plots.choices import importance, operations
+from nas.analysis.plots.choices import operations
 from nas.analysis.plots.course import fidelities, workers
 from nas.analysis.plots.distributions import choices, durations
+from nas.analysis.plots.importance import importance
 from nas.analysis.plots.lineage import lineage
 from nas.analysis.plots.mixtures import mixtures
 from nas.analysis.plots.networks import curves, ranks, tradeoff
+from nas.analysis.plots.parallel import parallel
 from nas.analysis.plots.progress import hypervolume, incumbent
+from nas.analysis.plots.reliability import reliability
 from nas.analysis.plots.style import STYLE, picture
 from nas.errors import InputError
 from nas.files import subfolder, write_whole
@@ -29,11 +32,13 @@ KINDS: dict[str, Callable[[Campaign], Figure | str]] = {
     "operations": operations,
     "importance": importance,
     "choices": choices,
+    "parallel": parallel,
     "fidelities": fidelities,
     "lineage": lineage,
     "mixtures": mixtures,
     "workers": workers,
     "durations": durations,
+    "reliability": reliability,
     "ranks": ranks,
 }
 """The functions by kind; each returns a campaign's figure, or why it has none."""

@@ -99,9 +99,12 @@ def rich(folder: Path) -> Path:
             records.append(retrained(label, kind, seed, cost=cost, time=clock, elapsed=clock))
             accuracy, trial = float(rng.random()), records[-1]["trial"]
             curve = [{"epoch": e, "validation_accuracy": float(rng.random())} for e in (1, 2)]
+            bins = [[0, 0, 0.0], [20, 12, 10.0], [80, 72, 76.0]]
+            test = {"calibration_error": 0.06, "reliability": bins}
             records.append(
                 result(trial, validation_accuracy=accuracy, test_accuracy=accuracy - 0.01,
-                       curve=curve, time=clock + 1, elapsed=clock + 1)
+                       curve=curve, time=clock + 1, elapsed=clock + 1,
+                       evaluations={"single": {"test": test}})
             )  # fmt: skip
     mixture = {"edge0-1": [0.6, 0.4], "edge0-2": [0.3, 0.7]}
     mixed = {"mixed": ["none", "skip_connect"], "mixture": mixture, "skips": 0.5}

@@ -1,4 +1,4 @@
-"""Converts a campaign's trials to Optuna's, for its importance measures and its dashboard."""
+"""Converts a campaign's trials to Optuna's, for its dashboard and its visualizations."""
 
 from __future__ import annotations
 
