@@ -46,10 +46,9 @@ function openNodes(event) {
   if (!drawing || (event.type === "keydown" && !["Enter", " "].includes(event.key))) return;
   event.preventDefault();
   const { nodes, kernels } = data.drawings[drawing.dataset.network];
-  const picture = (name) => (kernels?.[name] ? [element("img", { src: kernels[name], alt: `kernels of ${name}; grey is zero` })] : []);
-  const rows = box.dataset.nodes.split(" ").filter((name) => nodes[name]).map((name) => element(
-    "tr", {}, element("th", { scope: "row" }, name, ...picture(name)), ...nodes[name].map((text) => element("td", {}, text)),
-  ));
+  const rows = box.dataset.nodes.split(" ").filter((name) => nodes[name]).map((name) => element("tr", {},
+    element("th", { scope: "row" }, name, ...[kernels?.[name]].filter(Boolean).map((src) => element("img", { src, alt: `kernels of ${name}; grey is zero` }))),
+    ...nodes[name].map((text) => element("td", {}, text))));
   const head = element("tr", {}, ...FACTS.map((text) => element("th", { scope: "col" }, text)));
   const list = element("div", { class: "nodes scroll", tabindex: "0", role: "region", "aria-live": "polite", "aria-label": "Nodes of the box" },
     element("table", { class: "plain" }, element("thead", {}, head), element("tbody", {}, ...rows)));

@@ -49,7 +49,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A page with drawings of networks, and the weights of the first layer of one of them."""
-    folder = toy.write(tmp_path_factory.mktemp("toy") / "campaign")
+    folder = tmp_path_factory.mktemp("toy") / "campaign"
+    toy.write(folder, toy.CAMPAIGN.replace("trials: 4", "trials: 8"))
     run(folder, evaluator=f"{toy.HERE}:evaluate")
     path = weights_path(folder, "final-resnet20-seed0")
     path.parent.mkdir()
@@ -191,6 +192,7 @@ def test_nothing_is_wider_than_the_page(
 OBJECTIVES = [("validation_accuracy", "maximize"), ("params", "minimize"), ("macs", "minimize")]
 OVERLAP = {"name": "miou", "direction": "maximize", "unit": "fraction", "words": "mIoU",
            "title": "mIoU", "meaning": "intersection over union"}  # fmt: skip
+LOSS = {"name": "loss", "direction": "minimize", "unit": "nats", "meaning": "mean cross entropy"}
 CAMPAIGNS: dict[str, dict[str, Any]] = {
     "outlier": {},
     "several objectives": {
@@ -198,7 +200,7 @@ CAMPAIGNS: dict[str, dict[str, Any]] = {
     },
     "segmentation": {
         "task": {"name": "segmentation", "head": "unet"},
-        "metrics": {"task": [OVERLAP]},
+        "metrics": {"task": [OVERLAP, LOSS]},
         "objectives": [{"metric": "validation_miou", "direction": "maximize"}],
     },
 }
@@ -215,6 +217,7 @@ def test_the_first_screen_answers_five_questions(
     for record in records:
         if kind == "outlier" and record["trial"] == "evolution-0003":
             record.get("metrics", {}).update({"validation_accuracy": 0.01})
+    monkeypatch.setattr("nas.report.context._FIGURED", 0)  # figures stand further below
     monkeypatch.chdir(tmp_path)  # as a user gives it: a short path
     folder = Path("results") / "mine"
     folder.mkdir(parents=True)
@@ -234,7 +237,7 @@ def test_the_first_screen_answers_five_questions(
     assert "95 % interval [" in texts[1]
     assert "95 % [" in texts[2]
     assert "hours" in texts[3]
-    assert "nas export results/mine:best" in texts[4]
+    assert "nas compare results/mine" in texts[4]
 
 
 def test_further_columns_come_on_demand(opened: Any) -> None:
