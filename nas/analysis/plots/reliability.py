@@ -47,17 +47,20 @@ def reliability(campaign: Campaign) -> Figure | str:
     high = -(-len(found) // 2)
     figure = Figure(figsize=(6.4, 2.9 * high + 0.4), layout="constrained")
     panels = figure.subplots(high, 2, squeeze=False, sharex=True, sharey=True).ravel()
-    for panel, ((kind, label), seeds) in zip(panels, found.items(), strict=False):
+    for place, ((kind, label), seeds) in enumerate(found.items()):
+        panel = panels[place]
         images, right, confidence = np.sum([each["reliability"] for each in seeds], axis=0).T
         seen = images > 0
         x, y = confidence[seen] / images[seen], right[seen] / images[seen]
         panel.plot([0, 1], [0, 1], color="#7F7F7F", lw=0.8, ls="--")
         panel.vlines(x, np.minimum(x, y), np.maximum(x, y), color=COLOURS[1], lw=1.2)
-        panel.scatter(x, y, _AREA * images[seen] / images.sum() + 4, color=KINDS[kind].colour)
+        area = _AREA * images[seen] / images.sum() + 4
+        panel.scatter(x, y, area, color=KINDS[kind].colour, clip_on=False)
         error = np.mean([each["calibration_error"] for each in seeds])
         name = names.network(label, kind)
         panel.set_title(f"{name}: error {error:.3f}, {counted(len(seeds), 'seed')}", loc="left")
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        panel.tick_params(labelbottom=place + 2 >= len(found))
     for panel in panels[len(found) :]:
         panel.set_visible(False)
     figure.supxlabel("confidence: probability of the predicted class", fontsize=9)
