@@ -16,7 +16,7 @@ from nas.metrics import Metric
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Generator, Tensor
+    from torch import Generator, Tensor, nn
 
     from nas.architecture.graph import Architecture
     from nas.tasks.pictures import Pictures
@@ -178,6 +178,14 @@ class Task(ABC):
         import torch
 
         return torch.randperm(len(labels), generator=generator, device=generator.device)
+
+    def start(self, network: nn.Module, labels: NDArray[Any]) -> None:
+        """Prepares the initial weights of a new network for its training; by default not.
+
+        Args:
+            network: the network with initial weights.
+            labels: the labels of the training images.
+        """
 
     def targets(self, labels: Tensor, classes: int) -> Tensor:
         """Returns what the loss compares outputs with, by default the labels."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from nas.metrics import Metric
 from nas.tasks.base import Json, Task
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
 
 # torch is imported in the methods that need it, so that reading a campaign does not load it.
 
@@ -18,8 +21,10 @@ LOSS = Metric(name="loss", direction="minimize", meaning="mean squared error of 
 class Regression(Task):
     """A network returns a number per value; the loss is the mean squared error.
 
-    Values should be of the size of 1, because networks begin with outputs of about that size. The
-    primary metric is the mean absolute error, in the unit of the values.
+    A network begins with outputs around the mean of the training values, which vary as these do: the
+    last layer's weights are multiplied by their standard deviations, and its bias is their mean. So
+    values may have any unit with AdamW; the learning rate of SGD must suit the values. The primary
+    metric is the mean absolute error, in the unit of the values.
     """
 
     metrics = (
@@ -38,6 +43,25 @@ class Regression(Task):
     def output_shape(self, input_shape: tuple[int, ...], classes: int) -> tuple[int, ...]:
         """Returns (K,), the number of values per image."""
         return (classes,)
+
+    def start(self, network: nn.Module, labels: NDArray[np.floating]) -> None:
+        """Lets the last layer of each output begin at the mean and the deviation of the values."""
+        import torch
+
+        from nas.architecture.network import Network
+        from nas.architecture.operations import ArchitectureError
+        from nas.architecture.surgery import head_layer
+
+        if not isinstance(network, Network):
+            return
+        values = torch.from_numpy(labels).double()
+        deviation, mean = torch.std_mean(values, 0, unbiased=False)
+        for output in network.architecture.outputs:
+            with suppress(ArchitectureError), torch.no_grad():  # a network that ends in another way
+                layer: Any = network.get_submodule(head_layer(network.architecture, output))
+                layer.weight.mul_(deviation.view(-1, *(1,) * (layer.weight.ndim - 1)))
+                if layer.bias is not None:
+                    layer.bias.copy_(mean)
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Returns the mean squared error of values [N, K]."""

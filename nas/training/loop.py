@@ -166,6 +166,7 @@ class Trainer:
                 batch = min(recipe.batch_size, len(data.train.labels))
                 check_memory_to_train(built.architecture, batch)
             initialize(built, recipe.initialization)
+            self._task.start(built, data.train.labels)
         how = layout(len(data.input_shape) + 1)
         if self._device.type == "cpu" and crashes(
             built.architecture if isinstance(built, Network) else data.input_shape

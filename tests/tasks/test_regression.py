@@ -5,12 +5,17 @@ import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
+from nas.architecture.builder import Builder
+from nas.architecture.network import compile
 from nas.configuration import Named
 from nas.errors import InputError
 from nas.tasks import make
 from nas.tasks.landmarks import Landmarks
 from nas.tasks.regression import Regression
+from nas.training.data import Part, SearchData
 from nas.training.datasets.python import as_images
+from nas.training.evaluation import predictions
+from nas.training.loop import Trainer
 from nas.training.recipe import check_augment, resolve
 
 
@@ -36,6 +41,29 @@ def test_the_normalised_mean_error_in_closed_form() -> None:
     assert by_box["nme"] == pytest.approx(0.5 / 12**0.5)
     assert by_box["failures"] == 1.0
     assert Landmarks().evaluate(truth, truth)["nme"] == 0.0
+
+
+@pytest.mark.parametrize("unit", [1e-2, 1e3])
+@pytest.mark.parametrize("pools", [True, False])
+def test_networks_begin_at_the_mean_and_learn_values_of_any_unit(pools: bool, unit: float) -> None:
+    """They tell how bright images are, on a scale far from 0, after 128 steps of the quick recipe."""
+    rng = np.random.default_rng(0)
+    brightness = rng.integers(0, 200, 160)
+    noise = rng.integers(0, 56, (160, 1, 12, 12))
+    images = (brightness[:, None, None, None] + noise).astype(np.uint8)
+    values = (unit * (50 + np.outer(brightness, [0.02, -0.01]))).astype(np.float32)
+    g = Builder((1, 12, 12))
+    x = g.relu(g.conv(g.input, 8, 3, 2))
+    last = g.global_pool(g.conv(x, 2, 3)) if pools else g.linear(g.flatten(x), 2)
+    train, test = Part(images[:128], values[:128]), Part(images[128:], values[128:])
+    data = SearchData(train, test, np.full(1, 128.0), np.full(1, 60.0), 2, "split", "data")
+    recipe = resolve({"preset": "quick", "augment": [], "epochs": 16, "batch_size": 16})
+    trainer = Trainer(lambda: compile(g.build(last)), data, recipe, 0, task=Regression())
+    mean, deviation = values.mean(0), values.std(0)
+    before = predictions(trainer.network, test, data, Regression()).numpy()
+    assert (np.abs(before - mean) < 8 * deviation).all()
+    error = trainer.run(16).curve[-1].validation["absolute_error"]
+    assert error < 0.6 * np.abs(test.labels - mean).mean()
 
 
 def test_data_sets_have_values() -> None:
