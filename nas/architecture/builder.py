@@ -131,6 +131,12 @@ class Builder(Writer):
         )
         return self.add_operation(operation, x, name=name)
 
+    def max_unpool(self, x: Handle, pool: Handle, name: str | None = None) -> Handle:
+        """Put values where the max pooling ``pool`` found the largest ones; all others are 0."""
+        node, _ = self._found(pool.name)
+        back = op.MaxUnpool.of(node.operation)
+        return self.add_operation(back, x, self._handle(node.inputs[0]), name=name)
+
     def avg_pool(
         self,
         x: Handle,
@@ -358,9 +364,9 @@ class Builder(Writer):
         """Take channels ``start`` to ``stop`` (exclusive)."""
         return self.add_operation(op.Slice(start, stop), x, name=name)
 
-    def flatten(self, x: Handle, name: str | None = None) -> Handle:
-        """Flatten all axes into one."""
-        return self.add_operation(op.Flatten(), x, name=name)
+    def flatten(self, x: Handle, start: int = 0, end: int = -1, name: str | None = None) -> Handle:
+        """Flatten the axes from ``start`` to ``end`` into one, by default all; channels are 0."""
+        return self.add_operation(op.Flatten(start, end), x, name=name)
 
     def permute(self, x: Handle, order: Sequence[int], name: str | None = None) -> Handle:
         """Put the axes in another order."""

@@ -27,6 +27,8 @@ def fingerprint(
     with what feeds only them and what only they feed. The network that is built keeps all of
     these, so architectures with one fingerprint may differ in cost by branches that cannot matter.
 
+    Nodes that use the same weights are read by a vertex of their own.
+
     The inputs of a sum or a product have no order. Those of a concatenation have one, unless all
     that read it would be the same after an exchange of channels (:func:`free_concats`).
 
@@ -39,10 +41,14 @@ def fingerprint(
     free: set[str] = set()
     if concatenates(pieces):
         nodes = [piece for piece in pieces if isinstance(piece, Node)]
-        free = free_concats(nodes, outputs, shapes)
+        if not any(node.weights for node in nodes):  # an exchange would reach their other uses
+            free = free_concats(nodes, outputs, shapes)
     graph, values = _graph(pieces, shapes, free)
     label = _label_of_outputs(outputs, shapes)
-    drawn = graph.drawn([values[name] for name in outputs], label)
+    ends = [values[name] for name in outputs]
+    if shared := _shared(pieces, graph, values, ends):
+        ends.append(shared)
+    drawn = graph.drawn(ends, label)
     return blake2b(form(drawn.labels, drawn.reads), digest_size=DIGITS // 2).hexdigest()
 
 
@@ -108,7 +114,7 @@ def _graph(
     """
     graph = SumGraph([digest(repr(shapes[INPUT]).encode())])
     values: dict[str, Sum] = {INPUT: graph.inputs[0]}
-    for name, what, inputs in pieces:
+    for name, what, inputs, *_ in pieces:
         slots = [values[source] for source in inputs]
         if isinstance(what, Part):
             values[name] = graph.insert(_drawn_part(what), slots[0])
@@ -130,6 +136,22 @@ def _graph(
                 label = digest(label, repr(read).encode())
             values[name] = graph.apply(label, slots, any_order)
     return graph, values
+
+
+def _shared(
+    pieces: Sequence[Piece], graph: SumGraph, values: Mapping[str, Sum], ends: Sequence[Sum]
+) -> Sum:
+    """Return the sum of vertices that each read the nodes that use the same weights."""
+    nodes = [piece for piece in pieces if isinstance(piece, Node)]
+    if not any(node.weights for node in nodes):
+        return {}
+    uses: dict[str, list[Sum]] = {}
+    for node in nodes:
+        uses.setdefault(node.owner, []).append(values[node.name])
+    needed = {*graph.needed(ends)}
+    alive = [[use for use in each if use and needed.issuperset(use)] for each in uses.values()]
+    label = digest(b"shared")
+    return total([graph.apply(label, each, True) for each in alive if len(each) > 1])
 
 
 @lru_cache(maxsize=1 << 13)

@@ -16,6 +16,7 @@ from nas.architecture.node import (
     Node,
     Piece,
     ancestors,
+    check_names,
     concatenates,
     expanded,
     in_order,
@@ -97,7 +98,9 @@ class Architecture:
             input_shape=input_shape,
             outputs=tuple(outputs),
             _pieces=pieces,
-            _known={piece.name: known[piece.name] for piece in pieces},
+            _known=_counted_once(
+                input_shape, pieces, {piece.name: known[piece.name] for piece in pieces}
+            ),
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -179,6 +182,7 @@ class Architecture:
                         "name": node.name,
                         "operation": node.operation.kind,
                         "inputs": node.inputs,
+                        **({"weights": node.weights} if node.weights else {}),
                         **node.operation.attributes(),
                     }
                     for node in self.nodes
@@ -250,13 +254,40 @@ def _inferred(input_shape: Shape, ordered: Iterable[Node]) -> Known:
     """Return shape and cost of every node; raise :class:`ArchitectureError` where none fits."""
     known: dict[str, tuple[Shape, Cost]] = {}
     shapes = {INPUT: input_shape}
-    for name, operation, inputs in ordered:
+    for name, operation, inputs, _ in ordered:
         try:
             known[name] = infer(operation, tuple([shapes[each] for each in inputs]))
         except ArchitectureError as error:
             raise ArchitectureError(f"node {name!r}: {error}") from None
         shapes[name] = known[name][0]
     return known
+
+
+def _counted_once(input_shape: Shape, pieces: Sequence[Piece], known: Known) -> Known:
+    """Return what is known of pieces, with parameters at the first node that uses them.
+
+    Raises:
+        ArchitectureError: if nodes that differ are to use the same parameters.
+    """
+    nodes = [piece for piece in pieces if isinstance(piece, Node)]
+    if not any(node.weights for node in nodes):
+        return known
+    check_names({*(node.name for node in nodes), *(node.owner for node in nodes)})
+    shapes = _shapes(input_shape, known)
+    first: dict[str, tuple[Node, Shape, int]] = {}
+    result = dict(known)
+    for node in nodes:
+        x = shapes[node.inputs[0]]
+        shape, cost = infer(node.operation, tuple([shapes[name] for name in node.inputs]))
+        of, y, params = first.setdefault(node.owner, (node, x, cost.params))
+        alike = node.operation == of.operation and len(x) == len(y) and cost.params == params
+        if not alike or (params == 0 and x[0] != y[0]):
+            raise ArchitectureError(
+                f"node {node.name!r}: {node.operation} of {x} cannot use the weights "
+                f"{node.owner!r} of {of.operation} of {y}"
+            )
+        result[node.name] = shape, cost if node is of else cost._replace(params=0)
+    return result
 
 
 def _shapes(input_shape: Shape, known: Known) -> Mapping[str, Shape]:
@@ -270,12 +301,14 @@ def _node(data: Any) -> Node:
         raise ArchitectureError(f"a node has name, operation, inputs and attributes, got {data!r}")
     attributes = dict(data)
     name, kind, inputs = (attributes.pop(key) for key in ("name", "operation", "inputs"))
-    if not _texts([name, kind]) or not isinstance(inputs, list) or not _texts(inputs):
+    weights = attributes.pop("weights", "")
+    if not _texts([name, kind, weights]) or not isinstance(inputs, list) or not _texts(inputs):
         raise ArchitectureError(
-            f"a node's name and operation are text and its inputs a list of names, got {data!r}"
+            "a node's name and operation are text and its inputs a list of names; weights, if "
+            f"given, is the name of a node; got {data!r}"
         )
     try:
-        return Node(name, from_attributes(kind, attributes), tuple(inputs))
+        return Node(name, from_attributes(kind, attributes), tuple(inputs), weights)
     except ArchitectureError as error:
         raise ArchitectureError(f"node {name!r}: {error}") from None
 

@@ -79,9 +79,9 @@ def _modules(architecture: Architecture) -> dict[str, nn.Module | nn.Parameter]:
     modules: dict[str, nn.Module | nn.Parameter] = {}
     for node in architecture.nodes:
         inputs = tuple(architecture.shapes[name] for name in node.inputs)
-        module = node.operation.module(inputs)
+        module = None if node.owner in modules else node.operation.module(inputs)
         if module is not None:
-            modules[node.name] = module
+            modules[node.owner] = module
     return modules
 
 
@@ -91,7 +91,7 @@ def _emit(architecture: Architecture) -> fx.Graph:
     emitted[INPUT].meta["shape"] = architecture.input_shape
     for node in architecture.nodes:
         inputs = tuple(emitted[name] for name in node.inputs)
-        emitted[node.name] = node.operation.emit(graph, node.name, inputs)
+        emitted[node.name] = node.operation.emit(graph, node.owner, inputs)
         emitted[node.name].meta["shape"] = architecture.shapes[node.name]
     outputs = [emitted[name] for name in architecture.outputs]
     graph.output(outputs[0] if len(outputs) == 1 else tuple(outputs))

@@ -23,11 +23,19 @@ class Node(NamedTuple):
         name: the dotted path in the network's state dict. It is not part of the graph's identity.
         operation: what the node does.
         inputs: the names of the nodes that it reads, or ``"input"``.
+        weights: the path of the parameters and statistics that it uses, such as the name of another
+            node, which uses them too; empty for its own name.
     """
 
     name: str
     operation: Operation
     inputs: tuple[str, ...]
+    weights: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The path of its parameters and statistics."""
+        return self.weights or self.name
 
 
 Known = Mapping[str, tuple[Shape, Cost]]
@@ -102,7 +110,7 @@ def expanded(pieces: Iterable[Piece], known: Known) -> Iterator[tuple[Node, tupl
             yield piece, known[piece.name]
             continue
         scope, (source,) = piece.scope, piece.inputs
-        for (name, operation, inputs), both in piece.part.nodes:
+        for (name, operation, inputs, _), both in piece.part.nodes:  # parts share no weights
             read = tuple([source if each == INPUT else scope + each for each in inputs])
             yield Node(scope + name, operation, read), both
 

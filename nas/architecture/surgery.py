@@ -95,7 +95,7 @@ def convolutionalize(
             operation = _slid(node, shape)
             if operation is not None and shape is not None:
                 maps[node.name] = (1,) * rank if isinstance(operation, Conv) else shape
-        elif isinstance(operation, Flatten) and len(x) == rank + 1:
+        elif isinstance(operation, Flatten) and len(original.shapes[node.name]) == 1:
             maps[node.name], operation = x[1:], None
         elif isinstance(operation, Mean | AdaptiveAvgPool) and largest[node.name] <= prod(
             operation.size if isinstance(operation, AdaptiveAvgPool) else (1,)
@@ -111,7 +111,7 @@ def convolutionalize(
         else:
             renamed[node.name] = node.name
             inputs = tuple(renamed[name] for name in node.inputs)
-            nodes.append(Node(node.name, operation, inputs))
+            nodes.append(node._replace(operation=operation, inputs=inputs))
     end = original.outputs[0]
     if prod(maps.get(end, (1,))) > 1:
         raise ArchitectureError(f"node {end!r}: the output is a flattened map, not a classifier")
@@ -204,7 +204,8 @@ def ensemble(members: Sequence[Architecture], *, softmax: bool) -> Architecture:
         graph = member.inference()
         for node in graph.nodes:
             inputs = (name if name == INPUT else prefix + name for name in node.inputs)
-            nodes.append(Node(prefix + node.name, node.operation, tuple(inputs)))
+            weights = node.weights and prefix + node.weights
+            nodes.append(Node(prefix + node.name, node.operation, tuple(inputs), weights))
         outputs.append(prefix + graph.outputs[0])
     if softmax:
         nodes.append(Node("mean", LogMeanSoftmax(), tuple(outputs)))

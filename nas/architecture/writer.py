@@ -65,6 +65,7 @@ class Writer:
         self._size = 0
         self._settings = settings
         self._scope = ""
+        self._shared: tuple[str, str] | None = None  # this scope, and the one with its weights
         self._counts: dict[tuple[str, str], int] = {}
 
     def build(self, *outputs: Handle) -> Architecture:
@@ -76,14 +77,23 @@ class Writer:
         return Architecture.composed(self.input.shape, self._pieces.values(), self._known, names)
 
     @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        """Put ``name`` and a dot before the names of the nodes that are added inside."""
-        outer = self._scope
+    def scope(self, name: str, weights: str | None = None) -> Iterator[None]:
+        """Put ``name`` and a dot before the names of the nodes that are added inside.
+
+        Args:
+            name: the name of the scope.
+            weights: the name of an earlier scope beside it, or "" for the surrounding one. Each
+                node that has parameters or statistics then uses those of the node that has its
+                name in that scope, as a torch module that is called again: parameters count once.
+        """
+        outer, shared = self._scope, self._shared
         self._scope = f"{outer}{name}."
+        if weights is not None:
+            self._shared = self._scope, f"{outer}{weights}." if weights else outer
         try:
             yield
         finally:
-            self._scope = outer
+            self._scope, self._shared = outer, shared
 
     def add_operation(
         self, operation: Operation, *inputs: Handle, name: str | None = None
@@ -99,10 +109,40 @@ class Writer:
             known = infer(operation, tuple(handle.shape for handle in inputs))
         except ArchitectureError as error:
             raise ArchitectureError(f"node {path!r}: {error}") from None
-        self._pieces[path] = Node(path, operation, tuple([handle.name for handle in inputs]))
+        node = Node(path, operation, tuple([handle.name for handle in inputs]))
+        if self._shared and (known[1].params or operation.statistics):
+            node = self._sharing(node)
+        self._pieces[path] = node
         self._known[path] = known
         self._names.append(path)
         return Handle(path, known[0])
+
+    def _handle(self, name: str) -> Handle:
+        """Return the handle of the node with this name, or of the input."""
+        return self.input if name == INPUT else Handle(name, self._found(name)[1])
+
+    def _found(self, name: str) -> tuple[Node, Shape]:
+        """Return the node with this name, also of a part, and its shape."""
+        piece = self._pieces.get(name)
+        if isinstance(piece, Node):
+            return piece, self._known[name][0]
+        for piece in self._pieces.values():
+            if isinstance(piece, Placed) and name.startswith(piece.scope):
+                for node, (shape, _) in expanded([piece], self._known):
+                    if node.name == name:
+                        return node, shape
+        raise ArchitectureError(f"there is no node {name!r}")
+
+    def _sharing(self, node: Node) -> Node:
+        """Return the node with the weights of the scope that it shares them with."""
+        assert self._shared is not None
+        here, there = self._shared
+        try:
+            of, _ = self._found(there + node.name.removeprefix(here))
+        except ArchitectureError as error:
+            raise ArchitectureError(f"node {node.name!r}: weights: {error}") from None
+        self._all_known = False  # the architecture is checked as a whole
+        return node._replace(weights=of.owner)
 
     def include(self, architecture: Architecture, x: Handle | None = None) -> dict[str, Handle]:
         """Add all nodes of an architecture below the current scope, and return them by its names.
@@ -125,6 +165,8 @@ class Writer:
             )
         self._check(x)
         scope = self._scope
+        if self._shared or any(node.weights for node in architecture.nodes):
+            return self._include_nodes(architecture, x)
         for piece in architecture._pieces:
             path = scope + piece.name
             read = tuple([x.name if each == INPUT else scope + each for each in piece.inputs])
@@ -140,6 +182,18 @@ class Writer:
         inner = {name: Handle(scope + name, shape) for name, shape in architecture.shapes.items()}
         return {**inner, INPUT: x}
 
+    def _include_nodes(self, architecture: Architecture, x: Handle) -> dict[str, Handle]:
+        """Add the nodes of an architecture one by one, some of which share weights."""
+        self._all_known = False
+        handles = {INPUT: x}
+        for node in architecture.nodes:
+            read = [handles[name] for name in node.inputs]
+            handles[node.name] = handle = self.add_operation(node.operation, *read, name=node.name)
+            if node.weights and not self._shared:
+                made, _ = self._found(handle.name)
+                self._pieces[handle.name] = made._replace(weights=self._scope + node.weights)
+        return handles
+
     def repeated(
         self, name: str, function: Callable[..., Handle], x: Handle, *arguments: Hashable
     ) -> Handle:
@@ -152,19 +206,20 @@ class Writer:
         """
         key = (type(self), *self._settings.items(), function, x.shape, arguments)
         part = _PARTS.get(key)
-        if part is None:
+        if part is None and not self._shared:
             inner = type(self)(x.shape, **self._settings)
             try:
                 part = inner._part(function(inner, inner.input, *arguments))
             except ArchitectureError:
                 part = None  # its message is to have the whole path
-            if part is None:
-                with self.scope(name):
-                    return function(self, x, *arguments)
-            inner._check_names()
-            if len(_PARTS) >= _MOST_PARTS:
-                _PARTS.clear()
-            _PARTS[key] = part
+            if part is not None:
+                inner._check_names()
+                if len(_PARTS) >= _MOST_PARTS:
+                    _PARTS.clear()
+                _PARTS[key] = part
+        if part is None or self._shared:
+            with self.scope(name):
+                return function(self, x, *arguments)
         scope = self._scope + name
         path = self._new(f"{scope}.{part.output}", part.size)
         self._check(x)

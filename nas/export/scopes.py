@@ -71,9 +71,10 @@ def is_list(names: Iterable[str]) -> bool:
 def scoped(architecture: Architecture) -> Scope:
     """Divides the architecture into a tree of scopes, with auxiliary heads last.
 
-    A scope becomes a separate module if it has one output, holds modules, and no path leaves it
-    and comes back. A scope whose names are numbers must also be a sequence; otherwise it stays a
-    list. The nodes of all other scopes belong to the surrounding scope.
+    A scope becomes a separate module if it has one output, holds modules, shares no weights with
+    nodes outside, and no path leaves it and comes back. A scope whose names are numbers must also
+    be a sequence; otherwise it stays a list. The nodes of all other scopes belong to the
+    surrounding scope.
     """
     return _Cutter(architecture).whole()
 
@@ -87,6 +88,9 @@ class _Cutter:
         for node in architecture.nodes:
             for name in node.inputs:
                 self._readers[name].append(node.name)
+        self._sharing: dict[str, set[str]] = {}
+        for node in architecture.nodes:
+            self._sharing.setdefault(node.owner, set()).add(node.name)
         self._scopes: dict[Path, Scope | None] = {}
 
     def whole(self) -> Scope:
@@ -101,6 +105,10 @@ class _Cutter:
 
     def _cut(self, path: Path, nodes: Sequence[Node]) -> Scope | None:
         inside = {node.name for node in nodes}
+        below = ".".join(path) + "."
+        for node in nodes:
+            if not node.owner.startswith(below) or self._sharing[node.owner] - inside:
+                return None
         outputs = [
             node.name
             for node in nodes
@@ -121,7 +129,8 @@ class _Cutter:
         self, path: Path, nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[str] = ()
     ) -> tuple[fx.Graph, dict[Path, Module | Scope]]:
         shapes = self._architecture.shapes
-        graph, children = fx.Graph(), {}
+        graph = fx.Graph()
+        children: dict[Path, Module | Scope] = {}
         emitted = {}
         for number, name in enumerate(inputs):
             emitted[name] = graph.placeholder(INPUT if name == INPUT else f"input{number}")
@@ -135,10 +144,11 @@ class _Cutter:
             if isinstance(child, Scope):
                 emitted[name] = graph.call_module(".".join(below), called)
             else:
+                below = tuple(members[0].owner.split(".")[len(path) :])
                 emitted[name] = members[0].operation.emit(graph, ".".join(below), called)
             emitted[name].meta["shape"] = shapes[name]
             if child is not None:
-                children[below] = child
+                children.setdefault(below, child)
         returned = tuple(emitted[name] for name in outputs or self._architecture.outputs)
         graph.output(returned if len(returned) > 1 else returned[0])
         return graph, children

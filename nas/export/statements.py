@@ -139,7 +139,8 @@ class _Writer:
             sign, binding = _INFIX[node.target]
             return _Expression((*of(args[0], binding), sign, *of(args[1], binding + 1)), binding)
         if node.target is operator.getitem:
-            window = ", ".join(map(_literal, args[1]))
+            places = args[1] if isinstance(args[1], tuple) else args[1:]
+            window = ", ".join(map(_literal, places))
             return _Expression((*of(args[0], _ATOM), f"[{window}]"))
         if node.op == "call_method":
             called, args = (*of(args[0], _ATOM), f".{node.target}"), args[1:]

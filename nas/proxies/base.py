@@ -52,7 +52,11 @@ class Probe:
         self.batch = batch
         self._original = network
         self._seed = generator.get_state()
-        self.layers = [n.name for n in self.architecture.nodes if isinstance(n.operation, WEIGHTED)]
+        self.layers = [
+            node.name
+            for node in self.architecture.nodes
+            if isinstance(node.operation, WEIGHTED) and not node.weights
+        ]
         """The names of convolutions and linear layers."""
         self.before_activations = [
             node.inputs[0]

@@ -35,12 +35,14 @@ class Member(nn.Module):
         self._used: dict[str, Used] = {}
         self._own: dict[tuple[str, str], Tensor] = {}
         for node in architecture.nodes:
+            if node.owner in self._targets:
+                continue
             inputs = tuple([architecture.shapes[name] for name in node.inputs])
-            used = bank.use(node.name, node.operation, inputs)
+            used = bank.use(node.owner, node.operation, inputs)
             if used is not None:
-                self._targets[node.name] = used.module
+                self._targets[node.owner] = used.module
                 if used.sizes:
-                    self._used[node.name] = used
+                    self._used[node.owner] = used
 
     @property
     def bank(self) -> Bank:
@@ -73,7 +75,8 @@ class Member(nn.Module):
         has statistics of its own: the means over the batches (Yu & Huang 2019, "Universally
         Slimmable Networks", arXiv:1903.05134, section 3.3). The bank is not changed.
         """
-        norms = [n.name for n in self.architecture.nodes if isinstance(n.operation, BatchNorm)]
+        nodes = self.architecture.nodes
+        norms = list({n.owner: n for n in nodes if isinstance(n.operation, BatchNorm)})
         before = self.training
         self.train()
         for node in norms:
@@ -123,11 +126,11 @@ class Member(nn.Module):
         for node in architecture.nodes:
             if needed is not None and node.name not in needed:
                 continue
-            made = targets.get(node.name)
+            made = targets.get(node.owner)
             if isinstance(made, nn.Module):
                 made.training = self.training
             inputs: Any = tuple(values.get(name) for name in node.inputs)
-            emitted: Any = node.operation.emit(run, node.name, inputs)
+            emitted: Any = node.operation.emit(run, node.owner, inputs)
             values[node.name] = Value(emitted.tensor, architecture.shapes[node.name])
         outputs = tuple(values[name].tensor for name in architecture.outputs)
         return outputs[0] if len(outputs) == 1 else outputs

@@ -179,7 +179,7 @@ class Task(ABC):
 
         return torch.randperm(len(labels), generator=generator, device=generator.device)
 
-    def start(self, network: nn.Module, labels: NDArray[Any]) -> None:
+    def start(self, network: nn.Module, labels: NDArray[Any]) -> None:  # noqa: B027
         """Prepares the initial weights of a new network for its training; by default not.
 
         Args:

@@ -21,10 +21,10 @@ LOSS = Metric(name="loss", direction="minimize", meaning="mean squared error of 
 class Regression(Task):
     """A network returns a number per value; the loss is the mean squared error.
 
-    A network begins with outputs around the mean of the training values, which vary as these do: the
-    last layer's weights are multiplied by their standard deviations, and its bias is their mean. So
-    values may have any unit with AdamW; the learning rate of SGD must suit the values. The primary
-    metric is the mean absolute error, in the unit of the values.
+    A network begins with outputs around the mean of the training values, which vary as these do:
+    the last layer's weights are multiplied by their standard deviations, and its bias is their
+    mean. So values may have any unit with AdamW; the learning rate of SGD must suit the values. The
+    primary metric is the mean absolute error, in the unit of the values.
     """
 
     metrics = (

@@ -44,7 +44,11 @@ def signals(
     if len(inference.output_shape) != 1:
         raise ArchitectureError(f"must be a classifier, but the output is {inference.output_shape}")
     depth = depths(inference)
-    layers = [node.name for node in inference.nodes if isinstance(node.operation, WEIGHTED)]
+    layers = [
+        node.name
+        for node in inference.nodes
+        if isinstance(node.operation, WEIGHTED) and not node.weights
+    ]
     outputs: dict[str, Tensor] = {}
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)

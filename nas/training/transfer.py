@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nas.architecture.graph import Architecture
 from nas.architecture.network import Network
-from nas.architecture.node import INPUT
+from nas.architecture.node import INPUT, Node
 from nas.architecture.operations import Conv, Linear
 from nas.architecture.weights import check_dtypes, matched, read_weights
 from nas.errors import InputError
@@ -144,7 +144,7 @@ def _first_convolutions(network: nn.Module) -> list[str]:
     if not isinstance(network, Network):
         return []
     return [
-        f"{node.name}.weight"
+        f"{node.owner}.weight"
         for node in network.architecture.nodes
         if isinstance(node.operation, Conv) and node.inputs == (INPUT,)
     ]
@@ -161,7 +161,7 @@ def frozen_nodes(architecture: Architecture, freeze: str) -> list[str]:
         return []
     if freeze == "body":
         head = _head(architecture)
-        return [node.name for node in architecture.nodes if node.name not in head]
+        return _owners([node for node in architecture.nodes if node.name not in head])
     node = freeze.removeprefix("until=")
     names = [each.name for each in architecture.nodes]
     if node == freeze:
@@ -169,7 +169,12 @@ def frozen_nodes(architecture: Architecture, freeze: str) -> list[str]:
     if node not in names:
         raise InputError(f"freeze: {unknown('node', node, names)}")
     inner = Architecture(architecture.input_shape, architecture.nodes, [node])
-    return [each.name for each in inner.nodes]
+    return _owners(inner.nodes)
+
+
+def _owners(nodes: Iterable[Node]) -> list[str]:
+    """Returns the names of the nodes whose weights these nodes use, each once."""
+    return list(dict.fromkeys(node.owner for node in nodes))
 
 
 def _head(architecture: Architecture) -> set[str]:

@@ -31,6 +31,7 @@ from nas.architecture.operations import (
     LocalResponseNorm,
     LogMeanSoftmax,
     MaxPool,
+    MaxUnpool,
     Mean,
     Multiply,
     Operation,
@@ -71,6 +72,9 @@ EXAMPLES: list[tuple[Operation, tuple[Shape, ...]]] = [
     (MaxPool(3, 2), (SEQUENCE,)),
     (MaxPool((3, 2), (2, 2), (1, 1), dilation=(2, 1), ceil_mode=True), (IMAGE,)),
     (MaxPool((2, 2, 2), (2, 2, 2), (0, 0, 0)), (VOLUME,)),
+    (MaxUnpool(2, 3, 1), ((4, 4), SEQUENCE)),
+    (MaxUnpool((2, 3), (2, 3)), ((4, 4, 2), IMAGE)),
+    (MaxUnpool((2, 2, 1), (2, 2, 2), (1, 0, 0)), ((4, 3, 3, 4), VOLUME)),
     (AvgPool(2, 2, 1, count_include_pad=False), (SEQUENCE,)),
     (AvgPool((3, 3), (2, 2), (1, 1), ceil_mode=True), (IMAGE,)),
     (AvgPool((2, 3, 2), (1, 2, 3), (0, 0, 0)), (VOLUME,)),
@@ -143,6 +147,9 @@ EXAMPLES: list[tuple[Operation, tuple[Shape, ...]]] = [
     (Slice(0, 12), (FEATURES,)),
     (Flatten(), (VOLUME,)),
     (Flatten(), (FEATURES,)),
+    (Flatten(1), (IMAGE,)),
+    (Flatten(0, 1), (IMAGE,)),
+    (Flatten(-2, -2), (VOLUME,)),
     (Permute((0,)), (FEATURES,)),
     (Permute((1, 2, 0)), (IMAGE,)),
     (Permute((3, 0, 2, 1)), (VOLUME,)),
@@ -160,13 +167,17 @@ def example_id(example: tuple[Operation, tuple[Shape, ...]]) -> str:
 
 
 def one_operation(operation: Operation, inputs: tuple[Shape, ...]) -> Architecture:
-    """The operation alone, on the first shape; free slices and means make the others of it."""
+    """The operation alone, on the first shape; others are made of it by free operations."""
     nodes, names = [], []
     for index, shape in enumerate(inputs):
         name, now = INPUT, inputs[0]
         if shape[0] < now[0]:
             nodes.append(Node(f"slice{index}", Slice(0, shape[0]), (name,)))
             name, now = nodes[-1].name, (shape[0], *now[1:])
+        if len(shape) > 1 and max(shape[1:]) > 1 and shape != now:
+            amounts = tuple((0, size - has) for size, has in zip(shape[1:], now[1:], strict=True))
+            nodes.append(Node(f"pad{index}", Pad(amounts), (name,)))
+            name, now = nodes[-1].name, shape
         if shape != now:
             nodes.append(Node(f"mean{index}", Mean(keep_axes=True), (name,)))
             name = nodes[-1].name
@@ -181,7 +192,8 @@ def _operation(random: Random, shape: Shape) -> Operation:
         Linear(random.randint(1, 6), coin),
         BatchNorm(affine=coin),
         Activation(random.choice(["relu", "tanh", "gelu"])),
-        *(Dropout(0.5), Identity(), Zero(), Add(), Add(), Multiply(), Concat(), Flatten()),
+        *(Dropout(0.5), Identity(), Zero(), Add(), Add(), Multiply(), Concat()),
+        Flatten(random.randint(0, rank)),
         Slice(0, 1 + shape[0] // 2),
         *(Scale(0.5), Rescale(0.5), DropPath(0.5), GroupNorm(1 + coin), ChannelShuffle(2)),
         *(LayerNorm("last" if coin else "channels"), L2Norm(), Attention(1 + coin)),

@@ -124,6 +124,7 @@ def test_every_method_takes_a_name_and_gives_one_node() -> None:
         "probability": 0.2,
         "order": (2, 0, 1),
         "factor": 0.5,
+        "pool": g.max_pool(g.input, 1),
     }
     others = {"build", "scope", "add_operation", "repeated", "include"}
     for method_name, method in inspect.getmembers(g, inspect.ismethod):

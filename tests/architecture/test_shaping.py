@@ -9,6 +9,7 @@ from torch.nn import functional
 from nas.architecture.builder import Builder, Handle
 from nas.architecture.cost import FREE, Cost
 from nas.architecture.network import compile
+from nas.architecture.operations import ArchitectureError, Flatten
 from nas.architecture.operations.shaping import Interpolation
 from nas.architecture.receptive_field import fields
 
@@ -21,6 +22,35 @@ def run(g: Builder, x: Handle, batch: torch.Tensor) -> torch.Tensor:
 
 def numbered(*shape: int) -> torch.Tensor:
     return torch.arange(float(torch.Size(shape).numel())).reshape(1, *shape)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, -1), (1, -1), (0, 1), (1, 2), (2, 2), (-3, -2)])
+def test_flattening_some_axes_is_torchs(start: int, end: int) -> None:
+    """torch counts the batch; other windows than those of the joined axes stay exact."""
+    g, batch = Builder((2, 3, 4, 5)), torch.randn(2, 2, 3, 4, 5)
+    x = g.flatten(g.input, start, end)
+    first, last = (axis + 1 if axis >= 0 else axis for axis in (start, end))
+    assert torch.equal(run(g, x, batch), batch.flatten(first, last))
+    sizes = [each.size for each in fields(g.build(x))[x.name]]
+    joined = range(4)[start], range(4)[end]
+    kept = [
+        axis not in range(joined[0], joined[1] + 1) or joined[0] == joined[1] for axis in (1, 2, 3)
+    ]
+    assert sizes == [1 if own else size for own, size in zip(kept, (3, 4, 5), strict=True)]
+
+
+@pytest.mark.parametrize(("start", "end"), [(1, 0), (3, -1), (0, 3), (-4, -1)])
+def test_axes_that_are_not_there_are_not_flattened(start: int, end: int) -> None:
+    g = Builder((2, 3, 4))
+    with pytest.raises(ArchitectureError, match=r"start and end must be axes of \(2, 3, 4\)"):
+        g.flatten(g.input, start, end)
+
+
+def test_a_full_flatten_is_written_as_ever() -> None:
+    assert Flatten().attributes() == {}
+    assert Flatten(1).attributes() == {"start": 1}
+    g = Builder((2, 3))
+    assert '"operation": "flatten", "inputs": ["input"]}' in g.build(g.flatten(g.input)).to_json()
 
 
 def test_channel_shuffle() -> None:

@@ -1,6 +1,7 @@
 """Windows against torch: which combinations exist, what size they give, what padding means."""
 
 from math import ceil, prod
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.architecture.builder import Builder
+from nas.architecture.cost import FREE
 from nas.architecture.network import compile
 from nas.architecture.operations import (
     ArchitectureError,
@@ -24,6 +26,7 @@ from nas.architecture.operations import (
     Shape,
     infer,
 )
+from nas.export.exporting import export
 
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 CONVS_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -285,3 +288,65 @@ def test_average_that_leaves_padding_out_needs_even_padding() -> None:
     assert g.avg_pool(g.input, 3, 1, "same", count_include_pad=False).spatial == (8,)
     with pytest.raises(ArchitectureError, match="count_include_pad=False"):
         g.avg_pool(g.input, 3, 2, "same", count_include_pad=False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride", "padding"),
+    [
+        ((3, 11), (2,), (3,), (1,)),
+        ((3, 9, 8), (2, 3), (2, 3), (0, 1)),
+        ((2, 6, 5, 7), (2, 1, 2), (2, 2, 3), (1, 0, 1)),
+    ],
+)
+def test_max_unpooling_is_torchs_with_the_indices_of_the_pool(
+    shape: Shape, kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...]
+) -> None:
+    rank = len(kernel)
+    g = Builder(shape)
+    pool = g.max_pool(g.input, kernel, stride, padding)
+    back = g.max_unpool(g.rescale(pool, 3.0), pool)
+    assert back.shape == shape
+    assert g.build(back).cost == FREE
+    ours, theirs = (torch.randn(2, *shape, requires_grad=True) for _ in range(2))
+    theirs.data.copy_(ours.data)
+    pooled, places = getattr(functional, f"max_pool{rank}d")(
+        theirs, kernel, stride, padding, return_indices=True
+    )
+    unpool = getattr(functional, f"max_unpool{rank}d")
+    expected = unpool(3.0 * pooled, places, kernel, stride, padding, theirs.shape)
+    found = compile(g.build(back))(ours)
+    assert torch.equal(found, expected)
+    weights = torch.randn(found.shape)
+    for out in (found, expected):
+        (out * weights).sum().backward()
+    assert ours.grad is not None
+    assert theirs.grad is not None
+    assert torch.equal(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize(
+    "form", [pytest.param("onnx", marks=pytest.mark.slow), "torchscript", "torch-export", "python"]
+)
+def test_a_segnet_is_exported(form: str, tmp_path: Path) -> None:
+    """Two levels down and, by the indices of the pools, up again: Badrinarayanan et al. 2017."""
+    g = Builder((3, 9, 8))
+    pools = []
+    x = g.input
+    for channels in (4, 6):
+        x = g.max_pool(g.relu(g.batch_norm(g.conv(x, channels, 3, padding=1))), 2)
+        pools.append(x)
+    for pool, channels in zip(reversed(pools), (4, 5), strict=True):
+        x = g.conv(g.max_unpool(x, pool), channels, 3, padding=1)
+    assert x.shape == (5, 9, 8)
+    export(compile(g.build(x)).eval(), form, "segnet", tmp_path / "segnet")
+
+
+def test_what_cannot_be_unpooled_is_refused() -> None:
+    g = Builder((2, 9, 9))
+    with pytest.raises(ArchitectureError, match="stride must be at least the kernel, got stride"):
+        g.max_unpool(g.input, g.max_pool(g.input, 3, 2))
+    with pytest.raises(ArchitectureError, match="needs max_pool without dilation and ceil_mode"):
+        g.max_unpool(g.input, g.max_pool(g.input, 2, ceil_mode=True))
+    pool = g.max_pool(g.input, 3)
+    with pytest.raises(ArchitectureError, match=r"makes \(2, 3, 3\), the values to be put are"):
+        g.max_unpool(g.conv(pool, 1, 1), pool)

@@ -46,7 +46,7 @@ def test_the_normalised_mean_error_in_closed_form() -> None:
 @pytest.mark.parametrize("unit", [1e-2, 1e3])
 @pytest.mark.parametrize("pools", [True, False])
 def test_networks_begin_at_the_mean_and_learn_values_of_any_unit(pools: bool, unit: float) -> None:
-    """They tell how bright images are, on a scale far from 0, after 128 steps of the quick recipe."""
+    """They tell how bright images are, on a scale far from 0, after 128 steps of a preset."""
     rng = np.random.default_rng(0)
     brightness = rng.integers(0, 200, 160)
     noise = rng.integers(0, 56, (160, 1, 12, 12))

@@ -21,6 +21,7 @@ from nas.architecture.operations.normalization import (
     LocalResponseNorm,
 )
 from nas.architecture.operations.shaping import (
+    AdaptiveAvgPool,
     ChannelShuffle,
     Flatten,
     Mean,
@@ -30,11 +31,11 @@ from nas.architecture.operations.shaping import (
     Upsample,
 )
 from nas.architecture.operations.windows import (
-    AdaptiveAvgPool,
     AvgPool,
     Conv,
     ConvTranspose,
     MaxPool,
+    MaxUnpool,
 )
 from nas.architecture.operations.wiring import (
     Add,
@@ -73,6 +74,7 @@ __all__ = [
     "LocalResponseNorm",
     "LogMeanSoftmax",
     "MaxPool",
+    "MaxUnpool",
     "Mean",
     "Multiply",
     "Operation",
@@ -95,7 +97,7 @@ OPERATIONS: dict[str, type[Operation]] = {
     for operation in (
         Conv, ConvTranspose, MaxPool, AvgPool, AdaptiveAvgPool, Mean, Pad, Upsample, Resize,
         Linear, Attention, Scale, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm, L2Norm,
-        Activation, Dropout, DropPath,
+        MaxUnpool, Activation, Dropout, DropPath,
         Identity, Zero, Add, LogMeanSoftmax, Multiply, Rescale, Concat, Slice, Flatten, Permute,
         ChannelShuffle, Boxes,
     )

@@ -69,6 +69,7 @@ class Operation(ABC):
         arity: the number of inputs; None means one or more.
         commutative: whether the order of the inputs does not matter.
         view: whether the output in eval mode shares the input's memory and is no new tensor.
+        statistics: whether it keeps tensors that are no parameters, as batch norm.
         channelwise: whether channels of its input in another order only put those of its output
             in that order, as in an activation.
     """
@@ -77,6 +78,7 @@ class Operation(ABC):
     arity: ClassVar[int | None] = 1
     commutative: ClassVar[bool] = False
     view: ClassVar[bool] = False
+    statistics: ClassVar[bool] = False
     channelwise: ClassVar[bool] = False
 
     @abstractmethod

@@ -34,6 +34,7 @@ class BatchNorm(Operation):
 
     kind: ClassVar[str] = "batch_norm"
     channelwise: ClassVar[bool] = True
+    statistics: ClassVar[bool] = True
     epsilon: float = 1e-5
     momentum: float = 0.1
     affine: bool = True

@@ -31,22 +31,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Flatten(Operation):
-    """Flattens all axes into one: ``(C, H, W)`` to ``(C * H * W,)``."""
+    """Flattens the axes from ``start`` to ``end`` into one, as ``torch.flatten``.
+
+    By default these are all: ``(C, H, W)`` to ``(C * H * W,)``; with ``start`` 1, to
+    ``(C, H * W)``. Axes are counted without the batch; -1 is the last one.
+    """
 
     kind: ClassVar[str] = "flatten"
     channelwise: ClassVar[bool] = True
     view: ClassVar[bool] = True
+    start: int = 0
+    end: int = -1
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            whole(self.kind, name, getattr(self, name), minimum=None)
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what is not as by default, because earlier versions knew no attributes."""
+        return {name: v for name, v in super().attributes().items() if v != getattr(Flatten, name)}
 
     def shape(self, *inputs: Shape) -> Shape:
-        return (prod(inputs[0]),)
+        (x,) = inputs
+        first, last = self._ends(x)
+        return (*x[:first], prod(x[first : last + 1]), *x[last + 1 :])
+
+    def _ends(self, x: Shape) -> tuple[int, int]:
+        """Return the first and the last axis, counted from 0."""
+        first, last = (axis + len(x) * (axis < 0) for axis in (self.start, self.end))
+        if not 0 <= first <= last < len(x):
+            raise ArchitectureError(
+                f"flatten: start and end must be axes of {x} in this order, got {self.start} and "
+                f"{self.end}"
+            )
+        return first, last
 
     def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
-        return (None,) if len(source) > 1 else super().reach(source, output)
+        first, last = self._ends(source)
+        kept = [Reach(axis) for axis in range(len(source))]
+        joined = kept[first] if first == last else None
+        return (*kept[:first], joined, *kept[last + 1 :])
 
     def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         import torch
 
-        return graph.call_function(torch.flatten, (inputs[0], 1))
+        first, last = self._ends(inputs[0].meta["shape"])
+        rest = () if last == len(inputs[0].meta["shape"]) - 1 else (last + 1,)
+        return graph.call_function(torch.flatten, (inputs[0], first + 1, *rest))
 
 
 @dataclass(frozen=True)
@@ -132,6 +163,43 @@ class Mean(Operation):
         return graph.call_method(
             "mean", (inputs[0], tuple(range(2, 2 + rank))), {"keepdim": self.keep_axes}
         )
+
+
+@dataclass(frozen=True)
+class AdaptiveAvgPool(Operation):
+    """Averages to a given size. fvcore counts its input, but only over two axes."""
+
+    kind: ClassVar[str] = "adaptive_avg_pool"
+    channelwise: ClassVar[bool] = True
+    size: Axes
+
+    def __post_init__(self) -> None:
+        rank = rank_of(self.kind, "size", self.size)
+        assign(self, size=axes(self.kind, "size", self.size, rank))
+
+    def shape(self, *inputs: Shape) -> Shape:
+        spatial_axes(self.kind, inputs[0], len(self.size))
+        return (inputs[0][0], *self.size)
+
+    def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
+        return Cost(flops=prod(inputs[0])) if len(self.size) == 2 else FREE
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        reaches: list[Reach | None] = [Reach(0)]
+        for axis, (size, count) in enumerate(zip(source[1:], self.size, strict=True), start=1):
+            stride = Fraction(size, count)
+            # The windows differ in length if their number does not divide the size.
+            slack = Fraction(count - 1, count) if size % count else Fraction(0)
+            window = Reach(axis, stride, -slack, stride - 1 + slack)
+            reaches.append(window if count > 1 else None)
+        return tuple(reaches)
+
+    def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
+        from torch import nn
+
+        pools = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
+        pool: Any = per_rank(pools, len(self.size))
+        return pool(self.size)  # type: ignore[no-any-return]
 
 
 Fill = Literal["zero", "lowest"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, prod
-from operator import gt
+from operator import getitem, gt
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nas.architecture.cost import FREE, Cost
+from nas.architecture.cost import Cost
 from nas.architecture.operations.base import (
     ArchitectureError,
     Axes,
@@ -26,7 +26,7 @@ from nas.architecture.operations.base import (
 )
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import fx, nn
 
 
 @dataclass(frozen=True)
@@ -260,6 +260,84 @@ class MaxPool(_Window):
 
 
 @dataclass(frozen=True)
+class MaxUnpool(_Window):
+    """Puts each value where max pooling found the largest one; all other positions are 0.
+
+    The first input is what is put, and the second one is the map that was pooled with this kernel,
+    stride and padding; the output has its size. So SegNet enlarges maps (Badrinarayanan et al.
+    2017, arXiv:1511.00561, section 3). It equals torch's ``max_unpool`` with the pool's indices;
+    deviation: the indices are found again instead of being kept, so the pooled map is kept.
+    Windows must not overlap, because then several values could belong to one position.
+    """
+
+    kind: ClassVar[str] = "max_unpool"
+    channelwise: ClassVar[bool] = True
+    arity: ClassVar[int | None] = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_pool_padding()
+        if any(map(gt, self.kernel, self.stride)):
+            raise ArchitectureError(
+                f"max_unpool: stride must be at least the kernel, got stride {self.stride} for "
+                f"kernel {self.kernel}"
+            )
+
+    @classmethod
+    def of(cls, pool: Operation) -> MaxUnpool:
+        """Return what undoes a max pooling.
+
+        Raises:
+            ArchitectureError: if it is none, or has a dilation or ``ceil_mode``.
+        """
+        plain = isinstance(pool, MaxPool) and max(pool.dilation) == 1 and not pool.ceil_mode
+        if not plain:
+            raise ArchitectureError(
+                f"max_unpool: needs max_pool without dilation and ceil_mode, got {pool}"
+            )
+        assert isinstance(pool, MaxPool)
+        return cls(pool.kernel, pool.stride, pool.padding)
+
+    def shape(self, *inputs: Shape) -> Shape:
+        x, source = inputs
+        pooled = (source[0], *self._slide(source, (1,) * len(self.kernel)))
+        if x != pooled:
+            raise ArchitectureError(
+                f"max_unpool: pooling {source} makes {pooled}, the values to be put are {x}"
+            )
+        return source
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        windows = zip(self.kernel, self.stride, self.padding, strict=True)
+        if source == output:  # a position depends on all others of its window
+            reaches = [
+                Reach(axis, Fraction(1), Fraction(1 - k), Fraction(k - 1))
+                for axis, (k, _, _) in enumerate(windows, start=1)
+            ]
+        else:
+            reaches = [
+                Reach(axis, Fraction(1, s), Fraction(p + 1 - k, s), Fraction(p, s))
+                for axis, (k, s, p) in enumerate(windows, start=1)
+            ]
+        return (Reach(0), *reaches)
+
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        import torch
+        from torch.nn import functional
+
+        x, source = inputs
+        rank = len(self.kernel)
+        pools = (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d)
+        window = (source, self.kernel, self.stride, self.padding)
+        found = graph.call_function(per_rank(pools, rank), window, {"return_indices": True})
+        places = graph.call_method("flatten", (graph.call_function(getitem, (found, 1)), 2))
+        values = graph.call_method("flatten", (x, 2))
+        zeros = graph.call_method("flatten", (graph.call_function(torch.zeros_like, (source,)), 2))
+        put = graph.call_function(torch.scatter, (zeros, 2, places, values))
+        return graph.call_method("unflatten", (put, 2, source.meta["shape"][1:]))
+
+
+@dataclass(frozen=True)
 class AvgPool(_Window):
     """Averages under the window; ``count_include_pad`` says whether padding counts as zeros."""
 
@@ -291,40 +369,3 @@ class AvgPool(_Window):
 
         pool: Any = per_rank((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), len(self.kernel))
         return pool(self.kernel, self.stride, self.padding, self.ceil_mode, self.count_include_pad)  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
-class AdaptiveAvgPool(Operation):
-    """Averages to a given size. fvcore counts its input, but only over two axes."""
-
-    kind: ClassVar[str] = "adaptive_avg_pool"
-    channelwise: ClassVar[bool] = True
-    size: Axes
-
-    def __post_init__(self) -> None:
-        rank = rank_of(self.kind, "size", self.size)
-        assign(self, size=axes(self.kind, "size", self.size, rank))
-
-    def shape(self, *inputs: Shape) -> Shape:
-        spatial_axes(self.kind, inputs[0], len(self.size))
-        return (inputs[0][0], *self.size)
-
-    def cost(self, inputs: tuple[Shape, ...], output: Shape) -> Cost:
-        return Cost(flops=prod(inputs[0])) if len(self.size) == 2 else FREE
-
-    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
-        reaches: list[Reach | None] = [Reach(0)]
-        for axis, (size, count) in enumerate(zip(source[1:], self.size, strict=True), start=1):
-            stride = Fraction(size, count)
-            # The windows differ in length if their number does not divide the size.
-            slack = Fraction(count - 1, count) if size % count else Fraction(0)
-            window = Reach(axis, stride, -slack, stride - 1 + slack)
-            reaches.append(window if count > 1 else None)
-        return tuple(reaches)
-
-    def module(self, inputs: tuple[Shape, ...]) -> nn.Module:
-        from torch import nn
-
-        pools = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-        pool: Any = per_rank(pools, len(self.size))
-        return pool(self.size)  # type: ignore[no-any-return]
