@@ -20,6 +20,7 @@ from nas import cli
 from nas.campaigns.drive.run import run
 from nas.errors import InputError
 from nas.report.context import _counts, context
+from nas.report.drawings import _grid
 from nas.report.live import Server
 from nas.report.page import write_report
 from nas.tasks.classification import Classification
@@ -348,6 +349,13 @@ def test_the_surest_mistakes_are_shown() -> None:
     shown = Classification().pictures(images, predictions, torch.tensor([0, 1, 0, 1]), ["a", "b"])
     assert [list(each) for each in shown] == [["a, taken for b"], ["b, taken for a"]]
     assert [np.unique(picture)[0] for each in shown for picture in each.values()] == [2, 1]
+
+
+def test_a_kernel_is_grey_at_zero_and_white_at_its_largest_weight() -> None:
+    weights = np.repeat(np.array([-2.0, 0.0, 2.0, 1.0], np.float32), 4).reshape(4, 1, 2, 2)
+    pixels = np.asarray(_grid(weights))[..., 0]
+    factor = pixels.shape[1] // 24  # eight kernels of two pixels, and one between them
+    assert [pixels[0, 3 * i * factor] for i in range(5)] == [1, 128, 255, 192, 255]
 
 
 def test_the_first_line_counts_trials_by_what_became_of_them() -> None:
