@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -18,7 +18,7 @@ from nas.tasks.coco import average_precision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from nas.architecture.graph import Architecture
     from nas.architecture.operations.boxes import Coder
@@ -110,6 +110,23 @@ class Detection(Joint):
         return detector(
             backbone, self._head.name, outputs, self._levels, self._options, self._coder
         )
+
+    def start(self, network: nn.Module, labels: NDArray[Any]) -> None:
+        """Draws the last layers with a standard deviation of 0.01.
+
+        So scores begin near their prior probability, and boxes near their anchors (Lin et al. 2017,
+        RetinaNet, arXiv:1708.02002, section 4.1).
+        """
+        from torch.nn import init
+
+        from nas.architecture.network import Network
+
+        nodes = network.architecture.nodes if isinstance(network, Network) else ()
+        last = {node.inputs[0] for node in nodes if node.operation.kind == "boxes"}
+        for node in nodes:
+            if node.name in last and node.operation.kind == "conv":
+                for name, parameter in network.get_submodule(node.owner).named_parameters():
+                    init.normal_(parameter, std=0.01 if name == "weight" else 0.0)
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Returns the loss of outputs [N, P, 4 + classes] per position that has an object."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from nas.architecture.network import compile
 from nas.boxes import BETWEEN, NEGATIVE, anchors, by_overlap, by_place
 from nas.classics import classic
 from nas.configuration import Named
@@ -14,6 +15,8 @@ from nas.errors import InputError
 from nas.tasks import make
 from nas.tasks.detection import Detection
 from nas.training.augmentation import TRANSFORMATIONS
+from nas.training.data import Part, SearchData
+from nas.training.loop import Trainer
 from nas.training.pipeline import MOVES, Pipeline
 from nas.training.recipe import check_augment, resolve
 from tests.classics.references import torchvision_models
@@ -84,6 +87,25 @@ def test_anchors_are_where_the_network_decodes_its_boxes() -> None:
     expected = [anchors(grids[stride], (stride, stride), sizes) for stride, sizes in levels.items()]
     assert found.equal(torch.cat(expected))
     assert strides.tolist() == [4.0] * 80 + [8.0] * 24
+
+
+@pytest.mark.parametrize("anchors", [None, ((8, 8), (24, 12))])
+def test_a_detector_begins_at_its_anchors_with_the_prior_probability(anchors: object) -> None:
+    """Lin et al. 2017, section 4.1: a probability of 0.01 everywhere, whatever the recipe draws."""
+    task = make(Named(name="detection", anchors=anchors, strides=[8]))
+    architecture = task.network(classic("lenet5", (3, 64, 64), 2), 2)
+    rng, boxes = np.random.default_rng(0), drawn(8, side=64).numpy()
+    images = rng.integers(0, 256, (8, 3, 64, 64)).astype(np.uint8)
+    part = Part(images, boxes)
+    data = SearchData(part, part, (128.0,) * 3, (74.0,) * 3, 2, "split", "data")
+    recipe = resolve({"preset": "quick", "augment": []})
+    network = Trainer(lambda: compile(architecture), data, recipe, 0, task=task).network
+    with torch.no_grad():  # in training mode, because batch norms have no statistics yet
+        found = task.predictions(network.train()(torch.from_numpy(images).float() / 74))
+    assert found[..., 4:].median().item() == pytest.approx(0.01, rel=0.2)
+    sides = found[..., 2:4] - found[..., :2]
+    expected = torch.tensor(anchors or ((8.0, 8.0),)).repeat(64, 1).expand_as(sides)
+    assert (sides / expected).log().abs().median() < 0.2
 
 
 @pytest.mark.parametrize("name", MOVES["boxes"])
