@@ -199,14 +199,19 @@ def measure(
 def gradients(value: Tensor, inputs: Sequence[Tensor], again: bool = False) -> list[Tensor]:
     """Returns the gradients of a number; zeros where it does not depend on an input.
 
-    The graph is kept for further calls; ``again`` makes the gradients differentiable.
+    So are those of an input that is constant, such as a map behind a zero operation. The graph is
+    kept for further calls; ``again`` makes the gradients differentiable.
     """
-    if not value.requires_grad:
-        return [torch.zeros_like(each) for each in inputs]
-    found = torch.autograd.grad(
-        value, inputs, retain_graph=True, create_graph=again, materialize_grads=True
-    )
-    return list(found)
+    found = [torch.zeros_like(each) for each in inputs]
+    changing = [i for i, each in enumerate(inputs) if each.requires_grad]
+    if value.requires_grad and changing:
+        of = [inputs[i] for i in changing]
+        made = torch.autograd.grad(
+            value, of, retain_graph=True, create_graph=again, materialize_grads=True
+        )
+        for i, gradient in zip(changing, made, strict=True):
+            found[i] = gradient
+    return found
 
 
 def is_map(shape: Shape) -> bool:

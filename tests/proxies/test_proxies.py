@@ -218,6 +218,19 @@ def test_zen_is_defined_where_a_part_of_the_network_is_dead() -> None:
     assert math.isfinite(value("zen", architecture))
 
 
+def test_every_proxy_measures_a_network_whose_input_is_lost() -> None:
+    """Behind a zero operation, a map is constant, but what is made of it has weights."""
+    g = nas.Builder((3, 6, 6))
+    x = g.add_operation(Zero(), g.conv(g.input, 4, kernel=3))
+    for _ in range(2):
+        x = g.conv(x, 4, kernel=3, padding="same")
+    architecture = g.build(g.linear(g.global_pool(x), CLASSES))
+    generator = torch.Generator().manual_seed(1)
+    found = measure(ALL, network(architecture), batch(architecture), generator)
+    assert all(isinstance(each.value, float) for each in found.values())
+    assert found["trainability"].value < -1e5
+
+
 def test_zico_divides_by_the_deviation_of_two_halves() -> None:
     g = nas.Builder((4,))
     architecture = g.build(g.linear(g.input, CLASSES))
