@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from math import inf, prod
 
 from nas.errors import InputError
@@ -13,6 +14,9 @@ from nas.spaces.choices import Choose
 
 _MOST_BITS = 100_000
 """Sizes with more binary digits are not computed."""
+
+_MOST_NONTERMINALS = 10_000
+"""The largest number of nonterminals of one derivation."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Grammar:
         production of a choice ``WHERE`` is called ``WHERE.SYMBOL_{n}``. So all that is derived from
         a choice has names below its own. A single production is not asked.
         """
-        return self._derive(choose, self.start, self.start, self.depth)
+        return self._derive(choose, self.start, self.start, self.depth, count())
 
     def size(self) -> int | None:
         """Return the number of derivations; None if it has more than 30,000 digits."""
@@ -79,17 +83,19 @@ class Grammar:
         except OverflowError:
             return None
 
-    def _derive(self, choose: Choose, symbol: str, where: str, depth: float) -> Term:
+    def _derive(
+        self, choose: Choose, symbol: str, where: str, depth: float, derived: Iterator[int]
+    ) -> Term:
+        if next(derived) >= _MOST_NONTERMINALS:
+            raise InputError(f"rules: derive more than {_MOST_NONTERMINALS:,} nonterminals")
         offered = self.productions(symbol, depth)
         text = choose(where, offered) if len(offered) > 1 else offered[0]
-        count = 0
+        places = count()
 
         def replaced(term: Term) -> Term:
-            nonlocal count
             if term.head in self.rules:
-                count += 1
-                inner = f"{where}.{term.head}_{count - 1}"
-                return self._derive(choose, term.head, inner, depth - 1)
+                inner = f"{where}.{term.head}_{next(places)}"
+                return self._derive(choose, term.head, inner, depth - 1, derived)
             return Term(term.head, tuple(map(replaced, term.arguments)))
 
         return replaced(self.rules[symbol][text])

@@ -106,7 +106,7 @@ class GrammarFamily(Family):
             Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")],
             Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(distinct)],
         ],
-        Field(min_length=1),
+        Field(min_length=1, max_length=100),
     ]
     """The productions of each nonterminal. Their names are nonterminals, functions and blocks."""
     start: str

@@ -157,6 +157,13 @@ def test_nsga2_exchanges_subtrees() -> None:
     assert any(found["uniform", trial] != found["subtree", trial] for trial in range(4, 16))
 
 
+def test_a_derivation_without_end_is_refused() -> None:
+    doubled = {f"S{n}": [f"parallel(S{n + 1}, S{n + 1})"] for n in range(40)}
+    space = space_of({**doubled, "S40": ["conv", "skip"]})
+    with pytest.raises(InputError, match="rules: derive more than 10,000 nonterminals"):
+        space.sample(np.random.default_rng(0))
+
+
 @pytest.mark.parametrize(
     ("rules", "keys", "said"),
     [
