@@ -11,9 +11,10 @@ import numpy as np
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import mutations_of, named, one_objective, succeeded, value
+from nas.spaces.asked_space import NothingFeasible
 from nas.spaces.choices import Genotype
 from nas.spaces.mutations import Child, Neutral, Weights
-from nas.spaces.search_space import NothingFeasible, SearchSpace
+from nas.spaces.search_space import SearchSpace
 
 
 @dataclass

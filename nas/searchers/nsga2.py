@@ -8,8 +8,9 @@ import numpy as np
 from nas.errors import InputError
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import drawn, mutations_of, named, succeeded
+from nas.spaces.asked_space import NothingFeasible
 from nas.spaces.mutations import Child, Neutral, Weights
-from nas.spaces.search_space import NothingFeasible, SearchSpace
+from nas.spaces.search_space import SearchSpace
 from nas.statistics.pareto import crowded_order
 
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from nas.errors import InputError, in_file
 from nas.searchers.base import Observation, Proposal, Searcher
+from nas.spaces.asked_space import NothingFeasible
 from nas.spaces.choices import Genotype, same
 from nas.spaces.mutations import Child, Mutations, Neutral, Weights
-from nas.spaces.search_space import NothingFeasible, SearchSpace
+from nas.spaces.search_space import SearchSpace
 
 
 class Evolution(Searcher):

@@ -12,10 +12,11 @@ from nas.errors import InputError, at, in_file
 from nas.predictors import PREDICTORS, Features, Prediction, Predictor
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import mutations_of, one_objective, succeeded, value
+from nas.spaces.asked_space import NothingFeasible
 from nas.spaces.choices import Genotype, difference, genotype_key, recipe_choices
 from nas.spaces.encodings import Encoding
 from nas.spaces.mutations import Neutral, Weights
-from nas.spaces.search_space import NothingFeasible, SearchSpace
+from nas.spaces.search_space import SearchSpace
 
 Floats = NDArray[np.float64]
 

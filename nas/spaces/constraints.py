@@ -19,8 +19,9 @@ from nas.configuration import Config
 from nas.errors import InputError
 from nas.files import read_bytes
 from nas.registry import unknown
+from nas.spaces.asked_space import MAX_REJECTED, NothingFeasible
 from nas.spaces.choices import Choose, Genotype, Infeasible, architecture_choices
-from nas.spaces.search_space import MAX_REJECTED, NothingFeasible, SearchSpace, Size
+from nas.spaces.search_space import SearchSpace, Size
 
 R = TypeVar("R")
 

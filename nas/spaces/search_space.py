@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import numpy as np
 
-from nas.architecture.graph import Architecture
 from nas.configuration import validate
-from nas.errors import InputError, at, readable
+from nas.errors import InputError, at
 from nas.registry import unknown
-from nas.spaces.cell_graph import CellGraph
+from nas.spaces.asked_space import MAX_REJECTED, AskedSpace, Built, NothingFeasible
 from nas.spaces.choices import (
     RECIPE,
-    Answer,
-    Choose,
     Genotype,
     Infeasible,
     Option,
-    Options,
-    T,
     difference,
     genotype_key,
-    is_ordered,
-    kept,
-    listed,
-    offered,
     recipe_choices,
-    same,
 )
 from nas.spaces.encodings import Encoding, cost, one_hot, path, wl
-from nas.spaces.language import Language
 from nas.spaces.mutations import GENERAL, PUBLISHED, Child, Mutations, ways
 from nas.spaces.walks import (
     Narrow,
@@ -48,25 +36,7 @@ from nas.spaces.walks import (
     walk,
 )
 
-R = TypeVar("R")
-
-Built = Architecture | Callable[[], Architecture]
-"""What the function of a space returns: an architecture, or a function that builds it."""
-
-MAX_REJECTED = 10_000
-"""The number of infeasible draws in a row after which nothing seems to be feasible."""
-
-MOST_CHOICES = 100_000
-"""The largest number of choices of one genotype."""
-
 _MAX_REMEMBERED = 1_000_000
-
-_UNKNOWN = Options((None,), ordered=True)
-"""Stands for options that were never offered, so that they are looked up."""
-
-
-class NothingFeasible(InputError):
-    """So many draws in a row were infeasible that there seems to be nothing feasible."""
 
 
 @dataclass(frozen=True)
@@ -83,114 +53,11 @@ class Size:
         return f"about {about} (known exactly)" if self.exact else f"at least {about}"
 
 
-class SearchSpace:
-    """A set of architectures, described by a function that builds one from its answers.
+class SearchSpace(AskedSpace):
+    """A set of architectures that can be drawn from, changed, counted and encoded.
 
-    The space is defined by running the function: what is asked later may depend on what was
-    answered before, but on nothing else. The function must be deterministic and ask every name at
-    most once. If it only asks, and returns another function that builds, then drawing, mutating
-    and enumerating are quick, because they do not build.
-
-    Args:
-        function: ``function(choose)`` returns an architecture, or a function of no arguments that
-            returns one. It raises :class:`Infeasible` if the answers do not combine.
-        name: the name for messages and tables.
-        members: genotypes of known architectures in the space, by name. Each is validated when
-            it is decoded, not here.
-        language: size, notation and cells, if they are known.
-
-    Attributes:
-        mutations: how searchers mutate genotypes if they are not told otherwise.
-        rejected: the number of infeasible draws since the space was made, by cause.
+    :class:`~nas.spaces.asked_space.AskedSpace` says how it is described, and its arguments.
     """
-
-    def __init__(
-        self,
-        function: Callable[[Choose], Built],
-        name: str,
-        members: Mapping[str, Genotype] | None = None,
-        language: Language | None = None,
-    ) -> None:
-        self.function = function
-        self.name = name
-        self.members = dict(members or {})
-        self.language = language or Language()
-        self.mutations = self.language.mutations
-        self.rejected: Counter[str] = Counter()
-        self._checked: dict[str, Sequence[Option]] = {}
-        self._identities: dict[Hashable, str] = {}
-
-    def run(self, answer: Answer) -> tuple[Genotype, Built]:
-        """Ask for one architecture; ``answer`` answers every choice.
-
-        Returns the answers, and what the space's function returned.
-
-        Raises:
-            Infeasible: if the answers do not combine.
-            ValueError: for a bug: the space asks a name twice, or offers no options, or options
-                that are not of type :data:`Option` or not distinct, or gives no valid prior; or
-                ``answer`` returns something that is not an option.
-        """
-        genotype: Genotype = {}
-        checked = self._checked
-
-        def choose(
-            name: str,
-            options: Sequence[T],
-            *,
-            prior: Sequence[float] | None = None,
-            ordered: bool = False,
-        ) -> T:
-            if name in genotype:
-                raise ValueError(f"space {self.name}: choice {name!r} is asked twice")
-            if len(genotype) >= MOST_CHOICES:
-                raise InputError(f"space {self.name}: asks more than {MOST_CHOICES:,} choices")
-            # A tuple cannot change, so one that was offered before need not be checked again.
-            if checked.get(name) is not options or prior is not None or ordered:
-                if not isinstance(name, str) or readable(name) != name:
-                    raise ValueError(f"space {self.name}: {name!r} must be the name of a choice")
-                try:
-                    options = offered(options, prior, ordered)  # type: ignore[assignment]
-                except ValueError as wrong:
-                    message = f"space {self.name}: choice {name!r}: {wrong}"
-                    raise ValueError(message) from None
-                checked[name] = options
-            given = answer(name, options)  # type: ignore[arg-type]
-            for option in options:
-                if option is given:  # nearly always
-                    genotype[name] = option
-                    return option
-            for option in options:
-                if same(option, given):
-                    genotype[name] = option
-                    return option
-            raise ValueError(
-                f"space {self.name}: choice {name!r} was answered with {given!r}, "
-                f"which is none of {listed(options)}"
-            )
-
-        built = self.function(choose)
-        return genotype, built
-
-    def decode(self, genotype: Genotype) -> Architecture:
-        """Return the architecture of ``genotype``.
-
-        Raises:
-            InputError: naming the first choice that is wrong.
-        """
-        built = self._replay(genotype)[1]
-        return built() if callable(built) else built
-
-    def validate(self, genotype: Genotype) -> None:
-        """Raise :class:`InputError` unless ``genotype`` is one of this space."""
-        self._replay(genotype)
-
-    def member(self, name: str) -> Genotype:
-        """Return a copy of a known genotype, validated, with its answers in the order asked."""
-        if name not in self.members:
-            message = unknown("member", name, self.members) if self.members else "has no members"
-            raise InputError(f"space {self.name}: {message}")
-        return self._replay(self.members[name])[0]
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         """Draw every choice, by its prior or uniformly; draw all again if that is infeasible."""
@@ -372,26 +239,6 @@ class SearchSpace:
         known = self.language.size()
         return self._count(limit) if known is None else Size(known, exact=True)
 
-    def to_string(self, genotype: Genotype) -> str:
-        """Return the genotype in the notation of this space's literature, or else as JSON.
-
-        Raises:
-            InputError: if it lacks a choice that the notation names.
-        """
-        try:
-            return self.language.to_string(genotype)
-        except KeyError:
-            self.validate(genotype)  # says what is missing
-            raise
-
-    def from_string(self, text: str) -> Genotype:
-        """Read what :meth:`to_string` writes; raise :class:`InputError` if it is not that."""
-        return self._replay(self.language.from_string(text))[0]
-
-    def cell_graphs(self, genotype: Genotype) -> Mapping[str, CellGraph]:
-        """Return the genotype's cells by name; there are none if the space has no cells."""
-        return self.language.cell_graphs(genotype)
-
     def encode(self, genotype: Genotype, encoding: Encoding) -> dict[str, float]:
         """Return the features that a genotype has, for a predictor; all others are zero.
 
@@ -446,56 +293,3 @@ class SearchSpace:
     def _count(self, limit: int) -> Size:
         count = sum(1 for _ in islice(self.enumerate(), limit + 1))
         return Size(min(count, limit), exact=count <= limit)
-
-    def _orders(self, genotype: Genotype) -> dict[str, Options]:
-        """Return the options of those choices of a genotype that are ordered."""
-        if not any(is_ordered(self._checked.get(name, _UNKNOWN)) for name in genotype):
-            return {}
-        found: dict[str, tuple[Option, ...]] = {}
-        self._replay(genotype, found)
-        return {name: options for name, options in found.items() if is_ordered(options)}
-
-    def _replay(
-        self, genotype: Genotype, offers: dict[str, tuple[Option, ...]] | None = None
-    ) -> tuple[Genotype, Built]:
-        def answer(name: str, options: tuple[Option, ...]) -> Option:
-            if offers is not None:
-                offers[name] = options
-            where = f"space {self.name}: choice {name!r}"
-            if name not in genotype:
-                raise InputError(f"{where} is missing; allowed: {listed(options)}")
-            if not kept(genotype, name, options):
-                raise InputError(
-                    f"{where}: {genotype[name]!r} is not an option; allowed: {listed(options)}"
-                )
-            return genotype[name]
-
-        if not isinstance(genotype, Mapping):
-            raise InputError(
-                f"space {self.name}: a genotype is a mapping of choices to options, "
-                f"got {genotype!r}"
-            )
-        try:
-            asked, built = self.run(answer)
-        except Infeasible as reason:
-            raise InputError(f"space {self.name}: not in the space: {reason}") from None
-        for name in genotype:
-            if name not in asked:
-                raise InputError(f"space {self.name}: choice {name!r} is not asked")
-        return asked, built
-
-    def _until_feasible(self, attempt: Callable[[], R], draws: int = MAX_REJECTED) -> R:
-        """Repeat ``attempt`` until it does not raise :class:`Infeasible`; count how often it did.
-
-        Raises:
-            NothingFeasible: after so many ``draws`` in a row.
-        """
-        for _ in range(draws):
-            try:
-                return attempt()
-            except Infeasible as reason:
-                self.rejected[reason.cause] += 1
-                last = reason
-        raise NothingFeasible(
-            f"space {self.name}: {draws} draws in a row were infeasible; the last: {last}"
-        )

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture.graph import Architecture
+from nas.spaces.asked_space import MAX_REJECTED, NothingFeasible
 from nas.spaces.choices import Genotype, Infeasible, Option
-from nas.spaces.search_space import MAX_REJECTED, NothingFeasible, SearchSpace
+from nas.spaces.search_space import SearchSpace
 from nas.supernet.bank import Bank, Kernels
 from nas.supernet.covering import extreme, is_number
 from nas.supernet.member import Member

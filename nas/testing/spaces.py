@@ -11,9 +11,10 @@ import numpy as np
 from nas.architecture.graph import Architecture
 from nas.architecture.reference import reference_cost
 from nas.errors import InputError
+from nas.spaces.asked_space import NothingFeasible
 from nas.spaces.choices import Genotype, Option, is_ordered, same
 from nas.spaces.mutations import GENERAL
-from nas.spaces.search_space import NothingFeasible, SearchSpace
+from nas.spaces.search_space import SearchSpace
 
 LIMIT = 40_000
 """The number of genotypes up to which a space is enumerated."""

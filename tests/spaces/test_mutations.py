@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 import nas
 from nas.errors import InputError
+from nas.spaces.asked_space import NothingFeasible
 from nas.spaces.choices import Choose, Genotype, Infeasible
 from nas.spaces.constraints import Constraints, constrained
 from nas.spaces.hyperparameters import joint
 from nas.spaces.mutations import PUBLISHED, Mutations
-from nas.spaces.search_space import NothingFeasible, SearchSpace
+from nas.spaces.search_space import SearchSpace
 
 SPACE = nas.space("primitives", input_shape=(1, 16, 16), classes=10)
 STEP = Mutations(weights={"step": 1.0})
