@@ -100,8 +100,11 @@ def importance(campaign: Campaign) -> Figure | str:
         return f"{counted(len(rows), 'completed trial')}: importance needs ten"
     if rows["value0"].nunique() == 1:
         return "all trials have the same value: nothing to explain"
+    # What few trials choose, or all alike, cannot be told from noise, and would take time.
+    options = options.loc[:, options.notna().sum() >= _FEWEST]
+    options = options.loc[:, options.nunique(dropna=False) > 1]
     if options.empty:
-        return "the space has no choices"
+        return "no choice was made in different ways by ten trials"
     found = importances(options, rows["value0"])
     shown = found.shares.head(_BARS)
     figure = Figure(figsize=(6.4, 0.24 * len(shown) + 1.3), layout="constrained")

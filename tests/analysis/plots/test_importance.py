@@ -56,6 +56,7 @@ def test_choices_that_are_not_always_made_and_words_are_drawn(tmp_path: Path) ->
     rng, records = np.random.default_rng(0), []
     for number in range(80):
         genotype = {"decides": str(rng.choice(["conv", "pool"])), "wide": int(rng.integers(30))}
+        genotype |= {"same": 1} | ({"rare": number} if number < 9 else {})
         if genotype["decides"] == "conv":
             genotype["kernel"] = int(rng.integers(3))
         trial = f"random-{number:04d}"
@@ -77,4 +78,6 @@ def test_without_choices_nothing_is_important(tmp_path: Path) -> None:
     for number in range(10):
         trial = f"random-{number:04d}"
         records += [ask(trial), result(trial, validation_accuracy=number / 10)]
-    assert figure("importance", read(write(tmp_path, records))) == "the space has no choices"
+    assert figure("importance", read(write(tmp_path, records))) == (
+        "no choice was made in different ways by ten trials"
+    )
