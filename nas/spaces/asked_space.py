@@ -37,9 +37,6 @@ MAX_REJECTED = 10_000
 MOST_CHOICES = 100_000
 """The largest number of choices of one genotype."""
 
-_UNKNOWN = Options((None,), ordered=True)
-"""Stands for options that were never offered, so that they are looked up."""
-
 
 class NothingFeasible(InputError):
     """So many draws in a row were infeasible that there seems to be nothing feasible."""
@@ -80,6 +77,7 @@ class AskedSpace:
         self.mutations = self.language.mutations
         self.rejected: Counter[str] = Counter()
         self._checked: dict[str, Sequence[Option]] = {}
+        self._ordered: set[str] = set()
         self._identities: dict[Hashable, str] = {}
 
     def run(self, answer: Answer) -> tuple[Genotype, Built]:
@@ -117,6 +115,8 @@ class AskedSpace:
                     message = f"space {self.name}: choice {name!r}: {wrong}"
                     raise ValueError(message) from None
                 checked[name] = options
+                if is_ordered(options):
+                    self._ordered.add(name)
             given = answer(name, options)  # type: ignore[arg-type]
             for option in options:
                 if option is given:  # nearly always
@@ -176,7 +176,7 @@ class AskedSpace:
 
     def _orders(self, genotype: Genotype) -> dict[str, Options]:
         """Return the options of those choices of a genotype that are ordered."""
-        if not any(is_ordered(self._checked.get(name, _UNKNOWN)) for name in genotype):
+        if genotype.keys() <= self._checked.keys() and self._ordered.isdisjoint(genotype):
             return {}
         found: dict[str, tuple[Option, ...]] = {}
         self._replay(genotype, found)

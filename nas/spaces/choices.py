@@ -122,10 +122,8 @@ def is_ordered(options: Sequence[Option]) -> TypeGuard[Options]:
 
 
 def pick(options: Sequence[Option], rng: np.random.Generator) -> Option:
-    """Draw an option by its prior, or uniformly without one; a single option is not drawn."""
-    if len(options) == 1:
-        return options[0]
-    chance = float(rng.random())
+    """Draw an option by its prior, or uniformly without one."""
+    chance = rng.random()
     if isinstance(options, Options) and options.prior is not None:
         ends = list(accumulate(options.prior))
         return options[bisect(ends, chance * ends[-1], hi=len(ends) - 1)]

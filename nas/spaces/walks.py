@@ -134,7 +134,7 @@ def draw(run: Run[Built], narrow: Narrow, rng: np.random.Generator) -> tuple[Gen
         left = narrow(name, options)
         if not left:
             raise NothingLeft
-        return pick(left, rng)
+        return left[0] if len(left) == 1 else pick(left, rng)
 
     return run(answer)
 
