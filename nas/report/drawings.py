@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.numpy import load_file
 
 from nas.analysis.tables.trials import parent_of
 from nas.architecture.node import INPUT
 from nas.architecture.operations.windows import Conv
 from nas.architecture.passes import NodeSummary, by_node
+from nas.architecture.weights import read_weights
 from nas.campaigns.store.checkpoints import verify_weights, weights_path
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask
@@ -107,11 +107,12 @@ def kernels(folder: Path, history: History, ask: Ask, name: str) -> dict[str, st
         return None
     path, architecture = weights_path(folder, trial), built(folder, history, ask)[0]
     verify_weights(path, history.results[trial].weights if trial in history.results else "")
-    weights = load_file(path)
+    weights = read_weights(path).tensors
     found = {
-        node.name: weights[f"{node.name}.weight"]
+        node.name: weights[key].float().numpy()
         for node in architecture.nodes
         if isinstance(node.operation, Conv) and node.inputs == (INPUT,)
+        if (key := f"{node.name}.weight") in weights
     }
     return {
         node: png(_grid(each[:64]))
