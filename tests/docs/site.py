@@ -1,11 +1,12 @@
 """Writes the pages of the documentation site into site/pages: ``python -m tests.docs.site``.
 
-Most are the documents as they are. Those of commands, of Python and of the gallery are made from
-the parser, from docstrings and from results/.
+Most are the documents as they are. Those of commands, of Python, of the gallery and of the notebook
+are made from the parser, from docstrings, from results/ and from docs/notebook.ipynb.
 """
 
 import argparse
 import inspect
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from tests.docs.commands import OLD_CAMPAIGNS, ROOT
 from tests.docs.reference import first_line, in_markdown
 
 COPIED = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs", "search_spaces")
+NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 RESULTS = ("*.md", "*.csv", "*/*.md", "*/*.svg", "*/*.yaml")
 
 
@@ -40,7 +42,12 @@ def pages(out: Path) -> None:
         "*.md"
     ):  # "console" is coloured as if only lines with a prompt were commands
         file.write_text(file.read_text("utf-8").replace("```console\n", "```bash\n"), "utf-8")
-    made = {"commands": commands(), "python": python(), "gallery": gallery(out / "docs")}
+    made = {
+        "commands": commands(),
+        "python": python(),
+        "gallery": gallery(out / "docs"),
+        "notebook": notebook(),
+    }
     for name, lines in made.items():
         (out / "docs" / f"{name}.md").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
 
@@ -90,6 +97,20 @@ def documented(public: Any) -> str:
     text = in_markdown(inspect.getdoc(public) or "")
     text = re.sub(r"^(Args|Attributes|Returns|Raises):\n", r"**\1**\n\n", text, flags=re.MULTILINE)
     return re.sub(r"^ {4}(\w[\w, ]*): ", r"- `\1`: ", text, flags=re.MULTILINE)
+
+
+def notebook() -> Iterator[str]:
+    """The cells of the notebook, each with what it has returned."""
+    for cell in json.loads(NOTEBOOK.read_text("utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        yield text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```"
+        for output in cell.get("outputs", ()):
+            found = output.get("data", {})
+            if drawing := found.get("image/svg+xml"):
+                yield "".join(drawing)
+            else:
+                shown = "".join(output.get("text") or found["text/plain"]).rstrip()
+                yield f"```text\n{shown}\n```"
 
 
 def gallery(folder: Path) -> Iterator[str]:
