@@ -34,7 +34,7 @@ lint: install  ## style, types and the order of imports
 	$(BIN)/lint-imports --no-cache --no-logo
 
 tests: install
-	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
+	$(BIN)/python -m pytest $(IN_PARALLEL) --durations 40 -m "not slow"
 
 quick-tests: install
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow" --quiet $(QUICK)
