@@ -61,7 +61,7 @@ def canonical_order(colours: Iterable[int], sources: Sources) -> list[int]:
 
 
 def _arranged(colours: Sequence[int], classes: int, sources: Sources) -> list[int]:
-    """Return a canonical order of a graph whose colours, so many, are refined as far as they go."""
+    """Return a canonical order of a graph from its refined colours, of which ``classes`` differ."""
     if classes == len(colours):
         return sorted(range(len(colours)), key=colours.__getitem__)
     components = _components(colours, sources)
@@ -134,7 +134,9 @@ def _written(order: Sequence[int], colours: Sequence[int], sources: Sources) -> 
 
 
 def _refined(colours: Iterable[int], sources: Sources) -> tuple[list[int], int]:
-    """Return colours that tell apart all that neighbours of neighbours tell apart; and how many.
+    """Return colours that tell apart all that neighbours of neighbours tell apart.
+
+    The second value is the number of different colours.
 
     Each round sweeps forward (a colour takes in those of what the vertex reads) and backward
     (those of its readers). Rounds go on until no class splits. The sums make the order of

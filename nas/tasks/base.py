@@ -180,7 +180,9 @@ class Task(ABC):
         return torch.randperm(len(labels), generator=generator, device=generator.device)
 
     def start(self, network: nn.Module, labels: NDArray[Any]) -> None:  # noqa: B027
-        """Prepares the initial weights of a new network for its training; by default not.
+        """Prepares the initial weights of a new network for its training.
+
+        By default, they stay as they are.
 
         Args:
             network: the network with initial weights.
