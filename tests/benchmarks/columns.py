@@ -1,12 +1,16 @@
 """How searchers carry over: the same settings on every complete table column at hand.
 
-Run: ``python -m tests.benchmarks.columns DATA > results/columns.md``, where DATA holds the tables'
-files, which are not part of this package. The settings of BANANAS and of the predictor were chosen
-on the columns that say "tuned" alone.
+Run: ``PYTHONHASHSEED=0 python -m tests.benchmarks.columns FOLDER DATA > results/columns.md``, where
+DATA holds the tables' files, which are not part of this package. FOLDER keeps the runs that have
+ended, so the command can be stopped and goes on, also with more searchers or seeds; ``--seeds 0``
+only prints what there is. The settings of BANANAS and of the predictor were chosen on the columns
+that say "tuned" alone. Other packages' searchers are those of :mod:`tests.benchmarks.peers`.
 """
 
 import argparse
+import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,13 +18,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import yaml
-from rich.console import Console
 
 from nas.benchmark.comparison import pairwise
-from nas.benchmark.config import FILE_NAME, load_benchmark
-from nas.benchmark.pool import run_all
+from nas.benchmark.config import FILE_NAME, Benchmark
+from nas.benchmark.pool import Result, Run
 from nas.benchmark.regret import Curves, curves
 from nas.benchmark.run import as_frame
+from nas.benchmark.search import Search
+from nas.files import write_whole
+from tests.benchmarks.peers import ALL, PEERS, installed, with_peers
 
 SEARCHERS: dict[str, Any] = {
     "random": "random",
@@ -46,6 +52,8 @@ class Column(NamedTuple):
     test: str
     tuned: bool = False
     space: Any = "nasbench201"
+    scale: float = 1.0
+    """What makes percentage points of a difference."""
 
 
 NB201 = {"name": "nasbench201", "file": "nb201_accuracy.csv.gz"}
@@ -61,10 +69,10 @@ WITHOUT_POOLING = {
 }
 
 
-def transnas(task: str, tuned: bool = False) -> Column:
+def transnas(task: str, tuned: bool = False, scale: float = 1.0) -> Column:
     """A task of TransNAS-Bench-101, which has one metric of trained networks."""
     metric = f"val_metric_{task}"
-    return Column(TRANSNAS, metric, metric, tuned, WITHOUT_POOLING)
+    return Column(TRANSNAS, metric, metric, tuned, WITHOUT_POOLING, scale)
 
 
 COLUMNS = {
@@ -74,46 +82,57 @@ COLUMNS = {
     "TransNAS-Bench-101, scene": transnas("class_scene", tuned=True),
     "TransNAS-Bench-101, object": transnas("class_object"),
     "TransNAS-Bench-101, segmentation": transnas("segmentsemantic"),
-    "TransNAS-Bench-101, normals": transnas("normal"),
-    "TransNAS-Bench-101, autoencoder": transnas("autoencoder"),
+    "TransNAS-Bench-101, normals": transnas("normal", scale=100),
+    "TransNAS-Bench-101, autoencoder": transnas("autoencoder", scale=100),
 }
 
 
-def followed(
-    column: Column, searchers: list[str], seeds: int, evaluations: int, data: Path
-) -> Curves:
-    """Runs the searchers on a column; returns the regrets of all runs."""
+def benchmark(column: Column, searchers: list[str], evaluations: int, data: Path) -> Benchmark:
+    """Returns the benchmark of a column."""
     described = {
         "space": column.space,
         "table": dict(column.table),
         "validation": column.validation,
         "test": column.test,
-        "searchers": {name: SEARCHERS[name] for name in searchers},
-        "seeds": seeds,
+        "searchers": {name: SEARCHERS[name] for name in searchers if name in SEARCHERS},
+        "seeds": 1,
         "budget": {"evaluations": evaluations},
     }
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / FILE_NAME).write_text(yaml.safe_dump(described))
-        benchmark = load_benchmark(Path(folder), data)
-        results = run_all(benchmark, 1, Console(stderr=True))
-        trials = as_frame(benchmark, results)
-    direction = {"validation": "max", "test": "max"}
-    return curves(trials, direction, benchmark.optimum)
+        return with_peers(Path(folder), data, [name for name in searchers if name in ALL])
 
 
-def rows(found: Curves) -> Iterator[dict[str, Any]]:
+def followed(made: Benchmark, name: str, searcher: str, seeds: int, kept: Path) -> pd.DataFrame:
+    """Returns the trials of a searcher on a column; runs that are kept are not made again."""
+    path = kept / f"{name}, {searcher}.parquet"
+    found = pd.read_parquet(path) if path.exists() else pd.DataFrame({"seed": []})
+    for seed in sorted(set(range(seeds)) - set(found["seed"])):
+        search = Search(made, searcher, seed, 1)
+        new = as_frame(made, [(Run(searcher, 1, seed), Result(search.run(), search.stuck))])
+        new = new.drop(columns="key").astype({"searcher": str, "status": str})
+        found = pd.concat([found, new], ignore_index=True) if len(found) else new
+        if seed % 10 == 9 or seed == seeds - 1:
+            write_whole(path, found.to_parquet(index=False))
+            print(f"{name}: {searcher}: {seed + 1} of {seeds} seeds", file=sys.stderr)
+    return found[found["seed"] < seeds] if seeds else found
+
+
+def rows(found: Curves, scale: float) -> Iterator[dict[str, Any]]:
     """Yields one row per searcher: its end, and the verdict on the judged one against it."""
     compared = pairwise(found)
+    regrets = found.regret["validation"] * scale
     for group in found.groups:
         mine = found.rows(group)
-        regret = found.regret["validation"][mine, -1]
+        regret = regrets[mine]
         best, sign = found.scale["test"]
         yield {
             "searcher": group,
-            "mean regret": f"{regret.mean():.4g}",
-            "median regret": f"{np.median(regret):.4g}",
-            "at the optimum": f"{(regret < 1e-9).mean():.0%}",
-            **{f"until < {limit}": until(found, group, limit) for limit in LIMITS},
+            "seeds": str(len(regret)),
+            "mean regret": f"{regret[:, -1].mean():.3g}",
+            "median regret": f"{np.median(regret[:, -1]):.3g}",
+            "at the optimum": f"{(regret[:, -1] < 1e-9).mean():.0%}",
+            **{f"until < {limit}": until(found.grid, regret, limit) for limit in LIMITS},
             "mean test": f"{(best + sign * found.regret['test'][mine, -1]).mean():.4g}",
             **{
                 f"{JUDGED} is ({metric})": verdict(compared, metric, group)
@@ -122,11 +141,10 @@ def rows(found: Curves) -> Iterator[dict[str, Any]]:
         }
 
 
-def until(found: Curves, group: str, limit: float) -> str:
+def until(grid: np.ndarray, regret: np.ndarray, limit: float) -> str:
     """Returns after how many evaluations the median regret is below a limit."""
-    median = np.median(found.regret["validation"][found.rows(group)], axis=0)
-    below = np.flatnonzero(median < limit)
-    return str(int(found.grid[below[0]])) if len(below) else f"> {int(found.grid[-1])}"
+    below = np.flatnonzero(np.median(regret, axis=0) < limit)
+    return str(int(grid[below[0]])) if len(below) else f"> {int(grid[-1])}"
 
 
 def verdict(compared: pd.DataFrame, metric: str, other: str) -> str:
@@ -144,16 +162,23 @@ def verdict(compared: pd.DataFrame, metric: str, other: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--evaluations", type=int, default=150)
-    parser.add_argument("--searchers", nargs="*", default=list(SEARCHERS), choices=list(SEARCHERS))
+    every = [*SEARCHERS, *ALL]
+    parser.add_argument("--searchers", nargs="*", default=[*SEARCHERS, *PEERS], choices=every)
     parser.add_argument("--columns", nargs="*", default=list(COLUMNS), choices=list(COLUMNS))
     arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    kept = arguments.folder / f"{arguments.evaluations} evaluations"
+    kept.mkdir(parents=True, exist_ok=True)
+    searchers = [name for name in arguments.searchers if name in SEARCHERS or installed(name)]
     print(
-        f"{arguments.evaluations} evaluations, {arguments.seeds} seeds, paired; duplicates are "
+        f"{arguments.evaluations} evaluations; runs of one seed are paired; duplicates are "
         "reused. Regret is the distance of the incumbent's validation metric to the best of the "
-        "column; the columns until count the evaluations until its median over seeds is below; "
+        "column, in percentage points; the columns until count the evaluations until its median "
+        "over seeds is below; "
         "test is the metric of the incumbent after full training (in TransNAS-Bench-101, "
         "the validation metric itself). A verdict is that of `nas bench`: a sign-flip test on the "
         "regrets at the end, corrected by Holm over all pairs of the column.",
@@ -161,10 +186,13 @@ def main() -> None:
     )
     for name in arguments.columns:
         column = COLUMNS[name]
-        found = followed(
-            column, arguments.searchers, arguments.seeds, arguments.evaluations, arguments.data
+        made = benchmark(column, searchers, arguments.evaluations, arguments.data)
+        trials = [followed(made, name, each, arguments.seeds, kept) for each in searchers]
+        directions = {"validation": "max", "test": "max"}
+        found = curves(pd.concat(trials, ignore_index=True), directions, made.optimum)
+        table = pd.DataFrame(rows(found, column.scale)).to_markdown(
+            index=False, disable_numparse=True
         )
-        table = pd.DataFrame(rows(found)).to_markdown(index=False, disable_numparse=True)
         print(f"\n## {name}{' (tuned)' if column.tuned else ''}\n\n{table}", flush=True)
 
 

@@ -13,10 +13,11 @@ not installed is left out, and the last lines say so.
 
 import argparse
 import multiprocessing
+import tempfile
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -95,18 +96,22 @@ class OptunaNSGAII(OptunaSampler):
         return optuna.samplers.NSGAIISampler(seed=seed)
 
 
-class SyneTuneEvolution(Peer):
+class OptunaGP(OptunaSampler):
+    def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        return optuna.samplers.GPSampler(seed=seed)
+
+
+class SyneTune(Peer):
     package = "syne-tune"
+
+    @abstractmethod
+    def searcher(self, space: dict[str, Any], seed: int) -> Any: ...
 
     def start(self, options: dict[str, list[str]], seed: int) -> None:
         from syne_tune.config_space import choice
-        from syne_tune.optimizer.schedulers.searchers.regularized_evolution import (
-            RegularizedEvolution,
-        )
 
-        np.random.seed(seed)  # its first population is drawn from numpy's global generator
-        space = {name: choice(each) for name, each in options.items()}
-        self.peer = RegularizedEvolution(space, population_size=10, sample_size=3, random_seed=seed)
+        np.random.seed(seed)  # evolution draws its first population from numpy's global generator
+        self.peer = self.searcher({name: choice(each) for name, each in options.items()}, seed)
 
     def suggest(self, trial_id: int) -> Genotype:
         return dict(self.peer.suggest())
@@ -115,20 +120,45 @@ class SyneTuneEvolution(Peer):
         self.peer.on_trial_complete(trial_id, genotype, value)
 
 
-class DeepHyperEvolution(Peer):
+class SyneTuneEvolution(SyneTune):
+    def searcher(self, space: dict[str, Any], seed: int) -> Any:
+        from syne_tune.optimizer.schedulers.searchers.regularized_evolution import (
+            RegularizedEvolution,
+        )
+
+        return RegularizedEvolution(space, population_size=10, sample_size=3, random_seed=seed)
+
+
+class SyneTuneBORE(SyneTune):
+    def searcher(self, space: dict[str, Any], seed: int) -> Any:
+        from syne_tune.optimizer.schedulers.searchers.bore import Bore
+
+        return Bore(space, random_seed=seed)
+
+
+class SyneTuneConformal(SyneTune):
+    def searcher(self, space: dict[str, Any], seed: int) -> Any:
+        from syne_tune.optimizer.schedulers.searchers.conformal import (
+            conformal_quantile_regression_searcher as conformal,
+        )
+
+        return conformal.ConformalQuantileRegression(space, random_seed=seed)
+
+
+class DeepHyper(Peer):
     package = "deephyper"
 
+    @abstractmethod
+    def searcher(self, problem: Any, seed: int) -> Any: ...
+
     def start(self, options: dict[str, list[str]], seed: int) -> None:
-        from deephyper.hpo import HpProblem, RegularizedEvolution
+        from deephyper.hpo import HpProblem
 
         problem = HpProblem()
         for name, each in options.items():
             problem.add_hyperparameter(each, name.replace("-", "_"))
         self.names = {name.replace("-", "_"): name for name in options}
-        self.peer = RegularizedEvolution(
-            problem, random_state=seed, population_size=10, sample_size=3,
-            checkpoint_history_to_csv=False,
-        )  # fmt: skip
+        self.peer = self.searcher(problem, seed)
 
     def suggest(self, trial_id: int) -> Genotype:
         (asked,) = self.peer.ask()
@@ -139,20 +169,79 @@ class DeepHyperEvolution(Peer):
         self.peer.tell([(told, -value)])  # it maximises
 
 
+class DeepHyperEvolution(DeepHyper):
+    def searcher(self, problem: Any, seed: int) -> Any:
+        from deephyper.hpo import RegularizedEvolution
+
+        return RegularizedEvolution(
+            problem, random_state=seed, population_size=10, sample_size=3,
+            checkpoint_history_to_csv=False,
+        )  # fmt: skip
+
+
+class DeepHyperBO(DeepHyper):
+    def searcher(self, problem: Any, seed: int) -> Any:
+        from deephyper.hpo import CBO
+
+        return CBO(problem, random_state=seed, checkpoint_history_to_csv=False, verbose=0)
+
+
+class SMAC(Peer):
+    """SMAC3's facade for discrete choices: a random forest with expected improvement."""
+
+    package = "smac"
+
+    def start(self, options: dict[str, list[str]], seed: int) -> None:
+        from ConfigSpace import ConfigurationSpace
+        from smac import HyperparameterOptimizationFacade as Facade
+        from smac import Scenario
+
+        self.folder = tempfile.TemporaryDirectory()
+        space = ConfigurationSpace(options, seed=seed)
+        scenario = Scenario(
+            space, n_trials=10**6, seed=seed, deterministic=True,
+            output_directory=Path(self.folder.name),
+        )  # fmt: skip
+        self.peer = Facade(
+            scenario, lambda config, seed=0: 0.0, overwrite=True, logging_level=False,
+            initial_design=Facade.get_initial_design(scenario, n_configs=10),
+        )  # fmt: skip
+        self.trials: dict[int, Any] = {}
+
+    def suggest(self, trial_id: int) -> Genotype:
+        info = self.trials[trial_id] = self.peer.ask()
+        return dict(info.config)
+
+    def hear(self, trial_id: int, genotype: Genotype, value: float) -> None:
+        from smac.runhistory.dataclasses import TrialValue
+
+        self.peer.tell(self.trials.pop(trial_id), TrialValue(cost=value), save=False)
+
+
 PEERS: dict[str, type[Peer]] = {
     "Optuna TPE": OptunaTPE,
     "Optuna NSGA-II": OptunaNSGAII,
     "Syne Tune evolution": SyneTuneEvolution,
     "DeepHyper evolution": DeepHyperEvolution,
 }
-MODULES = {"syne-tune": "syne_tune", "deephyper": "deephyper", "optuna": "optuna"}
+"""Peers of evolution, which cost hardly more than the table."""
+MODEL_BASED: dict[str, type[Peer]] = {
+    "Optuna GP": OptunaGP,
+    "Syne Tune BORE": SyneTuneBORE,
+    "Syne Tune conformal": SyneTuneConformal,
+    "DeepHyper CBO": DeepHyperBO,
+    "SMAC3": SMAC,
+}
+"""Peers that fit a model to all results before each trial, so a run takes seconds to minutes."""
+ALL = {**PEERS, **MODEL_BASED}
+MODULES = {"syne-tune": "syne_tune", "deephyper": "deephyper", "optuna": "optuna", "smac": "smac"}
 
 
 class PeerBenchmark(Benchmark):
     """A benchmark that knows the peers' labels too."""
 
     def searcher(self, label: str, seed: int) -> Searcher:
-        if label not in PEERS:
+        if label not in ALL:
             return super().searcher(label, seed)
         options: dict[str, list[str]] = {}
 
@@ -161,14 +250,18 @@ class PeerBenchmark(Benchmark):
             return allowed[0]
 
         self.space.run(first)
-        return PEERS[label](self.space, seed, options)
+        return ALL[label](self.space, seed, options)
 
 
-def with_peers(folder: Path, data: Path | None) -> PeerBenchmark:
-    """The folder's benchmark, and what peers are installed."""
+def installed(label: str) -> bool:
+    """Whether a peer's package is installed."""
+    return find_spec(MODULES[ALL[label].package]) is not None
+
+
+def with_peers(folder: Path, data: Path | None, labels: Iterable[str]) -> PeerBenchmark:
+    """The folder's benchmark, and these peers."""
     ours = load_benchmark(folder, data)
-    installed = [label for label, peer in PEERS.items() if find_spec(MODULES[peer.package])]
-    named = {**ours.config.searchers, **{label: Named(name=label) for label in installed}}
+    named = {**ours.config.searchers, **{label: Named(name=label) for label in labels}}
     config = ours.config.model_copy(update={"searchers": named})
     return PeerBenchmark(folder, config, ours.table, ours.space, ours.space_definition, ours.data)
 
@@ -192,7 +285,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="default: as benchmark.yaml says")
     parser.add_argument("--only", nargs="*", help="labels; default: all")
     arguments = parser.parse_args()
-    _benchmark = with_peers(arguments.folder, arguments.data)
+    _benchmark = with_peers(arguments.folder, arguments.data, filter(installed, PEERS))
     labels = arguments.only or list(_benchmark.config.searchers)
     seeds = arguments.seeds or _benchmark.config.seeds
     runs = [Run(label, 1, seed) for seed in range(seeds) for label in labels]
