@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from nas.campaigns.spec.campaign import own_options
 from nas.campaigns.spec.initial import initial_genotypes
 from nas.campaigns.spec.space import read_space
+from nas.campaigns.spec.warm_start import WarmStart
 from nas.configuration import Config, Named, read_yaml, several, validate, validate_options
 from nas.errors import InputError, at, in_file
 from nas.evaluators.tables import read_table
@@ -164,6 +165,11 @@ class Benchmark:
                         f"{entry.name}: a table suggests nothing that it could propose"
                     )
             options = validate_options(kind, own_options(entry))
+            with at("warm_start"):
+                warm, _ = WarmStart.read(entry.options, Named(name="tabular"), self.folder)
+            if warm is not None:
+                chosen = partial(warm.best, self.space, (seed,))
+                options |= {"chosen": chosen, "count": warm.keep}
             return searcher(
                 entry.name,
                 space=self.space,

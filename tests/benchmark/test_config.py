@@ -45,6 +45,11 @@ ROOT = Path(__file__).parents[2]
             {"searchers": {"a": {"name": "random", "initial": [{"node1.from0": "none"}]}}},
             "searchers.a.initial.0: genotype 0: space nasbench201: choice ",
         ),
+        (
+            {"searchers": {"a": {"name": "evolution", "population_size": 2, "tournament_size": 1,
+             "warm_start": {"proxy": "snip", "candidates": 4, "keep": 2}}}},
+            "searchers.a.warm_start.proxy: snip is measured on images",
+        ),
         ({"seeds": 0}, "seeds: Input should be greater than or equal to 1, got 0"),
         ({"budget": {}}, "budget: must be one of evaluations, seconds and hours, got none of"),
         ({"budget": {"evaluations": 1, "hours": 1}}, "got evaluations and hours"),
@@ -140,3 +145,16 @@ def test_a_searcher_starts_from_given_genotypes(tmp_path: Path) -> None:
     assert benchmark.specification["initial"] == {"started": {"genotype 0": genotype}}
     second = [benchmark.searcher(label, 0).ask(1) for label in ("plain", "started")]
     assert second[0] == second[1]
+
+
+def test_a_searcher_starts_from_the_largest_of_random_genotypes(tmp_path: Path) -> None:
+    warm = {"proxy": "params", "candidates": 30, "keep": 3}
+    entry = {"name": "evolution", "population_size": 4, "tournament_size": 2, "warm_start": warm}
+    benchmark = load_benchmark(write(tmp_path, searchers={"warm": entry}))
+    searcher, space = benchmark.searcher("warm", 5), benchmark.space
+    asked = [searcher.ask(trial) for trial in range(4)]
+    params = [space.decode(each.genotype).cost.params for each in asked if each is not None]
+    rng = np.random.default_rng((5, 1))
+    networks = [space.decode(space.sample(rng)) for _ in range(30)]
+    drawn = {network.fingerprint: network.cost.params for network in networks}
+    assert params[:3] == sorted(drawn.values())[:-4:-1]

@@ -35,10 +35,14 @@ SEARCHERS: dict[str, Any] = {
     "TPE": {"name": "optuna", "sampler": "TPE"},
     "BANANAS": "bananas",
     "predictor": "predictor",
+    "predictor from large": {
+        "name": "predictor",
+        "warm_start": {"proxy": "params", "candidates": 50, "keep": 10},
+    },
     "predictor: forest": {"name": "predictor", "model": "forest", "refit_every": 5},
     "predictor: ensemble": {"name": "predictor", "model": "ensemble", "refit_every": 5},
 }
-JUDGED = "predictor"
+JUDGED = "predictor from large"
 """The searcher that is compared with all others."""
 LIMITS = (0.5, 0.1)
 """Regrets, in percentage points."""

@@ -11,12 +11,20 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from nas.architecture.graph import Architecture
+from nas.architecture.passes import depth
 from nas.configuration import Config, Name, Named, several, validate
 from nas.errors import InputError, at
 from nas.metrics import COSTS
 from nas.spaces.choices import Genotype
 from nas.spaces.search_space import SearchSpace
 from nas.user_code import absolute, relative, short_name
+
+COUNTS: Mapping[str, Callable[[Architecture], float]] = {
+    "params": lambda architecture: architecture.cost.params,
+    "flops": lambda architecture: architecture.cost.flops,
+    "depth": depth,
+}
+"""The proxies that are counted in the graph, so that they need no images."""
 
 Number = Annotated[int, Field(ge=1, le=10**6)]
 
@@ -60,9 +68,12 @@ class WarmStart(Config):
         with at("proxy"):
             PROXIES.find(found.proxy)
         if evaluator.name not in ("training", "proxy"):
+            if found.proxy in COUNTS:
+                return found, evaluator
             raise InputError(
-                "needs images to measure a proxy on, so the evaluator must be training or proxy, "
-                f"got {evaluator.name}"
+                f"{found.proxy} is measured on images, for which the evaluator must be training or "
+                f"proxy, but it is {evaluator.name}; counted without images: {', '.join(COUNTS)}",
+                "proxy",
             )
         given = {"batch": found.batch, **evaluator.options}
         proxies = several(given.get("proxies", []))
@@ -80,9 +91,11 @@ class WarmStart(Config):
         self,
         space: SearchSpace,
         seed: tuple[int, ...],
-        scorer: Callable[[], Callable[[Architecture], float]],
+        scorer: Callable[[], Callable[[Architecture], float]] | None = None,
     ) -> dict[str, Genotype]:
         """Draws the candidates and returns the best ones by name, the best first.
+
+        ``scorer`` loads what measures the proxy; one of :data:`COUNTS` does not need it.
 
         Equal networks count once, and a value that is not defined is the worst. The result is a
         function of the space, the seed and the values.
@@ -90,7 +103,10 @@ class WarmStart(Config):
         Raises :class:`InputError` if fewer than ``keep`` different networks are drawn.
         """
         rng = np.random.default_rng((*seed, 1))
-        score = scorer()
+        score = COUNTS.get(self.proxy)
+        if score is None:
+            assert scorer is not None, "read() asks for images"
+            score = scorer()
         found: dict[str, tuple[float, Genotype]] = {}
         for _ in range(self.candidates):
             genotype = space.sample(rng)
