@@ -278,10 +278,7 @@ def lonely() -> SearchSpace:
 
 
 @pytest.mark.parametrize("name", FROM_MEMBERS)
-def test_a_parent_without_a_feasible_child_does_not_end_a_search(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nas.spaces.search_space.MAX_REJECTED", 100)
+def test_a_parent_without_a_feasible_child_does_not_end_a_search(name: str) -> None:
     case = CASES[name]
 
     def run() -> list[Proposal]:
