@@ -17,9 +17,9 @@ from nas.words import counted
 
 SPACE = "primitives"
 
-WIDTHS = tuple(round(2 ** (step / 6 - 4), 3) for step in range(25))
+WIDTHS = tuple(round(2 ** (step / 6 - 4), 3) for step in range(37))
 """Multipliers of all widths, each an eighth larger than the one before. The space itself has fewer;
-with these, its classics can be almost as large as the limit allows."""
+with these, each network can be almost as large as the limit allows."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class Plan:
             commented("random_baseline: false", "it would take half of the time"),
             "constraints:",
             commented(f"  macs: {self.macs:_}", self.reasons["macs"]),
+            commented("  fit: multiplier", "each network is as wide as the limit allows"),
             "time_limit:",
             commented(
                 f"  minutes: {division.seconds / 60:.4g}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from math import inf
 from pathlib import Path
@@ -20,7 +21,15 @@ from nas.errors import InputError
 from nas.files import read_bytes
 from nas.registry import unknown
 from nas.spaces.asked_space import MAX_REJECTED, NothingFeasible
-from nas.spaces.choices import Choose, Genotype, Infeasible, architecture_choices
+from nas.spaces.choices import (
+    Choose,
+    Genotype,
+    Infeasible,
+    Option,
+    architecture_choices,
+    kept,
+    listed,
+)
 from nas.spaces.search_space import SearchSpace, Size
 
 R = TypeVar("R")
@@ -100,6 +109,14 @@ class Constraints(Config):
     """The largest number of weighted layers on a path: :func:`nas.architecture.passes.depth`."""
     latency_ms: Latency | None = None
     """The largest latency in milliseconds: a number, or a mapping of the keys below."""
+    fit: str | None = None
+    """A choice of the space that is not searched, such as `multiplier`: each network takes its
+    largest number within the limits. So all networks cost about the same."""
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The limits that are set, by name."""
+        return {name: most for name, most in self if most is not None and name != "fit"}
 
     @property
     def measured_latency(self) -> float | None:
@@ -152,21 +169,29 @@ def constrained(space: SearchSpace, constraints: Constraints, folder: Path) -> S
         raise InputError(
             "latency_ms: only a campaign measures it; give a table and its column, or a profile"
         )
-    limits = [_limit(name, most, space, folder) for name, most in constraints if most is not None]
+    limits = [_limit(name, most, space, folder) for name, most in constraints.limits.items()]
+    if constraints.fit is not None and not limits:
+        raise InputError("needs a limit to fit, but there is none", "fit")
     if not limits:
         return space
+    fit = constraints.fit
     if isinstance(space, ConstrainedSpace):
-        return ConstrainedSpace(space.unconstrained, [*space.limits, *limits])
-    return ConstrainedSpace(space, limits)
+        return ConstrainedSpace(space.unconstrained, [*space.limits, *limits], fit or space.fitted)
+    return ConstrainedSpace(space, limits, fit)
 
 
 class ConstrainedSpace(SearchSpace):
-    """A space without what breaks a limit; :func:`constrained` makes it."""
+    """A space without what breaks a limit; :func:`constrained` makes it.
 
-    def __init__(self, space: SearchSpace, limits: list[_Limit]) -> None:
+    With ``fitted``, the name of a choice, this choice offers one option: the largest number with
+    which the network keeps the limits. It is asked last.
+    """
+
+    def __init__(self, space: SearchSpace, limits: list[_Limit], fitted: str | None = None) -> None:
         super().__init__(self._within_limits, space.name, space.members, space.language)
         self.unconstrained = space
         self.limits = limits
+        self.fitted = fitted
         self._smallest: dict[str, float] = {}
         self._any_kept = False
 
@@ -174,15 +199,60 @@ class ConstrainedSpace(SearchSpace):
         """Count the genotypes one by one, because closed forms do not know the limits."""
         return self._count(limit)
 
+    def decisions(self, genotype: Genotype) -> Genotype:
+        """Return the answers without that of the fitted choice, which the others decide."""
+        return {name: option for name, option in genotype.items() if name != self.fitted}
+
+    def fit(self, genotype: Genotype) -> Genotype:
+        """Return the genotype with the only option of the fitted choice, if it is of this space."""
+
+        def answer(name: str, options: tuple[Option, ...]) -> Option:
+            return options[0] if name == self.fitted else kept(genotype, name, options)[0]
+
+        with suppress(Infeasible, IndexError):
+            return self.run(answer)[0]
+        return genotype
+
     def _within_limits(self, choose: Choose) -> Architecture:
         genotype: Genotype = {}
+        widths: list[Any] = []
 
         def noted(name: str, options: Any, **about: Any) -> Any:
-            genotype[name] = answer = choose(name, options, **about)
+            if name == self.fitted:
+                widths.extend(options)
+                genotype[name] = answer = options[0]
+            else:
+                genotype[name] = answer = choose(name, options, **about)
             return answer
 
         built = self.unconstrained.function(noted)
-        architecture = built() if callable(built) else built
+        if self.fitted is None:
+            return self._kept(genotype, built() if callable(built) else built)
+        if not widths or not all(isinstance(width, int | float) for width in widths):
+            offered = listed(widths) if widths else f"none; its choices are {', '.join(genotype)}"
+            raise InputError(
+                f"constraints: fit: space {self.name} must ask the choice {self.fitted!r}, whose "
+                f"options are numbers; its options are {offered}"
+            )
+        widths.sort()
+        found = self._with(genotype, widths[0])
+        low, high = 0, len(widths)  # the option at low keeps the limits, that at high does not
+        while high - low > 1:
+            middle = (low + high) // 2
+            try:
+                found, low = self._with(genotype, widths[middle]), middle
+            except Infeasible:
+                high = middle
+        choose(self.fitted, (widths[low],))
+        return found
+
+    def _with(self, genotype: Genotype, width: Option) -> Architecture:
+        """Return the network of a genotype with another width, if it keeps the limits."""
+        genotype = {**genotype, str(self.fitted): width}
+        return self._kept(genotype, self.unconstrained.decode(genotype))
+
+    def _kept(self, genotype: Genotype, architecture: Architecture) -> Architecture:
+        """Return the network; raise :class:`Infeasible` if it breaks a limit."""
         values = [limit.measure(genotype, architecture) for limit in self.limits]
         for limit, value in zip(self.limits, values, strict=True):
             self._smallest[limit.column] = min(value, self._smallest.get(limit.column, inf))
@@ -228,7 +298,7 @@ def rejections(rejected: Mapping[str, int]) -> str:
 def strictest(several: Iterable[Constraints]) -> dict[str, int]:
     """Return the smallest limit of each counted cost and of the depth, by name."""
     found: dict[str, int] = {}
-    for name, most in (each for constraints in several for each in constraints):
+    for name, most in (each for one in several for each in one.limits.items()):
         if isinstance(most, int):
             found[name] = min(most, found.get(name, most))
     return found

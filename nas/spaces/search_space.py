@@ -77,6 +77,14 @@ class SearchSpace(AskedSpace):
         with at("mutations"):
             return validate(Mutations, {**self.mutations.model_dump(), **given})
 
+    def decisions(self, genotype: Genotype) -> Genotype:
+        """Return the answers that a search decides; here, these are all."""
+        return genotype
+
+    def fit(self, genotype: Genotype) -> Genotype:
+        """Return the genotype with what its :meth:`decisions` decide; here, that is nothing."""
+        return genotype
+
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """Return ``genotype`` with one choice changed.
 
@@ -105,9 +113,10 @@ class SearchSpace(AskedSpace):
                 recipe than its parent.
         """
         left: dict[str, dict[str, Narrow]] = {}
+        decided = self.decisions(genotype)
         orders = self._orders(genotype) if "step" in mutations.weights else {}
         for name in mutations.weights:
-            if found := ways(name, genotype, self.language.edits, orders):
+            if found := ways(name, decided, self.language.edits, orders):
                 left[name] = found
 
         def attempt() -> Child:
@@ -145,9 +154,9 @@ class SearchSpace(AskedSpace):
         Of an ordered choice, it yields only the children with an option beside the parent's.
         """
         found = {genotype_key(self._replay(genotype)[0])}
-        orders = self._orders(genotype)
+        orders, decided = self._orders(genotype), self.decisions(genotype)
         for name in mutations.weights:
-            for narrow in ways(name, genotype, self.language.edits, orders, leap=0).values():
+            for narrow in ways(name, decided, self.language.edits, orders, leap=0).values():
                 for child in walk(self.run, narrow):
                     key = genotype_key(child)
                     if key not in found:
@@ -209,7 +218,7 @@ class SearchSpace(AskedSpace):
                 raise Infeasible("the other parent has no such subtree", "subtree")
             graft = grafted(a, place, b, like[int(rng.random() * len(like))])
             try:
-                return draw(self.run, keeping(graft), rng)[0]
+                return draw(self.run, keeping(self.decisions(graft)), rng)[0]
             except NothingLeft:
                 raise Infeasible("a subtree does not fit", "subtree") from None
 

@@ -116,6 +116,82 @@ def test_limits_of_space_and_campaign_are_both_kept() -> None:
     assert both.member("small") == whole().member("small")
 
 
+# --- a fitted choice ---
+
+
+def fitted() -> SearchSpace:
+    return limited(macs=60_000, fit="width")
+
+
+def test_a_fitted_space_has_the_widest_of_each_shape() -> None:
+    widest: dict[tuple[Any, ...], Genotype] = {}
+    for genotype in kept(macs=60_000):  # by rising width
+        shape = tuple(option for name, option in genotype.items() if name != "width")
+        if genotype["width"] >= widest.get(shape, genotype)["width"]:
+            widest[shape] = genotype
+    assert len({genotype["width"] for genotype in widest.values()}) == 3
+    found = list(fitted().enumerate())
+    assert sorted(map(sorted_items, found)) == sorted(map(sorted_items, widest.values()))
+    assert fitted().size() == Size(len(widest), True)
+
+
+def sorted_items(genotype: Genotype) -> list[tuple[str, Any]]:
+    return sorted(genotype.items())
+
+
+@pytest.mark.parametrize("way", ["sample", "mutate", "child", "crossover", "subtree_crossover"])
+def test_what_is_made_of_parents_is_fitted(way: str) -> None:
+    space, rng = fitted(), np.random.default_rng(0)
+    every = {tuple(sorted_items(genotype)) for genotype in space.enumerate()}
+
+    def made(a: Genotype, b: Genotype) -> Genotype:
+        if way == "sample":
+            return a
+        if way == "child":
+            return space.child(a, rng, space.mutations).genotype
+        if way == "mutate":
+            return space.mutate(a, rng)
+        found: Genotype = getattr(space, way)(a, b, rng)
+        return found
+
+    seen = set()
+    for _ in range(100):
+        genotype = made(space.sample(rng), space.sample(rng))
+        space.validate(genotype)
+        seen.add(tuple(sorted_items(genotype)))
+    assert seen == every
+
+
+def test_every_child_of_a_fitted_space_is_fitted() -> None:
+    space = fitted()
+    parent = next(iter(space.enumerate()))
+    children = [child.genotype for child in space.children(parent, space.mutations)]
+    # Another kernel, or one or two more layers, each of two kernels.
+    assert len(children) == 1 + 2 + 4
+    for child in children:
+        space.validate(child)
+
+
+def test_another_width_than_the_largest_is_no_member() -> None:
+    space = fitted()
+    genotype = next(genotype for genotype in space.enumerate() if genotype["width"] == 16)
+    with pytest.raises(InputError, match="choice 'width': 4 is not an option; allowed: 16"):
+        space.validate({**genotype, "width": 4})
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"fit": "width"}, "fit: needs a limit to fit, but there is none"),
+        ({"macs": 60_000, "fit": "depth"}, "fit: space stack must ask the choice 'depth', whose "
+         "options are numbers; its options are none; its choices are width, layers, kernel0"),
+    ],
+)  # fmt: skip
+def test_a_choice_that_cannot_be_fitted_is_named(limits: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        limited(**limits).sample(np.random.default_rng(0))
+
+
 def test_what_nothing_keeps_ends_soon_and_tells_the_smallest() -> None:
     smallest = min(whole().decode(g).cost.params for g in whole().enumerate())
     space = limited(params=smallest - 1, depth=9)

@@ -110,7 +110,8 @@ def _referred(entry: str, folder: Path) -> Genotype:
 
 
 def _accepted(space: SearchSpace, genotype: Genotype, name: str) -> Genotype:
-    """Returns the genotype with its answers in the order asked."""
+    """Returns the genotype with its answers in the order asked, and a fitted choice answered."""
+    genotype = space.fit(genotype)
     try:
         space.validate(genotype)
     except InputError as error:
@@ -147,7 +148,7 @@ def _classics(space: SearchSpace) -> Initial:
 
 def _widths(space: SearchSpace, name: str) -> list[float | None]:
     """Returns the widths to try: with constraints all options, the largest first."""
-    if not isinstance(space, ConstrainedSpace):
+    if not isinstance(space, ConstrainedSpace) or space.fitted is not None:
         return [None]
     member = space.members[name]
     options: list[float] = []
