@@ -77,6 +77,8 @@ class Evaluator(ABC):
     """How a campaign can get further metrics, for messages."""
     has_epochs: bool = True
     """Whether trials report their number of epochs."""
+    trains: ClassVar[bool] = True
+    """Whether every trial of the search trains a network; those of the final stage always do."""
     shared_epochs: int = 0
     """The epochs that the first trial trains for all trials of a search; the others train none."""
     shares_weights: ClassVar[bool] = False
@@ -129,8 +131,6 @@ class Training(Evaluator):
 
     shape = "training"
     needs_recipe = True
-    trains: ClassVar[bool] = True
-    """Whether trials of the search are trained; those of the final stage always are."""
 
     def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
         self._options = validate(ProxyOptions, options, folder)

@@ -19,6 +19,7 @@ class TableLookup(Evaluator):
     """Looks up published results; see :class:`nas.evaluators.tabular.Tabular`."""
 
     shape = "lookup"
+    trains = False
     more_metrics = "evaluator.metrics names more of the table's"
 
     def __init__(self, options: Mapping[str, Any], folder: Path) -> None:

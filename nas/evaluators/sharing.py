@@ -44,6 +44,7 @@ class Sharing(Evaluator):
 
     shape = "training"
     needs_recipe = True
+    trains = False
     name: ClassVar[str]
     file_name: ClassVar[str]
     schema: ClassVar[type[Config]]

@@ -4,7 +4,7 @@ import io
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +24,7 @@ from nas.evaluators.proxies import draw, new_network, scores
 from nas.evaluators.work import Progress, Work
 from nas.metrics import OWN, Protocol
 from nas.spaces.choices import Infeasible
+from nas.supernet.inheritance import inherit
 from nas.tasks import make
 from nas.training import data, recipe
 from nas.training.compilation import Compile
@@ -33,7 +34,6 @@ from nas.training.evaluation import VIEWS, evaluations, preprocessing
 from nas.training.hardware import device_name, resolve_device
 from nas.training.latency import measure_latency
 from nas.training.loop import Trainer, TrainResult
-from nas.training.transfer import Start
 
 SOURCE = "training request"
 
@@ -48,6 +48,16 @@ class LatencyRequest(Config):
     profile: str | None = None
 
 
+class Inheritance(Config):
+    """The JSON of the parent's architecture, if the checkpoint is the state of the parent.
+
+    It is None for a child whose checkpoint is its own, or that has none because the state of its
+    parent is gone.
+    """
+
+    parent: str | None = None
+
+
 class Request(Config):
     """One trial.
 
@@ -58,13 +68,11 @@ class Request(Config):
     metrics are taken by too. ``epochs`` is where to stop, if before the recipe's end; its
     schedules stay those of all its epochs. ``train_percent`` are how many of the training images
     there are to train on, of every class. ``latency`` asks for it to be measured first.
-    ``inherit`` says that the checkpoint is another network's, whose weights this one starts from
-    where names and shapes agree (weight inheritance: Real et al. 2017, arXiv:1703.01041); false,
-    that it would be, if those were not gone, or if this training had not got further. ``compile``
-    and ``cuda_graphs`` are the trainer's. ``task`` is what is trained for, ``metrics`` are the
-    names of the user's own metrics. ``deadline`` is the time, in Unix seconds, at which the trial
-    has ended: training ends early enough for its evaluations. ``seconds`` are how long it may take
-    from the first step on.
+    ``inherit`` is given for a child that starts from its parent's weights
+    (:func:`nas.supernet.inheritance.inherit`). ``compile`` and ``cuda_graphs`` are the trainer's.
+    ``task`` is what is trained for, ``metrics`` are the names of the user's own metrics.
+    ``deadline`` is the time, in Unix seconds, at which the trial has ended: training ends early
+    enough for its evaluations. ``seconds`` are how long it may take from the first step on.
     """
 
     architecture: str
@@ -78,7 +86,7 @@ class Request(Config):
     epochs: Annotated[int, Field(ge=1)] | None = None
     latency: LatencyRequest | None = None
     train_percent: Annotated[int, Field(ge=1, le=100)] = 100
-    inherit: bool | None = None
+    inherit: Inheritance | None = None
     compile: Compile = "never"
     cuda_graphs: bool = True
     task: Named = Named(name="classification")
@@ -102,7 +110,7 @@ def evaluate(
             data have been loaded already. A request with ``members`` is an ensemble, see
             :func:`nas.evaluators.ensemble.evaluate`.
         checkpoint: the state of a training with the same request except ``epochs``, or of another
-            network if the request says ``inherit``.
+            network if the request says to ``inherit`` from it.
         proxies: the zero-cost proxies to measure of the new network.
         batch: the number of training images on which they are measured.
         trains: whether a trial of the search is trained; if not, only its proxies are measured.
@@ -119,7 +127,7 @@ def evaluate(
     (``validation_NAME``), what :func:`nas.evaluators.proxies.scores` returns for ``proxies``, and
     if asked for, what :func:`nas.training.latency.measure_latency` tells.
     If it has a deadline: ``out_of_time``, whether the training ended before its last step.
-    If it says whether to ``inherit``: ``inherited_params``, how many parameters came over.
+    If the request has ``inherit``: ``inherited_params``, how many parameters came over.
     Only if the request says ``test``: the primary metric on test images, such as
     ``test_accuracy``, ``evaluations`` (metrics on validation and test images: see
     :func:`nas.training.evaluation.evaluations`; metrics beside them are of single views),
@@ -153,6 +161,7 @@ def evaluate(
         with at("metrics"):
             own = [OWN.find(name) for name in trial.metrics]
     architecture = Architecture.from_json(trial.architecture)
+    parent = trial.inherit and trial.inherit.parent
     images = loaded or data.search_data(data_config)
     if trial.train_percent < 100:
         images = _part_of_training(images, trial.train_percent, data_config.split.seed)
@@ -165,7 +174,7 @@ def evaluate(
         else:
             with torch.random.fork_rng(devices=[]):
                 latency = measure_latency(compile(architecture), images.input_shape, device)
-        if checkpoint is None or trial.inherit:
+        if checkpoint is None or parent:
             _check_latency(latency, trial.latency.limit)
     where = {
         "device": device,
@@ -182,9 +191,10 @@ def evaluate(
     state = start = None
     if checkpoint is not None:
         state = torch.load(io.BytesIO(checkpoint), map_location=device, weights_only=True)
-    if state is not None and trial.inherit:
+    if state is not None and parent:
         weights = (state["average"] or state)["network"]
-        start, state = Start(weights, source="the parent", required=False), None
+        start = partial(inherit, parent=Architecture.from_json(parent), weights=weights)
+        state = None
     parts = {"validation": images.validation}
     counted = None
     if trial.test:

@@ -241,7 +241,7 @@ def _train(job: Job, folder: Path, threads: int | None, console: Console | None)
         job.recipe.with_reference(job.initialization),
         job.seed,
         job.device,
-        job.start,
+        None if job.start is None else job.start.apply,
         job.compile,
         job.cuda_graphs,
         job.task,

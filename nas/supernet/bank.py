@@ -40,6 +40,29 @@ class Slot(NamedTuple):
     kind: str
     elastic: bool
 
+    @classmethod
+    def of(
+        cls, node: str, operation: Operation, inputs: tuple[Shape, ...], kernels: Kernels = "own"
+    ) -> Slot:
+        """Return the place of an operation's tensors."""
+        known, dropped = operation.attributes(), set(_SIZES.get(type(operation), ()))
+        depthwise = False
+        if isinstance(operation, Conv | ConvTranspose) and operation.groups > 1:
+            depthwise = operation.groups == inputs[0][0]
+            if depthwise:
+                known["groups"] = "depthwise"
+            else:
+                dropped.clear()
+                known["inputs"] = inputs[0][0]
+        if kernels != "own" and isinstance(operation, Conv):
+            dropped |= _WINDOW
+        kept = sorted((name, value) for name, value in known.items() if name not in dropped)
+        return cls(node, f"{operation.kind} {kept}", kernels == "transformed" and depthwise)
+
+    def path(self, tensor: str) -> str:
+        """Return the name of a tensor in the state of a compiled network."""
+        return f"{self.node}.{tensor}" if tensor else self.node
+
     def named(self, tensor: str) -> str:
         """Return the name of a tensor in the state of a bank; torch allows no dots in it."""
         return _named(self, tensor)
@@ -60,6 +83,18 @@ class Used(NamedTuple):
     module: Any
     slot: Slot
     sizes: dict[str, Shape]
+
+    @classmethod
+    def of(
+        cls, node: str, operation: Operation, inputs: tuple[Shape, ...], kernels: Kernels = "own"
+    ) -> Used | None:
+        """Return it for an operation; None if that has no module and no parameter."""
+        with torch.device("meta"):
+            made = operation.module(inputs)
+        if made is None:
+            return None
+        sizes = {name: tuple(each.shape) for name, each in tensors(made).items()}
+        return cls(made, Slot.of(node, operation, inputs, kernels), sizes)
 
 
 class Bank(nn.Module):
@@ -119,43 +154,21 @@ class Bank(nn.Module):
         """
         key = (node, operation, inputs)
         if key not in self._known:
-            with torch.device("meta"):
-                made = operation.module(inputs)
-            used = None
-            if made is not None:
-                found = tensors(made)
-                slot = self.slot(node, operation, inputs)
-                self._enter(slot, found, lambda: operation.module(inputs))
-                used = Used(made, slot, {name: tuple(each.shape) for name, each in found.items()})
-            self._known[key] = used
+            self._known[key] = used = Used.of(node, operation, inputs, self.kernels)
+            if used is not None:
+                self._enter(used.slot, used.sizes, lambda: operation.module(inputs))
         return self._known[key]
 
-    def slot(self, node: str, operation: Operation, inputs: tuple[Shape, ...]) -> Slot:
-        """Return the place of an operation's tensors."""
-        known, dropped = operation.attributes(), set(_SIZES.get(type(operation), ()))
-        depthwise = False
-        if isinstance(operation, Conv | ConvTranspose) and operation.groups > 1:
-            depthwise = operation.groups == inputs[0][0]
-            if depthwise:
-                known["groups"] = "depthwise"
-            else:
-                dropped.clear()
-                known["inputs"] = inputs[0][0]
-        if self.kernels != "own" and isinstance(operation, Conv):
-            dropped |= _WINDOW
-        kept = sorted((name, value) for name, value in known.items() if name not in dropped)
-        return Slot(node, f"{operation.kind} {kept}", self.kernels == "transformed" and depthwise)
-
-    def _enter(self, slot: Slot, sizes: Mapping[str, Tensor], draw: Callable[[], Any]) -> None:
+    def _enter(self, slot: Slot, sizes: Mapping[str, Shape], draw: Callable[[], Any]) -> None:
         """Make room for an operation's tensors.
 
         Args:
             slot: their place.
-            sizes: tensors of the sizes that are needed, by name; their values are not used.
+            sizes: the sizes that are needed, by name.
             draw: makes the operation's module or parameter with initial values.
         """
         if slot.elastic:
-            self._enter_window(slot, tuple(sizes["weight"].shape[2:]))
+            self._enter_window(slot, sizes["weight"][2:])
         lacking = [name for name, size in sizes.items() if not self._holds(slot.named(name), size)]
         if not lacking:
             return
@@ -185,17 +198,17 @@ class Bank(nn.Module):
                 value = nn.functional.linear(centre.flatten(2), matrix).view(centre.shape)
         return value
 
-    def _holds(self, name: str, needed: Tensor) -> bool:
+    def _holds(self, name: str, needed: Shape) -> bool:
         known = getattr(self, name, None)
         return known is not None and all(
-            has >= size for has, size in zip(known.shape, needed.shape, strict=True)
+            has >= size for has, size in zip(known.shape, needed, strict=True)
         )
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         """Makes room for larger and further tensors of a state, and then loads it."""
         for key in [key for key in state_dict if key.startswith(prefix)]:
             name, value = key.removeprefix(prefix), state_dict[key]
-            if not self._holds(name, value):
+            if not self._holds(name, tuple(value.shape)):
                 learned = name.split("|")[-2] not in _STATISTICS
                 room = torch.empty_like(value)
                 self._store(name, nn.Parameter(room) if learned else room)
@@ -207,10 +220,9 @@ class Bank(nn.Module):
             shape = tuple(map(max, zip(known.shape, value.shape, strict=True)))
             if shape != tuple(value.shape):  # each is larger in another axis
                 grown = value.detach().new_empty(shape).normal_(0.0, value.detach().std().item())
-                part(grown, tuple(value.shape)).copy_(value.detach())
+                carry(value, grown)
                 value = nn.Parameter(grown) if isinstance(value, nn.Parameter) else grown
-            with torch.no_grad():
-                part(value, tuple(known.shape)).copy_(known)
+            carry(known, value)
         if isinstance(value, nn.Parameter):
             self.register_parameter(name, value)
         else:
@@ -249,6 +261,14 @@ def part(whole: Tensor, shape: Shape) -> Tensor:
     return whole[
         tuple(slice(start, start + size) for start, size in zip(starts, shape, strict=True))
     ]
+
+
+@torch.no_grad()
+def carry(source: Tensor, target: Tensor) -> int:
+    """Copy the part that both have, see :func:`part`; return the number of its values."""
+    shape = tuple(map(min, source.shape, target.shape))
+    part(target, shape).copy_(part(source, shape))
+    return prod(shape)
 
 
 def tensors(made: nn.Module | nn.Parameter) -> dict[str, Tensor]:

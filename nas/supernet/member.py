@@ -56,8 +56,8 @@ class Member(nn.Module):
     def weights(self) -> dict[str, Tensor]:
         """Return the weights and statistics by the names in a compiled network's state dict."""
         return {
-            f"{node}.{name}" if name else node: tensor
-            for node in self._used
+            used.slot.path(name): tensor
+            for node, used in self._used.items()
             for name, tensor in self._bound(node).items()
         }
 

@@ -30,7 +30,7 @@ from nas.training.optimization import WeightAverage, make_optimizer
 from nas.training.pipeline import Pipeline
 from nas.training.precision import Precision, resolve_precision
 from nas.training.recipe import Recipe
-from nas.training.transfer import Start, Started
+from nas.training.transfer import Started
 
 _PART = "validation_"
 
@@ -117,7 +117,8 @@ class Trainer:
             augmentation do not depend on the network. On a CPU the result is the same bit for bit
             for the same number of threads.
         device: a torch device such as "cpu" or "cuda".
-        start: the weights to start from instead of initial ones, and the part that is frozen.
+        start: replaces initial weights by those to start from, and freezes a part, such as
+            :meth:`nas.training.transfer.Start.apply`.
         compile: whether training steps are compiled, after which numbers agree up to rounding.
             Evaluation is never compiled.
         cuda_graphs: whether full batches replay a CUDA graph of the network's passes, if possible;
@@ -130,7 +131,7 @@ class Trainer:
         precision: the precision that is used on this device.
         compiled: whether training steps are compiled.
         captured: whether a CUDA graph is replayed.
-        inherited_params: how many parameters were loaded from ``start``.
+        inherited_params: how many parameters ``start`` has loaded.
         drawn: the names of the parameters that were not loaded.
 
     Torch's global generators are not changed. Between two epochs, :meth:`state_dict` holds the
@@ -144,7 +145,7 @@ class Trainer:
         recipe: Recipe,
         seed: int,
         device: str = "cpu",
-        start: Start | None = None,
+        start: Callable[[nn.Module], Started] | None = None,
         compile: Compile = "never",
         cuda_graphs: bool = True,
         task: Task | None = None,
@@ -176,7 +177,7 @@ class Trainer:
         self._network: nn.Module = built.to(  # type: ignore[call-overload]
             self._device, memory_format=how, non_blocking=True
         )
-        started = Started() if start is None else start.apply(self._network)
+        started = Started() if start is None else start(self._network)
         self._frozen, self.inherited_params, self.drawn = started
         self._parameters = list(self._network.parameters())
         self._optimizer = make_optimizer(self._network, recipe)

@@ -49,14 +49,12 @@ class Start:
             everything that it depends on. Frozen modules run as in evaluation: batch norms keep
             their statistics, and nothing is dropped.
         source: the source of the weights, for messages.
-        required: whether it is an error if the weights fit no parameter, or too few.
         partial: whether they may fill less than half of the network.
     """
 
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     freeze: str = "none"
     source: str = "weights"
-    required: bool = True
     partial: bool = False
 
     @classmethod
@@ -82,7 +80,7 @@ class Start:
         check_dtypes(fitting, own, self.source)
         # Counters of batch norms are ignored: as scalars they fit every network with such a name.
         taken = sum(p.numel() for name, p in parameters.items() if name in fitting)
-        if self.weights and self.required:
+        if self.weights:
             self._check_enough(taken, parameters)
         network.load_state_dict(fitting, strict=False)
         drawn = tuple(name for name in parameters if name not in fitting)

@@ -103,7 +103,7 @@ def learned(network: Network, images: SearchData, test: Part, seed: int) -> Iter
         few = some(images, 5, per_class)
         found = []
         for given, freeze in network.protocols().values():
-            start = None if freeze is None else Start(body, freeze)
+            start = None if freeze is None else Start(body, freeze).apply
             trainer = Trainer(lambda: nas.compile(architecture), few, given, seed, start=start)
             found.append(100 * measure(trainer.run(given.epochs).network, test, few)["accuracy"])
         yield found

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import nas
 from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
-from nas.supernet.bank import Bank, part, tensors
+from nas.supernet.bank import Bank, Slot, part, tensors
 from nas.supernet.covering import covering
 from nas.supernet.member import Member
 from nas.supernet.mixing import plain_norms
@@ -75,7 +75,7 @@ def _gradients(bank: Bank, architecture: Architecture) -> Iterator[tuple[str, An
         made = node.operation.module(inputs)
         for name, own in tensors(made).items() if made is not None else ():
             if isinstance(own, nn.Parameter):
-                shared = getattr(bank, bank.slot(node.name, node.operation, inputs).named(name))
+                shared = getattr(bank, Slot.of(node.name, node.operation, inputs).named(name))
                 gradient = None if shared.grad is None else part(shared.grad, tuple(own.shape))
                 yield f"{node.name}.{name}" if name else node.name, gradient
 
@@ -99,7 +99,7 @@ def test_a_bank_that_grows_keeps_what_it_has() -> None:
     bank = Bank()
     before = Member(bank, conv(4, width=8)).weights()["body.weight"].detach().clone()
     Member(bank, conv(6, width=5))
-    assert bank.take(bank.slot("body", *_body(conv(6))), "weight", (6, 8, 3, 3)).shape[0] == 6
+    assert bank.take(Slot.of("body", *_body(conv(6))), "weight", (6, 8, 3, 3)).shape[0] == 6
     assert torch.equal(Member(bank, conv(4, width=8)).weights()["body.weight"], before)
 
 

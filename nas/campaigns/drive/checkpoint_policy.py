@@ -21,14 +21,13 @@ class Start(NamedTuple):
         file: the file of the state; None if the trial starts from the beginning.
         own: whether an earlier attempt at the same trial has saved it.
         epochs: the epochs of the trial that it continues; None if it continues none.
-        inherits: whether the state is that of its parent, whose weights it inherits; None for a
-            trial that inherits no weights.
+        parent: the parent whose weights it inherits, if the state is that of the parent.
     """
 
     file: Path | None
     own: bool
     epochs: int | None
-    inherits: bool | None
+    parent: str | None = None
 
 
 class CheckpointPolicy:
@@ -61,10 +60,9 @@ class CheckpointPolicy:
             before = asks[ask.predecessor]
             epochs = before.fidelity
             found = found or self._find(before.answered_by)
-        if ask.parent is None:
-            return Start(found, own is not None, epochs, None)
-        found = found or self._find(ask.parent)
-        return Start(found, own is not None, epochs, own is None and found is not None)
+        if found is None and ask.parent is not None and (inherited := self._find(ask.parent)):
+            return Start(inherited, own=False, epochs=epochs, parent=ask.parent)
+        return Start(found, own is not None, epochs)
 
     def keeps(self, ask: Ask, recipe: Recipe | None) -> bool:
         """Tells if the trial's final weights, or its state to continue from, are kept."""

@@ -122,8 +122,14 @@ class Trainings(Requests):
             if config.measures_latency
             else None,
             **given(seconds=None if final else getattr(config.time_limit, "trial_seconds", None)),
-            **given(inherit=start.inherits),
+            **({} if ask.parent is None else {"inherit": self._inherit(start)}),
         }
+
+    def _inherit(self, start: Start) -> Json:
+        """Makes the fields of :class:`nas.evaluators.training.Inheritance`."""
+        if start.parent is None:
+            return {}
+        return {"parent": self._networks.of(self._history.asks[start.parent]).to_json()}
 
     def recipe(self, ask: Ask) -> Recipe | None:
         """Returns the campaign's recipe, if it has one, with the choices of the genotype.

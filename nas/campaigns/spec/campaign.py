@@ -286,7 +286,7 @@ def _load(folder: Path) -> Campaign:
         early_stopping.check(config.objectives, metrics, own)
     fidelities.check(own, training, task, config.measures_latency)
     if config.inherit_weights:
-        inheritance.check(own, config.duplicates, training is not None)
+        inheritance.check(own, config.duplicates)
     return campaign
 
 
@@ -343,6 +343,12 @@ def _check_evaluator(
             "tests networks with shared weights; allowed with the evaluator supernet alone, got "
             f"{config.final.shared} with {config.evaluator.name}",
             *("final", "shared"),
+        )
+    if config.inherit_weights and not evaluator.trains:
+        raise InputError(
+            "inherit_weights needs an evaluator that trains every network; allowed: training, or a "
+            f"function of yours, got {config.evaluator.name}",
+            *("evaluator", "name"),
         )
     if evaluator.suggests and config.budget.trials == 1:
         raise InputError(

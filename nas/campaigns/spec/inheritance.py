@@ -6,16 +6,13 @@ from nas.searchers.duplicates import Policy
 from nas.searchers.population import Evolution
 
 
-def check(searcher: Searcher, policy: Policy, trains: bool) -> None:
+def check(searcher: Searcher, policy: Policy) -> None:
     """:class:`InputError` unless what the searcher proposes can inherit weights.
 
     Args:
         searcher: of the campaign.
         policy: what becomes of duplicates.
-        trains: whether there are weights.
     """
-    if not trains:
-        raise InputError("inherit_weights: a table has no weights; leave it out")
     if not isinstance(searcher, Evolution):
         raise InputError(
             "inherit_weights: needs a searcher whose proposals have one parent: evolution, "

@@ -375,7 +375,7 @@ class TrainingFile(_Keys):
     early_stopping: Annotated[EarlyStopping, BeforeValidator(_section)] | None = None
     """The rule that stops hopeless trainings."""
     inherit_weights: bool = False
-    """Whether a child starts from its parent's weights where names and shapes agree."""
+    """Whether a child starts from those weights of its parent that both would share."""
     fidelity: Axis = "epochs"
     """The unit of ``min_fidelity`` and ``max_fidelity`` of a multi-fidelity searcher."""
     hyperparameters: dict[str, Annotated[tuple[Any, ...], WrapValidator(_options)]] = Field(

@@ -216,7 +216,7 @@ def test_latency_is_that_of_all_members(done: Path) -> None:
     campaign, history = load_campaign(done), History(done, log.read_records(done))
     averages = Averages(campaign, Networks(campaign), history)
     ask = history.asks[next(iter(ensembles(done)))]
-    payload = averages.request(ask, Start(None, own=False, epochs=None, inherits=None))
+    payload = averages.request(ask, Start(None, own=False, epochs=None))
     told = evaluate({**payload, "test": False, "latency": True})
     assert told["latency_ms"] > 0
     assert not {"test_accuracy"} & told.keys()
