@@ -117,7 +117,7 @@ def evaluate(
     setting = Setting.of({k: v for k, v in plain.items() if k != "test_data"}, epochs)
 
     def build() -> Relaxation:
-        return Relaxation(space, method, setting.seed, setting.recipe.initialization)
+        return Relaxation(space, method, setting.seed, setting.recipe.initialization, setting.start)
 
     relaxation, metrics = yield from trained(
         file,

@@ -21,6 +21,7 @@ from nas.evaluators.base import Evaluate, Evaluator, Function
 from nas.evaluators.work import Progress
 from nas.files import is_damaged, write_whole
 from nas.spaces.search_space import SearchSpace
+from nas.supernet.bank import Start
 from nas.tasks import Task, make
 from nas.training import data, recipe
 from nas.training.batches import batch_bounds
@@ -110,6 +111,12 @@ class Setting(NamedTuple):
             resolve_device(trial.device),
             make(trial.task),
         )
+
+    @property
+    def start(self) -> Start:
+        """Returns how the task prepares initial weights."""
+        # A copy of a network copies no lambda, as it would copy a method's task and images.
+        return lambda architecture: self.task.start(architecture, self.images.train.labels)
 
     @property
     def steps(self) -> int:

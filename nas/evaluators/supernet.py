@@ -98,7 +98,7 @@ def evaluate(
     def build(steps: int = 1) -> Supernet:
         # Every trial has the seed of the campaign, so any of them may train the shared weights.
         scheme = given.recipe.initialization
-        return Supernet(space, steps, sampling, kernels, affine, given.seed, scheme)
+        return Supernet(space, steps, sampling, kernels, affine, given.seed, scheme, given.start)
 
     supernet, metrics = yield from trained(
         Path(folder) / FILE_NAME,

@@ -12,10 +12,14 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nas.architecture.graph import Architecture
+from nas.architecture.node import Node
 from nas.architecture.operations import Conv, ConvTranspose, Linear, Operation, Shape
 from nas.training.initialization import initialize
 
 Kernels = Literal["own", "centre", "transformed"]
+Start = Callable[[Architecture], Mapping[str, Callable[[nn.Module], None]]]
+"""Returns what prepares the initial weights of a member's layers, by their names."""
 
 _SIZES: Mapping[type[Operation], frozenset[str]] = {
     Conv: frozenset({"channels"}),
@@ -120,12 +124,19 @@ class Bank(nn.Module):
         seed: the seed of the initial values.
         initialization: their scheme, see :func:`nas.training.initialization.initialize`. Fan-ins
             are those of the largest member so far.
+        start: returns what then prepares the layers of a member, such as
+            :meth:`nas.tasks.base.Task.start` with the labels.
     """
 
     def __init__(
-        self, kernels: Kernels = "own", seed: int = 0, initialization: str = "default"
+        self,
+        kernels: Kernels = "own",
+        seed: int = 0,
+        initialization: str = "default",
+        start: Start = lambda architecture: {},
     ) -> None:
         super().__init__()
+        self._start = start
         self.kernels = kernels
         self.seed = seed
         self.initialization = initialization
@@ -146,18 +157,30 @@ class Bank(nn.Module):
     def _device(self) -> torch.device:
         return next((each.device for each in self.parameters()), torch.device("cpu"))
 
-    def use(self, node: str, operation: Operation, inputs: tuple[Shape, ...]) -> Used | None:
-        """Return what a member needs of an operation; None if it has no module and no parameter.
+    def use(self, node: Node, member: Architecture) -> Used | None:
+        """Return what a member needs of a node; None if it has no module and no parameter.
 
         The bank makes room for its tensors. Members share the modules of equal operations, because
         making a module takes longer than calling it.
         """
-        key = (node, operation, inputs)
+        inputs = tuple([member.shapes[name] for name in node.inputs])
+        key = (node.owner, node.operation, inputs)
         if key not in self._known:
-            self._known[key] = used = Used.of(node, operation, inputs, self.kernels)
+            self._known[key] = used = Used.of(*key, self.kernels)
             if used is not None:
-                self._enter(used.slot, used.sizes, lambda: operation.module(inputs))
+                self._enter(used.slot, used.sizes, lambda: self._draw(*key, member))
         return self._known[key]
+
+    def _draw(
+        self, node: str, operation: Operation, inputs: tuple[Shape, ...], member: Architecture
+    ) -> Any:
+        """Make the module or parameter of a member's operation, with initial values."""
+        made = operation.module(inputs)
+        if isinstance(made, nn.Module):
+            initialize(made, self.initialization)
+            if prepare := self._start(member).get(node):
+                prepare(made)
+        return made
 
     def _enter(self, slot: Slot, sizes: Mapping[str, Shape], draw: Callable[[], Any]) -> None:
         """Make room for an operation's tensors.
@@ -175,10 +198,7 @@ class Bank(nn.Module):
         digest = blake2b(f"{self.seed} {slot}".encode(), digest_size=7).digest()
         with torch.random.fork_rng(devices=()):
             torch.default_generator.manual_seed(int.from_bytes(digest))
-            made = draw()
-            if isinstance(made, nn.Module):
-                initialize(made, self.initialization)
-            drawn = tensors(made)
+            drawn = tensors(draw())
             for name in lacking:
                 drawn[name].data = drawn[name].data.to(self._device)
                 self._store(slot.named(name), drawn[name])

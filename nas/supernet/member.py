@@ -37,8 +37,7 @@ class Member(nn.Module):
         for node in architecture.nodes:
             if node.owner in self._targets:
                 continue
-            inputs = tuple([architecture.shapes[name] for name in node.inputs])
-            used = bank.use(node.owner, node.operation, inputs)
+            used = bank.use(node, architecture)
             if used is not None:
                 self._targets[node.owner] = used.module
                 if used.sizes:

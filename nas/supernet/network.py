@@ -15,7 +15,7 @@ from nas.architecture.graph import Architecture
 from nas.spaces.asked_space import MAX_REJECTED, NothingFeasible
 from nas.spaces.choices import Genotype, Infeasible, Option
 from nas.spaces.search_space import SearchSpace
-from nas.supernet.bank import Bank, Kernels
+from nas.supernet.bank import Bank, Kernels, Start
 from nas.supernet.covering import extreme, is_number
 from nas.supernet.member import Member
 from nas.supernet.mixing import plain_norms
@@ -43,6 +43,7 @@ class Supernet(nn.Module):
         affine: whether batch norms have learned factors and offsets.
         seed: decides initial weights and members.
         initialization: the scheme of initial weights.
+        start: what prepares them, see :class:`nas.supernet.bank.Bank`.
     """
 
     step: Tensor
@@ -56,9 +57,10 @@ class Supernet(nn.Module):
         affine: bool = True,
         seed: int = 0,
         initialization: str = "default",
+        start: Start = lambda architecture: {},
     ) -> None:
         super().__init__()
-        self.bank = Bank(kernels, seed, initialization)
+        self.bank = Bank(kernels, seed, initialization, start)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         count = steps * _SANDWICH if sampling == "sandwich" else steps
         self._space = space

@@ -17,7 +17,7 @@ from nas.spaces.cell_graph import IDENTITY
 from nas.spaces.choices import Genotype
 from nas.spaces.mixtures import Mixtures
 from nas.spaces.search_space import SearchSpace
-from nas.supernet.bank import Bank
+from nas.supernet.bank import Bank, Start
 from nas.supernet.member import Member
 from nas.supernet.mixing import OF_EDGE, Mixture, mixed, partly_mixed, plain_norms
 
@@ -84,6 +84,7 @@ class Relaxation(nn.Module):
         method: how operations are mixed.
         seed: decides initial weights and alphas.
         initialization: the scheme of initial weights.
+        start: what prepares them, see :class:`nas.supernet.bank.Bank`.
 
     Attributes:
         bank: the weights.
@@ -105,12 +106,13 @@ class Relaxation(nn.Module):
         method: Method = "darts",
         seed: int = 0,
         initialization: str = "default",
+        start: Start = lambda architecture: {},
     ) -> None:
         super().__init__()
         mixtures, architecture = relaxed(space, method)
         self.mixtures = mixtures
         self._kind = _KINDS[method]
-        self.bank = Bank(seed=seed, initialization=initialization)
+        self.bank = Bank(seed=seed, initialization=initialization, start=start)
         self.network = Member(self.bank, architecture)
         self._edges = list(mixtures.edges)
         nodes = list(mixtures.edges.values())

@@ -7,7 +7,7 @@ a :class:`Task` for the output shape of a network, its loss, and the metric to c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from nas.errors import InputError
@@ -179,15 +179,18 @@ class Task(ABC):
 
         return torch.randperm(len(labels), generator=generator, device=generator.device)
 
-    def start(self, network: nn.Module, labels: NDArray[Any]) -> None:  # noqa: B027
-        """Prepares the initial weights of a new network for its training.
+    def start(
+        self, architecture: Architecture, labels: NDArray[Any]
+    ) -> Mapping[str, Callable[[nn.Module], None]]:
+        """Returns what prepares initial weights for the training, by the names of the layers.
 
-        By default, they stay as they are.
+        It also prepares weights that networks share. By default, no weights change.
 
         Args:
-            network: the network with initial weights.
+            architecture: the network.
             labels: the labels of the training images.
         """
+        return {}
 
     def targets(self, labels: Tensor, classes: int) -> Tensor:
         """Returns what the loss compares outputs with, by default the labels."""

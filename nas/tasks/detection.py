@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -111,22 +111,18 @@ class Detection(Joint):
             backbone, self._head.name, outputs, self._levels, self._options, self._coder
         )
 
-    def start(self, network: nn.Module, labels: NDArray[Any]) -> None:
+    def start(
+        self, architecture: Architecture, labels: NDArray[Any]
+    ) -> Mapping[str, Callable[[nn.Module], None]]:
         """Draws the last layers with a standard deviation of 0.01.
 
         So scores begin near their prior probability, and boxes near their anchors (Lin et al. 2017,
         RetinaNet, arXiv:1708.02002, section 4.1).
         """
-        from torch.nn import init
-
-        from nas.architecture.network import Network
-
-        nodes = network.architecture.nodes if isinstance(network, Network) else ()
+        nodes = architecture.nodes
         last = {node.inputs[0] for node in nodes if node.operation.kind == "boxes"}
-        for node in nodes:
-            if node.name in last and node.operation.kind == "conv":
-                for name, parameter in network.get_submodule(node.owner).named_parameters():
-                    init.normal_(parameter, std=0.01 if name == "weight" else 0.0)
+        layers = [node for node in nodes if node.name in last and node.operation.kind == "conv"]
+        return {node.owner: _draw for node in layers}
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Returns the loss of outputs [N, P, 4 + classes] per position that has an object."""
@@ -259,6 +255,13 @@ def _sides(targets: Tensor) -> tuple[int, int]:
     """Returns the height and width of the images, which the last row of targets holds."""
     width, height = targets[0, -1, 2:4].int().tolist()
     return height, width
+
+
+def _draw(layer: nn.Module) -> None:
+    from torch.nn import init
+
+    for name, parameter in layer.named_parameters():
+        init.normal_(parameter, std=0.01 if name == "weight" else 0.0)
 
 
 def _levels(

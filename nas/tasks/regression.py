@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nas.metrics import Metric
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    from nas.architecture.graph import Architecture
 
 # torch is imported in the methods that need it, so that reading a campaign does not load it.
 
@@ -44,24 +48,18 @@ class Regression(Task):
         """Returns (K,), the number of values per image."""
         return (classes,)
 
-    def start(self, network: nn.Module, labels: NDArray[np.floating]) -> None:
+    def start(
+        self, architecture: Architecture, labels: NDArray[np.floating]
+    ) -> Mapping[str, Callable[[nn.Module], None]]:
         """Lets the last layer of each output begin at the mean and the deviation of the values."""
-        import torch
-
-        from nas.architecture.network import Network
         from nas.architecture.operations import ArchitectureError
         from nas.architecture.surgery import head_layer
 
-        if not isinstance(network, Network):
-            return
-        values = torch.from_numpy(labels).double()
-        deviation, mean = torch.std_mean(values, 0, unbiased=False)
-        for output in network.architecture.outputs:
-            with suppress(ArchitectureError), torch.no_grad():  # a network that ends in another way
-                layer: Any = network.get_submodule(head_layer(network.architecture, output))
-                layer.weight.mul_(deviation.view(-1, *(1,) * (layer.weight.ndim - 1)))
-                if layer.bias is not None:
-                    layer.bias.copy_(mean)
+        owners, found = {node.name: node.owner for node in architecture.nodes}, {}
+        for output in architecture.outputs:
+            with suppress(ArchitectureError):  # a network that ends in another way
+                found[owners[head_layer(architecture, output)]] = partial(_scale, labels=labels)
+        return found
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Returns the mean squared error of values [N, K]."""
@@ -101,3 +99,13 @@ class Regression(Task):
         squares = (predictions - targets).double().square().sum(0)
         spread = (targets.double() - targets.double().mean(0)).square().sum(0)
         return {"r2": (1 - squares / spread.clamp(min=1e-12)).mean().item()}
+
+
+def _scale(layer: Any, labels: NDArray[np.floating]) -> None:
+    import torch
+
+    deviation, mean = torch.std_mean(torch.from_numpy(labels).double(), 0, unbiased=False)
+    with torch.no_grad():
+        layer.weight.mul_(deviation.view(-1, *(1,) * (layer.weight.ndim - 1)))
+        if layer.bias is not None:
+            layer.bias.copy_(mean)

@@ -167,7 +167,10 @@ class Trainer:
                 batch = min(recipe.batch_size, len(data.train.labels))
                 check_memory_to_train(built.architecture, batch)
             initialize(built, recipe.initialization)
-            self._task.start(built, data.train.labels)
+            if isinstance(built, Network):  # the layers of others are prepared as they are drawn
+                prepared = self._task.start(built.architecture, data.train.labels)
+                for layer, prepare in prepared.items():
+                    prepare(built.get_submodule(layer))
         how = layout(len(data.input_shape) + 1)
         if self._device.type == "cpu" and crashes(
             built.architecture if isinstance(built, Network) else data.input_shape

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,10 @@ from nas.analysis.tables.networks import campaign_table
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.cli import main
+from nas.configuration import Named
+from nas.evaluators import gradient, supernet
 from nas.evaluators.supernet import FILE_NAME
+from nas.evaluators.work import complete
 from nas.jobs import names as named
 from nas.jobs.inputs import trained
 from nas.spaces.choices import Genotype
@@ -26,7 +30,9 @@ from nas.spaces.search_space import SearchSpace
 from nas.supernet.bank import Bank
 from nas.supernet.member import Member
 from nas.supernet.network import SandwichTrainer, Supernet, fair, sandwich, shrinking, uniform
+from nas.tasks import make
 from nas.training import data
+from nas.training.data import Part, SearchData
 from nas.training.evaluation import evaluate
 from nas.training.loop import Trainer
 from nas.training.recipe import resolve
@@ -259,3 +265,56 @@ def test_a_damaged_file_is_one_message(
     assert records.read_bytes() == known
     file.unlink()
     assert main(["run", str(tmp_path)]) == 0
+
+
+VALUES = np.random.default_rng(0).normal((1e3, -50), (3, 0.1), (64, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("head", [pytest.param(None, id="regression"), "towers"])
+def test_shared_weights_begin_as_the_task_begins(head: str | None) -> None:
+    """They are those of a bank without a task, but the last layer is prepared."""
+    space = nas.space("nasbench201", (1, 16, 16), 2, channels=2, cells=1)
+    member = space.decode(space.sample(np.random.default_rng(0)))
+    task = make(
+        Named(name="detection", head=head, strides=[4]) if head else Named(name="regression")
+    )
+    member = task.network(member, 2)
+    before = Member(Bank(seed=1), member).weights()
+    after = Member(Bank(seed=1, start=lambda a: task.start(a, VALUES)), member).weights()
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    (weight,) = (name for name in changed if name.endswith("weight"))
+    bias = weight.replace("weight", "bias")
+    assert changed == {weight, bias}
+    if head:
+        assert after[weight].std().item() == pytest.approx(0.01, rel=0.2)
+        assert not after[bias].any()
+    else:
+        spread = torch.from_numpy(VALUES.std(0))
+        assert torch.allclose(after[weight], before[weight] * spread[:, None])
+        assert torch.allclose(after[bias], torch.from_numpy(VALUES.mean(0)))
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "supernet": {"sampling": "uniform", "kernels": "own", "affine": True, "recalibration": 1},
+    "gradient": {"method": "darts", "order": 1, "learning_rate": 3e-4, "weight_decay": 1e-3},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_shared_weights_begin_at_values_of_any_unit(name: str, tmp_path: Path) -> None:
+    space = nas.space("nasbench201", **{**SPACE, "classes": 2}, nodes=3)
+    images = np.random.default_rng(1).integers(0, 256, (64, 1, 8, 8)).astype(np.uint8)
+    part = Part(images, VALUES)
+    genotype = space.sample(np.random.default_rng(0))
+    request = {
+        "architecture": space.decode(genotype).to_json(),
+        "data": {},
+        "recipe": {"preset": "quick", "augment": [], "learning_rate": 1e-9},
+        "seed": 0,
+        "task": {"name": "regression"},
+        "search_data": SearchData(part, part, (128.0,), (74.0,), 2, "split", "data"),
+    }
+    evaluate = {"supernet": supernet.evaluate, "gradient": gradient.evaluate}[name]
+    work = evaluate(request, space=space, folder=str(tmp_path), epochs=1, **OPTIONS[name])
+    (point,) = complete(work)["shared_curve"]
+    assert point["train_loss"] < 20 * VALUES.var(0).mean()  # the mean square is 5e5
