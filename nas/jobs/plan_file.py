@@ -17,6 +17,9 @@ from nas.words import counted
 
 SPACE = "primitives"
 
+BEST = 2
+"""With how many classics the search begins. With more, a short one would only repeat classics."""
+
 WIDTHS = tuple(round(2 ** (step / 6 - 4), 3) for step in range(37))
 """Multipliers of all widths, each an eighth larger than the one before. The space itself has fewer;
 with these, each network can be almost as large as the limit allows."""
@@ -56,7 +59,8 @@ class Plan:
         entries = ", ".join(
             f"{{name: {each}, fit: constraints}}" for each in self.classics[: division.workers]
         )
-        population = min(24, max(8, division.trials // 3))
+        population = min(24, max(4, division.trials // 4))
+        started = f"[{', '.join(self.classics[:BEST])}]" if self.classics else "classics"
         epochs = division.epochs
         most = max(10, math.ceil(MOST * division.passes))
         sizes = sorted({2, division.top} - {1}) if division.top > 1 else []
@@ -77,10 +81,9 @@ class Plan:
                 f"multiplier: {list(WIDTHS)}", 98, initial_indent="  ", subsequent_indent=4 * " "
             ),
             commented(
-                f"searcher: {{name: evolution, population_size: {population}, tournament_size: 5, "
-                "initial: classics}",
-                f"time for about {division.trials} trials; it begins with the classics that are in "
-                "the space",
+                f"searcher: {{name: tournament_evolution, population_size: {population}, "
+                f"tournament_size: {min(5, population - 1)}, initial: {started}}}",
+                f"time for about {division.trials} trials; it begins with the best classics",
             ),
             commented("random_baseline: false", "it would take half of the time"),
             "constraints:",
