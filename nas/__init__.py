@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nas.architecture.graph import Architecture as Architecture
     from nas.architecture.graph import cost as cost
     from nas.architecture.network import compile as compile
+    from nas.architecture.sliding import sliding_windows as sliding_windows
     from nas.architecture.surgery import convolutionalize as convolutionalize
     from nas.architecture.surgery import with_classes as with_classes
     from nas.architecture.weights import load_weights as load_weights
@@ -63,6 +64,7 @@ _PUBLIC = {
     "results": "nas.analysis.tables.trials:trials",
     "run": "nas.campaigns.drive.run",
     "searcher": "nas.searchers",
+    "sliding_windows": "nas.architecture.sliding",
     "space": "nas.spaces",
     "with_classes": "nas.architecture.surgery",
 }

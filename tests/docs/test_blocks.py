@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import nas
 from nas.benchmark.config import BenchmarkFile
@@ -27,6 +28,11 @@ GIVEN: dict[str, dict[str, Any]] = {
         "Path": Path,
         "child": nas.classic("lenet5", width=2.0),
         "parent": nas.classic("lenet5"),
+    },
+    "docs/tasks.md": {
+        "nas": nas,
+        "network": nas.compile(nas.classic("lenet5", (1, 32, 32), 11)).eval(),
+        "image": torch.randn(1, 80, 96),
     },
     "docs/spaces.md": {"nas": nas, "rng": np.random.default_rng(0)},
 }
@@ -56,8 +62,6 @@ def pages() -> list[str]:
 def test_python(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(tmp_path / "scratch")
     monkeypatch.chdir(tmp_path / "scratch")
-    import torch
-
     torch.save(nas.compile(nas.classic("resnet18")).state_dict(), "resnet18.pth")
     seen = dict(GIVEN.get(page, {}))
     for param in blocks("python"):
