@@ -44,6 +44,8 @@ RUNS = {
     "adrenal": Run("Volumes: AdrenalMNIST3D", "Accuracies are published for 28x28x28 voxels "
                    "(Yang et al. 2023, MedMNIST v2, doi:10.1038/s41597-022-01721-8), which are not "
                    "comparable with these of 8x8x8. Chance, the commoner class: 0.768."),
+    "camvid": Run("Segmentation: street scenes", "No number is published for 48x48 and so few "
+                  "epochs."),
     "cells": Run("Detection: blood cells", "No number is published for 160x120 and so few epochs. "
                  "Chance, the commonest boxes of the training images: AP 0.016."),
 }  # fmt: skip
