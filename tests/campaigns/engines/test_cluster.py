@@ -92,11 +92,15 @@ def test_a_cluster_that_does_not_start_is_one_message(
         raise Exception("The current node timed out during startup.\nMore.")
 
     monkeypatch.setattr(cluster.ray, "init", init)
+    # The real one would end the cluster of the other tests of this process.
+    ended: list[bool] = []
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: ended.append(True))
     before = dict(os.environ)
     message = r"^Ray could not be started on this machine \(The current node .* startup\.\): run"
     with pytest.raises(CampaignError, match=message), cluster.local(1, tmp_path):
         pass
     assert os.environ == before
+    assert ended == [True]
 
 
 # --- two nodes ---
