@@ -111,7 +111,7 @@ def _sample(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from nas.spaces import space
-    from nas.spaces.constraints import rejections
+    from nas.spaces.constrained_space import rejections
 
     drawn_from = space(arguments.space, **bound(arguments))
     rng = np.random.default_rng(arguments.seed)

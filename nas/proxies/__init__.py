@@ -1,6 +1,6 @@
 """Zero-cost proxies: numbers that rank networks before any training."""
 
-from nas.proxies.base import Batch, Probe, Proxy, Value, measure
+from nas.proxies.base import Batch, Count, Probe, Proxy, Value, measure
 from nas.registry import Registry
 
 PROXIES = Registry(
@@ -37,6 +37,7 @@ __all__ = [
     "PROXIES",
     "YARDSTICKS",
     "Batch",
+    "Count",
     "Probe",
     "Proxy",
     "Value",

@@ -158,6 +158,21 @@ class Proxy:
         return self.of(Probe(network, batch, generator))
 
 
+class Count(Proxy):
+    """A proxy that is counted in the graph, so that it needs neither weights nor images.
+
+    It decorates a function of an architecture.
+
+    Attributes:
+        count: this function.
+    """
+
+    def __init__(self, count: Callable[[Architecture], float]) -> None:
+        super().__init__(lambda probe: count(probe.architecture))
+        self.count = count
+        update_wrapper(self, count)
+
+
 class Value(NamedTuple):
     """The value of a proxy, and the seconds that it took.
 

@@ -1,22 +1,23 @@
 """The yardsticks: what is counted, and needs no pass."""
 
 from nas.architecture import passes
-from nas.proxies.base import Probe, Proxy
+from nas.architecture.graph import Architecture
+from nas.proxies.base import Count
 
 
-@Proxy
-def params(probe: Probe) -> float:
+@Count
+def params(architecture: Architecture) -> float:
     """Counts the trainable parameters."""
-    return float(probe.architecture.cost.params)
+    return architecture.cost.params
 
 
-@Proxy
-def flops(probe: Probe) -> float:
+@Count
+def flops(architecture: Architecture) -> float:
     """Counts FLOPs as fvcore does; AZ-NAS (arXiv:2403.19232) calls them complexity."""
-    return float(probe.architecture.cost.flops)
+    return architecture.cost.flops
 
 
-@Proxy
-def depth(probe: Probe) -> float:
+@Count
+def depth(architecture: Architecture) -> float:
     """Counts the weighted layers on the longest path."""
-    return float(passes.depth(probe.architecture))
+    return passes.depth(architecture)

@@ -45,7 +45,7 @@ def space(
         InputError: for an unknown name, or saying what is wrong in the file.
     """
     from nas.configuration import read_yaml
-    from nas.spaces.constraints import constrained
+    from nas.spaces.constrained_space import constrained
     from nas.spaces.families.family import read_family
     from nas.spaces.families.priors import check_names, describing
     from nas.spaces.python_space import python_space

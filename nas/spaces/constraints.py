@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from hashlib import blake2b
-from math import inf
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
@@ -20,22 +17,11 @@ from nas.configuration import Config
 from nas.errors import InputError
 from nas.files import read_bytes
 from nas.registry import unknown
-from nas.spaces.asked_space import MAX_REJECTED, NothingFeasible
 from nas.spaces.choices import (
-    Choose,
     Genotype,
-    Infeasible,
-    Option,
     architecture_choices,
-    kept,
-    listed,
 )
-from nas.spaces.search_space import SearchSpace, Size
-
-R = TypeVar("R")
-
-PATIENCE = 1_000
-"""The number of draws that may break a limit, while none has kept them all, before giving up."""
+from nas.spaces.search_space import SearchSpace
 
 
 def _whole(given: Any) -> Any:
@@ -144,155 +130,31 @@ class Constraints(Config):
         return given
 
 
-class _Limit(NamedTuple):
+class Limit(NamedTuple):
+    """A limit of one cost.
+
+    Attributes:
+        column: the name of the cost.
+        most: its largest value.
+        measure: returns it for a member of a space, which is a genotype and its network.
+    """
+
     column: str
     most: float
     measure: Callable[[Genotype, Architecture], float]
 
 
-def constrained(space: SearchSpace, constraints: Constraints, folder: Path) -> SearchSpace:
-    """Return the part of a space whose architectures keep every limit.
-
-    Samplers draw again what breaks a limit, and count it in ``rejected`` by the limit's name. If
-    nothing keeps the limits, they raise :class:`InputError` with the smallest costs seen, after
-    :data:`PATIENCE` draws.
-
-    Args:
-        space: the space to narrow. If it is constrained already, both limits hold.
-        constraints: the limits.
-        folder: the folder that the path of a latency table is relative to.
-
-    Raises:
-        InputError: for a table that cannot be read, or a latency that would have to be measured.
-    """
-    if constraints.measured_latency is not None:
-        raise InputError(
-            "latency_ms: only a campaign measures it; give a table and its column, or a profile"
-        )
-    limits = [_limit(name, most, space, folder) for name, most in constraints.limits.items()]
-    if constraints.fit is not None and not limits:
-        raise InputError("needs a limit to fit, but there is none", "fit")
-    if not limits:
-        return space
-    fit = constraints.fit
-    if isinstance(space, ConstrainedSpace):
-        return ConstrainedSpace(space.unconstrained, [*space.limits, *limits], fit or space.fitted)
-    return ConstrainedSpace(space, limits, fit)
-
-
-class ConstrainedSpace(SearchSpace):
-    """A space without what breaks a limit; :func:`constrained` makes it.
-
-    With ``fitted``, the name of a choice, this choice offers one option: the largest number with
-    which the network keeps the limits. It is asked last.
-    """
-
-    def __init__(self, space: SearchSpace, limits: list[_Limit], fitted: str | None = None) -> None:
-        super().__init__(self._within_limits, space.name, space.members, space.language)
-        self.unconstrained = space
-        self.limits = limits
-        self.fitted = fitted
-        self._smallest: dict[str, float] = {}
-        self._any_kept = False
-
-    def size(self, limit: int = 1_000_000) -> Size:
-        """Count the genotypes one by one, because closed forms do not know the limits."""
-        return self._count(limit)
-
-    def decisions(self, genotype: Genotype) -> Genotype:
-        """Return the answers without that of the fitted choice, which the others decide."""
-        return {name: option for name, option in genotype.items() if name != self.fitted}
-
-    def fit(self, genotype: Genotype) -> Genotype:
-        """Return the genotype with the only option of the fitted choice, if it is of this space."""
-
-        def answer(name: str, options: tuple[Option, ...]) -> Option:
-            return options[0] if name == self.fitted else kept(genotype, name, options)[0]
-
-        with suppress(Infeasible, IndexError):
-            return self.run(answer)[0]
-        return genotype
-
-    def _within_limits(self, choose: Choose) -> Architecture:
-        genotype: Genotype = {}
-        widths: list[Any] = []
-
-        def noted(name: str, options: Any, **about: Any) -> Any:
-            if name == self.fitted:
-                widths.extend(options)
-                genotype[name] = answer = options[0]
-            else:
-                genotype[name] = answer = choose(name, options, **about)
-            return answer
-
-        built = self.unconstrained.function(noted)
-        if self.fitted is None:
-            return self._kept(genotype, built() if callable(built) else built)
-        if not widths or not all(isinstance(width, int | float) for width in widths):
-            offered = listed(widths) if widths else f"none; its choices are {', '.join(genotype)}"
-            raise InputError(
-                f"constraints: fit: space {self.name} must ask the choice {self.fitted!r}, whose "
-                f"options are numbers; its options are {offered}"
-            )
-        widths.sort()
-        found = self._with(genotype, widths[0])
-        low, high = 0, len(widths)  # the option at low keeps the limits, that at high does not
-        while high - low > 1:
-            middle = (low + high) // 2
-            try:
-                found, low = self._with(genotype, widths[middle]), middle
-            except Infeasible:
-                high = middle
-        choose(self.fitted, (widths[low],))
-        return found
-
-    def _with(self, genotype: Genotype, width: Option) -> Architecture:
-        """Return the network of a genotype with another width, if it keeps the limits."""
-        genotype = {**genotype, str(self.fitted): width}
-        return self._kept(genotype, self.unconstrained.decode(genotype))
-
-    def _kept(self, genotype: Genotype, architecture: Architecture) -> Architecture:
-        """Return the network; raise :class:`Infeasible` if it breaks a limit."""
-        values = [limit.measure(genotype, architecture) for limit in self.limits]
-        for limit, value in zip(self.limits, values, strict=True):
-            self._smallest[limit.column] = min(value, self._smallest.get(limit.column, inf))
-        for (column, most, _), value in zip(self.limits, values, strict=True):
-            if value > most:
-                raise Infeasible(f"{column} is {value:,}, over the limit of {most:,}", column)
-        return architecture
-
-    def _until_feasible(self, attempt: Callable[[], R], draws: int = MAX_REJECTED) -> R:
-        over = 0
-        self._smallest.clear()
-
-        def patient() -> R:
-            nonlocal over
-            try:
-                return attempt()
-            except Infeasible as reason:
-                over += any(reason.cause == limit.column for limit in self.limits)
-                if over == PATIENCE and not self._any_kept:
-                    raise NothingFeasible(self._hopeless()) from None
-                raise
-
-        found = super()._until_feasible(patient, draws)
-        self._any_kept = True
-        return found
-
-    def _hopeless(self) -> str:
-        seen = "; ".join(
-            f"the smallest {column} was {self._smallest[column]:,}, the limit is {most:,}"
-            for column, most, _ in self.limits
-        )
-        return f"space {self.name}: none of {PATIENCE:,} draws keeps the constraints: {seen}"
-
-
-def rejections(rejected: Mapping[str, int]) -> str:
-    """Return as text how often draws were rejected and why; "" if none was."""
-    if not rejected:
-        return ""
-    causes = ", ".join(f"{cause} {count:,}" for cause, count in Counter(rejected).most_common())
-    return f"draws rejected and drawn again: {sum(rejected.values()):,} ({causes})"
+def limit_of(column: str, most: Any, space: SearchSpace, folder: Path) -> Limit:
+    """Return a limit of :attr:`Constraints.limits`; read the file that it names, if any."""
+    if isinstance(most, Latency):
+        if most.profile is not None:
+            predicted = Profile.read(folder / most.profile).latency
+            return Limit(column, most.limit, lambda _, architecture: predicted(architecture))
+        table = _LatencyTable(most, folder)
+        return Limit(column, most.limit, lambda *member: table.of_member(space, *member))
+    if column == "depth":
+        return Limit(column, most, lambda _, architecture: depth(architecture))
+    return Limit(column, most, lambda _, architecture: int(getattr(architecture.cost, column)))
 
 
 def strictest(several: Iterable[Constraints]) -> dict[str, int]:
@@ -333,18 +195,6 @@ def further_costs(
         return found
 
     return measure
-
-
-def _limit(column: str, most: Any, space: SearchSpace, folder: Path) -> _Limit:
-    if isinstance(most, Latency):
-        if most.profile is not None:
-            predicted = Profile.read(folder / most.profile).latency
-            return _Limit(column, most.limit, lambda _, architecture: predicted(architecture))
-        table = _LatencyTable(most, folder)
-        return _Limit(column, most.limit, lambda *member: table.of_member(space, *member))
-    if column == "depth":
-        return _Limit(column, most, lambda _, architecture: depth(architecture))
-    return _Limit(column, most, lambda _, architecture: int(getattr(architecture.cost, column)))
 
 
 class _LatencyTable:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from nas.architecture.graph import Architecture
 from nas.spaces.choices import Choose
-from nas.spaces.constraints import ConstrainedSpace
+from nas.spaces.constrained_space import ConstrainedSpace
 from nas.spaces.search_space import SearchSpace
 
 
@@ -16,7 +16,7 @@ def finished(space: SearchSpace, finish: Callable[[Architecture], Architecture])
     Genotypes, members and notation stay as they are. Constraints limit the finished architectures.
     """
     if isinstance(space, ConstrainedSpace):
-        return ConstrainedSpace(finished(space.unconstrained, finish), space.limits)
+        return space.around(finished(space.unconstrained, finish))
 
     def function(choose: Choose) -> Callable[[], Architecture]:
         built = space.function(choose)

@@ -21,7 +21,7 @@ from nas.spaces.choices import (
     offered,
     recipe_choices,
 )
-from nas.spaces.constraints import ConstrainedSpace
+from nas.spaces.constrained_space import ConstrainedSpace
 from nas.spaces.language import Language
 from nas.spaces.search_space import SearchSpace
 
@@ -44,7 +44,7 @@ def joint(
     """
     if isinstance(space, ConstrainedSpace):
         # Constraints stay outermost, where they notice that nothing keeps them.
-        return ConstrainedSpace(joint(space.unconstrained, options, check), space.limits)
+        return space.around(joint(space.unconstrained, options, check))
     tuples = {f"{RECIPE}{key}": offered(given) for key, given in options.items()}
 
     def function(choose: Choose) -> Architecture | Callable[[], Architecture]:

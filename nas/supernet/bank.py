@@ -55,6 +55,8 @@ class Slot(NamedTuple):
             depthwise = operation.groups == inputs[0][0]
             if depthwise:
                 known["groups"] = "depthwise"
+                if operation.channels != inputs[0][0]:  # the channels of an input lie together
+                    known["multiplier"] = operation.channels // inputs[0][0]
             else:
                 dropped.clear()
                 known["inputs"] = inputs[0][0]

@@ -147,14 +147,19 @@ def test_a_searcher_starts_from_given_genotypes(tmp_path: Path) -> None:
     assert second[0] == second[1]
 
 
-def test_a_searcher_starts_from_the_largest_of_random_genotypes(tmp_path: Path) -> None:
-    warm = {"proxy": "params", "candidates": 30, "keep": 3}
+@pytest.mark.parametrize(
+    ("proxy", "cost"), [("params", "params"), ("flops", "flops"), ("complexity", "flops")]
+)
+def test_a_searcher_starts_from_the_largest_of_random_genotypes(
+    tmp_path: Path, proxy: str, cost: str
+) -> None:
+    warm = {"proxy": proxy, "candidates": 30, "keep": 3}
     entry = {"name": "evolution", "population_size": 4, "tournament_size": 2, "warm_start": warm}
     benchmark = load_benchmark(write(tmp_path, searchers={"warm": entry}))
     searcher, space = benchmark.searcher("warm", 5), benchmark.space
     asked = [searcher.ask(trial) for trial in range(4)]
-    params = [space.decode(each.genotype).cost.params for each in asked if each is not None]
+    costs = [getattr(space.decode(each.genotype).cost, cost) for each in asked if each]
     rng = np.random.default_rng((5, 1))
     networks = [space.decode(space.sample(rng)) for _ in range(30)]
-    drawn = {network.fingerprint: network.cost.params for network in networks}
-    assert params[:3] == sorted(drawn.values())[:-4:-1]
+    drawn = {network.fingerprint: getattr(network.cost, cost) for network in networks}
+    assert costs[:3] == sorted(drawn.values())[:-4:-1]

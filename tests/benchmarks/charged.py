@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -62,7 +62,7 @@ def measured(path: Path) -> pd.DataFrame:
 class Warm(Benchmark):
     """A benchmark whose searchers start as their labels say: ``SEARCHER, START``."""
 
-    proxies: pd.DataFrame
+    proxies: ClassVar[pd.DataFrame]
 
     def searcher(self, label: str, seed: int) -> Searcher:
         name, start = label.split(", ")
@@ -121,7 +121,7 @@ def main() -> None:
     labels = {f"{name}, {start}": Named(name=name) for name, start in product(SEARCHERS, STARTS)}
     config = ours.config.model_copy(update={"searchers": labels, "seeds": arguments.seeds})
     made = Warm(FOLDER, config, ours.table, ours.space, ours.space_definition)
-    object.__setattr__(made, "proxies", measured(arguments.values))
+    Warm.proxies = measured(arguments.values)
     print(pd.DataFrame(rows(made, arguments.seeds)).to_markdown(index=False, disable_numparse=True))
 
 

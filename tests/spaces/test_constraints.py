@@ -12,8 +12,11 @@ import nas
 from nas.architecture.passes import depth
 from nas.configuration import validate
 from nas.errors import InputError
-from nas.spaces.choices import Choose, Genotype
-from nas.spaces.constraints import ConstrainedSpace, Constraints, constrained, rejections
+from nas.spaces.choices import Choose, Genotype, Infeasible, architecture_choices
+from nas.spaces.constrained_space import ConstrainedSpace, constrained, rejections
+from nas.spaces.constraints import Constraints
+from nas.spaces.finishing import finished
+from nas.spaces.hyperparameters import joint
 from nas.spaces.search_space import SearchSpace, Size
 
 HERE = Path()
@@ -119,6 +122,9 @@ def test_limits_of_space_and_campaign_are_both_kept() -> None:
 # --- a fitted choice ---
 
 
+TINY = {width: whole().decode({"width": width, "layers": 1, "kernel0": 1}) for width in (4, 8, 16)}
+
+
 def fitted() -> SearchSpace:
     return limited(macs=60_000, fit="width")
 
@@ -172,6 +178,27 @@ def test_every_child_of_a_fitted_space_is_fitted() -> None:
         space.validate(child)
 
 
+def test_a_space_around_a_fitted_one_is_fitted() -> None:
+    searched = joint(fitted(), {"learning_rate": (0.1, 0.2)}, lambda asked: None)
+    headed = finished(fitted(), lambda architecture: architecture)
+    members = {tuple(sorted_items(genotype)) for genotype in fitted().enumerate()}
+    assert {tuple(sorted_items(genotype)) for genotype in headed.enumerate()} == members
+    found = list(searched.enumerate())
+    assert len(found) == 2 * len(members)
+    assert {tuple(sorted_items(architecture_choices(each))) for each in found} == members
+
+
+def test_a_width_that_does_not_combine_is_left_out() -> None:
+    def narrow(choose: Choose) -> Any:
+        width = choose("width", (16, 8, 4))
+        if width == 16:
+            raise Infeasible("too wide")
+        return TINY[width]
+
+    space = constrained(SearchSpace(narrow, "narrow"), Constraints(macs=10**9, fit="width"), HERE)
+    assert list(space.enumerate()) == [{"width": 8}]
+
+
 def test_another_width_than_the_largest_is_no_member() -> None:
     space = fitted()
     genotype = next(genotype for genotype in space.enumerate() if genotype["width"] == 16)
@@ -183,6 +210,8 @@ def test_another_width_than_the_largest_is_no_member() -> None:
     ("limits", "message"),
     [
         ({"fit": "width"}, "fit: needs a limit to fit, but there is none"),
+        ({"macs": 60_000, "fit": "layers"}, "fit: space stack: the choice 'kernel1' depends on "
+         "'layers', which must be a choice that no other one depends on"),
         ({"macs": 60_000, "fit": "depth"}, "fit: space stack must ask the choice 'depth', whose "
          "options are numbers; its options are none; its choices are width, layers, kernel0"),
     ],

@@ -13,7 +13,8 @@ from nas.architecture.graph import Architecture
 from nas.errors import InputError
 from nas.spaces import spaces
 from nas.spaces.choices import Choose
-from nas.spaces.constraints import Constraints, constrained
+from nas.spaces.constrained_space import constrained
+from nas.spaces.constraints import Constraints
 from nas.spaces.hyperparameters import joint
 from nas.spaces.search_space import SearchSpace
 from nas.testing import check_space

@@ -17,7 +17,8 @@ from nas.spaces.choices import (
     architecture_choices,
     recipe_choices,
 )
-from nas.spaces.constraints import ConstrainedSpace, Constraints, Latency, constrained
+from nas.spaces.constrained_space import ConstrainedSpace, constrained
+from nas.spaces.constraints import Constraints, Latency
 from nas.spaces.hyperparameters import joint
 from nas.spaces.search_space import SearchSpace
 

@@ -13,7 +13,8 @@ import nas
 from nas.errors import InputError
 from nas.spaces.asked_space import NothingFeasible
 from nas.spaces.choices import Choose, Genotype, Infeasible
-from nas.spaces.constraints import Constraints, constrained
+from nas.spaces.constrained_space import constrained
+from nas.spaces.constraints import Constraints
 from nas.spaces.hyperparameters import joint
 from nas.spaces.mutations import PUBLISHED, Mutations
 from nas.spaces.search_space import SearchSpace

@@ -138,6 +138,9 @@ def test_grouped_convolutions_share_if_they_are_depthwise_or_equal() -> None:
     with_two = bank.size
     Member(bank, conv(4, groups=2, width=4))  # its groups would be those of other channels
     assert bank.size > with_two
+    before = bank.size
+    Member(bank, conv(16, groups=8))  # two outputs for each input; those of one input lie together
+    assert bank.size - before >= 16 * 9
 
 
 def test_kernels_are_own_or_centres() -> None:

@@ -25,7 +25,8 @@ from nas.evaluators.work import complete
 from nas.jobs import names as named
 from nas.jobs.inputs import trained
 from nas.spaces.choices import Genotype
-from nas.spaces.constraints import Constraints, constrained
+from nas.spaces.constrained_space import constrained
+from nas.spaces.constraints import Constraints
 from nas.spaces.search_space import SearchSpace
 from nas.supernet.bank import Bank
 from nas.supernet.member import Member

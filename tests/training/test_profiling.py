@@ -16,7 +16,8 @@ from nas.campaigns.drive.run import run
 from nas.cli import main
 from nas.configuration import validate
 from nas.errors import InputError
-from nas.spaces.constraints import Constraints, constrained, further_costs
+from nas.spaces.constrained_space import constrained
+from nas.spaces.constraints import Constraints, further_costs
 from nas.training import profiling
 from tests.campaigns.toy import CAMPAIGN, write
 

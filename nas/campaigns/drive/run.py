@@ -24,7 +24,7 @@ from nas.campaigns.store.types import Header, Json, given
 from nas.errors import InputError, at, in_file
 from nas.evaluators.base import TRAINING, Evaluate, Function
 from nas.files import read_json, write_whole
-from nas.spaces.constraints import rejections
+from nas.spaces.constrained_space import rejections
 from nas.user_code import portable, relative
 
 

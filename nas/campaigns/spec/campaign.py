@@ -28,7 +28,8 @@ from nas.metrics import COSTS, OWN, Catalogue, Metric
 from nas.registry import resolve, unknown
 from nas.searchers import SEARCHERS, Searcher, searcher
 from nas.spaces.choices import RECIPE, Genotype
-from nas.spaces.constraints import Constraints, constrained, further_costs, strictest
+from nas.spaces.constrained_space import constrained
+from nas.spaces.constraints import Constraints, further_costs, strictest
 from nas.spaces.hyperparameters import joint
 from nas.spaces.search_space import SearchSpace
 from nas.tasks import Task, make
@@ -286,7 +287,7 @@ def _load(folder: Path) -> Campaign:
         early_stopping.check(config.objectives, metrics, own)
     fidelities.check(own, training, task, config.measures_latency)
     if config.inherit_weights:
-        inheritance.check(own, config.duplicates)
+        inheritance.check(own, config.duplicates, evaluator, config.evaluator.name)
     return campaign
 
 
@@ -343,12 +344,6 @@ def _check_evaluator(
             "tests networks with shared weights; allowed with the evaluator supernet alone, got "
             f"{config.final.shared} with {config.evaluator.name}",
             *("final", "shared"),
-        )
-    if config.inherit_weights and not evaluator.trains:
-        raise InputError(
-            "inherit_weights needs an evaluator that trains every network; allowed: training, or a "
-            f"function of yours, got {config.evaluator.name}",
-            *("evaluator", "name"),
         )
     if evaluator.suggests and config.budget.trials == 1:
         raise InputError(

@@ -10,7 +10,7 @@ import numpy as np
 from nas.errors import InputError, at
 from nas.searchers import Searcher
 from nas.searchers.multi_fidelity import MultiFidelity
-from nas.spaces.constraints import ConstrainedSpace
+from nas.spaces.constrained_space import ConstrainedSpace
 from nas.spaces.search_space import SearchSpace
 from nas.tasks import Task
 from nas.training.data import DataConfig

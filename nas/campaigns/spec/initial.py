@@ -11,7 +11,7 @@ from nas.classics import CLASSICS
 from nas.errors import InputError, at
 from nas.registry import resolve
 from nas.spaces.choices import Genotype, Option
-from nas.spaces.constraints import ConstrainedSpace
+from nas.spaces.constrained_space import ConstrainedSpace
 from nas.spaces.search_space import SearchSpace
 
 ALL = "classics"

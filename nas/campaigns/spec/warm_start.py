@@ -11,20 +11,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from nas.architecture.graph import Architecture
-from nas.architecture.passes import depth
 from nas.configuration import Config, Name, Named, several, validate
 from nas.errors import InputError, at
 from nas.metrics import COSTS
 from nas.spaces.choices import Genotype
 from nas.spaces.search_space import SearchSpace
 from nas.user_code import absolute, relative, short_name
-
-COUNTS: Mapping[str, Callable[[Architecture], float]] = {
-    "params": lambda architecture: architecture.cost.params,
-    "flops": lambda architecture: architecture.cost.flops,
-    "depth": depth,
-}
-"""The proxies that are counted in the graph, so that they need no images."""
 
 Number = Annotated[int, Field(ge=1, le=10**6)]
 
@@ -62,17 +54,17 @@ class WarmStart(Config):
         """
         if "warm_start" not in options:
             return None, evaluator
-        from nas.proxies import PROXIES  # imports torch
+        from nas.proxies import PROXIES, YARDSTICKS, Count  # imports torch
 
         found = validate(cls, options["warm_start"], folder)
         with at("proxy"):
-            PROXIES.find(found.proxy)
+            proxy = PROXIES.find(found.proxy)
         if evaluator.name not in ("training", "proxy"):
-            if found.proxy in COUNTS:
+            if isinstance(proxy, Count):
                 return found, evaluator
             raise InputError(
                 f"{found.proxy} is measured on images, for which the evaluator must be training or "
-                f"proxy, but it is {evaluator.name}; counted without images: {', '.join(COUNTS)}",
+                f"proxy, but it is {evaluator.name}; without images: {', '.join(YARDSTICKS)}",
                 "proxy",
             )
         given = {"batch": found.batch, **evaluator.options}
@@ -95,16 +87,20 @@ class WarmStart(Config):
     ) -> dict[str, Genotype]:
         """Draws the candidates and returns the best ones by name, the best first.
 
-        ``scorer`` loads what measures the proxy; one of :data:`COUNTS` does not need it.
+        ``scorer`` loads what measures the proxy; one that is only counted does not need it.
 
         Equal networks count once, and a value that is not defined is the worst. The result is a
         function of the space, the seed and the values.
 
         Raises :class:`InputError` if fewer than ``keep`` different networks are drawn.
         """
+        from nas.proxies import PROXIES, Count  # imports torch
+
         rng = np.random.default_rng((*seed, 1))
-        score = COUNTS.get(self.proxy)
-        if score is None:
+        proxy = PROXIES.find(self.proxy)
+        if isinstance(proxy, Count):
+            score: Callable[[Architecture], float] = proxy.count
+        else:
             assert scorer is not None, "read() asks for images"
             score = scorer()
         found: dict[str, tuple[float, Genotype]] = {}

@@ -13,7 +13,8 @@ from nas.campaigns.spec.initial import initial_genotypes
 from nas.campaigns.spec.specification import specification
 from nas.cli import main
 from nas.errors import InputError
-from nas.spaces.constraints import Constraints, constrained
+from nas.spaces.constrained_space import constrained
+from nas.spaces.constraints import Constraints
 from nas.spaces.search_space import SearchSpace
 from tests.campaigns import toy
 
