@@ -107,7 +107,7 @@ def rows(made: Warm, seeds: int) -> Iterator[dict[str, Any]]:
         row["mean regret over the budget"] = f"{regret.mean():.3f}"
         if begun != "none":
             test = SignFlip(ends[label] - ends[f"{name}, none"])
-            row["less than without"] = f"{test.mean:+.3f} (p {test.p:.2g})"
+            row["regret, against none"] = f"{test.mean:+.3f} (p {test.p:.2g})"
         yield row
 
 
