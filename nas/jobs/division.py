@@ -47,7 +47,7 @@ class Division:
     @classmethod
     def of(cls, seconds: float, images: int, workers: int) -> Division:
         """Divides the time of a campaign on so many training images."""
-        top = min(workers, 4) if workers > 1 else 1 if seconds < RAY else 2
+        top = min(workers, 4) if workers > 1 else 1 if seconds < 2 * RAY else 2
         passes = min(max(_PASSES, _IMAGES / images), _MOST_PASSES)
         return cls(seconds, workers, top, FINAL * seconds / -(-top // workers), passes)
 
