@@ -18,7 +18,7 @@ from nas.words import counted
 SPACE = "primitives"
 
 BEST = 2
-"""With how many classics the search begins. With more, a short one would only repeat classics."""
+"""How many classics the search begins with. With more, a short one would only repeat classics."""
 
 WIDTHS = tuple(round(2 ** (step / 6 - 4), 3) for step in range(37))
 """Multipliers of all widths, each an eighth larger than the one before. The space itself has fewer;
