@@ -65,7 +65,7 @@ def summary(campaign: Header, told: dict[str, Any]) -> Facts:
         key: value for key, value in (specification.get("constraints") or {}).items() if value
     }
     if limits:
-        facts.append(("Constraints", ", ".join(f"{k} ≤ {_amount(v)}" for k, v in limits.items())))
+        facts.append(("Constraints", ", ".join(_limited(k, v) for k, v in limits.items())))
     if budget := {key: value for key, value in (config.get("budget") or {}).items() if value}:
         words = ", ".join(_spent(k, v) for k, v in budget.items())
         facts.append(("Budget", f"{words}, for each search"))
@@ -101,6 +101,14 @@ def _final(final: dict[str, Any]) -> str:
 def _spent(what: str, most: Any) -> str:
     words = what.replace("_", " ")
     return _many(most, words.removesuffix("s")) or f"{_amount(most)} {words}"
+
+
+def _limited(name: str, most: Any) -> str:
+    if name == "fit":
+        return f"{_amount(most)} fitted to the limits"
+    if isinstance(most, dict) and "limit" in most:  # a latency, with the file that it comes from
+        most = most["limit"]
+    return f"{name} ≤ {_amount(most)}"
 
 
 def _many(count: Any, noun: str, plural: str = "") -> str:

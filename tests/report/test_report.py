@@ -18,11 +18,13 @@ import torch
 
 from nas import cli
 from nas.campaigns.drive.run import run
+from nas.campaigns.store.types import Header
 from nas.errors import InputError
 from nas.report.context import _counts, context
 from nas.report.drawings import _grid
 from nas.report.live import Server
 from nas.report.page import write_report
+from nas.report.specification import summary
 from nas.tasks.classification import Classification
 from tests.campaigns import toy
 from tests.report.campaigns import synthetic, write
@@ -362,3 +364,17 @@ def test_the_first_line_counts_trials_by_what_became_of_them() -> None:
     every = pd.DataFrame({"status": ["completed"] * 1200 + ["duplicate"] * 2 + ["failed"]})
     assert _counts(every) == "1,203 trials: 1,200 completed, 1 failed, 2 duplicates"
     assert _counts(every.tail(2)) == "2 trials: 1 failed, 1 duplicate"
+
+
+def test_limits_are_told_as_limits_and_the_fitted_choice_is_not() -> None:
+    given = {
+        "macs": 800_000,
+        "fit": "multiplier",
+        "latency_ms": {"limit": 5.0, "profile": "p.json"},
+    }
+    campaign = Header.model_validate(
+        {"time": 0.0, "schema": 3, "specification": {"constraints": given}}
+    )
+    assert dict(summary(campaign, {}))["Constraints"] == (
+        "macs ≤ 800,000, multiplier fitted to the limits, latency_ms ≤ 5.0"
+    )
