@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nas.architecture.graph import Architecture
 from nas.architecture.node import Node
 from nas.architecture.operations import Conv, ConvTranspose, Linear, Operation, Shape
+from nas.memory import check_memory
 from nas.training.initialization import initialize
 
 Kernels = Literal["own", "centre", "transformed"]
@@ -29,6 +30,12 @@ _SIZES: Mapping[type[Operation], frozenset[str]] = {
 """The attributes that set nothing but the number of outputs of an operation."""
 _WINDOW = frozenset({"kernel", "padding"})
 """The attributes that set nothing but the size of a convolution's window."""
+
+
+def check_room(params: int) -> None:
+    """Raise :class:`nas.memory.TooLarge` if there is no memory for so many more shared weights."""
+    needed = 2 * 4 * params
+    check_memory(needed, "shared weights and their gradients", "limit the space with constraints")
 
 
 class Slot(NamedTuple):
@@ -197,6 +204,7 @@ class Bank(nn.Module):
         lacking = [name for name, size in sizes.items() if not self._holds(slot.named(name), size)]
         if not lacking:
             return
+        check_room(sum(prod(sizes[name]) for name in lacking))
         digest = blake2b(f"{self.seed} {slot}".encode(), digest_size=7).digest()
         with torch.random.fork_rng(devices=()):
             torch.default_generator.manual_seed(int.from_bytes(digest))

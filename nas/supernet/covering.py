@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Literal, TypeGuard
+from typing import Literal, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -50,9 +50,10 @@ def extreme(space: SearchSpace, rng: np.random.Generator, sign: Literal[-1, 1]) 
     is none like that. Then it takes, choice by choice, the option with which the member has the
     most or the fewest. So it finds the extreme of spaces whose choices add to the cost.
     """
-    offered: dict[str, tuple[Option, ...]] = {}
 
-    def built(genotype: Genotype, name: str = "", option: Option = None) -> tuple[float, Genotype]:
+    def built(genotype: Genotype, name: str = "", option: Option = None) -> _Candidate:
+        offered: dict[str, tuple[Option, ...]] = {}
+
         def answer(asked: str, options: tuple[Option, ...]) -> Option:
             offered[asked] = options
             if asked == name:
@@ -61,17 +62,24 @@ def extreme(space: SearchSpace, rng: np.random.Generator, sign: Literal[-1, 1]) 
             return known if any(same(known, each) for each in options) else _end(options, sign)
 
         found, made = space.run(answer)
-        return sign * (made() if callable(made) else made).cost.macs, found
+        cost = (made() if callable(made) else made).cost.macs
+        return _Candidate(sign * cost, found, offered)
 
     try:
         best = built({})
     except Infeasible:
         best = built(space.sample(rng))
-    for name in list(best[1]):
-        for option in offered[name] if name in best[1] else ():
+    for name in list(best.genotype):
+        for option in best.offered.get(name, ()):
             with suppress(Infeasible):
-                best = max(best, built(best[1], name, option), key=lambda each: each[0])
-    return best[1]
+                best = max(best, built(best.genotype, name, option), key=lambda each: each.size)
+    return best.genotype
+
+
+class _Candidate(NamedTuple):
+    size: float
+    genotype: Genotype
+    offered: dict[str, tuple[Option, ...]]
 
 
 def is_number(option: Option) -> TypeGuard[int | float]:

@@ -15,7 +15,7 @@ from nas.architecture.graph import Architecture
 from nas.spaces.asked_space import MAX_REJECTED, NothingFeasible
 from nas.spaces.choices import Genotype, Infeasible, Option
 from nas.spaces.search_space import SearchSpace
-from nas.supernet.bank import Bank, Kernels, Start
+from nas.supernet.bank import Bank, Kernels, Start, check_room
 from nas.supernet.covering import extreme, is_number
 from nas.supernet.member import Member
 from nas.supernet.mixing import plain_norms
@@ -68,7 +68,9 @@ class Supernet(nn.Module):
         drawn = SAMPLINGS[sampling](space, np.random.default_rng(seed), count)
         self._members = list(islice(drawn, count))
         for genotype in self._members:
-            self.member(space.decode(genotype))
+            architecture = space.decode(genotype)
+            check_room(architecture.cost.params)  # of one alone, before it takes the memory
+            self.member(architecture)
 
     def member(self, architecture: Architecture) -> Member:
         """Return a member with the weights of this module."""
@@ -100,11 +102,9 @@ def fair(space: SearchSpace, rng: np.random.Generator, count: int = 0) -> Iterat
 
     def answer(name: str, options: tuple[Option, ...]) -> Option:
         left = waiting.setdefault(name, [])
-        allowed = [each for each in left if each in options]
-        if not allowed:
+        if not any(each in options for each in left):
             left += [options[place] for place in rng.permutation(len(options))]
-            allowed = left
-        chosen = allowed[0]
+        chosen = next(each for each in left if each in options)
         left.remove(chosen)
         return chosen
 

@@ -24,13 +24,22 @@ from nas.evaluators.supernet import FILE_NAME
 from nas.evaluators.work import complete
 from nas.jobs import names as named
 from nas.jobs.inputs import trained
+from nas.memory import TooLarge
 from nas.spaces.choices import Genotype
 from nas.spaces.constrained_space import constrained
 from nas.spaces.constraints import Constraints
 from nas.spaces.search_space import SearchSpace
 from nas.supernet.bank import Bank
 from nas.supernet.member import Member
-from nas.supernet.network import SandwichTrainer, Supernet, fair, sandwich, shrinking, uniform
+from nas.supernet.network import (
+    SAMPLINGS,
+    SandwichTrainer,
+    Supernet,
+    fair,
+    sandwich,
+    shrinking,
+    uniform,
+)
 from nas.tasks import make
 from nas.training import data
 from nas.training.data import Part, SearchData
@@ -111,6 +120,25 @@ def test_shrinking_begins_with_the_largest_and_ends_with_all() -> None:
     limited = constrained(space, Constraints(macs=limit), Path())
     drawn = list(shrinking(limited, np.random.default_rng(0), 50))
     assert all(macs(space, genotype) <= limit for genotype in drawn)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("limits", [{"macs": 10**6}, {"macs": 10**6, "fit": "multiplier"}])
+def test_members_are_drawn_where_options_depend_on_answers(
+    sampling: str, limits: dict[str, Any]
+) -> None:
+    whole = nas.space(
+        "primitives", (1, 12, 12), 10, multiplier=[0.1, 0.2], stages=[2, 3], cells=[1], nodes=[2, 3]
+    )
+    space = constrained(whole, Constraints(**limits), Path())
+    for genotype in islice(SAMPLINGS[sampling](space, np.random.default_rng(0), 40), 40):
+        space.validate(genotype)
+
+
+def test_a_space_that_is_too_large_is_refused_before_it_takes_the_memory() -> None:
+    space = nas.space("primitives", (1, 12, 12), 10)
+    with pytest.raises(TooLarge, match=r"^shared weights .* limit the space with constraints"):
+        Supernet(space, 4, "sandwich")
 
 
 def test_the_others_learn_from_the_largest() -> None:
