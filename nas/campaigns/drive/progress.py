@@ -4,11 +4,12 @@ import math
 import os
 import textwrap
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -39,6 +40,7 @@ class Status:
         done: trials with a result, including failed ones and those of earlier runs.
         failed: how many of these failed.
         running: the number of running trials.
+        epoch: how far the running trial is whose epoch ended last; "" if none has.
         objectives: the objectives of the campaign.
         tested: the primary metric on the test images, as the final stage records it.
         best: the best value of the first objective in the campaign's own search so far.
@@ -54,6 +56,7 @@ class Status:
     done: int = 0
     failed: int = 0
     running: int = 0
+    epoch: str = ""
     objectives: Objectives = ()
     tested: str = ""
     best: float | None = None
@@ -67,6 +70,7 @@ class Status:
     def shown(self) -> list[str]:
         """Returns the texts of a display, the count first."""
         counts = [f"{self.count} {self.unit}", f"{self.running} running"]
+        counts += [self.epoch] if self.epoch else []
         best = [] if self.best is None else [f"best {shown(self.best)} ({self.best_trial})"]
         front = [f"front {self.front}"] if len(self.objectives) > 1 else []
         budget = [self.budget] if self.budget else []
@@ -127,8 +131,27 @@ class Progress:
         self._write(text)
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def epoch(self, trial: str, point: Mapping[str, Any], total: int | None) -> None:
+        """Shows that an epoch of a running trial has ended.
+
+        Args:
+            trial: the id of the trial.
+            point: the metrics of the epoch.
+            total: the number of epochs of the trial, if it is known.
+        """
+        epoch = point.get("epoch")
+        if not isinstance(epoch, int) or total is None:
+            return
+        seconds = [point.get(f"{name}_seconds") for name in ("train", "evaluation")]
+        left = ""
+        if all(isinstance(each, int | float) for each in seconds):
+            left = f", about {_clock(sum(seconds) * max(0, total - epoch))} left"
+        self._status.epoch = f"{trial}: epoch {epoch:,} of {total:,}{left}"
+        self.summary(every=SUMMARY_SECONDS)
+
     def trial(self, ask: Ask, result: Result) -> None:
         """Prints the line of a trial that has ended."""
+        self._status.epoch = ""
         if result.completed:
             metrics = result.metrics
             names = [each.metric for each in self._status.objectives if each.metric in metrics]

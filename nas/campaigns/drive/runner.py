@@ -138,6 +138,9 @@ class Runner:
             self.checkpoints.saved(trial, update.checkpoint)
         ask = self._ledger.history.asks[trial]
         recipe = self._requests[ask.kind].recipe(ask)
+        if self.progress is not None:
+            shared = 0 if ask.stage == "final" else self._campaign.evaluator.shared_epochs
+            self.progress.epoch(trial, update.metrics, shared or (recipe and recipe.epochs))
         if self._campaign.config.early_stopping is None or ask.stage == "final" or not recipe:
             return False
         curve = self._curves.setdefault(trial, [])

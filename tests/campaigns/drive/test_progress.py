@@ -62,6 +62,21 @@ def test_a_line_now_and_then_says_where_the_campaign_stands(
     assert status.count == "10/~40"
 
 
+def test_a_long_trial_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.campaigns.drive.progress.SUMMARY_SECONDS", 0.0)
+    console, status = Console(file=StringIO(), width=300), Status(total=9, running=1)
+    with Progress(tmp_path, status, console) as progress:
+        progress.epoch("a-0000", {"epoch": 2, "train_seconds": 50, "evaluation_seconds": 10}, 62)
+        progress.epoch("a-0000", {"epoch": 2}, 62)  # an evaluator of the user
+        progress.epoch("a-0000", {"loss": 0.5}, None)
+        progress.trial(ASK, RESULT)
+    log = (tmp_path / "run.log").read_text().splitlines()
+    assert "· 1 running · a-0000: epoch 2 of 62, about 1:00:00 left · 0 failed" in log[0]
+    assert "· 1 running · a-0000: epoch 2 of 62 · 0 failed" in log[1]
+    assert len(log) == 4  # the last two are the trial's line and the state
+    assert "epoch" not in log[3]
+
+
 def test_a_program_that_hangs_tells_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
