@@ -132,15 +132,18 @@ def mobilenet_v3(
     *,
     width: float = 1.0,
     stem: Stem = "imagenet",
+    reduced_tail: bool = False,
 ) -> Architecture:
     """Build MobileNetV3 (Howard et al. 2019, arXiv:1905.02244, tables 1 and 2), as in torchvision.
 
     ``last`` is the width of the hidden layer behind the pooling. Widths are rounded to multiples
-    of eight, including those of squeeze-and-excitation.
+    of eight, including those of squeeze-and-excitation. ``reduced_tail`` halves the channels from
+    the last three blocks on, as for detection (section 6.3).
     """
     g = Builder(input_shape, norm_epsilon=1e-3, norm_momentum=0.01)
     blocks, small = MOBILENET_V3[size], stem == "cifar"
     first_strided = [stride for *_, stride in blocks].index(2)
+    tail, first_of_tail = width / 2 if reduced_tail else width, len(blocks) - 3
     with g.scope("features.0"):
         x = conv_norm(
             g,
@@ -151,7 +154,7 @@ def mobilenet_v3(
             names=("0", "1"),
         )
     for index, (kernel, hidden, channels, squeeze, activation, stride) in enumerate(blocks):
-        hidden = divisible(hidden * width)
+        hidden = divisible(hidden * (tail if index > first_of_tail else width))
         excitation = partial(
             squeeze_excitation, inner=divisible(hidden // 4), adaptive=True, gate="hard_sigmoid"
         )
@@ -159,7 +162,7 @@ def mobilenet_v3(
             x = inverted_residual(
                 g,
                 x,
-                divisible(channels * width),
+                divisible(channels * (tail if index >= first_of_tail else width)),
                 1 if small and index == first_strided else stride,
                 kernel=kernel,
                 activation=activation,
@@ -170,6 +173,6 @@ def mobilenet_v3(
     with g.scope(f"features.{len(blocks) + 1}"):
         x = conv_norm(g, x, 6 * x.channels, kernel=1, activation="hard_swish", names=("0", "1"))
     x = g.flatten(g.adaptive_avg_pool(x, 1))
-    x = g.linear(x, divisible(last * width), name="classifier.0")
+    x = g.linear(x, divisible(last * tail), name="classifier.0")
     x = g.dropout(g.activation(x, "hard_swish"), 0.2)
     return g.build(g.linear(x, classes, name="classifier.3"))

@@ -114,6 +114,13 @@ def test_widths_are_torchvisions(width: float) -> None:
         assert ours(classic(name, width=width)) == shapes(build), name
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "mobilenet_v3_large"])
+def test_reduced_tails_are_torchvisions(name: str) -> None:
+    build = getattr(torchvision_models(), name)
+    found = ours(classic(name, width=0.75, reduced_tail=True))
+    assert found == shapes(lambda: build(width_mult=0.75, reduced_tail=True))
+
+
 def test_wider_mobilenet_v1_is_timms() -> None:
     expected = shapes(lambda: timm().create_model("mobilenetv1_125"))
     assert ours(classic("mobilenetv1_100", width=1.25)) == expected

@@ -6,7 +6,9 @@ image.
 
 import csv
 import importlib
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from nas.architecture.builder import Builder, Handle
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
 from nas.architecture.taps import taps
+from nas.blocks import conv_norm
 from nas.classics import classic
 from tests.classics.references import randomised, torchvision_models
 
@@ -55,13 +58,40 @@ def ssd300(side: int, classes: int = 91) -> Architecture:
     return g.build(heads(g, sources, (4, 6, 6, 6, 4, 4), classes))
 
 
-def heads(g: Builder, sources: Sequence[Handle], counts: Sequence[int], classes: int) -> Handle:
-    """All boxes, and then all scores, of an SSD in one vector."""
+def ssdlite(side: int, classes: int = 91) -> Architecture:
+    """Sandler et al. 2018 on MobileNetV3; block 13 is read behind its first, expanding layer."""
+    g = Builder((3, side, side), norm_epsilon=1e-3)
+    block = partial(conv_norm, g, activation="relu6")
+    with g.scope("backbone"):
+        body = classic("mobilenet_v3_large", (3, side, side), reduced_tail=True)
+        handles = g.include(body)
+        sources = [handles[f"features.{place}.hard_swish1"] for place in (13, 16)]
+        for place, width in enumerate((512, 256, 256, 128)):
+            with g.scope(f"extra.{place}"):
+                x = block(sources[-1], width // 2, kernel=1, names=("0.0", "0.1"))
+                x = block(x, stride=2, groups=x.channels, names=("1.0", "1.1"))
+                sources.append(block(x, width, kernel=1, names=("2.0", "2.1")))
+    return g.build(heads(g, sources, [6] * 6, classes, lite=True))
+
+
+def heads(
+    g: Builder, sources: Sequence[Handle], counts: Sequence[int], classes: int, lite: bool = False
+) -> Handle:
+    """All boxes, and then all scores, of an SSD in one vector.
+
+    In ``lite`` ones, a depthwise and a 1x1 convolution stand for the 3x3 convolution.
+    """
     found = []
     for kind, values in (("regression", 4), ("classification", classes)):
         for place, (x, count) in enumerate(zip(sources, counts, strict=True)):
             name = f"head.{kind}_head.module_list.{place}"
-            found.append(flat(g, g.conv(x, count * values, 3, padding=1, name=name)))
+            if lite:
+                names = f"{name}.0.0", f"{name}.0.1"
+                x = conv_norm(g, x, groups=x.channels, activation="relu6", names=names)
+                last = g.conv(x, count * values, 1, name=f"{name}.1")
+            else:
+                last = g.conv(x, count * values, 3, padding=1, name=name)
+            found.append(flat(g, last))
     return g.concat(*found)
 
 
@@ -150,17 +180,36 @@ def compared(ours: Architecture, state: dict[str, Tensor], reference: Raw, image
     assert ours.cost.macs == flops.by_operator()["conv"]
 
 
-@pytest.mark.slow
-def test_ssd300_is_torchvisions(shared_data: Path) -> None:
-    row = published("ssd300_vgg16", shared_data)
-    ours = ssd300(300)
+@pytest.mark.parametrize(
+    ("name", "build", "side"),
+    [
+        pytest.param("ssd300_vgg16", ssd300, 300, marks=pytest.mark.slow),
+        ("ssdlite320_mobilenet_v3_large", ssdlite, 320),
+    ],
+)
+def test_ssds_are_torchvisions(
+    name: str, build: Callable[[int], Architecture], side: int, shared_data: Path
+) -> None:
+    row = published(name, shared_data)
+    ours = build(side)
     assert ours.cost.params == int(row["params_default_classes_no_aux"])
     assert f"{ours.cost.macs / 1e9:.3f}" == row["published_gops"]
-    images = torch.randn(1, 3, 300, 300)
-    reference = randomised(lambda: Raw("ssd300_vgg16"), images)
-    state = reference.state_dict()
-    state["backbone.scale_weight"] = state["backbone.scale_weight"].view(-1, 1, 1)
+    images = torch.randn(2, 3, side, side)  # the last map of SSDLite is a single position
+    reference = randomised(lambda: Raw(name), images)
+    state = {
+        re.sub(r"(?<=\.features\.)([01])\.(\d+)\.", uncut, key): value
+        for key, value in reference.state_dict().items()
+    }
+    if (scale := "backbone.scale_weight") in state:
+        state[scale] = state[scale].view(-1, 1, 1)
     compared(ours, state, reference, images)
+
+
+def uncut(place: re.Match[str]) -> str:
+    """MobileNetV3's name of a block; torchvision cuts it in two behind block 13's first layer."""
+    half, block = int(place[1]), 13 * int(place[1]) + int(place[2])
+    inner = ("block.0.", "block.")[half] if block == 13 else ""
+    return f"{block}.{inner}"
 
 
 @pytest.mark.slow
