@@ -305,11 +305,7 @@ class Task(ABC):
         return None
 
     def pictures(
-        self,
-        images: NDArray[np.uint8],
-        predictions: Tensor,
-        targets: Tensor,
-        names: Sequence[str],
+        self, images: NDArray[np.uint8], predictions: Tensor, targets: Tensor, names: Sequence[str]
     ) -> Sequence[Pictures]:
         """Returns pictures for the report: of a few images, what is true and what is predicted.
 

@@ -114,11 +114,7 @@ class Classification(Task):
         return (predictions.argmax(1) - targets) % predictions.shape[1]
 
     def pictures(
-        self,
-        images: NDArray[np.uint8],
-        predictions: Tensor,
-        targets: Tensor,
-        names: Sequence[str],
+        self, images: NDArray[np.uint8], predictions: Tensor, targets: Tensor, names: Sequence[str]
     ) -> Sequence[Pictures]:
         """Returns images that are misclassified, the most probable mistakes first."""
         from nas.tasks.pictures import WRONG, plain

@@ -169,11 +169,7 @@ class Detection(Joint):
         }
 
     def pictures(
-        self,
-        images: NDArray[np.uint8],
-        predictions: Tensor,
-        targets: Tensor,
-        names: Sequence[str],
+        self, images: NDArray[np.uint8], predictions: Tensor, targets: Tensor, names: Sequence[str]
     ) -> Sequence[Pictures]:
         """Returns images with their true boxes and those that are found."""
         from nas.boxes import candidates, detected

@@ -253,11 +253,7 @@ class Embedding(Joint):
         }
 
     def pictures(
-        self,
-        images: NDArray[np.uint8],
-        predictions: Tensor,
-        targets: Tensor,
-        names: Sequence[str],
+        self, images: NDArray[np.uint8], predictions: Tensor, targets: Tensor, names: Sequence[str]
     ) -> Sequence[Pictures]:
         """Returns images with their nearest others, and whether these show the same identity."""
         from nas.tasks.pictures import ROWS, plain

@@ -76,11 +76,7 @@ class Landmarks(Regression):
         return {"failures": (self.errors(predictions, targets) > 0.1).double().mean().item()}
 
     def pictures(
-        self,
-        images: NDArray[np.uint8],
-        predictions: Tensor,
-        targets: Tensor,
-        names: Sequence[str],
+        self, images: NDArray[np.uint8], predictions: Tensor, targets: Tensor, names: Sequence[str]
     ) -> Sequence[Pictures]:
         """Returns images with their true and their predicted points."""
         from nas.tasks.pictures import ROWS, with_points

@@ -146,11 +146,7 @@ class Reconstruction(Dense):
         }
 
     def pictures(
-        self,
-        images: NDArray[np.uint8],
-        predictions: Tensor,
-        targets: Tensor,
-        names: Sequence[str],
+        self, images: NDArray[np.uint8], predictions: Tensor, targets: Tensor, names: Sequence[str]
     ) -> Sequence[Pictures]:
         """Returns images, what the network sees of them if there is noise, and what it returns."""
         import torch

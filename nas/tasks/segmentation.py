@@ -147,11 +147,7 @@ class Segmentation(Dense):
         }
 
     def pictures(
-        self,
-        images: NDArray[np.uint8],
-        predictions: Tensor,
-        targets: Tensor,
-        names: Sequence[str],
+        self, images: NDArray[np.uint8], predictions: Tensor, targets: Tensor, names: Sequence[str]
     ) -> Sequence[Pictures]:
         """Returns images with their true and their predicted classes."""
         from nas.tasks.pictures import ROWS, plain, with_classes
