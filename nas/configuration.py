@@ -83,6 +83,15 @@ def several(given: Any) -> Any:
     return tuple(given) if isinstance(given, list) else (given,)
 
 
+def keyed(given: Any, key: str = "name", keys: str = "keys to values") -> Mapping[str, Any]:
+    """Takes a bare text for a mapping with this key alone, before a mapping is validated."""
+    if isinstance(given, str):
+        return {key: given}
+    if not isinstance(given, Mapping):
+        raise InputError(f"must be a {key}, or a mapping of {keys}")
+    return given
+
+
 class Named(Config):
     """A name with its options: ``{name: nin, width: 0.5}``, or the bare name."""
 
@@ -93,11 +102,7 @@ class Named(Config):
     @model_validator(mode="before")
     @classmethod
     def _bare(cls, given: Any) -> Any:
-        if isinstance(given, str):
-            return {"name": given}
-        if not isinstance(given, Mapping):
-            raise InputError("must be a name, or a mapping of name and options")
-        return given
+        return keyed(given, "name", "name and options")
 
     @property
     def options(self) -> dict[str, Any]:

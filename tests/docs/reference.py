@@ -30,8 +30,9 @@ from nas.blocks import BLOCKS
 from nas.campaigns.spec.budget import Budget
 from nas.campaigns.spec.contestants import Fit
 from nas.campaigns.spec.early_stopping import EarlyStopping
+from nas.campaigns.spec.engine import RayConfig
 from nas.campaigns.spec.objectives import Objective
-from nas.campaigns.spec.schema import Final, LookupFile, LookupFinal, RayConfig, TrainingFile
+from nas.campaigns.spec.schema import Final, LookupFile, LookupFinal, TrainingFile
 from nas.campaigns.spec.time_limit import TimeLimit
 from nas.campaigns.spec.warm_start import WarmStart
 from nas.configuration import Named, read_yaml

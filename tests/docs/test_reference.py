@@ -5,7 +5,8 @@ from pydantic import BaseModel
 
 from nas.benchmark.config import BenchmarkFile
 from nas.blocks import BLOCKS
-from nas.campaigns.spec.schema import SerialConfig, TrainingFile, UserEngineConfig
+from nas.campaigns.spec.engine import SerialConfig, UserEngineConfig
+from nas.campaigns.spec.schema import TrainingFile
 from nas.configuration import Named, read_yaml, validate
 from nas.evaluators.tables import TABLES
 from nas.evaluators.tabular import TabularOptions

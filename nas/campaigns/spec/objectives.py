@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from nas.campaigns.store.types import Ask
-from nas.configuration import Config
+from nas.configuration import Config, keyed
 from nas.errors import InputError
 from nas.metrics import METRICS, Catalogue, Direction, is_test
 from nas.registry import unknown
@@ -28,11 +28,7 @@ class Objective(Config):
     @model_validator(mode="before")
     @classmethod
     def _bare(cls, given: Any) -> Any:
-        if isinstance(given, str):
-            return {"metric": given}
-        if not isinstance(given, Mapping):
-            raise InputError("must be a name, or a mapping of metric and direction")
-        return given
+        return keyed(given, "metric", "metric and direction")
 
     @model_validator(mode="after")
     def _is_no_test(self) -> "Objective":

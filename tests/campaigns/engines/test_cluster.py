@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from nas.campaigns.spec.schema import RayConfig
+from nas.campaigns.spec.engine import RayConfig
 from nas.configuration import validate
 from nas.errors import CampaignError, InputError
 from tests.campaigns import toy
