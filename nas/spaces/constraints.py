@@ -32,6 +32,19 @@ def _whole(given: Any) -> Any:
 Whole = Annotated[int, BeforeValidator(_whole), Field(ge=1)] | None
 
 
+class Costs(Config):
+    """The largest allowed costs of an architecture that :mod:`nas.architecture.cost` computes."""
+
+    params: Whole = None
+    """The largest number of trainable parameters."""
+    macs: Whole = None
+    """The largest number of multiply-accumulates of one image."""
+    flops: Whole = None
+    """The largest number of operations as fvcore counts them."""
+    activations: Whole = None
+    """The largest number of values in the outputs of convolution and linear layers."""
+
+
 class Latency(Config):
     """The largest allowed latency in milliseconds.
 
@@ -76,21 +89,13 @@ class Latency(Config):
         return self.table or self.profile
 
 
-class Constraints(Config):
+class Constraints(Costs):
     """The largest allowed costs.
 
     An architecture that breaks one is drawn again, before anything is trained. A measured latency
     is not a cost of an architecture; a trial that breaks this limit fails.
     """
 
-    params: Whole = None
-    """The largest number of trainable parameters."""
-    macs: Whole = None
-    """The largest number of multiply-accumulates of one image."""
-    flops: Whole = None
-    """The largest number of operations as fvcore counts them."""
-    activations: Whole = None
-    """The largest number of values in the outputs of convolution and linear layers."""
     depth: Whole = None
     """The largest number of weighted layers on a path: :func:`nas.architecture.passes.depth`."""
     latency_ms: Latency | None = None

@@ -14,10 +14,10 @@ from nas.architecture.graph import Architecture
 from nas.architecture.operations import ArchitectureError
 from nas.architecture.passes import depth
 from nas.classics import CLASSICS, Classic, classic
-from nas.configuration import Config, Named, defaults, validate, validate_options
+from nas.configuration import Named, defaults, validate, validate_options
 from nas.errors import InputError, at
 from nas.registry import unknown
-from nas.spaces.constraints import Whole
+from nas.spaces.constraints import Costs
 
 ALL = "fitted"
 """The name that stands for all of :data:`FITTED`, each with ``fit``."""
@@ -65,17 +65,8 @@ class Contestant:
     architecture: Architecture
 
 
-class Fit(Config):
+class Fit(Costs):
     """The limits that the size of a classic is fitted to; each is the largest allowed cost."""
-
-    params: Whole = None
-    """The largest number of trainable parameters."""
-    macs: Whole = None
-    """The largest number of multiply-accumulates of one image."""
-    flops: Whole = None
-    """The largest number of operations as fvcore counts them."""
-    activations: Whole = None
-    """The largest number of values in the outputs of convolution and linear layers."""
 
     @model_validator(mode="after")
     def _limits_something(self) -> Fit:
