@@ -46,8 +46,9 @@ from nas.searchers import SEARCHERS
 from nas.spaces import spaces
 from nas.spaces.constraints import Constraints, Latency
 from nas.spaces.families.family import FAMILIES, Family
-from nas.training.data import DataConfig, SplitConfig
+from nas.training.data import DataConfig
 from nas.training.datasets import DATASETS
+from nas.training.splitting import SplitConfig
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 MY_SPACE = Path(__file__).parents[1] / "spaces" / "examples" / "my_space.yaml"

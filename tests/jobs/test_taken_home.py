@@ -33,10 +33,11 @@ from nas.jobs.predict import predict
 from nas.preprocessing import Preprocessing
 from nas.report.page import write_report
 from nas.tasks import DEFAULT, make
-from nas.training.data import held_out, read_images, resolve, search_data, split
+from nas.training.data import held_out, read_images, resolve, search_data
 from nas.training.datasets.digits import digits
 from nas.training.datasets.pictures import read_picture
 from nas.training.evaluation import predictions
+from nas.training.splitting import split
 
 OLD = Path(__file__).parents[1] / "campaigns" / "schema2" / "finished"
 

@@ -15,8 +15,8 @@ from nas.errors import InputError
 from nas.tasks.classification import Classification
 from nas.tasks.embedding import Embedding
 from nas.training.batches import batch_bounds
-from nas.training.data import SplitConfig, split
 from nas.training.datasets import DATASETS, Images
+from nas.training.splitting import SplitConfig, split
 
 IDENTITIES = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 4])
 

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from nas.errors import InputError
-from nas.training.data import Loaded, completed, resolve, split
+from nas.training.data import Loaded, resolve
 from nas.training.datasets import DATASETS
 from nas.training.datasets.look import propose
 from nas.training.datasets.python import as_images
+from nas.training.splitting import completed, split
 
 NAMES = ("cat", "dog")
 PARTS = {"train": 4, "test": 2}

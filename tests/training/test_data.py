@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from nas.errors import InputError
 from nas.training import data
-from nas.training.data import SplitConfig
 from nas.training.datasets import Images, digits, idx
 from nas.training.datasets.images import resize
+from nas.training.splitting import Split, SplitConfig, largest_remainder, split
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 DIGITS = {"name": "digits", "split": {"train": 0.6, "validation": 0.2, "test": 0.2}}
@@ -42,12 +42,12 @@ def test_the_split_is_stratified_disjoint_and_covers_all(
     assert train
     assert validation
     config = SplitConfig(train=train, validation=validation, test=test, seed=seed)
-    split = data.split(images, config)
-    everything = np.concatenate([split.train, split.validation, split.test])
+    parts = split(images, config)
+    everything = np.concatenate([parts.train, parts.validation, parts.test])
     assert np.array_equal(np.sort(everything), np.arange(len(images.labels)))
     if official:
-        assert np.array_equal(split.test, np.arange(sum(counts), sum(counts) + 7))
-    for part, tenth in zip((split.train, split.validation, split.test), tenths, strict=True):
+        assert np.array_equal(parts.test, np.arange(sum(counts), sum(counts) + 7))
+    for part, tenth in zip((parts.train, parts.validation, parts.test), tenths, strict=True):
         assert np.all(np.diff(part) > 0)
         if tenth:
             held = np.bincount(images.labels[part], minlength=len(counts))
@@ -65,33 +65,33 @@ def test_the_split_is_stratified_disjoint_and_covers_all(
     ],
 )
 def test_largest_remainder(total: int, fractions: list[float], sizes: list[int]) -> None:
-    assert data.largest_remainder(total, fractions) == sizes
+    assert largest_remainder(total, fractions) == sizes
 
 
 def test_the_checksum_belongs_to_the_indices() -> None:
     images = images_with([30, 20])
     one, again, other = (
-        data.split(images, SplitConfig(train=0.5, validation=0.25, test=0.25, seed=seed))
+        split(images, SplitConfig(train=0.5, validation=0.25, test=0.25, seed=seed))
         for seed in (0, 0, 1)
     )
     assert one.checksum == again.checksum != other.checksum
     assert len(one.checksum) == 16
     # The same indices, divided at another place.
-    a = data.Split(np.array([0, 1]), np.array([2]), np.array([3]))
-    b = data.Split(np.array([0]), np.array([1, 2]), np.array([3]))
+    a = Split(np.array([0, 1]), np.array([2]), np.array([3]))
+    b = Split(np.array([0]), np.array([1, 2]), np.array([3]))
     assert a.checksum != b.checksum
 
 
 def test_a_class_too_small_for_the_fractions_is_named() -> None:
     with pytest.raises(InputError, match="class 1 has 1 images"):
-        data.split(images_with([20, 1]), SplitConfig(train=0.6, validation=0.2, test=0.2))
+        split(images_with([20, 1]), SplitConfig(train=0.6, validation=0.2, test=0.2))
 
 
 def test_test_fraction_and_official_test_part_exclude_each_other() -> None:
     with pytest.raises(InputError, match=r"split.test: .* official test part of 7 images"):
-        data.split(images_with([20], 7), SplitConfig(train=0.6, validation=0.2, test=0.2))
+        split(images_with([20], 7), SplitConfig(train=0.6, validation=0.2, test=0.2))
     with pytest.raises(InputError, match=r"split.test: is required"):
-        data.split(images_with([20]), SplitConfig(train=0.6, validation=0.4))
+        split(images_with([20]), SplitConfig(train=0.6, validation=0.4))
 
 
 # --- configuration ---

@@ -21,6 +21,7 @@ from nas.training.batches import batches, resident
 from nas.training.data import Part, SearchData
 from nas.training.datasets import Stored
 from nas.training.datasets import folder as folders
+from nas.training.splitting import split
 
 CPU = torch.device("cpu")
 SPLIT = {"train": 0.6, "validation": 0.2, "test": 0.2}
@@ -142,7 +143,7 @@ def test_a_torn_picture_is_named_when_it_is_read(pictures: Path) -> None:
 def test_a_torn_test_picture_is_found_before_anything_is_trained(pictures: Path) -> None:
     config = data.resolve({**of_folder(pictures), "memory_gb": 0})
     whole = folders.folder(root=str(pictures), resolution=8, memory_gb=0)
-    first = data.split(whole, config.split).test[0]
+    first = split(whole, config.split).test[0]
     path = pictures / "dark" / f"{first:02}.jpg"
     with Image.open(path.with_suffix(".png")) as picture:
         picture.save(path)
@@ -167,7 +168,7 @@ def test_the_test_part_is_loaded_without_reading_another_picture(
     monkeypatch.setattr(folders, "_picture", counted)
     part = data.held_out(config)
     whole = folders.folder(root=str(pictures), resolution=8)
-    expected = data.split(whole, config.split).test.tolist()
+    expected = split(whole, config.split).test.tolist()
     assert len(expected) == len(part.labels) == 12
     assert read == (expected if memory_gb else [])
 

@@ -22,6 +22,7 @@ from nas.training.datasets.images import resize
 from nas.training.datasets.labels import class_numbers
 from nas.training.datasets.pictures import pixels, read_pictures
 from nas.training.datasets.python import as_images
+from nas.training.splitting import SplitConfig, split
 
 RNG = np.random.default_rng(0)
 
@@ -453,7 +454,7 @@ def test_what_is_no_label_is_refused_with_the_reason(labels: Any, fault: str) ->
 def test_too_few_images_are_one_message_with_the_counts() -> None:
     labels = [0] * 20 + [1] * 2 + [2]
     found = as_images([(noise(4, 4), label) for label in labels], "f")
-    fault = refusal(lambda: data.split(found, data.SplitConfig()))
+    fault = refusal(lambda: split(found, SplitConfig()))
     assert fault == (
         "split: class 1 has 2 images, class 2 has 1 images: too few for fractions [0.6, 0.2, 0.2], "
         "which need 4 images of every class"

@@ -12,9 +12,9 @@ from nas.configuration import is_yaml, section, start
 from nas.errors import InputError, in_file
 from nas.files import at_home
 from nas.registry import unknown
-from nas.training.data import SPLITS
 from nas.training.datasets import DATASETS, OFFICIAL
 from nas.training.datasets.look import propose, propose_function
+from nas.training.splitting import SPLITS
 from nas.user_code import FORMS, is_code
 
 

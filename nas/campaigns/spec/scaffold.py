@@ -26,9 +26,10 @@ from nas.searchers import SEARCHERS
 from nas.spaces import space as make_space
 from nas.spaces import space_file
 from nas.tasks import DEFAULT, TASKS, Task, make
-from nas.training.data import SPLITS, Loaded, load, resolve
+from nas.training.data import Loaded, load, resolve
 from nas.training.datasets import DATASETS
 from nas.training.datasets.parts import ROLES
+from nas.training.splitting import SPLITS
 from nas.user_code import absolute, is_code, is_file, portable
 
 _EPOCHS = 8

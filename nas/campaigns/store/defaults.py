@@ -13,9 +13,9 @@ from typing import Any
 from nas.configuration import defaults
 from nas.evaluators.tabular import TabularOptions
 from nas.searchers import SEARCHERS
-from nas.training.data import SplitConfig
 from nas.training.datasets import DATASETS
 from nas.training.recipe import Recipe, with_all_options
+from nas.training.splitting import SplitConfig
 
 Json = dict[str, Any]
 
