@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import blake2b
 from math import prod
@@ -150,6 +151,7 @@ class Bank(nn.Module):
         self.seed = seed
         self.initialization = initialization
         self._windows: dict[Slot, list[Shape]] = {}
+        self._lent: dict[str, list[Tensor]] | None = None
         self._known: dict[tuple[str, Operation, tuple[Shape, ...]], Used | None] = {}
 
     @property
@@ -215,18 +217,57 @@ class Bank(nn.Module):
 
     def take(self, slot: Slot, name: str, shape: Shape) -> Tensor:
         """Return a tensor of the size ``shape``, which shares memory with the bank if it can."""
-        whole: Tensor = getattr(self, slot.named(name))
+        own = slot.named(name)
         if not slot.elastic or name != "weight":
-            return part(whole, shape)
-        value = whole[: shape[0], : shape[1]]
+            return self._part(own, shape)
+        value = self._part(own, (*shape[:2], *getattr(self, own).shape[2:]))
         for size in self._windows[slot]:
             if prod(size) < prod(shape[2:]):
                 break
             if size != tuple(value.shape[2:]):
                 centre = part(value, (*value.shape[:2], *size))
-                matrix: Tensor = getattr(self, _matrix(slot, size))
+                matrix = self._part(_matrix(slot, size), (prod(size), prod(size)))
                 value = nn.functional.linear(centre.flatten(2), matrix).view(centre.shape)
         return value
+
+    @contextmanager
+    def lending(self) -> Iterator[list[tuple[nn.Parameter, Tensor]]]:
+        """Let members take parts of the parameters that have gradients of their own.
+
+        The gradient of a slice is as large as the whole tensor, and optimizers take only tensors
+        without gaps. So in the context, :meth:`take` gives copies of slices that are leaves of the
+        autograd graph. At its end, the list holds each parameter that was taken with its part,
+        whose ``grad`` is the sum over the members.
+        """
+        returned: list[tuple[nn.Parameter, Tensor]] = []
+        self._lent = {}
+        try:
+            yield returned
+            for name, leaves in self._lent.items():
+                whole: nn.Parameter = getattr(self, name)
+                used = [(leaf, leaf.grad) for leaf in leaves if leaf.grad is not None]
+                if len(used) > 1:  # of several sizes
+                    together, total = whole.detach(), torch.zeros_like(whole)
+                    for leaf, grad in used:
+                        part(total, tuple(leaf.shape)).add_(grad)
+                    together.grad = total
+                    used = [(together, total)]
+                returned += [(whole, leaf) for leaf, _ in used]
+        finally:
+            self._lent = None
+
+    def _part(self, name: str, shape: Shape) -> Tensor:
+        """Return a part of a tensor of the bank; while lending, it is part of a leaf."""
+        whole: Tensor = getattr(self, name)
+        if self._lent is None or not isinstance(whole, nn.Parameter):
+            return part(whole, shape)
+        leaves = self._lent.setdefault(name, [])
+        for leaf in leaves:
+            larger = all(has >= size for has, size in zip(leaf.shape[:2], shape[:2], strict=True))
+            if larger and tuple(leaf.shape[2:]) == shape[2:]:
+                return part(leaf, shape)
+        leaves.append(dense(whole.detach(), shape).requires_grad_())
+        return leaves[-1]
 
     def _holds(self, name: str, needed: Shape) -> bool:
         known = getattr(self, name, None)
@@ -291,6 +332,11 @@ def part(whole: Tensor, shape: Shape) -> Tensor:
     return whole[
         tuple(slice(start, start + size) for start, size in zip(starts, shape, strict=True))
     ]
+
+
+def dense(whole: Tensor, shape: Shape) -> Tensor:
+    """Return the tensor itself if it has this shape, else a copy of the part of this shape."""
+    return whole if tuple(whole.shape) == shape else part(whole, shape).clone()
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from math import ceil
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from nas.supernet.bank import Bank, Kernels, Start, check_room
 from nas.supernet.covering import extreme, is_number
 from nas.supernet.member import Member
 from nas.supernet.mixing import plain_norms
+from nas.supernet.parts import step_on_parts
 from nas.training.loop import Trainer
 
 Sampling = Literal["uniform", "fair", "sandwich", "shrinking"]
@@ -168,7 +170,22 @@ def shrinking(space: SearchSpace, rng: np.random.Generator, count: int) -> Itera
         yield genotype
 
 
-class SandwichTrainer(Trainer):
+class SupernetTrainer(Trainer):
+    """Trains a :class:`Supernet`; a step reads and writes only the weights of its members.
+
+    What no member of a step has keeps its values and its moments, and is not decayed.
+    """
+
+    def _update(self, images: Tensor, targets: Tensor) -> Tensor:
+        assert isinstance(self._network, Supernet)
+        with self._network.bank.lending() as used:
+            loss = self._loss(images, targets)
+            loss.backward()  # type: ignore[no-untyped-call]
+        self._step([leaf for _, leaf in used], partial(step_on_parts, self._optimizer, used))
+        return loss.detach()
+
+
+class SandwichTrainer(SupernetTrainer):
     """Trains four members of a :class:`Supernet` in every step, by the sandwich rule.
 
     The largest one learns from the labels, and the others from its predictions, through which no
@@ -188,9 +205,9 @@ class SandwichTrainer(Trainer):
         return loss
 
 
-def trainer_of(sampling: Sampling) -> type[Trainer]:
+def trainer_of(sampling: Sampling) -> type[SupernetTrainer]:
     """Return the class that trains a supernet with this sampling."""
-    return SandwichTrainer if sampling == "sandwich" else Trainer
+    return SandwichTrainer if sampling == "sandwich" else SupernetTrainer
 
 
 SAMPLINGS: Mapping[str, Callable[[SearchSpace, np.random.Generator, int], Iterator[Genotype]]] = {

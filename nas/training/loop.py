@@ -4,7 +4,7 @@ No step waits for the device: losses are added up there and read once per epoch.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from time import perf_counter
@@ -308,12 +308,16 @@ class Trainer:
         loss = self._loss(images, targets)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        self._step(self._parameters, self._optimizer.step)
+        return loss.detach()
+
+    def _step(self, parameters: Iterable[Tensor], step: Callable[[], None]) -> None:
+        """Makes a step by the gradients of the parameters."""
         if self._recipe.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self._parameters, self._recipe.gradient_clip, foreach=True)
-        self._optimizer.step()
+            nn.utils.clip_grad_norm_(parameters, self._recipe.gradient_clip, foreach=True)
+        step()
         if self._average is not None:
             self._average.update()
-        return loss.detach()
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
         return self._loss_of(self._outputs(images, self._passes(images)), targets)

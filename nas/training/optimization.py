@@ -67,8 +67,9 @@ class FusedAdamW(torch.optim.AdamW):
     """Does the same as torch's fused AdamW, bit for bit, with less work in Python.
 
     For a small network, what torch looks up and checks in every step takes several times as long as
-    the arithmetic. Here it is done again only after a state was loaded, or if other parameters have
-    gradients than in the step before: torch makes this step. All other steps call its kernel.
+    the arithmetic. Here it is done again only after a state was loaded, or if the groups have other
+    parameters, or others have gradients, than in the step before: torch makes this step. All other
+    steps call its kernel.
     """
 
     def __init__(self, groups: list[dict[str, Any]], lr: float, betas: tuple[float, float]) -> None:
@@ -83,7 +84,11 @@ class FusedAdamW(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Updates the parameters by their gradients."""
-        gradients = [found for known in self._known if (found := known.gradients()) is not None]
+        gradients = [
+            found
+            for known, group in zip(self._known, self.param_groups, strict=False)
+            if known.group is group["params"] and (found := known.gradients()) is not None
+        ]
         if len(gradients) < len(self.param_groups):
             super().step()
             self._known = [_Known.of(group["params"], self.state) for group in self.param_groups]
@@ -115,6 +120,7 @@ class _Known(NamedTuple):
     ``steps_of_each`` are the elements of ``steps``, one per parameter, which share its memory.
     """
 
+    group: list[Tensor]
     parameters: list[Tensor]
     without_gradient: list[Tensor]
     means: list[Tensor]
@@ -131,6 +137,7 @@ class _Known(NamedTuple):
         for parameter, each in zip(held, steps_of_each, strict=True):
             states[parameter]["step"] = each
         return cls(
+            group=parameters,
             parameters=held,
             without_gradient=[parameter for parameter in parameters if parameter.grad is None],
             means=[states[parameter]["exp_avg"] for parameter in held],

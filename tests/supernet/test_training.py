@@ -15,6 +15,8 @@ from torch.nn.functional import cross_entropy
 import nas
 from nas.analysis.tables.comparability import setting
 from nas.analysis.tables.networks import campaign_table
+from nas.architecture.graph import Architecture
+from nas.blocks import conv_norm
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.cli import main
@@ -25,16 +27,17 @@ from nas.evaluators.work import complete
 from nas.jobs import names as named
 from nas.jobs.inputs import trained
 from nas.memory import TooLarge
-from nas.spaces.choices import Genotype
+from nas.spaces.choices import Choose, Genotype
 from nas.spaces.constrained_space import constrained
 from nas.spaces.constraints import Constraints
 from nas.spaces.search_space import SearchSpace
-from nas.supernet.bank import Bank
+from nas.supernet.bank import Bank, Kernels, carry
 from nas.supernet.member import Member
 from nas.supernet.network import (
     SAMPLINGS,
     SandwichTrainer,
     Supernet,
+    SupernetTrainer,
     fair,
     sandwich,
     shrinking,
@@ -62,16 +65,19 @@ engine: {name: serial}
 """
 
 
+def few_digits() -> SearchData:
+    split = {"train": 0.2, "validation": 0.1, "test": 0.7}
+    return data.search_data(data.resolve({"name": "digits", "split": split}))
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
 def test_training_goes_on_bit_for_bit_from_a_checkpoint(optimizer: str) -> None:
-    images = data.search_data(
-        data.resolve({"name": "digits", "split": {"train": 0.2, "validation": 0.1, "test": 0.7}})
-    )
+    images = few_digits()
     recipe = resolve({"preset": "quick", "epochs": 2, "batch_size": 64, "optimizer": optimizer})
     space = nas.space("nasbench201", **SPACE)
 
     def trainer() -> Trainer:
-        return Trainer(lambda: Supernet(space, 12, seed=3), images, recipe, 0)
+        return SupernetTrainer(lambda: Supernet(space, 12, seed=3), images, recipe, 0)
 
     whole, first, second = trainer(), trainer(), trainer()
     whole.run(2)
@@ -141,10 +147,77 @@ def test_a_space_that_is_too_large_is_refused_before_it_takes_the_memory() -> No
         Supernet(space, 4, "sandwich")
 
 
+def elastic(choose: Choose) -> Architecture:
+    g = nas.Builder((1, 8, 8))
+    kernel = choose("kernel", [3, 5])
+    x = conv_norm(g, g.input, choose("width", [4, 6, 8]), kernel=kernel, names=("conv", "norm"))
+    return g.build(g.linear(g.global_pool(x), 10))
+
+
+def elastic_net(steps: int, kernels: Kernels = "own") -> Supernet:
+    space = SearchSpace(elastic, "elastic")
+    made = Supernet(space, steps, kernels=kernels)
+    for kernel in (3, 5):
+        made.member(space.decode({"kernel": kernel, "width": 8}))
+    return made
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
+def test_a_step_trains_the_weights_of_its_member_as_if_it_were_alone(optimizer: str) -> None:
+    images = few_digits()
+    recipe = resolve({"preset": "quick", "epochs": 1, "optimizer": optimizer})
+    trainer = SupernetTrainer(lambda: elastic_net(3), images, recipe, 0)
+    supernet = trainer._network.train()
+    assert isinstance(supernet, Supernet)
+    small = {"kernel": 3, "width": 6}
+    supernet._members = [small] * 3
+    member = supernet.member(supernet._space.decode(small))
+    alone = Trainer(member.network, images, recipe, 0)
+    alone._network.load_state_dict(member.weights())
+    alone._network.train()
+    expected = {name: each.clone() for name, each in supernet.bank.state_dict().items()}
+    for step in range(3):
+        x = torch.randn(16, *images.input_shape, generator=torch.Generator().manual_seed(step))
+        y = torch.arange(16) % 10
+        for each in (trainer, alone):
+            each._update(x, y)
+    weights = member.weights()
+    for name, tensor in alone._network.state_dict().items():
+        assert torch.equal(tensor, weights[name]), name
+    for used in member._used.values():
+        for name in used.sizes:
+            carry(weights[used.slot.path(name)], expected[used.slot.named(name)])
+    for name, tensor in supernet.bank.state_dict().items():  # nothing else has changed
+        assert torch.equal(tensor, expected[name]), name
+
+
+@pytest.mark.parametrize("kernels", ["own", "centre"])
+def test_the_gradients_of_parts_are_those_of_the_shared_weights(kernels: Kernels) -> None:
+    images = few_digits()
+    supernet = elastic_net(1, kernels).train()
+    x = torch.randn(4, *images.input_shape)
+    some = [{"kernel": 3, "width": 4}, {"kernel": 5, "width": 6}, {"kernel": 3, "width": 6}]
+    members = [supernet.member(supernet._space.decode(each)) for each in some]
+
+    def backward() -> None:
+        torch.stack([member.train()(x).square().mean() for member in members]).sum().backward()
+
+    backward()
+    with supernet.bank.lending() as used:
+        backward()
+    parts = dict(used)
+    for name, whole in supernet.bank.named_parameters():
+        if whole.grad is None:
+            assert whole not in parts, name
+            continue
+        found = torch.zeros_like(whole)
+        assert parts[whole].grad is not None
+        carry(parts[whole].grad, found)
+        assert torch.allclose(found, whole.grad, atol=1e-6), name
+
+
 def test_the_others_learn_from_the_largest() -> None:
-    images = data.search_data(
-        data.resolve({"name": "digits", "split": {"train": 0.2, "validation": 0.1, "test": 0.7}})
-    )
+    images = few_digits()
     space = nas.space("nasbench201", **SPACE)
     trainer = SandwichTrainer(
         lambda: Supernet(space, 9, "sandwich", seed=1),
@@ -284,7 +357,8 @@ def test_a_damaged_file_is_one_message(
     file, records = tmp_path / FILE_NAME, tmp_path / "records.jsonl"
     content, known = bytearray(file.read_bytes()), records.read_bytes()
     middle = len(content) // 2
-    content[middle] ^= 255
+    for position in range(middle, middle + 256):  # more than what pads the parts of the file
+        content[position] ^= 255
     file.write_bytes({"cut": content[:middle], "flipped": content, "empty": b""}[damage])
     capsys.readouterr()
     assert main(["run", str(tmp_path)]) == 2

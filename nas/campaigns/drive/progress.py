@@ -143,9 +143,8 @@ class Progress:
         if not isinstance(epoch, int) or total is None:
             return
         seconds = [point.get(f"{name}_seconds") for name in ("train", "evaluation")]
-        left = ""
-        if all(isinstance(each, int | float) for each in seconds):
-            left = f", about {_clock(sum(seconds) * max(0, total - epoch))} left"
+        known = [each for each in seconds if isinstance(each, int | float)]
+        left = f", about {_clock(sum(known) * max(0, total - epoch))} left" if known else ""
         self._status.epoch = f"{trial}: epoch {epoch:,} of {total:,}{left}"
         self.summary(every=SUMMARY_SECONDS)
 

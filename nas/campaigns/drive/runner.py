@@ -140,7 +140,8 @@ class Runner:
         recipe = self._requests[ask.kind].recipe(ask)
         if self.progress is not None:
             shared = 0 if ask.stage == "final" else self._campaign.evaluator.shared_epochs
-            self.progress.epoch(trial, update.metrics, shared or (recipe and recipe.epochs))
+            total = shared or (recipe.epochs if recipe else None)
+            self.progress.epoch(trial, update.metrics, total)
         if self._campaign.config.early_stopping is None or ask.stage == "final" or not recipe:
             return False
         curve = self._curves.setdefault(trial, [])

@@ -1,0 +1,55 @@
+"""Steps of an optimizer on parts of its parameters."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nas.supernet.bank import carry, dense
+
+Parts = Sequence[tuple[nn.Parameter, Tensor]]
+"""Parameters of an optimizer, each with a part of it that has a gradient, see
+:meth:`nas.supernet.bank.Bank.lending`."""
+
+
+@torch.no_grad()
+def step_on_parts(optimizer: torch.optim.Optimizer, parts: Parts) -> None:
+    """Makes a step of an optimizer as if the parts were all of its parameters.
+
+    Parameters and their state, such as the momentum, are read and written in the same part. Counts
+    of steps belong to the whole parameter.
+    """
+    groups, state = optimizer.param_groups, optimizer.state
+    wholes = [group["params"] for group in groups]
+    place = {id(whole): number for number, held in enumerate(wholes) for whole in held}
+    optimizer.state = defaultdict(dict)
+    for group in groups:
+        group["params"] = []
+    try:
+        for whole, leaf in parts:
+            groups[place[id(whole)]]["params"].append(leaf)
+            optimizer.state[leaf] = {
+                name: dense(value, tuple(leaf.shape)) if _is_like(value, whole) else value
+                for name, value in state[whole].items()
+            }
+        optimizer.step()
+        for whole, leaf in parts:
+            carry(leaf, whole)
+            for name, value in optimizer.state[leaf].items():
+                if not _is_like(value, leaf):
+                    state[whole][name] = value
+                    continue
+                if name not in state[whole]:
+                    state[whole][name] = torch.zeros_like(whole)
+                carry(value, state[whole][name])
+    finally:
+        optimizer.state = state
+        for group, held in zip(groups, wholes, strict=True):
+            group["params"] = held
+
+
+def _is_like(value: object, parameter: Tensor) -> bool:
+    return isinstance(value, Tensor) and value.ndim > 0 and value.shape == parameter.shape
