@@ -63,7 +63,7 @@ def lraspp(
     """Score the last map, gated by its mean, and the map of ``stride``, and add both.
 
     Howard et al. 2019 (MobileNetV3, arXiv:1905.02244, figure 10), as in torchvision, whose pooling
-    is global.
+    is global. Deviation: torchvision reads the first map of ``stride``, this the last.
     """
     high = taps[max(taps)]
     low = taps[max((each for each in taps if each <= stride), default=max(taps))]
