@@ -9,8 +9,9 @@ from nas.architecture.builder import Builder, Handle
 from nas.architecture.cost import Cost
 from nas.architecture.network import compile
 from nas.architecture.operations import ArchitectureError
-from nas.architecture.reference import reference_cost, torch_macs
+from nas.architecture.reference import reference_cost
 from nas.blocks import BLOCKS, inverted_residual, self_attention, shuffle_unit, squeeze_excitation
+from tests.architecture.test_cost import torch_macs
 
 OPTIONS = {
     "kernel": 5,

@@ -1,12 +1,10 @@
-"""Counts with fvcore and torch, the references that the analytic cost is compared with."""
+"""Counts with fvcore, the reference that the analytic cost is compared with."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis, parameter_count
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from nas.architecture.cost import Cost
 from nas.architecture.graph import Architecture
@@ -45,17 +43,3 @@ def reference_cost(architecture: Architecture) -> ReferenceCost:
         activations=int(activations.total()),
     )
     return ReferenceCost(cost, dict(flops.unsupported_ops()))
-
-
-def torch_macs(architecture: Architecture) -> int:
-    """Return the multiply-accumulates that torch's own ``FlopCounterMode`` counts.
-
-    It counts convolutions and matrix products, attention's included (by the mathematical kernel),
-    each multiplication and addition as two. Nothing is computed: tensors have shapes alone.
-    """
-    with torch.device("meta"):
-        network = compile(architecture.inference()).eval()
-        example = torch.zeros(1, *architecture.input_shape)
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        network(example)
-    return int(counter.get_total_flops()) // 2

@@ -7,7 +7,6 @@ from functools import partial
 from itertools import groupby
 
 from nas.architecture.builder import Builder, Handle
-from nas.architecture.cost import Cost
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Shape
 from nas.blocks import Block, avg_pool, conv_norm, identity, max_pool, relu_conv, zero
@@ -83,13 +82,3 @@ def reduction(g: Builder, x: Handle, channels: int) -> Handle:
         y = relu_conv(g, y)
     pooled = g.avg_pool(x, 2, 2, ceil_mode=True, name="downsample.0")
     return g.add(g.conv(pooled, channels, 1, bias=False, name="downsample.1"), y)
-
-
-def published_flops(cost: Cost, classes: int) -> int:
-    """Return FLOPs as the tables of NAS-Bench-201 and NATS-Bench count them.
-
-    They are the multiply-accumulates of convolutions and of the classifier, dead branches
-    included, and one for each bias of the classifier, which has the only biases in the network;
-    norms, pools and sums are free. ``params`` of the tables are those of ``cost``.
-    """
-    return cost.macs + classes

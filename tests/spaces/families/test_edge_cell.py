@@ -16,12 +16,12 @@ from nats_bench.genotype_utils import TopologyStructure
 from torch import nn
 
 import nas
+from nas.architecture.cost import Cost
 from nas.architecture.reference import reference_cost
 from nas.errors import InputError
 from nas.spaces import spaces
 from nas.spaces.choices import Genotype
 from nas.spaces.families.edge_cell import paper_string
-from nas.spaces.families.edge_network import published_flops
 from nas.spaces.search_space import SearchSpace
 from tests.data import DATA
 
@@ -214,6 +214,16 @@ def test_where_paper_strings_and_identity_differ(
 
 
 # --- cost ---
+
+
+def published_flops(cost: Cost, classes: int) -> int:
+    """Returns FLOPs as the tables of NAS-Bench-201 and NATS-Bench count them.
+
+    They are the multiply-accumulates of convolutions and of the classifier, dead branches
+    included, and one for each bias of the classifier, which has the only biases in the network;
+    norms, pools and sums are free. ``params`` of the tables are those of ``cost``.
+    """
+    return cost.macs + classes
 
 
 def counts(space: SearchSpace, genotype: Genotype) -> tuple[int, int]:

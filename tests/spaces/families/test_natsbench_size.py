@@ -8,8 +8,8 @@ import pytest
 
 import nas
 from nas.errors import InputError
-from nas.spaces.families.edge_network import published_flops
 from nas.spaces.search_space import SearchSpace, Size
+from tests.spaces.families.test_edge_cell import published_flops
 
 CIFAR10 = ((3, 32, 32), 10)
 CIFAR100 = ((3, 32, 32), 100)
