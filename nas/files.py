@@ -129,9 +129,9 @@ def _beside(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def checksum(content: bytes) -> str:
-    """Returns the checksum by which damage to a file is found."""
-    return blake2b(content, digest_size=16).hexdigest()
+def checksum(content: bytes, size: int = 16) -> str:
+    """Returns the checksum of a file's content, in ``size`` bytes, by which changes are found."""
+    return blake2b(content, digest_size=size).hexdigest()
 
 
 def meant_for(path: Path) -> Path:

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +87,13 @@ class Job:
         cost = self.architecture.cost
         started = None
         if self.start is not None and self.weights is not None:
-            started = {"weights": _digest(read_bytes(self.weights)), "freeze": self.start.freeze}
+            started = {
+                "weights": checksum(read_bytes(self.weights), 8),
+                "freeze": self.start.freeze,
+            }
         return {
             "architecture": {
-                "graph": _digest(self.architecture.to_json().encode()),
+                "graph": checksum(self.architecture.to_json().encode(), 8),
                 "params": cost.params,
                 "macs": cost.macs,
             },
@@ -446,7 +448,3 @@ def _json(values: Mapping[str, Any]) -> bytes:
     """Writes JSON with one line per key."""
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()]
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
-
-
-def _digest(content: bytes) -> str:
-    return blake2b(content, digest_size=8).hexdigest()

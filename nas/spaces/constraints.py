@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -15,7 +14,7 @@ from nas.architecture.passes import depth
 from nas.architecture.profile import Profile
 from nas.configuration import Config
 from nas.errors import InputError
-from nas.files import read_bytes
+from nas.files import checksum, read_bytes
 from nas.registry import unknown
 from nas.spaces.choices import (
     Genotype,
@@ -131,7 +130,7 @@ class Constraints(Costs):
         given = self.model_dump(mode="json", exclude_none=True)
         if self.latency_ms is not None and self.latency_ms.file is not None:
             content = read_bytes(folder / self.latency_ms.file)
-            given["latency_ms"]["checksum"] = blake2b(content, digest_size=8).hexdigest()
+            given["latency_ms"]["checksum"] = checksum(content, 8)
         return given
 
 
