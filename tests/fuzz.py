@@ -42,7 +42,7 @@ from nas.architecture.profile import About, Profile, pieces
 from nas.architecture.weights import read_weights
 from nas.benchmark.config import load_benchmark
 from nas.campaigns.spec.campaign import load_campaign, read_file
-from nas.configuration import Named, parse_yaml, validate
+from nas.configuration import Named, validate
 from nas.errors import CampaignError, InputError
 from nas.files import is_damaged
 from nas.jobs import names
@@ -54,6 +54,7 @@ from nas.training.datasets.arrays import arrays
 from nas.training.datasets.idx import read_idx
 from nas.training.datasets.pictures import read_picture
 from nas.training.recipe import resolve
+from nas.yaml_files import parse_yaml
 from tests.benchmark import conftest as benchmarks
 from tests.campaigns import toy
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, PositiveInt, field_validator
 
-from nas.configuration import Config, Named, parse_yaml, read_yaml, validate, validate_options
+from nas.configuration import Config, Named, validate, validate_options
 from nas.errors import InputError, at, in_file
+from nas.yaml_files import parse_yaml, read_yaml
 
 # --- YAML ---
 

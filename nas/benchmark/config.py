@@ -15,7 +15,7 @@ from nas.campaigns.spec.campaign import own_options
 from nas.campaigns.spec.initial import initial_genotypes
 from nas.campaigns.spec.space import read_space
 from nas.campaigns.spec.warm_start import WarmStart
-from nas.configuration import Config, Named, read_yaml, several, validate, validate_options
+from nas.configuration import Config, Named, several, validate, validate_options
 from nas.errors import InputError, at, in_file
 from nas.evaluators.tables import read_table
 from nas.evaluators.tabular import Floats, Lookup, Table
@@ -25,6 +25,7 @@ from nas.searchers.duplicates import Policy
 from nas.spaces.choices import Genotype
 from nas.spaces.search_space import SearchSpace
 from nas.user_code import checksums, portable
+from nas.yaml_files import read_yaml
 
 FILE_NAME = "benchmark.yaml"
 

@@ -60,9 +60,9 @@ def add(commands: Commands) -> None:
 def _spaces(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
-    from nas.configuration import read_yaml
     from nas.spaces import space, spaces
     from nas.spaces.families.family import read_family
+    from nas.yaml_files import read_yaml
 
     shown = "space,family,genotypes,members"
     whole_names = arguments.columns or arguments.format or arguments.out

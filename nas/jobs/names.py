@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.classics import CLASSICS, classic
-from nas.configuration import Named, parse_yaml, section, source, start, validate
+from nas.configuration import Named, validate
 from nas.errors import InputError, in_file
 from nas.files import read_text
 from nas.registry import unknown
 from nas.training.presets import PRESETS
+from nas.yaml_files import parse_yaml, section, source, start
 
 if TYPE_CHECKING:
     from nas.architecture.graph import Architecture

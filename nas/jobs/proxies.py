@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from nas.configuration import source
 from nas.errors import InputError, in_file
 from nas.evaluators.proxies import draw, new_network
 from nas.jobs import names as named
@@ -16,6 +15,7 @@ from nas.tasks import DEFAULT, make
 from nas.training.data import search_data
 from nas.training.datasets.labels import kind_of
 from nas.training.hardware import resolve_device
+from nas.yaml_files import source
 
 
 def proxies_table(

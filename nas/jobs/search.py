@@ -18,7 +18,6 @@ from nas.campaigns.spec.data_argument import Given, read
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask
-from nas.configuration import source
 from nas.errors import CampaignError, InputError, in_file
 from nas.export.exporting import export
 from nas.export.parity import ExportError
@@ -33,6 +32,7 @@ from nas.training.data import Loaded, load, named_part, resolve
 from nas.training.evaluation import predictions
 from nas.training.hardware import free_cores
 from nas.user_code import short_name
+from nas.yaml_files import source
 
 PREDICTIONS = "predictions.csv"
 """The file of predictions in the campaign's folder."""

@@ -24,7 +24,7 @@ from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.specification import data_definition, differences, task_definition
 from nas.campaigns.store.defaults import recorded_specification, with_defaults
 from nas.campaigns.store.provenance import environment
-from nas.configuration import Named, source
+from nas.configuration import Named
 from nas.errors import InputError, in_file
 from nas.files import checksum, is_damaged, read_bytes, read_json, write_whole
 from nas.jobs import names as named
@@ -40,6 +40,7 @@ from nas.training.loop import Epoch, Trainer
 from nas.training.recipe import Recipe, check_augment
 from nas.training.transfer import Start
 from nas.user_code import short_name
+from nas.yaml_files import source
 
 WEIGHTS = "weights.safetensors"
 

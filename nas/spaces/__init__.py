@@ -44,12 +44,12 @@ def space(
     Raises:
         InputError: for an unknown name, or saying what is wrong in the file.
     """
-    from nas.configuration import read_yaml
     from nas.spaces.constrained_space import constrained
     from nas.spaces.families.family import read_family
     from nas.spaces.families.priors import check_names, describing
     from nas.spaces.python_space import python_space
     from nas.spaces.search_space import SearchSpace
+    from nas.yaml_files import read_yaml
 
     shape = tuple(input_shape)
     if is_code(str(name)):

@@ -23,13 +23,13 @@ import pandas as pd
 
 import nas
 from nas.architecture.graph import Architecture
-from nas.configuration import read_yaml
 from nas.evaluators.training import evaluate
 from nas.evaluators.work import complete
 from nas.files import write_whole
 from nas.training import data
 from nas.training.data import Part, SearchData
 from nas.training.loop import Diverged
+from nas.yaml_files import read_yaml
 
 FOLDER = Path("results/digits_table")
 TRAINED = FOLDER / "trained.jsonl"

@@ -17,10 +17,10 @@ from nas.analysis.tables.columns import recorded
 from nas.analysis.tables.networks import campaign_table
 from nas.analysis.tables.render import render
 from nas.campaigns.store.log import read_records
-from nas.configuration import read_yaml
 from nas.files import write_whole
 from nas.tasks.embedding import Embedding
 from nas.training.data import load, resolve
+from nas.yaml_files import read_yaml
 
 RESULTS = Path(__file__).parents[2] / "results"
 

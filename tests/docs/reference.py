@@ -35,7 +35,7 @@ from nas.campaigns.spec.objectives import Objective
 from nas.campaigns.spec.schema import Final, LookupFile, LookupFinal, TrainingFile
 from nas.campaigns.spec.time_limit import TimeLimit
 from nas.campaigns.spec.warm_start import WarmStart
-from nas.configuration import Named, read_yaml
+from nas.configuration import Named
 from nas.evaluators import gradient, supernet
 from nas.evaluators.base import ProxyOptions
 from nas.evaluators.tables import TABLES
@@ -49,6 +49,7 @@ from nas.spaces.families.family import FAMILIES, Family
 from nas.training.data import DataConfig
 from nas.training.datasets import DATASETS
 from nas.training.splitting import SplitConfig
+from nas.yaml_files import read_yaml
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 MY_SPACE = Path(__file__).parents[1] / "spaces" / "examples" / "my_space.yaml"

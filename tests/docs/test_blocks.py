@@ -12,9 +12,10 @@ import torch
 import nas
 from nas.benchmark.config import BenchmarkFile
 from nas.campaigns.spec.schema import LookupFile, TrainingFile
-from nas.configuration import read_yaml, validate, validate_options
+from nas.configuration import validate, validate_options
 from nas.evaluators.tables import TABLES
 from nas.jobs import names as named
+from nas.yaml_files import read_yaml
 from tests.docs.commands import PAGES, ROOT, prepare
 
 NOT_RUN = {

@@ -7,13 +7,14 @@ from nas.benchmark.config import BenchmarkFile
 from nas.blocks import BLOCKS
 from nas.campaigns.spec.engine import SerialConfig, UserEngineConfig
 from nas.campaigns.spec.schema import TrainingFile
-from nas.configuration import Named, read_yaml, validate
+from nas.configuration import Named, validate
 from nas.evaluators.tables import TABLES
 from nas.evaluators.tabular import TabularOptions
 from nas.searchers import SEARCHERS
 from nas.spaces import spaces
 from nas.spaces.families.family import FAMILIES
 from nas.training.datasets import DATASETS
+from nas.yaml_files import read_yaml
 from tests.docs import costs, reference
 
 SPECIFICATIONS: dict[str, type[BaseModel]] = {

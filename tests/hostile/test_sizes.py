@@ -22,7 +22,7 @@ from nas.campaigns.spec.budget import Budget
 from nas.campaigns.store.checkpoints import verify_weights
 from nas.campaigns.store.log import read_records
 from nas.cli import main
-from nas.configuration import parse_yaml, read_yaml, validate, validate_options
+from nas.configuration import validate, validate_options
 from nas.errors import InputError
 from nas.evaluators.tables.columns import Files
 from nas.files import LONGEST, read_json, read_text
@@ -34,6 +34,7 @@ from nas.training.augmentation import cutout, shift
 from nas.training.datasets.arrays import arrays
 from nas.training.datasets.idx import read_idx
 from nas.training.datasets.pictures import read_picture
+from nas.yaml_files import parse_yaml, read_yaml
 from tests.fuzz import PREPROCESSING
 
 NINES = "[9, 9, 9, 9, 9, 9, 9, 9, 9, 9]"

@@ -20,7 +20,7 @@ from nas.campaigns.spec.space import own_constraints, read_space
 from nas.campaigns.spec.warm_start import WarmStart
 from nas.campaigns.store.defaults import completed
 from nas.campaigns.store.log import read_header
-from nas.configuration import Named, read_yaml, validate, validate_options
+from nas.configuration import Named, validate, validate_options
 from nas.errors import InputError, at, in_file
 from nas.evaluators import EVALUATORS
 from nas.evaluators.base import Evaluator, Training, UserFunction
@@ -37,6 +37,7 @@ from nas.training import data, datasets, recipe
 from nas.training.datasets.stored import check_memory_of
 from nas.training.hardware import resolve_device
 from nas.user_code import is_code, short_name
+from nas.yaml_files import read_yaml
 
 FILE_NAME = "campaign.yaml"
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nas.configuration import is_yaml, section, start
 from nas.errors import InputError, in_file
 from nas.files import at_home
 from nas.registry import unknown
@@ -16,6 +15,7 @@ from nas.training.datasets import DATASETS, OFFICIAL
 from nas.training.datasets.look import propose, propose_function
 from nas.training.splitting import SPLITS
 from nas.user_code import FORMS, is_code
+from nas.yaml_files import is_yaml, section, start
 
 
 @dataclass(frozen=True)

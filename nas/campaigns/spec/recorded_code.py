@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from nas.campaigns.spec.space import DESCRIPTIVE
-from nas.configuration import read_yaml
 from nas.errors import InputError, in_file
 from nas.user_code import absolute, is_code, is_file, sources
+from nas.yaml_files import read_yaml
 
 _NOT_IMPORTED = ("engine", "final")
 """The keys of ``campaign.yaml`` whose code only a run imports."""

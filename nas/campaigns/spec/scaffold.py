@@ -16,7 +16,7 @@ from nas.boxes import anchor_sizes
 from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.data_argument import Given, known_options, read
 from nas.campaigns.store.defaults import PLACES
-from nas.configuration import Named, is_yaml, parse_yaml, source
+from nas.configuration import Named
 from nas.errors import InputError, in_file
 from nas.escape import printable
 from nas.files import at_home, write_whole
@@ -31,6 +31,7 @@ from nas.training.datasets import DATASETS
 from nas.training.datasets.parts import ROLES
 from nas.training.splitting import SPLITS
 from nas.user_code import absolute, is_code, is_file, portable
+from nas.yaml_files import is_yaml, parse_yaml, source
 
 _EPOCHS = 8
 """The epochs of the draft; small data sets get more, up to :data:`_MOST_EPOCHS`."""

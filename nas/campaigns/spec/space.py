@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nas.configuration import Named, read_yaml, validate
+from nas.configuration import Named, validate
 from nas.errors import InputError, at, in_file
 from nas.spaces import space, space_file
 from nas.spaces.constraints import Constraints
@@ -15,6 +15,7 @@ from nas.spaces.python_space import definition
 from nas.spaces.search_space import SearchSpace
 from nas.tasks import Task
 from nas.user_code import is_code
+from nas.yaml_files import read_yaml
 
 DESCRIPTIVE = ("paper", "description", "members")
 """Keys of a space file that do not change what is in the space."""

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.configuration import read_yaml, validate_options
+from nas.configuration import validate_options
 from nas.errors import InputError, at, in_file
 from nas.evaluators.tabular import Table
 from nas.registry import Registry
+from nas.yaml_files import read_yaml
 
 TABLES = Registry(
     "table",

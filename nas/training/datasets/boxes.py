@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from nas.configuration import Place, parse_yaml
+from nas.configuration import Place
 from nas.errors import InputError, in_file
 from nas.files import parse_json, read_text
 from nas.training.datasets.files import LeftOut, folders, pictures, shown
@@ -19,6 +19,7 @@ from nas.training.datasets.objects import Objects, notes, padded
 from nas.training.datasets.parts import ROLES, Role, role, words_of
 from nas.training.datasets.pictures import Fit, opened, with_boxes
 from nas.training.datasets.stored import MEMORY_GB, Gigabytes
+from nas.yaml_files import parse_yaml
 
 Names = tuple[str, ...] | None
 Annotated = dict[Path, tuple[Role, Objects]]

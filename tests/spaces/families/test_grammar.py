@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import nas
-from nas.configuration import read_yaml
 from nas.errors import InputError
 from nas.searchers import Observation, searcher
 from nas.spaces import spaces
@@ -17,6 +16,7 @@ from nas.spaces.choices import Choose, Genotype, difference
 from nas.spaces.grammar import Grammar
 from nas.spaces.search_space import SearchSpace
 from nas.spaces.walks import grafted
+from nas.yaml_files import read_yaml
 from tests.spaces.chance import assert_distributed
 
 TREES = ["conv", "sequential(S, S)"]
