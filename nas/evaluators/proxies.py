@@ -16,13 +16,16 @@ from nas.tasks import Task
 from nas.training.batches import resident
 from nas.training.data import DataConfig, Part, SearchData, search_data
 from nas.training.datasets import Stored
-from nas.training.initialization import initialize
+from nas.training.initialization import begin
 from nas.training.loop import normalizer
 from nas.user_code import short_name
 
 
 def draw(data: SearchData, task: Task, size: int, device: str) -> Batch:
-    """Returns training images, normalised and not augmented; always the same ones of a data set."""
+    """Returns training images as a task shows them to networks, normalised and not augmented.
+
+    They are always the same ones of a data set, with the same noise if the task adds any.
+    """
     order = np.random.default_rng(0).permutation(len(data.train.labels))[:size]
     pixels = data.train.images[order]
     part = Part(pixels.read() if isinstance(pixels, Stored) else pixels, data.train.labels[order])
@@ -35,15 +38,21 @@ def draw(data: SearchData, task: Task, size: int, device: str) -> Batch:
 
     # With channels last, oneDNN may crash: nas.training.batches.layout.
     normalize = normalizer(data, images.device, torch.contiguous_format)
-    return Batch(normalize(images), labels, loss)
+    seen = task.inputs(images, torch.Generator(images.device).manual_seed(0))
+    return Batch(normalize(seen), labels, loss)
 
 
-def new_network(architecture: Architecture, seed: int, initialization: str) -> Network:
-    """Returns a network with the initial weights of a seed; torch's generators are not changed."""
+def new_network(
+    architecture: Architecture, seed: int, scheme: str, task: Task, data: SearchData
+) -> Network:
+    """Returns a network as its training begins, by :func:`nas.training.initialization.begin`.
+
+    Its weights are those of a seed; torch's generators are not changed.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = compile(architecture)
-        initialize(network, initialization)
+        begin(network, scheme, task, data.train.labels)
     return network
 
 
@@ -64,10 +73,11 @@ def scorer(
 
     The value is the one that a trial of a search with this training seed reports.
     """
-    batch = draw(search_data(config), task, size, device)
+    data = search_data(config)
+    batch = draw(data, task, size, device)
 
     def score(architecture: Architecture) -> float:
-        network = new_network(architecture, seed, scheme).to(device)
+        network = new_network(architecture, seed, scheme, task, data).to(device)
         value: float = scores([proxy], network, batch, seed)[short_name(proxy)]
         return value
 

@@ -184,7 +184,7 @@ def evaluate(
         **latency,
     }
     if proxies:
-        network = new_network(architecture, trial.seed, how.initialization).to(device)
+        network = new_network(architecture, trial.seed, how.initialization, task, images).to(device)
         where |= scores(proxies, network, draw(images, task, batch, device), trial.seed)
     if not (trains or trial.test):
         return {**where, "epochs": 0, "epochs_before": 0}

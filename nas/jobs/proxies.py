@@ -58,7 +58,7 @@ def proxies_table(
         images = search_data(named.data(data))
         trained_for.check_labels(kind_of(images.train.labels))
     built = named.for_task(architecture, trained_for, images)
-    network = new_network(built, seed, initialization).to(device)
+    network = new_network(built, seed, initialization, trained_for, images).to(device)
     chosen = draw(images, trained_for, batch, device)
     found = measure(functions, network, chosen, torch.Generator().manual_seed(seed))
     rows = [(name, float(f"{v.value:.6g}"), round(v.seconds, 4)) for name, v in found.items()]

@@ -9,8 +9,11 @@ from torch import Tensor, nn
 from torch.nn import init
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from nas.architecture.network import Network
 from nas.errors import InputError
 from nas.registry import unknown
+from nas.tasks.base import Task
+from nas.training.datasets.labels import LabelArray
 
 Draw = Callable[[Tensor], object]
 
@@ -72,6 +75,17 @@ def initialize(network: nn.Module, scheme: str) -> None:
         for name, parameter in network.named_parameters():
             if fnmatchcase(name, pattern):
                 draw(parameter)
+
+
+def begin(network: nn.Module, scheme: str, task: Task, labels: LabelArray) -> None:
+    """Draws the weights of a network by a scheme, and prepares them as a task begins its training.
+
+    A network that is not compiled of an architecture prepares its layers as it draws them.
+    """
+    initialize(network, scheme)
+    if isinstance(network, Network):
+        for layer, prepare in task.start(network.architecture, labels).items():
+            prepare(network.get_submodule(layer))
 
 
 def _draw(rule: Draw | None, parameter: Tensor | None) -> None:

@@ -25,7 +25,7 @@ from nas.training.capture import capture, captures
 from nas.training.compilation import Compile, compiles
 from nas.training.data import Part, SearchData
 from nas.training.deadline import Deadline
-from nas.training.initialization import initialize
+from nas.training.initialization import begin
 from nas.training.optimization import WeightAverage, make_optimizer
 from nas.training.pipeline import Pipeline
 from nas.training.precision import Precision, resolve_precision
@@ -166,11 +166,7 @@ class Trainer:
             if isinstance(built, Network) and self._device.type == "cpu":
                 batch = min(recipe.batch_size, len(data.train.labels))
                 check_memory_to_train(built.architecture, batch)
-            initialize(built, recipe.initialization)
-            if isinstance(built, Network):  # the layers of others are prepared as they are drawn
-                prepared = self._task.start(built.architecture, data.train.labels)
-                for layer, prepare in prepared.items():
-                    prepare(built.get_submodule(layer))
+            begin(built, recipe.initialization, self._task, data.train.labels)
         how = layout(len(data.input_shape) + 1)
         if self._device.type == "cpu" and crashes(
             built.architecture if isinstance(built, Network) else data.input_shape

@@ -45,11 +45,12 @@ def measured(path: Path) -> pd.DataFrame:
     if path.exists():
         return pd.read_csv(path, index_col="fingerprint")
     task = make(Named(name=DEFAULT))
-    batch = draw(setting()[2], task, 64, "cpu")
+    images = setting()[2]
+    batch = draw(images, task, 64, "cpu")
     found = []
     for fingerprint, architecture in networks().items():
         row: dict[str, Any] = {"fingerprint": fingerprint, "params": architecture.cost.params}
-        network = new_network(architecture, 0, "default")
+        network = new_network(architecture, 0, "default", task, images)
         for name in STARTS[2:]:
             value = scores([name], network, batch, 0)
             row |= {name: value[name], f"{name}_seconds": round(value["proxy_seconds"], 5)}
