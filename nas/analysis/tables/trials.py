@@ -28,9 +28,6 @@ from nas.spaces.choices import recipe_choices
 COLUMNS = trial_columns(METRICS)
 """The columns of :func:`trials` where a campaign declares no metrics of its own."""
 
-CURVE_COLUMNS = curve_columns(METRICS)
-"""The columns of :func:`curves` where a campaign declares no metrics of its own."""
-
 
 def trials(folder: Path | str) -> pd.DataFrame:
     """Returns one row per trial, in the order suggested.

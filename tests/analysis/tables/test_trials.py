@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 
 import nas
-from nas.analysis.tables.trials import COLUMNS, CURVE_COLUMNS, curves, trials
+from nas.analysis.tables.columns import curve_columns
+from nas.analysis.tables.trials import COLUMNS, curves, trials
 from nas.campaigns.drive.run import run
 from nas.campaigns.store.types import SCHEMA
 from nas.errors import InputError
+from nas.metrics import METRICS
 from tests.campaigns import toy
 from tests.campaigns.lines import read_records
 
@@ -89,7 +91,7 @@ def test_an_epoch_a_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize("records", [[], RECORDS])
 def test_the_schema_is_fixed_even_when_empty(tmp_path: Path, records: list[Any]) -> None:
     folder = write(tmp_path, records)
-    for table, columns in ((trials(folder), COLUMNS), (curves(folder), CURVE_COLUMNS)):
+    for table, columns in ((trials(folder), COLUMNS), (curves(folder), curve_columns(METRICS))):
         found = {name: str(dtype) for name, dtype in table.dtypes.items()}
         assert found == {name: dtype for name, (dtype, _) in columns.items()}
 
