@@ -4,7 +4,8 @@ Members make steps in turn, as a step of the supernet, which decodes and binds t
 step of its compiled network, which was made before. The first step of a shape takes longer, because
 oneDNN makes its kernels then: of every second member it is the supernet's, of the others that of
 the compiled network. The table has CPU times of steps that are repeated, their ratio, and how much
-longer first steps take than repeated ones of the compiled network. Then a short campaign with
+longer first steps take than repeated ones of the compiled network. The bank is as large as that of
+``DRAWN`` members, a few of which are measured. Then a short campaign with
 ``evaluator: supernet`` says how many trials the search makes per minute of CPU time.
 """
 
@@ -23,7 +24,9 @@ import torch
 
 import nas
 from nas.campaigns.drive.run import run
-from nas.supernet.network import Supernet
+from nas.spaces.constrained_space import constrained
+from nas.spaces.constraints import Constraints
+from nas.supernet.network import Supernet, SupernetTrainer
 from nas.training.data import Part, SearchData
 from nas.training.loop import Trainer
 from nas.training.recipe import resolve
@@ -35,7 +38,9 @@ SPACES: dict[str, dict[str, Any]] = {
     "primitives": {},
     "mobilenetv3_ofa": {},
 }
-SIDE, MEMBERS, BATCH = 16, 12, 64
+LIMITS = {"primitives": 800_000}
+"""The most multiply-accumulates of a member, where a bank has no room for all members."""
+SIDE, MEMBERS, DRAWN, BATCH = 16, 12, 200, 64
 CAMPAIGN = """
 space: {name: nasbench201, channels: 4, cells: 1}
 searcher: {name: evolution, population_size: 20, tournament_size: 6}
@@ -58,15 +63,16 @@ def timed(trainer: Trainer, images: torch.Tensor, targets: torch.Tensor) -> floa
 def steps(name: str) -> tuple[float, float, float, float]:
     """Return CPU seconds of steps: shared, compiled; and the ratios of first steps."""
     space = nas.space(name, (3, SIDE, SIDE), 10, **SPACES[name])
+    space = constrained(space, Constraints(macs=LIMITS.get(name)), Path())
     few = Part(np.zeros((BATCH, 3, SIDE, SIDE), np.uint8), np.arange(BATCH) % 10)
     data = SearchData(few, few, (120.0,) * 3, (60.0,) * 3, 10, "")
     recipe = resolve({"preset": "cifar", "epochs": 1, "batch_size": BATCH, "precision": "fp32"})
-    shared = Trainer(lambda: Supernet(space, MEMBERS), data, recipe, 0)
+    shared = SupernetTrainer(lambda: Supernet(space, DRAWN), data, recipe, 0)
     supernet = shared.network.train()
     assert isinstance(supernet, Supernet)
     images, targets = torch.randn(BATCH, 3, SIDE, SIDE), torch.arange(BATCH) % 10
     first, again = np.zeros((MEMBERS, 2)), np.zeros((MEMBERS, 2))
-    for place, genotype in enumerate(supernet._members):
+    for place, genotype in enumerate(supernet._members[:MEMBERS]):
         network = nas.compile(space.decode(genotype))
         pair = shared, Trainer(lambda: network, data, recipe, 0)  # noqa: B023
         for seconds in (first, again):
