@@ -97,10 +97,11 @@ class Progress:
         self._folder = folder
         self._status = status
         self._console = console or Console()
-        self._started = self._summed_up = time.monotonic()
+        self._started = self._summed_up = self._stage_began = self._ended = time.monotonic()
+        self._stage = ""
         self._gpus: list[int] = []
         self._gpus_due: float = 0
-        self._done_before = status.done
+        self._done_before = self._stage_before = status.done
         self._live = Live(
             get_renderable=self._render, console=self._console, refresh_per_second=2, transient=True
         )
@@ -151,6 +152,10 @@ class Progress:
     def trial(self, ask: Ask, result: Result) -> None:
         """Prints the line of a trial that has ended."""
         self._status.epoch = ""
+        if ask.stage != self._stage:  # trainings of the final stage may take much longer
+            self._stage, self._stage_began = ask.stage, self._ended
+            self._stage_before = self._status.done - 1
+        self._ended = time.monotonic()
         if result.completed:
             metrics = result.metrics
             names = [each.metric for each in self._status.objectives if each.metric in metrics]
@@ -184,13 +189,13 @@ class Progress:
             self.line(text)
 
     def left(self) -> str:
-        """Returns the time until the limit, or estimates it from the speed of this run so far."""
+        """Returns the time until the limit, or estimates it from the speed of this stage so far."""
         if self._status.ends is not None:
             return f"{_clock(max(0.0, self._status.ends - time.monotonic()))} left"
-        done, total = self._status.done - self._done_before, self._status.total
+        done, total = self._status.done - self._stage_before, self._status.total
         if not done or total is None:
             return "time left: unknown"
-        elapsed = time.monotonic() - self._started
+        elapsed = time.monotonic() - self._stage_began
         waiting = max(0, total - self._status.done)
         return f"about {_clock(elapsed / done * waiting)} left"
 

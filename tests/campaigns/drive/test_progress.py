@@ -77,6 +77,23 @@ def test_a_long_trial_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.Mon
     assert "epoch" not in log[3]
 
 
+def test_the_time_left_is_estimated_from_the_trials_of_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    status = Status(total=14)
+    told = []
+    with Progress(tmp_path, status, Console(file=StringIO(), width=300)) as progress:
+        for trial, seconds in [(ASK, 1)] * 10 + [(ask(stage="final", label="a-0000"), 60)] * 2:
+            now += seconds
+            status.done += 1
+            progress.trial(trial, RESULT)
+            told.append(progress.left())
+    assert told[:10] == [f"about 0:00:{left:02} left" for left in range(13, 3, -1)]
+    assert told[10:] == ["about 0:03:00 left", "about 0:02:00 left"]
+
+
 def test_a_program_that_hangs_tells_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
