@@ -1,7 +1,7 @@
 """The tables and verdicts of the flagship campaigns: ``python -m tests.benchmarks.flagships``.
 
 Reads what ``nas run results/fashion_200k`` and the others recorded. A folder named ``..._tpe``
-holds the same campaign with another searcher, and ``..._shared`` with shared weights.
+holds the same campaign with another searcher.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     """Print a section for each pair of campaigns."""
     print(INTRODUCTION)
     for name, title in FLAGSHIPS.items():
-        every = [RESULTS / f"{name}{more}" for more in ("", "_tpe", "_shared")]
+        every = [RESULTS / f"{name}{more}" for more in ("", "_tpe")]
         folders = [each for each in every if read_records(each)]
         if not folders:
             continue
