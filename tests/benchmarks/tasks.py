@@ -52,11 +52,12 @@ RUNS = {
 INTRODUCTION = """\
 # Campaigns of tasks
 
-Evolution, random search with as many trials, and two classics as wide as the limit allows, as
-backbones under the same head, by the same recipe. The best network of each search and the classics
-were retrained with three or four seeds. All campaigns were cut so that each takes a minute to ten
-of one core: they show that a task can be searched, and say little about the searchers, or about
-what can be reached. Each search ran once.
+Each campaign compares evolution, random search with as many trials, and two classics, as backbones
+under the same head and by the same recipe. Each network is as wide as the limit allows. The best
+network of each search in the campaigns of boxes and masks, or the three best in all others, and the
+classics were retrained with three or four seeds. All campaigns were cut so that each takes one to
+ten minutes of one core: they show that a task can be searched, and say little about the searchers,
+or about what can be reached. Each search ran once.
 """
 
 
