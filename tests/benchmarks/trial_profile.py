@@ -105,7 +105,7 @@ def profile(trials: int) -> dict[str, float]:
     clock = TimedTrainer.clock = Clock()
     targets = {
         "architecture and network": [(training, "compile"), (Architecture, "from_json")],
-        "initialization": [(loop, "initialize")],
+        "initialization": [(loop, "begin")],
         "make trainer": [(training, "Trainer")],
         "augmentation": [(Pipeline, "__call__")],
         "loss": [(type(campaign.task), "training_loss")],

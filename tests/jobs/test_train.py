@@ -23,7 +23,7 @@ from nas.files import write_whole
 from nas.jobs import names as named
 from nas.jobs import train as single
 from nas.jobs.row import summary
-from nas.training import loop
+from nas.training import initialization
 from nas.training.data import held_out, search_data
 from nas.training.loop import measure
 
@@ -347,7 +347,7 @@ def test_reference_is_what_the_network_starts_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    monkeypatch.setattr(loop, "initialize", lambda network, scheme: seen.append(scheme))
+    monkeypatch.setattr(initialization, "initialize", lambda network, scheme: seen.append(scheme))
     asked = job("resnet20", "{preset: quick, initialization: reference}")
     train(tmp_path, asked, stop="epoch 1")
     assert seen == ["kaiming_normal"]
