@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from math import ceil
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from nas.supernet.bank import Bank, Kernels, Start, check_room
 from nas.supernet.covering import extreme, is_number
 from nas.supernet.member import Member
 from nas.supernet.mixing import plain_norms
-from nas.supernet.parts import step_on_parts
+from nas.supernet.parts import PartialSteps
 from nas.training.loop import Trainer
 
 Sampling = Literal["uniform", "fair", "sandwich", "shrinking"]
@@ -176,12 +176,16 @@ class SupernetTrainer(Trainer):
     What no member of a step has keeps its values and its moments, and is not decayed.
     """
 
+    @cached_property
+    def _steps(self) -> PartialSteps:
+        return PartialSteps(self._optimizer)
+
     def _update(self, images: Tensor, targets: Tensor) -> Tensor:
         assert isinstance(self._network, Supernet)
         with self._network.bank.lending() as used:
             loss = self._loss(images, targets)
             loss.backward()  # type: ignore[no-untyped-call]
-        self._step([leaf for _, leaf in used], partial(step_on_parts, self._optimizer, used))
+        self._step([leaf for _, leaf in used], partial(self._steps.step, used))
         return loss.detach()
 
 

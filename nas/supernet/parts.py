@@ -15,40 +15,51 @@ Parts = Sequence[tuple[nn.Parameter, Tensor]]
 :meth:`nas.supernet.bank.Bank.lending`."""
 
 
-@torch.no_grad()
-def step_on_parts(optimizer: torch.optim.Optimizer, parts: Parts) -> None:
-    """Makes a step of an optimizer as if the parts were all of its parameters.
+class PartialSteps:
+    """Makes steps of an optimizer on parts of its parameters.
 
-    Parameters and their state, such as the momentum, are read and written in the same part. Counts
-    of steps belong to the whole parameter.
+    Args:
+        optimizer: the optimizer, which goes on to hold the state of the whole parameters.
     """
-    groups, state = optimizer.param_groups, optimizer.state
-    wholes = [group["params"] for group in groups]
-    place = {id(whole): number for number, held in enumerate(wholes) for whole in held}
-    optimizer.state = defaultdict(dict)
-    for group in groups:
-        group["params"] = []
-    try:
-        for whole, leaf in parts:
-            groups[place[id(whole)]]["params"].append(leaf)
-            optimizer.state[leaf] = {
-                name: dense(value, tuple(leaf.shape)) if _is_like(value, whole) else value
-                for name, value in state[whole].items()
-            }
-        optimizer.step()
-        for whole, leaf in parts:
-            carry(leaf, whole)
-            for name, value in optimizer.state[leaf].items():
-                if not _is_like(value, leaf):
-                    state[whole][name] = value
-                    continue
-                if name not in state[whole]:
-                    state[whole][name] = torch.zeros_like(whole)
-                carry(value, state[whole][name])
-    finally:
-        optimizer.state = state
-        for group, held in zip(groups, wholes, strict=True):
-            group["params"] = held
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizer = optimizer
+        groups = enumerate(optimizer.param_groups)
+        self._group = {id(whole): number for number, group in groups for whole in group["params"]}
+
+    @torch.no_grad()
+    def step(self, parts: Parts) -> None:
+        """Makes a step as if the parts were all parameters of the optimizer.
+
+        Parameters and their state, such as the momentum, are read and written in the same part.
+        Counts of steps belong to the whole parameter.
+        """
+        groups, state = self._optimizer.param_groups, self._optimizer.state
+        wholes = [group["params"] for group in groups]
+        self._optimizer.state = defaultdict(dict)
+        for group in groups:
+            group["params"] = []
+        try:
+            for whole, leaf in parts:
+                groups[self._group[id(whole)]]["params"].append(leaf)
+                self._optimizer.state[leaf] = {
+                    name: dense(value, tuple(leaf.shape)) if _is_like(value, whole) else value
+                    for name, value in state[whole].items()
+                }
+            self._optimizer.step()
+            for whole, leaf in parts:
+                carry(leaf, whole)
+                for name, value in self._optimizer.state[leaf].items():
+                    if not _is_like(value, leaf):
+                        state[whole][name] = value
+                        continue
+                    if name not in state[whole]:
+                        state[whole][name] = torch.zeros_like(whole)
+                    carry(value, state[whole][name])
+        finally:
+            self._optimizer.state = state
+            for group, held in zip(groups, wholes, strict=True):
+                group["params"] = held
 
 
 def _is_like(value: object, parameter: Tensor) -> bool:
