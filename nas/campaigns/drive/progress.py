@@ -135,17 +135,19 @@ class Progress:
     def epoch(self, trial: str, point: Mapping[str, Any], total: int | None) -> None:
         """Shows that an epoch of a running trial has ended.
 
+        An evaluator of the user may report anything, so values that make no sense are not shown.
+
         Args:
             trial: the id of the trial.
             point: the metrics of the epoch.
             total: the number of epochs of the trial, if it is known.
         """
         epoch = point.get("epoch")
-        if not isinstance(epoch, int) or total is None:
+        if not isinstance(epoch, int) or total is None or not 0 < epoch <= total:
             return
         seconds = [point.get(f"{name}_seconds") for name in ("train", "evaluation")]
-        known = [each for each in seconds if isinstance(each, int | float)]
-        left = f", about {_clock(sum(known) * max(0, total - epoch))} left" if known else ""
+        known = [each for each in seconds if isinstance(each, int | float) and 0 <= each < 1e9]
+        left = f", about {_clock(sum(known) * (total - epoch))} left" if known else ""
         self._status.epoch = f"{trial}: epoch {epoch:,} of {total:,}{left}"
         self.summary(every=SUMMARY_SECONDS)
 

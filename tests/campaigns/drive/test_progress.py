@@ -67,14 +67,17 @@ def test_a_long_trial_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.Mon
     console, status = Console(file=StringIO(), width=300), Status(total=9, running=1)
     with Progress(tmp_path, status, console) as progress:
         progress.epoch("a-0000", {"epoch": 2, "train_seconds": 50, "evaluation_seconds": 10}, 62)
-        progress.epoch("a-0000", {"epoch": 2}, 62)  # an evaluator of the user
+        for seconds in (1e308, float("nan"), -1.0, "3", None):  # an evaluator of the user
+            progress.epoch("a-0000", {"epoch": 2, "train_seconds": seconds}, 62)
         progress.epoch("a-0000", {"loss": 0.5}, None)
+        for strange in (0, -1, 63, 10**5000, "2", None):
+            progress.epoch("a-0000", {"epoch": strange}, 62)
         progress.trial(ASK, RESULT)
     log = (tmp_path / "run.log").read_text().splitlines()
     assert "· 1 running · a-0000: epoch 2 of 62, about 1:00:00 left · 0 failed" in log[0]
-    assert "· 1 running · a-0000: epoch 2 of 62 · 0 failed" in log[1]
-    assert len(log) == 4  # the last two are the trial's line and the state
-    assert "epoch" not in log[3]
+    assert all("· 1 running · a-0000: epoch 2 of 62 · 0 failed" in line for line in log[1:6])
+    assert len(log) == 8  # the last two are the trial's line and the state
+    assert "epoch" not in log[7]
 
 
 def test_the_time_left_is_estimated_from_the_trials_of_the_stage(
