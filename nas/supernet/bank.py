@@ -281,7 +281,7 @@ class Bank(nn.Module):
             name, value = key.removeprefix(prefix), state_dict[key]
             if not self._holds(name, tuple(value.shape)):
                 learned = name.split("|")[-2] not in _STATISTICS
-                room = torch.empty_like(value)
+                room = value.detach().clone()  # what grows is drawn with the spread of its values
                 self._store(name, nn.Parameter(room) if learned else room)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
