@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from nas.training.hardware import free_cores
+from nas.training.hardware import cores
 from tests.benchmarks import unseen
 
 CLASSICS = ("vgg8", "lenet5", "resnet20", "inception_small")
@@ -92,7 +92,7 @@ def changed(plan: dict[str, Any], name: str, minutes: float) -> dict[str, Any]:
         "budget": {"trials": 1},
         "searcher": "random",
         "final": {"top": 0, "seeds": [0], "classics": classics},
-        "engine": {"name": "serial", "cpus_per_trial": free_cores()},
+        "engine": {"name": "serial", "cpus_per_trial": cores()},
     }
 
 
