@@ -156,7 +156,7 @@ def trained(
 ) -> Generator[Progress, None, Trained]:
     """Returns the network in a file; if there is none, trains it first and yields every epoch.
 
-    Processes that share the file train it once. The state is written only when the training has
+    Processes that share the file train it once. The weights are written only when the training has
     ended. All trials must make the same trainer, so that any of them may train.
 
     Args:
@@ -177,14 +177,14 @@ def trained(
             if checkpoint is not None:
                 made.load_state_dict(_read(checkpoint, setting.device))
             before = len(made.curve)
-            save = partial(_written, made)
+            save = partial(_checkpoint, made)
             for point in made.curve:
                 yield Progress(point.record(), save)
             while len(made.curve) < setting.recipe.epochs:
                 made.run(len(made.curve) + 1)
                 yield Progress(made.curve[-1].record(), save)
             curve = made.curve
-            write_whole(file, save())
+            write_whole(file, _saved({"network": made.network.state_dict()}))
     return Trained(
         _loaded(file, network, setting.device),
         {
@@ -207,9 +207,13 @@ def _unusable(file: Path, why: str) -> InputError:
     return InputError(f"{file}: {why}; delete it, and the next run trains the weights again")
 
 
-def _written(trainer: Trainer) -> bytes:
+def _checkpoint(trainer: Trainer) -> bytes:
+    return _saved(trainer.state_dict())
+
+
+def _saved(state: Mapping[str, Any]) -> bytes:
     file = io.BytesIO()
-    torch.save(trainer.state_dict(), file)
+    torch.save(state, file)
     return file.getvalue()
 
 
@@ -229,7 +233,8 @@ def _loaded(file: Path, network: Callable[[], nn.Module], device: str) -> nn.Mod
         made = network().to(device)
         try:
             state = _read(file.read_bytes(), device)
-            made.load_state_dict((state["average"] or state)["network"])
+            # Files of earlier versions are whole states of the trainer.
+            made.load_state_dict((state.get("average") or state)["network"])
         except Exception as error:  # torch raises many kinds for a file of another network
             raise _unusable(file, f"has the weights of another experiment ({error})") from error
         _LOADED.clear()

@@ -92,7 +92,6 @@ class Planner:
         self._whole = ends - self._began
         self._count = len(self._images.train.labels)
         self._outputs = self._task.outputs(self._images.input_shape, self._images.classes)
-        self._threads = free_cores()
         self._batch = 32 if self._count < 5_000 else 64 if self._count < 30_000 else 128
         sample = self._loaded.split.train[:: max(1, self._count // 500)]
         chosen = loaded.images.images[sample]
@@ -100,6 +99,8 @@ class Planner:
         several = self._whole >= RAY * self._slower
         gpus = torch.cuda.device_count() if self._device == "cuda" else 0
         self._workers = max(1, min(cores(), 4 * gpus or cores())) if several else 1
+        # Workers have all cores together, whatever was busy a minute ago.
+        self._threads = cores() if several else free_cores()
 
     def campaign(self) -> str:
         """Returns the text of ``campaign.yaml``; this takes a tenth of the time."""
@@ -178,8 +179,7 @@ class Planner:
             (found.decode(found.sample(rng)) for _ in range(_MEMBERS)),
             key=lambda member: member.cost.macs,
         )
-        # A worker has a core, and without workers, a trial has the threads of the measurement.
-        share = cores() / self._threads / division.workers if division.workers > 1 else 1.0
+        share = 1 / division.workers  # of the speed with the threads of the measurement
         speed = _SPEED * self._threads * share
         images = division.passes * self._count
         for _ in range(2):  # the speed depends on the size

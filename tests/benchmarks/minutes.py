@@ -6,6 +6,7 @@
 - ``search``: ``nas search``, with looking at the data, measuring, predicting and exporting.
 - ``random``: the same plan with random search.
 - a classic: as large as the plan's limit allows, trained for the whole time by the plan's recipe.
+  All have the plan of ``search``, if that has run, so they have the same limit.
 - ``no_search``: the classics that the plan trains first, for the whole time.
 - ``resnet18``: the contest's reference, at its published width, trained in the same way. On two
   cores it hardly sees an image in ten minutes; ``--reference-minutes`` gives it more.
@@ -52,12 +53,13 @@ def compete(folder: Path, data: Path, name: str, minutes: float, seed: int) -> d
     if name == "search":
         command(*given, "--out", str(out))
     else:
-        if not (out / "campaign.yaml").exists():
+        path, plan = out / "campaign.yaml", folder / f"{data.name}-search-{seed}" / "campaign.yaml"
+        if not plan.exists():
+            plan = path
             command(*given, "--out", str(out), "--plan")
-        path = out / "campaign.yaml"
-        spent = time.monotonic() - began
-        path.write_text(yaml.safe_dump(changed(yaml.safe_load(path.read_text()), name, minutes)))
-        began = time.monotonic() - (spent if name == "random" else 0)
+        out.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(changed(yaml.safe_load(plan.read_text()), name, minutes)))
+        began = time.monotonic()
         command(*given, "--out", str(out))
     seconds = time.monotonic() - began
     truth = np.load(data / "test_y.npy")
@@ -68,7 +70,7 @@ def compete(folder: Path, data: Path, name: str, minutes: float, seed: int) -> d
         valid = best_validation(out)
     except OSError:
         found = np.full(len(truth), -1)
-    late = seconds / (60 * minutes) - 1 if name in ("search", "random") else None
+    late = seconds / (60 * minutes) - 1 if name == "search" else None
     return {"set": data.name, "competitor": name, "seed": seed, "validation": valid,
             "test": float((found == truth).mean()), "seconds": seconds, "late": late}  # fmt: skip
 
