@@ -339,7 +339,7 @@ _BEFORE = (
     Metric(
         name="macs", direction="minimize", dtype="Int64", stage="graph",
         words="multiply-accumulates, batch 1", title="MACs",
-        meaning="multiply-accumulates of convolution and linear layers, batch 1",
+        meaning="multiply-accumulates of convolutions, linear layers and attention, batch 1",
     ),
     Metric(
         name="flops", direction="minimize", dtype="Int64", stage="graph", shown=False,

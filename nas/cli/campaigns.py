@@ -93,7 +93,7 @@ def add(commands: Commands) -> None:
     train.set_defaults(command=_train)
 
     new = commands.add_parser("new", help="write a commented campaign.yaml")
-    new.add_argument("folder", type=Path, help="is made: results/NAME")
+    new.add_argument("folder", type=Path, help="the folder to make, such as results/NAME")
     new.add_argument("--space", default="primitives", help="default: %(default)s")
     new.add_argument("--searcher", default="evolution", help="default: %(default)s")
     new.add_argument("--data", default="digits", help=f"{DATA}; default: %(default)s")

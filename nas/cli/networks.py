@@ -36,7 +36,9 @@ def add(commands: Commands) -> None:
 
     cost = commands.add_parser("cost", help="count parameters, MACs, FLOPs and activations")
     add_architecture(cost)
-    cost.add_argument("--by-node", action="store_true", help="print every node, with its field")
+    cost.add_argument(
+        "--by-node", action="store_true", help="print every node, with its receptive field"
+    )
     cost.add_argument("--json", action="store_true", help="print JSON")
     cost.set_defaults(command=_cost)
 

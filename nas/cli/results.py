@@ -44,7 +44,7 @@ def add(commands: Commands) -> None:
     _add_port(report, "port for --live")
     report.set_defaults(command=_report)
 
-    serve = commands.add_parser("serve", help="list a folder's campaigns on a page that is served")
+    serve = commands.add_parser("serve", help="serve a page that lists the campaigns of a folder")
     serve.add_argument("folder", type=Path, help="the folder that holds the campaigns: results/")
     _add_port(serve, "port")
     serve.set_defaults(command=_serve)

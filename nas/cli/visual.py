@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
     style.set_defaults(command=_style)
 
     patches = commands.add_parser(
-        "patches", help="draw the parts of images that excite a unit of a trained network most"
+        "patches", help="draw the parts of images to which a channel of a network responds most"
     )
     patches.add_argument("name", help="a trained network: results/NAME:best or :TRIAL, or a folder")
     patches.add_argument("node", help="a node with a map; `nas cost NAME --by-node` lists them")

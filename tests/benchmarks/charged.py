@@ -1,6 +1,7 @@
 """What a warm start by a proxy is worth on real trainings, with the proxy's own seconds charged.
 
-Run: ``python -m tests.benchmarks.charged VALUES.csv > results/charged.md``. Searchers work on the
+Run: ``python -m tests.benchmarks.charged VALUES.csv``, which prints the second table of
+``results/warm_starts.md``. Searchers work on the
 table of ``results/digits_table``, whose networks were trained on this package's recipe, and start
 from the best of random networks by a zero-cost proxy. The values and seconds of the proxies are
 measured for every network of the table on its training images, and kept in VALUES.csv.

@@ -181,8 +181,8 @@ def main() -> None:
     print(
         f"{arguments.evaluations} evaluations; runs of one seed are paired; duplicates are "
         "reused. Regret is the distance of the incumbent's validation metric to the best of the "
-        "column, in percentage points; the columns until count the evaluations until its median "
-        "over seeds is below; "
+        "column, in percentage points; the columns `until <` count the evaluations until the "
+        "median regret over seeds is below this value; "
         "test is the metric of the incumbent after full training (in TransNAS-Bench-101, "
         "the validation metric itself). A verdict is that of `nas bench`: a sign-flip test on the "
         "regrets at the end, corrected by Holm over all pairs of the column.",

@@ -164,8 +164,8 @@ def harness(folder: Path) -> None:
     row(f"Optuna's TPE called directly, {TPE_SEEDS} seeds", "tpe", "bare")
     print(
         f"\n{proposals['harness reuse']:,} proposals of ours and {proposals['bare reuse']:,} of the"
-        f" bare loop make {evaluations:,} evaluations with duplicates reused. What cells are equal"
-        " the harness finds out, in its time; the bare loop is given it."
+        f" bare loop make {evaluations:,} evaluations with duplicates reused. `nas bench` has to"
+        " find out which cells are equal, and this time counts; the bare loop is told."
     )
 
 

@@ -33,8 +33,8 @@ class EarlyStopping(Config):
     name: Literal["median", "learning_curve"]
     """The rule."""
     grace_epochs: Annotated[int, Field(ge=1)] = 1
-    """No trial is stopped before it has been trained for so many epochs; four, if the rule is
-    ``learning_curve``."""
+    """No trial is stopped before it has been trained for this many epochs; with ``learning_curve``,
+    for at least four."""
     min_trials: Annotated[int, Field(ge=1)] = 5
     """No trial is stopped before so many trials have completed."""
 

@@ -97,7 +97,8 @@ class RayConfig(EngineConfig):
     address: Annotated[str | None, AfterValidator(_address)] = None
     """``auto`` or the ``host:port`` of a running Ray cluster; by default, one is started."""
     niceness: Annotated[int, Field(ge=0, le=19)] = 0
-    """How much nicer workers are than ``nas run``; with an address, the cluster decides it."""
+    """How much lower the priority of workers is than that of ``nas run``; with an address, the
+    cluster decides it."""
 
     @model_validator(mode="after")
     def _niceness_is_of_our_own_cluster(self) -> "RayConfig":

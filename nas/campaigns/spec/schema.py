@@ -56,8 +56,8 @@ class _Finalists(Config):
     top: Annotated[int, Field(ge=0, le=10**6)] = 5
     """How many of the best architectures of the search are retrained, by the objectives."""
     top_random: Annotated[int, Field(ge=0, le=10**6)] | None = None
-    """How many of the random baseline's; by default as many as ``top``, because of more finalists,
-    the best one is better by chance."""
+    """How many of the random baseline's are retrained; by default as many as ``top``, because the
+    best of more finalists is better by chance."""
     classics: Annotated[tuple[Named, ...], BeforeValidator(several)] = ()
     """Classics with their options (``nas classics``); ``fit`` sets their size, and ``fitted`` is a
     whole set."""
@@ -165,7 +165,7 @@ class _Keys(Config):
     """What makes the metrics of a trial: ``training``, ``proxy``, ``supernet``, ``gradient``,
     ``tabular``, or a function of yours."""
     task: Named = Named(name="classification")
-    """What networks are trained for: ``classification``, or a class of yours."""
+    """What networks are trained for: a name of ``docs/tasks.md``, or a class of yours."""
     metrics: tuple[Named, ...] = ()
     """Further metrics: the place of a user's :class:`nas.metrics.Metric` of predictions, or the
     fields of a metric that the evaluator reports."""
