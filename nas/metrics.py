@@ -211,6 +211,10 @@ class Catalogue(Mapping[str, Metric]):
     def __len__(self) -> int:
         return len(self._metrics)
 
+    def in_words(self, name: str) -> str:
+        """Returns a metric's name in words, also of one that only the user's evaluator knows."""
+        return self._metrics[name].in_words if name in self else name.replace("_", " ")
+
     @property
     def primary(self) -> Metric:
         """Returns the task's primary metric of predictions, such as accuracy."""

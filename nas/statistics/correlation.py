@@ -33,15 +33,19 @@ def spearman(predictor: ArrayLike, values: ArrayLike) -> float:
 def compare(one: ArrayLike, other: ArrayLike, values: ArrayLike) -> Comparison:
     """Compares two predictors of the same values by their rank correlations.
 
+    A constant first predictor ranks nothing, so p is 1. The test takes the correlations of a
+    constant second one as 0.
+
     Args:
         one: the first predictor, [n].
         other: the second predictor, [n].
         values: what they predict, [n]; n is at least 4.
     """
-    first, second, between = spearman(one, values), spearman(other, values), spearman(one, other)
-    if np.isnan(first) or np.isnan(second):
+    first, second = spearman(one, values), spearman(other, values)
+    if np.isnan(first):
         return Comparison(first, second, 1.0)
-    return Comparison(first, second, p_value(first, second, between, np.size(values)))
+    against, between = np.nan_to_num([second, spearman(one, other)]).tolist()
+    return Comparison(first, second, p_value(first, against, between, np.size(values)))
 
 
 def p_value(one: float, other: float, between: float, n: int) -> float:

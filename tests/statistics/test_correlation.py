@@ -32,4 +32,7 @@ def test_a_predictor_is_no_better_than_itself_or_without_a_rank() -> None:
     noisy = values + np.random.default_rng(0).normal(scale=9, size=20)
     assert compare(noisy, noisy, values).p == pytest.approx(0.5)
     assert compare(np.ones(20), noisy, values).p == 1
+    one, other, p = compare(values, np.ones(20), values)
+    assert np.isnan(other)
+    assert p == p_value(one, 0.0, 0.0, 20) < 0.001
     assert compare(values, noisy, values).p < 0.001

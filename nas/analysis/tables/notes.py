@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import inf, isnan
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 
 from nas.analysis.tables.columns import recorded
 from nas.analysis.tables.trials import trials
+from nas.campaigns.spec.fidelity import FULL
 from nas.campaigns.spec.objectives import minimised
 from nas.campaigns.spec.objectives import recorded as objectives_of
 from nas.campaigns.store.history import History
@@ -22,7 +24,7 @@ from nas.user_code import short_name
 from nas.words import counted
 
 _FEW = 10
-"""How many trained networks are needed to judge a proxy."""
+"""How many networks are needed to judge a proxy."""
 
 _LEVEL = 0.05
 """The level of significance at which a proxy is better than counting parameters."""
@@ -124,15 +126,16 @@ def _counts(history: History, failed: Sequence[Ask], unfinished: Sequence[Ask]) 
 
 
 def _ranking_notes(history: History) -> Iterator[str]:
-    """Yields how zero-cost proxies or shared weights ranked trained networks, beside parameters.
+    """Yields how zero-cost proxies or shared weights ranked networks, beside parameters.
 
-    These are the networks of the search that were trained fully, or those of the final stage if the
-    search trained none. A network that was trained with several seeds counts once, with its mean.
-    Correlations are Spearman's.
+    Proxies are those of the evaluator and of a warm start. The networks are those of the search
+    that were evaluated fully, or those of the final stage if the search trained none. A network
+    that was trained with several seeds counts once, with its mean. Correlations are Spearman's.
     """
     specification = history.header.specification
-    evaluator = specification.get("evaluator", {})
-    if evaluator.get("name") not in ("training", "proxy", "supernet"):
+    evaluator, proxies = _evaluator(specification), _proxies(specification)
+    shared = evaluator == "supernet"
+    if not (shared or proxies):
         return
     metrics = recorded(specification)
     primary = metrics[metrics.validation]
@@ -142,84 +145,127 @@ def _ranking_notes(history: History) -> Iterator[str]:
         if result.status == "completed"
         and isinstance(result.metrics.get(metrics.validation), float)
     ]
-    most = max((ask.fidelity or 0 for ask, _ in completed), default=0)
-    full = [each for each in completed if (each[0].fidelity or 0) == most]
-    shared = evaluator["name"] == "supernet"
-    trained: dict[str, list[tuple[Ask, Json]]] = {}
+    most = max((_fidelity(ask, specification) for ask, _ in completed), default=0)
+    full = [each for each in completed if _fidelity(each[0], specification) == most]
+    evaluated: dict[str, list[tuple[Ask, Json]]] = {}
     for stage in ("final",) if shared else ("search", "final"):
         for ask, found in full:
             if ask.stage == stage and (stage == "search" or ask.is_retrained):
-                trained.setdefault(ask.label or ask.trial, []).append((ask, found))
-        if trained:
+                evaluated.setdefault(ask.label or ask.trial, []).append((ask, found))
+        if evaluated:
             break
 
     def ranked(label: str, proxy: str) -> Any:
-        if not shared:
-            return trained[label][0][1].get(proxy)
+        if proxy:
+            ask, found = evaluated[label][0]
+            return found.get(proxy, ask.cost.get(proxy))
         measured = history.results.get(label)
         value = measured and measured.metrics.get(metrics.validation)
         return None if value is None else -primary.flipped(value)
 
-    for proxy in [""] if shared else map(short_name, evaluator["proxies"]):
-        what = "shared weights" if shared else f"proxy {proxy}"
+    networks = "trained network" if evaluator in ("training", "proxy", "supernet") else "network"
+    for proxy in [*([""] if shared else []), *proxies]:
+        what = f"proxy {proxy}" if proxy else "shared weights"
         rows = [
             (
                 ranked(label, proxy),
                 runs[0][0].cost["params"],
                 -primary.flipped(fmean(found[metrics.validation] for _, found in runs)),
             )
-            for label, runs in trained.items()
+            for label, runs in evaluated.items()
             if isinstance(ranked(label, proxy), int | float)
         ]
-        yield _judged(what, rows, primary.in_words, "they rank" if shared else "it ranks")
+        yield _judged(what, rows, primary.in_words, networks)
+
+
+def _evaluator(specification: Json) -> str:
+    name: str = specification.get("evaluator", {}).get("name", "training")
+    return name
+
+
+def _proxies(specification: Json) -> list[str]:
+    """Returns the short names of the proxies that a campaign uses, each once."""
+    own = _evaluator(specification) in ("training", "proxy")
+    used = specification.get("evaluator", {}).get("proxies", []) if own else []
+    warm = (specification.get("searcher") or {}).get("warm_start")
+    if isinstance(warm, dict) and "proxy" in warm:
+        used = [*used, warm["proxy"]]
+    return list(dict.fromkeys(map(short_name, used)))
+
+
+def _fidelity(ask: Ask, specification: Json) -> float:
+    """Returns the fidelity of a trial; that of a full training if the ask has none."""
+    by_epochs = specification.get("fidelity", "epochs") == "epochs"
+    full = (specification.get("recipe") or {}).get("epochs", inf) if by_epochs else FULL
+    return ask.fidelity or float(full)
 
 
 def _predictor_notes(history: History) -> Iterator[str]:
-    """Yields how the predictor of a search ranked what was trained next, beside parameters.
+    """Yields how the predictor of a search ranked what was evaluated next, beside parameters.
 
-    Every prediction was made before its network was trained. One that was made for another
-    fidelity is left out.
+    Every prediction was made before its network was evaluated. One that was made for another
+    fidelity is left out. Values at different fidelities cannot be compared, so only those of one
+    fidelity are judged: the highest of which there are enough.
     """
     specification = history.header.specification
     objectives = objectives_of(specification)
     if len(objectives) != 1:
         return
-    predicted: dict[str, list[_Row]] = {}
+    predicted: dict[str, dict[float, list[_Row]]] = {}
     for trial, result in history.results.items():
         ask = history.asks[trial]
         expected = ask.note.get("predicted")
         meant = ask.note.get("model", ask.fidelity) == ask.fidelity
         if result.completed and meant and isinstance(expected, float):
             (value,) = minimised(objectives, ask, result.metrics)
-            predicted.setdefault(ask.search, []).append((-expected, ask.cost["params"], -value))
-    in_words = recorded(specification)[objectives[0].metric].in_words
-    for search, rows in predicted.items():
-        yield _judged(f"predictions of {search}", rows, in_words, "they rank")
+            of_search = predicted.setdefault(ask.search, {})
+            rows = of_search.setdefault(_fidelity(ask, specification), [])
+            rows.append((-expected, ask.cost["params"], -value))
+    networks = "trained network" if _evaluator(specification) == "training" else "network"
+    in_words = recorded(specification).in_words(objectives[0].metric)
+    for search, found in predicted.items():
+        fidelity = max(found, key=lambda each: (min(len(found[each]), _FEW), each))
+        what = f"predictions of {search}"
+        what += f" at fidelity {fidelity:g}" if len(found) > 1 else ""
+        yield _judged(what, found[fidelity], in_words, networks)
 
 
-def _judged(what: str, rows: Sequence[_Row], value: str, they_rank: str) -> str:
-    """Says how something ranked trained networks, beside their number of parameters.
+def _judged(what: str, rows: Sequence[_Row], value: str, network: str) -> str:
+    """Says how something ranked networks, beside their number of parameters.
 
     Args:
         what: what is judged.
         rows: what it says of each network, the number of parameters, and the value; of values,
             larger is better.
         value: the value in words.
-        they_rank: what it does.
+        network: what the networks are, in the singular.
     """
     if len(rows) < _FEW:
+        they_rank = "it ranks" if what.startswith("proxy") else "they rank"
+        known = "" if rows else " with recorded values"
         return (
-            f"{what}: {len(rows)} trained networks are too few to say how {they_rank}; "
-            f"{_FEW} are needed"
+            f"{what}: {counted(len(rows), network)}{known} {'is' if len(rows) == 1 else 'are'} too "
+            f"few to say how {they_rank}; {_FEW} are needed"
         )
     table = np.array(sorted(rows, key=lambda row: -row[2]), dtype=float)
-    every, best = (compare(*table[:n].T) for n in (len(table), max(len(table) // 5, 4)))
+    some = max(len(table) // 5, 4)
+    best_ones = "fifth" if some == len(table) // 5 else f"{some}"
+    every, best = (compare(*table[:n].T) for n in (len(table), some))
+    text = (
+        f"{what}: rank correlation with {value} of {counted(len(table), network)} "
+        f"{_shown(every.one)}, in the best {best_ones} {_shown(best.one)}"
+    )
+    if what == "proxy params":
+        return text
     verdict = "no better than" if not every.p < _LEVEL else "better than"
     return (
-        f"{what}: rank correlation with {value} of {len(table)} trained networks "
-        f"{every.one:.2f}, in the best fifth {best.one:.2f}; that of params {every.other:.2f} and "
-        f"{best.other:.2f}: {verdict} counting parameters (p {every.p:.2g})"
+        f"{text}; that of params {_shown(every.other)} and {_shown(best.other)}: {verdict} "
+        f"counting parameters (p {every.p:.2g})"
     )
+
+
+def _shown(correlation: float) -> str:
+    return "undefined" if isnan(correlation) else f"{correlation:.2f}"
 
 
 def _chance_notes(history: History, groups: _Groups) -> Iterator[str]:

@@ -73,6 +73,92 @@ def test_predictions_are_judged_by_what_was_trained_next(tmp_path: Path) -> None
     assert ": better than counting parameters (p " in note
 
 
+def test_predictions_of_a_metric_that_only_an_evaluator_knows_are_judged(tmp_path: Path) -> None:
+    records = []
+    for number in range(12):
+        trial = f"predictor-{number:04d}"
+        made = ask(trial, "search", "searched", cost=COST | {"params": 1000 + number % 5})
+        made |= {"number": number, "search": "predictor", "note": {"predicted": -float(number)}}
+        ended = result(trial, 0.5)
+        ended["metrics"] = {"signal_to_noise": float(number)}
+        records += [made | {"fingerprint": trial}, ended]
+    objective = {"metric": "signal_to_noise", "direction": "maximize"}
+    evaluator = {"name": "mine.py:evaluate"}
+    write(tmp_path, records, {"objectives": [objective], "evaluator": evaluator})
+    (note,) = [n for n in campaign_table(tmp_path).attrs["notes"] if n.startswith("predictions")]
+    assert "rank correlation with signal to noise of 12 networks 1.00, in the best 4 1.00;" in note
+
+
+def searched(
+    search: str, values: Any, fidelity: int | None = None, **fields: Any
+) -> list[dict[str, Any]]:
+    records = []
+    for number, value in enumerate(values, 100 * (fidelity or 0)):
+        trial = f"{search}-{number:04d}"
+        made = ask(trial, "search", "searched", number=number, search=search, fingerprint=trial)
+        made["cost"] = COST | {"flops": int(1e6 * value)}
+        made |= {"fidelity": fidelity} if fidelity else {}
+        records += [made | fields, result(trial, float(value))]
+    return records
+
+
+def noted(folder: Path, records: list[dict[str, Any]], **more: Any) -> list[str]:
+    write(folder, records, SPECIFICATION | more)
+    notes = campaign_table(folder).attrs["notes"]
+    return [each for each in notes if each.startswith(("proxy", "predictions"))]
+
+
+ACCURACY = np.random.default_rng(3).uniform(size=12)
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "networks"), [({}, "trained networks"), ({"name": "tabular"}, "networks")]
+)
+def test_what_a_warm_start_chose_by_is_judged(
+    tmp_path: Path, evaluator: dict[str, str], networks: str
+) -> None:
+    for proxy, said in (
+        (
+            "flops",
+            f"rank correlation with validation accuracy of 12 {networks} 1.00, in the best 4 1.00; "
+            "that of params undefined and undefined: better than counting parameters (p ",
+        ),
+        ("params", f"rank correlation with validation accuracy of 12 {networks} undefined, in the "
+                   "best 4 undefined"),
+        ("depth", f"0 {networks} with recorded values are too few to say how it ranks; 10 are "
+                  "needed"),
+    ):  # fmt: skip
+        warm = {"name": "evolution", "warm_start": {"proxy": proxy, "candidates": 9, "keep": 2}}
+        records = searched("evolution", ACCURACY)
+        (note,) = noted(tmp_path, records, searcher=warm, evaluator=evaluator)
+        assert note.startswith(f"proxy {proxy}: {said}")
+        assert ("that of params" in note) == (proxy == "flops")
+
+
+def test_trials_without_a_fidelity_are_full_ones(tmp_path: Path) -> None:
+    records = [*searched("random", ACCURACY), *searched("asha", ACCURACY, 6)]
+    records += searched("asha", ACCURACY[::-1], 2)  # of 6 epochs
+    for record in records[1::2]:
+        record["metrics"]["snip"] = 1.0
+    (note,) = noted(tmp_path, records, evaluator=EVALUATOR | {"proxies": ["snip"]})
+    assert note.startswith("proxy snip: rank correlation with validation accuracy of 24 trained ")
+
+
+def test_predictions_are_judged_at_one_fidelity(tmp_path: Path) -> None:
+    records = [
+        *searched("hyperband", ACCURACY / 2, 2),
+        *searched("hyperband", (1 + ACCURACY) / 2, 6),
+    ]
+    records += searched("hyperband", [1.0], 18)
+    for made, ended in zip(records[::2], records[1::2], strict=True):
+        made["note"] = {"predicted": -ended["metrics"]["validation_accuracy"]}
+    (note,) = noted(tmp_path, records)
+    assert note.startswith(
+        "predictions of hyperband at fidelity 6: rank correlation with validation accuracy of 12 "
+        "trained networks 1.00, in the best 4 1.00; "
+    )
+
+
 def test_few_networks_are_not_judged(tmp_path: Path) -> None:
     values = list(range(9))
     assert found(tmp_path, values, values, values, np.linspace(0, 1, 9))[0] == (
@@ -111,5 +197,5 @@ def test_shared_weights_are_judged_by_the_networks_that_were_retrained(tmp_path:
         if each.startswith("shared weights: ")
     ]
     expected = stats.spearmanr(shared, accuracy.mean(axis=1)).statistic
-    assert f"of 12 trained networks {expected:.2f}, in the best fifth" in note
+    assert f"of 12 trained networks {expected:.2f}, in the best 4 " in note
     assert "counting parameters (p " in note
