@@ -142,11 +142,20 @@ def _root(name: str) -> Path:
 
 def portable(value: Any, folder: Path) -> Any:
     """Makes the paths of users' files in plain values relative to ``folder``."""
+    return _placed(value, lambda name: relative(name, folder))
+
+
+def rooted(value: Any, folder: Path) -> Any:
+    """Makes the paths of users' files in plain values absolute; they start at ``folder``."""
+    return _placed(value, lambda name: absolute(name, folder))
+
+
+def _placed(value: Any, place: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        return relative(value, folder)
+        return place(value)
     if isinstance(value, dict):
-        return {key: portable(item, folder) for key, item in value.items()}
-    return [portable(item, folder) for item in value] if isinstance(value, list) else value
+        return {key: _placed(item, place) for key, item in value.items()}
+    return [_placed(item, place) for item in value] if isinstance(value, list) else value
 
 
 def checksums(names: Iterable[str], folder: Path) -> dict[str, str]:

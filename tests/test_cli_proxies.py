@@ -7,11 +7,11 @@ from nas.cli import main
 
 def test_proxies_prints_a_value_and_seconds_of_each(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["proxies", "lenet5", "--data", "digits", "--batch", "8", "--format", "json"]
-    assert main([*given, "--only", "params,snip,depth"]) == 0
+    assert main([*given, "--only", "snip,depth"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [row["proxy"] for row in rows] == ["params", "snip", "depth"]
-    assert rows[0]["value"] == 21386
-    assert rows[2]["value"] == 5
+    assert [row["proxy"] for row in rows] == ["snip", "depth", "params"]
+    assert rows[1]["value"] == 5
+    assert rows[2]["value"] == 21386
     assert all(row["seconds"] >= 0 for row in rows)
 
 

@@ -29,8 +29,6 @@ from nas.files import read_json
 Piece = tuple[Operation, tuple[Shape, ...]]
 """An operation with the shapes of its inputs."""
 
-Milliseconds = Annotated[float, Field(ge=0)]
-
 
 def pieces(architecture: Architecture) -> list[Piece]:
     """Returns the operations of a network in eval mode with the shapes of their inputs."""
@@ -49,10 +47,10 @@ class About(Config):
     """The time of a whole network divided by the sum of the times of its operations."""
     networks: Annotated[int, Field(ge=2)]
     """The number of measured networks: half of them gave the scale, the others the error."""
-    error: Milliseconds
+    error: Annotated[float, Field(ge=0)]
     """The median relative error of the prediction."""
-    rank_correlation: Annotated[float, Field(ge=-1, le=1)]
-    """Spearman's correlation of prediction and measurement."""
+    rank_correlation: Annotated[float, Field(ge=-1, le=1)] | None
+    """Spearman's correlation of prediction and measurement; None if either is constant."""
 
 
 class _File(About):

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from nas.campaigns.spec.campaign import own_options
 from nas.campaigns.spec.initial import initial_genotypes
+from nas.campaigns.spec.searcher_options import code as code_of
+from nas.campaigns.spec.searcher_options import own_options
 from nas.campaigns.spec.space import read_space
 from nas.campaigns.spec.warm_start import WarmStart
 from nas.configuration import Config, Named, several, validate, validate_options
@@ -24,7 +26,7 @@ from nas.searchers import SEARCHERS, Searcher, searcher
 from nas.searchers.duplicates import Policy
 from nas.spaces.choices import Genotype
 from nas.spaces.search_space import SearchSpace
-from nas.user_code import checksums, portable
+from nas.user_code import checksums, portable, rooted
 from nas.yaml_files import read_yaml
 
 FILE_NAME = "benchmark.yaml"
@@ -165,11 +167,13 @@ class Benchmark:
                     raise InputError(
                         f"{entry.name}: a table suggests nothing that it could propose"
                     )
-            options = validate_options(kind, own_options(entry))
+            given = rooted(own_options(entry), self.folder)
+            options = validate_options(kind, given, self.folder)
             with at("warm_start"):
                 warm, _ = WarmStart.read(entry.options, Named(name="tabular"), self.folder)
             if warm is not None:
-                chosen = partial(warm.best, self.space, (seed,))
+                best = in_file(self.file)(at("searchers", label, "warm_start")(warm.best))
+                chosen = partial(best, self.space, (seed,))
                 options |= {"chosen": chosen, "count": warm.keep}
             return searcher(
                 entry.name,
@@ -224,13 +228,15 @@ class Benchmark:
     @property
     def specification(self) -> dict[str, Any]:
         """All settings that the results depend on, as plain JSON."""
-        names = [self.config.space.name, *(each.name for each in self.config.searchers.values())]
+        given = rooted(self.config.model_dump(mode="json"), self.folder)
+        entries = self.config.searchers.values()
+        names = [self.config.space.name, *chain(*(code_of(each, self.folder) for each in entries))]
         code = checksums(names, self.folder)
         initial = {
             label: found for label in self.config.searchers if (found := self.initial(label))
         }
         return {
-            "benchmark": portable(self.config.model_dump(mode="json"), self.folder),
+            "benchmark": portable(given, self.folder),
             "space": dict(self.space_definition),
             "table": dict(self.table.files),
             **({"code": code} if code else {}),

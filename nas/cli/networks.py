@@ -182,10 +182,13 @@ def _gradients(arguments: argparse.Namespace) -> None:
 def _proxies(arguments: argparse.Namespace) -> None:
     from nas.jobs.proxies import proxies_table
 
+    only = None
+    if arguments.only is not None:  # the yardstick stands beside any proxy
+        only = list(dict.fromkeys([*arguments.only.split(","), "params"]))
     table = proxies_table(
         arguments.name,
         arguments.data,
-        only=None if arguments.only is None else arguments.only.split(","),
+        only=only,
         batch=arguments.batch,
         initialization=_scheme(arguments),
         seed=arguments.seed,

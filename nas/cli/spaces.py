@@ -135,11 +135,14 @@ def _profile(arguments: argparse.Namespace) -> None:
     rng = np.random.default_rng(arguments.seed)
     networks = [drawn_from.decode(drawn_from.sample(rng)) for _ in range(arguments.n)]
     torch.set_num_threads(arguments.threads)
-    found = profile(networks, device)
+    with in_file("-n"):
+        found = profile(networks, device)
     write_output(arguments.out, found.to_json())
     about = found.about
+    ranks = about.rank_correlation
     print(
         f"{len(found.times)} operations of {about.networks} networks on {about.device}, "
         f"{counted(about.threads, 'thread')}\n"
-        f"median relative error {about.error:.1%}, rank correlation {about.rank_correlation:.3f}"
+        f"median relative error {about.error:.1%}, rank correlation "
+        + ("undefined" if ranks is None else f"{ranks:.3f}")
     )

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field
 from nas.architecture.graph import Architecture
 from nas.configuration import Config, Name, several, validate, validate_options
 from nas.errors import InputError, at
-from nas.metrics import COSTS, Metric
+from nas.metrics import COSTS, Catalogue, Metric
 from nas.registry import load
 from nas.spaces.search_space import SearchSpace
 from nas.user_code import relative, short_name
@@ -179,29 +179,36 @@ class Proxies(Training):
         self.metrics = [metric.name for metric in self.reported]
 
 
-def _metrics(proxies: Sequence[str]) -> tuple[Metric, ...]:
-    """Declares what proxies measure; raises :class:`InputError` for an unknown or counted one."""
-    if not proxies:
-        return ()
+_SECONDS = Metric(
+    name="proxy_seconds", unit="s", shown=False, meaning="time of the zero-cost proxies"
+)
+
+
+def proxy_metric(name: str, others: Sequence[Metric] = ()) -> Metric:
+    """Declares what a proxy measures, beside others.
+
+    Raises :class:`InputError` for a proxy that is unknown or counted, or whose short name no metric
+    can have, or another one has.
+    """
     from nas.proxies import PROXIES  # imports torch
 
-    found = []
+    if name in COSTS:
+        raise InputError(f"{name} is counted for every network, and may be an objective")
+    PROXIES.find(name)
+    short = short_name(name)
+    meaning = f"zero-cost proxy {short} of the new network"
+    found = validate(Metric, {"name": short, "direction": "maximize", "meaning": meaning})
+    Catalogue(reported=[_SECONDS, *others, found])
+    return found
+
+
+def _metrics(proxies: Sequence[str]) -> tuple[Metric, ...]:
+    """Declares what proxies measure; an :class:`InputError` has the position of a wrong one."""
+    found: list[Metric] = []
     for position, name in enumerate(proxies):
         with at(position):
-            if name in COSTS:
-                raise InputError(f"{name} is counted for every network, and may be an objective")
-            PROXIES.find(name)
-            found.append(
-                Metric(
-                    name=short_name(name),
-                    direction="maximize",
-                    meaning=f"zero-cost proxy {short_name(name)} of the new network",
-                )
-            )
-    seconds = Metric(
-        name="proxy_seconds", unit="s", shown=False, meaning="time of the zero-cost proxies"
-    )
-    return (*found, seconds)
+            found.append(proxy_metric(name, found))
+    return (*found, _SECONDS) if found else ()
 
 
 class UserFunction(Evaluator):

@@ -77,8 +77,11 @@ def zen(probe: Probe) -> float:
     summed over the map before the last pooling, plus those of the deviations that batch norms
     divide by. As in the paper's code, residual connections are kept, there is one repetition, and
     the deviations are the running ones of new norms after both passes, with a momentum of 0.1. So
-    they are not zero where a part of the network is dead.
+    they are not zero where a part of the network is dead. NaN without convolutions and linear
+    layers.
     """
+    if not probe.layers:
+        return math.nan
     last = _last_map(probe.architecture)
     norms = [node for node in probe.architecture.nodes if isinstance(node.operation, BatchNorm)]
     normalized = [node.inputs[0] for node in norms]

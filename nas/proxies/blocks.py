@@ -32,9 +32,10 @@ def expressivity(probe: Probe) -> float:
 def progressivity(probe: Probe) -> float:
     """Returns the smallest growth of the entropy from a block to the next (AZ-NAS, section 3).
 
-    NaN if there is one block.
+    NaN if there is one block, or if one has no entropy because its map is constant.
     """
-    return min((after - before for before, after in pairwise(_entropies(probe))), default=torch.nan)
+    growths = torch.tensor(_entropies(probe), dtype=torch.float64).diff()
+    return growths.min().item() if len(growths) else torch.nan
 
 
 @Proxy

@@ -5,7 +5,7 @@ code of Abdelfattah et al. 2021, "Zero-Cost Proxies for Lightweight NAS" (arXiv:
 called the zero-cost paper. The first five need the one gradient of the loss, which they share.
 """
 
-from math import fsum
+from math import fsum, nan
 
 import torch
 
@@ -84,8 +84,11 @@ def grasp(probe: Probe) -> float:
     eq. 8; the sign is the paper's).
 
     Both gradients are those of one batch, without the paper's temperature, as in the zero-cost
-    paper. The value depends much on the initial weights: see docs/proxies.md.
+    paper. The value depends much on the initial weights: see results/proxies.md. NaN without
+    convolutions and linear layers.
     """
+    if not probe.layers:
+        return nan
     output = probe.run(probe.batch.images)[probe.architecture.outputs[0]]
     loss = probe.batch.loss(output, probe.batch.labels)
     first = gradients(loss, probe.weights, again=True)
@@ -105,8 +108,10 @@ def synflow(probe: Probe) -> float:
     activations are bypassed; for ReLU this changes nothing, as no value is negative. An activation
     that gates (which is multiplied) is kept, so that its factor stays between 0 and 1. Without
     gates, residual factors and biases, each layer of a chain has the same sum: the sum over all
-    paths of the product of the absolute weights.
+    paths of the product of the absolute weights. NaN without convolutions and linear layers.
     """
+    if not probe.layers:
+        return nan
     run = probe.build(_linear(probe.architecture))
     network = run.network.double()
     with torch.no_grad():
@@ -126,8 +131,11 @@ def zico(probe: Probe) -> float:
     al. 2023, arXiv:2301.11300, section 3).
 
     The gradients are those of two batches, as in the paper's experiments; here they are the halves
-    of the batch. Weights whose gradients are equal are left out, as in the paper's code.
+    of the batch. Weights whose gradients are equal are left out, as in the paper's code. NaN if
+    half of the batch is one image, which norms cannot take.
     """
+    if len(probe.batch.labels) < 4:
+        return nan
     halves = []
     for part in torch.arange(len(probe.batch.labels), device=probe.batch.labels.device).chunk(2):
         output = probe.run(probe.batch.images[part])[probe.architecture.outputs[0]]

@@ -1,7 +1,7 @@
 """Search guided by a predictor: a model is trained on all results and says what to try next."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +134,11 @@ class PredictorSearch(Searcher):
                 raise InputError(
                     f"searcher {self.name}: {name} must be at least {least}, got {number}"
                 )
+        if features is not None and not features:
+            raise InputError(
+                f"searcher {self.name}: features must be at least one of "
+                f"{', '.join(get_args(Encoding))}, got none"
+            )
         self.model = _predictor(model, f"searcher {self.name}")
         self.features = features
         self.acquisition = ACQUISITIONS[acquisition]

@@ -33,7 +33,8 @@ def starting_with(
     Raises :class:`InputError` if the searcher cannot start from known genotypes. The class raises
     it if its population is smaller than the number of genotypes.
     """
-    key = "warm_start" if count and not initial else "initial"
+    given = {"initial": initial, "warm_start": count}
+    key = " and ".join(key for key, some in given.items() if some)
     if not kind.takes_initial:
         raise InputError(
             f"searcher {name}: {key}: it cannot start from known genotypes; leave it out, or use "
@@ -48,8 +49,8 @@ def starting_with(
             size = getattr(self, "population_size", number)
             if number > size:
                 raise InputError(
-                    f"searcher {name}: {key} holds {number} genotypes, more than "
-                    f"population_size ({size})"
+                    f"searcher {name}: {key} {'hold' if initial and count else 'holds'} {number} "
+                    f"genotypes, more than population_size ({size})"
                 )
             self._registered: set[int] = set()
             self._first = list(first)

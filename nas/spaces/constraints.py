@@ -71,7 +71,9 @@ class Latency(Config):
         if isinstance(given, int | float) and not isinstance(given, bool):
             return {"limit": given}
         if not isinstance(given, Mapping):
-            raise InputError("must be milliseconds, or a mapping of limit, table and column")
+            raise InputError(
+                "must be milliseconds, or a mapping of limit with table and column, or with profile"
+            )
         return given
 
     @model_validator(mode="after")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import fx, nn
 
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
 from nas.architecture.operations import Identity
 from nas.architecture.profile import About, Piece, Profile, pieces
+from nas.errors import InputError
+from nas.statistics.correlation import spearman
 from nas.training.batches import layout
 from nas.training.hardware import device_name
 from nas.training.latency import measure_latency, timed
+
+_FEWEST = 4
+"""The least number of different networks: two that are fitted, and two that are predicted."""
 
 
 def profile(networks: Sequence[Architecture], device: str = "cpu") -> Profile:
@@ -23,12 +28,22 @@ def profile(networks: Sequence[Architecture], device: str = "cpu") -> Profile:
 
     An operation is timed alone, as a whole network is (:func:`measure_latency`), and the time of a
     network that does nothing is subtracted. Every second network gives the scale, the median of
-    measured by summed times; the others give the error.
+    measured by summed times. How well these networks alone predict the others is the error and the
+    rank correlation; so it includes the error of what is estimated.
 
     Args:
-        networks: at least four networks, such as random members of a space.
+        networks: networks such as random members of a space. Equal ones count once.
         device: a torch device such as "cpu" or "cuda".
+
+    Raises :class:`InputError` if fewer than four of them are different.
     """
+    given = len(networks)
+    networks = list({each.fingerprint: each for each in networks}.values())
+    if len(networks) < _FEWEST:
+        raise InputError(
+            f"at least {_FEWEST} different networks are needed, but {given} draws made only "
+            f"{len(networks)}"
+        )
     wanted = dict.fromkeys(piece for each in networks for piece in pieces(each))
     with torch.random.fork_rng(devices=[]):
         nothing = _median((Identity(), (networks[0].input_shape,)), device)
@@ -37,18 +52,24 @@ def profile(networks: Sequence[Architecture], device: str = "cpu") -> Profile:
             measure_latency(compile(each), each.input_shape, device)["latency_ms"]
             for each in networks
         ])  # fmt: skip
-    summed = np.array([sum(times[piece] for piece in pieces(each)) for each in networks])
-    ratios = measured / np.maximum(summed, 1e-9)
-    scale = float(np.median(ratios[::2]))
+    fitted, others = networks[::2], networks[1::2]
+    known = {piece: times[piece] for each in fitted for piece in pieces(each)}
+    summed = np.array([sum(known[piece] for piece in pieces(each)) for each in fitted])
     about = About(
         device=device_name(device),
         threads=torch.get_num_threads(),
-        scale=scale,
+        scale=float(np.median(measured[::2] / np.maximum(summed, 1e-9))),
         networks=len(networks),
-        error=float(np.median(np.abs(scale / ratios[1::2] - 1))),
-        rank_correlation=float(np.nan_to_num(stats.spearmanr(summed, measured).statistic)),
+        error=0.0,
+        rank_correlation=None,
     )
-    return Profile(times, about)
+    predicted = np.array([Profile(known, about).latency(each) for each in others])
+    correlation = spearman(predicted, measured[1::2])
+    judged = {
+        "error": float(np.median(np.abs(predicted / measured[1::2] - 1))),
+        "rank_correlation": None if isnan(correlation) else correlation,
+    }
+    return Profile(times, about.model_copy(update=judged))
 
 
 def _median(piece: Piece, device: str) -> float:

@@ -147,6 +147,23 @@ def test_a_searcher_starts_from_given_genotypes(tmp_path: Path) -> None:
     assert second[0] == second[1]
 
 
+def test_parts_in_a_folder_are_found_there_and_named(tmp_path: Path) -> None:
+    warm = {"proxy": "params", "candidates": 126, "keep": 126}
+    searchers = {
+        "own": {"name": "predictor", "model": "mine.py:Mine"},
+        "many": {"name": "evolution", "population_size": 126, "warm_start": warm},
+    }
+    folder = write(tmp_path / "b", searchers=searchers)
+    (folder / "mine.py").write_text("from nas.predictors.trees import Forest as Mine\n")
+    benchmark = load_benchmark(folder)
+    asked = benchmark.specification
+    assert asked["code"].keys() == {"mine.py"}
+    assert asked["benchmark"]["searchers"]["own"]["model"] == "mine.py:Mine"
+    message = "benchmark.yaml: searchers.many.warm_start.keep: of 126 candidates only"
+    with pytest.raises(InputError, match=message):
+        benchmark.searcher("many", 0).ask(0)
+
+
 @pytest.mark.parametrize(
     ("proxy", "cost"), [("params", "params"), ("flops", "flops"), ("complexity", "flops")]
 )

@@ -231,6 +231,32 @@ def test_every_proxy_measures_a_network_whose_input_is_lost() -> None:
     assert found["trainability"].value < -1e5
 
 
+def test_a_growth_that_is_not_defined_is_not_left_out() -> None:
+    g = nas.Builder((3, 6, 6))
+    x = g.input
+    for _ in range(3):
+        x = g.conv(x, 4, kernel=3, padding="same")
+    x = g.conv(g.add_operation(Zero(), x), 4, kernel=3, padding="same")
+    assert math.isnan(value("progressivity", g.build(g.linear(g.global_pool(x), CLASSES))))
+
+
+def test_networks_without_weights_have_no_value() -> None:
+    g = nas.Builder((CLASSES, 6, 6))
+    architecture = g.build(g.global_pool(g.relu(g.input)))
+    generator = torch.Generator().manual_seed(1)
+    found = measure(ALL, network(architecture), batch(architecture), generator)
+    assert all(isinstance(each.value, float) for each in found.values())
+    assert all(math.isnan(found[name].value) for name in ("synflow", "grasp", "zen"))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_zico_needs_halves_of_two_images(size: int) -> None:
+    g = nas.Builder((4,))
+    architecture = g.build(g.linear(g.batch_norm(g.linear(g.input, 3)), CLASSES))
+    assert math.isnan(value("zico", architecture, batch(architecture, size)))
+    assert math.isfinite(value("zico", architecture, batch(architecture, 4)))
+
+
 def test_zico_divides_by_the_deviation_of_two_halves() -> None:
     g = nas.Builder((4,))
     architecture = g.build(g.linear(g.input, CLASSES))

@@ -167,6 +167,10 @@ def test_members_come_first() -> None:
             {"initial": {f"small {copy}": SMALL for copy in range(11)}},
             r"initial holds 11 genotypes, more than population_size \(10\)",
         ),
+        (
+            {"initial": {"small": SMALL}, "count": 10},
+            r"initial and warm_start hold 11 genotypes, more than population_size \(10\)",
+        ),
         ({"initial": ("small", "small")}, r"initial: each must be given once"),
         ({"initial": ("smal",)}, r"unknown member 'smal' \(did you mean 'small'\?\)"),
     ],

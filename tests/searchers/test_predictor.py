@@ -90,6 +90,7 @@ def test_it_ends_near_the_optimum_of_the_toy_with_every_model(model: str) -> Non
             r"searcher predictor: model.leaves: unknown key 'leaves'; allowed: trees",
         ),
         ({"initial_size": 1}, "searcher predictor: initial_size must be at least 2, got 1"),
+        ({"features": ()}, "searcher predictor: features must be at least one of one_hot, path"),
         ({"features": ("wl",)}, "space toy: has no cells, so no wl encoding"),
     ],
 )

@@ -97,15 +97,49 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiling, "measure_latency", measured)
 
 
+def tower(layers: int, kernel: int = 3, activation: str = "relu") -> nas.Architecture:
+    g = nas.Builder((4, 8, 8))
+    x = g.input
+    for _ in range(layers):
+        x = g.activation(g.conv(x, 4, kernel=kernel, padding="same"), activation)
+    return g.build(g.linear(g.global_pool(x), 2))
+
+
 @pytest.mark.usefixtures("clock")
 def test_the_time_of_nothing_is_subtracted_and_the_sum_is_scaled() -> None:
-    networks = [lenet(width) for width in (0.25, 0.5, 0.75, 1.0)]
-    profile = profiling.profile(networks)
+    towers = [tower(layers) for layers in (1, 2, 3, 4)]
+    profile = profiling.profile([towers[0], *towers])  # equal networks count once
     for (operation, inputs), ms in profile.times.items():
         assert ms == operation.cost(inputs, operation.shape(*inputs)).params
-    assert profile.about.scale == pytest.approx(2)
-    assert profile.about.error == pytest.approx(0)
-    assert profile.about.rank_correlation == pytest.approx(1)
+    about = profile.about
+    assert (about.scale, about.networks) == (pytest.approx(2), 4)
+    assert about.error == pytest.approx(0)
+    assert about.rank_correlation == pytest.approx(1)
+
+
+@pytest.mark.usefixtures("clock")
+def test_the_error_is_of_networks_whose_operations_were_not_measured() -> None:
+    towers = [tower(1), tower(2, kernel=5), tower(2), tower(3, kernel=1)]
+    fitted, others = towers[::2], towers[1::2]
+    profile = profiling.profile(towers)
+    known = profiling.profile([*fitted, tower(3), tower(4)])  # times of the same operations
+    errors = [abs(known.latency(each) / (2.0 * each.cost.params) - 1) for each in others]
+    assert profile.about.error == pytest.approx(np.median(errors))
+    assert profile.about.error > 0.01
+    assert profile.latency(others[0]) == pytest.approx(2.0 * others[0].cost.params)
+
+
+@pytest.mark.usefixtures("clock")
+def test_ranks_of_equal_latencies_are_undefined(tmp_path: Path) -> None:
+    same = [tower(1, activation=each) for each in ("relu", "tanh", "sigmoid", "gelu")]
+    profile = profiling.profile(same)
+    assert profile.about.rank_correlation is None
+    (tmp_path / "p.json").write_text(profile.to_json())
+    assert Profile.read(tmp_path / "p.json").about == profile.about
+    with pytest.raises(
+        InputError, match="4 different networks are needed, but 6 draws made only 3"
+    ):
+        profiling.profile(same[:3] * 2)
 
 
 def test_operations_with_several_inputs_are_timed_alone() -> None:

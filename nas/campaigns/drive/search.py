@@ -111,7 +111,7 @@ class Search:
             self._completed.append((values, ask))
             self.front.add(values)
             if self._rule is not None:
-                self._rule.completed(self._curve(result.metrics.get("curve", ())))
+                self._rule.completed(self._curve(result.metrics.get("curve")))
             if self.best is None or values[0] < self.best[0][0]:
                 self.best = (values, ask)
         # A searcher observes a stopped trial as failed: its values cannot be compared with those of
@@ -167,7 +167,10 @@ class Search:
                     seen.add(ask.fingerprint)
                     yield ask
 
-    def _curve(self, curve: Sequence[Json]) -> list[float]:
+    def _curve(self, curve: object) -> list[float]:
+        """Returns the values of a curve; none of what is no curve, which users may report."""
+        if not isinstance(curve, list) or not all(isinstance(point, dict) for point in curve):
+            return []
         return points(curve, self._campaign.config.objectives[0])
 
 

@@ -16,6 +16,7 @@ from nas.campaigns.spec.fidelity import Fidelities
 from nas.campaigns.spec.initial import Initial, initial_genotypes
 from nas.campaigns.spec.objectives import complete
 from nas.campaigns.spec.schema import SHAPES, CampaignFile, Evaluated
+from nas.campaigns.spec.searcher_options import own_options
 from nas.campaigns.spec.space import own_constraints, read_space
 from nas.campaigns.spec.warm_start import WarmStart
 from nas.campaigns.store.defaults import completed
@@ -36,7 +37,7 @@ from nas.tasks import Task, make
 from nas.training import data, datasets, recipe
 from nas.training.datasets.stored import check_memory_of
 from nas.training.hardware import resolve_device
-from nas.user_code import is_code, short_name
+from nas.user_code import is_code, rooted, short_name
 from nas.yaml_files import read_yaml
 
 FILE_NAME = "campaign.yaml"
@@ -104,7 +105,8 @@ class Campaign:
         with in_file(self.file):
             with at("searcher"):
                 entry = self.searches[name]
-                options = validate_options(SEARCHERS[entry.name], own_options(entry), self.folder)
+                given = rooted(own_options(entry), self.folder)
+                options = validate_options(SEARCHERS[entry.name], given, self.folder)
             return searcher(
                 entry.name,
                 space=self.space,
@@ -125,7 +127,8 @@ class Campaign:
             *(warm.proxy, self.data, self.task, warm.batch, self.training_seed),
             *("default" if scheme == "reference" else scheme, resolve_device(where)),
         )
-        chosen = partial(warm.best, self.space, seed, scorer)
+        named = in_file(self.file)(at("searcher", "warm_start")(warm.best))
+        chosen = partial(named, self.space, seed, scorer)
         return {"initial": self.initial, "chosen": chosen, "count": warm.keep}
 
     @property
@@ -141,12 +144,6 @@ class Campaign:
     def file(self) -> Path:
         """The YAML file."""
         return self.folder / FILE_NAME
-
-
-def own_options(entry: Named) -> dict[str, Any]:
-    """The options of a searcher's own constructor; those that say where it starts are not."""
-    own = ("initial", "warm_start")
-    return {key: value for key, value in entry.options.items() if key not in own}
 
 
 def load_campaign(folder: Path) -> Campaign:
@@ -285,7 +282,7 @@ def _load(folder: Path) -> Campaign:
             *("evaluator", "name"),
         )
     if config.early_stopping is not None:
-        early_stopping.check(config.objectives, metrics, own)
+        early_stopping.check(config.objectives, metrics, own, evaluator, config.evaluator.name)
     fidelities.check(own, training, task, config.measures_latency)
     if config.inherit_weights:
         inheritance.check(own, config.duplicates, evaluator, config.evaluator.name)

@@ -12,6 +12,7 @@ from pydantic import Field
 from nas.campaigns.spec.objectives import Objective, Objectives
 from nas.configuration import Config
 from nas.errors import InputError
+from nas.evaluators.base import Evaluator
 from nas.metrics import Catalogue
 from nas.searchers import Searcher
 from nas.searchers.multi_fidelity import MultiFidelity
@@ -39,8 +40,23 @@ class EarlyStopping(Config):
     """No trial is stopped before so many trials have completed."""
 
 
-def check(objectives: Objectives, metrics: Catalogue, searcher: Searcher) -> None:
-    """Raises :class:`InputError` unless trials have a curve and the searcher does not stop them."""
+def check(
+    objectives: Objectives, metrics: Catalogue, searcher: Searcher, evaluator: Evaluator, name: str
+) -> None:
+    """Raises :class:`InputError` unless trials have a curve and the searcher does not stop them.
+
+    Args:
+        objectives: of the campaign.
+        metrics: of the campaign.
+        searcher: of the campaign.
+        evaluator: of the campaign.
+        name: the name of the evaluator.
+    """
+    if not evaluator.trains:
+        raise InputError(
+            f"early_stopping: judges by learning curves, but the evaluator {name} trains no "
+            "network of the search; leave it out"
+        )
     judged = [objective.metric for objective in objectives]
     if len(judged) > 1 or judged[0] not in metrics.curve:
         raise InputError(
@@ -113,10 +129,11 @@ class CurveRule:
         self._best = -math.inf
 
     def completed(self, curve: Sequence[float]) -> None:
-        """Adds the curve of a trial that has completed."""
-        self._completed += 1
-        self._length = max(self._length, len(curve))
-        self._best = max(self._best, *curve[-1:])
+        """Adds the curve of a trial that has completed; one without points says nothing."""
+        if curve:
+            self._completed += 1
+            self._length = max(self._length, len(curve))
+            self._best = max(self._best, curve[-1])
 
     def stops(self, curve: Sequence[float]) -> bool:
         """Tells if a trial with this curve so far is stopped."""

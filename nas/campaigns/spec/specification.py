@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.campaigns.spec.campaign import Campaign, own_options
+from nas.campaigns.spec import searcher_options
+from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.store.defaults import PLACES, completed
 from nas.campaigns.store.types import Header, given
 from nas.configuration import Named, defaults
@@ -36,7 +37,7 @@ def specification(campaign: Campaign) -> dict[str, Any]:
             for key, options in campaign.config.hyperparameters.items()
         },
         "searcher": {"name": relative(own.name, campaign.folder)}
-        | _with_defaults(SEARCHERS[own.name], own_options(own))
+        | _with_defaults(SEARCHERS[own.name], searcher_options.own_options(own))
         | ({"initial": campaign.initial} if campaign.initial else {})
         | (
             {"warm_start": warm.definition(campaign.folder)}
@@ -59,7 +60,8 @@ def specification(campaign: Campaign) -> dict[str, Any]:
 def _code(campaign: Campaign) -> dict[str, str]:
     """Returns the checksums of all files of the user's code that the campaign uses."""
     config = campaign.config
-    names = [config.space.name, config.searcher.name, config.evaluator.name]
+    names = [config.space.name, *searcher_options.code(config.searcher, campaign.folder)]
+    names.append(config.evaluator.name)
     if campaign.warm_start is not None:
         names.append(campaign.warm_start.proxy)
     names += [*campaign.evaluator.code, *(metric.name for metric in config.metrics)]

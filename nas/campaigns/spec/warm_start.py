@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import inf, isnan
+from math import inf, isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from nas.architecture.graph import Architecture
 from nas.configuration import Config, Name, Named, several, validate
 from nas.errors import InputError, at
+from nas.evaluators.base import proxy_metric
 from nas.metrics import COSTS
 from nas.spaces.choices import Genotype
 from nas.spaces.search_space import SearchSpace
@@ -31,7 +32,7 @@ class WarmStart(Config):
     keep: Number
     """How many of their networks the search starts from."""
     batch: Annotated[int, Field(ge=2, le=10**6)] = 64
-    """On how many training images the proxy is measured."""
+    """On how many training images the proxy is measured; by default as many as the evaluator."""
 
     @model_validator(mode="after")
     def _keeps_some(self) -> WarmStart:
@@ -68,9 +69,17 @@ class WarmStart(Config):
                 "proxy",
             )
         given = {"batch": found.batch, **evaluator.options}
+        if "batch" not in found.model_fields_set and not isinstance(proxy, Count):
+            found = found.model_copy(update={"batch": given["batch"]})
         proxies = several(given.get("proxies", []))
         known = [absolute(name, folder) for name in proxies if isinstance(name, str)]
         if found.proxy not in (*known, *COSTS):
+            with at("proxy"):
+                if short_name(found.proxy) in map(short_name, known):
+                    raise InputError(
+                        f"evaluator.proxies names another proxy {short_name(found.proxy)!r}"
+                    )
+                proxy_metric(found.proxy)
             given["proxies"] = [*proxies, found.proxy]
             evaluator = Named(name=evaluator.name, **given)
         return found, evaluator
@@ -89,7 +98,7 @@ class WarmStart(Config):
 
         ``scorer`` loads what measures the proxy; one that is only counted does not need it.
 
-        Equal networks count once, and a value that is not defined is the worst. The result is a
+        Equal networks count once, and a value that is not finite is the worst. The result is a
         function of the space, the seed and the values.
 
         Raises :class:`InputError` if fewer than ``keep`` different networks are drawn.
@@ -109,11 +118,12 @@ class WarmStart(Config):
             network = space.decode(genotype)
             if network.fingerprint not in found:
                 value = score(network)
-                found[network.fingerprint] = (-inf if isnan(value) else value, genotype)
+                found[network.fingerprint] = (value if isfinite(value) else -inf, genotype)
         if len(found) < self.keep:
             raise InputError(
-                f"searcher: warm_start: keep: of {self.candidates} candidates only {len(found)} "
-                f"are different networks, got {self.keep}"
+                f"of {self.candidates} candidates only {len(found)} are different networks, got "
+                f"{self.keep}",
+                "keep",
             )
         best = sorted(found.values(), key=lambda each: -each[0])[: self.keep]
         name = f"{short_name(self.proxy)} {{}} of {len(found)}"

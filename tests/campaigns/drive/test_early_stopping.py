@@ -20,6 +20,7 @@ from nas.campaigns.spec.early_stopping import CurveRule, MedianRule, points, rea
 from nas.campaigns.spec.objectives import Objective
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import RecordLog
+from nas.campaigns.store.types import Result
 from nas.errors import InputError
 from tests.campaigns.lines import read_records
 from tests.campaigns.toy import CAMPAIGN, HERE, check_complete, genotypes, write
@@ -81,6 +82,20 @@ def test_a_curve_that_will_hardly_be_the_best_is_stopped() -> None:
     late = CurveRule(25, 1)
     late.completed(rising(0.9))
     assert (late.stops(rising(0.6, 24)), late.stops(rising(0.6, 25))) == (False, True)
+
+
+@pytest.mark.parametrize("rule", ["median", "learning_curve"])
+def test_trials_without_a_curve_say_nothing(tmp_path: Path, rule: str) -> None:
+    text = STOPPING.replace("name: median", f"name: {rule}")
+    campaign = load_campaign(write(tmp_path / "c", text))
+    search = Search(campaign, "evolution", Asks(campaign, History(tmp_path)))
+    for curve in (None, [], [0.5], {"epoch": 1}, [{"epoch": 1}, 0.5]):
+        ask = search.suggest()
+        assert ask is not None
+        search.enter(ask)
+        metrics = {"validation_accuracy": 0.5, "curve": curve}
+        search.tell(ask, Result.model_construct(status="completed", metrics=metrics, seconds=1.0))
+    assert not search.stops([{"epoch": 1, "validation_accuracy": 0.0}])
 
 
 def test_a_campaign_extrapolates_curves(tmp_path: Path) -> None:
@@ -233,6 +248,10 @@ def test_where_it_does_not_fit_it_is_refused(tmp_path: Path) -> None:
         (
             STOPPING.replace("name: median", "name: mean"),
             "early_stopping.name: Input should be 'median'",
+        ),
+        (
+            f"{STOPPING}evaluator: {{name: supernet, epochs: 1}}",
+            "early_stopping: judges by learning curves, but the evaluator supernet trains no",
         ),
         (STOPPING.replace("min_trials: 2", "min_trials: 0"), "early_stopping.min_trials: "),
     ):

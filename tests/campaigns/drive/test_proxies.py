@@ -11,6 +11,8 @@ from nas.analysis.audit.check import check
 from nas.analysis.tables.networks import campaign_table
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
+from nas.campaigns.spec.warm_start import WarmStart
+from nas.configuration import Named
 from nas.errors import InputError
 from tests.campaigns import toy
 from tests.campaigns.drive.test_training import asks, results
@@ -19,7 +21,12 @@ PROXY = """
 objectives: [synflow]
 evaluator: {name: proxy, proxies: [synflow, mine.py:double], batch: 8}
 """
-MINE = "def double(network, batch, generator):\n    return 2.0 * len(batch.images)\n"
+MINE = """
+def double(network, batch, generator):
+    return 2.0 * len(batch.images)
+
+snip = Score = test_score = params = double
+"""
 FINAL = "final: {top: 2, top_random: 1}"
 
 
@@ -67,6 +74,11 @@ def test_proxies_are_columns_beside_training(tmp_path: Path) -> None:
         ("{name: proxy}", "evaluator.proxies: Field required"),
         ("{name: proxy, proxies: snap}", "evaluator.proxies.0: unknown proxy 'snap'"),
         ("{name: proxy, proxies: params}", "evaluator.proxies.0: params is counted"),
+        ("{name: proxy, proxies: [snip, snip]}", "evaluator.proxies.1: there is a metric or a"),
+        ("{name: proxy, proxies: [snip, mine.py:snip]}", "evaluator.proxies.1: there is a metric"),
+        ("{name: training, proxies: mine.py:params}", "evaluator.proxies.0: there is a metric"),
+        ("{name: proxy, proxies: mine.py:Score}", "evaluator.proxies.0.name: String should match"),
+        ("{name: proxy, proxies: mine.py:test_score}", "evaluator.proxies.0: the name of a metric"),
         ("{name: proxy, proxies: snip, batch: 1}", "evaluator.batch: Input should be greater"),
         ("{name: training, epochs: 3}", "evaluator.epochs: unknown key 'epochs'"),
         ("{name: proxy, proxies: snip}", "unknown metric 'validation_accuracy'; allowed: params"),
@@ -80,6 +92,25 @@ def test_a_wrong_option_is_named(tmp_path: Path, given: str, message: str) -> No
 
 
 # --- warm start ---
+
+
+def test_a_warm_start_takes_the_evaluators_batch_and_ranks_infinity_last() -> None:
+    given = {"proxy": "synflow", "candidates": 20, "keep": 2}
+    evaluator = Named(name="training", batch=8)
+    found, evaluator = WarmStart.read({"warm_start": given}, evaluator, Path())
+    assert found is not None
+    assert (found.batch, evaluator.options["batch"]) == (8, 8)
+    values = iter([math.inf, 1.0, math.nan, 3.0, -math.inf, 2.0, *[0.0] * 20])
+    scored: dict[str, float] = {}
+
+    def score(architecture: nas.Architecture) -> float:
+        scored[architecture.fingerprint] = next(values)
+        return scored[architecture.fingerprint]
+
+    space = nas.space("nasbench201")
+    best = found.best(space, (0,), lambda: score)
+    assert [scored[space.decode(each).fingerprint] for each in best.values()] == [3.0, 2.0]
+
 
 WARM = """
 searcher: {name: evolution, population_size: 3, tournament_size: 2,
@@ -136,6 +167,7 @@ def test_a_warm_start_is_resumed_from_the_records(
     [
         ("{proxy: snap, candidates: 9, keep: 2}", "warm_start.proxy: unknown proxy 'snap'"),
         ("{proxy: snip, candidates: 9}", "searcher.warm_start.keep: Field required"),
+        ("{proxy: mine.py:Score, candidates: 9, keep: 2}", "warm_start.proxy.name: String should"),
         ("{proxy: snip, candidates: 2, keep: 3}", "keep: must be at most candidates (2), got 3"),
         ("{proxy: snip, candidates: 9, keep: 4}",
          "warm_start holds 4 genotypes, more than population_size (3)"),

@@ -106,7 +106,7 @@ ROOT = Path(__file__).parents[3]
         ("budget:", "constraints: {macs: 5.5}\nbudget:",
          "constraints.macs: Input should be a valid integer, got 5.5"),
         ("budget:", "constraints: {latency_ms: fast}\nbudget:",
-         "constraints.latency_ms: must be milliseconds, or a mapping of limit, table and column"),
+         "constraints.latency_ms: must be milliseconds, or a mapping of limit with table and"),
         ("budget:", "constraints: {latency_ms: 0}\nbudget:",
          "constraints.latency_ms.limit: Input should be greater than 0, got 0"),
         ("budget:", "constraints: {latency_ms: {limit: 1, table: t.csv}}\nbudget:",

@@ -52,6 +52,17 @@ def test_other_images_or_labels_are_refused(folder: Path) -> None:
     run(folder, evaluator=EVALUATE)
 
 
+def test_code_inside_a_searcher_is_that_of_the_campaigns_folder(folder: Path) -> None:
+    inner = "{name: predictor, model: {name: mine.py:Mine}}"
+    own = "{name: evolution, population_size: 2, tournament_size: 2}"
+    text = toy.CAMPAIGN.replace(own, f"{{name: asha, max_fidelity: 1, searcher: {inner}}}")
+    toy.write(folder, text)
+    (folder / "mine.py").write_text("from nas.predictors.trees import Forest as Mine\n")
+    asked = specification(load_campaign(folder))
+    assert asked["searcher"]["searcher"]["model"]["name"] == "mine.py:Mine"
+    assert asked["code"].keys() == {"mine.py"}
+
+
 def test_options_of_a_space_are_part_of_the_specification(folder: Path) -> None:
     asked = specification(load_campaign(folder))["space"]
     text = toy.CAMPAIGN.replace("tiny.yaml", "{name: tiny.yaml, width: [1, 2, 3, 4]}")
