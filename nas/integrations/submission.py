@@ -19,8 +19,6 @@ _DATA_PROCESSOR = '''\
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -42,9 +40,10 @@ class DataProcessor:
         low, high = value_range(np.asarray(self.parts[0][0]))
         loaders = []
         for images, labels in self.parts:
-            pixels = torch.from_numpy(to_pixels(np.asarray(images), low, high))
-            channels = math.prod(pixels.shape[1:-2])
-            tensors = [pixels.reshape(len(pixels), channels, *pixels.shape[-2:])]
+            images = np.asarray(images)
+            starts = range(0, len(images), 1024)  # as a whole, they would need much memory
+            pixels = [to_pixels(images[start : start + 1024], low, high) for start in starts]
+            tensors = [torch.from_numpy(np.concatenate(pixels))]
             if labels is not None:
                 tensors.append(torch.from_numpy(np.asarray(labels).reshape(-1).astype(np.int64)))
             loaders.append(DataLoader(TensorDataset(*tensors), batch_size=256))
@@ -56,6 +55,7 @@ _NAS = '''\
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import runpy
@@ -79,26 +79,35 @@ class NAS:
         self.clock = clock
 
     def search(self):
-        """Returns a trained network."""
-        with tempfile.TemporaryDirectory() as place:
-            data, out = Path(place) / "data", Path(place) / "out"
-            self._write(data)
-            left = self.clock.check()
-            minutes = (left - 5 - 0.02 * left) / 60
-            # This folder has a module nas, so the other process must not find it.
-            paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-            paths = [path for path in paths if path and Path(path).resolve() != HERE]
+        """Returns a trained network, or, if the search leaves none, :class:`NearestMean`."""
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+            try:
+                return self._search(Path(place)).eval()
+            except OSError as error:  # there is no exported network, or the disk is full
+                print(f"nas search: {error}; the nearest mean predicts", file=sys.stderr)
+                return NearestMean(self.loaders["train"], int(self.metadata["num_classes"]))
+
+    def _search(self, place):
+        data, out = place / "data", place / "out"
+        self._write(data)
+        # This folder has a module nas, so the other process must not find it.
+        paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        paths = [path for path in paths if path and Path(path).resolve() != HERE]
+        left = self.clock.check()
+        minutes = max(0.98 * left - 5, 1) / 60
+        # A search that is late or stops with a message may have exported a network all the same.
+        with contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run(
                 [sys.executable, "-P", "-m", "nas.cli", "search", str(data),
-                 "--minutes", f"{max(minutes, 0.01):.4f}", "--out", str(out)],
+                 "--minutes", f"{minutes:.4f}", "--out", str(out)],
                 cwd=place,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                check=True,
+                timeout=max(0.99 * left - 2, 0),
             )
-            network = runpy.run_path(str(out / "export" / "network.py"))["Network"]()
-            weights = torch.load(out / "export" / "network_weights.pt", weights_only=True)
-            network.load_state_dict(weights)
-            return network.eval()
+        network = runpy.run_path(str(out / "export" / "network.py"))["Network"]()
+        weights = torch.load(out / "export" / "network_weights.pt", weights_only=True)
+        network.load_state_dict(weights)
+        return network
 
     def _write(self, folder):
         """Writes the images as a data set; there are no test images here, and one is needed."""
@@ -112,6 +121,28 @@ class NAS:
                 "input_shape": list(images.shape[1:]),
                 "num_classes": int(self.metadata["num_classes"])}
         (folder / "metadata").write_text(json.dumps(told))
+
+
+class NearestMean(torch.nn.Module):
+    """Scores classes by how near the mean of their training images is."""
+
+    def __init__(self, loader, classes):
+        super().__init__()
+        values = loader.dataset.tensors[0][0].numel()
+        sums, counts = torch.zeros(classes, values, dtype=torch.double), torch.zeros(classes)
+        for images, labels in loader:
+            known = (labels >= 0) & (labels < classes)
+            sums.index_add_(0, labels[known], images[known].flatten(1).double())
+            counts += labels[known].bincount(minlength=classes)
+        centre = sums.sum(0) / counts.sum().clamp(min=1)
+        means = sums / counts.clamp(min=1)[:, None] - centre
+        # Of the squared distance, what is the same for all classes is left out.
+        offsets = means.square().sum(1).masked_fill(counts == 0, torch.inf)
+        for name, values in (("centre", centre), ("means", means), ("offsets", offsets)):
+            self.register_buffer(name, values.float())
+
+    def forward(self, images):
+        return 2 * (images.flatten(1) - self.centre) @ self.means.T - self.offsets
 '''
 
 _TRAINER = '''\

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,18 @@ import torch
 from nas.architecture.graph import Architecture
 from nas.campaigns.spec.contestants import contestants
 from nas.campaigns.spec.data_argument import Given
+from nas.campaigns.spec.initial import initial_genotypes
 from nas.configuration import Named
 from nas.errors import InputError
 from nas.jobs.division import RAY, Division
-from nas.jobs.plan_file import SPACE, WIDTHS, Plan
+from nas.jobs.plan_file import FITTED, SPACE, WIDTHS, Plan
 from nas.jobs.probe import SMOOTH, Probe, probe, smoothness
+from nas.memory import TooLarge
 from nas.spaces import space
+from nas.spaces.constrained_space import constrained
+from nas.spaces.constraints import Constraints
 from nas.tasks import DEFAULT, make
-from nas.training.data import Loaded
+from nas.training.data import Loaded, Part, SearchData
 from nas.training.hardware import cores, free_cores, resolve_device
 from nas.training.loop import Diverged
 from nas.training.recipe import resolve
@@ -50,6 +56,13 @@ _CLOSING, _CLOSING_CPU, _CLOSING_SHARE = 6.0, 2.0, 0.01
 the share of the time that is kept besides."""
 _LEAST = 5.0
 """The fewest seconds that a campaign is planned for."""
+_PASS = 1 / 3
+"""The cost of a prediction in training steps, whose backward pass takes about two forward ones."""
+_VALIDATED = 500
+"""Short trainings are judged on so many validation images, or on as many as there are training
+images, if these are more."""
+_NARROW = 8
+"""Images with a shorter side are not shifted."""
 
 
 class Planner:
@@ -59,6 +72,7 @@ class Planner:
         given: the section ``data`` that the user has named.
         loaded: the data set.
         folder: the folder of the campaign.
+        minutes: the time for everything, as the user has given it.
         ends: when everything has to be over, on the clock time.monotonic.
         macs: the user's limit of multiply-accumulates; None if there is none.
         seed: the seed of the search.
@@ -70,21 +84,24 @@ class Planner:
         given: Given,
         loaded: Loaded,
         folder: Path,
+        minutes: float,
         ends: float,
         macs: int | None,
         seed: int,
         say: Callable[[str], None],
     ) -> None:
         self._given, self._loaded, self._folder, self._seed = given, loaded, folder, seed
-        self._began, self._ends, self._given_macs = time.monotonic(), ends, macs
+        self._minutes, self._given_macs = minutes, macs
+        self._began, self._ends = time.monotonic(), ends
         self._cpu_before = time.process_time()
         if loaded.images.kind != "classes":
             raise InputError(
-                f"--data: a search is planned for data with classes; these have "
+                "a search is planned for data with classes; these have "
                 f"{loaded.images.kind}: write a campaign with nas new"
             )
         self._say = say
         self._images = loaded.search()
+        self._few = _with_fewer(self._images)
         self._task = make(Named(name=DEFAULT))
         self._task.check_labels(loaded.images.kind)
         self._task.check_parts(loaded.labels)
@@ -92,6 +109,8 @@ class Planner:
         self._whole = ends - self._began
         self._count = len(self._images.train.labels)
         self._outputs = self._task.outputs(self._images.input_shape, self._images.classes)
+        self._space = space(SPACE, self._images.input_shape, self._outputs, multiplier=list(WIDTHS))
+        self._predicting = 0.0
         self._batch = 32 if self._count < 5_000 else 64 if self._count < 30_000 else 128
         sample = self._loaded.split.train[:: max(1, self._count // 500)]
         chosen = loaded.images.images[sample]
@@ -104,7 +123,13 @@ class Planner:
 
     def campaign(self) -> str:
         """Returns the text of ``campaign.yaml``; this takes a tenth of the time."""
-        self._left()
+        if (left := self._left()) < _LEAST:
+            least = self._minutes + (_LEAST - left) / 60
+            raise InputError(
+                f"--minutes: {self._minutes:g} is too few: {max(0.0, left):.0f} s are left after "
+                f"looking at the data, and a campaign needs {_LEAST:.0f} s; give at least "
+                f"{math.ceil(10 * least) / 10:g}"
+            )
         torch.set_num_threads(self._threads)
         # The first optimizer of a process imports for seconds, which is not the networks' speed.
         torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
@@ -113,11 +138,12 @@ class Planner:
         macs, reason = self._limit(division)
         augment, classics, reasons = self._chosen(macs)
         plan = Plan(
-            minutes=self._whole / 60,
-            division=Division.of(self._left(), self._count, self._workers),
+            minutes=self._minutes,
+            division=Division.of(max(1.0, self._left()), self._count, self._workers),
             macs=macs,
             augment=augment,
             classics=classics,
+            started=self._started(macs, classics),
             reasons={"macs": reason, **reasons},
             batch=self._batch,
             device=self._device,
@@ -138,13 +164,7 @@ class Planner:
     def _left(self) -> float:
         """Returns the seconds that the campaign may take from now on."""
         closing = max(_CLOSING, _CLOSING_CPU * self._slower) + _CLOSING_SHARE * self._whole
-        left = self._ends - time.monotonic() - closing
-        if left < _LEAST:
-            raise InputError(
-                f"--minutes: are too few: {max(0.0, left):.0f} s are left after looking at the "
-                f"data; at least {_LEAST:.0f} s are needed"
-            )
-        return left
+        return self._ends - time.monotonic() - closing - self._predicting
 
     def _look(self) -> None:
         images, parts = self._images, self._loaded.split
@@ -167,35 +187,51 @@ class Planner:
     ) -> Probe | None:
         how = resolve(self._recipe(augment))
         try:
-            return probe(architecture, self._images, how, self._task, seconds, self._device)
-        except Diverged:
+            return probe(architecture, self._few, how, self._task, seconds, self._device)
+        except (Diverged, TooLarge):
             return None
 
     def _limit(self, division: Division) -> tuple[int, str]:
         """Returns the limit of multiply-accumulates, and its reason."""
-        found = space(SPACE, self._images.input_shape, self._outputs, multiplier=list(WIDTHS))
         rng = np.random.default_rng(self._seed)
-        members = sorted(
-            (found.decode(found.sample(rng)) for _ in range(_MEMBERS)),
-            key=lambda member: member.cost.macs,
-        )
+        drawn = [self._space.sample(rng) for _ in range(_MEMBERS)]
+        members = sorted(map(self._space.decode, drawn), key=lambda member: member.cost.macs)
+        macs = [each.cost.macs for each in members]
+        least, most = macs[_MEMBERS // 20], macs[3 * _MEMBERS // 4]
+        if self._given_macs is not None:
+            narrow = ({**each, FITTED: WIDTHS[0]} for each in drawn)
+            smallest = min(self._space.decode(each).cost.macs for each in narrow)
+            if self._given_macs < smallest:
+                raise InputError(
+                    f"--macs: {self._given_macs:,} is too few: the smallest of {_MEMBERS} networks "
+                    f"for these data has {smallest:,}; give at least as many"
+                )
         share = 1 / division.workers  # of the speed with the threads of the measurement
         speed = _SPEED * self._threads * share
-        images = division.passes * self._count
+        validated, tested = len(self._images.validation.labels), len(self._loaded.split.test)
+        # Every pass ends with an evaluation; the test images are evaluated once, and predicted.
+        images = division.passes * (self._count + _PASS * validated) + 2 * _PASS * tested
         for _ in range(2):  # the speed depends on the size
-            most = self._given_macs or division.training * speed / images
-            near = [made for _, made in self._classics(int(most))]
-            near = near or [each for each in members if each.cost.macs <= most][-2:] or members[:1]
+            size = self._given_macs or min(int(division.training * speed / images), most)
+            near = [made for _, made in self._classics(size)]
+            near = near or [each for each in members if each.cost.macs <= size][-2:] or members[:1]
             seconds = min(1.5, max(0.3, 0.005 * self._whole))
             probes = [self._probe(member, [], seconds) for member in near]
             speeds = [each.speed for each in probes if each is not None]
             speed = max(speeds) * share if speeds else speed
         told = f"measured: {compact(speed)} multiply-accumulates a second and worker"
         self._say(told)
+        size = self._given_macs or min(int(division.training * speed / images), most)
+        # In the end, all threads predict together with all networks of an average.
+        self._predicting = _PASS * tested * size * division.top / (speed * division.workers)
         if self._given_macs is not None:
             return self._given_macs, "--macs"
         limit = int(division.training * speed / images)
-        least = members[_MEMBERS // 20].cost.macs
+        if limit > most:
+            return _rounded(most), (
+                f"three quarters of the space's networks are smaller; there would be time for "
+                f"{compact(limit)} ({told})"
+            )
         if limit < least:
             return _rounded(least), (
                 f"a twentieth of the space's networks are smaller; {compact(limit)} would be as "
@@ -205,6 +241,20 @@ class Planner:
             f"a training of the final stage has {division.training:.0f} s, for "
             f"{division.passes:.3g} passes over {self._count:,} images; {told}"
         )
+
+    def _started(self, macs: int, classics: list[str]) -> list[str]:
+        """Returns the classics that the space has within the limit.
+
+        A classic may be narrower than the space's narrowest member, and then the search cannot
+        start from it.
+        """
+        limits = Constraints.model_validate({"macs": macs, "fit": FITTED})
+        within, found = constrained(self._space, limits, self._folder), []
+        for name in classics:
+            with suppress(InputError):
+                initial_genotypes([name], within, self._folder)
+                found.append(name)
+        return found
 
     def _classics(self, macs: int) -> Iterator[tuple[str, Architecture]]:
         """Yields the classics that fit the limit and the images."""
@@ -225,7 +275,7 @@ class Planner:
         reason = f"neighbouring values correlate by {self._smooth:.2f}"
         if not self._pictures:
             reason = "transformations are for images"
-        best = self._shift if self._like_photographs else []
+        best = self._shift if self._like_photographs and self._shiftable else []
         classics = dict(self._classics(macs))
         if seconds < _SHORT or not classics:
             return best, [*classics], {"augment": f"{reason}; there is no time to measure more"}
@@ -256,10 +306,10 @@ class Planner:
         photographs are shifted unless this is worse by more than noise: three standard errors of a
         difference of two accuracies.
         """
-        noise = 3 * math.sqrt(0.5 / len(self._images.validation.labels))
+        noise = 3 * math.sqrt(0.5 / len(self._few.validation.labels))
         name = "shift" if best else "none"
         told = {name: known}
-        if not self._pictures:
+        if not self._shiftable:
             return best, told
         if not best:
             told["shift"] = score(self._shift)
@@ -267,7 +317,7 @@ class Planner:
         told["none"] = score([])
         if told["none"] > max(known / _TOLERATED, known + noise):
             return [], told
-        size = max(2, max(self._images.input_shape[1:]) // 3)
+        size = max(2, min(self._images.input_shape[1:]) // 3)
         further: dict[str, Any] = {"flip": "flip", "cutout": {"name": "cutout", "size": size}}
         for other, more in further.items():
             both = f"{name} and {other}"
@@ -281,12 +331,16 @@ class Planner:
         return len(self._images.input_shape) == 3
 
     @property
+    def _shiftable(self) -> bool:
+        return self._pictures and min(self._images.input_shape[1:]) >= _NARROW
+
+    @property
     def _like_photographs(self) -> bool:
         return self._pictures and self._smooth >= SMOOTH
 
     @property
     def _shift(self) -> list[Any]:
-        side = max(self._images.input_shape[1:])
+        side = min(self._images.input_shape[1:])
         return [{"name": "shift", "pixels": max(1, side // 16) if self._like_photographs else 1}]
 
     def _score(self, architecture: Architecture, augment: list[Any], seconds: float) -> float:
@@ -298,3 +352,13 @@ def _rounded(macs: int) -> int:
     """Rounds up to two digits."""
     unit: int = 10 ** max(0, len(str(macs)) - 2)
     return -(-macs // unit) * unit
+
+
+def _with_fewer(images: SearchData) -> SearchData:
+    """Returns the parts with no more validation images than short trainings have time for."""
+    part = images.validation
+    most = max(_VALIDATED, len(images.train.labels))
+    if len(part.labels) <= most:
+        return images
+    chosen = np.sort(np.random.default_rng(0).permutation(len(part.labels))[:most])
+    return replace(images, validation=Part(part.images[chosen], part.labels[chosen]))

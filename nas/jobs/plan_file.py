@@ -17,6 +17,9 @@ from nas.words import counted
 
 SPACE = "primitives"
 
+FITTED = "multiplier"
+"""The choice of the space by which each network is as large as the limit allows."""
+
 BEST = 2
 """How many classics the search begins with. With more, a short one would only repeat classics."""
 
@@ -35,6 +38,7 @@ class Plan:
         macs: the limit of multiply-accumulates.
         augment: the transformations of the recipe.
         classics: the names of classics, the best first.
+        started: those from which the search can start, the best first.
         reasons: why, by key: "macs", "augment", "classics".
         batch: the size of a batch.
         device: a torch device.
@@ -47,6 +51,7 @@ class Plan:
     macs: int
     augment: list[Any]
     classics: list[str]
+    started: list[str]
     reasons: Mapping[str, str]
     batch: int
     device: str
@@ -60,7 +65,7 @@ class Plan:
             f"{{name: {each}, fit: constraints}}" for each in self.classics[: division.workers]
         )
         population = min(24, max(4, division.trials // 4))
-        started = f"[{', '.join(self.classics[:BEST])}]" if self.classics else "classics"
+        started = f", initial: [{', '.join(self.started[:BEST])}]" if self.started else ""
         epochs = division.epochs
         most = max(10, math.ceil(MOST * division.passes))
         sizes = sorted({2, division.top} - {1}) if division.top > 1 else []
@@ -82,13 +87,14 @@ class Plan:
             ),
             commented(
                 f"searcher: {{name: tournament_evolution, population_size: {population}, "
-                f"tournament_size: {min(5, population - 1)}, initial: {started}}}",
-                f"time for about {division.trials} trials; it begins with the best classics",
+                f"tournament_size: {min(5, population - 1)}{started}}}",
+                f"time for about {division.trials} trials"
+                + ("; it begins with the best classics" if started else ""),
             ),
             commented("random_baseline: false", "it would take half of the time"),
             "constraints:",
             commented(f"  macs: {self.macs:_}", self.reasons["macs"]),
-            commented("  fit: multiplier", "each network is as wide as the limit allows"),
+            commented(f"  fit: {FITTED}", "each network is as wide as the limit allows"),
             "time_limit:",
             commented(
                 f"  minutes: {division.seconds / 60:.4g}",

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from nas.architecture.network import Network
+from nas.architecture.network import Network, compile
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import FILE_NAME, load_campaign, read_file
 from nas.campaigns.spec.data_argument import Given, read
+from nas.campaigns.store.checkpoints import Checkpoints
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask
-from nas.errors import CampaignError, InputError, in_file
+from nas.errors import InputError, in_file
 from nas.export.exporting import export
 from nas.export.parity import ExportError
-from nas.files import subfolder, write_whole
+from nas.files import at_home, is_damaged, subfolder, write_whole
 from nas.jobs.inputs import preprocessing_of, trained
 from nas.jobs.plan import Planner
 from nas.jobs.references import read as read_reference
@@ -36,6 +39,9 @@ from nas.yaml_files import source
 
 PREDICTIONS = "predictions.csv"
 """The file of predictions in the campaign's folder."""
+
+_PLACES = ("root", "path", "function")
+"""The options of data sets that say where the data are."""
 
 _FEW = 100
 """With fewer validation images, networks can hardly be told apart."""
@@ -54,12 +60,14 @@ class Found:
         trial: the trial that trained or averaged it.
         metrics: the recorded primary metric on validation images and, if they have labels, on test
             images.
+        epoch: the epoch after which its training was stopped; 0 if it has ended.
     """
 
     folder: Path
     label: str
     trial: str
     metrics: dict[str, float]
+    epoch: int = 0
 
 
 def search(
@@ -75,7 +83,8 @@ def search(
 ) -> Found | None:
     """Plans a campaign for a data set, runs it, predicts the test part, and exports the network.
 
-    If the folder holds a campaign already, it goes on with it, and with its time limit.
+    If the folder holds a campaign for these data already, it goes on with it, and with its time
+    limit.
 
     Args:
         data: see :func:`nas.campaigns.spec.data_argument.read`.
@@ -89,26 +98,25 @@ def search(
         say: takes lines for the user.
 
     Returns what predicts best on validation images; None if it only plans. Raises
-    :class:`InputError` for data that cannot be read and for a limit that is too short, and
-    KeyboardInterrupt after Ctrl-C, when the best so far is written.
+    :class:`InputError` for data that cannot be read, for a folder with a campaign for other data
+    and for a limit that is too short, and KeyboardInterrupt after Ctrl-C, when the best so far is
+    written.
     """
     ends = (time.monotonic() if began is None else began) + 60 * minutes
     given = read(data)
-    name = Path(str(given.section.get("root", given.section.get("path", "")))).stem
-    folder = folder or Path("results") / (name or short_name(str(given.section["name"])))
+    folder = folder or Path("results") / _name(given)
     path = folder / FILE_NAME
     if path.exists():
-        if read_file(folder).time_limit is None:
-            raise InputError(
-                f"{path}: is a campaign without time_limit; choose a folder with --out"
-            )
-        say(f"going on with {path}, which says how long")
+        _check_goes_on(folder, given)
+        say(f"going on with {path}, which says how long; --minutes, --macs and --seed do not count")
     else:
-        with in_file(source(data, "--data")):
+        _check_place(folder)
+        with in_file(source(data, "DATA")):
             loaded = _loaded(given)
-        for note in loaded.notes:
-            say(note)
-        text = Planner(given, loaded, folder, ends, macs, seed, say).campaign()
+            for note in loaded.notes:
+                say(note)
+            planner = Planner(given, loaded, folder, minutes, ends, macs, seed, say)
+        text = planner.campaign()
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode())
         say(f"wrote {path}")
@@ -116,23 +124,63 @@ def search(
         return None
     try:
         run(folder)
-    except (KeyboardInterrupt, CampaignError):
+    except InputError:
+        raise
+    except BaseException as stop:  # whatever it was, what is trained predicts
         try:
-            _finish(folder, say)
+            _finish(folder, say, running=isinstance(stop, KeyboardInterrupt))
         except InputError as error:  # nothing is trained yet
             say(str(error))
         raise
     return _finish(folder, say)
 
 
+def _name(given: Given) -> str:
+    """Returns the name of a data set, for its folder."""
+    place = next((given.section[key] for key in ("root", "path") if key in given.section), None)
+    name = "" if place is None else Path(os.path.abspath(at_home(str(place)))).stem
+    return name or short_name(str(given.section["name"]))
+
+
+def _check_place(folder: Path) -> None:
+    """Raises :class:`InputError` if a folder cannot be made, before minutes are spent on it."""
+    parent = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        why = "cannot be written to" if parent.is_dir() else "is not a folder"
+        raise InputError(f"--out: {folder}: {parent} {why}")
+
+
+def _check_goes_on(folder: Path, given: Given) -> None:
+    """Raises :class:`InputError` unless a folder holds a search for these data."""
+    path, config = folder / FILE_NAME, read_file(folder)
+    if config.time_limit is None or config.data is None:
+        raise InputError(f"{path}: is a campaign without time_limit; choose a folder with --out")
+    with in_file(path):
+        there = resolve(config.data, folder)
+    here = resolve(given.section, given.folder)
+    for key in ("name", *_PLACES):
+        old, new = (each.name if key == "name" else each.options.get(key) for each in (there, here))
+        if old != new:
+            raise InputError(
+                f"{path}: data.{key}: is {old}, but DATA has {new}; choose another folder with "
+                "--out"
+            )
+
+
 def _loaded(given: Given) -> Loaded:
     """Loads a data set; of few images with an official test part, three in ten are validation."""
-    loaded = load(resolve(given.section, given.folder))
+    config = resolve(given.section, given.folder)
+    if "split" in given.section:
+        return load(config)
+    more = resolve({**given.section, "split": {"train": 0.7, "validation": 0.3}}, given.folder)
+    try:
+        loaded = load(config)
+    except InputError:
+        with suppress(InputError):  # a class may be missing in a small part alone
+            return load(more)
+        raise
     divided = set(loaded.config.split.fractions) == {"train", "validation"}
-    if "split" not in given.section and divided and len(loaded.split.validation) < _FEW:
-        split = {"train": 0.7, "validation": 0.3}
-        loaded = load(resolve({**given.section, "split": split}, given.folder))
-    return loaded
+    return load(more) if divided and len(loaded.split.validation) < _FEW else loaded
 
 
 def best(folder: Path) -> Found:
@@ -161,14 +209,23 @@ def best(folder: Path) -> Found:
     return Found(folder, label, ask.trial, told)
 
 
-def _finish(folder: Path, say: Callable[[str], None]) -> Found:
-    """Writes predictions and the exported network."""
+def _finish(folder: Path, say: Callable[[str], None], running: bool = False) -> Found:
+    """Writes predictions and the exported network.
+
+    Args:
+        folder: the folder of the campaign.
+        say: takes lines for the user.
+        running: whether trainings that were stopped are considered, too.
+    """
     torch.set_num_threads(free_cores())
     found = best(folder)
-    told = ", ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
-    say(f"best: {found.label}, {told}")
     name, reference = f"{folder}:{found.trial}", read_reference(folder, found.trial)
     network, (preprocessing, _) = trained(name, reference), preprocessing_of(name, reference)
+    if running:
+        found, network = _stopped(found, network)
+    told = ", ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
+    stopped = f", stopped after epoch {found.epoch}" if found.epoch else ""
+    say(f"best: {found.label}, {told}{stopped}")
     write_whole(folder / PREDICTIONS, _predictions(folder, network, preprocessing).encode())
     say(f"wrote {folder / PREDICTIONS}: the classes of the test images")
     place = subfolder(folder, EXPORT)
@@ -181,6 +238,26 @@ def _finish(folder: Path, say: Callable[[str], None]) -> Found:
     else:
         say(f"wrote {path}")
     return found
+
+
+def _stopped(found: Found, network: Network) -> tuple[Found, Network]:
+    """Returns a network whose retraining was stopped and its weights so far, if it is better."""
+    history = History(found.folder, read_records(found.folder))
+    known = Catalogue.read(history.header.specification.get("metrics"))
+    files = Checkpoints(found.folder)
+    for ask in history.unfinished():
+        path = files.find(ask.trial)
+        if ask.stage != "final" or path is None or is_damaged(path):
+            continue
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        point = state["curve"][-1]
+        value, before = point[known.validation], found.metrics[known.validation]
+        if known.primary.flipped(value) < known.primary.flipped(before):
+            network = compile(read_reference(found.folder, ask.trial).architecture)
+            network.load_state_dict((state["average"] or state)["network"])
+            metrics = {known.validation: value}
+            found = Found(found.folder, ask.label, ask.trial, metrics, point["epoch"])
+    return found, network.eval()
 
 
 def _predictions(folder: Path, network: Network, preprocessing: Preprocessing) -> str:

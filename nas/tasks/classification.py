@@ -21,6 +21,8 @@ CALIBRATION_BINS = 15
 DETAILED = 20
 """With more classes, campaigns do not record the accuracy of each class and the confusion matrix.
 For 20 classes these take 1.6 kB, for 100 classes they would take 32 kB."""
+_MATRIX = 1_000
+"""With more classes, there is no confusion matrix: it grows with the square of their number."""
 
 
 class Classification(Task):
@@ -76,7 +78,8 @@ class Classification(Task):
               5 classes.
             - ``per_class``: for each class, the fraction of its images that are right; None if it
               has no images.
-            - ``confusion``: counts; rows are true classes, columns predicted ones.
+            - ``confusion``: counts; rows are true classes, columns predicted ones; left out above
+              1,000 classes.
             - ``calibration_error``: expected calibration error (Guo et al. 2017, arXiv:1706.04599,
               eq. 5) of the most probable class, in 15 equal bins.
             - ``reliability``: for each bin, the number of its images, how many are right, and the
@@ -87,24 +90,26 @@ class Classification(Task):
         n, classes = predictions.shape
         confidence, predicted = predictions.max(1)
         right = predicted == targets
-        counts = torch.bincount(targets * classes + predicted, minlength=classes**2)
-        confusion = counts.view(classes, classes)
+        sizes = torch.bincount(targets, minlength=classes).tolist()
+        hits = torch.bincount(targets[right], minlength=classes).tolist()
         of_truth = predictions[torch.arange(n, device=targets.device), targets]
         top5 = predictions.topk(min(5, classes)).indices.eq(targets[:, None]).any(1)
         bins = (confidence * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
         each = torch.stack([torch.ones_like(right), right, confidence.double()], 1).double()
         reliability = each.new_zeros(CALIBRATION_BINS, 3).index_add_(0, bins, each)
         gaps = reliability[:, 1] - reliability[:, 2]
-        sizes, hits = confusion.sum(1).tolist(), confusion.diagonal().tolist()
-        return {
+        found: Json = {
             "loss": -of_truth.clamp(min=torch.finfo(of_truth.dtype).tiny).log().mean().item(),
             "accuracy": right.double().mean().item(),
             "top5": top5.double().mean().item(),
             "per_class": [h / s if s else None for h, s in zip(hits, sizes, strict=True)],
-            "confusion": confusion.tolist(),
             "calibration_error": (gaps.abs().sum() / n).item(),
             "reliability": reliability.tolist(),
         }
+        if classes <= _MATRIX:
+            counts = torch.bincount(targets * classes + predicted, minlength=classes**2)
+            found["confusion"] = counts.view(classes, classes).tolist()
+        return found
 
     def mistakes(self, predictions: Tensor, targets: Tensor) -> Tensor:
         """Returns how far the predicted class is behind the true one, going round the classes.

@@ -1,19 +1,25 @@
 """`nas search`: what it plans, what it leaves behind, and what it says about bad input."""
 
 import csv
+import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import nas
 from nas.analysis.audit.check import check
 from nas.campaigns.drive.run import run
-from nas.campaigns.spec.campaign import load_campaign
+from nas.campaigns.drive.runner import Runner
+from nas.campaigns.engines.base import Update
+from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.campaigns.spec.data_argument import read
 from nas.cli import main
 from nas.errors import InputError
@@ -21,7 +27,7 @@ from nas.jobs import plan
 from nas.jobs.division import Division
 from nas.jobs.plan import Planner
 from nas.jobs.probe import Probe, smoothness
-from nas.jobs.search import search
+from nas.jobs.search import _stopped, best, search
 from nas.training.data import load, resolve
 from tests.benchmarks import unseen
 from tests.training.test_axes import write as write_series
@@ -50,24 +56,37 @@ def test_the_time_is_divided_without_a_rest(images: int, workers: int) -> None:
     assert found.passes * images >= min(300_000, 200 * images)
 
 
+def planned(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    data: Path,
+    minutes: float,
+    macs: int | None = None,
+    speed: float = 2e9,
+) -> tuple[Campaign, str]:
+    """Returns the campaign that is planned where networks train at this speed, and its text."""
+
+    def instant(architecture: Any, images: Any, recipe: Any, *rest: Any) -> Probe:
+        flips = any(step.name == "flip" for step in recipe.augment)
+        return Probe(0.5 - 0.3 * flips, speed, architecture.cost.macs)
+
+    monkeypatch.setattr(plan, "probe", instant)
+    given = read(str(data))
+    folder, ends = tmp_path / "c", time.monotonic() + 60 * minutes
+    loaded = load(resolve(given.section))
+    made = Planner(given, loaded, folder, minutes, ends, macs, 0, lambda _: None).campaign()
+    folder.mkdir(parents=True)
+    (folder / "campaign.yaml").write_text(made)
+    return load_campaign(folder), made
+
+
 @pytest.mark.parametrize(
-    "shape", [(12, 8, 8), (1, 27, 18), (3, 64, 64), (20, 20, 20), (1, 20, 20, 20)]
+    "shape", [(12, 8, 8), (1, 27, 18), (3, 64, 64), (20, 20, 20), (1, 20, 20, 20), (9, 1, 128)]
 )
 def test_a_plan_is_a_campaign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:
-    def instant(architecture: Any, images: Any, recipe: Any, *rest: Any) -> Probe:
-        flips = any(step.name == "flip" for step in recipe.augment)
-        return Probe(0.5 - 0.3 * flips, 2e9, architecture.cost.macs)
-
-    monkeypatch.setattr(plan, "probe", instant)
-    given = read(str(write(tmp_path / "d", shape)))
-    folder, lines = tmp_path / "c", list[str]()
-    made = Planner(given, load(resolve(given.section)), folder, time.monotonic() + 600, None, 0,
-                   lines.append).campaign()  # fmt: skip
-    folder.mkdir()
-    (folder / "campaign.yaml").write_text(made)
-    campaign = load_campaign(folder)
+    campaign, made = planned(tmp_path, monkeypatch, write(tmp_path / "d", shape), 10)
     assert campaign.config.time_limit is not None
     assert campaign.config.time_limit.minutes < 10
     assert campaign.classics
@@ -88,6 +107,44 @@ def test_of_few_series_three_in_ten_are_validation(
     assert campaign.data.split.fractions == {"train": 0.7, "validation": 0.3}
     assert campaign.recipe is not None
     assert not campaign.recipe.augment
+
+
+@pytest.mark.parametrize(
+    ("shape", "minutes", "macs", "speed"),
+    [
+        ((1, 16, 16), 10, 50_000, 2e9),  # a vgg8 fits, but it is narrower than any of the space
+        ((3, 64, 64), 1, None, 1e7),
+        ((1, 12, 12), 600, None, 1e12),
+    ],
+)
+def test_a_search_starts_from_networks_within_the_limit(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[int, ...],
+    minutes: float,
+    macs: int | None,
+    speed: float,
+) -> None:
+    data = write(tmp_path / "d", shape)
+    campaign, _ = planned(tmp_path, monkeypatch, data, minutes, macs, speed)
+    most = campaign.config.constraints.macs
+    assert most is not None
+    assert most == macs if macs else 1e4 < most < 1e9
+    for genotype in campaign.initial.values():
+        assert campaign.space.decode(genotype).cost.macs <= most
+
+
+def test_time_is_kept_for_many_test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write(tmp_path / "d", (1, 12, 12))
+    few, _ = planned(tmp_path, monkeypatch, data, 600, speed=1e7)
+    for name in ("test_x", "test_y"):
+        values = np.load(data / f"{name}.npy")
+        np.save(data / f"{name}.npy", np.concatenate([values] * 500))
+    many, _ = planned(tmp_path / "many", monkeypatch, data, 600, speed=1e7)
+    before, after = few.config.time_limit, many.config.time_limit
+    assert before is not None
+    assert after is not None
+    assert after.minutes < before.minutes - 30
 
 
 @pytest.mark.slow
@@ -145,13 +202,72 @@ engine: serial
         search(str(data), 5, out)
 
 
+def test_a_training_that_was_stopped_predicts_if_it_is_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "d", (1, 12, 12))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "campaign.yaml").write_text(
+        f"""
+space: primitives
+searcher: random
+random_baseline: false
+budget: {{trials: 1}}
+time_limit: {{minutes: 5}}
+data: {{name: unseen, root: {data}}}
+recipe: {{preset: quick, epochs: 3}}
+final: {{top: 0, classics: [lenet5, {{name: lenet5, width: 0.5}}]}}
+engine: serial
+"""
+    )
+    update = Runner.update
+
+    def interrupted(self: Runner, trial: str, point: Update) -> bool:
+        update(self, trial, point)
+        if "width" in trial and point.metrics["epoch"] == 2:
+            time.sleep(0.2)
+            raise KeyboardInterrupt
+        return False
+
+    monkeypatch.setattr(Runner, "update", interrupted)
+    monkeypatch.setattr("nas.campaigns.engines.base.CHECKPOINT_SECONDS", 0)
+    with pytest.raises(KeyboardInterrupt):
+        search(str(data), 5, out, say=lambda _: None)
+    done = best(out)
+    worse = replace(done, metrics={"validation_accuracy": -1.0})
+    network = nas.compile(nas.classic("lenet5", (1, 12, 12), 3))
+    found, stopped = _stopped(worse, network)
+    assert (found.label, found.epoch) == ("lenet5-width0.5", 2)
+    assert stopped(torch.zeros(1, 1, 12, 12)).shape == (1, 3)
+    perfect = replace(done, metrics={"validation_accuracy": 1.1})
+    assert _stopped(perfect, network) == (perfect, network)
+    # The time that was lost with it has passed.
+    resolved = json.loads((out / "resolved.json").read_text())
+    seconds = sum(json.loads(line).get("seconds", 0) for line in (out / "records.jsonl").open())
+    assert resolved["elapsed"] > seconds + 0.2
+
+
+def test_a_folder_of_other_data_is_not_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "probe", lambda *_: Probe(0.5, 2e9, 1))
+    out = tmp_path / "out"
+    one, other = write(tmp_path / "one"), write(tmp_path / "other")
+    search(str(one), 5, out, plan=True, say=lambda _: None)
+    search(str(one), 5, out, plan=True, say=lambda _: None)
+    with pytest.raises(InputError, match=r"data\.root: is .*one, but DATA has .*other; choose"):
+        search(str(other), 5, out, plan=True, say=lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nothing_here/x"], "nothing_here/x: No such file or folder"),
         (["DATA", "--minutes", "0"], "must be a number above 0"),
-        (["DATA", "--minutes", "0.001"], "--minutes: are too few: 0 s are left"),
+        (["DATA", "--minutes", "0.001"], "--minutes: 0.001 is too few: 0 s are left"),
         (["DATA", "--macs", "few"], "must be a number above 0"),
+        (["DATA", "--macs", "10"], "--macs: 10 is too few: the smallest of 40 networks"),
     ],
 )
 def test_bad_input_is_one_message(

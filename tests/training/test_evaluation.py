@@ -51,6 +51,17 @@ def test_per_class_accuracy_is_the_diagonal() -> None:
     assert found["per_class"] == [0.5, 1.0, None]
 
 
+def test_very_many_classes_need_no_confusion_matrix() -> None:
+    """The matrix of 100,000 classes would take 80 GB."""
+    truth = torch.tensor([0, 0, 7, 99_999])
+    predicted = torch.tensor([0, 1, 8, 99_999])
+    found = metrics(torch.zeros(4, 100_000).scatter(1, predicted[:, None], 1.0), truth)
+    shares = {place: share for place, share in enumerate(found["per_class"]) if share is not None}
+    assert shares == {0: 0.5, 7: 0.0, 99_999: 1.0}
+    assert "confusion" not in found
+    assert TASK.concise(found)["accuracy"] == 0.5
+
+
 def test_a_record_holds_what_tells_something_and_is_short() -> None:
     long = {"per_class", "confusion"}
     for classes, left_out in ((5, {"top5"}), (6, set()), (20, set()), (21, long)):

@@ -10,6 +10,7 @@ import pytest
 from nas.campaigns.spec.data_argument import read
 from nas.errors import InputError
 from nas.training import data
+from nas.training.datasets.parts import ROLES
 from nas.training.datasets.unseen import to_pixels, unseen, value_range
 
 RNG = np.random.default_rng(0)
@@ -61,6 +62,7 @@ def test_shapes(tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, ...
         np.array([0, 1], bool),
         np.array([-1, 0, 1], np.int8),
         np.arange(-20, 200, dtype=np.int64),
+        np.arange(10**8, 10**8 + 256),
         np.linspace(-2.1, 2.6, 256, dtype=np.float32),
         (np.arange(256) / 255 - 0.4) / 0.2,
     ],
@@ -93,13 +95,40 @@ def test_bytes_stay_as_they_are(tmp_path: Path) -> None:
     assert (found.images[:24] == pixels).all()
 
 
+@pytest.mark.parametrize("train", [np.uint8, np.int64, np.float32])
+@pytest.mark.parametrize("other", [np.uint8, np.int64, np.float32])
+def test_equal_values_are_read_equally_whatever_types_the_parts_have(
+    tmp_path: Path, train: type, other: type
+) -> None:
+    pixels = RNG.integers(3, 200, (24, 1, 4, 5))
+    folder = write(tmp_path / "d", train_x=pixels.astype(train), test_x=pixels[:6].astype(other))
+    found = unseen(root=str(folder)).images
+    assert isinstance(found, np.ndarray)
+    assert (found[:6] == found[36:]).all()
+
+
 def test_values_that_are_not_finite_are_named_and_read_as_the_lowest(tmp_path: Path) -> None:
     images = RNG.normal(size=(24, 1, 4, 5))
-    images[3, 0, 1, 2], images[5, 0, 0, 0] = np.nan, -np.inf
+    images[3, 0, 1, 2], images[5, 0, 0, 0], images[7, 0, 0, 0] = np.nan, -np.inf, np.inf
     found = unseen(root=str(write(tmp_path / "d", train_x=images)))
-    assert "train_x.npy: 2 of 480 values are not finite" in "".join(found.notes)
+    assert "train_x.npy: 3 of 480 values are not finite" in "".join(found.notes)
     assert isinstance(found.images, np.ndarray)
-    assert (found.images[3, 0, 1, 2], found.images[5, 0, 0, 0]) == (0, 0)
+    assert not found.images[[3, 5, 7], 0, [1, 0, 0], [2, 0, 0]].any()
+
+
+def test_images_are_named_by_their_part_and_the_number_in_it(tmp_path: Path) -> None:
+    config = data.resolve({"name": "unseen", "root": str(write(tmp_path / "d"))})
+    for part, count in zip(ROLES, (24, 12, 6), strict=True):
+        _, places, _ = data.named_part(config, part)
+        assert places == [f"{part} image {number}" for number in range(count)]
+
+
+@pytest.mark.parametrize("missing", ["metadata", "train_x.npy", "valid_y.npy"])
+def test_a_file_that_is_missing_is_named(tmp_path: Path, missing: str) -> None:
+    folder = write(tmp_path / "d")
+    (folder / missing).unlink()
+    with pytest.raises(InputError, match=rf"d/{missing}: cannot be read: No such file"):
+        read(str(folder))
 
 
 def test_the_labels_of_the_test_part_may_be_unknown(tmp_path: Path) -> None:

@@ -80,10 +80,11 @@ def run(
             evaluator=label,
             slots=partial(getattr, engine, "slots", 1),
             before=0.0 if campaign.config.time_limit is None else time.monotonic() - began,
+            earlier=_elapsed(campaign.folder),
         )
-        resolved = _resolved(campaign, label, runner.status.done)
+        write = partial(_write_resolved, runner, _resolved(campaign, label, runner.status.done))
         log.check_in_place()
-        _write_resolved(campaign.folder, resolved, runner.preprocessing)
+        write()
         with Progress(campaign.folder, runner.status, console) as progress:
             runner.progress = progress
             if log.torn:
@@ -117,12 +118,13 @@ def run(
                     else:
                         progress.line("the time limit is over: raise time_limit.minutes to go on")
             except KeyboardInterrupt:
+                write()
                 if not over.is_set():
                     progress.line(f"stopped; go on with: nas run {folder}")
                     raise
             progress.summary()
             log.check_in_place()
-            _write_resolved(campaign.folder, resolved, runner.preprocessing)
+            write()
             if left is None:
                 runner.check_complete()
             runner.checkpoints.clear()
@@ -131,6 +133,14 @@ def run(
             if rejected := rejections(campaign.space.rejected):
                 progress.line(rejected)
         return runner.summary
+
+
+def _elapsed(folder: Path) -> float:
+    """Returns the seconds that earlier runs took until they were stopped, as far as is known."""
+    try:
+        return float(read_json(folder / "resolved.json")["elapsed"])
+    except (OSError, ValueError, TypeError, LookupError):
+        return 0.0
 
 
 def _begun_with(log: RecordLog) -> str:
@@ -172,13 +182,16 @@ def _engine(campaign: Campaign, evaluate: Evaluate) -> Engine:
     return engine
 
 
-def _write_resolved(folder: Path, resolved: Json, preprocessing: Json | None) -> None:
+def _write_resolved(runner: Runner, resolved: Json) -> None:
     """Writes ``resolved.json``, with how a picture becomes an input once a trial has recorded it.
 
-    The run writes it at its start and again at its end, when more is known.
+    The run writes it at its start and again at its end, when more is known. With a time limit, it
+    holds the seconds of all runs, because those of trials that were stopped are in no record.
     """
-    whole = resolved | given(preprocessing=preprocessing)
-    write_whole(folder / "resolved.json", (json.dumps(whole, indent=2) + "\n").encode())
+    elapsed = None if runner.seconds_left is None else runner.elapsed
+    whole = resolved | given(preprocessing=runner.preprocessing, elapsed=elapsed)
+    path = runner.summary.folder / "resolved.json"
+    write_whole(path, (json.dumps(whole, indent=2) + "\n").encode())
 
 
 def _resolved(campaign: Campaign, evaluator: str, done: int) -> Json:

@@ -54,6 +54,8 @@ class Runner:
         evaluator: the name of the evaluator, for the records.
         slots: returns how many trials run at the same time.
         before: the seconds that this run took before.
+        earlier: the seconds that earlier runs took, if there were any; they may be more than the
+            records say.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Runner:
         evaluator: str = "",
         slots: Callable[[], int] = lambda: 1,
         before: float = 0.0,
+        earlier: float = 0.0,
     ) -> None:
         self.progress: Progress | None = None
         self.status = Status(
@@ -73,10 +76,10 @@ class Runner:
         self._campaign = campaign
         self._log = log
         self._ledger = Ledger(campaign)
-        earlier = log.earlier()
-        first = next(earlier, None)
+        records = log.earlier()
+        first = next(records, None)
         if first is not None:
-            self._ledger.replay(first, earlier)
+            self._ledger.replay(first, records)
         else:
             log.append(_header(campaign, evaluator))
         history = self._ledger.history
@@ -95,7 +98,8 @@ class Runner:
         self._curves: dict[str, list[Json]] = {}  # curves of trials that may be stopped
         self._on_gpu = bool(gpus())  # whether the last known trial ran on one
         self._limit = FailureLimit(campaign.folder)
-        self._elapsed_before = history.elapsed + before
+        known = history.elapsed if first is None else max(history.elapsed, earlier)
+        self._elapsed_before = known + before
         self._clock, self._started = clock, clock()
         if (left := self.seconds_left) is not None:
             self.status.ends = time.monotonic() + left
@@ -103,7 +107,7 @@ class Runner:
 
     def next(self) -> Trial | None:
         """Returns the next trial: those that an earlier run left, then searches, then finals."""
-        while ask := self._scheduler.next(self._elapsed):
+        while ask := self._scheduler.next(lambda: self.elapsed):
             make, start = self._requests[ask.kind], self.checkpoints.start(ask)
             try:
                 request = make.request(ask, start)
@@ -117,7 +121,7 @@ class Runner:
                 gone = f"the weights of {ask.parent} are gone"
                 self._say(f"{ask.trial}: {gone}; it starts from new ones")
             if self._timetable is not None and (ask.stage == "search" or ask.is_retrained):
-                now = self._elapsed()
+                now = self.elapsed
                 left = self._scheduler.retrainings_left() + 1 if ask.stage == "final" else 0
                 until = self._timetable.ends(ask, now, left, self._scheduler.found)
                 request["deadline"] = time.time() + until - now
@@ -180,9 +184,14 @@ class Runner:
         self._limit.hear(outcome)
 
     @property
+    def elapsed(self) -> float:
+        """Returns the seconds that all runs of the campaign have taken so far."""
+        return round(self._elapsed_before + self._clock() - self._started, 3)
+
+    @property
     def seconds_left(self) -> float | None:
         """Returns the seconds until the time limit; None if there is none."""
-        return None if self._timetable is None else self._timetable.over - self._elapsed()
+        return None if self._timetable is None else self._timetable.over - self.elapsed
 
     def check_complete(self) -> None:
         """Raises :class:`CampaignError` if a trial was started but has no outcome."""
@@ -277,11 +286,7 @@ class Runner:
             status.best = self._campaign.config.objectives[0].flipped(values[0])
             status.best_trial = best.trial
             status.front = len(ledger.own.front)
-        self._scheduler.estimate(self._elapsed())
-
-    def _elapsed(self) -> float:
-        """Returns the seconds that all runs of the campaign have taken so far."""
-        return round(self._elapsed_before + self._clock() - self._started, 3)
+        self._scheduler.estimate(self.elapsed)
 
     def _spent(self, ask: Ask, outcome: Outcome) -> Json:
         """Returns the cost of an attempt at a trial, as it is recorded."""
@@ -294,7 +299,7 @@ class Runner:
         of_trial = 1.0 if engine.gpus_per_trial is None else engine.gpus_per_trial
         return {
             "seconds": round(outcome.seconds, 4),
-            "elapsed": self._elapsed(),
+            "elapsed": self.elapsed,
             "epochs": self._epochs.end(ask.trial, outcome, planned),
             "accelerators": (self._on_gpu and of_trial) or engine.cpus_per_trial,
         }

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_stopping = threading.Event()
+"""Whether a signal was handled since the time of :func:`interrupted_after` began."""
+
 
 @contextmanager
 def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
@@ -20,6 +23,7 @@ def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
+        _stopping.set()
         interrupt()
 
     def install() -> None:
@@ -45,15 +49,16 @@ def interrupted_after(seconds: float | None) -> Iterator[threading.Event]:
     """Stops what runs inside like Ctrl-C when so many seconds are over; None is never.
 
     Yields an event that tells if this has happened. Outside of the main thread, which alone gets
-    signals, nothing is stopped.
+    signals, nothing is stopped. A run that is being stopped already is left to end in good order.
     """
     over = threading.Event()
+    _stopping.clear()
 
     def stop() -> None:
-        over.set()
-        os.kill(
-            os.getpid(), signal.SIGINT
-        )  # to the process: it also ends a wait of its main thread
+        if not _stopping.is_set():
+            over.set()
+            # To the process: it also ends a wait of its main thread.
+            os.kill(os.getpid(), signal.SIGINT)
 
     main = threading.current_thread() is threading.main_thread()
     timer = None if seconds is None or not main else threading.Timer(max(0.0, seconds), stop)

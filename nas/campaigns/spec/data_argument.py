@@ -1,4 +1,4 @@
-"""Reads what ``--data`` names: it means the same in every command."""
+"""Reads the data set that a user names: it means the same in every command."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Given:
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(text: str) -> Given:
-    """Reads the value of ``--data``.
+def read(text: str, argument: str = "--data") -> Given:
+    """Reads the value of ``--data``, or of the command's ``argument`` that has this meaning.
 
     It is the name of a data set, the path of a folder or file with images, ``file.py:FUNCTION``, a
     YAML file with the keys of a section ``data``, or such keys in braces. Relative paths start at
@@ -44,7 +44,7 @@ def read(text: str) -> Given:
     Raises :class:`InputError` if it is none of these.
     """
     if text in DATASETS or text.lstrip().startswith("{") or is_yaml(text):
-        given = section(text, "--data", "name")
+        given = section(text, argument, "name")
         return Given({**known_options(str(given.get("name"))), **given}, start(text))
     path = at_home(text)
     if os.path.lexists(path):
@@ -55,7 +55,7 @@ def read(text: str) -> Given:
         return Given(proposal.section, Path(), proposal.reasons)
     if "/" in text or path.suffix:
         raise InputError(f"{text}: No such file or folder")
-    with in_file("--data"):
+    with in_file(argument):
         hint = unknown("data set", text, DATASETS)
         raise InputError(f"{hint}; or the path of a folder or file, or {FORMS}", "name")
 

@@ -79,7 +79,7 @@ def read_later(
         official_validation=found.counts.get("validation", 0),
         digests=_digests(paths),
         notes=found.notes,
-        place=lambda position: shown(paths[position], found.top),
+        places=lambda position: shown(paths[position], found.top),
     )
 
 

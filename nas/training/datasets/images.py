@@ -46,7 +46,8 @@ class Images:
             the data set is known by its content, wherever its files are.
         resized: whether the images in memory are not as large as the data set has them.
         notes: remarks for the user on what was found, such as files that were not read.
-        place: a function that returns the place of the image at a position, for messages.
+        places: a function that returns the place of the image at a position; None for images that
+            only have a number, see :meth:`place`.
     """
 
     images: Inputs | Stored
@@ -59,7 +60,24 @@ class Images:
     digests: Sequence[bytes] | None = None
     resized: bool = False
     notes: tuple[str, ...] = ()
-    place: Callable[[int], str] = "image {}".format
+    places: Callable[[int], str] | None = None
+
+    def place(self, position: int) -> str:
+        """Returns the place of the image at a position, for messages and predictions.
+
+        An image without a file is known by its number in the official part that has it.
+        """
+        if self.places is not None:
+            return self.places(position)
+        test = len(self.labels) - self.official_test
+        validation = test - self.official_validation
+        if validation == len(self.labels):
+            return f"image {position}"
+        if position >= test:
+            return f"test image {position - test}"
+        if position >= validation:
+            return f"validation image {position - validation}"
+        return f"train image {position}"
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ from nas.training.datasets.parts import role
 from nas.training.datasets.pictures import is_grey, opened, pixels
 from nas.training.datasets.python import image_sizes, spread
 from nas.training.datasets.series import series_root
-from nas.training.datasets.unseen import is_unseen, unseen
+from nas.training.datasets.unseen import is_incomplete, is_unseen, unseen
 
 _SIDES = (16, 24, 32, 48, 64)
 """The resolutions that are proposed."""
@@ -92,6 +92,8 @@ def propose(path: Path) -> Proposal:
         return Proposal({"name": "masks", "root": str(path)}, {"root": "pictures and their masks"})
     if form_of(path) is not None:
         return _of_boxes(path)
+    if is_incomplete(path):
+        return _of_unseen(path)
     return _of_pictures(_inner(path))
 
 

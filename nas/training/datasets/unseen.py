@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field
 from nas.configuration import Config, Place, validate
 from nas.errors import InputError, in_file
 from nas.files import at_home, open_to_read, read_json
+from nas.training.datasets.files import LeftOut, folders, pictures
 from nas.training.datasets.images import Images, check_labels
 from nas.training.datasets.parts import Role
 from nas.training.datasets.stored import Integers, check_memory_of
@@ -55,6 +56,16 @@ def is_unseen(path: Path) -> bool:
     return (path / METADATA).is_file() and (path / "train_x.npy").is_file()
 
 
+def is_incomplete(path: Path) -> bool:
+    """Tells if a folder has a file of this format, and no pictures or folders that may hold them.
+
+    Reading it names the file that is missing.
+    """
+    names = [METADATA, *(f"{name}_{kind}.npy" for name in _PARTS.values() for kind in "xy")]
+    held = any((path / name).is_file() for name in names)
+    return held and not folders(path) and not pictures(path, LeftOut(path))
+
+
 def read_metadata(root: Path) -> Metadata:
     """Reads the file of metadata of a data set."""
     path = root / METADATA
@@ -67,7 +78,7 @@ def unseen(*, root: Place) -> Images:
 
     Images are [N, C, H, W]; [N, H, W] has one channel, and [N, C, D, H, W] are volumes. The labels
     of the test part, ``test_y.npy``, may be missing: then nothing is measured on it. Values become
-    whole numbers from 0 to 255, see :func:`to_pixels`.
+    whole numbers from 0 to 255, by the range of the training part, see :func:`to_pixels`.
 
     Args:
         root: the folder.
@@ -92,7 +103,7 @@ def _images(place: Path, changed: object) -> Images:
         for start in range(0, len(values), _CHUNK):
             chunk = np.asarray(values[start : start + _CHUNK])
             wrong += int(chunk.size - np.isfinite(chunk).sum())
-            images.append(to_pixels(chunk, low, high).reshape(-1, *image_shape))
+            images.append(to_pixels(chunk, low, high))
         if wrong:
             notes.append(
                 f"warning: {place / f'{name}_x.npy'}: {wrong:,} of {values.size:,} values are not "
@@ -113,12 +124,14 @@ def _images(place: Path, changed: object) -> Images:
 def value_range(train: npt.NDArray[Any]) -> tuple[Floats, Floats]:
     """Returns the lowest and the highest value of each channel, both [C].
 
-    Channels are the second axis of [N, C, ...], and [N, H, W] has one. If many different values lie
-    in a small part of this range, so that 256 steps would be too few for them, the range leaves out
-    0.1 percent of the values.
+    Channels are the second axis of [N, C, ...], and [N, H, W] has one. Values of uint8 are pixels
+    already, and their range is 0 to 255. If many different values lie in a small part of the range,
+    so that 256 steps would be too few for them, it leaves out 0.1 percent of the values.
     """
     flat = train[:, None] if train.ndim == 3 else train
     flat = flat.reshape(*flat.shape[:2], -1)
+    if train.dtype == np.uint8:
+        return np.zeros(flat.shape[1]), np.full(flat.shape[1], 255.0)
     some = flat[:: max(1, len(flat) // 2000)]
     low, high = np.zeros(flat.shape[1]), np.ones(flat.shape[1])
     for channel in range(flat.shape[1]):
@@ -137,17 +150,20 @@ def value_range(train: npt.NDArray[Any]) -> tuple[Floats, Floats]:
 
 
 def to_pixels(values: npt.NDArray[Any], low: Floats, high: Floats) -> npt.NDArray[np.uint8]:
-    """Maps the values of each channel to whole numbers from 0 to 255.
+    """Maps the values of each channel to whole numbers from 0 to 255; [N, H, W] gets a channel.
 
-    Values from ``low`` to ``high`` are spread evenly, and others become 0 or 255. A training
-    normalises its images, so that the range does not matter. Values of uint8 stay as they are.
+    Values from ``low`` to ``high`` are spread evenly, others become 0 or 255, and those that are
+    not finite become 0. A training normalises its images, so that the range does not matter. Equal
+    values become equal, whatever the types of the arrays.
     """
-    if values.dtype == np.uint8:
+    values = values[:, None] if values.ndim == 3 else values
+    if values.dtype == np.uint8 and not low.any() and (high == 255).all():
         return values
     shape = (-1, *(1,) * (values.ndim - 2))
     scale = 255 / np.where(high > low, high - low, 1.0)
-    moved = values.astype(np.float32) - low.astype(np.float32).reshape(shape)
-    scaled = np.nan_to_num(moved * scale.astype(np.float32).reshape(shape), nan=0.0)
+    # float32 would not keep large values apart that are close to each other.
+    scaled = (values.astype(np.float64) - low.reshape(shape)) * scale.reshape(shape)
+    scaled = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)
     pixels: npt.NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
     return pixels
 

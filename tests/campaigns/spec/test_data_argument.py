@@ -13,6 +13,7 @@ from PIL import Image
 
 from nas.analysis.tables.comparability import setting, unlike
 from nas.campaigns.spec.campaign import load_campaign
+from nas.campaigns.spec.data_argument import read
 from nas.campaigns.spec.scaffold import write_campaign
 from nas.campaigns.spec.specification import check_same, specification
 from nas.campaigns.store.types import Header
@@ -161,6 +162,11 @@ def test_data_that_is_not_there_is_one_message(
         write_campaign(Path("new"), data=data)
     assert "\n" not in str(error.value)
     assert not Path("new").exists()
+
+
+def test_a_message_names_the_argument_of_the_command() -> None:
+    with pytest.raises(InputError, match=r"^DATA: name: unknown data set 'digit'"):
+        read("digit", "DATA")
 
 
 def test_a_function_starts_at_the_current_folder(
