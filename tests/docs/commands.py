@@ -60,8 +60,8 @@ NOT_RUN = {
 
 SMALLER = {
     "resnet50": "resnet20",
-    "nas profile primitives": "nas profile nasbench201 --input 3,8,8 -n 4",
-    "nas profile SPACE": "nas profile nasbench201 --input 3,8,8 -n 4",
+    "nas profile primitives": "nas profile nasbench201 --input 3,8,8 -n 6",
+    "nas profile SPACE": "nas profile nasbench201 --input 3,8,8 -n 6",
     "resnet152": "resnet50",
     "{name: fashion_mnist, split": "{name: fashion_mnist, root: ~/fashion-mnist, split",
     "|nor_conv_3x3~0|+…": "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|",
