@@ -103,7 +103,7 @@ def search(
     written.
     """
     ends = (time.monotonic() if began is None else began) + 60 * minutes
-    given = read(data)
+    given = read(data, "DATA")
     folder = folder or Path("results") / _name(given)
     path = folder / FILE_NAME
     if path.exists():
