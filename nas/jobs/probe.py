@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +11,10 @@ import numpy as np
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
 from nas.tasks import Task
-from nas.training.data import SearchData
+from nas.training.data import Part, SearchData
 from nas.training.datasets.stored import Inputs
 from nas.training.deadline import Deadline
-from nas.training.loop import Trainer
+from nas.training.loop import Epoch, Trainer
 from nas.training.recipe import Recipe
 
 SMOOTH = 0.5
@@ -64,6 +65,9 @@ def probe(
 ) -> Probe:
     """Trains a network for so many seconds, with a schedule of this length.
 
+    Before these seconds, another copy of it makes a step, because libraries choose and compile
+    their kernels in it.
+
     Args:
         architecture: the network.
         images: the data set.
@@ -74,17 +78,19 @@ def probe(
 
     Raises :class:`nas.training.loop.Diverged` if the loss is not finite.
     """
+    how = recipe.model_copy(update={"epochs": _EPOCHS, "warmup_epochs": 0.0})
+
+    def trained(data: SearchData, until: Deadline, epochs: int) -> tuple[Epoch, ...]:
+        made = Trainer(
+            lambda: compile(architecture), data, how, 0, device, task=task, deadline=until
+        )
+        return made.run(epochs).curve
+
+    batch = np.arange(min(recipe.batch_size, len(images.train.labels)))
+    few = Part(images.train.images[batch], images.train.labels[batch])
+    trained(replace(images, train=few, validation=few), Deadline(), 1)
     until = Deadline(time.time() + seconds, len(images.validation.labels))
-    trainer = Trainer(
-        lambda: compile(architecture),
-        images,
-        recipe.model_copy(update={"epochs": _EPOCHS, "warmup_epochs": 0.0}),
-        0,
-        device,
-        task=task,
-        deadline=until,
-    )
-    curve = trainer.run(_EPOCHS).curve
+    curve = trained(images, until, _EPOCHS)
     score = -task.primary.flipped(curve[-1].validation[task.primary.name])
     macs = architecture.cost.macs
     return Probe(score, macs * until.speed, macs)

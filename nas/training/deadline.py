@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 import time
 
+_TRAINED = 0.25
+"""The share of the time that a training has, however long the evaluation seems to take. On a busy
+machine, single steps take many times as long as others."""
+
 
 class Deadline:
     """Says how far a training is: by its steps, or by its time if less of that is left.
@@ -50,7 +54,9 @@ class Deadline:
             self._began = now, self.progress
             self._at = min(self._at, now + self._seconds)
         began, before = self._began
-        end = self._at - self._evaluated * self._evaluation(now - began)
+        end = self._at - self._evaluated * self._evaluation
+        if self._seconds_per_image is None:
+            end = max(end, began + _TRAINED * (self._at - began))
         self.over = now >= end
         spent = 1.0 if self.over else before + (1 - before) * (now - began) / (end - began)
         self.progress = max(step / steps, spent)
@@ -70,12 +76,14 @@ class Deadline:
         if self._first is not None:
             self._first = self._first[0] + seconds, self._first[1]
 
-    def _evaluation(self, seconds: float) -> float:
-        """Returns the seconds that the evaluation of an image takes.
+    @property
+    def _evaluation(self) -> float:
+        """The seconds that the evaluation of an image takes.
 
         Before the first evaluation, it is assumed to take half as long as a training step, whose
-        backward pass costs about two forward passes.
+        backward pass costs about two forward passes. The first step, which is slow, does not count.
         """
         if self._seconds_per_image is not None:
             return self._seconds_per_image
-        return seconds / self.images / 2 if self.images else 0.0
+        known = self._first is not None and self.images > self._first[1]
+        return 0.5 / self.speed if known else 0.0

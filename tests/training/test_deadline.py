@@ -118,6 +118,19 @@ def test_seconds_count_from_the_first_step(clock: Clock) -> None:
         clock.now += 1
 
 
+def test_slow_first_steps_do_not_end_a_training(clock: Clock) -> None:
+    """As on a busy machine: by these steps, the evaluation would take longer than there is time."""
+    made = Deadline(clock.now + 40, evaluated=4500)
+    for step in range(1_000_000):
+        made.position(step, 10**6)
+        if made.over:
+            break
+        clock.now += 2 if step < 2 else 0.01
+        made.trained(64)
+    # By then, an image takes about 0.01 / 64 s, and half of that in an evaluation.
+    assert 35 < clock.now - 1e9 < 40 - 4500 * 0.01 / 64 / 2
+
+
 def test_speed_leaves_out_the_first_step_and_evaluations(clock: Clock) -> None:
     made = Deadline(clock.now + 100, evaluated=10)
     for step, seconds in enumerate([5, 1, 1, 1]):
