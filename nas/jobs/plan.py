@@ -56,6 +56,9 @@ _CLOSING, _CLOSING_CPU, _CLOSING_SHARE = 6.0, 2.0, 0.01
 the share of the time that is kept besides."""
 _LEAST = 5.0
 """The fewest seconds that a campaign is planned for."""
+_TOGETHER = 0.7
+"""The speed of a worker beside others, as a share of its speed alone: they share caches, and often
+two of them a core."""
 _PASS = 1 / 3
 """The cost of a prediction in training steps, whose backward pass takes about two forward ones."""
 _VALIDATED = 500
@@ -118,8 +121,9 @@ class Planner:
         several = self._whole >= RAY * self._slower
         gpus = torch.cuda.device_count() if self._device == "cuda" else 0
         self._workers = max(1, min(cores(), 4 * gpus or cores())) if several else 1
-        # Workers have all cores together, whatever was busy a minute ago.
-        self._threads = cores() if several else free_cores()
+        # A worker has one thread. A single trial may be faster with one, too: on a busy machine,
+        # threads that wait for each other can be a hundred times slower.
+        self._threads = 1 if several else free_cores()
 
     def campaign(self) -> str:
         """Returns the text of ``campaign.yaml``; this takes a tenth of the time."""
@@ -206,7 +210,7 @@ class Planner:
                     f"--macs: {self._given_macs:,} is too few: the smallest of {_MEMBERS} networks "
                     f"for these data has {smallest:,}; give at least as many"
                 )
-        share = 1 / division.workers  # of the speed with the threads of the measurement
+        share = _TOGETHER if division.workers > 1 else 1.0
         speed = _SPEED * self._threads * share
         validated, tested = len(self._images.validation.labels), len(self._loaded.split.test)
         # Every pass ends with an evaluation; the test images are evaluated once, and predicted.
@@ -216,9 +220,7 @@ class Planner:
             near = [made for _, made in self._classics(size)]
             near = near or [each for each in members if each.cost.macs <= size][-2:] or members[:1]
             seconds = min(1.5, max(0.3, 0.005 * self._whole))
-            probes = [self._probe(member, [], seconds) for member in near]
-            speeds = [each.speed for each in probes if each is not None]
-            speed = max(speeds) * share if speeds else speed
+            speed = self._speed(near, seconds) * share or speed
         told = f"measured: {compact(speed)} multiply-accumulates a second and worker"
         self._say(told)
         size = self._given_macs or min(int(division.training * speed / images), most)
@@ -241,6 +243,20 @@ class Planner:
             f"a training of the final stage has {division.training:.0f} s, for "
             f"{division.passes:.3g} passes over {self._count:,} images; {told}"
         )
+
+    def _speed(self, networks: list[Architecture], seconds: float) -> float:
+        """Returns the speed of the fastest of some networks, with one thread if that is faster.
+
+        It is 0 if none of them trains. What is faster is kept.
+        """
+        found = {}
+        for threads in {1, self._threads}:
+            torch.set_num_threads(threads)
+            probes = [self._probe(each, [], seconds) for each in networks]
+            found[threads] = max((each.speed for each in probes if each is not None), default=0.0)
+        self._threads = max(found, key=found.__getitem__)
+        torch.set_num_threads(self._threads)
+        return found[self._threads]
 
     def _started(self, macs: int, classics: list[str]) -> list[str]:
         """Returns the classics that the space has within the limit.
