@@ -126,9 +126,9 @@ def search(
         run(folder)
     except InputError:
         raise
-    except BaseException as stop:  # whatever it was, what is trained predicts
+    except BaseException:  # whatever it was, what is trained predicts
         try:
-            _finish(folder, say, running=isinstance(stop, KeyboardInterrupt))
+            _finish(folder, say, running=True)
         except InputError as error:  # nothing is trained yet
             say(str(error))
         raise
