@@ -121,6 +121,8 @@ class Planner:
         several = self._whole >= RAY * self._slower
         gpus = torch.cuda.device_count() if self._device == "cuda" else 0
         self._workers = max(1, min(cores(), 4 * gpus or cores())) if several else 1
+        # Workers share the GPUs, or each has a core beside others.
+        self._share = 1.0 if not several else gpus / self._workers if gpus else _TOGETHER
         # A worker has one thread. A single trial may be faster with one, too: on a busy machine,
         # threads that wait for each other can be a hundred times slower.
         self._threads = 1 if several else free_cores()
@@ -210,8 +212,7 @@ class Planner:
                     f"--macs: {self._given_macs:,} is too few: the smallest of {_MEMBERS} networks "
                     f"for these data has {smallest:,}; give at least as many"
                 )
-        share = _TOGETHER if division.workers > 1 else 1.0
-        speed = _SPEED * self._threads * share
+        speed = _SPEED * self._threads * self._share
         validated, tested = len(self._images.validation.labels), len(self._loaded.split.test)
         # Every pass ends with an evaluation; the test images are evaluated once, and predicted.
         images = division.passes * (self._count + _PASS * validated) + 2 * _PASS * tested
@@ -220,7 +221,7 @@ class Planner:
             near = [made for _, made in self._classics(size)]
             near = near or [each for each in members if each.cost.macs <= size][-2:] or members[:1]
             seconds = min(1.5, max(0.3, 0.005 * self._whole))
-            speed = self._speed(near, seconds) * share or speed
+            speed = self._speed(near, seconds) * self._share or speed
         told = f"measured: {compact(speed)} multiply-accumulates a second and worker"
         self._say(told)
         size = self._given_macs or min(int(division.training * speed / images), most)

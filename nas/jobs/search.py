@@ -128,7 +128,7 @@ def search(
         raise
     except BaseException:  # whatever it was, what is trained predicts
         try:
-            _finish(folder, say, running=True)
+            _finish(folder, say)
         except InputError as error:  # nothing is trained yet
             say(str(error))
         raise
@@ -209,20 +209,13 @@ def best(folder: Path) -> Found:
     return Found(folder, label, ask.trial, told)
 
 
-def _finish(folder: Path, say: Callable[[str], None], running: bool = False) -> Found:
-    """Writes predictions and the exported network.
-
-    Args:
-        folder: the folder of the campaign.
-        say: takes lines for the user.
-        running: whether trainings that were stopped are considered, too.
-    """
+def _finish(folder: Path, say: Callable[[str], None]) -> Found:
+    """Writes predictions and the exported network."""
     torch.set_num_threads(free_cores())
     found = best(folder)
     name, reference = f"{folder}:{found.trial}", read_reference(folder, found.trial)
     network, (preprocessing, _) = trained(name, reference), preprocessing_of(name, reference)
-    if running:
-        found, network = _stopped(found, network)
+    found, network = _stopped(found, network)
     told = ", ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
     stopped = f", stopped after epoch {found.epoch}" if found.epoch else ""
     say(f"best: {found.label}, {told}{stopped}")

@@ -165,11 +165,8 @@ def test_from_arrays_to_predictions_and_an_exported_network(tmp_path: Path) -> N
     assert done.stdout.startswith("one.png ")
 
 
-def test_what_is_trained_when_it_is_stopped_predicts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = write(tmp_path / "d", (1, 12, 12))
-    out = tmp_path / "out"
+def of_classics(out: Path, data: Path, epochs: int, classics: str) -> Path:
+    """Writes a campaign of five minutes whose final stage trains classics."""
     out.mkdir()
     (out / "campaign.yaml").write_text(
         f"""
@@ -179,11 +176,19 @@ random_baseline: false
 budget: {{trials: 1}}
 time_limit: {{minutes: 5}}
 data: {{name: unseen, root: {data}}}
-recipe: {{preset: quick, epochs: 1}}
-final: {{top: 0, classics: [lenet5]}}
+recipe: {{preset: quick, epochs: {epochs}}}
+final: {{top: 0, classics: [{classics}]}}
 engine: serial
 """
     )
+    return out
+
+
+def test_what_is_trained_when_it_is_stopped_predicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "d", (1, 12, 12))
+    out = of_classics(tmp_path / "out", data, 1, "lenet5")
 
     def stopped(folder: Path) -> None:
         run(folder)
@@ -206,21 +211,7 @@ def test_a_training_that_was_stopped_predicts_if_it_is_the_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write(tmp_path / "d", (1, 12, 12))
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "campaign.yaml").write_text(
-        f"""
-space: primitives
-searcher: random
-random_baseline: false
-budget: {{trials: 1}}
-time_limit: {{minutes: 5}}
-data: {{name: unseen, root: {data}}}
-recipe: {{preset: quick, epochs: 3}}
-final: {{top: 0, classics: [lenet5, {{name: lenet5, width: 0.5}}]}}
-engine: serial
-"""
-    )
+    out = of_classics(tmp_path / "out", data, 3, "lenet5, {name: lenet5, width: 0.5}")
     update = Runner.update
 
     def interrupted(self: Runner, trial: str, point: Update) -> bool:
