@@ -166,10 +166,11 @@ def _bench(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace) -> int:
     from nas.jobs import names as named
     from nas.jobs import train as single
+    from nas.jobs.job import prepare
     from nas.jobs.row import summary
     from nas.training.loop import Diverged
 
-    job = single.prepare(
+    job = prepare(
         arguments.name,
         arguments.data,
         arguments.recipe,

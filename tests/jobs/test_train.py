@@ -22,6 +22,7 @@ from nas.evaluators.work import complete
 from nas.files import write_whole
 from nas.jobs import names as named
 from nas.jobs import train as single
+from nas.jobs.job import Job, prepare
 from nas.jobs.row import summary
 from nas.training import initialization
 from nas.training.data import held_out, search_data
@@ -39,13 +40,13 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def job(architecture: str = "lenet5", recipe: str = RECIPE, **how: Any) -> single.Job:
-    return single.prepare(architecture, how.pop("data", DATA), recipe, **how)
+def job(architecture: str = "lenet5", recipe: str = RECIPE, **how: Any) -> Job:
+    return prepare(architecture, how.pop("data", DATA), recipe, **how)
 
 
 def train(
     folder: Path,
-    asked: single.Job | None = None,
+    asked: Job | None = None,
     stop: str | None = None,
     threads: int | None = 1,
 ) -> str:
