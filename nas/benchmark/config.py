@@ -13,10 +13,10 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from nas.campaigns.spec.initial import initial_genotypes
+from nas.campaigns.spec.screening import Screening
 from nas.campaigns.spec.searcher_options import code as code_of
 from nas.campaigns.spec.searcher_options import own_options
 from nas.campaigns.spec.space import read_space
-from nas.campaigns.spec.warm_start import WarmStart
 from nas.configuration import Config, Named, several, validate, validate_options
 from nas.errors import InputError, at, in_file
 from nas.evaluators.tables import read_table
@@ -169,11 +169,14 @@ class Benchmark:
                     )
             given = rooted(own_options(entry), self.folder)
             options = validate_options(kind, given, self.folder)
-            with at("warm_start"):
-                warm, _ = WarmStart.read(entry.options, Named(name="tabular"), self.folder)
-            if warm is not None:
+            hidden = (self.config.validation, self.config.test)
+            columns = [name for name in self.table.metrics if name not in hidden]
+            evaluator = Named(name="tabular")
+            screening, _ = Screening.read(entry.options, evaluator, self.folder, columns)
+            screen = screening.screen(self.space, column=lambda name: self.lookup.measure(name))
+            if (warm := screening.warm_start) is not None:
                 best = in_file(self.file)(at("searchers", label, "warm_start")(warm.best))
-                chosen = partial(best, self.space, (seed,))
+                chosen = partial(best, self.space, (seed,), screen.scores[warm.proxy])
                 options |= {"chosen": chosen, "count": warm.keep}
             return searcher(
                 entry.name,
@@ -181,6 +184,7 @@ class Benchmark:
                 seed=seed,
                 objectives=len(self.directions),
                 initial=self.initial(label),
+                screen=screen,
                 **options,
             )
 

@@ -16,6 +16,7 @@ from nas.configuration import Config, Name, several, validate, validate_options
 from nas.errors import InputError, at
 from nas.metrics import COSTS, Catalogue, Metric
 from nas.registry import load
+from nas.spaces.choices import Genotype
 from nas.spaces.search_space import SearchSpace
 from nas.user_code import relative, short_name
 
@@ -71,6 +72,8 @@ class Evaluator(ABC):
     """The metrics of a search trial besides the costs of its architecture; None if unknown."""
     reported: Sequence[Metric] = ()
     """Metrics that the campaign does not have to declare, because the evaluator does."""
+    columns: Sequence[str] = ()
+    """The metrics of a search trial that are known before it, so that they may serve as proxies."""
     code: Sequence[str] = ()
     """The places of users' functions that its options name."""
     more_metrics: str = ""
@@ -108,6 +111,10 @@ class Evaluator(ABC):
 
     def bind(self, space: SearchSpace) -> None:  # noqa: B027 - most need nothing
         """Receives the space that is searched, before any trial."""
+
+    def column(self, metric: str) -> Callable[[Genotype], float]:
+        """Returns what looks up one of :attr:`columns`."""
+        raise LookupError(metric)
 
     def refusal(self, architecture: Architecture) -> str:
         """Returns why it cannot evaluate an architecture of the final stage; "" if it can."""

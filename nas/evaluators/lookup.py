@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from nas.errors import at
 from nas.evaluators.base import Evaluate, Evaluator
 from nas.evaluators.tables import read_table
 from nas.evaluators.tabular import Lookup, Tabular, TabularOptions
+from nas.spaces.choices import Genotype
 from nas.spaces.search_space import SearchSpace
 
 
@@ -28,11 +29,16 @@ class TableLookup(Evaluator):
         with at("table"):
             self._table = read_table(self._options.table, folder)
         self.has_epochs = bool(self._table.epochs)
+        self.columns = list(self._options.metrics)
 
     def bind(self, space: SearchSpace) -> None:
         """Finds the rows of the space's architectures."""
         self._tabular = Tabular(self._options, Lookup(self._table, space))
         self.metrics = self._tabular.metrics
+
+    def column(self, metric: str) -> Callable[[Genotype], float]:
+        """Returns what looks up one of :attr:`columns`."""
+        return self._tabular.lookup.measure(self._options.metrics[metric])
 
     @property
     def evaluate(self) -> Evaluate:

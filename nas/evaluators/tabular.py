@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -168,6 +169,21 @@ class Lookup:
                 + (f" after {epoch} epochs" if epoch else "")
             )
         return found
+
+    def measure(self, metric: str) -> Callable[[Genotype], float]:
+        """Returns a function from a genotype to a metric after the whole training.
+
+        It is NaN for a genotype without a row, or without a value.
+        """
+        values = self.table.metric(metric)
+
+        def look_up(genotype: Genotype) -> float:
+            try:
+                return values.item(self.row(genotype))
+            except InputError:
+                return nan
+
+        return look_up
 
     def seconds(self, row: int, epoch: int | None = None, since: int | None = None) -> float:
         """Returns the training time up to an epoch, after the epoch ``since`` if it is given.

@@ -131,6 +131,7 @@ def costs(trials: pd.DataFrame, accelerators: dict[str, float]) -> list[dict[str
 
 def _spent(name: str, group: pd.DataFrame, accelerators: dict[str, float]) -> dict[str, str]:
     own = group["trial"].map(accelerators).fillna(0.0)
+    measured = group["proposal_seconds"].sum()
     epochs = (group["epochs"] - group["epochs_before"].fillna(0)).sum()
     return {
         "name": name,
@@ -139,7 +140,7 @@ def _spent(name: str, group: pd.DataFrame, accelerators: dict[str, float]) -> di
         "epochs": f"{int(epochs):,}",
         "training": duration(group["train_seconds"].sum()),
         "worker": duration(group["seconds"].sum()),
-        "accelerator": f"{(group['seconds'] * own).sum() / 3600:,.3f}",
+        "accelerator": f"{((group['seconds'] * own).sum() + measured) / 3600:,.3f}",
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from nas.errors import InputError
 from nas.registry import Registry
 from nas.searchers.base import Observation, Proposal, Searcher
+from nas.searchers.screening import Screen
 from nas.searchers.starting import starting_with
 from nas.spaces.choices import Genotype
 from nas.spaces.search_space import SearchSpace
@@ -45,6 +46,7 @@ def searcher(
     initial: Sequence[str] | Mapping[str, Genotype] = (),
     chosen: Callable[[], Mapping[str, Genotype]] = dict,
     count: int = 0,
+    screen: Screen | None = None,
     **options: Any,
 ) -> Searcher:
     """Makes a searcher.
@@ -57,6 +59,7 @@ def searcher(
         initial: what is proposed first: names of members of the space, or genotypes by name.
         chosen: returns genotypes that are proposed next; it is called when they are needed.
         count: how many it returns.
+        screen: what it may measure before it proposes.
         options: the options of its constructor.
 
     Raises :class:`nas.errors.InputError` for an unknown name, member or option value.
@@ -68,4 +71,17 @@ def searcher(
                 raise InputError(f"searcher {name}: initial: each must be given once: {initial}")
             initial = {member: space.member(member) for member in initial}
         kind = starting_with(kind, initial, name, chosen, count)
-    return kind(space, seed, objectives, **options)
+    made = kind(space, seed, objectives, **options)
+    if screen is not None:
+        if screen.filter and not made.takes_filter:
+            raise InputError(
+                f"searcher {name}: filter: a proxy cannot choose what it proposes; leave it "
+                "out, or use for example random, evolution or nsga2, or one of them inside asha"
+            )
+        if screen.features and not made.takes_proxies:
+            raise InputError(
+                f"searcher {name}: proxies: it does not learn from proxies; leave it out, or use "
+                "predictor or bananas, or one of them inside asha"
+            )
+        made.use(screen)
+    return made

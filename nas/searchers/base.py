@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, ClassVar
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
+from nas.searchers.screening import Screen
 from nas.spaces.choices import Genotype
 from nas.spaces.search_space import SearchSpace
 
@@ -82,6 +83,12 @@ class Searcher(ABC):
     """Whether it can start from known genotypes, which it observes before its own proposals."""
     takes_suggestions: ClassVar[bool] = False
     """Whether its proposals are those that the evaluator suggests."""
+    takes_filter: bool = False
+    """Whether a proxy can choose what it proposes, because it calls :meth:`screened`."""
+    takes_proxies: bool = False
+    """Whether it learns from the values of proxies, :attr:`Screen.features`."""
+    screen: Screen = Screen()
+    """What it may measure before it proposes."""
 
     def __init__(self, space: SearchSpace, seed: int | Sequence[int], objectives: int = 1) -> None:
         self.space = space
@@ -93,6 +100,21 @@ class Searcher(ABC):
         entropy = _Entropy(b"%a %d" % (self.seed, trial_id))
         # numpy's documentation lets PCG64 take any ISeedSequence, its type stub does not.
         return np.random.Generator(np.random.PCG64(entropy))  # type: ignore[arg-type]
+
+    def use(self, screen: Screen) -> None:
+        """Receives what it may measure before it proposes."""
+        self.screen = screen
+
+    def screened(
+        self, rng: np.random.Generator, propose: Callable[[np.random.Generator], Proposal]
+    ) -> Proposal:
+        """Returns a proposal; with a filter, the best of several by a proxy.
+
+        Args:
+            rng: the generator of the trial.
+            propose: makes a proposal with it, and changes nothing else.
+        """
+        return self.screen.best(lambda: propose(rng), lambda proposal: proposal.genotype)
 
     @abstractmethod
     def ask(self, trial_id: int) -> Proposal | None:

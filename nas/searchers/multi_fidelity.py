@@ -9,6 +9,7 @@ from nas.errors import InputError, at, in_file
 from nas.searchers import SEARCHERS, searcher
 from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import succeeded
+from nas.searchers.screening import Screen
 from nas.spaces.search_space import SearchSpace
 from nas.statistics.pareto import best_first
 
@@ -153,9 +154,21 @@ class MultiFidelity(Searcher):
         self._models = {
             fidelity: self._within(searcher, rung) for rung, fidelity in enumerate(self.fidelities)
         }
+        inner = self._models[self.fidelities[0]]
+        self.takes_filter, self.takes_proxies = inner.takes_filter, inner.takes_proxies
         self._points = dict.fromkeys(self.fidelities, 0)
         self._asked: dict[int, Proposal] = {}
         self._schedule = self._make_schedule()
+
+    def use(self, screen: Screen) -> None:
+        """Receives what its inner searcher may measure before it proposes.
+
+        With a filter, every new configuration is the best of several by a proxy, so the proxy is a
+        rung below the lowest one.
+        """
+        super().use(screen)
+        for model in self._models.values():
+            model.use(screen)
 
     @abstractmethod
     def _make_schedule(self) -> Schedule:
@@ -203,14 +216,17 @@ class MultiFidelity(Searcher):
         return self._schedule.waiting
 
     def _proposal(self, trial_id: int, job: Job) -> Proposal | None:
-        note = {} if job.bracket is None else {"bracket": job.bracket}
+        note: dict[str, Any] = {} if job.bracket is None else {"bracket": job.bracket}
         if job.continues is not None:
             genotype = self._asked[job.continues].genotype
             return Proposal(genotype, note, job.fidelity, job.continues)
         if self.random_fraction:
             rng = self.rng(trial_id)
             if rng.random() < self.random_fraction:
-                return Proposal(self.space.sample(rng), {**note, "model": None}, job.fidelity)
+                note = {**note, "model": None}
+                return self.screened(
+                    rng, lambda rng: Proposal(self.space.sample(rng), note, job.fidelity)
+                )
         lowest = self.fidelities[0]
         for model in reversed(self.fidelities):
             if model == lowest or self._points[model] >= self.min_points:

@@ -52,6 +52,8 @@ class NSGA2(Searcher):
     a random genotype is proposed, and its note holds ``childless``, the same trial ids.
     """
 
+    takes_filter = True
+
     def __init__(
         self,
         space: SearchSpace,
@@ -88,7 +90,9 @@ class NSGA2(Searcher):
         if self._born >= self.population_size and trial_id not in self._running:
             return None
         self._start(trial_id)
-        rng = self.rng(trial_id)
+        return self.screened(self.rng(trial_id), self._proposal)
+
+    def _proposal(self, rng: np.random.Generator) -> Proposal:
         if not self.population:
             return Proposal(self.space.sample(rng))
         parents = [self._winner(rng)]

@@ -44,6 +44,7 @@ class Evolution(Searcher):
     """The searcher's name in messages."""
     smallest_tournament: ClassVar[int] = 1
     several_objectives: ClassVar[bool] = False
+    takes_filter = True
 
     def __init__(
         self,
@@ -79,7 +80,10 @@ class Evolution(Searcher):
         """Proposes random samples at first, then mutated parents."""
         rng = self.rng(trial_id)
         if trial_id < self.population_size or not self.population:
-            return Proposal(self.space.sample(rng))
+            return self.screened(rng, lambda rng: Proposal(self.space.sample(rng)))
+        return self.screened(rng, self._child)
+
+    def _child(self, rng: np.random.Generator) -> Proposal:
         parent = self.parent(rng)
         try:
             child = self.space.child(parent.genotype, rng, self.mutations)

@@ -94,11 +94,16 @@ class PredictorSearch(Searcher):
         neutral: whether a child that is the same network as its parent is kept or redrawn, by
             default as the space says.
 
+    With ``proxies`` in the campaign, the predictor also learns from their values. The feature of a
+    proxy is the share of evaluated genotypes that have a smaller value, scaled to unit variance, so
+    units and outliers do not matter.
+
     The note of a proposal that the predictor chose holds ``predicted``: the value that was
     predicted for it before it was evaluated, in the units of the objective, which is minimised.
     """
 
     name: ClassVar[str] = "predictor"
+    takes_proxies = True
     of_cells: ClassVar[tuple[Encoding, ...]] = ("wl",)
     """The features of spaces that have cells, if none are named."""
 
@@ -187,6 +192,15 @@ class PredictorSearch(Searcher):
             found |= self.space.encode(genotype, encoding)
         return found
 
+    def _places(self, genotype: Genotype, others: dict[str, Floats]) -> Features:
+        """Returns where a genotype stands among others by each proxy, with unit variance."""
+        found = {}
+        for name, values in others.items():
+            value = self.screen.scores[name](genotype)
+            between = values.searchsorted(value, "left") + values.searchsorted(value, "right")
+            found[f"proxy {name}"] = 12**0.5 * float(between) / (2 * len(values))
+        return found
+
     def _likeness(self, genotype: Genotype) -> Hashable:
         """Returns what genotypes share of which only one is proposed."""
         if not self.space.language.cells_decide:  # the identity would have to build the network
@@ -213,9 +227,20 @@ class PredictorSearch(Searcher):
             rng = self.rng(-known)  # a negative id, which no trial has
             values = self._values[:known]
             targets = np.log((rankdata(values) - 0.5) / known)
-            self.model.fit(self._known[:known], targets, rng)
+            places = {
+                name: np.sort([self.screen.scores[name](each) for each in self._genotypes[:known]])
+                for name in self.screen.features
+            }
+
+            def learnt(features: Features, genotype: Genotype) -> Features:
+                return {**features, **self._places(genotype, places)}
+
+            examples = map(learnt, self._known[:known], self._genotypes[:known])
+            self.model.fit(list(examples), targets, rng)
             candidates = self._mutants(self._parents(known), rng)
-            prediction = self.model.predict([self._features(each) for each in candidates])
+            prediction = self.model.predict(
+                [learnt(self._features(each), each) for each in candidates]
+            )
             self._round = _Round(known, candidates, prediction, np.sort(targets), np.sort(values))
         return self._round
 

@@ -13,10 +13,11 @@ class RandomSearch(Searcher):
     """
 
     takes_initial: ClassVar[bool] = False
+    takes_filter = True
 
     def ask(self, trial_id: int) -> Proposal:
         """Draws a sample of the space that depends on seed and trial id alone."""
-        return Proposal(self.space.sample(self.rng(trial_id)))
+        return self.screened(self.rng(trial_id), lambda rng: Proposal(self.space.sample(rng)))
 
     def tell(self, observation: Observation) -> None:
         """Does nothing: random search does not learn."""

@@ -29,6 +29,7 @@ class SearcherCase:
         trials: the number of trials per check; choose fewer for a slow searcher.
         learns: whether observations change its suggestions; false for random search.
         initial: names of members of the toy space that it starts from.
+        screened: whether a proxy chooses what it proposes, or is what it learns from.
     """
 
     searcher: str | type[Searcher]
@@ -37,6 +38,7 @@ class SearcherCase:
     trials: int = 40
     learns: bool = True
     initial: tuple[str, ...] = ()
+    screened: bool = False
 
     @property
     def kind(self) -> type[Searcher]:
@@ -52,7 +54,10 @@ class SearcherCase:
         if self.initial:
             genotypes = {name: space.member(name) for name in self.initial}
             kind = starting_with(kind, genotypes, kind.__name__)
-        return kind(space, (7, seed), self.objectives, **self.options)
+        made = kind(space, (7, seed), self.objectives, **self.options)
+        if self.screened:
+            made.use(toy.screen(made.takes_filter, made.takes_proxies))
+        return made
 
 
 def check_searcher(

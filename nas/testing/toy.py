@@ -12,7 +12,8 @@ from typing import Any, cast
 import numpy as np
 
 from nas.searchers import Observation, Proposal, Searcher
-from nas.spaces.choices import Choose, Genotype, Infeasible
+from nas.searchers.screening import Score, Screen
+from nas.spaces.choices import Choose, Genotype, Infeasible, genotype_key
 from nas.spaces.search_space import SearchSpace
 
 
@@ -66,6 +67,12 @@ def loss(genotype: Genotype) -> float:
 def cost(genotype: Genotype) -> float:
     """Returns the second objective: the sum of all widths."""
     return float(sum(cast(int, v) for name, v in genotype.items() if name.endswith("width")))
+
+
+def screen(filters: bool, learns: bool) -> Screen:
+    """Makes a proxy, the sum of all widths, that chooses proposals or is a feature."""
+    score = Score(lambda genotype: str(genotype_key(genotype)), lambda: cost)
+    return Screen({"width": score}, ("width",) * learns, "width" * filters, 3)
 
 
 def misled(proposal: Proposal) -> float:

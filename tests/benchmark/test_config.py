@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 from nas.benchmark.config import load_benchmark
 from nas.errors import InputError
 from tests.benchmark.conftest import SPECIFICATION, write
+
+FURTHER = "latency"
 
 ROOT = Path(__file__).parents[2]
 
@@ -180,3 +183,28 @@ def test_a_searcher_starts_from_the_largest_of_random_genotypes(
     networks = [space.decode(space.sample(rng)) for _ in range(30)]
     drawn = {network.fingerprint: getattr(network.cost, cost) for network in networks}
     assert costs[:3] == sorted(drawn.values())[:-4:-1]
+
+
+def test_metrics_of_the_table_serve_as_proxies(tmp_path: Path) -> None:
+    searchers = {
+        "filtered": {"name": "random", "filter": {"proxy": "PROXY", "candidates": 9}},
+        "learns": {"name": "predictor", "initial_size": 4, "proxies": ["PROXY", "params"]},
+    }
+    searchers = json.loads(json.dumps(searchers).replace("PROXY", FURTHER))
+    benchmark = load_benchmark(write(tmp_path, searchers=searchers))
+    searcher, space, lookup = benchmark.searcher("filtered", 3), benchmark.space, benchmark.lookup
+    rng = searcher.rng(0)
+    rows = [lookup.row(space.sample(rng)) for _ in range(9)]
+    asked = searcher.ask(0)
+    assert asked is not None
+    values = benchmark.table.metric(FURTHER)
+    assert values[lookup.row(asked.genotype)] == values[rows].max()
+    assert searcher.screen.seconds == 0
+    assert list(benchmark.searcher("learns", 0).screen.features) == [FURTHER, "params"]
+
+
+@pytest.mark.parametrize("hidden", [SPECIFICATION["validation"], SPECIFICATION["test"]])
+def test_what_is_searched_for_is_no_proxy(tmp_path: Path, hidden: str) -> None:
+    searchers = {"a": {"name": "random", "filter": {"proxy": hidden, "candidates": 9}}}
+    with pytest.raises(InputError, match=f"searchers.a.filter.proxy: unknown proxy '{hidden}'"):
+        load_benchmark(write(tmp_path, searchers=searchers))

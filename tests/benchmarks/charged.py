@@ -22,7 +22,7 @@ from nas.benchmark.pool import Result, Run
 from nas.benchmark.regret import curves
 from nas.benchmark.run import as_frame
 from nas.benchmark.search import Search
-from nas.campaigns.spec.warm_start import WarmStart
+from nas.campaigns.spec.screening import WarmStart
 from nas.configuration import Named
 from nas.evaluators.proxies import draw, new_network, scores
 from nas.searchers import Searcher, searcher
@@ -74,7 +74,8 @@ class Warm(Benchmark):
         if start != "none":
             warm = WarmStart(proxy=start, candidates=CANDIDATES, keep=KEEP)
             column = self.proxies[start]
-            initial = warm.best(self.space, (seed,), lambda: lambda a: column[a.fingerprint])
+            decode = self.space.decode
+            initial = warm.best(self.space, (seed,), lambda g: column[decode(g).fingerprint])
         return searcher(kind, space=self.space, seed=seed, initial=initial, **options)
 
 

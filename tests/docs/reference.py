@@ -33,8 +33,8 @@ from nas.campaigns.spec.early_stopping import EarlyStopping
 from nas.campaigns.spec.engine import RayConfig
 from nas.campaigns.spec.objectives import Objective
 from nas.campaigns.spec.schema import Final, LookupFile, LookupFinal, TrainingFile
+from nas.campaigns.spec.screening import Filter, WarmStart
 from nas.campaigns.spec.time_limit import TimeLimit
-from nas.campaigns.spec.warm_start import WarmStart
 from nas.configuration import Named
 from nas.evaluators import gradient, supernet
 from nas.evaluators.base import ProxyOptions
@@ -142,6 +142,8 @@ def campaign() -> Iterator[str]:
     yield options_of(SEARCHERS)
     yield "### Keys of `warm_start` of a searcher\n"
     yield keys(WarmStart, [{"proxy": "synflow", "candidates": 500, "keep": 10, "batch": 32}])
+    yield "### Keys of `filter` of a searcher\n"
+    yield keys(Filter, [{"proxy": "synflow", "candidates": 10}])
     yield "### Options of data sets\n"
     yield options_of(DATASETS)
     yield "### Options of the evaluators `training` and `proxy`\n"

@@ -41,6 +41,22 @@ CASES = {
     ),
     "NSGA-II": Case("nsga2", {"population_size": 5, "crossover_rate": 0.5}, objectives=2),
     "NSGA-II, 1 objective": Case("nsga2", {"population_size": 5}),
+    "evolution, filtered": Case(
+        "evolution", {"population_size": 8, "tournament_size": 3}, screened=True
+    ),
+    "ASHA over NSGA-II, filtered": Case(
+        "asha",
+        {
+            "max_fidelity": 9,
+            "searcher": {"name": "nsga2", "population_size": 5},
+            "min_points": 3,
+            "random_fraction": 0.3,
+        },
+        screened=True,
+    ),
+    "predictor with proxies": Case(
+        "predictor", {"initial_size": 6, "candidates": 20}, screened=True
+    ),
     "local search": Case("local_search", {"starts": 2}),
     "BANANAS": Case("bananas", {"initial_size": 6, "refit_every": 5, "candidates": 20}),
     "predictor": Case("predictor", {"initial_size": 6, "candidates": 20}),

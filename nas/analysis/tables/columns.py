@@ -67,6 +67,8 @@ def trial_columns(metrics: Catalogue) -> Columns:
         **{name: metric.column for name, metric in metrics.of("trials").items()},
         WITHOUT: _WITHOUT,
         "seconds": ("float64", "wall time in the worker"),
+        "proposal_seconds": ("float64", "how long the searcher measured zero-cost proxies for it, "
+                                        "before it was given out"),
         "worker": ("str", "the process that it ran in, where the engine has several"),
         "asked_s": ("float64", "when it was given out, in seconds since the campaign's first "
                                "record"),

@@ -19,6 +19,7 @@ from nas.campaigns.spec.objectives import minimised
 from nas.campaigns.spec.objectives import recorded as objectives_of
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask, Header, Json, Result
+from nas.configuration import several
 from nas.statistics.correlation import compare
 from nas.user_code import short_name
 from nas.words import counted
@@ -187,9 +188,11 @@ def _proxies(specification: Json) -> list[str]:
     """Returns the short names of the proxies that a campaign uses, each once."""
     own = _evaluator(specification) in ("training", "proxy")
     used = specification.get("evaluator", {}).get("proxies", []) if own else []
-    warm = (specification.get("searcher") or {}).get("warm_start")
-    if isinstance(warm, dict) and "proxy" in warm:
-        used = [*used, warm["proxy"]]
+    searcher = specification.get("searcher") or {}
+    for key in ("warm_start", "filter"):
+        if isinstance(part := searcher.get(key), dict) and "proxy" in part:
+            used = [*used, part["proxy"]]
+    used = [*used, *several(searcher.get("proxies", []))]
     return list(dict.fromkeys(map(short_name, used)))
 
 

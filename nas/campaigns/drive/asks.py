@@ -41,7 +41,13 @@ class Asks:
         self._seed = campaign.training_seed
 
     def searched(
-        self, search: str, number: int, proposal: Proposal, elapsed: float = 0.0, like: str = ""
+        self,
+        search: str,
+        number: int,
+        proposal: Proposal,
+        elapsed: float = 0.0,
+        seconds: float = 0.0,
+        like: str = "",
     ) -> Ask:
         """Makes the ask for a searcher's proposal.
 
@@ -50,6 +56,7 @@ class Asks:
             number: the searcher's own id of the trial.
             proposal: the proposal.
             elapsed: the seconds that runs of the campaign have taken so far.
+            seconds: how long the searcher has measured zero-cost proxies for it.
             like: a fingerprint of the version whose rules are kept.
 
         Raises :class:`nas.errors.InputError` if the space has no such member.
@@ -71,6 +78,7 @@ class Asks:
             **self._identity(network, like),
             **given(
                 initialization=_scheme(recipe and own_recipe(recipe, proposal.genotype), "default"),
+                proposal_seconds=seconds or None,
                 fidelity=proposal.fidelity,
                 continues=proposal.continues,
                 inherits=proposal.note.get("parent") if inherits else None,
@@ -161,7 +169,8 @@ class Asks:
         asks, like = self._history.asks, ask.fingerprint
         if ask.stage == "search":
             proposal = Proposal(ask.genotype, ask.note, ask.fidelity, ask.continues)
-            return self.searched(ask.search, number, proposal, ask.elapsed, like)
+            spent = ask.elapsed, ask.proposal_seconds
+            return self.searched(ask.search, number, proposal, *spent, like)
         if ask.is_ensemble:
             return self.ensemble([asks[member] for member in ask.members], ask.seed)
         if ask.is_of_space:

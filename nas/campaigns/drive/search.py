@@ -54,6 +54,7 @@ class Search:
             RULES[stopping.name](stopping.grace_epochs, stopping.min_trials) if stopping else None
         )
         self._asks: list[Ask] = []
+        self._measured = 0.0  # the seconds of proxies in earlier asks of this run
         self._continued: set[str] = set()
 
     def is_over(self, elapsed: float) -> bool:
@@ -70,7 +71,9 @@ class Search:
         proposal = self._loop.propose()
         if proposal is None:
             return None
-        ask = self._make.searched(self.name, len(self._asks), proposal, elapsed)
+        measured = self._loop.searcher.screen.seconds
+        seconds, self._measured = round(measured - self._measured, 3), measured
+        ask = self._make.searched(self.name, len(self._asks), proposal, elapsed, seconds)
         self._suggested = ask.trial
         original = self._loop.original(same(ask))
         if original is None:
@@ -99,8 +102,7 @@ class Search:
             )
         if ask.continues is not None:
             self._continued.add(self._asks[ask.continues].answered_by)
-        if not ask.is_duplicate:
-            self.spending.asked(ask)
+        self.spending.asked(ask)
 
     def tell(self, ask: Ask, result: Result) -> None:
         """Takes a recorded result; the trial and the duplicates that waited for it get it."""

@@ -24,7 +24,8 @@ class Budget(Config):
         hours: the wall-clock time during which the search had running trials or was proposing one;
             time between runs of the campaign does not count.
         accelerator_hours: the wall-clock time of the trials in their workers, including lost
-            attempts, times the GPUs of a trial, or times its CPU cores if it has no GPU.
+            attempts, times the GPUs of a trial, or times its CPU cores if it has no GPU; and the
+            time in which the searcher measures zero-cost proxies, as if it had one of them.
         epochs: all trained epochs, including those of failed trials as far as they are known.
 
     Trials that are running when their search ends are finished.
@@ -64,7 +65,10 @@ class Spending:
         self._since = 0.0
 
     def asked(self, ask: Ask) -> None:
-        """Registers that a trial was started."""
+        """Registers an ask; a duplicate costs nothing but what was measured to propose it."""
+        self._accelerator_seconds += ask.proposal_seconds
+        if ask.is_duplicate:
+            return
         self.trials += 1
         if not self._under_way:
             self._since = ask.elapsed

@@ -1,6 +1,5 @@
 """Reads ``campaign.yaml``, the experiment specification, and checks it before anything runs."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,23 +9,22 @@ from typing import Any
 import numpy as np
 
 from nas.architecture.graph import Architecture
-from nas.campaigns.spec import early_stopping, hyperparameters, inheritance
+from nas.campaigns.spec import early_stopping, evaluation, hyperparameters, inheritance
 from nas.campaigns.spec.contestants import Contestant, contestants
 from nas.campaigns.spec.fidelity import Fidelities
 from nas.campaigns.spec.initial import Initial, initial_genotypes
 from nas.campaigns.spec.objectives import complete
 from nas.campaigns.spec.schema import SHAPES, CampaignFile, Evaluated
+from nas.campaigns.spec.screening import Screening
 from nas.campaigns.spec.searcher_options import own_options
 from nas.campaigns.spec.space import own_constraints, read_space
-from nas.campaigns.spec.warm_start import WarmStart
 from nas.campaigns.store.defaults import completed
 from nas.campaigns.store.log import read_header
 from nas.configuration import Named, validate, validate_options
 from nas.errors import InputError, at, in_file
-from nas.evaluators import EVALUATORS
 from nas.evaluators.base import Evaluator, Training, UserFunction
-from nas.metrics import COSTS, OWN, Catalogue, Metric
-from nas.registry import resolve, unknown
+from nas.metrics import Catalogue
+from nas.registry import resolve
 from nas.searchers import SEARCHERS, Searcher, searcher
 from nas.spaces.choices import RECIPE, Genotype
 from nas.spaces.constrained_space import constrained
@@ -73,8 +71,8 @@ class Campaign:
     fidelities: Fidelities
     initial: dict[str, Genotype]
     """What the campaign's own searcher starts from, by name."""
-    warm_start: WarmStart | None
-    """How it chooses further genotypes to start from."""
+    screening: Screening
+    """The zero-cost proxies that it uses."""
     classics: tuple[Contestant, ...]
     further_costs: Callable[[Architecture], dict[str, float]]
     """Computes what the constraints limit beside the counted cost."""
@@ -117,19 +115,24 @@ class Campaign:
             )
 
     def _start(self, seed: tuple[int, ...]) -> dict[str, Any]:
-        """Returns where the campaign's own searcher starts, as arguments of a searcher."""
-        if (warm := self.warm_start) is None:
-            return {"initial": self.initial}
+        """Returns where the campaign's own searcher starts and what it may measure."""
+        screen = self.screening.screen(self.space, self._proxy, self.evaluator.column)
+        found: dict[str, Any] = {"initial": self.initial, "screen": screen}
+        if (warm := self.screening.warm_start) is not None:
+            best = in_file(self.file)(at("searcher", "warm_start")(warm.best))
+            chosen = partial(best, self.space, seed, screen.scores[warm.proxy])
+            found |= {"chosen": chosen, "count": warm.keep}
+        return found
+
+    def _proxy(self, name: str) -> Callable[[Architecture], float]:
+        """Loads what measures a proxy on training images."""
         scheme = getattr(self.recipe, "initialization", "default")
         where = "cpu" if self.config.engine.gpus_per_trial == 0 else "auto"
-        scorer = partial(
-            resolve("nas.evaluators.proxies:scorer"),
-            *(warm.proxy, self.data, self.task, warm.batch, self.training_seed),
+        made: Callable[[Architecture], float] = resolve("nas.evaluators.proxies:scorer")(
+            *(name, self.data, self.task, self.screening.batch, self.training_seed),
             *("default" if scheme == "reference" else scheme, resolve_device(where)),
         )
-        named = in_file(self.file)(at("searcher", "warm_start")(warm.best))
-        chosen = partial(named, self.space, seed, scorer)
-        return {"initial": self.initial, "chosen": chosen, "count": warm.keep}
+        return made
 
     @property
     def training_seed(self) -> int:
@@ -163,33 +166,17 @@ def read_file(folder: Path) -> CampaignFile:
         given = read_yaml(path)
         kind = Training
         if isinstance(given, Mapping):
-            kind = _evaluator_kind(validate(Evaluated, given, folder).evaluator)
+            kind = evaluation.kind_of(validate(Evaluated, given, folder).evaluator)
         return validate(SHAPES[getattr(kind, "shape", UserFunction.shape)], given, folder)
-
-
-def _evaluator_kind(entry: Named) -> Any:
-    """A subclass of :class:`Evaluator`, or a user's function."""
-    with at("evaluator", "name"):
-        return EVALUATORS.find(entry.name)
-
-
-def _evaluator(entry: Named, folder: Path) -> Evaluator:
-    kind = _evaluator_kind(entry)
-    with at("evaluator"):
-        if inspect.isclass(kind) and issubclass(kind, Evaluator):
-            return kind(entry.options, folder)
-        return UserFunction(entry.options, folder, name=entry.name)
 
 
 def _load(folder: Path) -> Campaign:
     config = read_file(folder)
     with at("task"):
         task = make(config.task)
-    with at("searcher", "warm_start"):
-        warm_start, entry = WarmStart.read(config.searcher.options, config.evaluator, folder)
-    evaluator = _evaluator(entry, folder)
+    evaluator, screening = evaluation.read(config, folder)
     with at("metrics"):
-        metrics = _metrics(config, task, evaluator)
+        metrics = evaluation.metrics_of(config, task, evaluator)
     with at("objectives"):
         objectives = complete(config.objectives, metrics)
     config = config.model_copy(update={"objectives": objectives})
@@ -250,7 +237,7 @@ def _load(folder: Path) -> Campaign:
         initial = _initial(config, found, folder)
     with at("evaluator"):
         evaluator.bind(found)
-    _check_evaluator(evaluator, config, classics)
+    evaluation.check(evaluator, config, classics)
     campaign = Campaign(
         folder=folder,
         config=config,
@@ -268,7 +255,7 @@ def _load(folder: Path) -> Campaign:
         space_definition=described,
         fidelities=fidelities,
         initial=initial.genotypes,
-        warm_start=warm_start,
+        screening=screening,
         classics=tuple(classics.values()),
         further_costs=further_costs(constraints),
         notes=tuple(filter(None, [initial.note, *remarks, *(loaded.notes if loaded else ())])),
@@ -294,64 +281,6 @@ def _initial(config: CampaignFile, found: SearchSpace, folder: Path) -> Initial:
     given = config.searcher.options.get("initial", [])
     first = {f"{RECIPE}{key}": options[0] for key, options in config.hyperparameters.items()}
     return initial_genotypes(given, found, folder, first)
-
-
-def _metrics(config: CampaignFile, task: Task, evaluator: Evaluator) -> Catalogue:
-    """The task's metrics, and those that the campaign and its evaluator add."""
-    own: list[Metric] = []
-    reported = [*evaluator.reported]
-    for position, entry in enumerate(config.metrics):
-        with at(position):
-            if not is_code(entry.name):
-                reported.append(validate(Metric, {"name": entry.name, **entry.options}))
-                continue
-            if entry.options:
-                raise InputError(
-                    f"{entry.name}: its file declares it; leave out {', '.join(entry.options)}"
-                )
-            metric: Metric = OWN.find(entry.name)
-            (reported if metric.function is None else own).append(metric)
-    return Catalogue(task.metrics, own, reported)
-
-
-def _check_evaluator(
-    evaluator: Evaluator, config: CampaignFile, classics: Mapping[str, Contestant]
-) -> None:
-    """The evaluator can tell what the campaign asks of it."""
-    if evaluator.metrics is not None:
-        told = [*COSTS, *evaluator.metrics]
-        for position, objective in enumerate(config.objectives):
-            if objective.metric not in told:
-                hint = unknown("metric", objective.metric, told)
-                raise InputError(f"{hint}; {evaluator.more_metrics}", "objectives", position)
-    if config.budget.epochs is not None and not evaluator.has_epochs:
-        raise InputError(
-            f"the evaluator {evaluator.label} does not tell of epochs; allowed: trials, or hours "
-            f"and accelerator_hours of a simulated cluster, got {config.budget.epochs}",
-            *("budget", "epochs"),
-        )
-    most, shared = config.budget.epochs, evaluator.shared_epochs
-    if shared and most is not None and (most <= shared or len(config.budget.limits) == 1):
-        raise InputError(
-            f"the first trial trains {shared} epochs for all trials of the search, and the others "
-            f"train none; allowed: more than {shared}, and a limit on trials or hours, got {most}",
-            *("budget", "epochs"),
-        )
-    if config.final.shared and not evaluator.shares_weights:
-        raise InputError(
-            "tests networks with shared weights; allowed with the evaluator supernet alone, got "
-            f"{config.final.shared} with {config.evaluator.name}",
-            *("final", "shared"),
-        )
-    if evaluator.suggests and config.budget.trials == 1:
-        raise InputError(
-            "the first trial searches, and the second is the network that it has chosen; allowed: "
-            "at least 2, got 1",
-            *("budget", "trials"),
-        )
-    for position, contestant in enumerate(classics.values()):
-        if reason := evaluator.refusal(contestant.architecture):
-            raise InputError(f"{contestant.label}: {reason}", "final", "classics", position)
 
 
 def _try_space(campaign: Campaign) -> None:

@@ -1,25 +1,30 @@
-"""Resolves ``warm_start`` of a searcher: a zero-cost proxy chooses what a search starts from."""
+"""Resolves which zero-cost proxies a searcher uses: to start, to choose, and to learn from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from math import inf, isfinite
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from nas.architecture.graph import Architecture
 from nas.configuration import Config, Name, Named, several, validate
 from nas.errors import InputError, at
 from nas.evaluators.base import proxy_metric
 from nas.metrics import COSTS
+from nas.registry import Registry, resolve, unknown
+from nas.searchers.screening import Measure, Score, Screen
 from nas.spaces.choices import Genotype
 from nas.spaces.search_space import SearchSpace
 from nas.user_code import absolute, relative, short_name
 
 Number = Annotated[int, Field(ge=1, le=10**6)]
+
+_BATCH = 64
 
 
 class WarmStart(Config):
@@ -31,8 +36,8 @@ class WarmStart(Config):
     """How many random genotypes are drawn."""
     keep: Number
     """How many of their networks the search starts from."""
-    batch: Annotated[int, Field(ge=2, le=10**6)] = 64
-    """On how many training images the proxy is measured; by default as many as the evaluator."""
+    batch: Annotated[int, Field(ge=2, le=10**6)] = _BATCH
+    """On how many training images proxies are measured; by default as many as the evaluator."""
 
     @model_validator(mode="after")
     def _keeps_some(self) -> WarmStart:
@@ -42,89 +47,209 @@ class WarmStart(Config):
             )
         return self
 
-    @classmethod
-    def read(
-        cls, options: Mapping[str, Any], evaluator: Named, folder: Path
-    ) -> tuple[WarmStart | None, Named]:
-        """Reads ``warm_start`` of a searcher's options; None without it.
-
-        Also returns the evaluator, which then measures the proxy of every trial, so that tables can
-        say how well it ranks what was trained.
-
-        Raises :class:`InputError` for wrong keys, an unknown proxy, or another evaluator.
-        """
-        if "warm_start" not in options:
-            return None, evaluator
-        from nas.proxies import PROXIES, YARDSTICKS, Count  # imports torch
-
-        found = validate(cls, options["warm_start"], folder)
-        with at("proxy"):
-            proxy = PROXIES.find(found.proxy)
-        if evaluator.name not in ("training", "proxy"):
-            if isinstance(proxy, Count):
-                return found, evaluator
-            raise InputError(
-                f"{found.proxy} is measured on images, for which the evaluator must be training or "
-                f"proxy, but it is {evaluator.name}; without images: {', '.join(YARDSTICKS)}",
-                "proxy",
-            )
-        given = {"batch": found.batch, **evaluator.options}
-        if "batch" not in found.model_fields_set and not isinstance(proxy, Count):
-            found = found.model_copy(update={"batch": given["batch"]})
-        proxies = several(given.get("proxies", []))
-        known = [absolute(name, folder) for name in proxies if isinstance(name, str)]
-        if found.proxy not in (*known, *COSTS):
-            with at("proxy"):
-                if short_name(found.proxy) in map(short_name, known):
-                    raise InputError(
-                        f"evaluator.proxies names another proxy {short_name(found.proxy)!r}"
-                    )
-                proxy_metric(found.proxy)
-            given["proxies"] = [*proxies, found.proxy]
-            evaluator = Named(name=evaluator.name, **given)
-        return found, evaluator
-
-    def definition(self, folder: Path) -> dict[str, Any]:
-        """Returns it as plain JSON for records."""
-        return {**self.model_dump(), "proxy": relative(self.proxy, folder)}
-
     def best(
-        self,
-        space: SearchSpace,
-        seed: tuple[int, ...],
-        scorer: Callable[[], Callable[[Architecture], float]] | None = None,
+        self, space: SearchSpace, seed: tuple[int, ...], score: Callable[[Genotype], float]
     ) -> dict[str, Genotype]:
         """Draws the candidates and returns the best ones by name, the best first.
 
-        ``scorer`` loads what measures the proxy; one that is only counted does not need it.
-
-        Equal networks count once, and a value that is not finite is the worst. The result is a
-        function of the space, the seed and the values.
+        Equal networks count once. The result is a function of the space, the seed and the values.
 
         Raises :class:`InputError` if fewer than ``keep`` different networks are drawn.
         """
-        from nas.proxies import PROXIES, Count  # imports torch
-
         rng = np.random.default_rng((*seed, 1))
-        proxy = PROXIES.find(self.proxy)
-        if isinstance(proxy, Count):
-            score: Callable[[Architecture], float] = proxy.count
-        else:
-            assert scorer is not None, "read() asks for images"
-            score = scorer()
-        found: dict[str, tuple[float, Genotype]] = {}
+        found: dict[str, Genotype] = {}
         for _ in range(self.candidates):
             genotype = space.sample(rng)
-            network = space.decode(genotype)
-            if network.fingerprint not in found:
-                value = score(network)
-                found[network.fingerprint] = (value if isfinite(value) else -inf, genotype)
+            found.setdefault(space.identity(genotype), genotype)
         if len(found) < self.keep:
             raise InputError(
                 f"of {self.candidates} candidates only {len(found)} are different networks, got "
                 f"{self.keep}",
                 "keep",
             )
-        best = sorted(found.values(), key=lambda each: -each[0])[: self.keep]
+        best = sorted(found.values(), key=lambda genotype: -score(genotype))[: self.keep]
         name = f"{short_name(self.proxy)} {{}} of {len(found)}"
-        return {name.format(rank): genotype for rank, (_, genotype) in enumerate(best, 1)}
+        return {name.format(rank): genotype for rank, genotype in enumerate(best, 1)}
+
+
+class Filter(Config):
+    """The best of several candidates by a zero-cost proxy, for every proposal of a searcher.
+
+    A candidate of evolution is a child of a parent of its own. A multi-fidelity searcher trains the
+    best candidate for the lowest fidelity, so the proxy is a rung below.
+    """
+
+    proxy: Name
+    """The zero-cost proxy that chooses."""
+    candidates: Annotated[int, Field(ge=2, le=10**6)]
+    """How many candidates are made for one proposal."""
+
+
+class _Options(Config):
+    """The options of a searcher that name proxies."""
+
+    warm_start: WarmStart | None = None
+    filter: Filter | None = None
+    proxies: Annotated[tuple[Name, ...], BeforeValidator(several)] = ()
+
+
+KEYS = tuple(_Options.model_fields)
+"""The options of any searcher that :class:`Screening` reads."""
+
+
+@dataclass(frozen=True)
+class Screening:
+    """The proxies that the options of a searcher name.
+
+    Attributes:
+        warm_start: how networks to start from are chosen.
+        filter: how each proposal is chosen.
+        proxies: from which values a predictor learns.
+        batch: on how many training images they are measured.
+        columns: those that are looked up in a table.
+    """
+
+    warm_start: WarmStart | None = None
+    filter: Filter | None = None
+    proxies: tuple[str, ...] = ()
+    batch: int = _BATCH
+    columns: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(
+        cls,
+        options: Mapping[str, Any],
+        evaluator: Named,
+        folder: Path,
+        columns: Collection[str] = (),
+    ) -> tuple[Screening, Named]:
+        """Reads the options ``warm_start``, ``filter`` and ``proxies`` of a searcher.
+
+        Also returns the evaluator, which then measures the proxies of every trial, so that tables
+        can say how well they rank what was trained.
+
+        Args:
+            options: the options of the searcher.
+            evaluator: the evaluator of the campaign.
+            folder: the folder of the campaign.
+            columns: the metrics of a table that may be used like proxies.
+
+        Raises :class:`InputError` for wrong keys, an unknown proxy, or another evaluator.
+        """
+        given = validate(_Options, {key: options[key] for key in KEYS if key in options}, folder)
+        warm, batch = given.warm_start, evaluator.options.get("batch", _BATCH)
+        if warm is not None and "batch" in warm.model_fields_set:
+            batch = warm.batch
+        found = cls(warm, given.filter, given.proxies, batch)
+        looked_up = set()
+        for keys, name in found._places():
+            with at(*keys):
+                if name in columns and not _is_counted(name):
+                    looked_up.add(name)
+                else:
+                    evaluator = _measuring(name, evaluator, folder, columns, batch)
+        if warm is not None and not _is_counted(warm.proxy):
+            warm = warm.model_copy(update={"batch": batch})
+        return replace(found, warm_start=warm, columns=frozenset(looked_up)), evaluator
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all proxies, each once."""
+        return list(dict.fromkeys(name for _, name in self._places()))
+
+    def definition(self, folder: Path) -> dict[str, Any]:
+        """Returns the options as plain JSON for records."""
+        found: dict[str, Any] = {
+            key: {**part.model_dump(), "proxy": relative(part.proxy, folder)}
+            for key, part in (("warm_start", self.warm_start), ("filter", self.filter))
+            if part is not None
+        }
+        if self.proxies:
+            found["proxies"] = [relative(name, folder) for name in self.proxies]
+        return found
+
+    def screen(
+        self,
+        space: SearchSpace,
+        images: Callable[[str], Callable[[Architecture], float]] | None = None,
+        column: Callable[[str], Measure] | None = None,
+    ) -> Screen:
+        """Makes what a searcher of the space measures; nothing is measured yet.
+
+        Args:
+            space: the space of the search.
+            images: loads what measures a proxy on images.
+            column: returns what looks up a metric of a table.
+        """
+
+        def load(name: str) -> Measure:
+            if name in self.columns:
+                assert column is not None, "read() asks for a table"
+                return column(name)
+            if _is_counted(name):
+                measure = _proxies().find(name).count
+            else:
+                assert images is not None, "read() asks for images"
+                measure = images(name)
+            return lambda genotype: measure(space.decode(genotype))
+
+        def free(name: str) -> bool:
+            return name in self.columns or _is_counted(name)
+
+        chooses = self.filter
+        return Screen(
+            {name: Score(space.identity, partial(load, name), free(name)) for name in self.names},
+            self.proxies,
+            chooses.proxy if chooses else "",
+            chooses.candidates if chooses else 1,
+        )
+
+    def _places(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Yields every proxy with the keys where it is named."""
+        if self.warm_start is not None:
+            yield ("warm_start", "proxy"), self.warm_start.proxy
+        if self.filter is not None:
+            yield ("filter", "proxy"), self.filter.proxy
+        for position, name in enumerate(self.proxies):
+            yield ("proxies", position), name
+
+
+def _proxies() -> Registry:
+    """Imports the proxies only where they are needed, because they import torch."""
+    found: Registry = resolve("nas.proxies:PROXIES")
+    return found
+
+
+def _is_counted(name: str) -> bool:
+    """Tells if a proxy needs no images; a name that is none does not."""
+    return name in _proxies() and hasattr(_proxies().find(name), "count")
+
+
+def _measuring(
+    name: str, evaluator: Named, folder: Path, columns: Collection[str], batch: int
+) -> Named:
+    """Returns the evaluator with a proxy that is measured of every trial.
+
+    Raises :class:`InputError` if the proxy is unknown, or cannot be measured by the evaluator.
+    """
+    yardsticks = resolve("nas.proxies:YARDSTICKS")
+    if columns and name not in _proxies():
+        raise InputError(unknown("proxy", name, [*yardsticks, *columns]))
+    _proxies().find(name)
+    if evaluator.name not in ("training", "proxy"):
+        if _is_counted(name):
+            return evaluator
+        allowed = ", ".join([*yardsticks, *columns])
+        raise InputError(
+            f"{name} is measured on images, for which the evaluator must be training or proxy, but "
+            f"it is {evaluator.name}; without images: {allowed}"
+        )
+    given = {"batch": batch, **evaluator.options}
+    proxies = several(given.get("proxies", []))
+    known = [absolute(each, folder) for each in proxies if isinstance(each, str)]
+    if name in (*known, *COSTS):
+        return evaluator
+    if short_name(name) in map(short_name, known):
+        raise InputError(f"evaluator.proxies names another proxy {short_name(name)!r}")
+    proxy_metric(name)
+    return Named(name=evaluator.name, **{**given, "proxies": [*proxies, name]})

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nas.campaigns.spec.screening import KEYS
 from nas.configuration import Named
 from nas.user_code import rooted
 
 
 def own_options(entry: Named) -> dict[str, Any]:
-    """Returns the options of a searcher's own constructor; those of where it starts are not."""
-    own = ("initial", "warm_start")
-    return {key: value for key, value in entry.options.items() if key not in own}
+    """Returns the options of a searcher's own constructor, without those of all searchers."""
+    return {key: each for key, each in entry.options.items() if key not in ("initial", *KEYS)}
 
 
 def code(entry: Named, folder: Path) -> Iterator[str]:

@@ -39,11 +39,7 @@ def specification(campaign: Campaign) -> dict[str, Any]:
         "searcher": {"name": relative(own.name, campaign.folder)}
         | _with_defaults(SEARCHERS[own.name], searcher_options.own_options(own))
         | ({"initial": campaign.initial} if campaign.initial else {})
-        | (
-            {"warm_start": warm.definition(campaign.folder)}
-            if (warm := campaign.warm_start)
-            else {}
-        ),
+        | campaign.screening.definition(campaign.folder),
         "mutations": campaign.space.mutations.model_dump(),
         "objectives": [each.model_dump() for each in campaign.config.objectives],
         "duplicates": campaign.config.duplicates,
@@ -62,9 +58,11 @@ def _code(campaign: Campaign) -> dict[str, str]:
     config = campaign.config
     names = [config.space.name, *searcher_options.code(config.searcher, campaign.folder)]
     names.append(config.evaluator.name)
-    if campaign.warm_start is not None:
-        names.append(campaign.warm_start.proxy)
-    names += [*campaign.evaluator.code, *(metric.name for metric in config.metrics)]
+    names += [
+        *campaign.screening.names,
+        *campaign.evaluator.code,
+        *(metric.name for metric in config.metrics),
+    ]
     if campaign.data is not None:
         names += [campaign.data.name, str(campaign.data.options.get("function"))]
     return checksums(names, campaign.folder)

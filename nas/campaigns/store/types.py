@@ -186,6 +186,8 @@ class Ask(_Record):
         number: in the search stage, the searcher's own id of the trial.
         note: in the search stage, the note of the searcher.
         elapsed: the time when the searcher was asked; see :class:`Failure`.
+        proposal_seconds: in the search stage, how long the searcher has measured zero-cost proxies
+            since its previous ask, for this one.
         fidelity: the total number of epochs when it ends, or another unit of the campaign
             (:data:`nas.campaigns.spec.fidelity.Axis`); None for full training.
         continues: the number of the trial that it continues.
@@ -212,6 +214,7 @@ class Ask(_Record):
     number: Count = 0
     note: Json = Field(default_factory=dict)
     elapsed: Amount = 0.0
+    proposal_seconds: Amount = 0.0
     fidelity: Annotated[int, Field(ge=1)] | None = None
     continues: Count | None = None
     inherits: Count | None = None

@@ -33,7 +33,8 @@ def nasbench201(folder: Path, *, file: str, join: dict[str, str] | None = None) 
     read = Files(folder)
     frame = read.frame(file, text=("op_code",))
     for other, column in (join or {}).items():
-        frame = joined(frame, file, read.frame(other), other, column)
+        text = ("op_code",) if column == "op_code" else ()  # its digits may begin with zeros
+        frame = joined(frame, file, read.frame(other, text=text), other, column)
     source = str(folder / file)
     keys = _notations(frame, source, _EDGES)
     metrics = {name: column_of(frame, name, source) for name in numeric(frame)}

@@ -11,7 +11,7 @@ from nas.analysis.audit.check import check
 from nas.analysis.tables.networks import campaign_table
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
-from nas.campaigns.spec.warm_start import WarmStart
+from nas.campaigns.spec.screening import Screening
 from nas.configuration import Named
 from nas.errors import InputError
 from tests.campaigns import toy
@@ -97,9 +97,9 @@ def test_a_wrong_option_is_named(tmp_path: Path, given: str, message: str) -> No
 def test_a_warm_start_takes_the_evaluators_batch_and_ranks_infinity_last() -> None:
     given = {"proxy": "synflow", "candidates": 20, "keep": 2}
     evaluator = Named(name="training", batch=8)
-    found, evaluator = WarmStart.read({"warm_start": given}, evaluator, Path())
-    assert found is not None
-    assert (found.batch, evaluator.options["batch"]) == (8, 8)
+    found, evaluator = Screening.read({"warm_start": given}, evaluator, Path())
+    assert found.warm_start is not None
+    assert (found.warm_start.batch, found.batch, evaluator.options["batch"]) == (8, 8, 8)
     values = iter([math.inf, 1.0, math.nan, 3.0, -math.inf, 2.0, *[0.0] * 20])
     scored: dict[str, float] = {}
 
@@ -108,7 +108,8 @@ def test_a_warm_start_takes_the_evaluators_batch_and_ranks_infinity_last() -> No
         return scored[architecture.fingerprint]
 
     space = nas.space("nasbench201")
-    best = found.best(space, (0,), lambda: score)
+    screen = found.screen(space, lambda name: score)
+    best = found.warm_start.best(space, (0,), screen.scores["synflow"])
     assert [scored[space.decode(each).fingerprint] for each in best.values()] == [3.0, 2.0]
 
 
@@ -176,6 +177,98 @@ def test_a_warm_start_is_resumed_from_the_records(
 def test_a_wrong_warm_start_is_named(tmp_path: Path, given: str, message: str) -> None:
     right = "{proxy: synflow, candidates: 8, keep: 2, batch: 8}"
     folder = write(tmp_path / "c", WARM.replace(right, given), SEARCHER, "")
+    with pytest.raises(InputError) as error:
+        load_campaign(folder)
+    assert message in str(error.value)
+
+
+# --- filter and features ---
+
+
+def screened(folder: Path, searcher: str, trials: int, more: str = "") -> Path:
+    write(folder, f"searcher: {searcher}\nrandom_baseline: false\n{more}", SEARCHER, "")
+    text = (folder / "campaign.yaml").read_text().replace(FINAL, "final: {top: 0}")
+    (folder / "campaign.yaml").write_text(text.replace("trials: 4", f"trials: {trials}"))
+    run(folder)
+    return folder
+
+
+def test_a_proxy_chooses_among_candidates_and_its_seconds_are_charged(tmp_path: Path) -> None:
+    given = """{name: evolution, population_size: 2, tournament_size: 1,
+      filter: {proxy: synflow, candidates: 4}}"""
+    batch = "evaluator: {name: training, batch: 8}\n"
+    folder = screened(tmp_path / "c", given, 3, batch)
+    campaign = load_campaign(folder)
+    searcher, space = campaign.searcher("evolution"), campaign.space
+    score = campaign._proxy("synflow")
+    for number, (ask, result) in enumerate(
+        zip(list(asks(folder).values())[:2], results(folder).values(), strict=False)
+    ):
+        rng = searcher.rng(number)
+        drawn = [score(space.decode(space.sample(rng))) for _ in range(4)]
+        assert result["metrics"]["synflow"] == pytest.approx(max(drawn))
+        assert ask["proposal_seconds"] > 0
+    assert searcher.ask(0) == searcher.ask(0)
+    assert searcher.screen.seconds > 0
+    assert not check(folder, replay=True).problems
+    table = nas.results(folder)
+    assert table["proposal_seconds"].max() > 0
+    notes = campaign_table(folder).attrs["notes"]
+    assert any(note.startswith("proxy synflow: 3 trained networks") for note in notes)
+
+
+def test_a_proxy_is_the_rung_below_the_lowest_fidelity(tmp_path: Path) -> None:
+    given = "{name: asha, max_fidelity: 1, filter: {proxy: params, candidates: 5}}"
+    folder = screened(tmp_path / "c", given, 3)
+    campaign = load_campaign(folder)
+    (first, *_), searcher = asks(folder).values(), campaign.searcher("asha")
+    inner = searcher._models[1]  # type: ignore[attr-defined]
+    rng = inner.rng(0)
+    drawn = [campaign.space.decode(campaign.space.sample(rng)).cost.params for _ in range(5)]
+    assert first["cost"]["params"] == max(drawn)
+    assert "proposal_seconds" not in first  # parameters are counted
+
+
+def test_a_predictor_learns_from_proxies(tmp_path: Path) -> None:
+    given = """{name: predictor, initial_size: 2, candidates: 5, model: spy.py:Spy,
+      proxies: [params, synflow]}"""
+    folder = tmp_path / "c"
+    folder.mkdir()
+    spy = """
+from pathlib import Path
+from nas.predictors.trees import Forest
+
+class Spy(Forest):
+    def __init__(self):
+        super().__init__(trees=2)
+
+    def fit(self, features, values, rng):
+        with (Path(__file__).parent / "seen").open("a") as file:
+            print([sorted(n for n in f if n.startswith("proxy")) for f in features], file=file)
+        super().fit(features, values, rng)
+"""
+    (folder / "spy.py").write_text(spy)
+    screened(folder, given, 3, "evaluator: {name: training, batch: 8}\n")
+    seen = (folder / "seen").read_text().splitlines()
+    assert seen[0] == str([["proxy params", "proxy synflow"]] * 2)
+    assert all("synflow" in each["metrics"] for each in results(folder).values())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("{name: local_search, filter: {proxy: params, candidates: 3}}",
+         "searcher local_search: filter: a proxy cannot choose"),
+        ("{name: evolution, proxies: [params]}", "searcher evolution: proxies: it does not"),
+        ("{name: evolution, filter: {proxy: snap, candidates: 3}}", "filter.proxy: unknown proxy"),
+        ("{name: evolution, filter: {proxy: snip, candidates: 1}}", "filter.candidates: Input"),
+        ("{name: predictor, proxies: [params, snap]}", "searcher.proxies.1: unknown proxy 'snap'"),
+        ("{name: asha, max_fidelity: 1, filter: {proxy: params, candidates: 3}, searcher: optuna}",
+         "searcher asha: filter: a proxy cannot"),
+    ],
+)  # fmt: skip
+def test_a_wrong_use_of_proxies_is_named(tmp_path: Path, given: str, message: str) -> None:
+    folder = write(tmp_path / "c", f"searcher: {given}\n", SEARCHER, "")
     with pytest.raises(InputError) as error:
         load_campaign(folder)
     assert message in str(error.value)

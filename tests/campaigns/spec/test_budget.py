@@ -156,6 +156,14 @@ def test_failures_and_lost_attempts_are_charged(
     }  # fmt: skip
 
 
+def test_what_a_searcher_measures_is_charged_even_for_a_duplicate() -> None:
+    spending = Spending(Budget(accelerator_hours=1.0))
+    spending.asked(ask(proposal_seconds=1200.0))
+    spending.asked(ask(proposal_seconds=600.0, duplicate_of="evolution-0000"))
+    assert spending.shares(0.0) == {"accelerator_hours": (0.5, 1.0)}
+    assert spending.trials == 1
+
+
 def test_what_overlaps_is_counted_once_and_what_is_under_way_up_to_now() -> None:
     spending = Spending(Budget(hours=1.0))
     spending.asked(ask(elapsed=100.0))
