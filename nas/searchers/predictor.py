@@ -192,14 +192,19 @@ class PredictorSearch(Searcher):
             found |= self.space.encode(genotype, encoding)
         return found
 
-    def _places(self, genotype: Genotype, others: dict[str, Floats]) -> Features:
-        """Returns where a genotype stands among others by each proxy, with unit variance."""
-        found = {}
-        for name, values in others.items():
-            value = self.screen.scores[name](genotype)
-            between = values.searchsorted(value, "left") + values.searchsorted(value, "right")
-            found[f"proxy {name}"] = 12**0.5 * float(between) / (2 * len(values))
-        return found
+    def _with_places(
+        self, features: list[Features], genotypes: list[Genotype], others: dict[str, Floats]
+    ) -> list[Features]:
+        """Adds where each genotype stands among others by each proxy, with unit variance."""
+        for name, known in others.items():
+            values = self.screen.scores[name](genotypes)
+            between = known.searchsorted(values, "left") + known.searchsorted(values, "right")
+            places = 12**0.5 * between / (2 * len(known))
+            features = [
+                {**each, f"proxy {name}": place}
+                for each, place in zip(features, places.tolist(), strict=True)
+            ]
+        return features
 
     def _likeness(self, genotype: Genotype) -> Hashable:
         """Returns what genotypes share of which only one is proposed."""
@@ -228,19 +233,14 @@ class PredictorSearch(Searcher):
             values = self._values[:known]
             targets = np.log((rankdata(values) - 0.5) / known)
             places = {
-                name: np.sort([self.screen.scores[name](each) for each in self._genotypes[:known]])
+                name: np.sort(self.screen.scores[name](self._genotypes[:known]))
                 for name in self.screen.features
             }
-
-            def learnt(features: Features, genotype: Genotype) -> Features:
-                return {**features, **self._places(genotype, places)}
-
-            examples = map(learnt, self._known[:known], self._genotypes[:known])
-            self.model.fit(list(examples), targets, rng)
+            examples = self._with_places(self._known[:known], self._genotypes[:known], places)
+            self.model.fit(examples, targets, rng)
             candidates = self._mutants(self._parents(known), rng)
-            prediction = self.model.predict(
-                [learnt(self._features(each), each) for each in candidates]
-            )
+            features = [self._features(each) for each in candidates]
+            prediction = self.model.predict(self._with_places(features, candidates, places))
             self._round = _Round(known, candidates, prediction, np.sort(targets), np.sort(values))
         return self._round
 

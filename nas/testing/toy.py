@@ -71,7 +71,7 @@ def cost(genotype: Genotype) -> float:
 
 def screen(filters: bool, learns: bool) -> Screen:
     """Makes a proxy, the sum of all widths, that chooses proposals or is a feature."""
-    score = Score(lambda genotype: str(genotype_key(genotype)), lambda: cost)
+    score = Score("width", lambda genotype: str(genotype_key(genotype)), lambda: cost)
     return Screen({"width": score}, ("width",) * learns, "width" * filters, 3)
 
 

@@ -8,7 +8,7 @@ measured for every network of the table on its training images, and kept in VALU
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +26,7 @@ from nas.campaigns.spec.screening import WarmStart
 from nas.configuration import Named
 from nas.evaluators.proxies import draw, new_network, scores
 from nas.searchers import Searcher, searcher
+from nas.spaces.choices import Genotype
 from nas.statistics.paired import SignFlip
 from nas.tasks import DEFAULT, make
 from tests.benchmarks.digits_table import FOLDER, networks, setting
@@ -74,8 +75,11 @@ class Warm(Benchmark):
         if start != "none":
             warm = WarmStart(proxy=start, candidates=CANDIDATES, keep=KEEP)
             column = self.proxies[start]
-            decode = self.space.decode
-            initial = warm.best(self.space, (seed,), lambda g: column[decode(g).fingerprint])
+
+            def values(several: Sequence[Genotype]) -> list[float]:
+                return [column[self.space.decode(each).fingerprint] for each in several]
+
+            initial = warm.best(self.space, (seed,), values)
         return searcher(kind, space=self.space, seed=seed, initial=initial, **options)
 
 

@@ -76,6 +76,8 @@ class Runner:
         self._campaign = campaign
         self._log = log
         self._ledger = Ledger(campaign)
+        for search in self._ledger.searches.values():
+            search.hear(self._say)
         records = log.earlier()
         first = next(records, None)
         if first is not None:

@@ -1,7 +1,7 @@
 """Runs one searcher of a campaign: its suggestions, its observations and its budget."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from nas.campaigns.drive.asks import Asks
 from nas.campaigns.spec.budget import Spending
@@ -56,6 +56,11 @@ class Search:
         self._asks: list[Ask] = []
         self._measured = 0.0  # the seconds of proxies in earlier asks of this run
         self._continued: set[str] = set()
+
+    def hear(self, tell: Callable[[str], None]) -> None:
+        """Shows lines about what the searcher measures, if that takes long."""
+        for score in self._loop.searcher.screen.scores.values():
+            score.tell = tell
 
     def is_over(self, elapsed: float) -> bool:
         """Tells if the search has ended; ``elapsed`` are the campaign's seconds so far."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -48,11 +48,19 @@ class WarmStart(Config):
         return self
 
     def best(
-        self, space: SearchSpace, seed: tuple[int, ...], score: Callable[[Genotype], float]
+        self,
+        space: SearchSpace,
+        seed: tuple[int, ...],
+        score: Callable[[Sequence[Genotype]], Sequence[float]],
     ) -> dict[str, Genotype]:
         """Draws the candidates and returns the best ones by name, the best first.
 
         Equal networks count once. The result is a function of the space, the seed and the values.
+
+        Args:
+            space: the space of the candidates.
+            seed: decides which are drawn.
+            score: returns the values of several genotypes.
 
         Raises :class:`InputError` if fewer than ``keep`` different networks are drawn.
         """
@@ -67,9 +75,11 @@ class WarmStart(Config):
                 f"{self.keep}",
                 "keep",
             )
-        best = sorted(found.values(), key=lambda genotype: -score(genotype))[: self.keep]
+        drawn = list(found.values())
+        values = score(drawn)
+        best = sorted(range(len(drawn)), key=lambda place: -values[place])[: self.keep]
         name = f"{short_name(self.proxy)} {{}} of {len(found)}"
-        return {name.format(rank): genotype for rank, genotype in enumerate(best, 1)}
+        return {name.format(rank): drawn[place] for rank, place in enumerate(best, 1)}
 
 
 class Filter(Config):
@@ -198,7 +208,10 @@ class Screening:
 
         chooses = self.filter
         return Screen(
-            {name: Score(space.identity, partial(load, name), free(name)) for name in self.names},
+            {
+                name: Score(short_name(name), space.identity, partial(load, name), free(name))
+                for name in self.names
+            },
             self.proxies,
             chooses.proxy if chooses else "",
             chooses.candidates if chooses else 1,

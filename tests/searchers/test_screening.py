@@ -1,0 +1,83 @@
+"""What searchers measure before they propose: each network once, with progress."""
+
+import math
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.predictors import Features, Prediction, Predictor
+from nas.searchers import Observation, screening
+from nas.searchers.predictor import PredictorSearch
+from nas.searchers.screening import Score, Screen
+from nas.spaces.choices import Genotype
+from nas.testing import toy
+
+
+def test_equal_networks_are_measured_once_and_what_is_not_finite_is_the_worst() -> None:
+    measured: list[Any] = []
+
+    def measure(genotype: Genotype) -> float:
+        measured.append(genotype["a"])
+        return {1: 2.0, 2: math.nan, 3: math.inf}[genotype["a"]]  # type: ignore[index]
+
+    score = Score("mine", lambda genotype: str(genotype["a"]), lambda: measure)
+    some = [{"a": 1, "b": 1}, {"a": 2}, {"a": 1, "b": 2}, {"a": 3}]
+    assert score(some) == score(some) == [2.0, -math.inf, 2.0, -math.inf]
+    assert measured == [1, 2, 3]
+    assert score.seconds > 0
+
+
+def test_what_takes_long_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = count(0.0, 4.0)  # every look at the clock finds it four seconds later
+    monkeypatch.setattr(screening, "perf_counter", lambda: next(clock))
+    lines: list[str] = []
+    score = Score("mine", lambda genotype: str(genotype["a"]), lambda: lambda genotype: 1.0)
+    score.tell = lines.append
+    score([{"a": n} for n in range(6)])
+    assert lines == [
+        "proxy mine: 3 of 6 networks measured, about 12 s left",
+        "proxy mine: 6 of 6 networks measured, about 0 s left",
+    ]
+    assert score.seconds == 28.0
+
+
+class Spy(Predictor):
+    """Remembers what it learns from."""
+
+    seen: list[list[Features]]
+
+    def __init__(self) -> None:
+        type(self).seen = []
+
+    def fit(self, features: Sequence[Features], values: Any, rng: np.random.Generator) -> None:
+        self.seen.append(list(features))
+
+    def predict(self, features: Sequence[Features]) -> Prediction:
+        self.seen.append(list(features))
+        return Prediction(np.zeros(len(features)), np.ones(len(features)))
+
+
+def test_the_feature_of_a_proxy_is_the_place_among_what_was_evaluated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nas.searchers.predictor.PREDICTORS", {"spy": Spy})
+    searcher = PredictorSearch(toy.space(), 0, model="spy", initial_size=20, candidates=10)
+    searcher.use(toy.screen(False, True))
+    for trial in range(20):
+        proposal = searcher.ask(trial)
+        searcher.tell(Observation(trial, proposal.genotype, (toy.loss(proposal.genotype),)))
+    searcher.ask(20)
+    known, candidates = Spy.seen
+    widths = np.array([toy.cost(genotype) for genotype in searcher._genotypes])
+    smaller = (widths < widths[:, None]).mean(axis=1) + (widths == widths[:, None]).mean(axis=1) / 2
+    places = [each["proxy width"] for each in known]
+    assert places == pytest.approx(12**0.5 * smaller)
+    assert all(0 <= each["proxy width"] <= 12**0.5 for each in candidates)
+
+
+def test_without_proxies_nothing_changes() -> None:
+    made = iter([{"a": 1}, {"a": 2}])
+    assert Screen().best(lambda: next(made), lambda each: each) == {"a": 1}
