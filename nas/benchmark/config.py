@@ -169,10 +169,9 @@ class Benchmark:
                     )
             given = rooted(own_options(entry), self.folder)
             options = validate_options(kind, given, self.folder)
-            hidden = (self.config.validation, self.config.test)
-            columns = [name for name in self.table.metrics if name not in hidden]
+            columns = self.table.known_before(self.config.validation, self.config.test)
             evaluator = Named(name="tabular")
-            screening, _ = Screening.read(entry.options, evaluator, self.folder, columns)
+            screening, _ = Screening.read(entry, evaluator, self.folder, columns)
             screen = screening.screen(self.space, column=lambda name: self.lookup.measure(name))
             if (warm := screening.warm_start) is not None:
                 best = in_file(self.file)(at("searchers", label, "warm_start")(warm.best))

@@ -29,7 +29,8 @@ class TableLookup(Evaluator):
         with at("table"):
             self._table = read_table(self._options.table, folder)
         self.has_epochs = bool(self._table.epochs)
-        self.columns = list(self._options.metrics)
+        known = self._table.known_before(self._options.validation, self._options.test)
+        self.columns = [name for name, own in self._options.metrics.items() if own in known]
 
     def bind(self, space: SearchSpace) -> None:
         """Finds the rows of the space's architectures."""

@@ -14,7 +14,7 @@ from nas.architecture.network import Network, compile
 from nas.proxies import PROXIES, Batch, measure
 from nas.tasks import Task
 from nas.training.batches import resident
-from nas.training.data import DataConfig, Part, SearchData, search_data
+from nas.training.data import Part, SearchData
 from nas.training.datasets import Stored
 from nas.training.initialization import begin
 from nas.training.loop import normalizer
@@ -67,18 +67,23 @@ def scores(proxies: Sequence[str], network: Network, batch: Batch, seed: int) ->
 
 
 def scorer(
-    proxy: str, config: DataConfig, task: Task, size: int, seed: int, scheme: str, device: str
+    proxy: str, data: SearchData, task: Task, size: int, seed: int, scheme: str, device: str
 ) -> Callable[[Architecture], float]:
-    """Loads a data set and returns a function from an architecture to the value of a proxy.
+    """Returns a function from an architecture to the value of a proxy.
 
-    The value is the one that a trial of a search with this training seed reports.
+    The value is the one that a trial of a search with this training seed reports, up to rounding:
+    one thread measures it, whatever the number of threads of trials.
     """
-    data = search_data(config)
     batch = draw(data, task, size, device)
 
     def score(architecture: Architecture) -> float:
-        network = new_network(architecture, seed, scheme, task, data).to(device)
-        value: float = scores([proxy], network, batch, seed)[short_name(proxy)]
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            network = new_network(architecture, seed, scheme, task, data).to(device)
+            value: float = scores([proxy], network, batch, seed)[short_name(proxy)]
+        finally:
+            torch.set_num_threads(threads)
         return value
 
     return score

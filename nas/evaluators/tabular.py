@@ -92,6 +92,17 @@ class Table:
         values = self.metrics[name]
         return values if values.ndim == 1 else values[:, -1]
 
+    def known_before(self, *searched: str) -> list[str]:
+        """Returns the metrics that may serve as zero-cost proxies, without those of curves.
+
+        Whether they need no training, only the user knows.
+
+        Args:
+            searched: what is searched for, or tested.
+        """
+        found = self.metrics.items()
+        return [name for name, each in found if each.ndim == 1 and name not in searched]
+
 
 class Lookup:
     """Finds the row and the values of a space's genotypes in a table.

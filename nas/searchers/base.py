@@ -90,6 +90,13 @@ class Searcher(ABC):
     screen: Screen = Screen()
     """What it may measure before it proposes."""
 
+    def __init_subclass__(cls) -> None:
+        # A subclass that proposes in its own way has to say itself what it takes.
+        if "ask" in vars(cls):
+            for name in ("takes_filter", "takes_proxies"):
+                if name not in vars(cls):
+                    setattr(cls, name, False)
+
     def __init__(self, space: SearchSpace, seed: int | Sequence[int], objectives: int = 1) -> None:
         self.space = space
         self.seed = (seed,) if isinstance(seed, int) else tuple(map(int, seed))

@@ -58,6 +58,7 @@ class SearchLoop:
         """
         number = len(self.proposals)
         self.proposals.append(proposal)
+        self.searcher.screen.proposed(proposal.genotype)
         original = self._duplicates.repeats(number, key)
         if original is None:
             return None

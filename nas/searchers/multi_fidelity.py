@@ -1,5 +1,6 @@
 """The base of the multi-fidelity searchers: a training schedule around any other searcher."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -253,6 +254,9 @@ class MultiFidelity(Searcher):
             raise self._wrong(f"searcher.name: {name} is a multi-fidelity searcher itself")
         if kind.takes_suggestions:
             raise self._wrong(f"searcher.name: {name} proposes only what an evaluator suggests")
+        for key in ("warm_start", "filter", "proxies"):
+            if key in options and key not in inspect.signature(kind).parameters:
+                raise self._wrong(f"searcher.{key}: give it to {self.name} itself")
         with in_file(f"searcher {self.name}"), at("searcher"):
             initial = options.pop("initial", ())
             if not isinstance(initial, list | tuple):

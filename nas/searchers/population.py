@@ -81,10 +81,10 @@ class Evolution(Searcher):
         rng = self.rng(trial_id)
         if trial_id < self.population_size or not self.population:
             return self.screened(rng, lambda rng: Proposal(self.space.sample(rng)))
-        return self.screened(rng, self._child)
-
-    def _child(self, rng: np.random.Generator) -> Proposal:
         parent = self.parent(rng)
+        return self.screened(rng, lambda rng: self._child(parent, rng))
+
+    def _child(self, parent: Observation, rng: np.random.Generator) -> Proposal:
         try:
             child = self.space.child(parent.genotype, rng, self.mutations)
         except NothingFeasible:

@@ -13,7 +13,7 @@ import numpy as np
 
 from nas.searchers import Observation, Proposal, Searcher
 from nas.searchers.screening import Score, Screen
-from nas.spaces.choices import Choose, Genotype, Infeasible, genotype_key
+from nas.spaces.choices import Choose, Genotype, Infeasible
 from nas.spaces.search_space import SearchSpace
 
 
@@ -71,7 +71,7 @@ def cost(genotype: Genotype) -> float:
 
 def screen(filters: bool, learns: bool) -> Screen:
     """Makes a proxy, the sum of all widths, that chooses proposals or is a feature."""
-    score = Score("width", lambda genotype: str(genotype_key(genotype)), lambda: cost)
+    score = Score("width", lambda: cost)
     return Screen({"width": score}, ("width",) * learns, "width" * filters, 3)
 
 

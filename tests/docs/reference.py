@@ -33,7 +33,7 @@ from nas.campaigns.spec.early_stopping import EarlyStopping
 from nas.campaigns.spec.engine import RayConfig
 from nas.campaigns.spec.objectives import Objective
 from nas.campaigns.spec.schema import Final, LookupFile, LookupFinal, TrainingFile
-from nas.campaigns.spec.screening import Filter, WarmStart
+from nas.campaigns.spec.screening import Filter, Options, WarmStart
 from nas.campaigns.spec.time_limit import TimeLimit
 from nas.configuration import Named
 from nas.evaluators import gradient, supernet
@@ -140,6 +140,8 @@ def campaign() -> Iterator[str]:
     yield ENGINES
     yield "### Options of searchers\n"
     yield options_of(SEARCHERS)
+    yield "### Options of searchers that name zero-cost proxies\n"
+    yield keys(Options, [{"proxies": ["params", "nwot"]}])
     yield "### Keys of `warm_start` of a searcher\n"
     yield keys(WarmStart, [{"proxy": "synflow", "candidates": 500, "keep": 10, "batch": 32}])
     yield "### Keys of `filter` of a searcher\n"

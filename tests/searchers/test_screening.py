@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,37 +10,44 @@ import pytest
 from nas.predictors import Features, Prediction, Predictor
 from nas.searchers import Observation, screening
 from nas.searchers.predictor import PredictorSearch
-from nas.searchers.screening import Score, Screen
+from nas.searchers.screening import Abandoned, Score, Screen
 from nas.spaces.choices import Genotype
 from nas.testing import toy
 
 
-def test_equal_networks_are_measured_once_and_what_is_not_finite_is_the_worst() -> None:
+def test_a_genotype_is_measured_once_and_what_is_not_finite_is_the_worst() -> None:
     measured: list[Any] = []
 
     def measure(genotype: Genotype) -> float:
         measured.append(genotype["a"])
         return {1: 2.0, 2: math.nan, 3: math.inf}[genotype["a"]]  # type: ignore[index]
 
-    score = Score("mine", lambda genotype: str(genotype["a"]), lambda: measure)
-    some = [{"a": 1, "b": 1}, {"a": 2}, {"a": 1, "b": 2}, {"a": 3}]
+    score = Score("mine", lambda: measure)
+    some = [{"a": 1, "recipe.lr": 1}, {"a": 2}, {"a": 1, "recipe.lr": 2}, {"a": 3}]
     assert score(some) == score(some) == [2.0, -math.inf, 2.0, -math.inf]
     assert measured == [1, 2, 3]
     assert score.seconds > 0
 
 
-def test_what_takes_long_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = count(0.0, 4.0)  # every look at the clock finds it four seconds later
-    monkeypatch.setattr(screening, "perf_counter", lambda: next(clock))
+def test_what_takes_long_says_how_far_it_is_and_can_be_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+
+    def measure(genotype: Genotype) -> float:
+        now[0] += 4.0
+        return 1.0
+
+    monkeypatch.setattr(screening, "perf_counter", lambda: now[0])
     lines: list[str] = []
-    score = Score("mine", lambda genotype: str(genotype["a"]), lambda: lambda genotype: 1.0)
+    score = Score("mine", lambda: measure)
     score.tell = lines.append
     score([{"a": n} for n in range(6)])
-    assert lines == [
-        "proxy mine: 3 of 6 networks measured, about 12 s left",
-        "proxy mine: 6 of 6 networks measured, about 0 s left",
-    ]
-    assert score.seconds == 28.0
+    assert lines == ["proxy mine: 3 of 6 networks measured, about 12 s left"]
+    score.stops = lambda: now[0] >= 32.0
+    with pytest.raises(Abandoned):
+        score([{"a": n} for n in range(6, 12)])
+    assert score.seconds == 32.0
 
 
 class Spy(Predictor):
@@ -81,3 +87,13 @@ def test_the_feature_of_a_proxy_is_the_place_among_what_was_evaluated(
 def test_without_proxies_nothing_changes() -> None:
     made = iter([{"a": 1}, {"a": 2}])
     assert Screen().best(lambda: next(made), lambda each: each) == {"a": 1}
+
+
+def test_what_was_proposed_is_proposed_again_only_if_nothing_else_is_there() -> None:
+    screen = toy.screen(True, False)
+    wide, small = {"width": 9}, {"width": 1}
+    for before, expected in ((None, wide), (wide, small), (small, wide)):
+        if before:
+            screen.proposed(before)
+        made = iter([small, wide, small])
+        assert screen.best(lambda made=made: next(made), lambda each: each) == expected  # type: ignore[misc]

@@ -129,7 +129,7 @@ def _counts(history: History, failed: Sequence[Ask], unfinished: Sequence[Ask]) 
 def _ranking_notes(history: History) -> Iterator[str]:
     """Yields how zero-cost proxies or shared weights ranked networks, beside parameters.
 
-    Proxies are those of the evaluator and of a warm start. The networks are those of the search
+    Proxies are those of the evaluator and of the searcher. The networks are those of the search
     that were evaluated fully, or those of the final stage if the search trained none. A network
     that was trained with several seeds counts once, with its mean. Correlations are Spearman's.
     """
@@ -192,7 +192,8 @@ def _proxies(specification: Json) -> list[str]:
     for key in ("warm_start", "filter"):
         if isinstance(part := searcher.get(key), dict) and "proxy" in part:
             used = [*used, part["proxy"]]
-    used = [*used, *several(searcher.get("proxies", []))]
+    features = several(searcher.get("proxies", []))
+    used = [*used, *(name for name in features if isinstance(name, str))]
     return list(dict.fromkeys(map(short_name, used)))
 
 

@@ -14,6 +14,7 @@ from nas.campaigns.drive.progress import Progress, Status
 from nas.campaigns.drive.requests import requests
 from nas.campaigns.drive.scheduler import Scheduler
 from nas.campaigns.engines.base import Cause, Json, Outcome, Trial, Update, failure
+from nas.campaigns.engines.signals import is_stopping
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.early_stopping import reached
 from nas.campaigns.spec.objectives import missing
@@ -76,8 +77,6 @@ class Runner:
         self._campaign = campaign
         self._log = log
         self._ledger = Ledger(campaign)
-        for search in self._ledger.searches.values():
-            search.hear(self._say)
         records = log.earlier()
         first = next(records, None)
         if first is not None:
@@ -105,6 +104,8 @@ class Runner:
         self._clock, self._started = clock, clock()
         if (left := self.seconds_left) is not None:
             self.status.ends = time.monotonic() + left
+        for search in self._ledger.searches.values():
+            search.watch(self._say, self._search_has_to_end)
         self._show()
 
     def next(self) -> Trial | None:
@@ -274,6 +275,10 @@ class Runner:
         self._scheduler.repeat(ask)
         self._say(f"{ask.trial}: its worker died; the trial is repeated")
         return True
+
+    def _search_has_to_end(self) -> bool:
+        """Tells if a search makes no more proposals, even if it is about to make one."""
+        return is_stopping() or not self._scheduler.searches(self.elapsed)
 
     def _say(self, line: str) -> None:
         if self.progress is not None:

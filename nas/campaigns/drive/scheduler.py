@@ -72,6 +72,10 @@ class Scheduler:
         """Whether a trial of the searches has been completed."""
         return any(search.found for search in self._ledger.searches.values())
 
+    def searches(self, elapsed: float) -> bool:
+        """Tells if there is time for further trials of the searches."""
+        return self._timetable is None or self._timetable.searches(elapsed, self.found)
+
     def retrainings_left(self) -> int:
         """Returns how many retrainings of the final stage have not started yet."""
         wanted, _ = final_stage.wanted(self._campaign, self._ledger, searched=True)
@@ -108,8 +112,7 @@ class Scheduler:
             status.total = max(status.total, status.done + status.running)
 
     def _searched(self, elapsed: Callable[[], float]) -> Ask | None:
-        table = self._timetable
-        if table is not None and not table.searches(elapsed(), self.found):
+        if not self.searches(elapsed()):
             return None
         for search in self._ledger.searches.values():
             while suggested := search.suggest(elapsed()):

@@ -15,6 +15,7 @@ from nas.searchers.duplicates import LIMIT
 from nas.searchers.loop import SearchLoop
 from nas.searchers.multi_fidelity import MultiFidelity
 from nas.searchers.population import Evolution
+from nas.searchers.screening import Abandoned
 from nas.spaces.choices import recipe_choices
 from nas.statistics.pareto import best_first
 
@@ -57,23 +58,26 @@ class Search:
         self._measured = 0.0  # the seconds of proxies in earlier asks of this run
         self._continued: set[str] = set()
 
-    def hear(self, tell: Callable[[str], None]) -> None:
-        """Shows lines about what the searcher measures, if that takes long."""
+    def watch(self, tell: Callable[[str], None], stops: Callable[[], bool]) -> None:
+        """Shows lines about what the searcher measures, and tells it when to stop measuring."""
         for score in self._loop.searcher.screen.scores.values():
-            score.tell = tell
+            score.tell, score.stops = tell, stops
 
     def is_over(self, elapsed: float) -> bool:
         """Tells if the search has ended; ``elapsed`` are the campaign's seconds so far."""
         return self._loop.stuck or (self.spending.is_over(elapsed) and not self._loop.owed)
 
     def suggest(self, elapsed: float = 0.0) -> Ask | None:
-        """Returns the searcher's next suggestion; None if it needs results first, or has ended.
+        """Returns the searcher's next suggestion; None if it needs results first, or has to end.
 
         The caller must record the ask and then :meth:`enter` it.
         """
         if self.is_over(elapsed):
             return None
-        proposal = self._loop.propose()
+        try:
+            proposal = self._loop.propose()
+        except Abandoned:
+            return None
         if proposal is None:
             return None
         measured = self._loop.searcher.screen.seconds

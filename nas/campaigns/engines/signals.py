@@ -11,6 +11,11 @@ _stopping = threading.Event()
 """Whether a signal was handled since the time of :func:`interrupted_after` began."""
 
 
+def is_stopping() -> bool:
+    """Tells if a signal was handled in this run."""
+    return _stopping.is_set()
+
+
 @contextmanager
 def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
     """Makes SIGINT and SIGTERM call ``interrupt``; yields a function that installs this again.

@@ -25,7 +25,7 @@ class Budget(Config):
             time between runs of the campaign does not count.
         accelerator_hours: the wall-clock time of the trials in their workers, including lost
             attempts, times the GPUs of a trial, or times its CPU cores if it has no GPU; and the
-            time in which the searcher measures zero-cost proxies, as if it had one of them.
+            time in which the searcher measures zero-cost proxies, counted as one GPU or core.
         epochs: all trained epochs, including those of failed trials as far as they are known.
 
     Trials that are running when their search ends are finished.
@@ -68,6 +68,7 @@ class Spending:
         """Registers an ask; a duplicate costs nothing but what was measured to propose it."""
         self._accelerator_seconds += ask.proposal_seconds
         if ask.is_duplicate:
+            self._seconds += 0.0 if self._under_way else ask.proposal_seconds
             return
         self.trials += 1
         if not self._under_way:

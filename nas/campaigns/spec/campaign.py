@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,9 @@ class Campaign:
     @property
     def own_search(self) -> str:
         """The name of the search that the campaign's own searcher makes."""
-        return short_name(self.config.searcher.name)
+        name = short_name(self.config.searcher.name)
+        # With a filter, random search is no baseline.
+        return f"filtered_{name}" if name == BASELINE and self.screening.filter else name
 
     @property
     def searches(self) -> dict[str, Named]:
@@ -124,15 +126,20 @@ class Campaign:
             found |= {"chosen": chosen, "count": warm.keep}
         return found
 
-    def _proxy(self, name: str) -> Callable[[Architecture], float]:
-        """Loads what measures a proxy on training images."""
+    def _proxy(self, name: str, batch: int) -> Callable[[Architecture], float]:
+        """Loads what measures a proxy on so many training images."""
         scheme = getattr(self.recipe, "initialization", "default")
         where = "cpu" if self.config.engine.gpus_per_trial == 0 else "auto"
         made: Callable[[Architecture], float] = resolve("nas.evaluators.proxies:scorer")(
-            *(name, self.data, self.task, self.screening.batch, self.training_seed),
+            *(name, self._images, self.task, batch, self.training_seed),
             *("default" if scheme == "reference" else scheme, resolve_device(where)),
         )
         return made
+
+    @cached_property
+    def _images(self) -> Any:
+        """What proxies are measured on; loading it imports torch."""
+        return resolve("nas.training.data:search_data")(self.data)
 
     @property
     def training_seed(self) -> int:

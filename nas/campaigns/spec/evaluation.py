@@ -26,12 +26,13 @@ def kind_of(entry: Named) -> Any:
 
 def read(config: CampaignFile, folder: Path) -> tuple[Evaluator, Screening]:
     """Returns the evaluator of a campaign, and the proxies of its searcher, which it measures."""
-    made = _made(config.evaluator, folder)
+    table = None
+    if getattr(kind_of(config.evaluator), "shape", "") == "lookup":
+        table = _made(config.evaluator, folder)
+    columns = None if table is None else table.columns
     with at("searcher"):
-        screening, entry = Screening.read(
-            config.searcher.options, config.evaluator, folder, made.columns
-        )
-    return made if entry is config.evaluator else _made(entry, folder), screening
+        screening, entry = Screening.read(config.searcher, config.evaluator, folder, columns)
+    return table or _made(entry, folder), screening
 
 
 def _made(entry: Named, folder: Path) -> Evaluator:

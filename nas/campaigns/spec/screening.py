@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from nas.architecture.graph import Architecture
+from nas.campaigns.spec.searcher_options import common_options
 from nas.configuration import Config, Name, Named, several, validate
 from nas.errors import InputError, at
 from nas.evaluators.base import proxy_metric
 from nas.metrics import COSTS
-from nas.registry import Registry, resolve, unknown
+from nas.registry import Registry, resolve
 from nas.searchers.screening import Measure, Score, Screen
-from nas.spaces.choices import Genotype
+from nas.spaces.choices import Genotype, genotype_key, recipe_choices
 from nas.spaces.search_space import SearchSpace
 from nas.user_code import absolute, relative, short_name
 
@@ -85,7 +86,7 @@ class WarmStart(Config):
 class Filter(Config):
     """The best of several candidates by a zero-cost proxy, for every proposal of a searcher.
 
-    A candidate of evolution is a child of a parent of its own. A multi-fidelity searcher trains the
+    The candidates of evolution are children of one parent. A multi-fidelity searcher trains the
     best candidate for the lowest fidelity, so the proxy is a rung below.
     """
 
@@ -95,16 +96,21 @@ class Filter(Config):
     """How many candidates are made for one proposal."""
 
 
-class _Options(Config):
-    """The options of a searcher that name proxies."""
+def _each_once(given: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(given)) < len(given):
+        raise InputError(f"each must be given once, got {', '.join(given)}")
+    return given
+
+
+class Options(Config):
+    """The options of a searcher that name zero-cost proxies."""
 
     warm_start: WarmStart | None = None
+    """Which proxy chooses what the search starts from."""
     filter: Filter | None = None
-    proxies: Annotated[tuple[Name, ...], BeforeValidator(several)] = ()
-
-
-KEYS = tuple(_Options.model_fields)
-"""The options of any searcher that :class:`Screening` reads."""
+    """Which proxy chooses every proposal."""
+    proxies: Annotated[tuple[Name, ...], BeforeValidator(several), AfterValidator(_each_once)] = ()
+    """The proxies that ``predictor`` and ``bananas`` learn from."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ class Screening:
         warm_start: how networks to start from are chosen.
         filter: how each proposal is chosen.
         proxies: from which values a predictor learns.
-        batch: on how many training images they are measured.
+        batch: on how many training images they are measured, apart from that of the warm start.
         columns: those that are looked up in a table.
     """
 
@@ -128,10 +134,10 @@ class Screening:
     @classmethod
     def read(
         cls,
-        options: Mapping[str, Any],
+        searcher: Named,
         evaluator: Named,
         folder: Path,
-        columns: Collection[str] = (),
+        columns: Collection[str] | None = None,
     ) -> tuple[Screening, Named]:
         """Reads the options ``warm_start``, ``filter`` and ``proxies`` of a searcher.
 
@@ -139,28 +145,31 @@ class Screening:
         can say how well they rank what was trained.
 
         Args:
-            options: the options of the searcher.
+            searcher: the searcher with its options.
             evaluator: the evaluator of the campaign.
             folder: the folder of the campaign.
-            columns: the metrics of a table that may be used like proxies.
+            columns: the metrics of a table that may be used like proxies; None without a table.
 
         Raises :class:`InputError` for wrong keys, an unknown proxy, or another evaluator.
         """
-        given = validate(_Options, {key: options[key] for key in KEYS if key in options}, folder)
-        warm, batch = given.warm_start, evaluator.options.get("batch", _BATCH)
-        if warm is not None and "batch" in warm.model_fields_set:
-            batch = warm.batch
-        found = cls(warm, given.filter, given.proxies, batch)
+        with at("name"):
+            common = common_options(searcher)
+        common.pop("initial", None)
+        given = validate(Options, common, folder)
+        warm, batch = given.warm_start, evaluator.options.get("batch")
+        if warm is not None and not _is_counted(warm.proxy):
+            if "batch" not in warm.model_fields_set:
+                warm = warm.model_copy(update={"batch": batch or _BATCH})
+            batch = batch or warm.batch
+        found = cls(warm, given.filter, given.proxies, batch or _BATCH)
         looked_up = set()
         for keys, name in found._places():
             with at(*keys):
-                if name in columns and not _is_counted(name):
+                if name in (columns or ()) and not _is_counted(name):
                     looked_up.add(name)
                 else:
-                    evaluator = _measuring(name, evaluator, folder, columns, batch)
-        if warm is not None and not _is_counted(warm.proxy):
-            warm = warm.model_copy(update={"batch": batch})
-        return replace(found, warm_start=warm, columns=frozenset(looked_up)), evaluator
+                    evaluator = _measuring(name, evaluator, folder, columns, found.batch)
+        return replace(found, columns=frozenset(looked_up)), evaluator
 
     @property
     def names(self) -> list[str]:
@@ -181,14 +190,14 @@ class Screening:
     def screen(
         self,
         space: SearchSpace,
-        images: Callable[[str], Callable[[Architecture], float]] | None = None,
+        images: Callable[[str, int], Callable[[Architecture], float]] | None = None,
         column: Callable[[str], Measure] | None = None,
     ) -> Screen:
         """Makes what a searcher of the space measures; nothing is measured yet.
 
         Args:
             space: the space of the search.
-            images: loads what measures a proxy on images.
+            images: loads what measures a proxy on so many images.
             column: returns what looks up a metric of a table.
         """
 
@@ -200,7 +209,8 @@ class Screening:
                 measure = _proxies().find(name).count
             else:
                 assert images is not None, "read() asks for images"
-                measure = images(name)
+                warm = self.warm_start
+                measure = images(name, warm.batch if warm and warm.proxy == name else self.batch)
             return lambda genotype: measure(space.decode(genotype))
 
         def free(name: str) -> bool:
@@ -208,13 +218,11 @@ class Screening:
 
         chooses = self.filter
         return Screen(
-            {
-                name: Score(short_name(name), space.identity, partial(load, name), free(name))
-                for name in self.names
-            },
+            {name: Score(short_name(name), partial(load, name), free(name)) for name in self.names},
             self.proxies,
             chooses.proxy if chooses else "",
             chooses.candidates if chooses else 1,
+            lambda genotype: (space.identity(genotype), genotype_key(recipe_choices(genotype))),
         )
 
     def _places(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -239,23 +247,24 @@ def _is_counted(name: str) -> bool:
 
 
 def _measuring(
-    name: str, evaluator: Named, folder: Path, columns: Collection[str], batch: int
+    name: str, evaluator: Named, folder: Path, columns: Collection[str] | None, batch: int
 ) -> Named:
     """Returns the evaluator with a proxy that is measured of every trial.
 
     Raises :class:`InputError` if the proxy is unknown, or cannot be measured by the evaluator.
     """
     yardsticks = resolve("nas.proxies:YARDSTICKS")
-    if columns and name not in _proxies():
-        raise InputError(unknown("proxy", name, [*yardsticks, *columns]))
+    if columns is not None and not _is_counted(name):
+        allowed = ", ".join([*yardsticks, *columns])
+        hint = "" if columns else ", and metrics of the table that evaluator.metrics names"
+        raise InputError(f"must be counted or a metric of the table: {allowed}{hint}; got {name}")
     _proxies().find(name)
     if evaluator.name not in ("training", "proxy"):
         if _is_counted(name):
             return evaluator
-        allowed = ", ".join([*yardsticks, *columns])
         raise InputError(
             f"{name} is measured on images, for which the evaluator must be training or proxy, but "
-            f"it is {evaluator.name}; without images: {allowed}"
+            f"it is {evaluator.name}; without images: {', '.join(yardsticks)}"
         )
     given = {"batch": batch, **evaluator.options}
     proxies = several(given.get("proxies", []))
@@ -263,6 +272,9 @@ def _measuring(
     if name in (*known, *COSTS):
         return evaluator
     if short_name(name) in map(short_name, known):
-        raise InputError(f"evaluator.proxies names another proxy {short_name(name)!r}")
+        raise InputError(
+            f"the campaign uses another proxy that is called {short_name(name)!r}, too; give one "
+            "of the functions another name"
+        )
     proxy_metric(name)
     return Named(name=evaluator.name, **{**given, "proxies": [*proxies, name]})

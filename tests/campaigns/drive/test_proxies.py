@@ -97,7 +97,8 @@ def test_a_wrong_option_is_named(tmp_path: Path, given: str, message: str) -> No
 def test_a_warm_start_takes_the_evaluators_batch_and_ranks_infinity_last() -> None:
     given = {"proxy": "synflow", "candidates": 20, "keep": 2}
     evaluator = Named(name="training", batch=8)
-    found, evaluator = Screening.read({"warm_start": given}, evaluator, Path())
+    searcher = Named(name="evolution", warm_start=given)
+    found, evaluator = Screening.read(searcher, evaluator, Path())
     assert found.warm_start is not None
     assert (found.warm_start.batch, found.batch, evaluator.options["batch"]) == (8, 8, 8)
     values = iter([math.inf, 1.0, math.nan, 3.0, -math.inf, 2.0, *[0.0] * 20])
@@ -108,7 +109,7 @@ def test_a_warm_start_takes_the_evaluators_batch_and_ranks_infinity_last() -> No
         return scored[architecture.fingerprint]
 
     space = nas.space("nasbench201")
-    screen = found.screen(space, lambda name: score)
+    screen = found.screen(space, lambda name, batch: score)
     best = found.warm_start.best(space, (0,), screen.scores["synflow"])
     assert [scored[space.decode(each).fingerprint] for each in best.values()] == [3.0, 2.0]
 
@@ -200,14 +201,17 @@ def test_a_proxy_chooses_among_candidates_and_its_seconds_are_charged(tmp_path: 
     folder = screened(tmp_path / "c", given, 3, batch)
     campaign = load_campaign(folder)
     searcher, space = campaign.searcher("evolution"), campaign.space
-    score = campaign._proxy("synflow")
+    score = campaign._proxy("synflow", 8)
+    seen: set[str] = set()  # what was proposed before is not proposed again
     for number, (ask, result) in enumerate(
         zip(list(asks(folder).values())[:2], results(folder).values(), strict=False)
     ):
         rng = searcher.rng(number)
-        drawn = [score(space.decode(space.sample(rng))) for _ in range(4)]
-        assert result["metrics"]["synflow"] == pytest.approx(max(drawn))
+        drawn = [space.decode(space.sample(rng)) for _ in range(4)]
+        values = [score(each) for each in drawn if each.fingerprint not in seen]
+        assert result["metrics"]["synflow"] == pytest.approx(max(values), rel=1e-4)
         assert ask["proposal_seconds"] > 0
+        seen.add(ask["fingerprint"])
     assert searcher.ask(0) == searcher.ask(0)
     assert searcher.screen.seconds > 0
     assert not check(folder, replay=True).problems
@@ -254,9 +258,38 @@ class Spy(Forest):
     assert all("synflow" in each["metrics"] for each in results(folder).values())
 
 
+def test_filtered_random_search_is_no_baseline(tmp_path: Path) -> None:
+    given = "{name: random, filter: {proxy: mine.py:double, candidates: 2}}"
+    proxy = "evaluator: {name: proxy, batch: 8}\nobjectives: [double]\n"
+    folder = write(tmp_path / "c", f"searcher: {given}\n{proxy}", SEARCHER, "")
+    run(folder)
+    kinds = {(a["search"], a["kind"]) for a in asks(folder).values() if a["stage"] == "search"}
+    assert kinds == {("filtered_random", "searched"), ("random", "random")}
+
+
+def test_a_network_that_a_proxy_fails_for_is_the_worst(tmp_path: Path) -> None:
+    filtered = "filter: {proxy: mine.py:picky, candidates: 4}"
+    given = f"{{name: evolution, population_size: 2, tournament_size: 1, {filtered}}}"
+    folder = write(tmp_path / "c", f"searcher: {given}\nrandom_baseline: false\n", SEARCHER, "")
+    (folder / "mine.py").write_text("""
+def picky(network, batch, generator):
+    size = sum(weight.numel() for weight in network.parameters())
+    return size / (size % 2)
+""")
+    run(folder)
+    log = (folder / "run.log").read_text()
+    assert (
+        "proxy picky: a network could not be measured, and counts as the worst: ZeroDivisi" in log
+    )
+    assert len([a for a in asks(folder).values() if a["stage"] == "search"]) == 4
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ("{name: asha, max_fidelity: 1, searcher: {name: evolution, filter: {proxy: params}}}",
+         "searcher asha: searcher.filter: give it to asha itself"),
+        ("{name: predictor, proxies: [params, params]}", "searcher.proxies: each must be given"),
         ("{name: local_search, filter: {proxy: params, candidates: 3}}",
          "searcher local_search: filter: a proxy cannot choose"),
         ("{name: evolution, proxies: [params]}", "searcher evolution: proxies: it does not"),
