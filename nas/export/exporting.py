@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from nas.architecture.network import Network
 from nas.errors import InputError
-from nas.export.formats import FORMATS, Job
+from nas.export.formats import FORMATS
+from nas.export.job import Job
 from nas.export.parity import difference, random_inputs, random_pixels
 from nas.export.pictures import Samples, check_pictures
 from nas.export.python_source import class_name

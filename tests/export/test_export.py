@@ -17,7 +17,8 @@ from nas.architecture.network import Network, compile
 from nas.cli import main
 from nas.errors import InputError
 from nas.export.exporting import export
-from nas.export.formats import FORMATS, Written
+from nas.export.formats import FORMATS
+from nas.export.job import Written
 from nas.export.parity import ExportError, difference, draw_weights, random_inputs
 from tests.export.ten import in_another_environment
 
