@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas.testing.evaluators import check_evaluator as check_evaluator
+    from nas.testing.predictors import check_predictor as check_predictor
     from nas.testing.searchers import check_searcher as check_searcher
     from nas.testing.spaces import check_space as check_space
     from nas.testing.tasks import check_task as check_task
 
 _PUBLIC = {
     "check_evaluator": "nas.testing.evaluators",
+    "check_predictor": "nas.testing.predictors",
     "check_searcher": "nas.testing.searchers",
     "check_space": "nas.testing.spaces",
     "check_task": "nas.testing.tasks",

@@ -1,20 +1,14 @@
 """Checks on a toy space what every searcher promises to a campaign."""
 
 import json
-import os
-import pickle
-import subprocess
-import sys
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nas.configuration import validate_options
-from nas.errors import InputError
 from nas.searchers import SEARCHERS, Observation, Proposal, Searcher
 from nas.searchers.starting import starting_with
 from nas.testing import toy
+from nas.testing.parts import options_are_declared, same_with_any_hash_seed
 from nas.testing.toy import Event, campaign, proposals
 
 
@@ -79,22 +73,6 @@ def check_searcher(
     hash_seed_does_not_matter(case)
 
 
-def options_are_declared(case: SearcherCase) -> None:
-    """The options are typed keyword arguments, against which ``campaign.yaml`` is checked."""
-    written = json.loads(json.dumps(case.options))
-    read = validate_options(case.kind, written)
-    assert read == case.options, f"the options {case.options} are read as {read}"
-    try:
-        validate_options(case.kind, {"objectives": 1})
-    except InputError as error:
-        message = str(error)
-    else:
-        message = "no error"
-    assert "unknown key 'objectives'" in message, (
-        f"the option 'objectives' must be refused as an unknown key; got: {message}"
-    )
-
-
 def proposals_are_of_the_space_and_plain_json(case: SearcherCase) -> None:
     """A genotype is valid, its choices are in the order asked, and JSON gives it back."""
     space = toy.space()
@@ -151,30 +129,10 @@ def the_seed_decides(case: SearcherCase) -> None:
 def hash_seed_does_not_matter(*cases: SearcherCase) -> None:
     """Suggestions do not depend on Python's hash seed, on which the order of a set depends.
 
-    All cases are run in two processes. If a class cannot be imported in another process, the check
-    is skipped with a warning.
+    See :func:`nas.testing.parts.same_with_any_hash_seed`.
     """
-    try:
-        pickled = pickle.dumps(cases)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        warnings.warn(f"the hash seed is not checked: {error}", stacklevel=2)
-        return
-    code = (
-        "import pickle, sys; from nas.testing.searchers import genotypes; "
-        "print([genotypes(case) for case in pickle.load(sys.stdin.buffer)])"
-    )
-    printed = []
-    for seed in "12":
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            input=pickled,
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        printed.append(done.stdout)
-    assert printed[0] == printed[1], "with another hash seed, other genotypes are suggested"
+    broken = "with another hash seed, other genotypes are suggested"
+    same_with_any_hash_seed(genotypes, cases, broken)
 
 
 def rebuilt(case: SearcherCase, events: list[Event]) -> Searcher:

@@ -1,111 +1,39 @@
-"""What every predictor promises: a new one is checked once it is in the registry."""
+"""What every predictor promises, by ``nas.testing``: a new one is checked once it is registered."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from nas.errors import InputError
-from nas.predictors import PREDICTORS, Features, Prediction, Predictor
+from nas.predictors import PREDICTORS
 from nas.predictors.gaussian_process import GaussianProcess
-
-CHOICES, OPTIONS = 6, 4
-
-every_predictor = pytest.mark.parametrize("name", list(PREDICTORS))
-
-
-def features(genotypes: np.ndarray) -> list[Features]:
-    """One-hot features of genotypes, [n, choices]."""
-    return [
-        {f"{choice}={option}": 1.0 for choice, option in enumerate(each)}
-        for each in genotypes.tolist()
-    ]
-
-
-def smooth(genotypes: np.ndarray) -> np.ndarray:
-    """A sum over choices, with a product of the first two."""
-    worth = np.array([0.0, 1.0, 2.0, 4.0])
-    of_each = worth[genotypes] / (1 + np.arange(CHOICES))
-    value: np.ndarray = of_each.sum(axis=1) + of_each[:, 0] * of_each[:, 1]
-    return value
+from nas.testing import check_predictor, predictors
+from nas.testing.predictors import (
+    CHECKS,
+    OPTIONS,
+    drawn,
+    features,
+    hash_seed_does_not_matter,
+    smooth,
+)
+from nas.testing.predictors import PredictorCase as Case
+from tests.predictors.nearest import Nearest
 
 
-def drawn(count: int, seed: int, options: int = OPTIONS) -> np.ndarray:
-    return np.random.default_rng(seed).integers(options, size=(count, CHOICES))
+@pytest.mark.parametrize("name", PREDICTORS)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_predictor_keeps_what_searchers_rely_on(check: Callable[[Case], None], name: str) -> None:
+    check(Case(name))
 
 
-def fitted(name: str, known: list[Features], values: Any, seed: int = 0) -> Predictor:
-    made: Predictor = PREDICTORS[name]()
-    made.fit(known, np.asarray(values, dtype=float), np.random.default_rng(seed))
-    return made
-
-
-def check(found: Prediction, count: int) -> None:
-    for each in found:
-        assert each.shape == (count,)
-        assert np.isfinite(each).all()
-    assert (found.deviation >= 0).all()
-
-
-@every_predictor
-def test_it_predicts_better_than_the_mean(name: str) -> None:
-    known, others = drawn(80, 0), drawn(200, 1)
-    found = fitted(name, features(known), smooth(known)).predict(features(others))
-    check(found, 200)
-    error = np.abs(found.mean - smooth(others)).mean()
-    assert error < 0.6 * np.abs(smooth(known).mean() - smooth(others)).mean()
-    assert spearmanr(found.mean, smooth(others)).statistic > 0.8
-
-
-@every_predictor
-def test_it_knows_less_far_from_its_data(name: str) -> None:
-    known = drawn(60, 0, options=2)  # of the four options, two are never seen
-    made = fitted(name, features(known), smooth(known))
-    near, far = made.predict(features(known)), made.predict(features(drawn(60, 2)))
-    assert far.deviation.mean() > 1.2 * near.deviation.mean()
-
-
-@every_predictor
-def test_the_seed_decides(name: str) -> None:
-    known, others = features(drawn(30, 0)), features(drawn(30, 1))
-    first, again = (
-        fitted(name, known, smooth(drawn(30, 0)), seed=3).predict(others) for _ in range(2)
-    )
-    assert np.array_equal(first, again)
-
-
-@every_predictor
-def test_it_forgets_what_it_learnt_before(name: str) -> None:
-    known, values = features(drawn(30, 0)), smooth(drawn(30, 0))
-    made = fitted(name, features(drawn(20, 5)), smooth(drawn(20, 5)))
-    made.fit(known, values, np.random.default_rng(0))
-    expected = fitted(name, known, values).predict(known)
-    assert np.array_equal(made.predict(known), expected)
-
-
-@every_predictor
-@pytest.mark.parametrize("value", [-3.0, 0.0, 1e6])
-def test_equal_values_are_predicted(name: str, value: float) -> None:
-    known = features(drawn(20, 0))
-    found = fitted(name, known, np.full(20, value)).predict(known)
-    check(found, 20)
-    assert np.allclose(found.mean, value, rtol=0.1, atol=0.1)
-
-
-@every_predictor
-def test_one_result_is_enough(name: str) -> None:
-    one, others = drawn(1, 0), features(drawn(5, 1))
-    check(fitted(name, features(one), [2.0]).predict(others), 5)
-
-
-@every_predictor
-@pytest.mark.parametrize("unseen", [[{"new": 1.0}], [{}], []], ids=["new", "none", "nothing"])
-def test_what_was_not_seen_is_predicted(name: str, unseen: list[Features]) -> None:
-    made = fitted(name, features(drawn(20, 0)), smooth(drawn(20, 0)))
-    check(made.predict(unseen), len(unseen))
+@pytest.mark.slow
+def test_predictions_do_not_depend_on_the_hash_seed() -> None:
+    hash_seed_does_not_matter(*map(Case, PREDICTORS))
 
 
 @pytest.mark.parametrize(
@@ -137,3 +65,60 @@ def test_a_gaussian_process_has_the_posterior_of_scikit_learn() -> None:
     found = made.predict(features(others))
     assert found.mean == pytest.approx(made._center + made._unit * mean)
     assert found.deviation == pytest.approx(made._unit * deviation, rel=1e-4, abs=1e-4)
+
+
+# --- the checks find what is broken ---
+
+
+@pytest.mark.parametrize(
+    ("fault", "check", "message"),
+    [
+        ("constant", predictors.it_predicts_better_than_the_mean, "of its mean is 100% of that"),
+        ("shuffled", predictors.it_predicts_better_than_the_mean, "must be below 80 %"),
+        ("shape", predictors.it_predicts_better_than_the_mean, r"has shape \(200, 1\)"),
+        ("sure", predictors.it_is_less_sure_far_from_its_data, "deviation is 1 .* and 1 for"),
+        ("negative", predictors.it_is_less_sure_far_from_its_data, "a deviation is -1.0"),
+        ("draws", predictors.the_seed_decides, "draw from the generator that fit gets"),
+        ("calls", predictors.the_seed_decides, "a second call of predict gives other"),
+        ("company", predictors.a_genotype_is_predicted_alone_as_among_others, "among others"),
+        ("memory", predictors.it_forgets_what_it_learnt_before, "fit must forget"),
+        ("inputs", predictors.fit_leaves_its_inputs_alone, "it changes the values that it gets"),
+        ("capped", predictors.equal_values_are_predicted, "of 1e.06, it predicts from 100 to 100"),
+        ("single", predictors.one_result_is_enough, "after a single result, it raises"),
+        ("empty", predictors.what_was_not_seen_is_predicted, "empty list of genotypes, it raises"),
+        (
+            "overflow",
+            predictors.predictions_are_finite_whatever_the_scale,
+            "after results of about 1e.09, two for each genotype, a mean is inf",
+        ),
+        ("hash", hash_seed_does_not_matter, "with another hash seed, predictions are different"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_broken_promise_is_named(fault: str, check: Callable[[Case], None], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check(Case(Nearest, {"fault": fault}))
+
+
+class Untyped(Nearest):
+    def __init__(self, *, neighbours=5):  # type: ignore[no-untyped-def]
+        super().__init__(neighbours=neighbours)
+
+
+class Positional(Nearest):
+    def __init__(self, neighbours: int = 5) -> None:
+        super().__init__(neighbours=neighbours)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [(Untyped, "have no type: neighbours"), (Positional, "options are keyword-only arguments")],
+)
+def test_options_that_cannot_be_checked_are_named(kind: type[Nearest], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_predictor(kind, {"neighbours": 3})
+
+
+def test_a_sound_predictor_of_ones_own_passes() -> None:
+    file = Path(__file__).with_name("nearest.py")
+    check_predictor(f"{file}:Nearest", {"neighbours": 3})
