@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from nas.analysis.plots.ranks import critical_difference_figure
 from nas.analysis.plots.style import picture
+from nas.analysis.tables.rankings import predictions
 from nas.benchmark import plots as bench_plots
 from nas.benchmark.comparison import (
     anytime,
@@ -65,6 +66,7 @@ def report(
     }
     figures = {"regret": bench_plots.regret_figure(followed)}
     notes = dict(_ranking(followed, figures))
+    judged = list(_predictions(trials, followed, direction))
     if objectives and len(objectives) == 2 and true_front is not None:
         figures["fronts"] = bench_plots.fronts_figure(trials, followed, objectives, true_front)
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,7 @@ def report(
     for name, figure in figures.items():
         write_whole(folder / f"{name}.svg", picture(figure, "svg"))
     below = ["\n".join(f"- {line}" for line in origin)] if origin else []
-    text = "\n\n".join([*_text(title, followed, tables, figures, notes), *below]) + "\n"
+    text = "\n\n".join([*_text(title, followed, tables, figures, notes, judged), *below]) + "\n"
     write_whole(folder / "summary.md", text.encode())
     return text
 
@@ -108,6 +110,7 @@ def _text(
     tables: Mapping[str, pd.DataFrame],
     figures: Mapping[str, Figure],
     notes: Mapping[str, str],
+    judged: Sequence[str],
 ) -> Iterator[str]:
     main = list(curves.regret)[-1]
     unit = "charged evaluations" if curves.axis == "evaluations" else curves.axis
@@ -127,8 +130,8 @@ def _text(
         "under its curve), average rank over seeds; trials, duplicates and failures per run."
     )
     yield _markdown(_at_the_end(curves, tables["summary"]))
-    if warnings := list(_warnings(curves, tables["summary"])):
-        yield "\n".join(f"- {line}" for line in warnings)
+    if below := [*_warnings(curves, tables["summary"]), *judged]:
+        yield "\n".join(f"- {line}" for line in below)
     yield "## Over time"
     yield (
         f"{main.capitalize()} by number of {unit}: mean ± deviation (median regret). Bold: the "
@@ -220,6 +223,25 @@ def _warnings(curves: Curves, table: pd.DataFrame) -> Iterator[str]:
         yield "numbers of runs differ: pairs use the seeds that both ran, ranks those that all ran"
     if table["reused"].any():
         yield "reused: duplicates, answered from the run's own history at no cost"
+
+
+def _predictions(
+    trials: pd.DataFrame, curves: Curves, direction: Mapping[str, str]
+) -> Iterator[str]:
+    """Yields how the predictions of each searcher ranked what it evaluated next, over its runs."""
+    if "predicted" not in trials:  # nothing was predicted, or an earlier version has run
+        return
+    judged = (trials["status"] == "completed") & ~trials["reused"] & trials["predicted"].notna()
+    found = trials[judged].assign(workers=trials.get("workers", 1))
+    found[["predicted", "validation"]] *= 1 if direction["validation"] == "max" else -1
+    runs = found.merge(curves.runs[["searcher", "workers", "seed", "group"]])
+    columns = ["predicted", "params", "validation"]
+    for group, rows in runs.groupby("group", sort=False):
+        by_fidelity = {
+            fidelity: [run[columns].to_numpy() for _, run in part.groupby("seed")]
+            for fidelity, part in rows.groupby("fidelity", dropna=False)
+        }
+        yield predictions(group, by_fidelity, "validation", "network")
 
 
 def _spread(mean: float, deviation: float) -> str:

@@ -89,7 +89,9 @@ def as_frame(benchmark: Benchmark, results: list[tuple[Run, Result]]) -> pd.Data
     had been evaluated when this one was observed), ``seconds`` (on the virtual clock), ``status``,
     ``reused`` (answered by an earlier trial), ``fidelity`` (epochs; 0 if the table has no curves),
     ``validation`` and further objectives after these epochs, ``test`` after full training, both in
-    the table's units, and ``key`` (of the table's row). Failed trials have no values.
+    the table's units, and ``key`` (of the table's row). Failed trials have no values. If a searcher
+    predicts the objective, there are also ``predicted`` (the validation that it predicted for a
+    trial before it was evaluated) and ``params`` (of the network), else NaN.
     """
     config, table = benchmark.config, benchmark.table
     sizes = [len(result.columns["row"]) for _, result in results]
@@ -129,6 +131,10 @@ def as_frame(benchmark: Benchmark, results: list[tuple[Run, Result]]) -> pd.Data
         frame[name] = np.where(completed, found, np.nan)
     frame["test"] = np.where(completed, benchmark.objective("test")[rows], np.nan)
     frame["key"] = pd.Categorical.from_codes(rows, list(table.keys))
+    predicted = columns["predicted"].astype(float)
+    if len(benchmark.directions) == 1 and not np.isnan(predicted).all():
+        frame["predicted"] = predicted if config.direction == "min" else -predicted
+        frame["params"] = columns["params"].astype(float)
     return frame
 
 

@@ -13,12 +13,16 @@ from nas.benchmark.config import Benchmark
 from nas.campaigns.engines.base import Json, Outcome, Trial, Update
 from nas.campaigns.engines.simulated import Faults, SimulatedCluster
 from nas.searchers import Proposal
+from nas.searchers.base import prediction
 from nas.searchers.duplicates import LIMIT
 from nas.searchers.loop import SearchLoop
 
 STATUSES = ("completed", "failed", "retried")
 
 _PLACES = {status: place for place, status in enumerate(STATUSES)}
+
+_COLUMNS = ("trial", "evaluation", "seconds", "status", "reused", "fidelity", "row", "predicted",
+            "params")  # fmt: skip
 
 
 class Search:
@@ -51,19 +55,20 @@ class Search:
         self._deadline = math.inf if budget.virtual_seconds is None else budget.virtual_seconds
         self._ended = 0
         self._rows: list[int] = []
-        self._told: list[tuple[int, int, float, int, bool, int, int]] = []
+        self._told: list[tuple[Any, ...]] = []
 
     def run(self) -> dict[str, NDArray[Any]]:
         """Searches until the budget is spent.
 
         Returns arrays with one entry per observed trial, in that order: ``trial``, ``evaluation``,
         ``seconds``, ``status`` (a position in :data:`STATUSES`), ``reused``, ``fidelity`` (0 for
-        full training) and ``row`` (the row of the table).
+        full training), ``row`` (the row of the table), ``predicted`` (the objective that the
+        searcher predicted for the trial, minimised) and ``params`` (of its network, if it was
+        predicted); both are NaN without a prediction.
         """
         self._cluster.run(self)
-        names = ("trial", "evaluation", "seconds", "status", "reused", "fidelity", "row")
-        columns = zip(*self._told, strict=True) if self._told else ((),) * len(names)
-        return {name: np.array(column) for name, column in zip(names, columns, strict=True)}
+        columns = zip(*self._told, strict=True) if self._told else ((),) * len(_COLUMNS)
+        return {name: np.array(column) for name, column in zip(_COLUMNS, columns, strict=True)}
 
     def next(self) -> Trial | None:
         """Returns the next trial to evaluate; duplicates before it are answered at once."""
@@ -104,10 +109,13 @@ class Search:
 
     def _note(self, number: int, status: str, reused: bool = False) -> None:
         """Remembers what the searcher has observed."""
-        fidelity = self._loop.proposals[number].fidelity or 0
+        proposal = self._loop.proposals[number]
+        predicted = prediction(proposal.note, proposal.fidelity)
+        counted = not math.isnan(predicted)
+        params = self._benchmark.lookup.params(proposal.genotype) if counted else math.nan
         self._told.append(
             (number, self._ended, self._cluster.clock, _PLACES[status], reused,
-             fidelity, self._rows[number])
+             proposal.fidelity or 0, self._rows[number], predicted, params)
         )  # fmt: skip
 
     def _payload(self, proposal: Proposal, row: int) -> Json:

@@ -118,6 +118,7 @@ class Lookup:
         self._columns = {epoch: index for index, epoch in enumerate(table.epochs)}
         self._found: dict[Hashable, int] = {}
         self._identities: dict[Hashable, Hashable] = {}
+        self._params: dict[Hashable, float] = {}
         keys: Sequence[str] = table.keys
         if table.key == "isomorphism":
             keys = [space.identity(self._parsed(key)) for key in table.keys]
@@ -154,6 +155,14 @@ class Lookup:
             recipe = genotype_key(recipe_choices(genotype))
             identity = self._identities[name] = (self.space.identity(genotype), recipe)
         return identity
+
+    def params(self, genotype: Genotype) -> float:
+        """Returns the number of parameters of the network of a genotype."""
+        name = genotype_key(genotype)
+        params = self._params.get(name)
+        if params is None:
+            params = self._params[name] = self.space.decode(genotype).cost.params
+        return params
 
     def row_of(self, fingerprint: str) -> int | None:
         """Returns the row of any architecture, if the table is keyed by fingerprints."""

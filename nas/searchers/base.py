@@ -63,6 +63,16 @@ class Observation:
             )
 
 
+def prediction(note: Mapping[str, Any], fidelity: float | None) -> float:
+    """Returns the value that a searcher predicted for a trial, minimised; NaN if it did not.
+
+    A prediction for another fidelity than that of the trial is no prediction of its result.
+    """
+    expected = note.get("predicted")
+    meant = note.get("model", fidelity) == fidelity
+    return expected if meant and isinstance(expected, float) else math.nan
+
+
 class Searcher(ABC):
     """Proposes genotypes (:meth:`ask`) and learns from their results (:meth:`tell`).
 

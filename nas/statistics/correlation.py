@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm, rankdata
+
+from nas.statistics.paired import SignFlip
 
 
 class Comparison(NamedTuple):
@@ -46,6 +49,22 @@ def compare(one: ArrayLike, other: ArrayLike, values: ArrayLike) -> Comparison:
         return Comparison(first, second, 1.0)
     against, between = np.nan_to_num([second, spearman(one, other)]).tolist()
     return Comparison(first, second, p_value(first, against, between, np.size(values)))
+
+
+def mean_over_runs(found: Sequence[Comparison]) -> Comparison:
+    """Compares two predictors by the means of their correlations in several independent runs.
+
+    Runs on one table repeat the same networks, so their values cannot be pooled into one sample. p
+    is that of the sign-flip test of the mean difference over runs (:class:`SignFlip`), for one
+    side; NaN if there are too few runs for p = 0.05. A correlation that is undefined in a run
+    counts as 0. The comparison of a single run is returned as it is.
+    """
+    if len(found) == 1:
+        return found[0]
+    one, other, _ = np.nan_to_num(np.array(found, dtype=float)).T
+    test = SignFlip(one - other)
+    p = test.p / 2 if test.mean > 0 else 1 - test.p / 2
+    return Comparison(one.mean().item(), other.mean().item(), p if test.least_p <= 0.1 else np.nan)
 
 
 def p_value(one: float, other: float, between: float, n: int) -> float:

@@ -4,11 +4,14 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from nas.benchmark.report import _spread, report
-from tests.analysis.runs import MAX, drawn
+from nas.benchmark.regret import curves
+from nas.benchmark.report import _predictions, _spread, report
+from tests.analysis.runs import MAX, drawn, run
 
 BEST = {"validation": 100.0, "test": 100.0}
 ONE: dict[str, Any] = {"title": "Toy", "direction": MAX, "optimum": BEST}
@@ -89,6 +92,73 @@ def test_what_a_reader_must_know_is_said(trials: pd.DataFrame, tmp_path: Path) -
     assert "- same: 30 runs ended before 90 % of the budget; their last values are kept" in text
     assert "- first: 1 runs never had a result; they rank last" in text
     assert "- numbers of runs differ" in text
+
+
+def predicting(
+    searcher: str, seeds: int, sign: float, noise: float, **columns: Any
+) -> pd.DataFrame:
+    """Runs with predictions from the sixth trial, of 30 trials or, in the first run, of 40."""
+    rng = np.random.default_rng(seeds)
+    runs = []
+    for seed in range(seeds):
+        values = rng.uniform(80, 95, 30 if seed else 40).round(1)
+        predicted = values + rng.normal(scale=noise, size=len(values))
+        predicted[:5] = np.nan
+        params = (values + rng.normal(scale=9, size=len(values))).round()
+        of_run = run(searcher, seed, sign * values, sign * values, predicted=sign * predicted,
+                     params=params, **columns)  # fmt: skip
+        of_run.loc[9, "reused"] = True
+        runs.append(of_run)
+    return pd.concat(runs, ignore_index=True)
+
+
+def correlations(trials: pd.DataFrame, best_fifth: bool) -> tuple[float, float]:
+    """The means over runs, by SciPy, where larger values are better."""
+    judged = trials[trials["predicted"].notna() & ~trials["reused"]]
+    found = []
+    for _, rows in judged.groupby("seed"):
+        if best_fifth:
+            rows = rows.nlargest(len(rows) // 5, "validation")
+        both = (stats.spearmanr(rows[name], rows["validation"]) for name in ("predicted", "params"))
+        found.append([each.statistic for each in both])
+    one, other = np.mean(found, axis=0)
+    return float(one), float(other)
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_predictions_are_judged_in_each_run_beside_parameters(
+    direction: str, tmp_path: Path
+) -> None:
+    sign = 1 if direction == "max" else -1
+    good = predicting("good", 8, sign, noise=0.5)
+    trials = pd.concat([good, predicting("poor", 7, sign, noise=90.0), drawn({"none": 0}, 8, 30)])
+    ways = {"direction": dict.fromkeys(MAX, direction), "optimum": dict.fromkeys(MAX, sign * 100.0)}
+    text = report(trials.reset_index(drop=True), tmp_path, **ONE | ways)
+    turned = good.assign(**{name: sign * good[name] for name in ("predicted", "validation")})
+    (every, of_params), (best, best_params) = (correlations(turned, best) for best in (False, True))
+    assert (
+        "- predictions of good: rank correlation with validation of 24 to 34 networks, mean of 8 "
+        f"runs, {every:.2f}, in the best fifth {best:.2f}; that of params {of_params:.2f} and "
+        f"{best_params:.2f}: better than counting parameters (p 0.0039)\n"
+    ) in text
+    (poor,) = [line for line in text.splitlines() if line.startswith("- predictions of poor: ")]
+    assert ": no better than counting parameters (p " in poor
+    assert "predictions of none" not in text
+
+
+def test_predictions_are_judged_at_the_fidelity_of_most_runs() -> None:
+    def runs(searcher: str, seeds: int) -> list[pd.DataFrame]:
+        return [predicting(searcher, seeds, 1, 0.5, workers=w) for w in (1, 8)]
+
+    trials = pd.concat([*runs("BOHB", 6), *runs("few", 4)], ignore_index=True)
+    trials["seconds"] = trials["evaluation"] * 60.0
+    trials["fidelity"] = np.where(trials["trial"] % 3, 3, 9)  # a third is too few, but for one run
+    bohb, its_eight, few, _ = _predictions(trials, curves(trials, MAX, BEST), MAX)
+    assert its_eight.startswith(
+        "predictions of BOHB, 8 workers at fidelity 3: rank correlation with "
+    )
+    assert "of 17 to 23 networks, mean of 6 runs, " in bohb
+    assert few.endswith(": too few runs to say which is better")
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+import nas
 from nas.benchmark.config import load_benchmark
 from nas.benchmark.run import bench
 from nas.cli import main
@@ -23,7 +24,7 @@ from tests.benchmark.conftest import write
 
 
 def quiet() -> Console:
-    return Console(file=StringIO())
+    return Console(file=StringIO(), width=500)  # no line is broken, however long a path is
 
 
 def said(console: Console) -> str:
@@ -56,20 +57,25 @@ def test_a_benchmark_from_end_to_end(folder: Path) -> None:
     assert resolved["environment"]["versions"]["numpy"]
 
 
-def test_results_do_not_depend_on_the_number_of_processes(folder: Path, tmp_path: Path) -> None:
-    other = write(tmp_path / "other")
+def test_results_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
+    searchers = {"random": "random", "predictor": {"name": "predictor", "initial_size": 4}}
+    folder, other = (write(tmp_path / name, searchers=searchers) for name in "ab")
     bench(folder, processes=1, console=quiet())
     bench(other, processes=2, console=quiet())
     frames = [pd.read_parquet(each / "trials.parquet") for each in (folder, other)]
     pd.testing.assert_frame_equal(*frames)
+    predicted = frames[0].dropna(subset="predicted")
+    assert set(predicted["searcher"]) == {"predictor"}
+    assert (predicted["predicted"] - predicted["validation"]).abs().median() < 20  # of 60 to 95
+    space = nas.space("nasbench201", nodes=3)
+    for key, params in zip(predicted["key"], predicted["params"], strict=True):
+        assert params == space.decode(space.from_string(key)).cost.params
     seeds = [frame for _, frame in frames[0].groupby("seed")]
     assert not np.array_equal(seeds[0]["key"][:12], seeds[1]["key"][:12])
 
 
 def test_a_searcher_of_the_benchmark_is_that_of_the_readme(folder: Path) -> None:
     """What it did can be done again in a loop of five lines."""
-    import nas
-
     benchmark = load_benchmark(folder)
     bench(folder, processes=1, console=quiet())
     frame = pd.read_parquet(folder / "trials.parquet")

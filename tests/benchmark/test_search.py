@@ -68,6 +68,17 @@ def test_a_searcher_hears_its_objective_and_no_more(tmp_path: Path) -> None:
     np.testing.assert_allclose(columns["seconds"], np.cumsum(times[rows, -1]))
 
 
+def test_what_was_predicted_is_kept_with_the_parameters_of_the_network(tmp_path: Path) -> None:
+    scripts = Scripts(tmp_path / "b")
+    first, second, third = (scripts.genotype(*ops) for ops in (CONV, POOL, SKIP))
+    notes = [{"predicted": -80.5, "model": 3}, {"predicted": -70.0, "model": 9}, {}]
+    asked = [Proposal(g, note, 3) for g, note in zip((first, second, third), notes, strict=True)]
+    _, _, columns = scripts.run(list(asked))
+    params = scripts.benchmark.space.decode(first).cost.params
+    np.testing.assert_array_equal(columns["predicted"], [-80.5, np.nan, np.nan])
+    np.testing.assert_array_equal(columns["params"], [params, np.nan, np.nan])
+
+
 def test_no_lookup_of_a_search_touches_the_test(tmp_path: Path) -> None:
     """By proof: it is gone from the table, and the search goes on as before."""
     before = load_benchmark(write(tmp_path / "b"))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nas.statistics.correlation import compare, p_value, spearman
+from nas.statistics.correlation import Comparison, compare, mean_over_runs, p_value, spearman
 
 
 def test_spearman_is_that_of_scipy_with_ties() -> None:
@@ -36,3 +36,21 @@ def test_a_predictor_is_no_better_than_itself_or_without_a_rank() -> None:
     assert np.isnan(other)
     assert p == p_value(one, 0.0, 0.0, 20) < 0.001
     assert compare(values, noisy, values).p < 0.001
+
+
+def test_runs_are_compared_by_the_permutation_test_of_scipy() -> None:
+    one, other = np.random.default_rng(0).uniform(-1, 1, (2, 9))
+    for first, second in ((one, other), (other, one)):
+        found = mean_over_runs([Comparison(*each, 0.5) for each in zip(first, second, strict=True)])
+        assert found[:2] == pytest.approx((first.mean(), second.mean()))
+        exact = stats.permutation_test(
+            (first - second,), np.mean, permutation_type="samples", alternative="greater"
+        )
+        assert found.p == pytest.approx(exact.pvalue, abs=2**-9)
+
+
+def test_a_correlation_that_is_undefined_in_a_run_counts_as_none() -> None:
+    assert mean_over_runs([Comparison(0.4, np.nan, 0.1)])[2] == 0.1
+    found = mean_over_runs([Comparison(0.4, np.nan, 0.1)] * 5)
+    assert found == (pytest.approx(0.4), 0.0, pytest.approx(2**-5))
+    assert np.isnan(mean_over_runs([Comparison(0.4, 0.1, 0.1)] * 4).p)

@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from nas.analysis.tables.columns import recorded
+from nas.analysis.tables.rankings import Row, judged, predictions
 from nas.analysis.tables.trials import trials
 from nas.campaigns.spec.fidelity import FULL
 from nas.campaigns.spec.objectives import minimised
@@ -20,17 +20,9 @@ from nas.campaigns.spec.objectives import recorded as objectives_of
 from nas.campaigns.store.history import History
 from nas.campaigns.store.types import Ask, Header, Json, Result
 from nas.configuration import several
-from nas.statistics.correlation import compare
+from nas.searchers.base import prediction
 from nas.user_code import short_name
 from nas.words import counted
-
-_FEW = 10
-"""How many networks are needed to judge a proxy."""
-
-_LEVEL = 0.05
-"""The level of significance at which a proxy is better than counting parameters."""
-
-_Row = tuple[float, float, float]
 
 _Groups = dict[str, list[tuple[Ask, Result]]]  # the ask and result of each, by label
 
@@ -176,7 +168,7 @@ def _ranking_notes(history: History) -> Iterator[str]:
             for label, runs in evaluated.items()
             if isinstance(ranked(label, proxy), int | float)
         ]
-        yield _judged(what, rows, primary.in_words, networks)
+        yield judged(what, [rows], primary.in_words, networks)
 
 
 def _evaluator(specification: Json) -> str:
@@ -207,69 +199,25 @@ def _fidelity(ask: Ask, specification: Json) -> float:
 def _predictor_notes(history: History) -> Iterator[str]:
     """Yields how the predictor of a search ranked what was evaluated next, beside parameters.
 
-    Every prediction was made before its network was evaluated. One that was made for another
-    fidelity is left out. Values at different fidelities cannot be compared, so only those of one
-    fidelity are judged: the highest of which there are enough.
+    Every prediction was made before its network was evaluated.
     """
     specification = history.header.specification
     objectives = objectives_of(specification)
     if len(objectives) != 1:
         return
-    predicted: dict[str, dict[float, list[_Row]]] = {}
+    predicted: dict[str, dict[float, list[list[Row]]]] = {}
     for trial, result in history.results.items():
         ask = history.asks[trial]
-        expected = ask.note.get("predicted")
-        meant = ask.note.get("model", ask.fidelity) == ask.fidelity
-        if result.completed and meant and isinstance(expected, float):
+        expected = prediction(ask.note, ask.fidelity)
+        if result.completed and not isnan(expected):
             (value,) = minimised(objectives, ask, result.metrics)
             of_search = predicted.setdefault(ask.search, {})
-            rows = of_search.setdefault(_fidelity(ask, specification), [])
+            (rows,) = of_search.setdefault(_fidelity(ask, specification), [[]])
             rows.append((-expected, ask.cost["params"], -value))
     networks = "trained network" if _evaluator(specification) == "training" else "network"
     in_words = recorded(specification).in_words(objectives[0].metric)
     for search, found in predicted.items():
-        fidelity = max(found, key=lambda each: (min(len(found[each]), _FEW), each))
-        what = f"predictions of {search}"
-        what += f" at fidelity {fidelity:g}" if len(found) > 1 else ""
-        yield _judged(what, found[fidelity], in_words, networks)
-
-
-def _judged(what: str, rows: Sequence[_Row], value: str, network: str) -> str:
-    """Says how something ranked networks, beside their number of parameters.
-
-    Args:
-        what: what is judged.
-        rows: what it says of each network, the number of parameters, and the value; of values,
-            larger is better.
-        value: the value in words.
-        network: what the networks are, in the singular.
-    """
-    if len(rows) < _FEW:
-        they_rank = "it ranks" if what.startswith("proxy") else "they rank"
-        known = "" if rows else " with recorded values"
-        return (
-            f"{what}: {counted(len(rows), network)}{known} {'is' if len(rows) == 1 else 'are'} too "
-            f"few to say how {they_rank}; {_FEW} are needed"
-        )
-    table = np.array(sorted(rows, key=lambda row: -row[2]), dtype=float)
-    some = max(len(table) // 5, 4)
-    best_ones = "fifth" if some == len(table) // 5 else f"{some}"
-    every, best = (compare(*table[:n].T) for n in (len(table), some))
-    text = (
-        f"{what}: rank correlation with {value} of {counted(len(table), network)} "
-        f"{_shown(every.one)}, in the best {best_ones} {_shown(best.one)}"
-    )
-    if what == "proxy params":
-        return text
-    verdict = "no better than" if not every.p < _LEVEL else "better than"
-    return (
-        f"{text}; that of params {_shown(every.other)} and {_shown(best.other)}: {verdict} "
-        f"counting parameters (p {every.p:.2g})"
-    )
-
-
-def _shown(correlation: float) -> str:
-    return "undefined" if isnan(correlation) else f"{correlation:.2f}"
+        yield predictions(search, found, in_words, networks)
 
 
 def _chance_notes(history: History, groups: _Groups) -> Iterator[str]:
