@@ -209,6 +209,13 @@ class Benchmark:
             self._known[row, epoch] = found
         return found
 
+    def curve(self, row: int, epoch: int | None) -> list[float]:
+        """Returns ``validation`` of a row after 1, 2, ... epochs up to ``epoch``, minimised."""
+        sign = -1 if self.config.direction == "max" else 1
+        values = self.table.metrics[self.config.validation][row, :epoch]
+        curve: list[float] = (sign * values).tolist()
+        return curve
+
     def objective(self, name: str) -> Floats:
         """Returns an objective, or ``test``, of all rows of the table after full training."""
         own = {"validation": self.config.validation, "test": self.config.test}
@@ -289,5 +296,13 @@ def _check(benchmark: Benchmark) -> None:
         )
     if config.budget.evaluations is None and table.seconds is None:
         raise InputError("budget: the table has no training times; allowed: evaluations")
+    curves = table.metrics[config.validation].ndim > 1
+    every = curves and table.epochs == (*range(1, len(table.epochs) + 1),)
     for label in config.searchers:
-        benchmark.searcher(label, 0)
+        if benchmark.searcher(label, 0).takes_curves and not every:
+            measured = ", ".join(map(str, table.epochs)) if curves else "the whole training"
+            raise InputError(
+                f"learns from learning curves, so the table must have {config.validation} after "
+                f"1, 2, 3, … epochs; it has it after {measured}",
+                *("searchers", label),
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,12 @@ class Search:
         self.stuck = False
         self._ended += 1
         number = int(trial)
-        for each in self._loop.end(number, outcome.metrics.get("values")):
+        values = outcome.metrics.get("values")
+        curve: Sequence[float] = ()
+        if values is not None and self._loop.searcher.takes_curves:
+            fidelity = self._loop.proposals[number].fidelity
+            curve = self._benchmark.curve(self._rows[number], fidelity)
+        for each in self._loop.end(number, values, curve=curve):
             self._note(each, outcome.status, reused=each != number)
 
     def _note(self, number: int, status: str, reused: bool = False) -> None:

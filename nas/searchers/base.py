@@ -46,6 +46,8 @@ class Observation:
         note: the note of the proposal.
         fidelity: the fidelity of the proposal.
         suggested: genotypes that the evaluator suggests.
+        curve: the only objective after 1, 2, ... epochs, minimised like ``values``, with the epochs
+            of the trials that it continues; empty unless :attr:`Searcher.takes_curves`.
     """
 
     trial_id: int
@@ -54,6 +56,7 @@ class Observation:
     note: Mapping[str, Any] = field(default_factory=dict)
     fidelity: int | None = None
     suggested: Sequence[Genotype] = ()
+    curve: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         if self.values is not None and (not self.values or any(map(math.isnan, self.values))):
@@ -93,6 +96,8 @@ class Searcher(ABC):
     """Whether it can start from known genotypes, which it observes before its own proposals."""
     takes_suggestions: ClassVar[bool] = False
     """Whether its proposals are those that the evaluator suggests."""
+    takes_curves: bool = False
+    """Whether it learns from the learning curves of trials."""
     takes_filter: bool = False
     """Whether a proxy can choose what it proposes, because it calls :meth:`screened`."""
     takes_proxies: bool = False

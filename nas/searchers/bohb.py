@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from nas.searchers.hyperband import Hyperband
+from nas.searchers.multi_fidelity import Promotion
 from nas.spaces.search_space import SearchSpace
 
 
@@ -38,6 +39,7 @@ class BOHB(Hyperband):
         searcher: dict[str, Any] | str = "optuna",
         min_points: int = 10,
         random_fraction: float = 1 / 3,
+        promotion: Promotion = "value",
     ) -> None:
         super().__init__(
             space,
@@ -49,4 +51,5 @@ class BOHB(Hyperband):
             searcher=searcher,
             min_points=min_points,
             random_fraction=random_fraction,
+            promotion=promotion,
         )

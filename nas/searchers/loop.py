@@ -32,6 +32,7 @@ class SearchLoop:
         self.policy = policy
         self.proposals: list[Proposal] = []
         self.values: dict[int, Values] = {}
+        self._curves: dict[int, Sequence[float]] = {}
         self._duplicates: Duplicates[int] = Duplicates(policy)
 
     @property
@@ -65,18 +66,27 @@ class SearchLoop:
         if self.policy == "retry":
             self._observe(number, None)
         elif not self._duplicates.waits(original):
-            self._observe(number, self.values[original])
+            self._observe(number, self.values[original], curve=self._curves.get(original, ()))
         return original
 
-    def end(self, number: int, values: Values, suggested: Sequence[Genotype] = ()) -> list[int]:
+    def end(
+        self,
+        number: int,
+        values: Values,
+        suggested: Sequence[Genotype] = (),
+        curve: Sequence[float] = (),
+    ) -> list[int]:
         """Reports the values of an evaluated trial to the searcher; None if the trial failed.
 
-        It is also told which genotypes the evaluator has suggested. Returns the trials that the
-        searcher has observed: this one, and the duplicates that waited for it.
+        It is also told which genotypes the evaluator has suggested, and the learning curve if it
+        takes curves. Returns the trials that the searcher has observed: this one, and the
+        duplicates that waited for it.
         """
+        if curve:  # for later duplicates
+            self._curves[number] = curve
         observed = [number, *self._duplicates.ended(number, values is not None)]
         for each in observed:
-            self._observe(each, values, suggested)
+            self._observe(each, values, suggested, curve)
         return observed
 
     @property
@@ -84,11 +94,23 @@ class SearchLoop:
         """Tells if the next proposal is evaluated even if the budget is spent."""
         return self.searcher.is_owed(len(self.proposals))
 
-    def _observe(self, number: int, values: Values, suggested: Sequence[Genotype] = ()) -> None:
+    def _observe(
+        self,
+        number: int,
+        values: Values,
+        suggested: Sequence[Genotype] = (),
+        curve: Sequence[float] = (),
+    ) -> None:
         proposal = self.proposals[number]
         self.values[number] = values
         self.searcher.tell(
             Observation(
-                number, proposal.genotype, values, proposal.note, proposal.fidelity, suggested
+                number,
+                proposal.genotype,
+                values,
+                proposal.note,
+                proposal.fidelity,
+                suggested,
+                curve,
             )
         )

@@ -1,9 +1,10 @@
 """The base of the multi-fidelity searchers: a training schedule around any other searcher."""
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from nas.configuration import validate_options
 from nas.errors import InputError, at, in_file
@@ -12,10 +13,14 @@ from nas.searchers.base import Observation, Proposal, Searcher
 from nas.searchers.population import succeeded
 from nas.searchers.screening import Screen
 from nas.spaces.search_space import SearchSpace
+from nas.statistics.learning_curves import FEWEST, expected_end
 from nas.statistics.pareto import best_first
 
 Values = tuple[float, ...]
 """The objectives of a trial, all to be minimised."""
+
+Promotion = Literal["value", "learning_curve"]
+"""What trials of a rung are compared by: see :class:`MultiFidelity`."""
 
 
 def fidelities(minimum: int, maximum: int, factor: int) -> tuple[int, ...]:
@@ -102,6 +107,15 @@ class MultiFidelity(Searcher):
     recommended order is that of an epsilon-net; here it is the crowding distance of NSGA-II, which
     the paper compares with. The inner searcher must then take several objectives, too.
 
+    With ``promotion: learning_curve``, a schedule compares the trials of a rung by the values that
+    they are expected to reach at ``max_fidelity``
+    (:func:`nas.statistics.learning_curves.expected_end`, after Domhan et al. 2015), because the
+    curves of two trials may still cross. A trial that cannot be extrapolated is expected to keep
+    its value: in the rungs of fewer than four epochs, where all trials are then compared by their
+    values, and where a point of the curve is not finite. Among rising curves, this sets it back.
+    The fidelity is then epochs, and there is one objective. The inner searcher observes the values
+    that were measured. On published curves, promotion by value is better (results/promotion.md).
+
     Args:
         space: the space to search.
         seed: one or more non-negative integers.
@@ -115,6 +129,8 @@ class MultiFidelity(Searcher):
         min_points: how many successful trials a rung needs before its instance proposes. A good
             choice is the number of random trials that the inner searcher starts with.
         random_fraction: the share of new configurations that are always random.
+        promotion: what the trials of a rung are compared by: their ``value``, or the value that
+            their ``learning_curve`` is expected to reach at ``max_fidelity``.
 
     The note of a new configuration is that of the inner searcher plus ``model``: the fidelity of
     the instance that proposed it, or None for a random one. With brackets, every note also holds
@@ -136,6 +152,7 @@ class MultiFidelity(Searcher):
         searcher: dict[str, Any] | str = "random",
         min_points: int = 10,
         random_fraction: float = 0.0,
+        promotion: Promotion = "value",
     ) -> None:
         super().__init__(space, seed, objectives)
         if reduction_factor < 2:
@@ -148,6 +165,12 @@ class MultiFidelity(Searcher):
             raise self._wrong(f"min_points must be at least 1, got {min_points}")
         if not 0 <= random_fraction <= 1:
             raise self._wrong(f"random_fraction must be from 0 to 1, got {random_fraction}")
+        self.takes_curves = promotion == "learning_curve"
+        if self.takes_curves and objectives > 1:
+            raise self._wrong(
+                f"promotion: learning_curve compares trials by the curve of one objective; allowed "
+                f"with {objectives} objectives: value"
+            )
         self.reduction_factor = reduction_factor
         self.min_points = min_points
         self.random_fraction = random_fraction
@@ -206,7 +229,7 @@ class MultiFidelity(Searcher):
             if proposal.note.get("model") == fidelity:
                 note = _proposers(proposal.note)
             succeeded(observation, self.objectives)  # raises if there are not so many values
-            self._schedule.end(trial_id, values)
+            self._schedule.end(trial_id, self._compared(observation))
         if fidelity in self._models:
             self._models[fidelity].tell(Observation(trial_id, observation.genotype, values, note))
             self._points[fidelity] += values is not None
@@ -215,6 +238,15 @@ class MultiFidelity(Searcher):
     def waiting(self) -> set[int]:
         """The trials that have ended and may yet go on."""
         return self._schedule.waiting
+
+    def _compared(self, observation: Observation) -> Values | None:
+        """Returns what the schedule compares the trial by; None if it failed."""
+        most, values, curve = self.fidelities[-1], observation.values, observation.curve
+        if not self.takes_curves or values is None or not FEWEST <= len(curve) < most:
+            return values
+        if not all(map(math.isfinite, curve)):
+            return values
+        return (-expected_end([-value for value in curve], most),)
 
     def _proposal(self, trial_id: int, job: Job) -> Proposal | None:
         note: dict[str, Any] = {} if job.bracket is None else {"bracket": job.bracket}

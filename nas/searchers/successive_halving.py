@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from nas.searchers.multi_fidelity import Job, MultiFidelity, Schedule, Values, ranked
+from nas.searchers.multi_fidelity import Job, MultiFidelity, Promotion, Schedule, Values, ranked
 from nas.spaces.search_space import SearchSpace
 
 
@@ -34,6 +34,7 @@ class SuccessiveHalving(MultiFidelity):
         searcher: see there.
         min_points: see there.
         random_fraction: see there.
+        promotion: see there.
     """
 
     name: ClassVar[str] = "successive_halving"
@@ -51,6 +52,7 @@ class SuccessiveHalving(MultiFidelity):
         searcher: dict[str, Any] | str = "random",
         min_points: int = 10,
         random_fraction: float = 0.0,
+        promotion: Promotion = "value",
     ) -> None:
         self._configurations = configurations
         super().__init__(
@@ -63,6 +65,7 @@ class SuccessiveHalving(MultiFidelity):
             searcher=searcher,
             min_points=min_points,
             random_fraction=random_fraction,
+            promotion=promotion,
         )
 
     def _make_schedule(self) -> Schedule:

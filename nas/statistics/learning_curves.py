@@ -1,8 +1,9 @@
-"""Extrapolates learning curves: how likely a training ends above a value."""
+"""Extrapolates learning curves: where a training ends, and how likely above a value."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,41 @@ def probability_above(curve: Sequence[float], length: int, value: float) -> floa
         length: the number of epochs at which the training ends.
         value: the value.
     """
-    values = np.asarray(curve, dtype=float)
+    ends = _ends(np.asarray(curve, dtype=float), length)
+    if ends is None:
+        return float(max(curve) > value)
+    above = t.sf((value - ends.means) / ends.deviations, ends.freedom)
+    return float(ends.weights @ above)
+
+
+def expected_end(curve: Sequence[float], length: int) -> float:
+    """Returns the value at which a curve is expected to end.
+
+    It is the mean of what the ensemble of :func:`probability_above` predicts. If none of its curves
+    rises, it is the largest value so far, at which that function lets the curve end, too. No bounds
+    of the values are known, so of few epochs it may be far beyond what is possible.
+
+    Args:
+        curve: the values after 1, 2, ... epochs, finite, larger is better; at least
+            :data:`FEWEST`.
+        length: the number of epochs at which the training ends.
+    """
+    ends = _ends(np.asarray(curve, dtype=float), length)
+    return float(max(curve) if ends is None else ends.weights @ ends.means)
+
+
+class _Ends(NamedTuple):
+    """A mixture of Student's t distributions of the last value of a curve, [shapes] each."""
+
+    weights: Floats
+    """They sum to 1."""
+    means: Floats
+    deviations: Floats
+    freedom: int
+
+
+def _ends(values: Floats, length: int) -> _Ends | None:
+    """Returns how a curve may end after so many epochs; None if no shape of it rises."""
     count = len(values)
     decays = _decays(np.append(np.arange(1, count + 1), length))
     decays, last = decays[:, :-1], decays[:, -1]
@@ -45,14 +80,13 @@ def probability_above(curve: Sequence[float], length: int, value: float) -> floa
     squares = (rest**2).sum(axis=1) + 1e-9 * (values.std() ** 2 + 1e-9)
     rising = slopes >= 0
     if not rising.any():
-        return float(values.max() > value)
+        return None
     logs = np.where(rising, -freedom / 2 * np.log(squares) - np.log(spread) / 2, -np.inf)
     weights = np.exp(logs - logs.max())
     ahead = last - decays.mean(axis=1)
     means = values.mean() - slopes * ahead
     deviations = np.sqrt(squares / freedom * (1 + 1 / count + ahead**2 / spread))
-    above = t.sf((value - means) / deviations, freedom)
-    return float(weights @ above / weights.sum())
+    return _Ends(weights / weights.sum(), means, deviations, freedom)
 
 
 def _decays(x: Floats) -> Floats:

@@ -7,6 +7,7 @@ objectives cost nothing to compute.
 import json
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -126,7 +127,14 @@ def campaign(
         reached = value(proposal.genotype) + misled(proposal)
         objectives = (reached, cost(proposal.genotype))[: made.objectives]
         values = None if rng.random() < failures else objectives
-        observation = Observation(done, proposal.genotype, values, proposal.note, proposal.fidelity)
+        curve: list[float] = []
+        if made.takes_curves:
+            epochs = range(1, (proposal.fidelity or 0) + 1)
+            paused = (replace(proposal, fidelity=epoch) for epoch in epochs)
+            curve = [value(proposal.genotype) + misled(each) for each in paused]
+        observation = Observation(
+            done, proposal.genotype, values, proposal.note, proposal.fidelity, curve=curve
+        )
         made.tell(observation)
         events.append((done, None, observation))
     return events

@@ -7,6 +7,7 @@ import pytest
 
 from nas.benchmark.config import Benchmark, load_benchmark
 from nas.benchmark.search import STATUSES, Search
+from nas.errors import InputError
 from nas.searchers import Observation, Proposal, Searcher
 from nas.spaces.choices import Genotype
 from tests.benchmark.conftest import write
@@ -164,6 +165,29 @@ def test_a_trial_that_goes_on_costs_the_rest(tmp_path: Path) -> None:
     assert columns["reused"].tolist() == [False, False, True]  # only as far as it was trained
     curve = table.metrics["val"][row]
     assert [o.values for o in told] == [(-curve[0],), (-curve[2],), (-curve[0],)]
+
+
+def test_a_curve_is_the_tables_up_to_the_fidelity(tmp_path: Path) -> None:
+    asha = {"name": "asha", "max_fidelity": 3, "promotion": "learning_curve"}
+    for metric, known in (("val", "1, 3, 9"), ("test", "the whole training")):
+        message = f"searchers.curves: .* must have {metric} after .* it has it after {known}$"
+        with pytest.raises(InputError, match=message):
+            load_benchmark(write(tmp_path / "b", searchers={"curves": asha}, validation=metric))
+    scripts, path = Scripts(tmp_path / "b"), tmp_path / "b" / "t.csv"
+    path.write_text(path.read_text().replace("val_3", "val_2").replace("val_9", "val_3"))
+    scripts.benchmark = load_benchmark(tmp_path / "b")
+    conv, pool = (scripts.genotype(*operations) for operations in (CONV, POOL))
+    asked = [Proposal(conv, {}, 1), Proposal(pool, {}, 2), Proposal(conv, {}, 3, continues=0),
+             Proposal(pool, {}, 2), Proposal(pool)]  # fmt: skip
+    for takes_curves in (True, False):
+        search = Search(scripts.benchmark, "random", 0, 1)
+        search._loop.searcher = searcher = Scripted(list(asked))
+        searcher.takes_curves = takes_curves
+        rows = search.run()["row"].tolist()
+        for observation, row, until in zip(searcher.told, rows, (1, 2, 3, 2, 3), strict=True):
+            whole = (-scripts.benchmark.table.metrics["val"][row]).tolist()
+            assert observation.values == (whole[until - 1],)
+            assert list(observation.curve) == (whole[:until] if takes_curves else [])
 
 
 def test_faults_fail_trials_and_the_same_ones_again(tmp_path: Path) -> None:

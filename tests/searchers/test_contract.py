@@ -94,6 +94,15 @@ CASES = {
         "hyperband", {"max_fidelity": 9, "searcher": NSGA_II, "min_points": 4}
     ),
     "BOHB": Case("bohb", {"max_fidelity": 9, "searcher": TPE, "min_points": 5}),
+    "ASHA by learning curves": Case(
+        "asha",
+        {
+            "min_fidelity": 4,
+            "max_fidelity": 16,
+            "reduction_factor": 2,
+            "promotion": "learning_curve",
+        },
+    ),
     "ASHA, 2 objectives": Case("asha", {"max_fidelity": 9, "reduction_factor": 2}, objectives=2),
     "successive halving over evolution, 2 objectives": Case(
         "successive_halving",

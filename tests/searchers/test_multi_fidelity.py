@@ -9,7 +9,9 @@ import pytest
 
 from nas.errors import InputError
 from nas.searchers import SEARCHERS, Observation, Proposal, Searcher, searcher
+from nas.searchers.duplicates import Policy
 from nas.searchers.hyperband import hyperband_brackets
+from nas.searchers.loop import SearchLoop
 from nas.searchers.multi_fidelity import fidelities
 from nas.spaces.search_space import SearchSpace
 from nas.testing.searchers import SearcherCase as Case
@@ -399,6 +401,82 @@ def test_evolution_within_learns_from_the_trainings_that_went_far() -> None:
         for options in ({"searcher": evolution}, {})
     )
     assert ours < random - 1, (ours, random)
+
+
+# --- promotion by learning curves ---------------------------------------------------------------
+
+
+def power(limit: float, span: float, epochs: int = 9) -> list[float]:
+    return [limit + span / epoch for epoch in range(1, epochs + 1)]
+
+
+def promoted(kind: str, curves: list[list[float]], **options: Any) -> int | None:
+    """Returns which of the trials of the first rung goes on, given their curves."""
+    made = make(kind, searcher="random", **options)
+    assert made.takes_curves == ("promotion" in options)
+    for trial_id in range(len(curves)):
+        assert made.ask(trial_id)
+    for trial_id, curve in enumerate(curves):
+        made.tell(Observation(trial_id, {}, (curve[-1],), curve=curve))
+    proposal = made.ask(len(curves))
+    assert proposal is not None
+    return proposal.continues
+
+
+@every_kind
+def test_the_steeper_curve_goes_on_although_its_value_is_worse(kind: str) -> None:
+    curves = [power(0.30, 0.1), power(0.20, 1.2), power(0.5, 0.1)]
+    assert curves[0][-1] < curves[1][-1] < curves[2][-1]
+    rungs = {"min_fidelity": 9, "max_fidelity": 27}
+    assert promoted(kind, curves, **rungs) == 0
+    assert promoted(kind, curves, **rungs, promotion="learning_curve") == 1
+    # What cannot be extrapolated keeps its value.
+    diverged = [*curves[1][:-2], float("inf"), curves[1][-1]]
+    rest = [curves[0], diverged, curves[2]]
+    assert promoted(kind, rest, **rungs, promotion="learning_curve") == 0
+    low = [curves[0], [*diverged[:-1], 0.1], curves[2]]
+    assert promoted(kind, low, **rungs, promotion="learning_curve") == 1
+
+
+def test_short_curves_are_compared_by_their_values() -> None:
+    curves = [power(0.30, 0.1, 3), power(0.20, 1.2, 3), power(0.5, 0.1, 3)]
+    rungs = {"min_fidelity": 3, "max_fidelity": 9}
+    assert promoted("asha", curves, **rungs, promotion="learning_curve") == 0
+
+
+def test_the_searcher_within_observes_what_was_measured(spies: list[Spy]) -> None:
+    rungs = {"min_fidelity": 4, "max_fidelity": 16, "reduction_factor": 2}
+    made = make("asha", searcher="spy", promotion="learning_curve", **rungs)
+    events = campaign(made, 60, workers=3)
+    assert [o.values for spy in spies for o in spy.told if o.values] == [
+        o.values
+        for fidelity in (4, 8, 16)
+        for _, _, o in events
+        if o is not None and o.fidelity == fidelity
+    ]
+
+
+@pytest.mark.parametrize("policy", ["reuse", "evaluate"])
+def test_a_duplicate_has_the_curve_of_its_original(policy: Policy, spies: list[Spy]) -> None:
+    spy = Spy(space(), 0)
+    loop = SearchLoop(spy, policy)
+    proposal = loop.propose()
+    assert proposal is not None
+    for key in ("one", "other", "one"):
+        loop.enter(proposal, key)
+    loop.end(1, (0.3,), curve=[0.4, 0.3])
+    loop.end(0, (0.5,), curve=[0.9, 0.5])
+    loop.enter(proposal, "other")
+    told = {o.trial_id: list(o.curve) for o in spy.told}
+    found = {0: [0.9, 0.5], 1: [0.4, 0.3]}
+    assert told == (found if policy == "evaluate" else {**found, 2: [0.9, 0.5], 3: [0.4, 0.3]})
+
+
+@every_kind
+def test_curves_of_several_objectives_are_refused(kind: str) -> None:
+    message = f"searcher {kind}: promotion: learning_curve .* with 2 objectives: value"
+    with pytest.raises(InputError, match=message):
+        make(kind, objectives=2, searcher="random", promotion="learning_curve")
 
 
 # --- options ------------------------------------------------------------------------------------

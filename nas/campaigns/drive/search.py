@@ -117,17 +117,20 @@ class Search:
         """Takes a recorded result; the trial and the duplicates that waited for it get it."""
         self.spending.ended(result)
         values = None
+        curve: Sequence[float] = ()
         if result.completed:
             values = minimised(self._campaign.config.objectives, ask, result.metrics)
             self._completed.append((values, ask))
             self.front.add(values)
+            if self._loop.searcher.takes_curves:
+                curve = [-value for value in self._curve(result.metrics.get("curve"))]
             if self._rule is not None:
                 self._rule.completed(self._curve(result.metrics.get("curve")))
             if self.best is None or values[0] < self.best[0][0]:
                 self.best = (values, ask)
         # A searcher observes a stopped trial as failed: its values cannot be compared with those of
         # full trainings, so they do not answer duplicates either.
-        self._loop.end(ask.number, values, result.metrics.get("suggested", ()))
+        self._loop.end(ask.number, values, result.metrics.get("suggested", ()), curve)
 
     def stops(self, curve: Sequence[Json]) -> bool:
         """Tells if a running trial is stopped, given its learning curve so far."""

@@ -275,8 +275,8 @@ def _load(folder: Path) -> Campaign:
             f"got {config.evaluator.name}",
             *("evaluator", "name"),
         )
-    if config.early_stopping is not None:
-        early_stopping.check(config.objectives, metrics, own, evaluator, config.evaluator.name)
+    stopping, name = config.early_stopping, config.evaluator.name
+    early_stopping.check(stopping, config.objectives, metrics, own, evaluator, name)
     fidelities.check(own, training, task, config.measures_latency)
     if config.inherit_weights:
         inheritance.check(own, config.duplicates, evaluator, config.evaluator.name)

@@ -41,31 +41,43 @@ class EarlyStopping(Config):
 
 
 def check(
-    objectives: Objectives, metrics: Catalogue, searcher: Searcher, evaluator: Evaluator, name: str
+    stopping: EarlyStopping | None,
+    objectives: Objectives,
+    metrics: Catalogue,
+    searcher: Searcher,
+    evaluator: Evaluator,
+    name: str,
 ) -> None:
-    """Raises :class:`InputError` unless trials have a curve and the searcher does not stop them.
+    """Raises :class:`InputError` if trials are judged by curves that they do not have.
+
+    Also raises it for a rule beside a searcher that stops trials itself.
 
     Args:
+        stopping: of the campaign.
         objectives: of the campaign.
         metrics: of the campaign.
         searcher: of the campaign.
         evaluator: of the campaign.
         name: the name of the evaluator.
     """
+    schedule = searcher if isinstance(searcher, MultiFidelity) else None
+    if stopping is None and not (schedule and schedule.takes_curves):
+        return
+    key = "searcher.promotion" if stopping is None else "early_stopping"
     if not evaluator.trains:
         raise InputError(
-            f"early_stopping: judges by learning curves, but the evaluator {name} trains no "
-            "network of the search; leave it out"
+            f"{key}: judges by learning curves, but the evaluator {name} trains no network of the "
+            "search; leave it out"
         )
     judged = [objective.metric for objective in objectives]
     if len(judged) > 1 or judged[0] not in metrics.curve:
         raise InputError(
-            "early_stopping: judges by the learning curve of one objective; allowed objectives: "
+            f"{key}: judges by the learning curve of one objective; allowed objectives: "
             f"{' or '.join(metrics.curve)}, got {', '.join(judged)}"
         )
-    if isinstance(searcher, MultiFidelity):
+    if stopping and schedule:
         raise InputError(
-            f"early_stopping: the searcher {searcher.name} stops trials early by itself; leave it "
+            f"early_stopping: the searcher {schedule.name} stops trials early by itself; leave it "
             "out"
         )
 

@@ -99,6 +99,11 @@ class Fidelities:
                     "asha, hyperband or bohb"
                 )
             return
+        if searcher.takes_curves and not self.continued:
+            raise InputError(
+                "searcher.promotion: learning_curve extrapolates over epochs; allowed with "
+                f"fidelity {self.axis}: value"
+            )
         least, most = searcher.fidelities[0], searcher.fidelities[-1]
         if most > self.most(recipe):
             full = "the epochs of the recipe" if self.continued else "all, in percent"
