@@ -66,7 +66,7 @@ def test_integers_and_normal_numbers_are_drawn_too() -> None:
 
 def test_an_observation_has_no_place_for_a_test_metric() -> None:
     names = {field.name for field in fields(Observation)}
-    assert names == {"trial_id", "genotype", "values", "note", "fidelity", "suggested"}
+    assert names == {"trial_id", "genotype", "values", "note", "fidelity", "suggested", "curve"}
     with pytest.raises(TypeError, match="test"):
         Observation(0, {}, (1.0,), test=0.9)  # type: ignore[call-arg]
 
