@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from nas.analysis.plots.ranks import critical_difference_figure
 from nas.analysis.plots.style import picture
-from nas.analysis.tables.rankings import predictions
+from nas.analysis.tables.rankings import judged_at_one_fidelity
 from nas.benchmark import plots as bench_plots
 from nas.benchmark.comparison import (
     anytime,
@@ -66,7 +66,7 @@ def report(
     }
     figures = {"regret": bench_plots.regret_figure(followed)}
     notes = dict(_ranking(followed, figures))
-    judged = list(_predictions(trials, followed, direction))
+    judged = list(_rankings(trials, followed, direction))
     if objectives and len(objectives) == 2 and true_front is not None:
         figures["fronts"] = bench_plots.fronts_figure(trials, followed, objectives, true_front)
     folder.mkdir(parents=True, exist_ok=True)
@@ -225,23 +225,29 @@ def _warnings(curves: Curves, table: pd.DataFrame) -> Iterator[str]:
         yield "reused: duplicates, answered from the run's own history at no cost"
 
 
-def _predictions(
-    trials: pd.DataFrame, curves: Curves, direction: Mapping[str, str]
-) -> Iterator[str]:
-    """Yields how the predictions of each searcher ranked what it evaluated next, over its runs."""
-    if "predicted" not in trials:  # nothing was predicted, or an earlier version has run
-        return
-    judged = (trials["status"] == "completed") & ~trials["reused"] & trials["predicted"].notna()
-    found = trials[judged].assign(workers=trials.get("workers", 1))
-    found[["predicted", "validation"]] *= 1 if direction["validation"] == "max" else -1
-    runs = found.merge(curves.runs[["searcher", "workers", "seed", "group"]])
-    columns = ["predicted", "params", "validation"]
-    for group, rows in runs.groupby("group", sort=False):
-        by_fidelity = {
-            fidelity: [run[columns].to_numpy() for _, run in part.groupby("seed")]
-            for fidelity, part in rows.groupby("fidelity", dropna=False)
-        }
-        yield predictions(group, by_fidelity, "validation", "network")
+def _rankings(trials: pd.DataFrame, curves: Curves, direction: Mapping[str, str]) -> Iterator[str]:
+    """Yields how predictions and proxies of each searcher ranked what it evaluated, over its runs.
+
+    Trials of earlier versions have no such columns. Of proxies, larger values are better.
+    """
+    sign = -1 if direction.get("validation") == "min" else 1
+    of_runs = curves.runs[["searcher", "workers", "seed", "group"]]
+    for name in trials.columns:
+        if not (name == "predicted" or name.startswith("proxy ")):
+            continue
+        judged = (trials["status"] == "completed") & ~trials["reused"] & trials[name].notna()
+        found = trials[judged].assign(workers=trials.get("workers", 1))
+        signs = (sign if name == "predicted" else 1, 1, sign)
+        for group, rows in found.merge(of_runs).groupby("group", sort=False):
+            by_fidelity = {
+                fidelity: [
+                    run[[name, "params", "validation"]].to_numpy() * signs
+                    for _, run in part.groupby("seed")
+                ]
+                for fidelity, part in rows.groupby("fidelity", dropna=False)
+            }
+            what = "predictions" if name == "predicted" else name
+            yield judged_at_one_fidelity(f"{what} of {group}", by_fidelity, "validation", "network")
 
 
 def _spread(mean: float, deviation: float) -> str:

@@ -89,15 +89,21 @@ def as_frame(benchmark: Benchmark, results: list[tuple[Run, Result]]) -> pd.Data
     had been evaluated when this one was observed), ``seconds`` (on the virtual clock), ``status``,
     ``reused`` (answered by an earlier trial), ``fidelity`` (epochs; 0 if the table has no curves),
     ``validation`` and further objectives after these epochs, ``test`` after full training, both in
-    the table's units, and ``key`` (of the table's row). Failed trials have no values. If a searcher
-    predicts the objective, there are also ``predicted`` (the validation that it predicted for a
-    trial before it was evaluated) and ``params`` (of the network), else NaN.
+    the table's units, and ``key`` (of the table's row). Failed trials have no values. With one
+    objective and a searcher that predicts it or uses proxies, there are also ``predicted`` (the
+    validation that it predicted for a trial before it was evaluated), ``proxy NAME`` for each
+    proxy, and ``params`` (of the network); they are NaN for other searchers.
     """
     config, table = benchmark.config, benchmark.table
     sizes = [len(result.columns["row"]) for _, result in results]
     columns = {
-        name: np.concatenate([result.columns[name] for _, result in results])
-        for name in results[0][1].columns
+        name: np.concatenate(
+            [
+                result.columns.get(name, np.full(size, np.nan))
+                for (_, result), size in zip(results, sizes, strict=True)
+            ]
+        )
+        for name in dict.fromkeys(name for _, result in results for name in result.columns)
     }
     rows = columns["row"].astype(int)
     labels = list(config.searchers)
@@ -131,10 +137,13 @@ def as_frame(benchmark: Benchmark, results: list[tuple[Run, Result]]) -> pd.Data
         frame[name] = np.where(completed, found, np.nan)
     frame["test"] = np.where(completed, benchmark.objective("test")[rows], np.nan)
     frame["key"] = pd.Categorical.from_codes(rows, list(table.keys))
+    judged = {name: values for name, values in columns.items() if name.startswith("proxy ")}
     predicted = columns["predicted"].astype(float)
-    if len(benchmark.directions) == 1 and not np.isnan(predicted).all():
-        frame["predicted"] = predicted if config.direction == "min" else -predicted
-        frame["params"] = columns["params"].astype(float)
+    if not np.isnan(predicted).all():
+        judged["predicted"] = predicted if config.direction == "min" else -predicted
+    if judged and not further:
+        for name, values in {**judged, "params": columns["params"]}.items():
+            frame[name] = values.astype(float)
     return frame
 
 

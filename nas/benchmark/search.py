@@ -56,6 +56,7 @@ class Search:
         self._ended = 0
         self._rows: list[int] = []
         self._told: list[tuple[Any, ...]] = []
+        self._scores = self._loop.searcher.screen.scores
 
     def run(self) -> dict[str, NDArray[Any]]:
         """Searches until the budget is spent.
@@ -63,12 +64,13 @@ class Search:
         Returns arrays with one entry per observed trial, in that order: ``trial``, ``evaluation``,
         ``seconds``, ``status`` (a position in :data:`STATUSES`), ``reused``, ``fidelity`` (0 for
         full training), ``row`` (the row of the table), ``predicted`` (the objective that the
-        searcher predicted for the trial, minimised) and ``params`` (of its network, if it was
-        predicted); both are NaN without a prediction.
+        searcher predicted for the trial, minimised; NaN if it did not), ``params`` (of its network,
+        if it was predicted, or the searcher uses proxies), and ``proxy NAME`` for each proxy.
         """
         self._cluster.run(self)
-        columns = zip(*self._told, strict=True) if self._told else ((),) * len(_COLUMNS)
-        return {name: np.array(column) for name, column in zip(_COLUMNS, columns, strict=True)}
+        names = (*_COLUMNS, *(f"proxy {name}" for name in self._scores))
+        columns = zip(*self._told, strict=True) if self._told else ((),) * len(names)
+        return {name: np.array(column) for name, column in zip(names, columns, strict=True)}
 
     def next(self) -> Trial | None:
         """Returns the next trial to evaluate; duplicates before it are answered at once."""
@@ -116,11 +118,12 @@ class Search:
         """Remembers what the searcher has observed."""
         proposal = self._loop.proposals[number]
         predicted = prediction(proposal.note, proposal.fidelity)
-        counted = not math.isnan(predicted)
-        params = self._benchmark.lookup.params(proposal.genotype) if counted else math.nan
+        proxies = [score([proposal.genotype])[0] for score in self._scores.values()]
+        judged = proxies or not math.isnan(predicted)
+        params = self._benchmark.lookup.params(proposal.genotype) if judged else math.nan
         self._told.append(
             (number, self._ended, self._cluster.clock, _PLACES[status], reused,
-             proposal.fidelity or 0, self._rows[number], predicted, params)
+             proposal.fidelity or 0, self._rows[number], predicted, params, *proxies)
         )  # fmt: skip
 
     def _payload(self, proposal: Proposal, row: int) -> Json:

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from nas.benchmark.regret import curves
-from nas.benchmark.report import _predictions, _spread, report
+from nas.benchmark.report import _rankings, _spread, report
 from tests.analysis.runs import MAX, drawn, run
 
 BEST = {"validation": 100.0, "test": 100.0}
@@ -112,9 +112,10 @@ def predicting(
     return pd.concat(runs, ignore_index=True)
 
 
-def correlations(trials: pd.DataFrame, best_fifth: bool) -> tuple[float, float]:
+def correlations(trials: pd.DataFrame, sign: int, best_fifth: bool) -> tuple[float, float]:
     """The means over runs, by SciPy, where larger values are better."""
-    judged = trials[trials["predicted"].notna() & ~trials["reused"]]
+    better = {name: sign * trials[name] for name in ("predicted", "validation")}
+    judged = trials.assign(**better)[trials["predicted"].notna() & ~trials["reused"]]
     found = []
     for _, rows in judged.groupby("seed"):
         if best_fifth:
@@ -131,18 +132,24 @@ def test_predictions_are_judged_in_each_run_beside_parameters(
 ) -> None:
     sign = 1 if direction == "max" else -1
     good = predicting("good", 8, sign, noise=0.5)
-    trials = pd.concat([good, predicting("poor", 7, sign, noise=90.0), drawn({"none": 0}, 8, 30)])
+    poor = predicting("poor", 7, sign, noise=90.0)
+    poor["proxy params"] = poor["params"].where(poor["predicted"].notna())
+    trials = pd.concat([good, poor, drawn({"none": 0}, 8, 30)])
     ways = {"direction": dict.fromkeys(MAX, direction), "optimum": dict.fromkeys(MAX, sign * 100.0)}
     text = report(trials.reset_index(drop=True), tmp_path, **ONE | ways)
-    turned = good.assign(**{name: sign * good[name] for name in ("predicted", "validation")})
-    (every, of_params), (best, best_params) = (correlations(turned, best) for best in (False, True))
+    (every, of_params), (best, best_params) = (correlations(good, sign, b) for b in (False, True))
     assert (
         "- predictions of good: rank correlation with validation of 24 to 34 networks, mean of 8 "
         f"runs, {every:.2f}, in the best fifth {best:.2f}; that of params {of_params:.2f} and "
         f"{best_params:.2f}: better than counting parameters (p 0.0039)\n"
     ) in text
-    (poor,) = [line for line in text.splitlines() if line.startswith("- predictions of poor: ")]
-    assert ": no better than counting parameters (p " in poor
+    (none,) = [line for line in text.splitlines() if line.startswith("- predictions of poor: ")]
+    assert ": no better than counting parameters (p " in none
+    (_, every), (_, best) = (correlations(poor, sign, each) for each in (False, True))
+    assert (
+        "- proxy params of poor: rank correlation with validation of 24 to 34 networks, mean of 7 "
+        f"runs, {every:.2f}, in the best fifth {best:.2f}\n"
+    ) in text
     assert "predictions of none" not in text
 
 
@@ -153,7 +160,7 @@ def test_predictions_are_judged_at_the_fidelity_of_most_runs() -> None:
     trials = pd.concat([*runs("BOHB", 6), *runs("few", 4)], ignore_index=True)
     trials["seconds"] = trials["evaluation"] * 60.0
     trials["fidelity"] = np.where(trials["trial"] % 3, 3, 9)  # a third is too few, but for one run
-    bohb, its_eight, few, _ = _predictions(trials, curves(trials, MAX, BEST), MAX)
+    bohb, its_eight, few, _ = _rankings(trials, curves(trials, MAX, BEST), MAX)
     assert its_eight.startswith(
         "predictions of BOHB, 8 workers at fidelity 3: rank correlation with "
     )

@@ -58,7 +58,11 @@ def test_a_benchmark_from_end_to_end(folder: Path) -> None:
 
 
 def test_results_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
-    searchers = {"random": "random", "predictor": {"name": "predictor", "initial_size": 4}}
+    searchers = {
+        "random": "random",
+        "predictor": {"name": "predictor", "initial_size": 4},
+        "filter": {"name": "random", "filter": {"proxy": "latency", "candidates": 2}},
+    }
     folder, other = (write(tmp_path / name, searchers=searchers) for name in "ab")
     bench(folder, processes=1, console=quiet())
     bench(other, processes=2, console=quiet())
@@ -68,8 +72,14 @@ def test_results_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> Non
     assert set(predicted["searcher"]) == {"predictor"}
     assert (predicted["predicted"] - predicted["validation"]).abs().median() < 20  # of 60 to 95
     space = nas.space("nasbench201", nodes=3)
-    for key, params in zip(predicted["key"], predicted["params"], strict=True):
+    judged = frames[0].dropna(subset="params")
+    for key, params in zip(judged["key"], judged["params"], strict=True):
         assert params == space.decode(space.from_string(key)).cost.params
+    filtered = judged[judged["searcher"] == "filter"]
+    assert len(filtered) + len(predicted) == len(judged)
+    latency = pd.read_csv(folder / "t.csv").set_index("architecture")["latency"]
+    assert filtered["proxy latency"].tolist() == latency[filtered["key"].astype(str)].tolist()
+    assert judged["proxy latency"].notna().sum() == len(filtered)
     seeds = [frame for _, frame in frames[0].groupby("seed")]
     assert not np.array_equal(seeds[0]["key"][:12], seeds[1]["key"][:12])
 

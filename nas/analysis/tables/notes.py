@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from nas.analysis.tables.columns import recorded
-from nas.analysis.tables.rankings import Row, judged, predictions
+from nas.analysis.tables.rankings import Row, judged, judged_at_one_fidelity
 from nas.analysis.tables.trials import trials
 from nas.campaigns.spec.fidelity import FULL
 from nas.campaigns.spec.objectives import minimised
@@ -217,7 +217,7 @@ def _predictor_notes(history: History) -> Iterator[str]:
     networks = "trained network" if _evaluator(specification) == "training" else "network"
     in_words = recorded(specification).in_words(objectives[0].metric)
     for search, found in predicted.items():
-        yield predictions(search, found, in_words, networks)
+        yield judged_at_one_fidelity(f"predictions of {search}", found, in_words, networks)
 
 
 def _chance_notes(history: History, groups: _Groups) -> Iterator[str]:

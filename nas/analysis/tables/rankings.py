@@ -22,20 +22,16 @@ Row = tuple[float, float, float]
 Run = Sequence[Row]
 
 
-def predictions(search: str, found: Mapping[float, Sequence[Run]], value: str, network: str) -> str:
-    """Says how the predictions of a search ranked what was evaluated next.
+def judged_at_one_fidelity(
+    what: str, found: Mapping[float, Sequence[Run]], value: str, network: str
+) -> str:
+    """Says how something ranked networks that were evaluated at different fidelities.
 
-    Values at different fidelities cannot be compared, so only those of one fidelity are judged: the
-    highest of those at which the most runs have enough.
-
-    Args:
-        search: the search.
-        found: its runs at each fidelity.
-        value: the value in words.
-        network: what the networks are, in the singular.
+    Their values cannot be compared, so only those of one fidelity are judged: the highest of those
+    at which the most runs have enough. The arguments are those of :func:`judged`, with the runs at
+    each fidelity.
     """
     fidelity = max(found, key=lambda each: (sum(min(len(run), FEW) for run in found[each]), each))
-    what = f"predictions of {search}"
     what += f" at fidelity {fidelity:g}" if len(found) > 1 else ""
     return judged(what, found[fidelity], value, network)
 
@@ -74,7 +70,7 @@ def judged(what: str, runs: Sequence[Run], value: str, network: str) -> str:
         f"{what}: rank correlation with {value} of {networks} {_shown(every.one)}, in the best "
         f"{best_ones} {_shown(best.one)}"
     )
-    if what == "proxy params":
+    if all((table[:, 0] == table[:, 1]).all() for table in ranked):  # these are the parameters
         return text
     text += f"; that of params {_shown(every.other)} and {_shown(best.other)}: "
     if isnan(every.p):
