@@ -53,13 +53,16 @@ ACQUISITIONS: dict[str, Callable[[Prediction, float, np.random.Generator], Float
 """What is proposed next: the candidate with the lowest score, given the lowest known value."""
 
 
+_MOST_EXPLORATION = 1000
+
+
 class PredictorSearch(Searcher):
     """Evaluates the mutant of the best genotypes that a predictor thinks most of.
 
     This is Bayesian optimisation in the form of White et al. 2021, "BANANAS" (AAAI;
     arXiv:1910.11858), Algorithm 1, with the predictor and the acquisition function by choice. The
-    predictor is trained on all results. Candidates are mutations of the best genotypes so far; the
-    one with the best acquisition is evaluated.
+    predictor is trained on all results. Candidates are mutations of the best genotypes so far, and
+    random genotypes by choice; the one with the best acquisition is evaluated.
 
     Two parents differ in at least ``spacing`` choices ("clearing", Pétrowski 1996,
     doi:10.1109/ICEC.1996.542703): of close genotypes, only the best is a parent. Without this rule,
@@ -89,6 +92,9 @@ class PredictorSearch(Searcher):
         spacing: two parents differ in at least this many choices.
         max_mutations: the largest number of mutations between a candidate and its parent.
         candidates: how many mutants are made each time.
+        exploration: after n results, ``exploration / n`` times as many random genotypes are
+            candidates, too (0: none). The published algorithm has none. With few results, the best
+            genotypes are not good yet, and most others are far from them.
         mutations: the weights of the mutations by name (:mod:`nas.spaces.mutations`), by default
             those of the space.
         neutral: whether a child that is the same network as its parent is kept or redrawn, by
@@ -122,6 +128,7 @@ class PredictorSearch(Searcher):
         spacing: int = 2,
         max_mutations: int = 2,
         candidates: int = 100,
+        exploration: float = 0.0,
         mutations: Weights | None = None,
         neutral: Neutral | None = None,
     ) -> None:
@@ -144,6 +151,11 @@ class PredictorSearch(Searcher):
                 f"searcher {self.name}: features must be at least one of "
                 f"{', '.join(get_args(Encoding))}, got none"
             )
+        if not 0 <= exploration <= _MOST_EXPLORATION:
+            raise InputError(
+                f"searcher {self.name}: exploration must be from 0 to {_MOST_EXPLORATION}, got "
+                f"{exploration}"
+            )
         self.model = _predictor(model, f"searcher {self.name}")
         self.features = features
         self.acquisition = ACQUISITIONS[acquisition]
@@ -153,6 +165,7 @@ class PredictorSearch(Searcher):
         self.spacing = spacing
         self.max_mutations = max_mutations
         self.candidates = candidates
+        self.exploration = exploration
         self.mutations = mutations_of(self.name, space, mutations, neutral)
         self._known: list[Features] = []
         self._values: list[float] = []
@@ -238,7 +251,7 @@ class PredictorSearch(Searcher):
             }
             examples = self._with_places(self._known[:known], self._genotypes[:known], places)
             self.model.fit(examples, targets, rng)
-            candidates = self._mutants(self._parents(known), rng)
+            candidates = self._candidates(known, rng)
             features = [self._features(each) for each in candidates]
             prediction = self.model.predict(self._with_places(features, candidates, places))
             self._round = _Round(known, candidates, prediction, np.sort(targets), np.sort(values))
@@ -255,8 +268,9 @@ class PredictorSearch(Searcher):
                     break
         return found
 
-    def _mutants(self, parents: list[Genotype], rng: np.random.Generator) -> list[Genotype]:
-        """Returns different mutants of the parents."""
+    def _candidates(self, known: int, rng: np.random.Generator) -> list[Genotype]:
+        """Returns different mutants of the best results, and random genotypes."""
+        parents = self._parents(known)
         found: dict[Hashable, Genotype] = {}
         childless: set[int] = set()  # a parent is found to have no feasible child only once
         for which, often in rng.random((self.candidates, 2)).tolist():
@@ -271,6 +285,9 @@ class PredictorSearch(Searcher):
                 childless.add(position)
                 continue
             found[genotype_key(mutant)] = mutant
+        for _ in range(round(self.candidates * self.exploration / known)):
+            genotype = self.space.sample(rng)
+            found[genotype_key(genotype)] = genotype
         return list(found.values())
 
 

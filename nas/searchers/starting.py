@@ -44,6 +44,8 @@ def starting_with(
     number = len(first) + count
 
     class Starting(kind):  # type: ignore[valid-type, misc]
+        takes_filter, takes_proxies = kind.takes_filter, kind.takes_proxies
+
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             size = getattr(self, "population_size", number)

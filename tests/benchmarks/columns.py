@@ -39,10 +39,16 @@ SEARCHERS: dict[str, Any] = {
         "name": "predictor",
         "warm_start": {"proxy": "params", "candidates": 50, "keep": 10},
     },
+    "predictor, exploring": {
+        "name": "predictor",
+        "warm_start": {"proxy": "params", "candidates": 50, "keep": 5},
+        "initial_size": 5,
+        "exploration": 20,
+    },
     "predictor: forest": {"name": "predictor", "model": "forest", "refit_every": 5},
     "predictor: ensemble": {"name": "predictor", "model": "ensemble", "refit_every": 5},
 }
-JUDGED = "predictor from large"
+JUDGED = "predictor, exploring"
 """The searcher that is compared with all others."""
 LIMITS = (0.5, 0.1)
 """Regrets, in percentage points."""

@@ -54,6 +54,9 @@ CASES = {
         },
         screened=True,
     ),
+    "predictor, exploring": Case(
+        "predictor", {"initial_size": 6, "candidates": 20, "exploration": 20.0}
+    ),
     "predictor with proxies": Case(
         "predictor", {"initial_size": 6, "candidates": 20}, screened=True
     ),

@@ -10,6 +10,9 @@ from nas.errors import InputError
 from nas.predictors.base import Prediction
 from nas.searchers import Observation, Searcher, searcher
 from nas.searchers.predictor import ACQUISITIONS
+from nas.spaces.asked_space import NothingFeasible
+from nas.spaces.choices import Genotype
+from nas.spaces.search_space import SearchSpace
 from nas.testing.searchers import SearcherCase as Case
 from nas.testing.toy import OPTIMUM, campaign, loss, proposals, space
 
@@ -43,6 +46,29 @@ def test_what_was_predicted_is_noted_in_units_of_the_objective(scale: float) -> 
     errors = [abs(predicted[i] - told[i]) for i in predicted]
     assert np.median(errors) < 2.5 * abs(scale)
     assert all(float(f"{each:.6g}") == each for each in predicted.values())
+
+
+@pytest.mark.parametrize(("exploration", "random"), [(0, 0), (20, 80), (5.0, 20)])
+def test_exploration_adds_random_candidates_that_become_fewer(
+    exploration: float, random: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(initial_size=5, candidates=20, exploration=exploration)
+    monkeypatch.setattr(SearchSpace, "child", _nothing)  # no parent has a child
+    drawn = [made.ask(trial) for trial in range(5)]
+    for trial, proposal in enumerate(drawn):
+        assert proposal is not None
+        made.tell(Observation(trial, proposal.genotype, (float(trial),)))
+    draws: list[Genotype] = []
+    sample = SearchSpace.sample
+    monkeypatch.setattr(
+        SearchSpace, "sample", lambda self, rng: draws.append(sample(self, rng)) or draws[-1]
+    )
+    made.ask(5)
+    assert len(draws) == (random or 1)  # without any candidate, a random genotype is proposed
+
+
+def _nothing(*_: Any) -> Any:
+    raise NothingFeasible("nothing")
 
 
 def test_a_prediction_beyond_the_best_extends_the_line() -> None:
@@ -90,6 +116,8 @@ def test_it_ends_near_the_optimum_of_the_toy_with_every_model(model: str) -> Non
             r"searcher predictor: model.leaves: unknown key 'leaves'; allowed: trees",
         ),
         ({"initial_size": 1}, "searcher predictor: initial_size must be at least 2, got 1"),
+        ({"exploration": -1}, "searcher predictor: exploration must be from 0 to 1000, got -1"),
+        ({"exploration": float("nan")}, "exploration must be from 0 to 1000, got nan"),
         ({"features": ()}, "searcher predictor: features must be at least one of one_hot, path"),
         ({"features": ("wl",)}, "space toy: has no cells, so no wl encoding"),
     ],

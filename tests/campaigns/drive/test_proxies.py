@@ -221,6 +221,18 @@ def test_a_proxy_chooses_among_candidates_and_its_seconds_are_charged(tmp_path: 
     assert any(note.startswith("proxy synflow: 3 trained networks") for note in notes)
 
 
+def test_a_start_and_a_filter_go_together(tmp_path: Path) -> None:
+    given = """{name: evolution, population_size: 2, tournament_size: 1,
+      warm_start: {proxy: params, candidates: 4, keep: 1}, filter: {proxy: flops, candidates: 3}}"""
+    folder = write(tmp_path / "c", f"searcher: {given}\n", SEARCHER, "")
+    searcher = load_campaign(folder).searcher("evolution")
+    first, second = searcher.ask(0), searcher.ask(1)
+    assert first is not None
+    assert second is not None
+    assert first.note["initial"].startswith("params 1 of ")
+    assert second.note == {}
+
+
 def test_a_proxy_is_the_rung_below_the_lowest_fidelity(tmp_path: Path) -> None:
     given = "{name: asha, max_fidelity: 1, filter: {proxy: params, candidates: 5}}"
     folder = screened(tmp_path / "c", given, 3)
