@@ -1,6 +1,7 @@
 """Search guided by a predictor: a model is trained on all results and says what to try next."""
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -109,7 +110,7 @@ class PredictorSearch(Searcher):
     """
 
     name: ClassVar[str] = "predictor"
-    takes_proxies = True
+    takes_filter = takes_proxies = True
     of_cells: ClassVar[tuple[Encoding, ...]] = ("wl",)
     """The features of spaces that have cells, if none are named."""
 
@@ -180,7 +181,7 @@ class PredictorSearch(Searcher):
         # A space without choices has no features to learn from.
         if len(self._values) >= self.initial_size and any(self._known):
             proposal = self._chosen(self._current(), trial_id, rng)
-        proposal = proposal or Proposal(self.space.sample(rng))
+        proposal = proposal or self.screened(rng, lambda rng: Proposal(self.space.sample(rng)))
         self.replay(trial_id, proposal)
         return proposal
 
@@ -277,18 +278,23 @@ class PredictorSearch(Searcher):
             position = int(which * len(parents))
             if position in childless:
                 continue
-            mutant = parents[position]
+            mutate = partial(self._mutant, parents[position], often, rng)
             try:
-                for _ in range(1 + int(often * self.max_mutations)):
-                    mutant = self.space.child(mutant, rng, self.mutations).genotype
+                mutant = self.screen.best(mutate, lambda genotype: genotype)
             except NothingFeasible:
                 childless.add(position)
                 continue
             found[genotype_key(mutant)] = mutant
         for _ in range(round(self.candidates * self.exploration / known)):
-            genotype = self.space.sample(rng)
+            genotype = self.screen.best(partial(self.space.sample, rng), lambda genotype: genotype)
             found[genotype_key(genotype)] = genotype
         return list(found.values())
+
+    def _mutant(self, parent: Genotype, often: float, rng: np.random.Generator) -> Genotype:
+        """Mutates a parent once or more; ``often``, from 0 to 1, says how often."""
+        for _ in range(1 + int(often * self.max_mutations)):
+            parent = self.space.child(parent, rng, self.mutations).genotype
+        return parent
 
 
 class _Round(NamedTuple):

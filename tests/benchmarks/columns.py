@@ -8,6 +8,7 @@ that say "tuned" alone. Other packages' searchers are those of :mod:`tests.bench
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import warnings
@@ -31,6 +32,18 @@ from tests.benchmarks.peers import ALL, PEERS, installed, with_peers
 SEARCHERS: dict[str, Any] = {
     "random": "random",
     "regularized evolution": {"name": "evolution", "population_size": 10, "tournament_size": 3},
+    "evolution, filtered by params": {
+        "name": "evolution",
+        "population_size": 10,
+        "tournament_size": 3,
+        "filter": {"proxy": "params", "candidates": 10},
+    },
+    "evolution, filtered by zen": {
+        "name": "evolution",
+        "population_size": 10,
+        "tournament_size": 3,
+        "filter": {"proxy": "ZEN", "candidates": 10},
+    },
     "local search": "local_search",
     "TPE": {"name": "optuna", "sampler": "TPE"},
     "BANANAS": "bananas",
@@ -64,9 +77,15 @@ class Column(NamedTuple):
     space: Any = "nasbench201"
     scale: float = 1.0
     """What makes percentage points of a difference."""
+    zen: str = ""
+    """The column of the table that holds the published values of the proxy zen."""
 
 
-NB201 = {"name": "nasbench201", "file": "nb201_accuracy.csv.gz"}
+NB201 = {
+    "name": "nasbench201",
+    "file": "nb201_accuracy.csv.gz",
+    "join": {"nas/nb201_zen_15625x2.csv.gz": "op_code"},
+}
 SPIKENAS = {
     "name": "spikenas",
     "file": "spikenas_cifar10_summary.csv.gz",
@@ -82,12 +101,16 @@ WITHOUT_POOLING = {
 def transnas(task: str, tuned: bool = False, scale: float = 1.0) -> Column:
     """A task of TransNAS-Bench-101, which has one metric of trained networks."""
     metric = f"val_metric_{task}"
-    return Column(TRANSNAS, metric, metric, tuned, WITHOUT_POOLING, scale)
+    return Column(TRANSNAS, metric, metric, tuned, WITHOUT_POOLING, scale, f"zen_{task}")
 
 
 COLUMNS = {
-    "NAS-Bench-201, CIFAR-10": Column(NB201, "c10_val_e12", "c10_test_e200", tuned=True),
-    "NAS-Bench-201, ImageNet16-120": Column(NB201, "in16_val_e12", "in16_test_e200"),
+    "NAS-Bench-201, CIFAR-10": Column(
+        NB201, "c10_val_e12", "c10_test_e200", tuned=True, zen="zen_cifar10"
+    ),
+    "NAS-Bench-201, ImageNet16-120": Column(
+        NB201, "in16_val_e12", "in16_test_e200", zen="zen_ImageNet16-120"
+    ),
     "SpikeNAS-Bench, CIFAR-10": Column(SPIKENAS, "final_val_acc", "test_acc"),
     "TransNAS-Bench-101, scene": transnas("class_scene", tuned=True),
     "TransNAS-Bench-101, object": transnas("class_object"),
@@ -104,7 +127,11 @@ def benchmark(column: Column, searchers: list[str], evaluations: int, data: Path
         "table": dict(column.table),
         "validation": column.validation,
         "test": column.test,
-        "searchers": {name: SEARCHERS[name] for name in searchers if name in SEARCHERS},
+        "searchers": {
+            name: json.loads(json.dumps(SEARCHERS[name]).replace("ZEN", column.zen))
+            for name in searchers
+            if name in SEARCHERS
+        },
         "seeds": 1,
         "budget": {"evaluations": evaluations},
     }
@@ -196,8 +223,9 @@ def main() -> None:
     )
     for name in arguments.columns:
         column = COLUMNS[name]
-        made = benchmark(column, searchers, arguments.evaluations, arguments.data)
-        trials = [followed(made, name, each, arguments.seeds, kept) for each in searchers]
+        here = [each for each in searchers if column.zen or "ZEN" not in str(SEARCHERS.get(each))]
+        made = benchmark(column, here, arguments.evaluations, arguments.data)
+        trials = [followed(made, name, each, arguments.seeds, kept) for each in here]
         directions = {"validation": "max", "test": "max"}
         found = curves(pd.concat(trials, ignore_index=True), directions, made.optimum)
         table = pd.DataFrame(rows(found, column.scale)).to_markdown(
