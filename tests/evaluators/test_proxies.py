@@ -51,7 +51,7 @@ def test_a_proxy_measures_the_network_that_a_training_begins_with(tmp_path: Path
     )
     found = [
         complete(work)["predicted"],
-        scorer(proxy, config, make(task), 64, 0, "default", "cpu")(network),
+        scorer(proxy, search_data(config), make(task), 64, 0, "default", "cpu")(network),
         proxies_table(str(file), data, only=[proxy], task="regression")["value"].item(),
     ]
     assert found == pytest.approx([found[0]] * 3, rel=1e-5)

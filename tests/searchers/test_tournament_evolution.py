@@ -123,6 +123,7 @@ class _Lucky:
     def __init__(self, within: Searcher) -> None:
         self._within = within
         self.ask, self.objectives = within.ask, within.objectives
+        self.takes_curves = within.takes_curves
 
     def tell(self, observation: Observation) -> None:
         values = observation.values
