@@ -280,13 +280,14 @@ class PredictorSearch(Searcher):
                 continue
             mutate = partial(self._mutant, parents[position], often, rng)
             try:
-                mutant = self.screen.best(mutate, lambda genotype: genotype)
+                mutant = self.screen.best(mutate, lambda genotype: genotype, repeats=True)
             except NothingFeasible:
                 childless.add(position)
                 continue
             found[genotype_key(mutant)] = mutant
         for _ in range(round(self.candidates * self.exploration / known)):
-            genotype = self.screen.best(partial(self.space.sample, rng), lambda genotype: genotype)
+            draw = partial(self.space.sample, rng)
+            genotype = self.screen.best(draw, lambda genotype: genotype, repeats=True)
             found[genotype_key(genotype)] = genotype
         return list(found.values())
 

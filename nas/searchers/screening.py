@@ -120,7 +120,9 @@ class Screen:
         if self.filter:
             self._proposed.add(self.identity(genotype))
 
-    def best(self, propose: Callable[[], T], genotype: Callable[[T], Genotype]) -> T:
+    def best(
+        self, propose: Callable[[], T], genotype: Callable[[T], Genotype], repeats: bool = False
+    ) -> T:
         """Returns the candidate with the largest value of the filter, the first among equals.
 
         What was proposed before, failed or not, is only taken if nothing else is there: the
@@ -129,12 +131,14 @@ class Screen:
         Args:
             propose: makes a candidate; without a filter, it is called once.
             genotype: returns the genotype of a candidate.
+            repeats: whether what was proposed before counts like everything else. It must if the
+                result is kept for later proposals: it would depend on when it was made.
         """
         if not self.filter:
             return propose()
         made = [propose() for _ in range(self.candidates)]
-        made = [
-            each for each in made if self.identity(genotype(each)) not in self._proposed
-        ] or made
+        if not repeats:
+            new = [each for each in made if self.identity(genotype(each)) not in self._proposed]
+            made = new or made
         values = self.scores[self.filter]([genotype(each) for each in made])
         return made[values.index(max(values))]

@@ -9,6 +9,7 @@ import pytest
 
 from nas.predictors import Features, Prediction, Predictor
 from nas.searchers import Observation, screening
+from nas.searchers.loop import SearchLoop
 from nas.searchers.predictor import PredictorSearch
 from nas.searchers.screening import Abandoned, Score, Screen
 from nas.spaces.choices import Genotype
@@ -97,3 +98,30 @@ def test_what_was_proposed_is_proposed_again_only_if_nothing_else_is_there() -> 
             screen.proposed(before)
         made = iter([small, wide, small])
         assert screen.best(lambda made=made: next(made), lambda each: each) == expected  # type: ignore[misc]
+
+
+def test_a_predictor_that_is_rebuilt_within_a_round_goes_on_as_the_first_would() -> None:
+    def made() -> SearchLoop:
+        options: dict[str, Any] = {"initial_size": 6, "refit_every": 6, "candidates": 20}
+        searcher = PredictorSearch(toy.space(), 0, **options)
+        searcher.use(toy.screen(True, False))
+        return SearchLoop(searcher, "evaluate")
+
+    first, found = made(), []
+    for number in range(16):  # the last ones are proposed while no result arrives
+        proposal = first.propose()
+        assert proposal is not None
+        found.append(proposal)
+        first.enter(proposal, number)
+        if number < 8:
+            first.end(number, (toy.loss(proposal.genotype),))
+    again = made()
+    for number, proposal in enumerate(found[:12]):
+        again.searcher.replay(number, proposal)
+        again.enter(proposal, number)
+        if number < 8:
+            again.end(number, (toy.loss(proposal.genotype),))
+    for number in range(12, 16):
+        proposal = again.propose()
+        assert proposal == found[number]
+        again.enter(found[number], number)
