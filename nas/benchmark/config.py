@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from nas.campaigns.spec.frame import Frame
 from nas.campaigns.spec.initial import initial_genotypes
 from nas.campaigns.spec.screening import Screening
 from nas.campaigns.spec.searcher_options import code as code_of
@@ -266,7 +267,9 @@ def load_benchmark(folder: Path, data: Path | None = None) -> Benchmark:
     path = folder / FILE_NAME
     with in_file(path):
         config = validate(BenchmarkFile, read_yaml(path), folder)
-        found, described = read_space(config.space, folder, config.input_shape, config.classes)
+        found, described = read_space(
+            config.space, folder, Frame(config.input_shape, config.classes)
+        )
         with at("table"):
             table = read_table(config.table, folder, data)
         benchmark = Benchmark(folder, config, table, found, described, data)

@@ -11,25 +11,29 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
 from nas.architecture.graph import Architecture
+from nas.architecture.reading import Reading
 from nas.campaigns.spec.contestants import contestants
 from nas.campaigns.spec.data_argument import Given
+from nas.campaigns.spec.frame import Frame
 from nas.campaigns.spec.initial import initial_genotypes
+from nas.campaigns.spec.space import read_space
 from nas.configuration import Named
 from nas.errors import InputError
 from nas.jobs.division import RAY, Division
 from nas.jobs.plan_file import FITTED, SPACE, WIDTHS, Plan
 from nas.jobs.probe import SMOOTH, Probe, probe, smoothness
 from nas.memory import TooLarge
-from nas.spaces import space
 from nas.spaces.constrained_space import constrained
 from nas.spaces.constraints import Constraints
+from nas.spaces.search_space import SearchSpace
 from nas.tasks import DEFAULT, make
 from nas.training.data import Loaded, Part, SearchData
 from nas.training.hardware import cores, free_cores, resolve_device
@@ -41,11 +45,15 @@ _PROBE = 0.015
 """The share of the time that one short training takes."""
 _SHORT = 2.0
 """Short trainings of fewer seconds tell nothing, and are left out."""
+_MOST = 0.02
+"""The largest share of the time that one short training takes to choose a reading."""
 _SPEED = 2e9
 """The multiply-accumulates of forward passes that a core trains in a second, until it is
 measured."""
 _CLASSICS = ("vgg8", "lenet5", "resnet20")
 """Classics that learn quickly, of which the best is trained first."""
+_SMALL = 5_000_000
+"""The most multiply-accumulates of the networks that readings are compared by."""
 _TOLERATED, _EQUAL = 0.9, 0.97
 """Pictures are shifted if this share of the score is left after seconds of training, and mirrored
 or covered if this share of that is left."""
@@ -111,8 +119,8 @@ class Planner:
         self._device = resolve_device("auto")
         self._whole = ends - self._began
         self._count = len(self._images.train.labels)
-        self._outputs = self._task.outputs(self._images.input_shape, self._images.classes)
-        self._space = space(SPACE, self._images.input_shape, self._outputs, multiplier=list(WIDTHS))
+        shape = self._images.input_shape
+        self._frame = Frame(shape, self._task.outputs(shape, self._images.classes), self._task)
         self._predicting = 0.0
         self._batch = 32 if self._count < 5_000 else 64 if self._count < 30_000 else 128
         sample = self._loaded.split.train[:: max(1, self._count // 500)]
@@ -140,6 +148,7 @@ class Planner:
         # The first optimizer of a process imports for seconds, which is not the networks' speed.
         torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
         self._look()
+        reading = self._reading()
         division = Division.of(0.9 * self._whole, self._count, self._workers)
         macs, reason = self._limit(division)
         augment, classics, reasons = self._chosen(macs)
@@ -150,7 +159,8 @@ class Planner:
             augment=augment,
             classics=classics,
             started=self._started(macs, classics),
-            reasons={"macs": reason, **reasons},
+            reading=self._frame.reading,
+            reasons={"macs": reason, "reading": reading, **reasons},
             batch=self._batch,
             device=self._device,
             threads=self._threads,
@@ -197,16 +207,40 @@ class Planner:
         except (Diverged, TooLarge):
             return None
 
+    def _reading(self) -> str:
+        """Chooses how networks read images by short trainings of a classic, and returns a reason.
+
+        Texts, boards and tables are often given as images. Photographs are, so nothing else is
+        tried for them. Another reading must be better by more than noise.
+        """
+        seconds = max(_SHORT, _PROBE * self._whole)
+        if not self._pictures or self._like_photographs or seconds > _MOST * self._whole:
+            return ""
+        image, scores = self._frame, dict[Reading, float]()
+        size = min(_SMALL, int(_SPEED * self._threads * seconds / self._count))
+        for reading in get_args(Reading):
+            self._frame = replace(image, reading=reading)
+            for _, first in islice(self._classics(size), 1):
+                scores[reading] = self._score(first, [], seconds)
+        best: Reading = max(scores, key=lambda each: scores[each]) if scores else "image"
+        if scores.get(best, 0.0) <= scores.get("image", -math.inf) + self._noise:
+            best = "image"
+        self._frame = replace(image, reading=best)
+        told = ", ".join(f"{each} {score:.3f}" for each, score in scores.items())
+        self._say(f"read as {told}, after {seconds:.0f} s each")
+        return f"validation after {seconds:.0f} s each: {told}"
+
     def _limit(self, division: Division) -> tuple[int, str]:
         """Returns the limit of multiply-accumulates, and its reason."""
         rng = np.random.default_rng(self._seed)
-        drawn = [self._space.sample(rng) for _ in range(_MEMBERS)]
-        members = sorted(map(self._space.decode, drawn), key=lambda member: member.cost.macs)
+        found = self._space
+        drawn = [found.sample(rng) for _ in range(_MEMBERS)]
+        members = sorted(map(found.decode, drawn), key=lambda member: member.cost.macs)
         macs = [each.cost.macs for each in members]
         least, most = macs[_MEMBERS // 20], macs[3 * _MEMBERS // 4]
         if self._given_macs is not None:
             narrow = ({**each, FITTED: WIDTHS[0]} for each in drawn)
-            smallest = min(self._space.decode(each).cost.macs for each in narrow)
+            smallest = min(found.decode(each).cost.macs for each in narrow)
             if self._given_macs < smallest:
                 raise InputError(
                     f"--macs: {self._given_macs:,} is too few: the smallest of {_MEMBERS} networks "
@@ -278,7 +312,7 @@ class Planner:
         for name in _CLASSICS:
             entry = Named.model_validate({"name": name, "fit": {"macs": macs}})
             try:
-                made, _ = contestants([entry], self._images.input_shape, self._outputs, {})
+                made, _ = contestants([entry], self._frame, {})
             except InputError:  # it is too large, or the images are too small for it
                 continue
             yield name, next(iter(made.values())).architecture
@@ -320,19 +354,17 @@ class Planner:
         """Chooses transformations, and returns them and the scores by name.
 
         A training this short hardly profits from augmentation. So what costs little is taken, and
-        photographs are shifted unless this is worse by more than noise: three standard errors of a
-        difference of two accuracies.
+        photographs are shifted unless this is worse by more than noise.
         """
-        noise = 3 * math.sqrt(0.5 / len(self._few.validation.labels))
         name = "shift" if best else "none"
         told = {name: known}
         if not self._shiftable:
             return best, told
         if not best:
             told["shift"] = score(self._shift)
-            return self._shift if told["shift"] > known + noise else best, told
+            return self._shift if told["shift"] > known + self._noise else best, told
         told["none"] = score([])
-        if told["none"] > max(known / _TOLERATED, known + noise):
+        if told["none"] > max(known / _TOLERATED, known + self._noise):
             return [], told
         size = max(2, min(self._images.input_shape[1:]) // 3)
         further: dict[str, Any] = {"flip": "flip", "cutout": {"name": "cutout", "size": size}}
@@ -342,6 +374,16 @@ class Planner:
             if told[both] > _EQUAL * known:
                 best, name = [*best, more], both
         return best, told
+
+    @property
+    def _space(self) -> SearchSpace:
+        entry = Named.model_validate({"name": SPACE, "multiplier": list(WIDTHS)})
+        return read_space(entry, self._folder, self._frame)[0]
+
+    @property
+    def _noise(self) -> float:
+        """Three standard errors of a difference of two accuracies on the validation images."""
+        return 3 * math.sqrt(0.5 / len(self._few.validation.labels))
 
     @property
     def _pictures(self) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.architecture.reading import Reading
 from nas.campaigns.spec.data_argument import Given
 from nas.campaigns.spec.scaffold import commented, data_section
 from nas.jobs.division import CLASSIC, FINAL, MOST, SLOW, Division
@@ -39,11 +40,12 @@ class Plan:
         augment: the transformations of the recipe.
         classics: the names of classics, the best first.
         started: those from which the search can start, the best first.
-        reasons: why, by key: "macs", "augment", "classics".
+        reasons: why, by key: "macs", "reading", "augment", "classics".
         batch: the size of a batch.
         device: a torch device.
         threads: the threads of a trial where trials run one after the other.
         seed: the seed of the search.
+        reading: how networks read an image.
     """
 
     minutes: float
@@ -57,6 +59,7 @@ class Plan:
     device: str
     threads: int
     seed: int
+    reading: Reading
 
     def text(self, given: Given, loaded: Loaded, folder: Path) -> str:
         """Returns the text of ``campaign.yaml`` in a folder, for a data set that a user named."""
@@ -112,6 +115,11 @@ class Plan:
             commented("budget: {trials: 10_000}", "the time limit ends the search earlier"),
             "",
             data_section(given, loaded, folder),
+            *(
+                ["", commented(f"reading: {self.reading}", self.reasons["reading"])]
+                if self.reasons.get("reading")
+                else []
+            ),
             "",
             "recipe:",
             "  preset: quick",

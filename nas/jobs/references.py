@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from nas.architecture.graph import Architecture
 from nas.campaigns.spec.campaign import FILE_NAME, read_file
+from nas.campaigns.spec.frame import Frame
 from nas.campaigns.spec.recorded_code import check_code
 from nas.campaigns.spec.space import read_space
 from nas.campaigns.store.checkpoints import verify_weights, weights_path
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask, Measurement, trial_name
-from nas.classics import CLASSICS, classic
+from nas.classics import CLASSICS
 from nas.configuration import Named, validate
 from nas.errors import InputError, at, in_file
 from nas.files import read_json, read_text
@@ -268,9 +269,9 @@ def built(folder: Path, history: History, ask: Ask) -> tuple[Architecture, Searc
     check_code(folder / FILE_NAME, history.header.specification)
     config = read_file(folder)
     shape, classes = _resolved(folder / "resolved.json")
-    task = make(config.task)
+    frame = Frame(shape, classes, make(config.task), config.reading)
     if ask.is_of_space:
-        space, _ = read_space(config.space, folder, shape, classes, task)
+        space, _ = read_space(config.space, folder, frame)
         if config.hyperparameters:
             space = joint(space, config.hyperparameters, lambda asked: None)
         try:
@@ -279,7 +280,7 @@ def built(folder: Path, history: History, ask: Ask) -> tuple[Architecture, Searc
             raise InputError(f"{folder}: {ask.trial}: {error}") from None
     else:
         space = None
-        architecture = task.network(classic(ask.classic, shape, classes, **ask.options), classes)
+        architecture = frame.classic(ask.classic, **ask.options)
     if architecture.recorded_as(ask.fingerprint)[0] != ask.fingerprint:
         raise InputError(
             f"{folder}: {ask.trial}: campaign.yaml and the program now make another network of "

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import nas
+from nas.analysis.audit.check import check
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.cli import main
@@ -55,6 +56,31 @@ def test_kept_weights_are_those_that_were_measured(folder: Path) -> None:
         assert measure(network, test, images)["accuracy"] == metrics["test_accuracy"]
         assert reference.accuracies["test_accuracy"] == metrics["test_accuracy"]
     assert not (folder / "checkpoints").exists()
+
+
+def test_networks_that_read_rows_are_those_that_were_measured(tmp_path: Path) -> None:
+    text = CAMPAIGN.replace("trials: 3", "trials: 1").replace("seeds: [0, 1]", "seeds: [0]")
+    text = text.replace("top: 2", "top: 1").replace("[]", "[{name: resnet20, fit: {macs: 200_000}}]")
+    folder = toy.write(tmp_path / "mine", f"{text}reading: rows\n")
+    run(folder)
+    assert not check(folder).problems
+    data, found = load_campaign(folder).data, accuracies(folder)
+    assert data is not None
+    assert len(found) == 2  # one of the space, and a classic
+    for trial, metrics in found.items():
+        reference = named.reference(f"{folder}:{trial}")
+        architecture = reference.architecture
+        assert architecture.input_shape == (1, 8, 8)
+        assert architecture.cost.macs < 200_000
+        assert architecture.nodes[0].name == "reading.permute"
+        network = nas.compile(architecture)
+        assert reference.weights is not None
+        nas.load_weights(network, reference.weights)
+        images, test = search_data(data), held_out(data)
+        assert measure(network, test, images)["accuracy"] == metrics["test_accuracy"]
+    toy.write(folder, f"{text}reading: columns\n")
+    with pytest.raises(InputError, match='reading: recorded "rows", now "columns"'):
+        run(folder)
 
 
 def test_best_is_by_mean_validation_and_then_by_seed(folder: Path) -> None:

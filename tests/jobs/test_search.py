@@ -16,6 +16,7 @@ from PIL import Image
 
 import nas
 from nas.analysis.audit.check import check
+from nas.architecture.reading import Reading, read_shape
 from nas.campaigns.drive.run import run
 from nas.campaigns.drive.runner import Runner
 from nas.campaigns.engines.base import Update
@@ -78,6 +79,36 @@ def planned(
     folder.mkdir(parents=True)
     (folder / "campaign.yaml").write_text(made)
     return load_campaign(folder), made
+
+
+@pytest.mark.parametrize("reading", ["image", "rows", "columns"])
+@pytest.mark.parametrize("minutes", [1.2, 2, 10])
+def test_arrays_are_read_as_what_trains_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reading: Reading, minutes: float
+) -> None:
+    images = load(resolve({"name": "unseen", "root": str(write(tmp_path / "d", (1, 12, 18)))}))
+    first = read_shape(reading, (1, 12, 18))
+
+    def instant(architecture: Any, *rest: Any) -> Probe:
+        conv = next(node for node in architecture.nodes if node.operation.kind == "conv")
+        good = architecture.shapes[conv.inputs[0]] == first
+        return Probe(0.9 if good else 0.2, 2e9, architecture.cost.macs)
+
+    monkeypatch.setattr(plan, "probe", instant)
+    lines = list[str]()
+    folder, ends = tmp_path / "c", time.monotonic() + 60 * minutes
+    made = Planner(
+        read(str(tmp_path / "d")), images, folder, minutes, ends, None, 0, lines.append
+    ).campaign()
+    folder.mkdir()
+    (folder / "campaign.yaml").write_text(made)
+    campaign = load_campaign(folder)
+    tried = minutes >= 2
+    assert campaign.frame.reading == (reading if tried else "image")
+    assert any(line.startswith("read as image") for line in lines) == tried
+    assert campaign.initial
+    for genotype in campaign.initial.values():
+        assert campaign.space.decode(genotype).input_shape == (1, 12, 18)
 
 
 @pytest.mark.parametrize(

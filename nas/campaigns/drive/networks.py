@@ -5,7 +5,6 @@ import json
 from nas.architecture.graph import Architecture
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.store.types import Ask
-from nas.classics import classic
 from nas.spaces.choices import Genotype
 
 
@@ -24,9 +23,7 @@ class Networks:
         """Returns the architecture of a trial; an ensemble has none."""
         if ask.is_of_space:
             return self.member(ask.genotype)
-        shape, outputs = self._campaign.input_shape, self._campaign.outputs
-        backbone = classic(ask.classic, shape, outputs, **ask.options)
-        return self._campaign.task.network(backbone, outputs)
+        return self._campaign.frame.classic(ask.classic, **ask.options)
 
     def member(self, genotype: Genotype) -> Architecture:
         """Returns the architecture of a genotype.

@@ -12,6 +12,7 @@ from nas.architecture.graph import Architecture
 from nas.campaigns.spec import early_stopping, evaluation, hyperparameters, inheritance
 from nas.campaigns.spec.contestants import Contestant, contestants
 from nas.campaigns.spec.fidelity import Fidelities
+from nas.campaigns.spec.frame import Frame
 from nas.campaigns.spec.initial import Initial, initial_genotypes
 from nas.campaigns.spec.objectives import complete
 from nas.campaigns.spec.schema import SHAPES, CampaignFile, Evaluated
@@ -61,11 +62,10 @@ class Campaign:
     task: Task
     metrics: Catalogue
     """The metrics of the campaign."""
-    input_shape: tuple[int, ...]
+    frame: Frame
+    """What all networks have in common."""
     output_shape: tuple[int, ...]
     """The shape of the output of each network."""
-    outputs: int
-    """The number of outputs of each network; for classification, the number of classes."""
     space: SearchSpace
     space_definition: dict[str, Any]
     fidelities: Fidelities
@@ -83,6 +83,16 @@ class Campaign:
     def data_fingerprint(self) -> str | None:
         """The fingerprint of all images and labels; None if results are looked up."""
         return self.data_fingerprints[0] if self.data_fingerprints else None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of an image."""
+        return self.frame.input_shape
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs of each backbone; for classification, the number of classes."""
+        return self.frame.outputs
 
     @property
     def own_search(self) -> str:
@@ -208,7 +218,9 @@ def _load(folder: Path) -> Campaign:
         assert evaluator.input is not None
         input_shape, classes = evaluator.input
     with at("task"):
-        outputs = task.outputs(input_shape, classes)
+        frame = Frame(input_shape, task.outputs(input_shape, classes), task, config.reading)
+    with at("reading"):
+        frame.check(classes)
     if training is not None:
         with at("recipe"):
             recipe.check_augment(training, task, input_shape)
@@ -217,7 +229,7 @@ def _load(folder: Path) -> Campaign:
         shape: tuple[int, ...], changes: Mapping[str, int]
     ) -> tuple[SearchSpace, dict[str, Any]]:
         entry = config.space.model_copy(update=changes)
-        made, described = read_space(entry, folder, shape, outputs, task)
+        made, described = read_space(entry, folder, replace(frame, input_shape=shape))
         with at("constraints"):
             made = constrained(made, config.constraints.before_training, folder)
         if training is None or not (config.hyperparameters or is_code(config.space.name)):
@@ -234,11 +246,7 @@ def _load(folder: Path) -> Campaign:
     )
     constraints = [(config.constraints, folder), *own_constraints(config.space, folder)]
     classics, remarks = contestants(
-        config.final.classics,
-        input_shape,
-        outputs,
-        strictest(each for each, _ in constraints),
-        partial(task.network, outputs=outputs),
+        config.final.classics, frame, strictest(each for each, _ in constraints)
     )
     with at("searcher", "initial"):
         initial = _initial(config, found, folder)
@@ -255,9 +263,8 @@ def _load(folder: Path) -> Campaign:
         evaluator=evaluator,
         task=task,
         metrics=metrics,
-        input_shape=input_shape,
+        frame=frame,
         output_shape=task.output_shape(input_shape, classes),
-        outputs=outputs,
         space=found,
         space_definition=described,
         fidelities=fidelities,

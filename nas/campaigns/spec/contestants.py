@@ -13,7 +13,8 @@ from pydantic import model_validator
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import ArchitectureError
 from nas.architecture.passes import depth
-from nas.classics import CLASSICS, Classic, classic
+from nas.campaigns.spec.frame import Frame
+from nas.classics import CLASSICS, Classic
 from nas.configuration import Named, defaults, validate, validate_options
 from nas.errors import InputError, at
 from nas.registry import unknown
@@ -95,11 +96,7 @@ class _Unreachable(InputError):
 
 
 def contestants(
-    entries: Iterable[Named],
-    input_shape: tuple[int, ...],
-    outputs: int,
-    constraints: Mapping[str, int],
-    finish: Callable[[Architecture], Architecture] = lambda built: built,
+    entries: Iterable[Named], frame: Frame, constraints: Mapping[str, int]
 ) -> tuple[dict[str, Contestant], list[str]]:
     """Returns the classics of the final stage by label, and remarks on how they were fitted.
 
@@ -114,10 +111,9 @@ def contestants(
         entries: the classics with their options. The entry ``fitted`` stands for :data:`FITTED`, by
             default with ``fit: constraints``; those that no width brings under the limits are left
             out.
-        input_shape: the input of the networks without the batch, channels first.
-        outputs: the number of outputs of each network.
+        frame: makes the network for the campaign's images and task of a classic; limits are on this
+            network.
         constraints: the campaign's limits of the costs and the depth, by name.
-        finish: makes the network for the campaign's task of a classic; limits are on this network.
 
     Raises :class:`InputError` for an unknown classic or option, or a limit that no width reaches.
     """
@@ -130,9 +126,7 @@ def contestants(
             left_out: dict[str, InputError] = {}
             for name, options in named.items():
                 try:
-                    made.append(
-                        _contestant(name, options, input_shape, outputs, constraints, finish)
-                    )
+                    made.append(_contestant(name, options, frame, constraints))
                 except (_Unreachable, ArchitectureError) as error:
                     if entry.name != ALL:
                         raise
@@ -172,12 +166,7 @@ def _fitted(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _contestant(
-    name: str,
-    given: Mapping[str, Any],
-    input_shape: tuple[int, ...],
-    outputs: int,
-    constraints: Mapping[str, int],
-    finish: Callable[[Architecture], Architecture],
+    name: str, given: Mapping[str, Any], frame: Frame, constraints: Mapping[str, int]
 ) -> Contestant:
     if name not in CLASSICS:
         raise InputError(unknown("classic", name, CLASSICS))
@@ -195,11 +184,10 @@ def _contestant(
             limits = _limits(fit, constraints)
 
             def build(member: str, width: float) -> Architecture:
-                return finish(classic(member, input_shape, outputs, **options, width=width))
+                return frame.classic(member, **options, width=width)
 
             name, options["width"] = _largest(name, limits, build)
-    architecture = finish(classic(name, input_shape, outputs, **options))
-    return Contestant(_label(name, options), name, options, architecture)
+    return Contestant(_label(name, options), name, options, frame.classic(name, **options))
 
 
 def _limits(fit: Any, constraints: Mapping[str, int]) -> Mapping[str, int]:

@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from nas.architecture.reading import Reading
 from nas.campaigns.spec.budget import Budget
 from nas.campaigns.spec.early_stopping import EarlyStopping
 from nas.campaigns.spec.engine import LookupEngine, RayConfig, SerialConfig, TrainingEngine
@@ -187,6 +188,9 @@ class TrainingFile(_Keys):
 
     data: Section
     """The data set, with its options and its split."""
+    reading: Reading = "image"
+    """How networks read an image: as an ``image``, or as a series of its ``rows`` or
+    ``columns``, whose channels are all values of a row or a column."""
     recipe: Preset | None = None
     """How networks are trained; only if a function of yours evaluates them, it can be left out."""
     time_limit: TimeLimit | None = None
@@ -225,6 +229,7 @@ class LookupFile(_Keys):
 
     absent: ClassVar = "the evaluator trains nothing"
     data: ClassVar = None
+    reading: ClassVar[Reading] = "image"
     recipe: ClassVar = None
     time_limit: ClassVar = None
     early_stopping: ClassVar = None

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nas.campaigns.spec.frame import Frame
 from nas.configuration import Named, validate
 from nas.errors import InputError, at, in_file
 from nas.spaces import space, space_file
@@ -13,7 +13,6 @@ from nas.spaces.constraints import Constraints
 from nas.spaces.finishing import finished
 from nas.spaces.python_space import definition
 from nas.spaces.search_space import SearchSpace
-from nas.tasks import Task
 from nas.user_code import is_code
 from nas.yaml_files import read_yaml
 
@@ -21,16 +20,10 @@ DESCRIPTIVE = ("paper", "description", "members")
 """Keys of a space file that do not change what is in the space."""
 
 
-def read_space(
-    entry: Named,
-    folder: Path,
-    input_shape: tuple[int, ...],
-    outputs: int,
-    task: Task | None = None,
-) -> tuple[SearchSpace, dict[str, Any]]:
+def read_space(entry: Named, folder: Path, frame: Frame) -> tuple[SearchSpace, dict[str, Any]]:
     """The space that a file names, and what it is: as plain JSON that changes when it does.
 
-    The networks of the space are those that the task makes of its architectures.
+    The networks of the space are those that the frame makes of its architectures.
     """
     name, options = entry.name, entry.options
     is_yaml = name.endswith((".yaml", ".yml"))
@@ -39,9 +32,9 @@ def read_space(
         for key in ("input_shape", "classes"):
             if key in options:
                 raise InputError(f"{key}: is the data set's, not the space's to choose")
-        found = space(where, input_shape, outputs, **options)
-        if task is not None and task.has_head:
-            found = finished(found, partial(task.network, outputs=outputs))
+        found = space(where, frame.shape, frame.outputs, **options)
+        if not frame.is_empty:
+            found = finished(found, frame.network)
         if is_code(name):
             return found, {**definition(where), **options}
         file = space_file(where)

@@ -46,6 +46,11 @@ ROOT = Path(__file__).parents[3]
         ("preset: quick", "preset: fast", "recipe.preset: unknown preset 'fast'"),
         ("epochs: 1", "epochs: 1, augment: [flip, lighting]",
          "yaml: recipe.augment.1: lighting: needs colour images, got 1 channel(s)"),
+        ("budget:", "reading: series\nbudget:",
+         "reading: Input should be 'image', 'rows' or 'columns', got 'series'"),
+        ("budget:", "task: reconstruction\nreading: rows\nbudget:",
+         "reading: the task Reconstruction needs the places in an image, so only image is "
+         "allowed, got rows"),
         ("epochs: 1", "epoch: 1", "recipe.epoch: unknown key 'epoch' (did you mean 'epochs'?)"),
         ("recipe: {preset: quick, epochs: 1}", "recipe: 1",
          "recipe: must be a preset, or a mapping of keys to values, got 1"),

@@ -8,16 +8,18 @@ import pytest
 import nas
 from nas.campaigns.spec.campaign import load_campaign
 from nas.campaigns.spec.contestants import FITTED, Contestant, contestants, family
+from nas.campaigns.spec.frame import Frame
 from nas.configuration import Named
 from nas.errors import InputError
 from tests.campaigns import toy
 
 SHAPE = (1, 16, 16)
+FRAME = Frame(SHAPE, 10)
 
 
 def found(*entries: Any, **limits: int) -> dict[str, Contestant]:
     named = [Named.model_validate(entry) for entry in entries]
-    return contestants(named, SHAPE, 10, limits)[0]
+    return contestants(named, FRAME, limits)[0]
 
 
 def cost(name: str, width: float, **options: Any) -> Any:
@@ -65,7 +67,7 @@ def test_fitted_takes_the_default_set_under_the_constraints() -> None:
 
 def test_what_of_the_default_set_meets_no_limit_is_left_out() -> None:
     named = [Named(name="fitted")]
-    made, (note,) = contestants(named, SHAPE, 10, {"macs": 170_000})
+    made, (note,) = contestants(named, FRAME, {"macs": 170_000})
     assert note.startswith(
         "final.classics: fitted leaves out mobilenet_v2: no width is small enough: the smallest, "
         "mobilenet_v2 at width 0.01, has macs "
@@ -75,7 +77,7 @@ def test_what_of_the_default_set_meets_no_limit_is_left_out() -> None:
 
 
 def test_classics_that_the_images_are_too_small_for_are_left_out_of_the_set() -> None:
-    made, notes = contestants([Named(name="fitted")], (1, 8, 8), 10, {"macs": 500_000})
+    made, notes = contestants([Named(name="fitted")], Frame((1, 8, 8), 10), {"macs": 500_000})
     assert "lenet5" not in {each.name for each in made.values()}
     assert any("fitted leaves out lenet5: " in note for note in notes)
 
@@ -105,7 +107,7 @@ def test_the_deepest_is_taken_that_keeps_its_width(
     """A network of MACs that grow with the square of the width, nearly."""
     limit = int(nas.cost(nas.classic(published, SHAPE, 10)).macs * more)
     named_entry = [Named.model_validate({"name": named, "fit": {"macs": limit}})]
-    made, notes = contestants(named_entry, SHAPE, 10, {})
+    made, notes = contestants(named_entry, FRAME, {})
     ((label, found_one),) = made.items()
     assert found_one.name == taken
     assert found_one.options["width"] == pytest.approx(width, abs=0.04)

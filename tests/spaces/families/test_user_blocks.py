@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import nas
+from nas.campaigns.spec.frame import Frame
 from nas.campaigns.spec.space import read_space
 from nas.configuration import Named
 from nas.errors import InputError
@@ -110,6 +111,6 @@ def test_what_the_block_was_is_known(tmp_path: Path) -> None:
 
 def test_a_campaign_records_what_the_block_was(tmp_path: Path) -> None:
     path = written(tmp_path, "nasbench201", operations=["none", MINE])
-    space, recorded = read_space(Named(name=path), tmp_path, (3, 16, 16), 10)
+    space, recorded = read_space(Named(name=path), tmp_path, Frame((3, 16, 16), 10))
     assert recorded["code"] == space.language.code()
-    assert "code" not in read_space(Named(name="nasbench201"), tmp_path, (3, 16, 16), 10)[1]
+    assert "code" not in read_space(Named(name="nasbench201"), tmp_path, Frame((3, 16, 16), 10))[1]
