@@ -8,8 +8,9 @@
 - a classic: as large as the plan's limit allows, trained for the whole time by the plan's recipe.
   All have the plan of ``search``, if that has run, so they have the same limit.
 - ``no_search``: the classics that the plan trains first, for the whole time.
-- ``resnet18``: the contest's reference, at its published width, trained in the same way. On two
-  cores it hardly sees an image in ten minutes; ``--reference-minutes`` gives it more.
+- ``resnet18``: the contest's reference, at its published width, trained in the same way; it reads
+  images as they are. ``--reference-minutes`` gives it more time.
+- ``image``: the plan of ``search``, but with networks that read images as they are.
 
 What has ended is kept in FOLDER, so the command can be stopped and goes on. It prints the accuracy
 on the test part, the contest's score against ResNet-18, and how late each was. ``--only`` and
@@ -35,7 +36,7 @@ from nas.training.hardware import cores
 from tests.benchmarks import unseen
 
 CLASSICS = ("vgg8", "lenet5", "resnet20", "inception_small")
-ABLATIONS = ("no_search", "no_augment_choice", "no_ensemble")
+ABLATIONS = ("no_search", "image", "no_augment_choice", "no_ensemble")
 COMPETITORS = ("search", "random", *CLASSICS, "resnet18", *ABLATIONS)
 SETS = [name for name in unseen.SETS if name != "stripes"]
 
@@ -86,7 +87,10 @@ def changed(plan: dict[str, Any], name: str, minutes: float) -> dict[str, Any]:
     classics = [{"name": name, "fit": "constraints"}]
     if name == "no_search":
         classics = plan["final"]["classics"]
+    if name == "image":
+        return {**plan, "reading": "image"}
     if name == "resnet18":
+        plan = {**plan, "reading": "image"}
         classics = [{"name": name, "stem": "cifar"}]
     return {
         **plan,

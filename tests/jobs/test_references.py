@@ -60,7 +60,9 @@ def test_kept_weights_are_those_that_were_measured(folder: Path) -> None:
 
 def test_networks_that_read_rows_are_those_that_were_measured(tmp_path: Path) -> None:
     text = CAMPAIGN.replace("trials: 3", "trials: 1").replace("seeds: [0, 1]", "seeds: [0]")
-    text = text.replace("top: 2", "top: 1").replace("[]", "[{name: resnet20, fit: {macs: 200_000}}]")
+    text = text.replace("top: 2", "top: 1").replace(
+        "[]", "[{name: resnet20, fit: {macs: 200_000}}]"
+    )
     folder = toy.write(tmp_path / "mine", f"{text}reading: rows\n")
     run(folder)
     assert not check(folder).problems
