@@ -34,8 +34,8 @@ def read_shape(reading: Reading, input_shape: Shape) -> Shape:
         return tuple(input_shape)
     if len(input_shape) != 3:
         raise ArchitectureError(
-            f"{reading} are those of images [C, H, W]; for inputs of {list(input_shape)} only "
-            "image is allowed"
+            f"{reading} needs images [C, H, W], these inputs are {list(input_shape)}; allowed: "
+            "image"
         )
     length = input_shape[1 if reading == "rows" else 2]
     return prod(input_shape) // length, length

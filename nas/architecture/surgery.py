@@ -88,6 +88,11 @@ def convolutionalize(
     for node in original.nodes:
         source = node.inputs[0]
         x = original.shapes[source]
+        if len(original.shapes[node.name]) not in (1, rank + 1):
+            raise ArchitectureError(
+                f"node {node.name!r}: {original.shapes[node.name]} is no map of the input's axes, "
+                "and cannot slide"
+            )
         operation: Operation | None = node.operation
         unrolled = {maps.get(name) for name in node.inputs}
         if unrolled != {None}:

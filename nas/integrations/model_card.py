@@ -61,7 +61,7 @@ def model_card(name: str) -> str:
         markdown(f"{what} that {_origin(ask, specification)}.")
         + f" This is trial `{ask.trial}`.\n",
         "## Model\n",
-        *_model(ask, reference, classifies),
+        *_model(ask, reference, specification),
         *_use(name, reference),
         "## Training\n",
         *_training(ask, specification),
@@ -84,11 +84,17 @@ def _origin(ask: Ask, specification: Mapping[str, Any]) -> str:
     return f"was found by the searcher {searcher}"
 
 
-def _model(ask: Ask, reference: Reference, classifies: bool) -> Iterator[str]:
+def _model(ask: Ask, reference: Reference, specification: Mapping[str, Any]) -> Iterator[str]:
     architecture = reference.architecture
     yield f"- input: {'x'.join(map(str, architecture.input_shape))} (channels, height, width)"
+    if (reading := specification.get("reading", "image")) != "image":
+        yield f"- it reads an image as a series of its {reading}"
     output = "x".join(map(str, architecture.output_shape))
-    yield f"- output: scores of {output} classes" if classifies else f"- output: {output}"
+    yield (
+        f"- output: scores of {output} classes"
+        if "task" not in specification
+        else f"- output: {output}"
+    )
     yield from (f"- {key}: {count:,}" for key, count in architecture.cost._asdict().items())
     yield f"- fingerprint: `{architecture.fingerprint}`"
     if reference.space is not None and reference.genotype is not None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nas.architecture.graph import Architecture
 from nas.architecture.network import Network, compile, in_training
+from nas.architecture.operations import Conv
 from nas.architecture.receptive_field import fields
 from nas.architecture.taps import taps
 from nas.errors import InputError
@@ -179,6 +180,10 @@ def _of_pictures(name: str) -> tuple[Network, Preprocessing]:
     expected, _ = preprocessing_of(name, reference)
     if expected.colour is None:
         raise InputError(f"{name}: takes {list(expected.input_shape)}, which is no picture")
+    architecture = reference.architecture
+    first = next((node for node in architecture.nodes if isinstance(node.operation, Conv)), None)
+    if first is None or len(architecture.shapes[first.name]) != len(architecture.input_shape):
+        raise InputError(f"{name}: reads an image as a series, and so has no maps of it")
     return trained(name, reference), expected
 
 

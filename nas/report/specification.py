@@ -55,6 +55,8 @@ def summary(campaign: Header, told: dict[str, Any]) -> Facts:
     space = specification.get("space") or {}
     name = (config.get("space") or {}).get("name")
     facts.append(("Space", _joined(name, f"family {space['family']}" if "family" in space else "")))
+    if (reading := specification.get("reading", "image")) != "image":
+        facts.append(("Reading", f"images are read as series of {reading}"))
     searcher = dict(specification.get("searcher") or {})
     options = {key: value for key, value in searcher.items() if key != "name" and value != []}
     baseline = "random search as baseline" if config.get("random_baseline") else ""
@@ -85,7 +87,7 @@ def in_one_line(campaign: Header, told: dict[str, Any]) -> str:
     """Says what was searched in: data, space, searcher, objectives and constraints."""
     facts = dict(summary(campaign, told))
     first = [facts[key].split(", ")[0] for key in ("Data", "Space", "Searcher") if key in facts]
-    rest = [facts[key] for key in ("Objectives", "Constraints") if key in facts]
+    rest = [facts[key] for key in ("Reading", "Objectives", "Constraints") if key in facts]
     return " · ".join([*first, *rest])
 
 

@@ -24,7 +24,7 @@ from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.campaigns.spec.data_argument import read
 from nas.cli import main
 from nas.errors import InputError
-from nas.jobs import plan
+from nas.jobs import tryouts
 from nas.jobs.division import Division
 from nas.jobs.plan import Planner
 from nas.jobs.probe import Probe, smoothness
@@ -71,7 +71,7 @@ def planned(
         flips = any(step.name == "flip" for step in recipe.augment)
         return Probe(0.5 - 0.3 * flips, speed, architecture.cost.macs)
 
-    monkeypatch.setattr(plan, "probe", instant)
+    monkeypatch.setattr(tryouts, "probe", instant)
     given = read(str(data))
     folder, ends = tmp_path / "c", time.monotonic() + 60 * minutes
     loaded = load(resolve(given.section))
@@ -94,7 +94,7 @@ def test_arrays_are_read_as_what_trains_best(
         good = architecture.shapes[conv.inputs[0]] == first
         return Probe(0.9 if good else 0.2, 2e9, architecture.cost.macs)
 
-    monkeypatch.setattr(plan, "probe", instant)
+    monkeypatch.setattr(tryouts, "probe", instant)
     lines = list[str]()
     folder, ends = tmp_path / "c", time.monotonic() + 60 * minutes
     made = Planner(
@@ -105,7 +105,7 @@ def test_arrays_are_read_as_what_trains_best(
     campaign = load_campaign(folder)
     tried = minutes >= 2
     assert campaign.frame.reading == (reading if tried else "image")
-    assert any(line.startswith("read as image") for line in lines) == tried
+    assert any(line.startswith(f"reading: {reading}; validation after") for line in lines) == tried
     assert campaign.initial
     for genotype in campaign.initial.values():
         assert campaign.space.decode(genotype).input_shape == (1, 12, 18)
@@ -131,7 +131,7 @@ def test_a_plan_is_a_campaign(
 def test_of_few_series_three_in_ten_are_validation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "probe", lambda *_: Probe(0.5, 2e9, 1))
+    monkeypatch.setattr(tryouts, "probe", lambda *_: Probe(0.5, 2e9, 1))
     root, out = write_series(tmp_path / "waves"), tmp_path / "out"
     search(str(root.with_name("waves_TRAIN.ts")), 5, out, plan=True, say=lambda _: None)
     campaign = load_campaign(out)
@@ -273,7 +273,7 @@ def test_a_training_that_was_stopped_predicts_if_it_is_the_best(
 def test_a_folder_of_other_data_is_not_continued(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "probe", lambda *_: Probe(0.5, 2e9, 1))
+    monkeypatch.setattr(tryouts, "probe", lambda *_: Probe(0.5, 2e9, 1))
     out = tmp_path / "out"
     one, other = write(tmp_path / "one"), write(tmp_path / "other")
     search(str(one), 5, out, plan=True, say=lambda _: None)

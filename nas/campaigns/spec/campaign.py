@@ -282,6 +282,12 @@ def _load(folder: Path) -> Campaign:
             f"got {config.evaluator.name}",
             *("evaluator", "name"),
         )
+    if evaluator.suggests and frame.reading != "image":
+        raise InputError(
+            f"the evaluator {config.evaluator.name} mixes operations on images; allowed: image, "
+            f"got {frame.reading}",
+            "reading",
+        )
     stopping, name = config.early_stopping, config.evaluator.name
     early_stopping.check(stopping, config.objectives, metrics, own, evaluator, name)
     fidelities.check(own, training, task, config.measures_latency)

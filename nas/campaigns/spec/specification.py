@@ -46,7 +46,7 @@ def specification(campaign: Campaign) -> dict[str, Any]:
         "early_stopping": stopping.model_dump() if stopping else None,
         "inherit_weights": campaign.config.inherit_weights,
         "fidelity": campaign.fidelities.axis,
-        **({"reading": reading} if (reading := campaign.frame.reading) != "image" else {}),
+        "reading": campaign.frame.reading,
         **_evaluation(campaign),
         **_measured(campaign),
         "seed": campaign.config.seed,

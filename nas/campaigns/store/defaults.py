@@ -27,6 +27,7 @@ EARLIER = {
     "early_stopping": None,
     "fidelity": "epochs",
     "inherit_weights": False,
+    "reading": "image",
     "mutations": {"weights": {"choice": 1.0}, "neutral": "keep", "draws": 10_000},
 }
 """What campaigns did before a specification had these keys."""

@@ -1,0 +1,190 @@
+"""What ``nas search`` chooses by training networks for seconds on this machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, get_args
+
+import numpy as np
+
+from nas.architecture.graph import Architecture
+from nas.architecture.reading import Reading
+from nas.campaigns.spec.contestants import contestants
+from nas.campaigns.spec.frame import Frame
+from nas.configuration import Named
+from nas.errors import InputError
+from nas.jobs.probe import SMOOTH, Probe, probe
+from nas.memory import TooLarge
+from nas.tasks import Task
+from nas.training.data import Part, SearchData
+from nas.training.loop import Diverged
+from nas.training.recipe import resolve
+
+CLASSICS = ("vgg8", "lenet5", "resnet20")
+"""Classics that learn quickly, of which the best is trained first."""
+_TOLERATED, _EQUAL = 0.9, 0.97
+"""Pictures are shifted if this share of the score is left after seconds of training, and mirrored
+or covered if this share of that is left."""
+_VALIDATED = 500
+"""Short trainings are judged on so many validation images, or on as many as there are training
+images, if these are more."""
+_NARROW = 8
+"""Images with a shorter side are not shifted."""
+
+
+class Tryouts:
+    """Trains networks for seconds and compares them on validation images.
+
+    Args:
+        images: the data set.
+        task: the task.
+        preset: the recipe without augmentation.
+        device: a torch device.
+        smooth: the correlation of neighbouring values.
+    """
+
+    def __init__(
+        self, images: SearchData, task: Task, preset: dict[str, Any], device: str, smooth: float
+    ) -> None:
+        self._images, self._task, self._smooth = _with_fewer(images), task, smooth
+        self._preset, self._device = preset, device
+
+    def probe(self, architecture: Architecture, augment: list[Any], seconds: float) -> Probe | None:
+        """Trains a network for so many seconds; the result is None if it cannot be trained."""
+        how = resolve({**self._preset, "augment": augment})
+        try:
+            return probe(architecture, self._images, how, self._task, seconds, self._device)
+        except (Diverged, TooLarge):
+            return None
+
+    def score(self, architecture: Architecture, augment: list[Any], seconds: float) -> float:
+        """Returns the validation accuracy after a short training, or minus infinity."""
+        found = self.probe(architecture, augment, seconds)
+        return -math.inf if found is None else found.score
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the data are images, and not series or volumes."""
+        return len(self._images.input_shape) == 3
+
+    @property
+    def like_photographs(self) -> bool:
+        """Whether they are images whose neighbouring values are similar."""
+        return self.pictures and self._smooth >= SMOOTH
+
+    def reading(self, frame: Frame, sizes: list[int], seconds: float) -> tuple[Reading, str]:
+        """Chooses how networks read images, by short trainings of one classic.
+
+        Texts, boards and tables are often given as images. Photographs are, so nothing else is
+        tried for them. Another reading must be better by more than noise.
+
+        Args:
+            frame: what all networks have in common.
+            sizes: the most multiply-accumulates of the classic; the first that any classic fits,
+                as an image and otherwise, is used.
+            seconds: the time of one training.
+
+        Returns the reading, and a remark on the accuracies, which is empty if none were compared.
+        """
+        if not self.pictures or self.like_photographs:
+            return "image", ""
+        for size in sizes:
+            for name in CLASSICS:
+                built = {
+                    each: made
+                    for each in get_args(Reading)
+                    for made in self.classics(replace(frame, reading=each), size, (name,)).values()
+                }
+                if "image" in built and len(built) > 1:
+                    return self._best_reading(built, seconds)
+        return "image", ""
+
+    def _best_reading(
+        self, built: dict[Reading, Architecture], seconds: float
+    ) -> tuple[Reading, str]:
+        scores = {each: self.score(made, [], seconds) for each, made in built.items()}
+        best = max(scores, key=lambda each: scores[each])
+        if not scores[best] > scores["image"] + self._noise or scores["image"] == -math.inf:
+            best = "image"
+        told = ", ".join(f"{each} {score:.3f}" for each, score in scores.items())
+        return best, f"validation after {seconds:.0f} s each: {told}"
+
+    def classics(
+        self, frame: Frame, macs: int, names: tuple[str, ...] = CLASSICS
+    ) -> dict[str, Architecture]:
+        """Returns the classics that fit the limit and the images, by name."""
+        return dict(self._fitting(frame, macs, names))
+
+    def _fitting(
+        self, frame: Frame, macs: int, names: tuple[str, ...]
+    ) -> Iterator[tuple[str, Architecture]]:
+        for name in names:
+            entry = Named.model_validate({"name": name, "fit": {"macs": macs}})
+            try:
+                made, _ = contestants([entry], frame, {})
+            except InputError:  # it is too large, or the images are too small for it
+                continue
+            yield name, next(iter(made.values())).architecture
+
+    @property
+    def default(self) -> list[Any]:
+        """Returns the transformations that are used if nothing is measured."""
+        return self._shift if self.like_photographs and self._shiftable else []
+
+    def augmentation(
+        self, score: Callable[[list[Any]], float], known: float
+    ) -> tuple[list[Any], dict[str, float]]:
+        """Chooses transformations, and returns them and the scores by name.
+
+        A training this short hardly profits from augmentation. So what costs little is taken, and
+        photographs are shifted unless this is worse by more than noise.
+
+        Args:
+            score: returns the score with some transformations.
+            known: the score with :attr:`default`.
+        """
+        best = self.default
+        name = "shift" if best else "none"
+        told = {name: known}
+        if not self._shiftable:
+            return best, told
+        if not best:
+            told["shift"] = score(self._shift)
+            return self._shift if told["shift"] > known + self._noise else best, told
+        told["none"] = score([])
+        if told["none"] > max(known / _TOLERATED, known + self._noise):
+            return [], told
+        size = max(2, min(self._images.input_shape[1:]) // 3)
+        further: dict[str, Any] = {"flip": "flip", "cutout": {"name": "cutout", "size": size}}
+        for other, more in further.items():
+            both = f"{name} and {other}"
+            told[both] = score([*best, more])
+            if told[both] > _EQUAL * known:
+                best, name = [*best, more], both
+        return best, told
+
+    @property
+    def _noise(self) -> float:
+        """Three standard errors of a difference of two accuracies on the validation images."""
+        return 3 * math.sqrt(0.5 / len(self._images.validation.labels))
+
+    @property
+    def _shiftable(self) -> bool:
+        return self.pictures and min(self._images.input_shape[1:]) >= _NARROW
+
+    @property
+    def _shift(self) -> list[Any]:
+        side = min(self._images.input_shape[1:])
+        return [{"name": "shift", "pixels": max(1, side // 16) if self.like_photographs else 1}]
+
+
+def _with_fewer(images: SearchData) -> SearchData:
+    """Returns the parts with no more validation images than short trainings have time for."""
+    part = images.validation
+    most = max(_VALIDATED, len(images.train.labels))
+    if len(part.labels) <= most:
+        return images
+    chosen = np.sort(np.random.default_rng(0).permutation(len(part.labels))[:most])
+    return replace(images, validation=Part(part.images[chosen], part.labels[chosen]))

@@ -1,0 +1,116 @@
+"""What `nas search` chooses by short trainings."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.architecture.graph import Architecture
+from nas.campaigns.spec.frame import Frame
+from nas.configuration import Named
+from nas.jobs import tryouts
+from nas.jobs.probe import Probe
+from nas.jobs.tryouts import Tryouts
+from nas.tasks import DEFAULT, make
+from nas.training.data import Part, SearchData
+from nas.training.loop import Diverged
+
+TASK = make(Named(name=DEFAULT))
+SIZES = [20_000, 5_000_000]
+
+
+def made(shape: tuple[int, ...], smooth: float = 0.0) -> tuple[Tryouts, Frame]:
+    """Returns tryouts on 100 training and 450 validation images, so that noise is 0.1."""
+    train, validation = (
+        Part(np.zeros((count, *shape), np.uint8), np.arange(count) % 4) for count in (100, 450)
+    )
+    images = SearchData(train, validation, (0.0,) * shape[0], (1.0,) * shape[0], 4, "")
+    return Tryouts(images, TASK, {"preset": "quick"}, "cpu", smooth), Frame(shape, 4, TASK)
+
+
+def reading_of(architecture: Architecture) -> str:
+    first, *_ = (node.name for node in architecture.nodes)
+    return {"reading.permute": "rows", "reading.flatten": "columns"}.get(first, "image")
+
+
+def scored(
+    monkeypatch: pytest.MonkeyPatch, score: Callable[[str], float]
+) -> dict[str, Architecture]:
+    """Lets short trainings have a score by the reading; returns what was trained."""
+    trained: dict[str, Architecture] = {}
+
+    def instant(architecture: Architecture, *rest: Any) -> Probe:
+        trained[reading := reading_of(architecture)] = architecture
+        return Probe(score(reading), 1e9, architecture.cost.macs)
+
+    monkeypatch.setattr(tryouts, "probe", instant)
+    return trained
+
+
+@pytest.mark.parametrize(
+    ("image", "rows", "columns", "best"),
+    [
+        (0.5, 0.61, 0.4, "rows"),
+        (0.5, 0.59, 0.59, "image"),  # better by no more than noise
+        (0.5, 0.7, 0.8, "columns"),
+        (0.9, 0.8, 0.7, "image"),
+    ],
+)
+def test_another_reading_must_be_better_by_more_than_noise(
+    monkeypatch: pytest.MonkeyPatch, image: float, rows: float, columns: float, best: str
+) -> None:
+    scores = {"image": image, "rows": rows, "columns": columns}
+    scored(monkeypatch, scores.__getitem__)
+    choose, frame = made((1, 24, 24))
+    found, told = choose.reading(frame, SIZES, 4)
+    assert found == best
+    assert told == "validation after 4 s each: " + ", ".join(
+        f"{name} {score:.3f}" for name, score in scores.items()
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 24, 24), (9, 1, 128), (1, 100, 4), (3, 64, 64), (1, 4, 5)])
+@pytest.mark.parametrize("sizes", [SIZES, [5_000_000], [2_000, 5_000_000]])
+def test_readings_are_compared_by_one_classic_of_equal_size(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], sizes: list[int]
+) -> None:
+    trained = scored(monkeypatch, lambda reading: 0.5)
+    choose, frame = made(shape)
+    assert choose.reading(frame, sizes, 4)[0] == "image"
+    assert len(trained) > 1
+    assert "image" in trained
+    kinds = [{node.operation.kind for node in each.nodes} for each in trained.values()]
+    assert len({"add" in each for each in kinds}) == 1  # all have shortcuts, or none has
+    assert all(each.cost.macs <= 5_000_000 for each in trained.values())
+
+
+def test_an_image_that_cannot_be_trained_is_no_reason_for_another_reading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def diverged(architecture: Architecture, *rest: Any) -> Probe:
+        if reading_of(architecture) == "image":
+            raise Diverged("the training loss is nan")
+        return Probe(0.25, 1e9, architecture.cost.macs)
+
+    monkeypatch.setattr(tryouts, "probe", diverged)
+    choose, frame = made((1, 24, 24))
+    assert choose.reading(frame, SIZES, 4)[0] == "image"
+
+
+@pytest.mark.parametrize(
+    ("shape", "smooth", "sizes"),
+    [
+        ((1, 24, 24), 0.9, SIZES),  # photographs
+        ((3, 100), 0.0, SIZES),  # series
+        ((1, 8, 8, 8), 0.0, SIZES),  # volumes
+        ((1, 24, 24), 0.0, [100]),  # no classic is as small
+    ],
+)
+def test_nothing_is_compared_where_there_is_one_reading(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], smooth: float, sizes: list[int]
+) -> None:
+    trained = scored(monkeypatch, lambda reading: 0.5)
+    choose, frame = made(shape, smooth)
+    assert choose.reading(frame, sizes, 4) == ("image", "")
+    assert not trained
