@@ -368,6 +368,12 @@ class Builder(Writer):
         """Flatten the axes from ``start`` to ``end`` into one, by default all; channels are 0."""
         return self.add_operation(op.Flatten(start, end), x, name=name)
 
+    def unflatten(
+        self, x: Handle, axis: int, sizes: Sequence[int], name: str | None = None
+    ) -> Handle:
+        """Split an axis into axes of ``sizes``; channels are 0."""
+        return self.add_operation(op.Unflatten(axis, tuple(sizes)), x, name=name)
+
     def permute(self, x: Handle, order: Sequence[int], name: str | None = None) -> Handle:
         """Put the axes in another order."""
         return self.add_operation(op.Permute(tuple(order)), x, name=name)

@@ -1,4 +1,4 @@
-"""How a network reads an image: as it is, or as a series of its rows or of its columns."""
+"""How a network reads an image: as it is, as a series of rows or columns, or as a volume."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import ArchitectureError, Shape
 
-Reading = Literal["image", "rows", "columns"]
+Reading = Literal["image", "rows", "columns", "volume"]
 """The ways to read an image [C, H, W]:
 
 - ``image``: as it is.
 - ``rows``: as a series of H rows, whose channels are the C * W values of a row.
 - ``columns``: as a series of W columns, whose channels are the C * H values of a column.
+- ``volume``: as a volume [1, C, H, W] of one channel, whose depth are the channels.
 
 A series suits arrays in which neighbours along one axis have nothing in common, such as texts with
-a column for each letter of the alphabet: a convolution reads whole rows, whatever is in them.
+a column for each letter of the alphabet: a convolution reads whole rows, whatever is in them. A
+volume suits channels that are like another axis, such as planes for the digits on a board: a
+convolution does not tell them apart.
 """
 
 _SCOPE = "reading"
-"""The scope of the nodes that make a series of an image."""
+"""The scope of the nodes that make a series or a volume of an image."""
 
 
 def read_shape(reading: Reading, input_shape: Shape) -> Shape:
@@ -37,6 +40,8 @@ def read_shape(reading: Reading, input_shape: Shape) -> Shape:
             f"{reading} needs images [C, H, W], these inputs are {list(input_shape)}; allowed: "
             "image"
         )
+    if reading == "volume":
+        return 1, *input_shape
     length = input_shape[1 if reading == "rows" else 2]
     return prod(input_shape) // length, length
 
@@ -66,6 +71,9 @@ def reading_network(
     with g.scope(_SCOPE):
         if reading == "rows":
             x = g.permute(x, (0, 2, 1), name="permute")
-        x = g.flatten(x, 0, 1, name="flatten")
+        if reading == "volume":
+            x = g.unflatten(x, 0, (1, input_shape[0]), name="unflatten")
+        else:
+            x = g.flatten(x, 0, 1, name="flatten")
     found = g.include(architecture, x)
     return g.build(*(found[name] for name in architecture.outputs))

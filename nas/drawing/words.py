@@ -11,7 +11,7 @@ from nas.words import compact
 _FOLLOWERS = frozenset({
     "activation", "batch_norm", "channel_shuffle", "drop_path", "dropout", "flatten", "group_norm",
     "identity", "l2_norm", "layer_norm", "local_response_norm", "pad", "permute", "rescale",
-    "scale",
+    "scale", "unflatten",
 })  # fmt: skip
 
 _COLOURS = {

@@ -88,7 +88,7 @@ def _model(ask: Ask, reference: Reference, specification: Mapping[str, Any]) -> 
     architecture = reference.architecture
     yield f"- input: {'x'.join(map(str, architecture.input_shape))} (channels, height, width)"
     if (reading := specification.get("reading", "image")) != "image":
-        yield f"- it reads an image as a series of its {reading}"
+        yield f"- it reads an image as {reading}"
     output = "x".join(map(str, architecture.output_shape))
     yield (
         f"- output: scores of {output} classes"

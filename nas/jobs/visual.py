@@ -183,7 +183,7 @@ def _of_pictures(name: str) -> tuple[Network, Preprocessing]:
     architecture = reference.architecture
     first = next((node for node in architecture.nodes if isinstance(node.operation, Conv)), None)
     if first is None or len(architecture.shapes[first.name]) != len(architecture.input_shape):
-        raise InputError(f"{name}: reads an image as a series, and so has no maps of it")
+        raise InputError(f"{name}: does not read an image as it is, and so has no maps of it")
     return trained(name, reference), expected
 
 

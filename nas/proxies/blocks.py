@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nas.architecture.graph import Architecture
 from nas.architecture.node import INPUT
-from nas.architecture.operations import Conv, ConvTranspose, Linear, Permute
+from nas.architecture.operations import Conv, ConvTranspose, Linear, Permute, Unflatten
 from nas.architecture.passes import WEIGHTED
 from nas.proxies.base import Probe, Proxy, gradients, is_map
 
@@ -138,5 +138,7 @@ def _channel_axes(architecture: Architecture) -> dict[str, int]:
                 axis = 0
             case Permute(order=order):
                 axis = order.index(axis)
+            case Unflatten(axis=split, sizes=sizes) if split < axis:
+                axis += len(sizes) - 1
         axes[node.name] = min(axis, rank - 1)
     return axes

@@ -56,7 +56,7 @@ def summary(campaign: Header, told: dict[str, Any]) -> Facts:
     name = (config.get("space") or {}).get("name")
     facts.append(("Space", _joined(name, f"family {space['family']}" if "family" in space else "")))
     if (reading := specification.get("reading", "image")) != "image":
-        facts.append(("Reading", f"images are read as series of {reading}"))
+        facts.append(("Reading", f"images are read as {reading}"))
     searcher = dict(specification.get("searcher") or {})
     options = {key: value for key, value in searcher.items() if key != "name" and value != []}
     baseline = "random search as baseline" if config.get("random_baseline") else ""

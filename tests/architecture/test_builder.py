@@ -135,6 +135,8 @@ def test_every_method_takes_a_name_and_gives_one_node() -> None:
         given = {key: arguments[key] for key in parameters if key in arguments}
         if method_name == "local_response_norm":
             given = {"size": 3}
+        if method_name == "unflatten":
+            given = {"axis": 0, "sizes": (2, 4)}
         if method_name == "boxes":  # four numbers for a box, and a class
             given = {"stride": 2, "sizes": [(2.0, 3.0)]}
         if "inputs" in parameters:

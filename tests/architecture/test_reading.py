@@ -35,6 +35,15 @@ def test_every_row_or_column_is_one_step_of_the_series(shape: tuple[int, int, in
             assert torch.equal(read[:, :, step], own.flatten(1))
 
 
+@given(st.tuples(sizes, sizes, sizes))
+def test_the_depth_of_a_volume_are_the_channels(shape: tuple[int, int, int]) -> None:
+    images = torch.arange(2 * prod(shape)).reshape(2, *shape).float()
+    assert read_shape("volume", shape) == (1, *shape)
+    g = Builder((1, *shape))
+    read = nas.compile(reading_network("volume", shape, g.build(g.identity(g.input))))(images)
+    assert torch.equal(read, images[:, None])
+
+
 @pytest.mark.parametrize(("reading", "kernel"), [("rows", (2, 5)), ("columns", (4, 2))])
 def test_a_convolution_of_a_series_is_one_over_whole_rows_or_columns(
     reading: Reading, kernel: tuple[int, int]

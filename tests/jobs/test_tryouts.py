@@ -31,7 +31,11 @@ def made(shape: tuple[int, ...], smooth: float = 0.0) -> tuple[Tryouts, Frame]:
 
 def reading_of(architecture: Architecture) -> str:
     first, *_ = (node.name for node in architecture.nodes)
-    return {"reading.permute": "rows", "reading.flatten": "columns"}.get(first, "image")
+    return {
+        "reading.permute": "rows",
+        "reading.flatten": "columns",
+        "reading.unflatten": "volume",
+    }.get(first, "image")
 
 
 def scored(
@@ -114,3 +118,10 @@ def test_nothing_is_compared_where_there_is_one_reading(
     choose, frame = made(shape, smooth)
     assert choose.reading(frame, sizes, 4) == ("image", "")
     assert not trained
+
+
+def test_channels_may_be_the_depth_of_a_volume(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = scored(monkeypatch, lambda reading: 0.9 if reading == "volume" else 0.5)
+    choose, frame = made((9, 9, 9))
+    assert choose.reading(frame, [500_000], 4)[0] == "volume"
+    assert trained["volume"].shapes["reading.unflatten"] == (1, 9, 9, 9)

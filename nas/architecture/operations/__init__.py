@@ -28,6 +28,7 @@ from nas.architecture.operations.shaping import (
     Pad,
     Permute,
     Resize,
+    Unflatten,
     Upsample,
 )
 from nas.architecture.operations.windows import (
@@ -86,6 +87,7 @@ __all__ = [
     "Scale",
     "Shape",
     "Slice",
+    "Unflatten",
     "Upsample",
     "Zero",
     "from_attributes",
@@ -98,8 +100,8 @@ OPERATIONS: dict[str, type[Operation]] = {
         Conv, ConvTranspose, MaxPool, AvgPool, AdaptiveAvgPool, Mean, Pad, Upsample, Resize,
         Linear, Attention, Scale, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm, L2Norm,
         MaxUnpool, Activation, Dropout, DropPath,
-        Identity, Zero, Add, LogMeanSoftmax, Multiply, Rescale, Concat, Slice, Flatten, Permute,
-        ChannelShuffle, Boxes,
+        Identity, Zero, Add, LogMeanSoftmax, Multiply, Rescale, Concat, Slice, Flatten, Unflatten,
+        Permute, ChannelShuffle, Boxes,
     )
 }  # fmt: skip
 """All operations by kind."""

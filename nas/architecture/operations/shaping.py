@@ -81,6 +81,45 @@ class Flatten(Operation):
 
 
 @dataclass(frozen=True)
+class Unflatten(Operation):
+    """Splits an axis into axes of ``sizes``, as ``torch.unflatten``; it undoes :class:`Flatten`.
+
+    With axis 0 and sizes (1, 9), ``(9, H, W)`` becomes the volume ``(1, 9, H, W)``. Axes are
+    counted without the batch.
+    """
+
+    kind: ClassVar[str] = "unflatten"
+    view: ClassVar[bool] = True
+    axis: int
+    sizes: Axes
+
+    def __post_init__(self) -> None:
+        whole(self.kind, "axis", self.axis, minimum=0)
+        rank = len(self.sizes) if isinstance(self.sizes, tuple | list) else 1
+        assign(self, sizes=axes(self.kind, "sizes", self.sizes, rank))
+        if not rank:
+            raise ArchitectureError("unflatten: sizes must be one or more, got []")
+
+    def shape(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        if self.axis >= len(x) or prod(self.sizes) != x[self.axis]:
+            raise ArchitectureError(
+                f"unflatten: sizes {self.sizes} must multiply to axis {self.axis} of {x}"
+            )
+        return (*x[: self.axis], *self.sizes, *x[self.axis + 1 :])
+
+    def reach(self, source: Shape, output: Shape) -> tuple[Reach | None, ...]:
+        kept = [Reach(axis) for axis in range(len(source))]
+        longer = [size > 1 for size in self.sizes]
+        # Of several, each sees positions that are apart; an axis that is not named is seen whole.
+        split = [kept[self.axis] if one and sum(longer) == 1 else None for one in longer]
+        return (*kept[: self.axis], *split, *kept[self.axis + 1 :])
+
+    def emit(self, graph: fx.Graph, target: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
+        return graph.call_method("unflatten", (inputs[0], self.axis + 1, self.sizes))
+
+
+@dataclass(frozen=True)
 class Permute(Operation):
     """Puts the axes in another ``order``: ``(1, 2, 0)`` makes ``(H, W, C)`` of ``(C, H, W)``."""
 

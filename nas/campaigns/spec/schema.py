@@ -189,8 +189,9 @@ class TrainingFile(_Keys):
     data: Section
     """The data set, with its options and its split."""
     reading: Reading = "image"
-    """How networks read an image: as an ``image``, or as a series of its ``rows`` or
-    ``columns``, whose channels are all values of a row or a column."""
+    """How networks read an image: as an ``image``; as a series of its ``rows`` or ``columns``,
+    whose channels are all values of a row or a column; or as a ``volume``, whose depth are the
+    channels."""
     recipe: Preset | None = None
     """How networks are trained; only if a function of yours evaluates them, it can be left out."""
     time_limit: TimeLimit | None = None
