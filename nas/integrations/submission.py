@@ -55,10 +55,10 @@ _NAS = '''\
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -83,7 +83,7 @@ class NAS:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
             try:
                 return self._search(Path(place)).eval()
-            except OSError as error:  # there is no exported network, or the disk is full
+            except Exception as error:  # whatever it was, there are predictions
                 print(f"nas search: {error}; the nearest mean predicts", file=sys.stderr)
                 return NearestMean(self.loaders["train"], int(self.metadata["num_classes"]))
 
@@ -94,16 +94,21 @@ class NAS:
         paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         paths = [path for path in paths if path and Path(path).resolve() != HERE]
         left = self.clock.check()
-        minutes = max(0.98 * left - 5, 1) / 60
-        # A search that is late or stops with a message may have exported a network all the same.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(
-                [sys.executable, "-P", "-m", "nas.cli", "search", str(data),
-                 "--minutes", f"{minutes:.4f}", "--out", str(out)],
-                cwd=place,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                timeout=max(0.99 * left - 2, 0),
-            )
+        minutes = max(0.96 * left - 5, 1) / 60
+        search = subprocess.Popen(
+            [sys.executable, "-P", "-m", "nas.cli", "search", str(data),
+             "--minutes", f"{minutes:.4f}", "--out", str(out)],
+            cwd=place,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+        # If it is late, it is stopped, and then exports the best network so far. If it stops with a
+        # message, it may have exported one all the same.
+        for signal_, kept in ((signal.SIGINT, 0.02), (signal.SIGKILL, 0.01)):
+            try:
+                search.wait(max(self.clock.check() - kept * left - 2, 0))
+            except subprocess.TimeoutExpired:
+                search.send_signal(signal_)
+        search.wait()
         network = runpy.run_path(str(out / "export" / "network.py"))["Network"]()
         weights = torch.load(out / "export" / "network_weights.pt", weights_only=True)
         network.load_state_dict(weights)

@@ -72,6 +72,7 @@ class Planner:
         folder: the folder of the campaign.
         minutes: the time for everything, as the user has given it.
         ends: when everything has to be over, on the clock time.monotonic.
+        reading: how many seconds it takes to read the data set, which is read again at the end.
         macs: the user's limit of multiply-accumulates; None if there is none.
         seed: the seed of the search.
         say: takes lines for the user.
@@ -84,12 +85,13 @@ class Planner:
         folder: Path,
         minutes: float,
         ends: float,
+        reading: float,
         macs: int | None,
         seed: int,
         say: Callable[[str], None],
     ) -> None:
         self._given, self._loaded, self._folder, self._seed = given, loaded, folder, seed
-        self._minutes, self._given_macs = minutes, macs
+        self._minutes, self._given_macs, self._reads = minutes, macs, reading
         self._began, self._ends = time.monotonic(), ends
         self._cpu_before = time.process_time()
         if loaded.images.kind != "classes":
@@ -168,6 +170,7 @@ class Planner:
     def _left(self) -> float:
         """Returns the seconds that the campaign may take from now on."""
         closing = max(_CLOSING, _CLOSING_CPU * self._slower) + _CLOSING_SHARE * self._whole
+        closing += self._reads
         return self._ends - time.monotonic() - closing - self._predicting
 
     def _look(self) -> None:
@@ -233,8 +236,9 @@ class Planner:
         told = f"measured: {compact(speed)} multiply-accumulates a second and worker"
         self._say(told)
         size = self._given_macs or min(int(division.training * speed / images), most)
-        # In the end, all threads predict together with all networks of an average.
-        self._predicting = _PASS * tested * size * division.top / (speed * division.workers)
+        # In the end, all networks of an average predict. If others use the machine, this has one
+        # thread.
+        self._predicting = _PASS * tested * size * division.top / speed
         if self._given_macs is not None:
             return self._given_macs, "--macs"
         limit = int(division.training * speed / images)

@@ -6,34 +6,37 @@ import csv
 import io
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from nas.architecture.network import Network, compile
 from nas.campaigns.drive.run import run
+from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.spec.campaign import FILE_NAME, load_campaign, read_file
 from nas.campaigns.spec.data_argument import Given, read
 from nas.campaigns.store.checkpoints import Checkpoints
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask
-from nas.errors import InputError, in_file
+from nas.errors import CampaignError, InputError, in_file
 from nas.export.exporting import export
 from nas.export.parity import ExportError
 from nas.files import at_home, is_damaged, subfolder, write_whole
-from nas.jobs.inputs import preprocessing_of, trained
+from nas.jobs.inputs import trained
 from nas.jobs.plan import Planner
 from nas.jobs.references import read as read_reference
 from nas.metrics import Catalogue
 from nas.preprocessing import Preprocessing
-from nas.tasks import make
-from nas.training.data import Loaded, load, named_part, resolve
-from nas.training.evaluation import predictions
-from nas.training.hardware import free_cores
+from nas.tasks import Task, make
+from nas.training.data import DataConfig, Loaded, load, named_part, resolve, search_data
+from nas.training.evaluation import predictions, preprocessing
+from nas.training.hardware import free_cores, resolve_device
 from nas.user_code import short_name
 from nas.yaml_files import source
 
@@ -110,20 +113,15 @@ def search(
         _check_goes_on(folder, given)
         say(f"going on with {path}, which says how long; --minutes, --macs and --seed do not count")
     else:
-        _check_place(folder)
-        with in_file(source(data, "DATA")):
-            loaded = _loaded(given)
-            for note in loaded.notes:
-                say(note)
-            planner = Planner(given, loaded, folder, minutes, ends, macs, seed, say)
-        text = planner.campaign()
+        _check_place(folder, given)
+        text = _planned(data, given, folder, minutes, ends, macs, seed, say)
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode())
         say(f"wrote {path}")
     if plan:
         return None
     try:
-        run(folder)
+        _run(folder, say)
     except InputError:
         raise
     except BaseException:  # whatever it was, what is trained predicts
@@ -135,15 +133,60 @@ def search(
     return _finish(folder, say)
 
 
+def _planned(
+    data: str,
+    given: Given,
+    folder: Path,
+    minutes: float,
+    ends: float,
+    macs: int | None,
+    seed: int,
+    say: Callable[[str], None],
+) -> str:
+    """Returns the plan; the images are freed, because the campaign reads them again."""
+    began = time.monotonic()
+    with in_file(source(data, "DATA")):
+        loaded = _loaded(given)
+        for note in loaded.notes:
+            say(note)
+        reading = time.monotonic() - began
+        planner = Planner(given, loaded, folder, minutes, ends, reading, macs, seed, say)
+    return planner.campaign()
+
+
+def _run(folder: Path, say: Callable[[str], None]) -> None:
+    """Runs the campaign; if its engine cannot go on, in this process."""
+    try:
+        run(folder)
+    except CampaignError as error:
+        campaign = load_campaign(folder)
+        if campaign.config.engine.name == "serial":
+            raise
+        say(f"{error}\nIt goes on in this process, one trial after the other.")
+        run(folder, engine=SerialEngine(campaign.evaluator.evaluate))
+
+
 def _name(given: Given) -> str:
     """Returns the name of a data set, for its folder."""
-    place = next((given.section[key] for key in ("root", "path") if key in given.section), None)
-    name = "" if place is None else Path(os.path.abspath(at_home(str(place)))).stem
+    place = _place(given)
+    name = "" if place is None else Path(os.path.abspath(place)).stem
     return name or short_name(str(given.section["name"]))
 
 
-def _check_place(folder: Path) -> None:
+def _place(given: Given) -> Path | None:
+    """Returns the file or the folder of a data set, if it has one."""
+    named = next((given.section[key] for key in ("root", "path") if key in given.section), None)
+    return None if named is None else at_home(str(named))
+
+
+def _check_place(folder: Path, given: Given) -> None:
     """Raises :class:`InputError` if a folder cannot be made, before minutes are spent on it."""
+    data = _place(given)
+    if data is not None and data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+        raise InputError(
+            f"--out: {folder} lies in the folder of the data, {data}, whose content would change; "
+            "name a folder elsewhere"
+        )
     parent = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         why = "cannot be written to" if parent.is_dir() else "is not a folder"
@@ -188,7 +231,7 @@ def best(folder: Path) -> Found:
 
     Raises :class:`InputError` if no training of the final stage has ended.
     """
-    history = History(folder, read_records(folder))
+    history = _history(folder)
     known = Catalogue.read(history.header.specification.get("metrics"))
     rows: dict[str, list[tuple[Ask, float]]] = {}
     for trial, result in history.results.items():
@@ -196,7 +239,7 @@ def best(folder: Path) -> Found:
         if ask.stage == "final" and result.completed and value is not None:
             rows.setdefault(ask.label, []).append((ask, value))
     if not rows:
-        raise InputError(f"{folder}: no network is trained yet: give it more time")
+        raise _nothing(folder)
 
     def loss(label: str) -> float:
         values = [value for _, value in rows[label]]
@@ -209,23 +252,37 @@ def best(folder: Path) -> Found:
     return Found(folder, label, ask.trial, told)
 
 
+def _history(folder: Path) -> History:
+    records = read_records(folder)
+    if not records:
+        raise _nothing(folder)
+    return History(folder, records)
+
+
+def _nothing(folder: Path) -> InputError:
+    return InputError(f"{folder}: no network is trained yet: give it more time")
+
+
 def _finish(folder: Path, say: Callable[[str], None]) -> Found:
     """Writes predictions and the exported network."""
     torch.set_num_threads(free_cores())
-    found = best(folder)
-    name, reference = f"{folder}:{found.trial}", read_reference(folder, found.trial)
-    network, (preprocessing, _) = trained(name, reference), preprocessing_of(name, reference)
-    found, network = _stopped(found, network)
+    found, network = _predictor(folder)
+    name = f"{folder}:{found.trial}"
+    config = read_file(folder)
+    data, task = resolve(config.data, folder), make(config.task)
+    # As long as no training has ended, nothing has recorded it.
+    expected = read_reference(folder, found.trial).preprocessing
+    expected = expected or preprocessing(search_data(data), task)
     told = ", ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
     stopped = f", stopped after epoch {found.epoch}" if found.epoch else ""
     say(f"best: {found.label}, {told}{stopped}")
-    write_whole(folder / PREDICTIONS, _predictions(folder, network, preprocessing).encode())
+    write_whole(folder / PREDICTIONS, _predictions(network, expected, data, task).encode())
     say(f"wrote {folder / PREDICTIONS}: the classes of the test images")
     place = subfolder(folder, EXPORT)
     place.mkdir(exist_ok=True)
     path = place / "network.py"
     try:
-        export(network, "python", path.stem, path, preprocessing=preprocessing)
+        export(network, "python", path.stem, path, preprocessing=expected)
     except ExportError as error:
         say(f"{name} as python: {error}")
     else:
@@ -233,37 +290,53 @@ def _finish(folder: Path, say: Callable[[str], None]) -> Found:
     return found
 
 
-def _stopped(found: Found, network: Network) -> tuple[Found, Network]:
-    """Returns a network whose retraining was stopped and its weights so far, if it is better."""
-    history = History(found.folder, read_records(found.folder))
+def _predictor(folder: Path) -> tuple[Found, Network]:
+    """Returns the best network of the final stage, also one whose training was stopped.
+
+    Raises :class:`InputError` if there is none.
+    """
+    history = _history(folder)
     known = Catalogue.read(history.header.specification.get("metrics"))
-    files = Checkpoints(found.folder)
+    found: list[tuple[Found, Callable[[], Network]]] = []
+    with suppress(InputError):  # no training has ended
+        done = best(folder)
+        name, reference = f"{folder}:{done.trial}", read_reference(folder, done.trial)
+        found.append((done, partial(trained, name, reference)))
+    files = Checkpoints(folder)
     for ask in history.unfinished():
         path = files.find(ask.trial)
         if ask.stage != "final" or path is None or is_damaged(path):
             continue
         state = torch.load(path, map_location="cpu", weights_only=True)
         point = state["curve"][-1]
-        value, before = point[known.validation], found.metrics[known.validation]
-        if known.primary.flipped(value) < known.primary.flipped(before):
-            network = compile(read_reference(found.folder, ask.trial).architecture)
-            network.load_state_dict((state["average"] or state)["network"])
-            metrics = {known.validation: value}
-            found = Found(found.folder, ask.label, ask.trial, metrics, point["epoch"])
-    return found, network.eval()
+        metrics = {known.validation: point[known.validation]}
+        stopped = Found(folder, ask.label, ask.trial, metrics, point["epoch"])
+        found.append((stopped, partial(_so_far, stopped, state)))
+    if not found:
+        raise _nothing(folder)
+    chosen, network = min(
+        found, key=lambda each: known.primary.flipped(each[0].metrics[known.validation])
+    )
+    return chosen, network()
 
 
-def _predictions(folder: Path, network: Network, preprocessing: Preprocessing) -> str:
+def _so_far(stopped: Found, state: Mapping[str, Any]) -> Network:
+    """Returns the network of a training that was stopped, with its weights so far."""
+    network = compile(read_reference(stopped.folder, stopped.trial).architecture)
+    network.load_state_dict((state["average"] or state)["network"])
+    return network.eval()
+
+
+def _predictions(network: Network, expected: Preprocessing, data: DataConfig, task: Task) -> str:
     """Predicts the test part, and writes a line for each image."""
-    campaign = load_campaign(folder)
-    assert campaign.data is not None
-    task = make(campaign.config.task)
-    part, places, _ = named_part(campaign.data, "test")
-    values, places_of = predictions(network, part, preprocessing, task).max(1)
+    part, places, _ = named_part(data, "test")
+    found = predictions(network.to(resolve_device("auto")), part, expected, task)
+    network.cpu()
+    values, places_of = found.max(1)
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["image", "class", "probability"])
-    names = preprocessing.classes
+    names = expected.classes
     for place, value, number in zip(places, values.tolist(), places_of.tolist(), strict=True):
         lines.writerow([place, number if names is None else names[number], f"{value:.4f}"])
     return text.getvalue()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import Conv
@@ -86,6 +86,15 @@ def layout(axes: int) -> torch.memory_format:
     """Returns the memory format of batches with this many axes, with channels last if possible."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     return formats.get(axes, torch.contiguous_format)
+
+
+def weights_layout(network: nn.Module) -> torch.memory_format:
+    """Returns the memory format of a network's weights, with channels last if possible.
+
+    A network may read images as volumes, so its windows decide, and not its images.
+    """
+    axes = {weights.ndim for weights in network.parameters() if weights.ndim > 3}
+    return layout(axes.pop()) if len(axes) == 1 else torch.contiguous_format
 
 
 def crashes(trained: Architecture | tuple[int, ...]) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -22,10 +21,10 @@ def processor() -> str:
 
 
 def cores() -> int:
-    """Counts the CPU cores that this process may use, if the system reports them, else all."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Counts the CPU cores that this process may use, by its affinity and its container's quota."""
+    import joblib
+
+    return int(joblib.cpu_count())
 
 
 def free_cores() -> int:

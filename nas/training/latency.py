@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nas.training.batches import layout
+from nas.training.batches import layout, weights_layout
 from nas.training.hardware import device_name
 
 WARM_UP = 10
@@ -37,7 +37,7 @@ def measure_latency(
     conditions of the measurement: ``latency_batch``, ``latency_dtype``, ``latency_threads`` (of
     torch on the CPU), ``latency_device`` (its model), ``latency_repetitions``.
     """
-    how = layout(len(input_shape) + 1)
+    how = weights_layout(network)
     network = network.eval().to(device, memory_format=how)  # type: ignore[call-overload]
     first, median, third = np.percentile(
         timed(network, [(batch, *input_shape)], device), [25, 50, 75]

@@ -20,7 +20,14 @@ from nas.architecture.passes import check_memory_to_train
 from nas.preprocessing import Preprocessing
 from nas.tasks.base import Task
 from nas.tasks.classification import Classification
-from nas.training.batches import batch_bounds, batches, crashes, evaluation_bounds, layout
+from nas.training.batches import (
+    batch_bounds,
+    batches,
+    crashes,
+    evaluation_bounds,
+    layout,
+    weights_layout,
+)
 from nas.training.capture import capture, captures
 from nas.training.compilation import Compile, compiles
 from nas.training.data import Part, SearchData
@@ -167,14 +174,14 @@ class Trainer:
                 batch = min(recipe.batch_size, len(data.train.labels))
                 check_memory_to_train(built.architecture, batch)
             begin(built, recipe.initialization, self._task, data.train.labels)
-        how = layout(len(data.input_shape) + 1)
+        how, of_weights = layout(len(data.input_shape) + 1), weights_layout(built)
         if self._device.type == "cpu" and crashes(
             built.architecture if isinstance(built, Network) else data.input_shape
         ):
-            how = torch.contiguous_format
+            how = of_weights = torch.contiguous_format
         # Not blocking: on a GPU that trials share, each tensor would wait for its turn.
         self._network: nn.Module = built.to(  # type: ignore[call-overload]
-            self._device, memory_format=how, non_blocking=True
+            self._device, memory_format=of_weights, non_blocking=True
         )
         started = Started() if start is None else start(self._network)
         self._frozen, self.inherited_params, self.drawn = started

@@ -15,7 +15,7 @@ from nas.architecture.operations import Identity
 from nas.architecture.profile import About, Piece, Profile, pieces
 from nas.errors import InputError
 from nas.statistics.correlation import spearman
-from nas.training.batches import layout
+from nas.training.batches import weights_layout
 from nas.training.hardware import device_name
 from nas.training.latency import measure_latency, timed
 
@@ -82,6 +82,7 @@ def _median(piece: Piece, device: str) -> float:
     graph.output(operation.emit(graph, "operation", tuple(placeholders)))
     module = operation.module(inputs)
     root: dict[str, nn.Module | nn.Parameter] = {} if module is None else {"operation": module}
-    how = layout(len(inputs[0]) + 1)
-    network = fx.GraphModule(root, graph).eval().to(device, memory_format=how)  # type: ignore[call-overload]
+    network = fx.GraphModule(root, graph).eval()
+    how = weights_layout(network)
+    network = network.to(device, memory_format=how)  # type: ignore[call-overload]
     return float(np.median(timed(network, [(1, *shape) for shape in inputs], device)))

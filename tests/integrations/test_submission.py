@@ -111,12 +111,18 @@ SEARCH = """
 import os, shutil, sys, time
 told = dict(zip(sys.argv[3::2], sys.argv[4::2]))
 assert float(told["--minutes"]) > 0
-if os.environ["EXPORT"]:
-    shutil.copytree(os.environ["EXPORT"], told["--out"] + "/export")
-time.sleep(float(os.environ["SLEEP"]))
+def export():
+    if os.environ["EXPORT"]:
+        shutil.copytree(os.environ["EXPORT"], told["--out"] + "/export")
+if os.environ["SLEEP"] == "0":
+    export()
+try:
+    time.sleep(float(os.environ["SLEEP"]))
+except KeyboardInterrupt:  # it is late
+    export()
 sys.exit(1)
 """
-"""What stands for `nas search`: it exports or not, and then fails or does not end."""
+"""What stands for `nas search`: it exports or not, and fails or runs until it is stopped."""
 
 NETWORK = """
 import torch
@@ -132,7 +138,8 @@ class Network(torch.nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("left", "seconds", "exports"), [(8, 0, False), (-3, 0, False), (2.3, 60, False), (30, 0, True)]
+    ("left", "seconds", "exports"),
+    [(8, 0, False), (-3, 0, False), (2.3, 60, False), (30, 0, True), (12, 60, True)],
 )
 def test_there_are_predictions_whatever_becomes_of_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: float, seconds: int, exports: bool

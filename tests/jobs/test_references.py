@@ -1,6 +1,7 @@
 """What a folder holds, by name: its networks, their weights, and what is said where it has none."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 
 import nas
 from nas.analysis.audit.check import check
+from nas.architecture.reading import Reading, read_shape
 from nas.campaigns.drive.run import run
 from nas.campaigns.spec.campaign import load_campaign
 from nas.cli import main
@@ -18,6 +20,7 @@ from nas.training.data import held_out, search_data
 from nas.training.loop import measure
 from tests.campaigns import toy
 from tests.campaigns.lines import read_records
+from tests.training.test_unseen import write
 
 CAMPAIGN = (
     toy.CAMPAIGN.replace("top: 1, top_random: 1,", "top: 2, top_random: 0, seeds: [0, 1],")
@@ -58,30 +61,35 @@ def test_kept_weights_are_those_that_were_measured(folder: Path) -> None:
     assert not (folder / "checkpoints").exists()
 
 
-def test_networks_that_read_rows_are_those_that_were_measured(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reading", ["rows", "columns", "volume"])
+def test_networks_that_read_otherwise_are_those_that_were_measured(
+    tmp_path: Path, reading: Reading
+) -> None:
+    planes = write(tmp_path / "d", (9, 9, 9))
     text = CAMPAIGN.replace("trials: 3", "trials: 1").replace("seeds: [0, 1]", "seeds: [0]")
-    text = text.replace("top: 2", "top: 1").replace(
-        "[]", "[{name: resnet20, fit: {macs: 200_000}}]"
-    )
-    folder = toy.write(tmp_path / "mine", f"{text}reading: rows\n")
+    text = text.replace("top: 2", "top: 1").replace("[]", "[{name: vgg8, fit: {macs: 300_000}}]")
+    text = re.sub("data: .*", f"data: {{name: unseen, root: {planes}}}", text)
+    folder = toy.write(tmp_path / "mine", f"{text}reading: {reading}\n")
     run(folder)
-    assert not check(folder).problems
+    assert not check(folder, replay=True).problems
     data, found = load_campaign(folder).data, accuracies(folder)
     assert data is not None
     assert len(found) == 2  # one of the space, and a classic
     for trial, metrics in found.items():
         reference = named.reference(f"{folder}:{trial}")
         architecture = reference.architecture
-        assert architecture.input_shape == (1, 8, 8)
-        assert architecture.cost.macs < 200_000
-        assert architecture.nodes[0].name == "reading.permute"
+        assert architecture.input_shape == (9, 9, 9)
+        assert read_shape(reading, (9, 9, 9)) in architecture.shapes.values()
         network = nas.compile(architecture)
         assert reference.weights is not None
         nas.load_weights(network, reference.weights)
         images, test = search_data(data), held_out(data)
         assert measure(network, test, images)["accuracy"] == metrics["test_accuracy"]
-    toy.write(folder, f"{text}reading: columns\n")
-    with pytest.raises(InputError, match='reading: recorded "rows", now "columns"'):
+        out = tmp_path / "out" / f"{trial}.onnx"
+        out.parent.mkdir(exist_ok=True)
+        assert main(["export", f"{folder}:{trial}", "--to", "onnx", "--out", str(out)]) == 0
+    toy.write(folder, text)
+    with pytest.raises(InputError, match=f'reading: recorded "{reading}", now "image"'):
         run(folder)
 
 

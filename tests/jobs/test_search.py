@@ -2,9 +2,13 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,6 @@ import pytest
 import torch
 from PIL import Image
 
-import nas
 from nas.analysis.audit.check import check
 from nas.architecture.reading import Reading, read_shape
 from nas.campaigns.drive.run import run
@@ -28,7 +31,7 @@ from nas.jobs import tryouts
 from nas.jobs.division import Division
 from nas.jobs.plan import Planner
 from nas.jobs.probe import Probe, smoothness
-from nas.jobs.search import _stopped, best, search
+from nas.jobs.search import _predictor, best, search
 from nas.training.data import load, resolve
 from tests.benchmarks import unseen
 from tests.training.test_axes import write as write_series
@@ -75,7 +78,7 @@ def planned(
     given = read(str(data))
     folder, ends = tmp_path / "c", time.monotonic() + 60 * minutes
     loaded = load(resolve(given.section))
-    made = Planner(given, loaded, folder, minutes, ends, macs, 0, lambda _: None).campaign()
+    made = Planner(given, loaded, folder, minutes, ends, 0.0, macs, 0, lambda _: None).campaign()
     folder.mkdir(parents=True)
     (folder / "campaign.yaml").write_text(made)
     return load_campaign(folder), made
@@ -98,7 +101,7 @@ def test_arrays_are_read_as_what_trains_best(
     lines = list[str]()
     folder, ends = tmp_path / "c", time.monotonic() + 60 * minutes
     made = Planner(
-        read(str(tmp_path / "d")), images, folder, minutes, ends, None, 0, lines.append
+        read(str(tmp_path / "d")), images, folder, minutes, ends, 0.0, None, 0, lines.append
     ).campaign()
     folder.mkdir()
     (folder / "campaign.yaml").write_text(made)
@@ -257,17 +260,94 @@ def test_a_training_that_was_stopped_predicts_if_it_is_the_best(
     with pytest.raises(KeyboardInterrupt):
         search(str(data), 5, out, say=lambda _: None)
     done = best(out)
-    worse = replace(done, metrics={"validation_accuracy": -1.0})
-    network = nas.compile(nas.classic("lenet5", (1, 12, 12), 3))
-    found, stopped = _stopped(worse, network)
-    assert (found.label, found.epoch) == ("lenet5-width0.5", 2)
-    assert stopped(torch.zeros(1, 1, 12, 12)).shape == (1, 3)
-    perfect = replace(done, metrics={"validation_accuracy": 1.1})
-    assert _stopped(perfect, network) == (perfect, network)
+    for value, label, epoch in ((-1.0, "lenet5-width0.5", 2), (1.1, "lenet5", 0)):
+        known = replace(done, metrics={"validation_accuracy": value})
+        monkeypatch.setattr("nas.jobs.search.best", lambda folder, known=known: known)
+        found, network = _predictor(out)
+        assert (found.label, found.epoch) == (label, epoch)
+        assert network(torch.zeros(1, 1, 12, 12)).shape == (1, 3)
     # The time that was lost with it has passed.
     resolved = json.loads((out / "resolved.json").read_text())
     seconds = sum(json.loads(line).get("seconds", 0) for line in (out / "records.jsonl").open())
     assert resolved["elapsed"] > seconds + 0.2
+
+
+@pytest.mark.parametrize("by_limit", [False, True])
+def test_the_first_training_predicts_although_it_has_not_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_limit: bool
+) -> None:
+    data = write(tmp_path / "d", (1, 12, 12))
+    out = of_classics(tmp_path / "out", data, 3, "lenet5")
+    update = Runner.update
+
+    def interrupted(self: Runner, trial: str, point: Update) -> bool:
+        update(self, trial, point)
+        if "lenet5" not in trial or point.metrics["epoch"] < 2:
+            return False
+        if by_limit:
+            signal.raise_signal(signal.SIGINT)
+            return True
+        raise KeyboardInterrupt
+
+    @contextmanager
+    def over(seconds: float | None) -> Iterator[threading.Event]:
+        event = threading.Event()
+        event.set()
+        yield event
+
+    monkeypatch.setattr(Runner, "update", interrupted)
+    monkeypatch.setattr("nas.campaigns.engines.base.CHECKPOINT_SECONDS", 0)
+    if by_limit:
+        monkeypatch.setattr("nas.campaigns.drive.run.interrupted_after", over)
+    lines = list[str]()
+    with nullcontext() if by_limit else pytest.raises(KeyboardInterrupt):
+        search(str(data), 5, out, say=lines.append)
+    assert any(line.endswith("stopped after epoch 2") for line in lines), lines
+    assert len((out / "predictions.csv").read_text().splitlines()) == 7
+    monkeypatch.setattr(Runner, "update", update)
+    search(str(data), 5, out, say=lines.append)  # it goes on
+    assert best(out).label == "lenet5"
+    assert not (out / "checkpoints").exists()
+
+
+def test_before_the_first_record_nothing_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    data = write(tmp_path / "d", (1, 12, 12))
+    out = of_classics(tmp_path / "out", data, 1, "lenet5")
+    monkeypatch.setattr("nas.jobs.search.run", stopped)
+    lines = list[str]()
+    with pytest.raises(KeyboardInterrupt):
+        search(str(data), 5, out, say=lines.append)
+    assert lines[-1] == f"{out}: no network is trained yet: give it more time"
+
+
+def test_without_ray_it_goes_on_in_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no shared memory")
+
+    data = write(tmp_path / "d", (1, 12, 12))
+    out = of_classics(tmp_path / "out", data, 1, "lenet5")
+    path = out / "campaign.yaml"
+    path.write_text(path.read_text().replace("engine: serial", "engine: ray"))
+    monkeypatch.setattr("ray.init", fails)
+    lines = list[str]()
+    search(str(data), 5, out, say=lines.append)
+    assert any("Ray could not be started" in line for line in lines)
+    assert any(line.startswith("best: lenet5") for line in lines)
+    assert not check(out).problems
+
+
+def test_what_is_written_does_not_change_the_data(tmp_path: Path) -> None:
+    data = write(tmp_path / "d", (1, 12, 12))
+    with pytest.raises(InputError, match=r"--out: .*out lies in the folder of the data, .*d, "):
+        search(str(data), 5, data / "more" / "out", say=lambda _: None)
+    assert not (data / "more").exists()
 
 
 def test_a_folder_of_other_data_is_not_continued(

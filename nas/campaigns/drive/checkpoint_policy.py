@@ -136,5 +136,11 @@ class CheckpointPolicy:
         return None if found is None or is_damaged(found) else found
 
     def clear(self) -> None:
-        """Deletes the states of the campaign's trials at its end."""
-        self._files.clear(self._ledger.history.asks)
+        """Deletes the states of the campaign's trials at its end.
+
+        Those of trials without a result stay: a time limit has stopped them, and a campaign with a
+        later one continues them.
+        """
+        history = self._ledger.history
+        unfinished = {ask.trial for ask in history.unfinished()}
+        self._files.clear(history.asks.keys() - unfinished)

@@ -21,7 +21,7 @@ from nas.campaigns.spec.specification import specification
 from nas.campaigns.store.log import RecordLog
 from nas.campaigns.store.provenance import environment
 from nas.campaigns.store.types import Header, Json, given
-from nas.errors import InputError, at, in_file
+from nas.errors import CampaignError, InputError, at, in_file
 from nas.evaluators.base import TRAINING, Evaluate, Function
 from nas.files import read_json, write_whole
 from nas.spaces.constrained_space import rejections
@@ -122,6 +122,9 @@ def run(
                 if not over.is_set():
                     progress.line(f"stopped; go on with: nas run {folder}")
                     raise
+            except CampaignError:
+                write()  # the time that has passed counts if it goes on
+                raise
             progress.summary()
             log.check_in_place()
             write()

@@ -66,7 +66,7 @@ class Checkpoints:
                     path.unlink()
         discard_incomplete(self._campaign, ("resolved.json",))
         discard_incomplete(self._campaign / _WEIGHTS, {f"{each}.safetensors" for each in trials})
-        self._trials.clear()
+        self._trials -= {*trials}
         if not self._folder.is_symlink():
             with suppress(OSError):  # there is none, or it holds files that are not ours
                 self._folder.rmdir()
