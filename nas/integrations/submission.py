@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nas.errors import InputError
 from nas.files import output_folder
-from nas.training.datasets.unseen import to_pixels, value_range
+from nas.training.datasets import scaling
 
 _DATA_PROCESSOR = '''\
 """Makes loaders of the contest's arrays. `nas export --to submission` has written this file."""
@@ -23,9 +23,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-# These two functions are those of nas.training.datasets.unseen.
-
-{functions}
+# Up to DataProcessor, this is nas.training.datasets.scaling.
+{scaling}
 
 class DataProcessor:
     """Brings images to pixels from 0 to 255."""
@@ -41,8 +40,7 @@ class DataProcessor:
         loaders = []
         for images, labels in self.parts:
             images = np.asarray(images)
-            starts = range(0, len(images), 1024)  # as a whole, they would need much memory
-            pixels = [to_pixels(images[start : start + 1024], low, high) for start in starts]
+            pixels = [to_pixels(chunk, low, high) for chunk in chunks(images)]
             tensors = [torch.from_numpy(np.concatenate(pixels))]
             if labels is not None:
                 tensors.append(torch.from_numpy(np.asarray(labels).reshape(-1).astype(np.int64)))
@@ -181,9 +179,9 @@ def write_submission(folder: Path) -> tuple[str, ...]:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: is there already; give a new folder")
-    functions = "\n\n".join(inspect.getsource(each) for each in (value_range, to_pixels))
+    _, _, source = inspect.getsource(scaling).partition("from __future__ import annotations\n")
     files = {
-        "data_processor.py": _DATA_PROCESSOR.replace("{functions}", functions),
+        "data_processor.py": _DATA_PROCESSOR.replace("{scaling}", source),
         "nas.py": _NAS,
         "trainer.py": _TRAINER,
     }

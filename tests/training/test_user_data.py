@@ -4,6 +4,7 @@ import gzip
 import os
 import shutil
 import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,13 @@ from PIL import Image
 
 from nas.errors import InputError
 from nas.training import data
-from nas.training.datasets import Images, Stored
+from nas.training.datasets import Images, Stored, pictures
 from nas.training.datasets.arrays import arrays
 from nas.training.datasets.folder import folder
 from nas.training.datasets.idx import mnist
 from nas.training.datasets.images import resize
 from nas.training.datasets.labels import class_numbers
-from nas.training.datasets.pictures import pixels, read_pictures
+from nas.training.datasets.pictures import as_bytes, pixels, read_pictures
 from nas.training.datasets.python import as_images
 from nas.training.splitting import SplitConfig, split
 
@@ -459,6 +460,19 @@ def test_too_few_images_are_one_message_with_the_counts() -> None:
         "split: class 1 has 2 images, class 2 has 1 images: too few for fractions [0.6, 0.2, 0.2], "
         "which need 4 images of every class"
     )
+
+
+def test_arrays_are_scaled_without_several_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for values in (RNG.random((64, 50, 50)), RNG.integers(0, 2**16, (64, 50, 50), np.uint16)):
+        whole = as_bytes(values)
+        monkeypatch.setattr(pictures, "_CHUNK", 5_000)
+        tracemalloc.start()
+        parts = as_bytes(values)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        monkeypatch.undo()
+        assert (whole == parts).all()
+        assert peak < 2 * values.size
 
 
 # --- identity ---
