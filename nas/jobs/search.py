@@ -31,9 +31,10 @@ from nas.jobs.references import read as read_reference
 from nas.metrics import Catalogue
 from nas.preprocessing import Preprocessing
 from nas.tasks import make
-from nas.training.data import Loaded, load, named_part, resolve
+from nas.training.data import Loaded, divided, load, named_part, read_images, resolve
 from nas.training.evaluation import predictions
 from nas.training.hardware import free_cores
+from nas.training.splitting import SplitConfig, completed
 from nas.user_code import short_name
 from nas.yaml_files import source
 
@@ -45,6 +46,9 @@ _PLACES = ("root", "path", "function")
 
 _FEW = 100
 """With fewer validation images, networks can hardly be told apart."""
+
+_MORE = {"train": 0.7, "validation": 0.3}
+"""The split of few images with an official test part."""
 
 EXPORT = "export"
 """The folder in it of the exported networks."""
@@ -168,19 +172,26 @@ def _check_goes_on(folder: Path, given: Given) -> None:
 
 
 def _loaded(given: Given) -> Loaded:
-    """Loads a data set; of few images with an official test part, three in ten are validation."""
+    """Loads a data set; of few images with an official test part, three in ten are validation.
+
+    Classes that are too small to be divided are training images, unless the user gives a split.
+    """
     config = resolve(given.section, given.folder)
     if "split" in given.section:
         return load(config)
-    more = resolve({**given.section, "split": {"train": 0.7, "validation": 0.3}}, given.folder)
-    try:
-        loaded = load(config)
-    except InputError:
-        with suppress(InputError):  # a class may be missing in a small part alone
-            return load(more)
-        raise
-    divided = set(loaded.config.split.fractions) == {"train", "validation"}
-    return load(more) if divided and len(loaded.split.validation) < _FEW else loaded
+    images = read_images(config.name, config.options)
+
+    def by(split: SplitConfig) -> Loaded:
+        return divided(config.model_copy(update={"split": split}), images)
+
+    usual = completed(SplitConfig(small_classes="train"), images)
+    if set(usual.fractions) == {"train", "validation"}:
+        with suppress(InputError):  # every class may be too small for a small part
+            loaded = by(usual)
+            if len(loaded.split.validation) >= _FEW:
+                return loaded
+        usual = usual.model_copy(update=_MORE)
+    return by(usual)
 
 
 def best(folder: Path) -> Found:

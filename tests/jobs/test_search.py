@@ -141,6 +141,57 @@ def test_of_few_series_three_in_ten_are_validation(
 
 
 @pytest.mark.parametrize(
+    ("counts", "tests", "shares", "parts", "told"),
+    [
+        ([20, 20, 3, 1], 0, (0.6, 0.2, 0.2), [28, 8, 8], "validation or test image is of class 2"),
+        ([20, 20, 3, 1], 9, (0.7, 0.3), [31, 13, 9], "no validation image is of class 3"),
+        ([2] * 30, 9, (0.7, 0.3), [30, 30, 9], ""),
+        ([5] * 300, 9, (0.7, 0.3), [1200, 300, 9], ""),  # of 5, a tenth is none
+        ([800, 800, 5], 9, (0.9, 0.1), [1445, 160, 9], "no validation or test image is of class 2"),
+    ],
+)
+def test_classes_that_are_too_small_are_training_images(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    counts: list[int],
+    tests: int,
+    shares: tuple[float, ...],
+    parts: list[int],
+    told: str,
+) -> None:
+    monkeypatch.setattr(tryouts, "probe", lambda *_: Probe(0.5, 2e9, 1))
+    labels = np.repeat(np.arange(len(counts)), counts)
+    held = {"images": noise(len(labels)), "labels": labels}
+    if tests:
+        held |= {"test_images": noise(tests), "test_labels": np.arange(tests) % 2}
+    np.savez(tmp_path / "d.npz", **held)
+    lines = list[str]()
+    search(str(tmp_path / "d.npz"), 5, tmp_path / "out", plan=True, say=lines.append)
+    found = load_campaign(tmp_path / "out").data
+    assert found is not None
+    assert tuple(found.split.fractions.values()) == shares
+    made = load(found).split
+    assert [len(part) for part in (made.train, made.validation, made.test)] == parts
+    assert told in "\n".join(lines)
+
+
+def noise(count: int) -> Any:
+    return RNG.integers(0, 256, (count, 8, 8), dtype=np.uint8)
+
+
+def test_where_every_class_is_too_small_the_least_number_is_named(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "d.npz",
+        images=noise(5),
+        labels=np.arange(5),
+        test_images=noise(2),
+        test_labels=np.arange(2),
+    )
+    with pytest.raises(InputError, match=r"fractions \[0.7, 0.3\], which need 2 images of every"):
+        search(str(tmp_path / "d.npz"), 5, tmp_path / "out", plan=True, say=lambda _: None)
+
+
+@pytest.mark.parametrize(
     ("shape", "minutes", "macs", "speed"),
     [
         ((1, 16, 16), 10, 50_000, 2e9),  # a vgg8 fits, but it is narrower than any of the space

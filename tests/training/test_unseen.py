@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nas.campaigns.spec.data_argument import read
+from nas.cli import main
 from nas.errors import InputError
 from nas.training import data
 from nas.training.datasets import scaling
@@ -163,6 +164,22 @@ def test_a_link_that_leads_nowhere_is_no_part_of_the_data(tmp_path: Path) -> Non
     folder = write(tmp_path / "d")
     (folder / "old").symlink_to(tmp_path / "nowhere")
     assert len(unseen(root=str(folder)).labels) == 42
+
+
+def test_a_class_without_training_images_is_trained_and_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.where(np.arange(12) < 2, 3, np.arange(12) % 3)
+    folder = write(tmp_path / "d", (1, 16, 16), num_classes=6, valid_y=labels)
+    recipe = ("--recipe", "quick", "--set", "epochs=1", "warmup_epochs=0")
+    out = tmp_path / "out"
+    code = main(["train", "lenet5", "--data", str(folder), *recipe, "--out", str(out)])
+    told = capsys.readouterr()
+    assert (code, told.err) == (0, "")
+    assert "no training or test image is of class 3, class 4, class 5" in told.out
+    found = json.loads((out / "row.json").read_text())["validation"]
+    assert found["per_class"][3] is not None
+    assert found["per_class"][4:] == [None, None]
 
 
 def test_bytes_stay_as_they_are(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from nas.errors import InputError
-from nas.training import data
+from nas.training import data, splitting
 from nas.training.datasets import Images, Stored, pictures
 from nas.training.datasets.arrays import arrays
 from nas.training.datasets.folder import folder
@@ -458,7 +458,8 @@ def test_too_few_images_are_one_message_with_the_counts() -> None:
     fault = refusal(lambda: split(found, SplitConfig()))
     assert fault == (
         "split: class 1 has 2 images, class 2 has 1 images: too few for fractions [0.6, 0.2, 0.2], "
-        "which need 4 images of every class"
+        "which need 4 images of every class: add images, or leave these classes out; "
+        "split.small_classes: train puts all their images into the training part"
     )
 
 
@@ -473,6 +474,23 @@ def test_arrays_are_scaled_without_several_copies(monkeypatch: pytest.MonkeyPatc
         monkeypatch.undo()
         assert (whole == parts).all()
         assert peak < 2 * values.size
+
+
+def test_notes_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = noise(20, 1, 4, 4)
+    images[1:] = images[0]
+    found = Images(images, np.arange(20) % 2, 2)
+    loaded = data.divided(data.DataConfig(name="f"), found)
+    made: list[bytes] = []
+
+    def counted(image: Any) -> bytes:
+        made.append(image.tobytes())
+        return made[-1]
+
+    monkeypatch.setattr(splitting, "checksum", counted)
+    assert loaded.notes
+    assert loaded.notes is loaded.notes
+    assert len(made) == 20
 
 
 # --- identity ---

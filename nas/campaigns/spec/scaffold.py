@@ -340,10 +340,11 @@ def data_section(given: Given, loaded: Loaded, folder: Path) -> str:
             lines.append(commented(f"  {key}: {_scalar(value)}", given.reasons.get(key, "")))
     parts = loaded.split
     counts = f"{len(parts.train):,}, {len(parts.validation):,} and {len(parts.test):,} images"
-    fractions = [f"{part}: {share}" for part, share in config.split.fractions.items()]
-    if fractions:
-        text = ", ".join([*fractions, f"seed: {config.split.seed}"])
-        lines += [f"  split: {{{text}}}", commented("", f"shares of every class, in all {counts}")]
+    if config.split.fractions:
+        keys = {**config.split.model_dump(exclude_defaults=True), "seed": config.split.seed}
+        text = ", ".join(f"{key}: {value}" for key, value in keys.items())
+        of = "every class" if config.split.of == "images" else "the classes"
+        lines += [f"  split: {{{text}}}", commented("", f"shares of {of}, in all {counts}")]
     else:
         lines.append(f"  # split: the official parts, {counts}")
     return "\n".join(lines)

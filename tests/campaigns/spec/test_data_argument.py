@@ -177,6 +177,28 @@ def test_a_draft_fits_volumes(tmp_path: Path) -> None:
     assert not campaign.recipe.augment
 
 
+def test_a_draft_keeps_the_split_that_is_given(tmp_path: Path) -> None:
+    classes(tmp_path / "pics")
+    for number in range(9):
+        (tmp_path / "pics" / "cat" / f"{number}.png").unlink()
+    shares = "train: 0.6, validation: 0.2, test: 0.2"
+    start = f"{{name: folder, root: {tmp_path}/pics, resolution: 16, split: {{{shares}"
+    with pytest.raises(InputError, match=r"class 1 \(cat\) has 1 images: .*small_classes: train"):
+        write_campaign(tmp_path / "mine", data=f"{start}}}}}")
+    text = write_campaign(tmp_path / "mine", data=f"{start}, small_classes: train}}}}").read_text()
+    assert "# warning: no validation or test image is of class 1 (cat)" in text
+    found = load_campaign(tmp_path / "mine").data
+    assert found is not None
+    assert found.split.small_classes == "train"
+    for name in "abcdef":
+        fill(tmp_path / "pics" / name, 2, [(70, 90)])
+    data = f"{start}, of: classes, seed: 3}}}}".replace("0.6", "0.5").replace("0.2", "0.25")
+    write_campaign(tmp_path / "faces", data=data, task="embedding")
+    split = load_campaign(tmp_path / "faces").data
+    assert split is not None
+    assert (split.split.of, split.split.seed) == ("classes", 3)
+
+
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
