@@ -15,7 +15,7 @@ Reading = Literal["image", "rows", "columns", "volume"]
 - ``image``: as it is.
 - ``rows``: as a series of H rows, whose channels are the C * W values of a row.
 - ``columns``: as a series of W columns, whose channels are the C * H values of a column.
-- ``volume``: as a volume [1, C, H, W] of one channel, whose depth are the channels.
+- ``volume``: as a volume [1, C, H, W] of one channel, whose depth is the channels.
 
 A series suits arrays in which neighbours along one axis have nothing in common, such as texts with
 a column for each letter of the alphabet: a convolution reads whole rows, whatever is in them. A

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nas.errors import InputError
 from nas.files import output_folder
-from nas.training.datasets.unseen import to_pixels, value_range
+from nas.training.datasets import scaling
 
 _DATA_PROCESSOR = '''\
 """Makes loaders of the contest's arrays. `nas export --to submission` has written this file."""
@@ -23,9 +23,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-# These two functions are those of nas.training.datasets.unseen.
-
-{functions}
+# Up to DataProcessor, this is nas.training.datasets.scaling.
+{scaling}
 
 class DataProcessor:
     """Brings images to pixels from 0 to 255."""
@@ -41,8 +40,7 @@ class DataProcessor:
         loaders = []
         for images, labels in self.parts:
             images = np.asarray(images)
-            starts = range(0, len(images), 1024)  # as a whole, they would need much memory
-            pixels = [to_pixels(images[start : start + 1024], low, high) for start in starts]
+            pixels = [to_pixels(chunk, low, high) for chunk in chunks(images)]
             tensors = [torch.from_numpy(np.concatenate(pixels))]
             if labels is not None:
                 tensors.append(torch.from_numpy(np.asarray(labels).reshape(-1).astype(np.int64)))
@@ -103,12 +101,13 @@ class NAS:
         )
         # If it is late, it is stopped, and then exports the best network so far. If it stops with a
         # message, it may have exported one all the same.
-        for signal_, kept in ((signal.SIGINT, 0.02), (signal.SIGKILL, 0.01)):
-            try:
-                search.wait(max(self.clock.check() - kept * left - 2, 0))
-            except subprocess.TimeoutExpired:
-                search.send_signal(signal_)
-        search.wait()
+        stops = ((0.02 * left + 5, signal.SIGINT), (0.01 * left + 2, signal.SIGKILL))
+        with search:
+            for kept, stop in stops:
+                try:
+                    search.wait(max(self.clock.check() - kept, 0))
+                except subprocess.TimeoutExpired:
+                    search.send_signal(stop)
         network = runpy.run_path(str(out / "export" / "network.py"))["Network"]()
         weights = torch.load(out / "export" / "network_weights.pt", weights_only=True)
         network.load_state_dict(weights)
@@ -186,9 +185,9 @@ def write_submission(folder: Path) -> tuple[str, ...]:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: is there already; give a new folder")
-    functions = "\n\n".join(inspect.getsource(each) for each in (value_range, to_pixels))
+    _, _, source = inspect.getsource(scaling).partition("from __future__ import annotations\n")
     files = {
-        "data_processor.py": _DATA_PROCESSOR.replace("{functions}", functions),
+        "data_processor.py": _DATA_PROCESSOR.replace("{scaling}", source),
         "nas.py": _NAS,
         "trainer.py": _TRAINER,
     }

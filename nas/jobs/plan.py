@@ -193,11 +193,6 @@ class Planner:
             return ""
         torch.set_num_threads(1)  # several may be slow, see __init__, and nothing is measured yet
         # The narrowest classic for large images may be larger than there is time for.
-        sizes = (
-            [self._given_macs]
-            if self._given_macs
-            else [int(_SPEED * seconds / self._count), _SMALL]
-        )
         most = min(_SMALL, self._given_macs or _SMALL)
         sizes = [min(most, int(_SPEED * seconds / self._count)), most]
         reading, told = self._tryouts.reading(self._frame, sizes, seconds)

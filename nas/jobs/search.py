@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from nas.campaigns.store.checkpoints import Checkpoints
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
 from nas.campaigns.store.types import Ask
+from nas.configuration import validate
 from nas.errors import CampaignError, InputError, in_file
 from nas.export.exporting import export
 from nas.export.parity import ExportError
@@ -34,9 +36,19 @@ from nas.jobs.references import read as read_reference
 from nas.metrics import Catalogue
 from nas.preprocessing import Preprocessing
 from nas.tasks import Task, make
-from nas.training.data import DataConfig, Loaded, load, named_part, resolve, search_data
+from nas.training.data import (
+    DataConfig,
+    Loaded,
+    divided,
+    load,
+    named_part,
+    read_images,
+    resolve,
+    search_data,
+)
 from nas.training.evaluation import predictions, preprocessing
 from nas.training.hardware import free_cores, resolve_device
+from nas.training.splitting import SplitConfig, completed
 from nas.user_code import short_name
 from nas.yaml_files import source
 
@@ -48,6 +60,9 @@ _PLACES = ("root", "path", "function")
 
 _FEW = 100
 """With fewer validation images, networks can hardly be told apart."""
+
+_MORE = {"train": 0.7, "validation": 0.3}
+"""The split of few images with an official test part."""
 
 EXPORT = "export"
 """The folder in it of the exported networks."""
@@ -122,6 +137,7 @@ def search(
         return None
     try:
         _run(folder, say)
+        return _finish(folder, say)
     except InputError:
         raise
     except BaseException:  # whatever it was, what is trained predicts
@@ -130,7 +146,6 @@ def search(
         except InputError as error:  # nothing is trained yet
             say(str(error))
         raise
-    return _finish(folder, say)
 
 
 def _planned(
@@ -163,7 +178,8 @@ def _run(folder: Path, say: Callable[[str], None]) -> None:
         if campaign.config.engine.name == "serial":
             raise
         say(f"{error}\nIt goes on in this process, one trial after the other.")
-        run(folder, engine=SerialEngine(campaign.evaluator.evaluate))
+        engine = SerialEngine(campaign.evaluator.evaluate, campaign.config.engine.time_limit)
+        run(folder, engine=engine)
 
 
 def _name(given: Given) -> str:
@@ -176,7 +192,7 @@ def _name(given: Given) -> str:
 def _place(given: Given) -> Path | None:
     """Returns the file or the folder of a data set, if it has one."""
     named = next((given.section[key] for key in ("root", "path") if key in given.section), None)
-    return None if named is None else at_home(str(named))
+    return None if named is None else given.folder / at_home(str(named))
 
 
 def _check_place(folder: Path, given: Given) -> None:
@@ -211,19 +227,26 @@ def _check_goes_on(folder: Path, given: Given) -> None:
 
 
 def _loaded(given: Given) -> Loaded:
-    """Loads a data set; of few images with an official test part, three in ten are validation."""
+    """Loads a data set; of few images with an official test part, three in ten are validation.
+
+    Classes that are too small to be divided are training images, unless the user gives a split.
+    """
     config = resolve(given.section, given.folder)
     if "split" in given.section:
         return load(config)
-    more = resolve({**given.section, "split": {"train": 0.7, "validation": 0.3}}, given.folder)
-    try:
-        loaded = load(config)
-    except InputError:
-        with suppress(InputError):  # a class may be missing in a small part alone
-            return load(more)
-        raise
-    divided = set(loaded.config.split.fractions) == {"train", "validation"}
-    return load(more) if divided and len(loaded.split.validation) < _FEW else loaded
+    images = read_images(config.name, config.options)
+
+    def by(split: SplitConfig) -> Loaded:
+        return divided(config.model_copy(update={"split": split}), images)
+
+    usual = completed(SplitConfig(small_classes="train"), images)
+    if set(usual.fractions) == {"train", "validation"}:
+        with suppress(InputError):  # every class may be too small for a small part
+            loaded = by(usual)
+            if len(loaded.split.validation) >= _FEW:
+                return loaded
+        usual = usual.model_copy(update=_MORE)
+    return by(usual)
 
 
 def best(folder: Path) -> Found:
@@ -270,9 +293,10 @@ def _finish(folder: Path, say: Callable[[str], None]) -> Found:
     name = f"{folder}:{found.trial}"
     config = read_file(folder)
     data, task = resolve(config.data, folder), make(config.task)
+    results = _history(folder).results.values()
+    known = next(filter(None, (each.metrics.get("preprocessing") for each in results)), None)
     # As long as no training has ended, nothing has recorded it.
-    expected = read_reference(folder, found.trial).preprocessing
-    expected = expected or preprocessing(search_data(data), task)
+    expected = validate(Preprocessing, known) if known else preprocessing(search_data(data), task)
     told = ", ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
     stopped = f", stopped after epoch {found.epoch}" if found.epoch else ""
     say(f"best: {found.label}, {told}{stopped}")
@@ -330,8 +354,10 @@ def _so_far(stopped: Found, state: Mapping[str, Any]) -> Network:
 def _predictions(network: Network, expected: Preprocessing, data: DataConfig, task: Task) -> str:
     """Predicts the test part, and writes a line for each image."""
     part, places, _ = named_part(data, "test")
-    found = predictions(network.to(resolve_device("auto")), part, expected, task)
-    network.cpu()
+    try:
+        found = predictions(deepcopy(network).to(resolve_device("auto")), part, expected, task)
+    except RuntimeError:  # the GPU is full, or a training has left it unusable
+        found = predictions(network, part, expected, task)
     values, places_of = found.max(1)
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")

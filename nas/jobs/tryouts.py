@@ -95,6 +95,7 @@ class Tryouts:
                 built = {
                     each: made
                     for each in get_args(Reading)
+                    if each != "volume" or frame.input_shape[0] > 1
                     for made in self.classics(replace(frame, reading=each), size, (name,)).values()
                 }
                 if "image" in built and len(built) > 1:

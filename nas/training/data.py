@@ -7,6 +7,7 @@ test part. Only the final stage calls it, and what checks or measures a network 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +19,12 @@ from nas.configuration import Config, Name, validate, validate_options
 from nas.errors import at
 from nas.training.datasets import DATASETS, Images, Integers, Stored
 from nas.training.datasets.labels import LabelArray, kind_of, strata
-from nas.training.datasets.objects import lacking
+from nas.training.datasets.objects import without_boxes
 from nas.training.datasets.parts import ROLES, Role
 from nas.training.datasets.pictures import Fit
 from nas.training.datasets.python import as_images
 from nas.training.datasets.stored import Inputs
-from nas.training.splitting import Split, SplitConfig, completed, duplicates, split
+from nas.training.splitting import Split, SplitConfig, completed, duplicates, lacking, split
 
 Floats = npt.NDArray[np.float64]
 
@@ -125,14 +126,16 @@ class Loaded:
     images: Images
     split: Split
 
-    @property
+    @cached_property
     def notes(self) -> tuple[str, ...]:
-        """Remarks for the user: files that were not read, and images that two parts share."""
-        images, parts = self.images, vars(self.split)
-        told = [*images.notes, *duplicates(images, self.split)]
+        """Remarks for the user: files that were not read, images that two parts share, and classes
+        that a part lacks.
+        """
+        images, parts = self.images, self.split
+        told = [*images.notes, *duplicates(images, parts), *lacking(images, parts)]
         if images.kind == "boxes":
             names = images.names or tuple(map(str, range(images.classes)))
-            told += lacking(images.labels, parts, names)
+            told += without_boxes(images.labels, vars(parts), names)
         return tuple(told)
 
     @property
@@ -167,7 +170,11 @@ class Loaded:
 
 def load(config: DataConfig) -> Loaded:
     """Loads a data set and divides it; raises :class:`InputError` for bad files or splits."""
-    images = read_images(config.name, config.options)
+    return divided(config, read_images(config.name, config.options))
+
+
+def divided(config: DataConfig, images: Images) -> Loaded:
+    """Divides images that are loaded already; raises :class:`InputError` for bad splits."""
     filled = config.model_copy(update={"split": completed(config.split, images)})
     return Loaded(filled, images, split(images, filled.split))
 

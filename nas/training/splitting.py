@@ -22,6 +22,9 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 _NAMED = 6
 """The largest number of classes that a message names."""
 
+_PARTS = ("training", "validation", "test")
+"""The names of the parts in messages."""
+
 
 class SplitConfig(Config):
     """The fractions of every class that each part gets, and the seed of the random choice.
@@ -40,6 +43,9 @@ class SplitConfig(Config):
     """The seed of the random choice."""
     of: Literal["images", "classes"] = "images"
     """What is divided: the images of every class, or the classes, each with all of its images."""
+    small_classes: Literal["refuse", "train"] = "refuse"
+    """What happens to a class with too few images for all parts: the data set is refused, or all
+    images of the class are training images."""
 
     @property
     def fractions(self) -> dict[Role, float]:
@@ -110,6 +116,8 @@ def split(images: Images, config: SplitConfig) -> Split:
 
     A split of classes puts all images of a class into one part.
 
+    A class without any image to divide is left out.
+
     Raises :class:`InputError` if the fractions contradict the data set, or if there are too few
     images of a class, or classes, to put one into every part.
     """
@@ -129,11 +137,21 @@ def split(images: Images, config: SplitConfig) -> Split:
         for part, chosen in zip(drawn, _divided(present, shares, rng), strict=True):
             part.append(np.flatnonzero(np.isin(labels, chosen)))
     else:
-        _check_counts(images, np.bincount(labels, minlength=groups), shares)
+        counts = np.bincount(labels, minlength=groups)
+        small = {
+            label for label in np.flatnonzero(counts).tolist() if _is_small(counts[label], shares)
+        }
+        if small and config.small_classes == "refuse":
+            raise _too_few(images, counts, shares, config)
         for label in range(groups):
             members = np.flatnonzero(labels == label)
+            if label in small:
+                drawn[0].append(members)
+                continue
             for part, chosen in zip(drawn, _divided(members, shares, rng), strict=True):
                 part.append(chosen)
+        if not all(any(map(len, part)) for part in drawn):
+            raise _too_few(images, counts, shares, config)
     parts = dict(zip(fractions or ("train",), map(_sorted, drawn), strict=True))
     ends = len(images.labels) - images.official_test
     if images.official_validation:
@@ -152,23 +170,59 @@ def _sorted(drawn: list[Integers]) -> Integers:
     return np.sort(np.concatenate(drawn)).astype(np.int64)
 
 
-def _check_counts(images: Images, counts: npt.NDArray[np.int64], shares: list[float]) -> None:
-    """Checks that every class has an image for each part; the message has all counts."""
-    few = [label for label, n in enumerate(counts) if 0 in largest_remainder(int(n), shares)]
-    if not few:
-        return
-    if images.kind != "classes":
-        raise InputError(f"split: {counts[0]} images are too few for fractions {shares}")
-    needed = next(n for n in count(len(shares)) if 0 not in largest_remainder(n, shares))
-    named = [
-        f"class {label}{f' ({images.names[label]})' if images.names else ''} has {counts[label]}"
-        for label in few[:_NAMED]
-    ]
-    more = f", and {len(few) - _NAMED} more classes" if len(few) > _NAMED else ""
-    raise InputError(
-        f"split: {' images, '.join(named)} images{more}: too few for fractions {shares}, which "
-        f"need {needed} images of every class"
+def _is_small(images: int, shares: list[float]) -> bool:
+    return 0 in largest_remainder(int(images), shares)
+
+
+def _too_few(
+    images: Images, counts: npt.NDArray[np.int64], shares: list[float], config: SplitConfig
+) -> InputError:
+    """Returns the error for classes with too few images for each part, with their counts."""
+    few = [label for label, n in enumerate(counts) if n and _is_small(n, shares)]
+    if images.kind != "classes" or not few:
+        return InputError(f"split: {counts.sum()} images are too few for fractions {shares}")
+    needed = next(n for n in count(len(shares)) if not _is_small(n, shares))
+    named = _listed([f"{_class(images, label)} has {counts[label]} images" for label in few])
+    advice = "add images, or leave these classes out"
+    if config.small_classes == "refuse":
+        advice += "; split.small_classes: train puts all their images into the training part"
+    return InputError(
+        f"split: {named}: too few for fractions {shares}, which need {needed} images of every "
+        f"class: {advice}"
     )
+
+
+def _class(images: Images, label: int) -> str:
+    return f"class {label}{f' ({images.names[label]})' if images.names else ''}"
+
+
+def _listed(classes: list[str]) -> str:
+    more = f", and {len(classes) - _NAMED} more classes" if len(classes) > _NAMED else ""
+    return ", ".join(classes[:_NAMED]) + more
+
+
+def lacking(images: Images, parts: Split) -> Iterator[str]:
+    """Yields a note for each set of classes of which parts have no image.
+
+    There is none if another part shares no class with the training part, as with identities. A part
+    whose labels are unknown is left out.
+    """
+    if images.kind != "classes":
+        return
+    held = {
+        name: set(np.unique(images.labels[positions]).tolist())
+        for name, positions in zip(_PARTS, (parts.train, parts.validation, parts.test), strict=True)
+    }
+    held = {name: classes for name, classes in held.items() if classes and min(classes) >= 0}
+    if any(classes.isdisjoint(held["training"]) for classes in held.values()):
+        return
+    lost: dict[tuple[int, ...], list[str]] = {}
+    for name, classes in held.items():
+        lost.setdefault(tuple(sorted({*range(images.classes)} - classes)), []).append(name)
+    for missing, names in lost.items():
+        if missing:
+            listed = _listed([_class(images, label) for label in missing])
+            yield f"warning: no {' or '.join(names)} image is of {listed}"
 
 
 def duplicates(images: Images, parts: Split) -> Iterator[str]:
@@ -178,7 +232,7 @@ def duplicates(images: Images, parts: Split) -> Iterator[str]:
         if isinstance(images.images, Stored):
             return
         digests = [checksum(image) for image in images.images]
-    held = {"training": parts.train, "validation": parts.validation, "test": parts.test}
+    held = dict(zip(_PARTS, (parts.train, parts.validation, parts.test), strict=True))
     for one, other in (("test", "training"), ("test", "validation"), ("validation", "training")):
         first = {digests[position]: position for position in held[other].tolist()}
         equal = [position for position in held[one].tolist() if digests[position] in first]

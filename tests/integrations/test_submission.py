@@ -139,7 +139,7 @@ class Network(torch.nn.Module):
 
 @pytest.mark.parametrize(
     ("left", "seconds", "exports"),
-    [(8, 0, False), (-3, 0, False), (2.3, 60, False), (30, 0, True), (12, 60, True)],
+    [(8, 0, False), (-3, 0, False), (2.3, 60, False), (30, 0, True), (9, 60, True)],
 )
 def test_there_are_predictions_whatever_becomes_of_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: float, seconds: int, exports: bool

@@ -5,10 +5,8 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +73,7 @@ def planned(
         return Probe(0.5 - 0.3 * flips, speed, architecture.cost.macs)
 
     monkeypatch.setattr(tryouts, "probe", instant)
+    monkeypatch.setattr(Planner, "_slower", 1.0)  # however busy this machine is
     given = read(str(data))
     folder, ends = tmp_path / "c", time.monotonic() + 60 * minutes
     loaded = load(resolve(given.section))
@@ -98,6 +97,7 @@ def test_arrays_are_read_as_what_trains_best(
         return Probe(0.9 if good else 0.2, 2e9, architecture.cost.macs)
 
     monkeypatch.setattr(tryouts, "probe", instant)
+    monkeypatch.setattr(Planner, "_slower", 1.0)  # however busy this machine is
     lines = list[str]()
     folder, ends = tmp_path / "c", time.monotonic() + 60 * minutes
     made = Planner(
@@ -141,6 +141,57 @@ def test_of_few_series_three_in_ten_are_validation(
     assert campaign.data.split.fractions == {"train": 0.7, "validation": 0.3}
     assert campaign.recipe is not None
     assert not campaign.recipe.augment
+
+
+@pytest.mark.parametrize(
+    ("counts", "tests", "shares", "parts", "told"),
+    [
+        ([20, 20, 3, 1], 0, (0.6, 0.2, 0.2), [28, 8, 8], "validation or test image is of class 2"),
+        ([20, 20, 3, 1], 9, (0.7, 0.3), [31, 13, 9], "no validation image is of class 3"),
+        ([2] * 30, 9, (0.7, 0.3), [30, 30, 9], ""),
+        ([5] * 300, 9, (0.7, 0.3), [1200, 300, 9], ""),  # of 5, a tenth is none
+        ([800, 800, 5], 9, (0.9, 0.1), [1445, 160, 9], "no validation or test image is of class 2"),
+    ],
+)
+def test_classes_that_are_too_small_are_training_images(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    counts: list[int],
+    tests: int,
+    shares: tuple[float, ...],
+    parts: list[int],
+    told: str,
+) -> None:
+    monkeypatch.setattr(tryouts, "probe", lambda *_: Probe(0.5, 2e9, 1))
+    labels = np.repeat(np.arange(len(counts)), counts)
+    held = {"images": noise(len(labels)), "labels": labels}
+    if tests:
+        held |= {"test_images": noise(tests), "test_labels": np.arange(tests) % 2}
+    np.savez(tmp_path / "d.npz", **held)
+    lines = list[str]()
+    search(str(tmp_path / "d.npz"), 5, tmp_path / "out", plan=True, say=lines.append)
+    found = load_campaign(tmp_path / "out").data
+    assert found is not None
+    assert tuple(found.split.fractions.values()) == shares
+    made = load(found).split
+    assert [len(part) for part in (made.train, made.validation, made.test)] == parts
+    assert told in "\n".join(lines)
+
+
+def noise(count: int) -> Any:
+    return RNG.integers(0, 256, (count, 8, 8), dtype=np.uint8)
+
+
+def test_where_every_class_is_too_small_the_least_number_is_named(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "d.npz",
+        images=noise(5),
+        labels=np.arange(5),
+        test_images=noise(2),
+        test_labels=np.arange(2),
+    )
+    with pytest.raises(InputError, match=r"fractions \[0.7, 0.3\], which need 2 images of every"):
+        search(str(tmp_path / "d.npz"), 5, tmp_path / "out", plan=True, say=lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -289,16 +340,9 @@ def test_the_first_training_predicts_although_it_has_not_ended(
             return True
         raise KeyboardInterrupt
 
-    @contextmanager
-    def over(seconds: float | None) -> Iterator[threading.Event]:
-        event = threading.Event()
-        event.set()
-        yield event
-
     monkeypatch.setattr(Runner, "update", interrupted)
     monkeypatch.setattr("nas.campaigns.engines.base.CHECKPOINT_SECONDS", 0)
-    if by_limit:
-        monkeypatch.setattr("nas.campaigns.drive.run.interrupted_after", over)
+    monkeypatch.setattr("nas.campaigns.drive.run.is_over", lambda: by_limit)
     lines = list[str]()
     with nullcontext() if by_limit else pytest.raises(KeyboardInterrupt):
         search(str(data), 5, out, say=lines.append)

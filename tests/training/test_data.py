@@ -1,7 +1,7 @@
 import gzip
 import math
 import struct
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from nas.errors import InputError
 from nas.training import data
 from nas.training.datasets import Images, digits, idx
 from nas.training.datasets.images import resize
-from nas.training.splitting import Split, SplitConfig, largest_remainder, split
+from nas.training.splitting import Split, SplitConfig, lacking, largest_remainder, split
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 DIGITS = {"name": "digits", "split": {"train": 0.6, "validation": 0.2, "test": 0.2}}
@@ -85,6 +85,74 @@ def test_the_checksum_belongs_to_the_indices() -> None:
 def test_a_class_too_small_for_the_fractions_is_named() -> None:
     with pytest.raises(InputError, match="class 1 has 1 images"):
         split(images_with([20, 1]), SplitConfig(train=0.6, validation=0.2, test=0.2))
+
+
+SHARES: list[dict[str, float]] = [
+    {},
+    {"train": 0.6, "validation": 0.2, "test": 0.2},
+    {"train": 0.1, "validation": 0.8, "test": 0.1},
+]
+
+
+@pytest.mark.parametrize("shares", SHARES)
+def test_a_class_without_images_is_left_out(shares: dict[str, float]) -> None:
+    config, two = SplitConfig.model_validate(shares), images_with([20, 30])
+    there = split(two, config)
+    more = replace(two, classes=4, names=("a", "b", "c", "d"))
+    loaded = data.divided(data.DataConfig(name="x", split=config), more)
+    assert loaded.split.checksum == there.checksum
+    (note,) = [note for note in loaded.notes if "equal" not in note]
+    assert note == (
+        "warning: no training or validation or test image is of class 2 (c), class 3 (d)"
+    )
+
+
+def test_official_parts_may_lack_classes() -> None:
+    labels = np.array([0, 1, 1, 0, 1, 2, 0, 0])
+    images = Images(np.zeros((8, 1, 1, 1), np.uint8), labels, 4, 2, official_validation=3)
+    parts = split(images, SplitConfig())
+    assert [len(each) for each in (parts.train, parts.validation, parts.test)] == [3, 3, 2]
+    assert [*lacking(images, parts)] == [
+        "warning: no training image is of class 2, class 3",
+        "warning: no validation image is of class 3",
+        "warning: no test image is of class 1, class 2, class 3",
+    ]
+    unknown = replace(images, labels=np.array([0, 1, 1, 0, 1, 2, -1, -1]))
+    assert len([*lacking(unknown, parts)]) == 2
+    identities = replace(images, labels=np.array([0, 1, 1, 2, 2, 3, 2, 3]))
+    assert not [*lacking(identities, parts)]
+    with pytest.raises(InputError, match="0 images are too few"):
+        split(replace(images, official_validation=6), SplitConfig())
+
+
+@given(
+    counts=st.lists(st.integers(1, 12), min_size=1, max_size=6),
+    tenths=st.sampled_from([(6, 2, 2), (8, 1, 1), (1, 1, 8), (5, 5, 0)]),
+)
+def test_small_classes_may_all_be_training_images(
+    counts: list[int], tenths: tuple[int, int, int]
+) -> None:
+    images = images_with(counts, 0 if tenths[2] else 7)
+    shares = [tenth / 10 for tenth in tenths if tenth]
+    train, validation, test = (tenth / 10 or None for tenth in tenths)
+    strict = SplitConfig(train=train, validation=validation, test=test)
+    config = strict.model_copy(update={"small_classes": "train"})
+    small = [label for label, n in enumerate(counts) if 0 in largest_remainder(n, shares)]
+    if len(small) == len(counts):  # nothing would be left for the other parts
+        with pytest.raises(InputError, match=f"class 0 has {counts[0]} images"):
+            split(images, config)
+        return
+    parts = split(images, config)
+    everything = np.concatenate([parts.train, parts.validation, parts.test])
+    assert np.array_equal(np.sort(everything), np.arange(len(images.labels)))
+    for label, n in enumerate(counts):
+        held = int((images.labels[parts.train] == label).sum())
+        assert held == (n if label in small else largest_remainder(n, shares)[0])
+    if small:
+        with pytest.raises(InputError, match=r"split\.small_classes: train"):
+            split(images, strict)
+    else:
+        assert parts.checksum == split(images, strict).checksum
 
 
 def test_test_fraction_and_official_test_part_exclude_each_other() -> None:

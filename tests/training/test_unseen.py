@@ -1,6 +1,7 @@
 """Data sets in the contest's format: any type and range, what is refused, and no test labels."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,14 @@ import numpy as np
 import pytest
 
 from nas.campaigns.spec.data_argument import read
+from nas.cli import main
 from nas.errors import InputError
 from nas.training import data
+from nas.training.datasets import scaling
+from nas.training.datasets import unseen as unseen_format
 from nas.training.datasets.parts import ROLES
-from nas.training.datasets.unseen import to_pixels, unseen, value_range
+from nas.training.datasets.scaling import to_pixels, value_range
+from nas.training.datasets.unseen import unseen
 
 RNG = np.random.default_rng(0)
 COUNTS = {"train": 24, "valid": 12, "test": 6}
@@ -86,6 +91,95 @@ def test_channels_have_their_own_range_and_outliers_do_not_squeeze_it() -> None:
     rare = np.zeros((500, 1, 8, 8))  # a plane that is hardly ever used is no outlier
     rare[7, 0, 3, 3] = 1
     assert to_pixels(rare, *value_range(rare)).max() == 255
+
+
+def whole_range(images: Any) -> tuple[list[float], list[float]]:
+    """The range of each channel by copies of all its values, as it is defined."""
+    low, high = [], []
+    for channel in range(images.shape[1]):
+        values = images[:, channel][np.isfinite(images[:, channel])]
+        low.append(float(values.min()) if values.size else 0.0)
+        high.append(float(values.max()) if values.size else 1.0)
+        some = images[:: max(1, len(images) // 2000), channel]
+        some = some[np.isfinite(some)]
+        if len(np.unique(some)) > 256:
+            inner = np.quantile(some.astype(np.float64), (0.0005, 0.9995))
+            if 0 < inner[1] - inner[0] < (high[-1] - low[-1]) / 8:
+                low[-1], high[-1] = map(float, inner)
+    return low, high
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64, np.uint16, bool])
+@pytest.mark.parametrize("shape", [(1, 2, 3), (4500, 2, 5), (700, 2, 3, 2), (50, 1, 30, 30)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_range_is_the_same_by_parts(
+    monkeypatch: pytest.MonkeyPatch, dtype: Any, shape: tuple[int, ...], order: Any
+) -> None:
+    rng = np.random.default_rng(len(shape))
+    values = rng.normal(size=shape) ** 7  # with outliers
+    if np.dtype(dtype).kind == "f":
+        values[rng.random(shape) < 0.1], values[rng.random(shape) < 0.05] = np.nan, np.inf
+        values[:, 1:] *= np.nan
+    else:
+        values = np.abs(values).clip(0, 60_000)
+    images = np.array(values[:, None] if values.ndim == 3 else values, dtype, order=order)
+    for values_at_a_time in (1, 100, 2**22):
+        monkeypatch.setattr(scaling, "_CHUNK", values_at_a_time)
+        low, high = value_range(images)
+        assert (low.tolist(), high.tolist()) == whole_range(images)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_values_are_not_copied_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: Any
+) -> None:
+    images = np.array(RNG.normal(size=(256, 2, 64, 64)), np.float32, order=order)
+    shape = (2, 64, 64)
+    changes = {"train_x": images, "train_y": np.arange(256) % 3, "input_shape": shape}
+    folder = write(tmp_path / "d", shape, **changes)
+    told = unseen_format.read_metadata(folder)
+    monkeypatch.setattr(unseen_format, "read_metadata", lambda _: told)
+    monkeypatch.setattr(scaling, "_CHUNK", 2**14)
+    tracemalloc.start()
+    value_range(images)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    unseen(root=str(folder))
+    whole = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < images.nbytes / 4
+    assert whole < 1.5 * images.size + 2**20
+
+
+def test_one_copy_is_kept_whatever_the_path_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "d")
+    monkeypatch.chdir(tmp_path)
+    assert unseen(root="d").images is unseen(root=str(folder)).images
+    assert unseen(root="./x/../d").images is unseen(root=str(folder)).images
+
+
+def test_a_link_that_leads_nowhere_is_no_part_of_the_data(tmp_path: Path) -> None:
+    folder = write(tmp_path / "d")
+    (folder / "old").symlink_to(tmp_path / "nowhere")
+    assert len(unseen(root=str(folder)).labels) == 42
+
+
+def test_a_class_without_training_images_is_trained_and_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.where(np.arange(12) < 2, 3, np.arange(12) % 3)
+    folder = write(tmp_path / "d", (1, 16, 16), num_classes=6, valid_y=labels)
+    recipe = ("--recipe", "quick", "--set", "epochs=1", "warmup_epochs=0")
+    out = tmp_path / "out"
+    code = main(["train", "lenet5", "--data", str(folder), *recipe, "--out", str(out)])
+    told = capsys.readouterr()
+    assert (code, told.err) == (0, "")
+    assert "no training or test image is of class 3, class 4, class 5" in told.out
+    found = json.loads((out / "row.json").read_text())["validation"]
+    assert found["per_class"][3] is not None
+    assert found["per_class"][4:] == [None, None]
 
 
 def test_bytes_stay_as_they_are(tmp_path: Path) -> None:

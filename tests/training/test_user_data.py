@@ -4,6 +4,7 @@ import gzip
 import os
 import shutil
 import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,14 @@ import pytest
 from PIL import Image
 
 from nas.errors import InputError
-from nas.training import data
-from nas.training.datasets import Images, Stored
+from nas.training import data, splitting
+from nas.training.datasets import Images, Stored, pictures
 from nas.training.datasets.arrays import arrays
 from nas.training.datasets.folder import folder
 from nas.training.datasets.idx import mnist
 from nas.training.datasets.images import resize
 from nas.training.datasets.labels import class_numbers
-from nas.training.datasets.pictures import pixels, read_pictures
+from nas.training.datasets.pictures import as_bytes, pixels, read_pictures
 from nas.training.datasets.python import as_images
 from nas.training.splitting import SplitConfig, split
 
@@ -457,8 +458,39 @@ def test_too_few_images_are_one_message_with_the_counts() -> None:
     fault = refusal(lambda: split(found, SplitConfig()))
     assert fault == (
         "split: class 1 has 2 images, class 2 has 1 images: too few for fractions [0.6, 0.2, 0.2], "
-        "which need 4 images of every class"
+        "which need 4 images of every class: add images, or leave these classes out; "
+        "split.small_classes: train puts all their images into the training part"
     )
+
+
+def test_arrays_are_scaled_without_several_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for values in (RNG.random((64, 50, 50)), RNG.integers(0, 2**16, (64, 50, 50), np.uint16)):
+        whole = as_bytes(values)
+        monkeypatch.setattr(pictures, "_CHUNK", 5_000)
+        tracemalloc.start()
+        parts = as_bytes(values)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        monkeypatch.undo()
+        assert (whole == parts).all()
+        assert peak < 2 * values.size
+
+
+def test_notes_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = noise(20, 1, 4, 4)
+    images[1:] = images[0]
+    found = Images(images, np.arange(20) % 2, 2)
+    loaded = data.divided(data.DataConfig(name="f"), found)
+    made: list[bytes] = []
+
+    def counted(image: Any) -> bytes:
+        made.append(image.tobytes())
+        return made[-1]
+
+    monkeypatch.setattr(splitting, "checksum", counted)
+    assert loaded.notes
+    assert loaded.notes is loaded.notes
+    assert len(made) == 20
 
 
 # --- identity ---

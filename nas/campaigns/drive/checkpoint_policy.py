@@ -124,11 +124,7 @@ class CheckpointPolicy:
             self._files.discard(ask.trial)
         if not self._files:
             return
-        history = self._ledger.history
-        wanted = {each for other in waiting for each in (other.parent, other.predecessor) if each}
-        wanted = {history.asks[trial].answered_by for trial in wanted}
-        starts = (search.starts for search in self._ledger.searches.values())
-        self._files.discard_ended(history.results, wanted.union(*starts))
+        self._files.discard_ended(self._ledger.history.results, self._wanted(waiting))
 
     def _find(self, trial: str) -> Path | None:
         """Returns the file of a trial's state, unless it is damaged."""
@@ -142,5 +138,14 @@ class CheckpointPolicy:
         later one continues them.
         """
         history = self._ledger.history
-        unfinished = {ask.trial for ask in history.unfinished()}
-        self._files.clear(history.asks.keys() - unfinished)
+        kept = set[str]()
+        if unfinished := history.unfinished():
+            kept = {ask.trial for ask in unfinished} | self._wanted(unfinished)
+        self._files.clear(history.asks.keys() - kept)
+
+    def _wanted(self, waiting: Iterable[Ask]) -> set[str]:
+        """Returns the trials from whose states others start or may start."""
+        asks = self._ledger.history.asks
+        wanted = {each for other in waiting for each in (other.parent, other.predecessor) if each}
+        starts = (search.starts for search in self._ledger.searches.values())
+        return {asks[trial].answered_by for trial in wanted}.union(*starts)

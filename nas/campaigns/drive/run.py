@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -15,7 +16,7 @@ from nas.campaigns.drive.runner import Runner, Summary
 from nas.campaigns.drive.trust import check_trusted
 from nas.campaigns.engines import ENGINES
 from nas.campaigns.engines.base import Engine, Settings
-from nas.campaigns.engines.signals import interrupted_after
+from nas.campaigns.engines.signals import interrupted_after, is_over
 from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.campaigns.spec.specification import specification
 from nas.campaigns.store.log import RecordLog
@@ -112,18 +113,20 @@ def run(
                 progress.line(note)
             left = runner.seconds_left
             try:
-                with interrupted_after(left) as over:
+                with interrupted_after(left):
                     if left is None or left > 0:
                         engine.run(runner)
                     else:
                         progress.line("the time limit is over: raise time_limit.minutes to go on")
             except KeyboardInterrupt:
                 write()
-                if not over.is_set():
+                if not is_over():
                     progress.line(f"stopped; go on with: nas run {folder}")
                     raise
             except CampaignError:
-                write()  # the time that has passed counts if it goes on
+                with suppress(CampaignError, OSError):
+                    log.check_in_place()
+                    write()  # the time that has passed counts if it goes on
                 raise
             progress.summary()
             log.check_in_place()

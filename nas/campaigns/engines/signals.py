@@ -11,9 +11,18 @@ _stopping = threading.Event()
 """Whether a signal was handled since the time of :func:`interrupted_after` began."""
 
 
+_over = threading.Event()
+"""Whether that time is over, so that the first signal is its own and not the user's."""
+
+
 def is_stopping() -> bool:
     """Tells if a signal was handled in this run."""
     return _stopping.is_set()
+
+
+def is_over() -> bool:
+    """Tells if the time limit has sent a signal in this run."""
+    return _over.is_set()
 
 
 @contextmanager
@@ -50,18 +59,18 @@ def keyboard_interrupt() -> None:
 
 
 @contextmanager
-def interrupted_after(seconds: float | None) -> Iterator[threading.Event]:
+def interrupted_after(seconds: float | None) -> Iterator[None]:
     """Stops what runs inside like Ctrl-C when so many seconds are over; None is never.
 
-    Yields an event that tells if this has happened. Outside of the main thread, which alone gets
+    :func:`is_over` tells if this has happened. Outside of the main thread, which alone gets
     signals, nothing is stopped. A run that is being stopped already is left to end in good order.
     """
-    over = threading.Event()
+    _over.clear()
     _stopping.clear()
 
     def stop() -> None:
         if not _stopping.is_set():
-            over.set()
+            _over.set()
             # To the process: it also ends a wait of its main thread.
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -71,7 +80,7 @@ def interrupted_after(seconds: float | None) -> Iterator[threading.Event]:
         timer.daemon = True
         timer.start()
     try:
-        yield over
+        yield
     finally:
         if timer is not None:
             timer.cancel()

@@ -55,7 +55,7 @@ from nas.campaigns.engines.base import (
     failure,
     stopped,
 )
-from nas.campaigns.engines.signals import signals
+from nas.campaigns.engines.signals import is_over, signals
 from nas.campaigns.engines.worker import Errand, Worker
 from nas.user_code import user_packages
 
@@ -180,6 +180,7 @@ class _Bridge:
         self.error: BaseException | None = None
         self.exhausted = False
         self.slots = 1
+        self._after_limit = False
         self._source = source
         self._evaluator = evaluator
         self._time_limit = time_limit
@@ -193,12 +194,16 @@ class _Bridge:
         return self.error is not None
 
     def interrupt(self) -> None:
-        """Stops the run in good order at the first call, and immediately at the second."""
-        if self.stopping:
+        """Stops the run in good order at the first call, and immediately at the second.
+
+        The signal of a time limit does not count: the user's first one may come right after it.
+        """
+        if self.stopping and not self._after_limit:
             if sys.stdout.isatty():
                 os.write(1, b"\x1b[?25h\n")  # the cursor, which a live display hides
             os._exit(130)
-        self.error = KeyboardInterrupt()
+        self._after_limit = is_over() and not self.stopping
+        self.error = self.error or KeyboardInterrupt()
 
     def suggest(self, tune_id: str) -> dict[str, Any] | str | None:
         # Tune asks for one trial more than it can place, but later a searcher knows more.

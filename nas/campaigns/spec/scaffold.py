@@ -14,7 +14,9 @@ import numpy as np
 
 from nas.boxes import anchor_sizes
 from nas.campaigns.spec.campaign import FILE_NAME
+from nas.campaigns.spec.contestants import contestants
 from nas.campaigns.spec.data_argument import Given, known_options, read
+from nas.campaigns.spec.frame import Frame
 from nas.campaigns.store.defaults import PLACES
 from nas.configuration import Named
 from nas.errors import InputError, in_file
@@ -73,10 +75,11 @@ _CLASSICS = """\
     - resnet20
     - {name: mobilenet_v2, stem: cifar}"""
 
-_FITTED = """\
-    - {name: lenet5, fit: constraints}   # as wide as the constraints allow
-    - {name: vgg8, fit: constraints}
-    - {name: resnet20, fit: constraints}"""
+_FITTED = ("lenet5", "vgg8", "resnet20")
+"""Classics of a draft that fits the data."""
+
+_NARROW = 8
+"""Images with a shorter side are not shifted."""
 
 _DRAFT = """\
 # A search campaign. Run it with `nas run {folder}`; the same command resumes it if it was stopped.
@@ -232,12 +235,20 @@ def _data(
     train = len(loaded.split.train)
     epochs = min(max(round(_STEPS * _BATCH / train), _EPOCHS), _MOST_EPOCHS)
     steps = -(-train // _BATCH) * epochs
-    channels, side, _ = loaded.images.input_shape
+    shape = loaded.images.input_shape
+    channels, *sides = shape
     macs, why = _limit(space, folder, loaded, epochs, task)
-    augment = [f"  augment:{' ' * 23}# the preset's is replaced",
-               commented(f"    - {{name: shift, pixels: {max(1, side // 16)}}}", "")]  # fmt: skip
-    if task.placed and kind == "values":
+    pixels = max(1, sides[0] // 16)
+    augment = [
+        commented("  augment:", "the preset's is replaced"),
+        f"    - {{name: shift, pixels: {pixels}}}",
+    ]
+    if len(sides) != 2:
+        augment = [commented("  augment: []", "transformations are for images")]
+    elif task.placed and kind == "values":
         augment = [commented("  augment: []", "nothing that moves the image can move its labels")]
+    elif min(sides) < _NARROW:
+        augment = [commented("  augment: []", "the images are too narrow to be shifted")]
     elif channels == 3 and loaded.config.name != "svhn":
         augment.append(
             commented("    - flip", "remove it if a mirror image can be of another class")
@@ -253,8 +264,21 @@ def _data(
                 *augment,
             ]
         ),
-        "classics": _FITTED,
+        "classics": _fitted(Frame(shape, task.outputs(shape, loaded.images.classes), task), macs),
     }
+
+
+def _fitted(frame: Frame, macs: int) -> str:
+    """Writes the classics of :data:`_FITTED` that suit the images and the limit."""
+    lines = []
+    for name in _FITTED:
+        entry = Named.model_validate({"name": name, "fit": {"macs": macs}})
+        with suppress(InputError):
+            contestants([entry], frame, {})
+            lines.append(f"    - {{name: {name}, fit: constraints}}")
+    if not lines:
+        return "    []"
+    return "\n".join([f"{lines[0]}   # as wide as the constraints allow", *lines[1:]])
 
 
 def _task(name: str, loaded: Loaded, folder: Path) -> str:
@@ -316,10 +340,11 @@ def data_section(given: Given, loaded: Loaded, folder: Path) -> str:
             lines.append(commented(f"  {key}: {_scalar(value)}", given.reasons.get(key, "")))
     parts = loaded.split
     counts = f"{len(parts.train):,}, {len(parts.validation):,} and {len(parts.test):,} images"
-    fractions = [f"{part}: {share}" for part, share in config.split.fractions.items()]
-    if fractions:
-        text = ", ".join([*fractions, f"seed: {config.split.seed}"])
-        lines += [f"  split: {{{text}}}", commented("", f"shares of every class, in all {counts}")]
+    if config.split.fractions:
+        keys = {**config.split.model_dump(exclude_defaults=True), "seed": config.split.seed}
+        text = ", ".join(f"{key}: {value}" for key, value in keys.items())
+        of = "every class" if config.split.of == "images" else "the classes"
+        lines += [f"  split: {{{text}}}", commented("", f"shares of {of}, in all {counts}")]
     else:
         lines.append(f"  # split: the official parts, {counts}")
     return "\n".join(lines)

@@ -190,7 +190,7 @@ class TrainingFile(_Keys):
     """The data set, with its options and its split."""
     reading: Reading = "image"
     """How networks read an image: as an ``image``; as a series of its ``rows`` or ``columns``,
-    whose channels are all values of a row or a column; or as a ``volume``, whose depth are the
+    whose channels are all values of a row or a column; or as a ``volume``, whose depth is the
     channels."""
     recipe: Preset | None = None
     """How networks are trained; only if a function of yours evaluates them, it can be left out."""

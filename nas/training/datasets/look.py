@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -163,8 +164,7 @@ def _of_boxes(path: Path) -> Proposal:
     section: dict[str, Any] = {"name": "boxes", "root": str(path), "fit": "squeeze"}
     reasons = {"fit": "keeps all objects, but distorts pictures that are not square"}
     if len(set(sizes)) == 1 and max(sizes[0]) <= _OBJECTS:
-        section["resolution"] = None
-        reasons["resolution"] = f"all are of {'x'.join(map(str, sizes[0]))} pixels, which is kept"
+        _keep_size(section, reasons, sizes[0])
     else:
         section["resolution"] = _OBJECTS
         reasons["resolution"] = "small objects need more; the time grows with the square of this"
@@ -189,7 +189,12 @@ def _of_arrays(path: Path) -> Proposal:
         section["volumes"] = True
     reasons = {"path": f"{len(images.labels):,} images of {images.classes} classes"}
     if len(sides := images.input_shape[1:]) == 2:
-        _add_size(section, reasons, [(sides[1], sides[0])])
+        size = (sides[1], sides[0])
+        # Arrays may hold texts or boards, of which each value counts, also in long or small ones.
+        if math.prod(size) <= _SIDES[-1] ** 2:
+            _keep_size(section, reasons, size)
+        else:
+            _add_size(section, reasons, [size])
     return Proposal(section, reasons)
 
 
@@ -198,6 +203,11 @@ def _of_unseen(path: Path) -> Proposal:
     told = f"{len(images.labels):,} images of {images.classes} classes"
     shape = "x".join(map(str, images.input_shape))
     return Proposal({"name": "unseen", "root": str(path)}, {"root": f"{told}, {shape}"})
+
+
+def _keep_size(section: dict[str, Any], reasons: dict[str, str], size: tuple[int, int]) -> None:
+    section["resolution"] = None
+    reasons["resolution"] = f"all are of {'x'.join(map(str, size))} pixels, which is kept"
 
 
 def _add_size(
@@ -211,8 +221,7 @@ def _add_size(
         low, high = min(sizes, key=np.prod), max(sizes, key=np.prod)
         all_of = f"{low[0]}x{low[1]} to {high[0]}x{high[1]}"
     elif sizes[0][0] == sizes[0][1] and _SIDES[0] <= short <= _SIDES[-1]:
-        section["resolution"] = None
-        reasons["resolution"] = f"all are of {all_of} pixels, which is kept"
+        _keep_size(section, reasons, sizes[0])
         return
     section["resolution"] = max((side for side in _SIDES if side <= short), default=_SIDES[0])
     why = {

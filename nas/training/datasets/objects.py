@@ -122,7 +122,7 @@ def notes(every: Sequence[Objects]) -> tuple[str, ...]:
     return tuple(words for count, words in told if count)
 
 
-def lacking(
+def without_boxes(
     labels: npt.NDArray[Any], parts: Mapping[str, npt.NDArray[Any]], names: Sequence[str]
 ) -> list[str]:
     """Returns remarks on classes of which a part has no box; COCO's metrics leave them out.

@@ -7,6 +7,7 @@ Hugging Face's data sets hold it. ``nas predict`` reads its files by the same ru
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -31,6 +32,8 @@ Size = tuple[int, int]
 _GREY = ("1", "L", "LA", "La", "I", "F")
 _ROUNDING = 1e-3
 """How far floats may lie outside of 0 to 1; it is less than one step of uint8."""
+_CHUNK = 2**22
+"""How many values of an array are scaled at a time."""
 _MOST_SCALED = 2**28
 """The largest number of pixels to which a picture is scaled before its middle is cut out."""
 
@@ -280,17 +283,29 @@ def as_bytes(values: npt.NDArray[Any]) -> Pixels:
                 f"holds floats from {least:.4g} to {most:.4g}; they must be from 0 to 1: "
                 "divide by the largest possible value, and do not normalise"
             )
-        values = np.rint(np.clip(values, 0, 1) * 255)
-    elif values.dtype == np.uint16:
-        values = np.rint(values / 257)
-    elif values.dtype == np.bool_:
-        values = values * np.uint8(255)
-    elif values.dtype != np.uint8:
+    elif values.dtype not in (np.uint8, np.uint16, np.bool_):
         raise InputError(
             f"is an array of {values.dtype}, the range of which is unknown; expected uint8, "
             "uint16, bool, or floats from 0 to 1"
         )
-    return values.astype(np.uint8)
+    found = np.empty(values.shape, np.uint8)
+    rows, scaled = np.atleast_1d(values), np.atleast_1d(found)
+    # In chunks: floats of a whole data set would be copied several times.
+    step = max(1, _CHUNK // max(1, math.prod(rows.shape[1:])))
+    for start in range(0, len(rows), step):
+        scaled[start : start + step] = _scaled(rows[start : start + step])
+    return found
+
+
+def _scaled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    scaled = values
+    if values.dtype.kind == "f":
+        scaled = np.rint(np.clip(values, 0, 1) * 255)
+    elif values.dtype == np.uint16:
+        scaled = np.rint(values / 257)
+    elif values.dtype == np.bool_:
+        scaled = values * np.uint8(255)
+    return scaled
 
 
 def _resized(

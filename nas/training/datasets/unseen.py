@@ -6,6 +6,7 @@ file of metadata. The values may have any type and range.
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,9 +21,8 @@ from nas.files import at_home, open_to_read, read_json
 from nas.training.datasets.files import LeftOut, folders, pictures
 from nas.training.datasets.images import Images, check_labels
 from nas.training.datasets.parts import Role
+from nas.training.datasets.scaling import chunks, to_pixels, value_range
 from nas.training.datasets.stored import Integers, check_memory_of
-
-Floats = npt.NDArray[np.float64]
 
 METADATA = "metadata"
 """The name of the file of metadata, which is JSON."""
@@ -30,8 +30,8 @@ METADATA = "metadata"
 _PARTS: dict[Role, str] = {"train": "train", "validation": "valid", "test": "test"}
 """How the files of the parts begin."""
 
-_CHUNK = 1024
-"""How many images are converted at a time."""
+_FILES = (METADATA, *(f"{name}_{kind}.npy" for name in _PARTS.values() for kind in "xy"))
+"""The files of a data set."""
 
 
 class Metadata(Config):
@@ -61,8 +61,7 @@ def is_incomplete(path: Path) -> bool:
 
     Reading it names the file that is missing.
     """
-    names = [METADATA, *(f"{name}_{kind}.npy" for name in _PARTS.values() for kind in "xy")]
-    held = any((path / name).is_file() for name in names)
+    held = any((path / name).is_file() for name in _FILES)
     return held and not folders(path) and not pictures(path, LeftOut(path))
 
 
@@ -78,14 +77,15 @@ def unseen(*, root: Place) -> Images:
 
     Images are [N, C, H, W]; [N, H, W] has one channel, and [N, C, D, H, W] are volumes. The labels
     of the test part, ``test_y.npy``, may be missing: then nothing is measured on it. Values become
-    whole numbers from 0 to 255, by the range of the training part, see :func:`to_pixels`.
+    whole numbers from 0 to 255, by the range of the training part, see
+    :func:`nas.training.datasets.scaling.to_pixels`.
 
     Args:
         root: the folder.
     """
-    place = at_home(root)
-    changed = tuple((file.name, file.stat().st_mtime_ns) for file in sorted(place.glob("*")))
-    return _images(place, changed)
+    place = Path(os.path.abspath(at_home(root)))
+    files = [place / name for name in _FILES if (place / name).exists()]
+    return _images(place, tuple((file.name, file.stat().st_mtime_ns) for file in files))
 
 
 @lru_cache(maxsize=1)  # a campaign reads a data set several times
@@ -95,15 +95,17 @@ def _images(place: Path, changed: object) -> Images:
     shape = held["train"].shape[1:]
     _check_shapes(place, told, held)
     image_shape = shape if len(shape) > 2 else (1, *shape)
-    check_memory_of(sum(map(len, held.values())), image_shape, place)
+    count = sum(map(len, held.values()))
+    check_memory_of(count, image_shape, place)
     low, high = value_range(np.asarray(held["train"]))
-    notes, images, labels = [], [], []
+    images = np.empty((count, *image_shape), np.uint8)
+    notes, labels, end = [], [], 0
     for part, name in _PARTS.items():
         values, wrong = held[part], 0
-        for start in range(0, len(values), _CHUNK):
-            chunk = np.asarray(values[start : start + _CHUNK])
+        for chunk in chunks(values):
             wrong += int(chunk.size - np.isfinite(chunk).sum())
-            images.append(to_pixels(chunk, low, high))
+            start, end = end, end + len(chunk)
+            images[start:end] = to_pixels(chunk, low, high)
         if wrong:
             notes.append(
                 f"warning: {place / f'{name}_x.npy'}: {wrong:,} of {values.size:,} values are not "
@@ -112,60 +114,13 @@ def _images(place: Path, changed: object) -> Images:
         labels.append(_labels(place / f"{name}_y.npy", len(values), told.num_classes, part))
     counts = {part: len(values) for part, values in held.items()}
     return Images(
-        np.concatenate(images),
+        images,
         np.concatenate(labels),
         told.num_classes,
         official_test=counts["test"],
         official_validation=counts["validation"],
         notes=tuple(notes),
     )
-
-
-def value_range(train: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """Returns the lowest and the highest value of each channel, both [C].
-
-    Channels are the second axis of [N, C, ...], and [N, H, W] has one. Values of uint8 are pixels
-    already, and their range is 0 to 255. If many different values lie in a small part of the range,
-    so that 256 steps would be too few for them, it leaves out 0.1 percent of the values.
-    """
-    flat = train[:, None] if train.ndim == 3 else train
-    flat = flat.reshape(*flat.shape[:2], -1)
-    if train.dtype == np.uint8:
-        return np.zeros(flat.shape[1]), np.full(flat.shape[1], 255.0)
-    some = flat[:: max(1, len(flat) // 2000)]
-    low, high = np.zeros(flat.shape[1]), np.ones(flat.shape[1])
-    for channel in range(flat.shape[1]):
-        values = flat[:, channel]
-        finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-        if not finite.size:
-            continue
-        low[channel], high[channel] = finite.min(), finite.max()
-        seen = some[:, channel]
-        seen = seen[np.isfinite(seen)]
-        if len(np.unique(seen)) > 256:
-            inner = np.quantile(seen.astype(np.float64), (0.0005, 0.9995))
-            if 0 < inner[1] - inner[0] < (high[channel] - low[channel]) / 8:
-                low[channel], high[channel] = inner
-    return low, high
-
-
-def to_pixels(values: npt.NDArray[Any], low: Floats, high: Floats) -> npt.NDArray[np.uint8]:
-    """Maps the values of each channel to whole numbers from 0 to 255; [N, H, W] gets a channel.
-
-    Values from ``low`` to ``high`` are spread evenly, others become 0 or 255, and those that are
-    not finite become 0. A training normalises its images, so that the range does not matter. Equal
-    values become equal, whatever the types of the arrays.
-    """
-    values = values[:, None] if values.ndim == 3 else values
-    if values.dtype == np.uint8 and not low.any() and (high == 255).all():
-        return values
-    shape = (-1, *(1,) * (values.ndim - 2))
-    scale = 255 / np.where(high > low, high - low, 1.0)
-    # float32 would not keep large values apart that are close to each other.
-    scaled = (values.astype(np.float64) - low.reshape(shape)) * scale.reshape(shape)
-    scaled = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)
-    pixels: npt.NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
-    return pixels
 
 
 def _read(path: Path) -> npt.NDArray[Any]:

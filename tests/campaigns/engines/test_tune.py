@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -311,3 +311,21 @@ def test_a_driver_that_is_killed_and_one_that_is_stopped_lose_nothing(on_ray: Pa
     run(on_ray, evaluator=f"{toy.HERE}:slow")
     assert results(on_ray)[: len(recorded)] == recorded
     toy.check_complete(on_ray, 11)
+
+
+def test_the_signal_of_a_time_limit_is_not_the_first_of_the_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from nas.campaigns.engines.tune import _Bridge
+
+    codes: list[int] = []
+    monkeypatch.setattr("os._exit", codes.append)
+    for limit, signals in ((False, 2), (True, 3)):
+        monkeypatch.setattr("nas.campaigns.engines.tune.is_over", lambda limit=limit: limit)
+        bridge = _Bridge(cast(Any, None), "", None)
+        for _ in range(signals - 1):
+            bridge.interrupt()
+        assert bridge.stopping
+        assert not codes
+        bridge.interrupt()
+        assert codes.pop() == 130

@@ -141,6 +141,65 @@ def test_a_folder_is_enough_for_a_campaign(
 
 
 @pytest.mark.parametrize(
+    ("shape", "side", "why"),
+    [
+        ((27, 18), None, "all are of 18x27 pixels, which is kept"),
+        ((1, 50), None, "all are of 50x1 pixels, which is kept"),
+        ((6, 5, 3), None, "all are of 5x6 pixels, which is kept"),
+        ((128, 32), None, "all are of 32x128 pixels, which is kept"),
+        ((65, 65), 64, "the pictures are of 65x65 pixels; the time of a trial grows"),
+        ((20, 400), 16, "the pictures are of 400x20 pixels; most networks need as"),
+    ],
+)
+def test_arrays_keep_their_size_where_it_is_feasible(
+    tmp_path: Path, shape: tuple[int, ...], side: int | None, why: str
+) -> None:
+    images = RNG.integers(0, 256, (20, *shape), dtype=np.uint8)
+    np.savez(tmp_path / "d.npz", images=images, labels=np.arange(20) % 2)
+    text = write_campaign(tmp_path / "mine", data=str(tmp_path / "d.npz")).read_text()
+    assert why in text
+    campaign = load_campaign(tmp_path / "mine")
+    assert campaign.input_shape[1:] == ((side, side) if side else shape[:2])
+    assert campaign.classics  # those that fit such images
+    assert campaign.recipe is not None
+    shifts = any(step.name == "shift" for step in campaign.recipe.augment)
+    assert shifts == (min(campaign.input_shape[1:]) >= 8)
+
+
+def test_a_draft_fits_volumes(tmp_path: Path) -> None:
+    images = RNG.integers(0, 256, (20, 6, 7, 8), dtype=np.uint8)
+    np.savez(tmp_path / "d.npz", images=images, labels=np.arange(20) % 2)
+    write_campaign(tmp_path / "mine", data=str(tmp_path / "d.npz"))
+    campaign = load_campaign(tmp_path / "mine")
+    assert campaign.input_shape == (1, 6, 7, 8)
+    assert campaign.classics
+    assert campaign.recipe is not None
+    assert not campaign.recipe.augment
+
+
+def test_a_draft_keeps_the_split_that_is_given(tmp_path: Path) -> None:
+    classes(tmp_path / "pics")
+    for number in range(9):
+        (tmp_path / "pics" / "cat" / f"{number}.png").unlink()
+    shares = "train: 0.6, validation: 0.2, test: 0.2"
+    start = f"{{name: folder, root: {tmp_path}/pics, resolution: 16, split: {{{shares}"
+    with pytest.raises(InputError, match=r"class 1 \(cat\) has 1 images: .*small_classes: train"):
+        write_campaign(tmp_path / "mine", data=f"{start}}}}}")
+    text = write_campaign(tmp_path / "mine", data=f"{start}, small_classes: train}}}}").read_text()
+    assert "# warning: no validation or test image is of class 1 (cat)" in text
+    found = load_campaign(tmp_path / "mine").data
+    assert found is not None
+    assert found.split.small_classes == "train"
+    for name in "abcdef":
+        fill(tmp_path / "pics" / name, 2, [(70, 90)])
+    data = f"{start}, of: classes, seed: 3}}}}".replace("0.6", "0.5").replace("0.2", "0.25")
+    write_campaign(tmp_path / "faces", data=data, task="embedding")
+    split = load_campaign(tmp_path / "faces").data
+    assert split is not None
+    assert (split.split.of, split.split.seed) == ("classes", 3)
+
+
+@pytest.mark.parametrize(
     ("data", "fault"),
     [
         ("nowhere/pics", "nowhere/pics: No such file or folder"),
