@@ -158,7 +158,8 @@ def test_the_folder_is_checked_reported_plotted_and_resumed(
     assert main(["export", f"{folder}:best", "--to", "card", "--out", str(tmp_path / "c.md")]) == 0
     card = (tmp_path / "c.md").read_text()
     assert "A network for ordinal.py:Ordinal" in card
-    assert "class" not in card.partition("## Provenance")[0].replace("classic", "")
+    about = card.partition("## Provenance")[0].replace("small_classes", "").replace("classic", "")
+    assert "class" not in about
     assert main(["plot", str(folder), "--out", str(tmp_path / "plots")]) == 0
     assert main(["show", f"{folder}:best"]) == 0
     before = (folder / "records.jsonl").read_bytes()

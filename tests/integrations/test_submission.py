@@ -108,7 +108,8 @@ def test_loaders_hold_all_images_in_their_order_and_as_nas_search_reads_them(
 
 
 SEARCH = """
-import os, shutil, sys, time
+import os, shutil, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here
 told = dict(zip(sys.argv[3::2], sys.argv[4::2]))
 assert float(told["--minutes"]) > 0
 def export():

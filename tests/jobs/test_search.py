@@ -24,7 +24,7 @@ from nas.campaigns.engines.base import Update
 from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.campaigns.spec.data_argument import read
 from nas.cli import main
-from nas.errors import InputError
+from nas.errors import CampaignError, InputError
 from nas.jobs import tryouts
 from nas.jobs.division import Division
 from nas.jobs.plan import Planner
@@ -372,14 +372,14 @@ def test_before_the_first_record_nothing_is_trained(
 def test_without_ray_it_goes_on_in_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: Any, **__: Any) -> None:
-        raise RuntimeError("no shared memory")
+    def fails(self: Any, source: Any) -> None:
+        raise CampaignError("Ray could not be started")
 
     data = write(tmp_path / "d", (1, 12, 12))
     out = of_classics(tmp_path / "out", data, 1, "lenet5")
     path = out / "campaign.yaml"
     path.write_text(path.read_text().replace("engine: serial", "engine: ray"))
-    monkeypatch.setattr("ray.init", fails)
+    monkeypatch.setattr("nas.campaigns.engines.tune.TuneEngine.run", fails)
     lines = list[str]()
     search(str(data), 5, out, say=lines.append)
     assert any("Ray could not be started" in line for line in lines)
