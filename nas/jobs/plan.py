@@ -72,7 +72,7 @@ class Planner:
         folder: the folder of the campaign.
         minutes: the time for everything, as the user has given it.
         ends: when everything has to be over, on the clock time.monotonic.
-        reading: how many seconds it takes to read the data set, which is read again at the end.
+        loading: how many seconds it takes to load the data set, which is loaded again at the end.
         macs: the user's limit of multiply-accumulates; None if there is none.
         seed: the seed of the search.
         say: takes lines for the user.
@@ -85,13 +85,13 @@ class Planner:
         folder: Path,
         minutes: float,
         ends: float,
-        reading: float,
+        loading: float,
         macs: int | None,
         seed: int,
         say: Callable[[str], None],
     ) -> None:
         self._given, self._loaded, self._folder, self._seed = given, loaded, folder, seed
-        self._minutes, self._given_macs, self._reads = minutes, macs, reading
+        self._minutes, self._given_macs, self._loading = minutes, macs, loading
         self._began, self._ends = time.monotonic(), ends
         self._cpu_before = time.process_time()
         if loaded.images.kind != "classes":
@@ -170,7 +170,7 @@ class Planner:
     def _left(self) -> float:
         """Returns the seconds that the campaign may take from now on."""
         closing = max(_CLOSING, _CLOSING_CPU * self._slower) + _CLOSING_SHARE * self._whole
-        closing += self._reads
+        closing += self._loading
         return self._ends - time.monotonic() - closing - self._predicting
 
     def _look(self) -> None:

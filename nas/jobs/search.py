@@ -164,8 +164,8 @@ def _planned(
         loaded = _loaded(given)
         for note in loaded.notes:
             say(note)
-        reading = time.monotonic() - began
-        planner = Planner(given, loaded, folder, minutes, ends, reading, macs, seed, say)
+        loading = time.monotonic() - began
+        planner = Planner(given, loaded, folder, minutes, ends, loading, macs, seed, say)
     return planner.campaign()
 
 
