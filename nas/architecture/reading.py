@@ -1,4 +1,4 @@
-"""How a network reads an image: as it is, as a series of rows or columns, or as a volume."""
+"""How a network reads an image: as it is, or as a series, a volume, or a stack of channels."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.architecture.operations import ArchitectureError, Shape
 
-Reading = Literal["image", "rows", "columns", "volume"]
+Reading = Literal["image", "rows", "columns", "volume", "stack"]
 """The ways to read an image [C, H, W]:
 
 - ``image``: as it is.
 - ``rows``: as a series of H rows, whose channels are the C * W values of a row.
 - ``columns``: as a series of W columns, whose channels are the C * H values of a column.
 - ``volume``: as a volume [1, C, H, W] of one channel, whose depth is the channels.
+- ``stack``: as an image [1, C * H, W] of one channel; the channels lie one below the other.
 
 A series suits arrays in which neighbours along one axis have nothing in common, such as texts with
 a column for each letter of the alphabet: a convolution reads whole rows, whatever is in them. A
 volume suits channels that are like another axis, such as planes for the digits on a board: a
-convolution does not tell them apart.
+convolution does not tell them apart. A stack suits channels that are pictures of their own, such as
+the summands of a sum: all are seen by the same weights, and by the pooling together.
 """
 
+OF_CHANNELS: frozenset[Reading] = frozenset({"volume", "stack"})
+"""The readings that differ from ``image`` only if there are several channels."""
+
 _SCOPE = "reading"
-"""The scope of the nodes that make a series or a volume of an image."""
+"""The scope of the nodes that rearrange an image."""
 
 
 def read_shape(reading: Reading, input_shape: Shape) -> Shape:
@@ -42,6 +47,8 @@ def read_shape(reading: Reading, input_shape: Shape) -> Shape:
         )
     if reading == "volume":
         return 1, *input_shape
+    if reading == "stack":
+        return 1, input_shape[0] * input_shape[1], input_shape[2]
     length = input_shape[1 if reading == "rows" else 2]
     return prod(input_shape) // length, length
 
@@ -71,9 +78,10 @@ def reading_network(
     with g.scope(_SCOPE):
         if reading == "rows":
             x = g.permute(x, (0, 2, 1), name="permute")
-        if reading == "volume":
+        if reading in OF_CHANNELS:
             x = g.unflatten(x, 0, (1, input_shape[0]), name="unflatten")
-        else:
-            x = g.flatten(x, 0, 1, name="flatten")
+        if reading != "volume":
+            first = 1 if reading == "stack" else 0
+            x = g.flatten(x, first, first + 1, name="flatten")
     found = g.include(architecture, x)
     return g.build(*(found[name] for name in architecture.outputs))

@@ -26,7 +26,7 @@ from nas.configuration import Named
 from nas.errors import InputError
 from nas.jobs.division import RAY, Division
 from nas.jobs.plan_file import FITTED, SPACE, WIDTHS, Plan
-from nas.jobs.probe import smoothness
+from nas.jobs.probe import alike, smoothness
 from nas.jobs.tryouts import Tryouts
 from nas.spaces.constrained_space import constrained
 from nas.spaces.constraints import Constraints
@@ -113,9 +113,12 @@ class Planner:
         self._batch = 32 if self._count < 5_000 else 64 if self._count < 30_000 else 128
         sample = self._loaded.split.train[:: max(1, self._count // 500)]
         chosen = loaded.images.images[sample]
-        self._smooth = smoothness(chosen if isinstance(chosen, np.ndarray) else chosen.read())
+        values = chosen if isinstance(chosen, np.ndarray) else chosen.read()
+        self._smooth = smoothness(values)
         preset = {"preset": "quick", "batch_size": self._batch}
-        self._tryouts = Tryouts(self._images, self._task, preset, self._device, self._smooth)
+        self._tryouts = Tryouts(
+            self._images, self._task, preset, self._device, self._smooth, alike(values)
+        )
         several = self._whole >= RAY * self._slower
         gpus = torch.cuda.device_count() if self._device == "cuda" else 0
         self._workers = max(1, min(cores(), 4 * gpus or cores())) if several else 1

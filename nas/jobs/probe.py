@@ -20,6 +20,10 @@ from nas.training.recipe import Recipe
 SMOOTH = 0.5
 """The smoothness from which images are taken for pictures."""
 
+_ALIKE = 0.2
+"""The largest correlation of channels that are alike, and how far apart their means, as a share of
+the deviation, and their deviations may be."""
+
 _EPOCHS = 10_000
 """More epochs than a probe has time for."""
 
@@ -38,6 +42,28 @@ def smoothness(images: Inputs) -> float:
     turned = [np.moveaxis(values, side, -1) for side in sides if values.shape[side] > 1]
     along = [np.mean(each[..., 1:] * each[..., :-1]) for each in turned]
     return float(np.mean(along or [0.0])) / variance
+
+
+def alike(images: Inputs) -> bool:
+    """Tells if the channels of images [N, C, H, W] are like draws of one kind of picture.
+
+    They have about the same mean and deviation then, and do not correlate, unlike the colours of a
+    photograph.
+    """
+    if images.ndim != 4 or images.shape[1] == 1:
+        return False
+    values = np.moveaxis(images.astype(np.float32), 1, 0)
+    means, deviations = values.mean((1, 2, 3)), values.std((1, 2, 3))
+    if deviations.max() > (1 + _ALIKE) * deviations.min():
+        return False
+    if np.ptp(means) > _ALIKE * deviations.min():
+        return False
+    # What all images have in common, such as a dark edge, correlates in any case.
+    rest = (values - values.mean(1, keepdims=True)).reshape(len(values), -1)
+    if not rest.any(1).all():
+        return False
+    correlations = np.corrcoef(rest) - np.eye(len(rest))
+    return bool(np.abs(correlations).max() <= _ALIKE)
 
 
 class Probe(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import numpy as np
 
 from nas.architecture.graph import Architecture
-from nas.architecture.reading import Reading
+from nas.architecture.reading import OF_CHANNELS, Reading
 from nas.campaigns.spec.contestants import contestants
 from nas.campaigns.spec.frame import Frame
 from nas.configuration import Named
@@ -25,8 +25,10 @@ from nas.training.recipe import resolve
 CLASSICS = ("vgg8", "lenet5", "resnet20")
 """Classics that learn quickly, of which the best is trained first."""
 _TOLERATED, _EQUAL = 0.9, 0.97
-"""Pictures are shifted if this share of the score is left after seconds of training, and mirrored
-or covered if this share of that is left."""
+"""Pictures are shifted, and channels that are pictures are stacked, if this share of the score is
+left after seconds of training, and mirrored or covered if this share of that is left."""
+_LONGER = 2
+"""Photographs in channels of their own are trained for so many times as long as other readings."""
 _VALIDATED = 500
 """Short trainings are judged on so many validation images, or on as many as there are training
 images, if these are more."""
@@ -43,13 +45,20 @@ class Tryouts:
         preset: the recipe without augmentation.
         device: a torch device.
         smooth: the correlation of neighbouring values.
+        alike: whether the channels are like draws of one kind of picture.
     """
 
     def __init__(
-        self, images: SearchData, task: Task, preset: dict[str, Any], device: str, smooth: float
+        self,
+        images: SearchData,
+        task: Task,
+        preset: dict[str, Any],
+        device: str,
+        smooth: float,
+        alike: bool,
     ) -> None:
         self._images, self._task, self._smooth = _with_fewer(images), task, smooth
-        self._preset, self._device = preset, device
+        self._preset, self._device, self._alike = preset, device, alike
 
     def probe(self, architecture: Architecture, augment: list[Any], seconds: float) -> Probe | None:
         """Trains a network for so many seconds; the result is None if it cannot be trained."""
@@ -77,8 +86,10 @@ class Tryouts:
     def reading(self, frame: Frame, sizes: list[int], seconds: float) -> tuple[Reading, str]:
         """Chooses how networks read images, by short trainings of one classic.
 
-        Texts, boards and tables are often given as images. Photographs are, so nothing else is
-        tried for them. Another reading must be better by more than noise.
+        Texts, boards and tables are often given as images. So another reading is chosen if it is
+        better by more than noise. Photographs are images, and nothing else is tried for them. But
+        if the channels look like photographs of their own, they are read as a stack unless this is
+        clearly worse: such networks learn more slowly, and so they are trained for longer.
 
         Args:
             frame: what all networks have in common.
@@ -88,29 +99,42 @@ class Tryouts:
 
         Returns the reading, and a remark on the accuracies, which is empty if none were compared.
         """
-        if not self.pictures or self.like_photographs:
-            return "image", ""
+        readings = self._readings(frame)
         for size in sizes:
             for name in CLASSICS:
                 built = {
                     each: made
-                    for each in get_args(Reading)
-                    if each != "volume" or frame.input_shape[0] > 1
+                    for each in readings
                     for made in self.classics(replace(frame, reading=each), size, (name,)).values()
                 }
                 if "image" in built and len(built) > 1:
                     return self._best_reading(built, seconds)
         return "image", ""
 
+    def _readings(self, frame: Frame) -> tuple[Reading, ...]:
+        """Returns the readings that may be better than ``image``, and ``image``."""
+        if not self.pictures or (self.like_photographs and not self._alike):
+            return ("image",)
+        if self.like_photographs:
+            return "image", "stack"
+        one = frame.input_shape[0] == 1
+        return tuple(each for each in get_args(Reading) if not one or each not in OF_CHANNELS)
+
     def _best_reading(
         self, built: dict[Reading, Architecture], seconds: float
     ) -> tuple[Reading, str]:
+        seconds *= _LONGER if self.like_photographs else 1
         scores = {each: self.score(made, [], seconds) for each, made in built.items()}
-        best = max(scores, key=lambda each: scores[each])
-        if not scores[best] > scores["image"] + self._noise or scores["image"] == -math.inf:
-            best = "image"
         told = ", ".join(f"{each} {score:.3f}" for each, score in scores.items())
-        return best, f"validation after {seconds:.0f} s each: {told}"
+        told = f"validation after {seconds:.0f} s each: {told}"
+        image = scores["image"]
+        if self.like_photographs:
+            best: Reading = "stack" if scores["stack"] >= _TOLERATED * image else "image"
+            told = f"the channels are like pictures of their own; {told}"
+        else:
+            best = max(scores, key=lambda each: scores[each])
+            best = best if scores[best] > image + self._noise else "image"
+        return "image" if image == -math.inf else best, told
 
     def classics(
         self, frame: Frame, macs: int, names: tuple[str, ...] = CLASSICS

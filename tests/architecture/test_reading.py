@@ -1,4 +1,4 @@
-"""Reading an image as a series of its rows or columns."""
+"""Reading an image as a series, a volume, or a stack of channels."""
 
 from math import prod
 from typing import Any
@@ -42,6 +42,23 @@ def test_the_depth_of_a_volume_are_the_channels(shape: tuple[int, int, int]) -> 
     g = Builder((1, *shape))
     read = nas.compile(reading_network("volume", shape, g.build(g.identity(g.input))))(images)
     assert torch.equal(read, images[:, None])
+
+
+@given(st.tuples(sizes, sizes, sizes))
+def test_the_channels_of_a_stack_lie_one_below_the_other(shape: tuple[int, int, int]) -> None:
+    images = torch.arange(2 * prod(shape)).reshape(2, *shape).float()
+    g = Builder(read_shape("stack", shape))
+    read = nas.compile(reading_network("stack", shape, g.build(g.identity(g.input))))(images)
+    assert torch.equal(read, torch.cat(list(images.split(1, dim=1)), dim=2))
+
+
+def test_a_network_sees_all_channels_of_a_stack_by_the_same_weights() -> None:
+    shape = (3, 8, 8)
+    g = Builder(read_shape("stack", shape))
+    one = g.build(g.global_pool(g.conv(g.input, 4, 2, stride=2, name="conv")))
+    network = nas.compile(reading_network("stack", shape, one)).eval()
+    images = torch.randn(5, *shape)
+    torch.testing.assert_close(network(images), network(images[:, [2, 0, 1]]))
 
 
 @pytest.mark.parametrize(("reading", "kernel"), [("rows", (2, 5)), ("columns", (4, 2))])

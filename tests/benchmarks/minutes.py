@@ -1,6 +1,6 @@
 """Judges ``nas search`` on data that nobody has tuned it for, with everything charged.
 
-``python -m tests.benchmarks.minutes FOLDER --minutes 10 --seeds 3`` makes the data sets of
+``python -m tests.benchmarks.minutes FOLDER --minutes 10 --seeds 0 1 2`` makes the data sets of
 :mod:`tests.benchmarks.unseen` in FOLDER, and gives each competitor the same time on each:
 
 - ``search``: ``nas search``, with looking at the data, measuring, predicting and exporting.
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--reference-minutes", type=float, help="default: as --minutes")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     parser.add_argument("--only", nargs="+", choices=COMPETITORS,
                         default=[n for n in COMPETITORS if n not in ABLATIONS])  # fmt: skip
@@ -147,7 +147,7 @@ def main() -> None:
     kept = arguments.folder / "rows.jsonl"
     rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
     done = {(row["set"], row["competitor"], row["seed"]) for row in rows}
-    for seed in range(0 if arguments.table else arguments.seeds):
+    for seed in [] if arguments.table else arguments.seeds:
         for name in arguments.sets:
             data = arguments.folder / "data" / str(seed) / name
             if not (data / "metadata").exists():

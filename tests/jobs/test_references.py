@@ -61,7 +61,7 @@ def test_kept_weights_are_those_that_were_measured(folder: Path) -> None:
     assert not (folder / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("reading", ["rows", "columns", "volume"])
+@pytest.mark.parametrize("reading", ["rows", "columns", "volume", "stack"])
 def test_networks_that_read_otherwise_are_those_that_were_measured(
     tmp_path: Path, reading: Reading
 ) -> None:

@@ -28,7 +28,7 @@ from nas.errors import CampaignError, InputError
 from nas.jobs import tryouts
 from nas.jobs.division import Division
 from nas.jobs.plan import Planner
-from nas.jobs.probe import Probe, smoothness
+from nas.jobs.probe import Probe, alike, smoothness
 from nas.jobs.search import _predictor, best, search
 from nas.training.data import load, resolve
 from tests.benchmarks import unseen
@@ -46,6 +46,21 @@ def test_pictures_are_smooth_and_boards_are_not() -> None:
     assert smoothness(np.zeros((5, 1, 4, 4), np.uint8)) == 0
     assert smoothness(waves[:, :, 0]) > 0.9  # series
     assert smoothness(np.repeat(waves[:, :, None], 5, axis=2)) > 0.9  # volumes
+
+
+def test_channels_are_alike_if_they_are_pictures_of_their_own() -> None:
+    for name in ("sums", "products"):
+        assert alike(unseen.SETS[name][0](RNG, 100, 0)[0])
+    assert not alike(unseen.tiles(RNG, 100, 0)[0])  # colours of photographs
+    assert not alike(unseen.language(RNG, 100, 0)[0])  # one channel
+    noise = RNG.normal(size=(100, 3, 8, 8))
+    assert alike(noise)
+    shift, scale = np.array([0, 0, 1.0])[:, None, None], np.array([1, 1, 2.0])[:, None, None]
+    assert not alike(noise + shift)
+    assert not alike(noise * scale)
+    assert not alike(noise[:, [0, 1, 1]])
+    assert not alike(0 * noise)
+    assert alike(noise + RNG.normal(size=(8, 8)))  # what all images have in common
 
 
 @pytest.mark.parametrize("images", [90, 1_000, 45_000])

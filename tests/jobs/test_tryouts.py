@@ -1,5 +1,6 @@
 """What `nas search` chooses by short trainings."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,22 +21,24 @@ TASK = make(Named(name=DEFAULT))
 SIZES = [20_000, 5_000_000]
 
 
-def made(shape: tuple[int, ...], smooth: float = 0.0) -> tuple[Tryouts, Frame]:
+def made(shape: tuple[int, ...], smooth: float = 0.0, alike: bool = False) -> tuple[Tryouts, Frame]:
     """Returns tryouts on 100 training and 450 validation images, so that noise is 0.1."""
     train, validation = (
         Part(np.zeros((count, *shape), np.uint8), np.arange(count) % 4) for count in (100, 450)
     )
     images = SearchData(train, validation, (0.0,) * shape[0], (1.0,) * shape[0], 4, "")
-    return Tryouts(images, TASK, {"preset": "quick"}, "cpu", smooth), Frame(shape, 4, TASK)
+    choose = Tryouts(images, TASK, {"preset": "quick"}, "cpu", smooth, alike)
+    return choose, Frame(shape, 4, TASK)
 
 
 def reading_of(architecture: Architecture) -> str:
-    first, *_ = (node.name for node in architecture.nodes)
+    names = [node.name for node in architecture.nodes if node.name.startswith("reading.")]
     return {
-        "reading.permute": "rows",
-        "reading.flatten": "columns",
-        "reading.unflatten": "volume",
-    }.get(first, "image")
+        "permute flatten": "rows",
+        "flatten": "columns",
+        "unflatten": "volume",
+        "unflatten flatten": "stack",
+    }.get(" ".join(name.removeprefix("reading.") for name in names), "image")
 
 
 def scored(
@@ -106,6 +109,7 @@ def test_an_image_that_cannot_be_trained_is_no_reason_for_another_reading(
     ("shape", "smooth", "sizes"),
     [
         ((1, 24, 24), 0.9, SIZES),  # photographs
+        ((3, 24, 24), 0.9, SIZES),  # photographs in colour
         ((3, 100), 0.0, SIZES),  # series
         ((1, 8, 8, 8), 0.0, SIZES),  # volumes
         ((1, 24, 24), 0.0, [100]),  # no classic is as small
@@ -120,8 +124,29 @@ def test_nothing_is_compared_where_there_is_one_reading(
     assert not trained
 
 
-def test_channels_may_be_the_depth_of_a_volume(monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = scored(monkeypatch, lambda reading: 0.9 if reading == "volume" else 0.5)
+@pytest.mark.parametrize(
+    ("best", "shape", "size"),
+    [("volume", (1, 9, 9, 9), 500_000), ("stack", (1, 81, 9), 5_000_000)],
+)
+def test_channels_may_be_an_axis_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, best: str, shape: tuple[int, ...], size: int
+) -> None:
+    trained = scored(monkeypatch, lambda reading: 0.9 if reading == best else 0.5)
     choose, frame = made((9, 9, 9))
-    assert choose.reading(frame, [500_000], 4)[0] == "volume"
-    assert trained["volume"].shapes["reading.unflatten"] == (1, 9, 9, 9)
+    assert choose.reading(frame, [size], 4)[0] == best
+    assert shape in trained[best].shapes.values()
+
+
+@pytest.mark.parametrize(
+    ("image", "stack", "best"),
+    [(0.6, 0.8, "stack"), (0.8, 0.75, "stack"), (0.8, 0.7, "image"), (0.8, -math.inf, "image")],
+)
+def test_photographs_in_channels_of_their_own_are_stacked_unless_it_is_clearly_worse(
+    monkeypatch: pytest.MonkeyPatch, image: float, stack: float, best: str
+) -> None:
+    trained = scored(monkeypatch, {"image": image, "stack": stack}.__getitem__)
+    choose, frame = made((3, 28, 28), 0.9, alike=True)
+    found, told = choose.reading(frame, SIZES, 4)
+    assert [*trained] == ["image", "stack"]
+    assert found == best
+    assert "pictures of their own; validation after 8 s each: image " in told

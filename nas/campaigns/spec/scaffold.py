@@ -105,7 +105,7 @@ budget:                          # for each search; the first limit that is reac
   # epochs: 800
 # duplicates: reuse              # duplicates cost no budget; or retry, evaluate
 # fidelity: epochs               # the unit for asha etc.; or train_fraction, resolution, width
-# reading: image                 # or rows, columns, volume: for texts, boards and other arrays
+# reading: image                 # or rows, columns, volume, stack: for texts, boards and others
 # inherit_weights: false         # true: evolution's children start from their parents' weights
 
 {data}

@@ -190,8 +190,8 @@ class TrainingFile(_Keys):
     """The data set, with its options and its split."""
     reading: Reading = "image"
     """How networks read an image: as an ``image``; as a series of its ``rows`` or ``columns``,
-    whose channels are all values of a row or a column; or as a ``volume``, whose depth is the
-    channels."""
+    whose channels are all values of a row or a column; as a ``volume``, whose depth is the
+    channels; or as a ``stack`` of its channels, an image of one channel."""
     recipe: Preset | None = None
     """How networks are trained; only if a function of yours evaluates them, it can be left out."""
     time_limit: TimeLimit | None = None
