@@ -97,18 +97,24 @@ def output(path: Path) -> Iterator[Path]:
 def output_folder(path: Path) -> Iterator[Path]:
     """Yields a new folder to fill, which takes the place of ``path`` when the block ends.
 
-    ``path`` must be missing or an empty folder. If the block raises an exception, nothing is left.
+    ``path`` must be missing or an empty folder, which stays the same folder: it may be a mount
+    point, or the one in which a shell is. If the block raises an exception, nothing is left.
 
     Raises :class:`CampaignError` that names the folder if it cannot be written.
     """
     with writing(path):
         place = Path(os.path.realpath(path))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
+        parent = place if place.is_dir() else place.parent
+        parent.mkdir(parents=True, exist_ok=True)
+        temporary = parent / f".{place.name}.{secrets.token_hex(4)}.part"
         temporary.mkdir()
         try:
             yield temporary
-            temporary.replace(place)
+            if parent == place:
+                for made in temporary.iterdir():
+                    made.replace(place / made.name)
+            else:
+                temporary.replace(place)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

@@ -27,7 +27,7 @@ from nas.training import data, recipe
 from nas.training.batches import batch_bounds
 from nas.training.data import SearchData
 from nas.training.hardware import device_name, resolve_device
-from nas.training.loop import Epoch, Trainer
+from nas.training.loop import Epoch, Trainer, trained_weights
 from nas.training.recipe import Recipe
 
 
@@ -234,7 +234,7 @@ def _loaded(file: Path, network: Callable[[], nn.Module], device: str) -> nn.Mod
         try:
             state = _read(file.read_bytes(), device)
             # Files of earlier versions are whole states of the trainer.
-            made.load_state_dict((state.get("average") or state)["network"])
+            made.load_state_dict(trained_weights(state))
         except Exception as error:  # torch raises many kinds for a file of another network
             raise _unusable(file, f"has the weights of another experiment ({error})") from error
         _LOADED.clear()

@@ -33,7 +33,7 @@ from nas.training.deadline import Deadline
 from nas.training.evaluation import VIEWS, evaluations, preprocessing
 from nas.training.hardware import device_name, resolve_device
 from nas.training.latency import measure_latency
-from nas.training.loop import Trainer, TrainResult
+from nas.training.loop import Trainer, TrainResult, trained_weights
 
 SOURCE = "training request"
 
@@ -118,7 +118,8 @@ def evaluate(
     Yields after every epoch the fields of :class:`nas.training.loop.Epoch`.
 
     Returns ``validation_loss`` and the task's primary metric on validation images, such as
-    ``validation_accuracy``, and ``train_loss``, all after the last epoch; ``epochs``,
+    ``validation_accuracy``, and ``train_loss``, all after the epoch whose weights are kept, which
+    is the last one unless the recipe keeps the best, and then it is ``kept_epoch``; ``epochs``,
     ``epochs_before`` (those of the checkpoint), ``train_seconds``, ``evaluation_seconds``,
     ``curve`` (an entry per epoch, from the first), ``device`` and ``precision`` (what "auto"
     became), ``device_name`` (its model), ``host`` (the machine), ``data_checksum`` (the split's),
@@ -192,7 +193,7 @@ def evaluate(
     if checkpoint is not None:
         state = torch.load(io.BytesIO(checkpoint), map_location=device, weights_only=True)
     if state is not None and parent:
-        weights = (state["average"] or state)["network"]
+        weights = trained_weights(state)
         start = partial(inherit, parent=Architecture.from_json(parent), weights=weights)
         state = None
     parts = {"validation": images.validation}
@@ -233,11 +234,10 @@ def evaluate(
         if trainer.out_of_time:
             break
     result = trainer.run(until)
-    last = result.curve[-1]
     observation = {
-        **{f"validation_{name}": value for name, value in last.validation.items()},
-        "train_loss": last.train_loss,
-        "epochs": last.epoch,
+        **{f"validation_{name}": value for name, value in result.kept.validation.items()},
+        "train_loss": result.kept.train_loss,
+        "epochs": len(result.curve),
         "epochs_before": before,
         "train_seconds": result.train_seconds,
         "evaluation_seconds": result.evaluation_seconds,
@@ -249,6 +249,8 @@ def evaluate(
         "compiled": trainer.compiled,
         "captured": trainer.captured,
     }
+    if how.keep == "best":
+        observation["kept_epoch"] = result.kept.epoch
     if trial.inherit is not None:
         observation["inherited_params"] = trainer.inherited_params
     if trial.deadline is not None or trial.seconds is not None:

@@ -26,26 +26,70 @@ from torch.utils.data import DataLoader, TensorDataset
 # Up to DataProcessor, this is nas.training.datasets.scaling.
 {scaling}
 
+class Labelled(TensorDataset):
+    """Images with the places of their labels in ``classes``.
+
+    ``tests`` is the number of test images, for whose predictions time is kept.
+    """
+
+    def __init__(self, images, labels, classes, tests):
+        super().__init__(images, torch.from_numpy(np.searchsorted(classes, labels)))
+        self.classes = classes
+        self.tests = tests
+
+
 class DataProcessor:
-    """Brings images to pixels from 0 to 255."""
+    """Brings images to pixels from 0 to 255, and labels to places among the classes."""
 
     def __init__(self, train_x, train_y, valid_x, valid_y, test_x, metadata, clock):
-        self.parts = [(train_x, train_y), (valid_x, valid_y), (test_x, None)]
+        self.train = labelled("train", train_x, train_y)
+        self.valid = labelled("valid", valid_x, valid_y)
+        self.test = np.asarray(test_x)
         self.metadata = metadata
         self.clock = clock
 
     def process(self):
         """Returns loaders of all three parts; the test part is whole and in its order."""
-        low, high = value_range(np.asarray(self.parts[0][0]))
-        loaders = []
-        for images, labels in self.parts:
-            images = np.asarray(images)
-            pixels = [to_pixels(chunk, low, high) for chunk in chunks(images)]
-            tensors = [torch.from_numpy(np.concatenate(pixels))]
-            if labels is not None:
-                tensors.append(torch.from_numpy(np.asarray(labels).reshape(-1).astype(np.int64)))
-            loaders.append(DataLoader(TensorDataset(*tensors), batch_size=256))
-        return tuple(loaders)
+        classes = classes_of(self.train[1], self.metadata.get("num_classes"))
+        train, (images, labels) = self.train, self.valid
+        known = np.isin(labels, classes)
+        valid = images[known], labels[known]
+        if not known.any() or images.shape[1:] != train[0].shape[1:]:
+            print("valid: cannot be used; a fifth of the training images takes its place")
+            chosen = np.arange(len(train[1])) % 5 == 4
+            train, valid = [[each[which] for each in train] for which in (~chosen, chosen)]
+        low, high = value_range(train[0])
+
+        def pixels(images):
+            return torch.from_numpy(
+                np.concatenate([to_pixels(chunk, low, high) for chunk in chunks(images)])
+            )
+
+        parts = [
+            Labelled(pixels(images), labels, classes, len(self.test))
+            for images, labels in (train, valid)
+        ]
+        return tuple(DataLoader(part, batch_size=256) for part in (*parts, pixels(self.test)))
+
+
+def labelled(part, images, labels):
+    """Returns the images whose label is a whole number, and these labels."""
+    images, labels = np.asarray(images), np.asarray(labels)
+    one_hot = labels.ndim == 2 and labels.shape[1] > 1
+    count = min(len(images), len(labels))
+    numbers = (labels.argmax(1) if one_hot else labels.reshape(-1)).astype(float)[:count]
+    whole = np.isfinite(numbers) & (numbers == np.rint(numbers))
+    if not whole.all() or len(images) != len(labels):
+        print(f"{part}: {whole.sum():,} of {len(images):,} images have a label and are used")
+    images = images[:count] if whole.all() else images[:count][whole]  # a copy may be large
+    return images, numbers[whole].astype(np.int64)
+
+
+def classes_of(labels, count):
+    """Returns the labels that there may be: 0 to the count, unless others are found."""
+    found = np.unique(labels)
+    fits = isinstance(count, (int, float)) and found.min() >= 0 and found.max() < count
+    return np.arange(int(count)) if fits else found
 '''
 
 _NAS = '''\
@@ -54,12 +98,14 @@ _NAS = '''\
 from __future__ import annotations
 
 import json
+import math
 import os
 import runpy
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -83,16 +129,23 @@ class NAS:
                 return self._search(Path(place)).eval()
             except Exception as error:  # whatever it was, there are predictions
                 print(f"nas search: {error}; the nearest mean predicts", file=sys.stderr)
-                return NearestMean(self.loaders["train"], int(self.metadata["num_classes"]))
+                return NearestMean(self.loaders["train"])
 
     def _search(self, place):
         data, out = place / "data", place / "out"
         self._write(data)
         # This folder has a module nas, so the other process must not find it.
-        paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        paths = [path for path in paths if path and Path(path).resolve() != HERE]
-        left = self.clock.check()
-        minutes = max(0.96 * left - 5, 1) / 60
+        given = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+        paths = [str(path) for path in (Path(each).resolve() for each in given) if path != HERE]
+        # One clock may be for several data sets; the metadata may say how long one has.
+        limit = self.metadata.get("time_limit")
+        hours = limit if isinstance(limit, (int, float)) and limit > 0 else math.inf
+        left = min(self.clock.check(), 3600 * hours)
+        ends = time.monotonic() + left
+        # The trainer predicts later. As many images take a hundredth of the time of a training.
+        images = self.loaders["train"].dataset
+        kept = min(0.04 * (1 + images.tests / len(images)), 0.5)
+        minutes = max((1 - kept) * left - 5, 1) / 60
         search = subprocess.Popen(
             [sys.executable, "-P", "-m", "nas.cli", "search", str(data),
              "--minutes", f"{minutes:.4f}", "--out", str(out)],
@@ -101,14 +154,17 @@ class NAS:
         )
         # If it is late, it is stopped, and then exports the best network so far. If it stops with a
         # message, it may have exported one all the same.
-        stops = ((0.02 * left + 5, signal.SIGINT), (0.01 * left + 2, signal.SIGKILL))
+        stops = ((0.5 * kept * left + 5, signal.SIGINT), (0.25 * kept * left + 2, signal.SIGKILL))
         with search:
-            for kept, stop in stops:
+            for before, stop in stops:
                 try:
-                    search.wait(max(self.clock.check() - kept, 0))
+                    search.wait(max(ends - before - time.monotonic(), 0))
                 except subprocess.TimeoutExpired:
                     search.send_signal(stop)
-        network = runpy.run_path(str(out / "export" / "network.py"))["Network"]()
+        exported = out / "export" / "network.py"
+        if not exported.exists():
+            raise RuntimeError(f"no network (exit code {search.returncode})")
+        network = runpy.run_path(str(exported))["Network"]()
         weights = torch.load(out / "export" / "network_weights.pt", weights_only=True)
         network.load_state_dict(weights)
         return network
@@ -123,21 +179,20 @@ class NAS:
         np.save(folder / "test_x.npy", np.zeros_like(images[:1].numpy()))
         told = {"codename": str(self.metadata.get("codename", "")),
                 "input_shape": list(images.shape[1:]),
-                "num_classes": int(self.metadata["num_classes"])}
+                "num_classes": len(loader.dataset.classes)}
         (folder / "metadata").write_text(json.dumps(told))
 
 
 class NearestMean(torch.nn.Module):
     """Scores classes by how near the mean of their training images is."""
 
-    def __init__(self, loader, classes):
+    def __init__(self, loader):
         super().__init__()
-        values = loader.dataset.tensors[0][0].numel()
+        values, classes = loader.dataset.tensors[0][0].numel(), len(loader.dataset.classes)
         sums, counts = torch.zeros(classes, values, dtype=torch.double), torch.zeros(classes)
         for images, labels in loader:
-            known = (labels >= 0) & (labels < classes)
-            sums.index_add_(0, labels[known], images[known].flatten(1).double())
-            counts += labels[known].bincount(minlength=classes)
+            sums.index_add_(0, labels, images.flatten(1).double())
+            counts += labels.bincount(minlength=classes)
         centre = sums.sum(0) / counts.sum().clamp(min=1)
         means = sums / counts.clamp(min=1)[:, None] - centre
         # Of the squared distance, what is the same for all classes is left out.
@@ -162,6 +217,7 @@ class Trainer:
     def __init__(self, model, device, train_dataloader, valid_dataloader, metadata, clock):
         self.model = model
         self.device = device
+        self.classes = train_dataloader.dataset.classes
 
     def train(self):
         """Returns the network, which is trained."""
@@ -169,10 +225,20 @@ class Trainer:
 
     @torch.inference_mode()
     def predict(self, test_loader):
-        """Returns the class of each image."""
-        network = self.model.to(self.device).eval()
-        found = [network(images.to(self.device)).argmax(1).cpu() for images, *_ in test_loader]
-        return np.concatenate([each.numpy() for each in found])
+        """Returns the label of each image."""
+        try:
+            return self._predict(test_loader, self.device)
+        except RuntimeError as error:  # a GPU may be full
+            print(f"{error}; predicting on the CPU")
+            return self._predict(test_loader, "cpu")
+
+    def _predict(self, loader, device):
+        network = self.model.to(device).eval()
+        found = []
+        for batch in loader:
+            images = batch if torch.is_tensor(batch) else batch[0]
+            found.append(network(images.to(device)).argmax(1).cpu().numpy())
+        return self.classes[np.concatenate(found)]
 '''
 
 

@@ -7,6 +7,7 @@ from the data set, from the time, or from short trainings on this machine.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 from nas.architecture.graph import Architecture
+from nas.campaigns.spec.contestants import fitting
 from nas.campaigns.spec.data_argument import Given
 from nas.campaigns.spec.frame import Frame
 from nas.campaigns.spec.initial import initial_genotypes
@@ -26,7 +28,7 @@ from nas.configuration import Named
 from nas.errors import InputError
 from nas.jobs.division import RAY, Division
 from nas.jobs.plan_file import FITTED, SPACE, WIDTHS, Plan
-from nas.jobs.probe import alike, smoothness
+from nas.jobs.probe import SMOOTH, alike, smoothness
 from nas.jobs.tryouts import Tryouts
 from nas.spaces.constrained_space import constrained
 from nas.spaces.constraints import Constraints
@@ -43,7 +45,12 @@ _SHORT = 2.0
 _SMALL = 5_000_000
 """The most multiply-accumulates of the networks by which readings are compared."""
 _MOST = 0.02
-"""The largest share of the time that one short training takes to choose a reading."""
+"""The largest share of the time that one short training takes to choose a reading, unless channels
+are like pictures of their own."""
+_LOOKED_AT = 2**25
+"""The most values that are looked at, in a sample of the images."""
+_EVALUATED = 0.5
+"""The largest share of a short training for its evaluation, before the speed is measured."""
 _SPEED = 2e9
 """The multiply-accumulates of forward passes that a core trains in a second, until it is
 measured."""
@@ -91,16 +98,23 @@ class Planner:
         say: Callable[[str], None],
     ) -> None:
         self._given, self._loaded, self._folder, self._seed = given, loaded, folder, seed
-        self._minutes, self._given_macs, self._loading = minutes, macs, loading
+        self._minutes, self._given_macs = minutes, macs
         self._began, self._ends = time.monotonic(), ends
-        self._cpu_before = time.process_time()
+        self._cpu_before = _cpu_seconds()
         if loaded.images.kind != "classes":
             raise InputError(
                 "a search is planned for data with classes; these have "
                 f"{loaded.images.kind}: write a campaign with nas new"
             )
         self._say = say
+        before = time.monotonic()
         self._images = loaded.search()
+        parts = loaded.split
+        # Pictures are decoded, which the campaign does again, also with those of the test part.
+        # These are decoded once more for the predictions.
+        reading = time.monotonic() - before
+        tested = reading * len(parts.test) / (len(parts.train) + len(parts.validation))
+        self._waiting, self._loading = reading + tested, loading + tested
         self._task = make(Named(name=DEFAULT))
         self._task.check_labels(loaded.images.kind)
         self._task.check_parts(loaded.labels)
@@ -111,13 +125,19 @@ class Planner:
         self._frame = Frame(shape, self._task.outputs(shape, self._images.classes), self._task)
         self._predicting = 0.0
         self._batch = 32 if self._count < 5_000 else 64 if self._count < 30_000 else 128
-        sample = self._loaded.split.train[:: max(1, self._count // 500)]
-        chosen = loaded.images.images[sample]
+        some = min(500, max(1, _LOOKED_AT // math.prod(shape)))
+        chosen = loaded.images.images[parts.train[:: max(1, -(-self._count // some))]]
         values = chosen if isinstance(chosen, np.ndarray) else chosen.read()
         self._smooth = smoothness(values)
         preset = {"preset": "quick", "batch_size": self._batch}
         self._tryouts = Tryouts(
-            self._images, self._task, preset, self._device, self._smooth, alike(values)
+            self._images,
+            self._task,
+            preset,
+            self._device,
+            self._smooth,
+            self._smooth >= SMOOTH and alike(values),
+            int(_EVALUATED * _PROBE * self._whole * _SPEED / (_PASS * _SMALL)),
         )
         several = self._whole >= RAY * self._slower
         gpus = torch.cuda.device_count() if self._device == "cuda" else 0
@@ -158,6 +178,7 @@ class Planner:
             device=self._device,
             threads=self._threads,
             seed=self._seed,
+            waiting=self._waiting,
         )
         return plan.text(self._given, self._loaded, self._folder)
 
@@ -167,14 +188,14 @@ class Planner:
 
         It is seen from the CPU time of what was done so far.
         """
-        spent = time.process_time() - self._cpu_before
+        spent = _cpu_seconds() - self._cpu_before
         return max(1.0, (time.monotonic() - self._began) / max(1e-3, spent))
 
     def _left(self) -> float:
-        """Returns the seconds that the campaign may take from now on."""
+        """Returns the seconds that the campaign may take for its trials from now on."""
         closing = max(_CLOSING, _CLOSING_CPU * self._slower) + _CLOSING_SHARE * self._whole
-        closing += self._loading
-        return self._ends - time.monotonic() - closing - self._predicting
+        closing += self._loading + self._predicting
+        return self._ends - time.monotonic() - self._waiting - closing
 
     def _look(self) -> None:
         images, parts = self._images, self._loaded.split
@@ -227,7 +248,7 @@ class Planner:
         images = division.passes * (self._count + _PASS * validated) + 2 * _PASS * tested
         for _ in range(2):  # the speed depends on the size
             size = self._given_macs or min(int(division.training * speed / images), most)
-            near = [*self._tryouts.classics(self._frame, size).values()]
+            near = [*fitting(self._frame, size).values()]
             near = near or [each for each in members if each.cost.macs <= size][-2:] or members[:1]
             seconds = min(1.5, max(0.3, 0.005 * self._whole))
             speed = self._speed(near, seconds) * self._share or speed
@@ -293,7 +314,7 @@ class Planner:
         if not self._tryouts.pictures:
             reason = "transformations are for images"
         best = self._tryouts.default
-        classics = self._tryouts.classics(self._frame, macs)
+        classics = fitting(self._frame, macs)
         if seconds < _SHORT or not classics:
             return best, [*classics], {"augment": f"{reason}; there is no time to measure more"}
         scores = {each: self._tryouts.score(classics[each], best, seconds) for each in classics}
@@ -318,6 +339,11 @@ class Planner:
     def _space(self) -> SearchSpace:
         entry = Named.model_validate({"name": SPACE, "multiplier": list(WIDTHS)})
         return read_space(entry, self._folder, self._frame)[0]
+
+
+def _cpu_seconds() -> float:
+    """Returns the CPU time of this process and of its children that have ended."""
+    return sum(os.times()[:4])
 
 
 def _rounded(macs: int) -> int:

@@ -24,6 +24,9 @@ FITTED = "multiplier"
 BEST = 2
 """How many classics the search begins with. With more, a short one would only repeat classics."""
 
+_TELLING = 500
+"""So many validation images tell which epoch is the best; with fewer, it would be chance."""
+
 WIDTHS = tuple(round(2 ** (step / 6 - 4), 3) for step in range(37))
 """Multipliers of all widths, each an eighth larger than the one before. The space itself has fewer;
 with these, each network can be almost as large as the limit allows."""
@@ -46,6 +49,7 @@ class Plan:
         threads: the threads of a trial where trials run one after the other.
         seed: the seed of the search.
         reading: how networks read an image.
+        waiting: the seconds in which the campaign reads the images, before its first trial.
     """
 
     minutes: float
@@ -60,10 +64,14 @@ class Plan:
     threads: int
     seed: int
     reading: Reading
+    waiting: float
 
     def text(self, given: Given, loaded: Loaded, folder: Path) -> str:
         """Returns the text of ``campaign.yaml`` in a folder, for a data set that a user named."""
         division = self.division
+        whole = division.seconds + self.waiting
+        final = FINAL * division.seconds / whole
+        classics = (CLASSIC * division.seconds + self.waiting) / whole
         entries = ", ".join(
             f"{{name: {each}, fit: constraints}}" for each in self.classics[: division.workers]
         )
@@ -100,15 +108,15 @@ class Plan:
             commented(f"  fit: {FITTED}", "each network is as wide as the limit allows"),
             "time_limit:",
             commented(
-                f"  minutes: {division.seconds / 60:.4g}",
+                f"  minutes: {whole / 60:.4g}",
                 f"of {self.minutes:.3g}: the rest is for looking at the data, measuring, "
                 "predictions and the export",
             ),
             commented(
-                f"  final: {FINAL}",
+                f"  final: {final:.2g}",
                 f"{division.training:.0f} s for each training of the best networks",
             ),
-            commented(f"  classics: {CLASSIC}", "so that there is a trained network early"),
+            commented(f"  classics: {classics:.2g}", "so that there is a trained network early"),
             commented(f"  epochs: {most}", "as a rule, the time of a training is over earlier"),
             commented(f"  trial_seconds: {SLOW * division.trial:.3g}",
                       "a slow network of the search has no time for all epochs"),
@@ -132,6 +140,12 @@ class Plan:
                 f"  batch_size: {self.batch}", f"{len(loaded.split.train):,} training images"
             ),
             f"  warmup_epochs: {min(1.0, 0.4 * epochs):.2g}",
+            *(
+                [commented("  keep: best", "the weights after the best epoch: few images are "
+                           "soon learned by heart")]
+                if len(loaded.split.validation) >= _TELLING
+                else []
+            ),
             commented(f"  augment: {_flow(self.augment)}", self.reasons.get("augment", "")),
             "",
             "final:",

@@ -62,7 +62,7 @@ def alike(images: Inputs) -> bool:
     rest = (values - values.mean(1, keepdims=True)).reshape(len(values), -1)
     if not rest.any(1).all():
         return False
-    correlations = np.corrcoef(rest) - np.eye(len(rest))
+    correlations = np.corrcoef(rest, dtype=np.float32) - np.eye(len(rest))
     return bool(np.abs(correlations).max() <= _ALIKE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -48,6 +50,7 @@ from nas.training.data import (
 )
 from nas.training.evaluation import predictions, preprocessing
 from nas.training.hardware import free_cores, resolve_device
+from nas.training.loop import trained_weights
 from nas.training.splitting import SplitConfig, completed
 from nas.user_code import short_name
 from nas.yaml_files import source
@@ -63,6 +66,8 @@ _FEW = 100
 
 _MORE = {"train": 0.7, "validation": 0.3}
 """The split of few images with an official test part."""
+
+_LOSS = "validation_loss"
 
 EXPORT = "export"
 """The folder in it of the exported networks."""
@@ -252,24 +257,40 @@ def _loaded(given: Given) -> Loaded:
 def best(folder: Path) -> Found:
     """Finds the network or the ensemble of the final stage that is the best on validation images.
 
+    An ensemble with a smaller loss than the best network is preferred to it: differences of few
+    images in the primary metric are chance, and the loss has less noise.
+
     Raises :class:`InputError` if no training of the final stage has ended.
     """
     history = _history(folder)
     known = Catalogue.read(history.header.specification.get("metrics"))
-    rows: dict[str, list[tuple[Ask, float]]] = {}
+    rows: dict[str, list[Ask]] = {}
     for trial, result in history.results.items():
         ask, value = history.asks[trial], result.number(known.validation)
         if ask.stage == "final" and result.completed and value is not None:
-            rows.setdefault(ask.label, []).append((ask, value))
+            rows.setdefault(ask.label, []).append(ask)
     if not rows:
         raise _nothing(folder)
 
-    def loss(label: str) -> float:
-        values = [value for _, value in rows[label]]
-        return float(known.primary.flipped(sum(values) / len(values)))
+    def rank(ask: Ask) -> float:
+        return float(known.primary.flipped(history.results[ask.trial].metrics[known.validation]))
 
-    label = min(rows, key=loss)
-    ask, _ = min(rows[label], key=lambda pair: known.primary.flipped(pair[1]))
+    def loss(ask: Ask) -> float:
+        value = history.results[ask.trial].number(_LOSS)
+        return math.inf if value is None else value
+
+    def mean(label: str, value: Callable[[Ask], float]) -> float:
+        return fmean(map(value, rows[label]))
+
+    label = min(rows, key=lambda each: mean(each, rank))
+    better = [
+        each
+        for each, (ask, *_) in rows.items()
+        if ask.is_ensemble and mean(each, loss) < mean(label, loss)
+    ]
+    if better and not rows[label][0].is_ensemble:
+        label = min(better, key=lambda each: mean(each, rank))
+    ask = min(rows[label], key=rank)
     metrics = history.results[ask.trial].metrics
     told = {name: metrics[name] for name in (known.validation, known.test) if name in metrics}
     return Found(folder, label, ask.trial, told)
@@ -332,9 +353,8 @@ def _predictor(folder: Path) -> tuple[Found, Network]:
         if ask.stage != "final" or path is None or is_damaged(path):
             continue
         state = torch.load(path, map_location="cpu", weights_only=True)
-        point = state["curve"][-1]
-        metrics = {known.validation: point[known.validation]}
-        stopped = Found(folder, ask.label, ask.trial, metrics, point["epoch"])
+        metrics = {known.validation: state["curve"][state["kept"] - 1][known.validation]}
+        stopped = Found(folder, ask.label, ask.trial, metrics, len(state["curve"]))
         found.append((stopped, partial(_so_far, stopped, state)))
     if not found:
         raise _nothing(folder)
@@ -347,7 +367,7 @@ def _predictor(folder: Path) -> tuple[Found, Network]:
 def _so_far(stopped: Found, state: Mapping[str, Any]) -> Network:
     """Returns the network of a training that was stopped, with its weights so far."""
     network = compile(read_reference(stopped.folder, stopped.trial).architecture)
-    network.load_state_dict((state["average"] or state)["network"])
+    network.load_state_dict(trained_weights(state))
     return network.eval()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -11,29 +11,28 @@ import numpy as np
 
 from nas.architecture.graph import Architecture
 from nas.architecture.reading import OF_CHANNELS, Reading
-from nas.campaigns.spec.contestants import contestants
+from nas.campaigns.engines.base import cause
+from nas.campaigns.spec.contestants import QUICK, fitting
 from nas.campaigns.spec.frame import Frame
-from nas.configuration import Named
-from nas.errors import InputError
 from nas.jobs.probe import SMOOTH, Probe, probe
 from nas.memory import TooLarge
 from nas.tasks import Task
+from nas.training.augmentation import usual_shift
 from nas.training.data import Part, SearchData
 from nas.training.loop import Diverged
 from nas.training.recipe import resolve
 
-CLASSICS = ("vgg8", "lenet5", "resnet20")
-"""Classics that learn quickly, of which the best is trained first."""
 _TOLERATED, _EQUAL = 0.9, 0.97
-"""Pictures are shifted, and channels that are pictures are stacked, if this share of the score is
-left after seconds of training, and mirrored or covered if this share of that is left."""
+"""Pictures are shifted if this share of the score is left after seconds of training, and mirrored
+or covered if this share of that is left. What guessing would reach does not count."""
+_STACKED = 0.75
+"""Channels that are pictures of their own are stacked if this share of the score is left: networks
+learn more slowly then, but reach more."""
 _LONGER = 2
 """Photographs in channels of their own are trained for so many times as long as other readings."""
 _VALIDATED = 500
-"""Short trainings are judged on so many validation images, or on as many as there are training
-images, if these are more."""
-_NARROW = 8
-"""Images with a shorter side are not shifted."""
+"""Short trainings are judged on so many validation images, or on more if there is time for
+them, but not on more than there are training images."""
 
 
 class Tryouts:
@@ -46,6 +45,7 @@ class Tryouts:
         device: a torch device.
         smooth: the correlation of neighbouring values.
         alike: whether the channels are like draws of one kind of picture.
+        validated: the most validation images that there is time for.
     """
 
     def __init__(
@@ -56,8 +56,9 @@ class Tryouts:
         device: str,
         smooth: float,
         alike: bool,
+        validated: int,
     ) -> None:
-        self._images, self._task, self._smooth = _with_fewer(images), task, smooth
+        self._images, self._task, self._smooth = _with_fewer(images, validated), task, smooth
         self._preset, self._device, self._alike = preset, device, alike
 
     def probe(self, architecture: Architecture, augment: list[Any], seconds: float) -> Probe | None:
@@ -66,6 +67,10 @@ class Tryouts:
         try:
             return probe(architecture, self._images, how, self._task, seconds, self._device)
         except (Diverged, TooLarge):
+            return None
+        except (MemoryError, RuntimeError) as error:
+            if cause(error) != "out_of_memory":
+                raise
             return None
 
     def score(self, architecture: Architecture, augment: list[Any], seconds: float) -> float:
@@ -101,11 +106,11 @@ class Tryouts:
         """
         readings = self._readings(frame)
         for size in sizes:
-            for name in CLASSICS:
+            for name in QUICK:
                 built = {
                     each: made
                     for each in readings
-                    for made in self.classics(replace(frame, reading=each), size, (name,)).values()
+                    for made in fitting(replace(frame, reading=each), size, [name]).values()
                 }
                 if "image" in built and len(built) > 1:
                     return self._best_reading(built, seconds)
@@ -129,29 +134,15 @@ class Tryouts:
         told = f"validation after {seconds:.0f} s each: {told}"
         image = scores["image"]
         if self.like_photographs:
-            best: Reading = "stack" if scores["stack"] >= _TOLERATED * image else "image"
+            stack = scores["stack"]
+            known = max(image, stack) > self._chance + self._noise
+            kept = known and stack >= self._left(image, _STACKED)
+            best: Reading = "stack" if kept else "image"
             told = f"the channels are like pictures of their own; {told}"
         else:
             best = max(scores, key=lambda each: scores[each])
             best = best if scores[best] > image + self._noise else "image"
         return "image" if image == -math.inf else best, told
-
-    def classics(
-        self, frame: Frame, macs: int, names: tuple[str, ...] = CLASSICS
-    ) -> dict[str, Architecture]:
-        """Returns the classics that fit the limit and the images, by name."""
-        return dict(self._fitting(frame, macs, names))
-
-    def _fitting(
-        self, frame: Frame, macs: int, names: tuple[str, ...]
-    ) -> Iterator[tuple[str, Architecture]]:
-        for name in names:
-            entry = Named.model_validate({"name": name, "fit": {"macs": macs}})
-            try:
-                made, _ = contestants([entry], frame, {})
-            except InputError:  # it is too large, or the images are too small for it
-                continue
-            yield name, next(iter(made.values())).architecture
 
     @property
     def default(self) -> list[Any]:
@@ -179,36 +170,49 @@ class Tryouts:
             told["shift"] = score(self._shift)
             return self._shift if told["shift"] > known + self._noise else best, told
         told["none"] = score([])
-        if told["none"] > max(known / _TOLERATED, known + self._noise):
+        if known < min(self._left(told["none"], _TOLERATED), told["none"] - self._noise):
             return [], told
         size = max(2, min(self._images.input_shape[1:]) // 3)
         further: dict[str, Any] = {"flip": "flip", "cutout": {"name": "cutout", "size": size}}
         for other, more in further.items():
             both = f"{name} and {other}"
             told[both] = score([*best, more])
-            if told[both] > _EQUAL * known:
+            if told[both] > self._left(known, _EQUAL):
                 best, name = [*best, more], both
         return best, told
+
+    def _left(self, score: float, share: float) -> float:
+        """Returns the score that has a share of what a score has over guessing."""
+        return self._chance + share * (score - self._chance)
+
+    @property
+    def _chance(self) -> float:
+        """The accuracy of a network that always says the commonest class."""
+        return float(np.bincount(self._images.validation.labels).max() / self._validated)
 
     @property
     def _noise(self) -> float:
         """Three standard errors of a difference of two accuracies on the validation images."""
-        return 3 * math.sqrt(0.5 / len(self._images.validation.labels))
+        return 3 * math.sqrt(0.5 / self._validated)
+
+    @property
+    def _validated(self) -> int:
+        return len(self._images.validation.labels)
 
     @property
     def _shiftable(self) -> bool:
-        return self.pictures and min(self._images.input_shape[1:]) >= _NARROW
+        return self.pictures and usual_shift(self._images.input_shape[1:]) > 0
 
     @property
     def _shift(self) -> list[Any]:
-        side = min(self._images.input_shape[1:])
-        return [{"name": "shift", "pixels": max(1, side // 16) if self.like_photographs else 1}]
+        pixels = usual_shift(self._images.input_shape[1:])
+        return [{"name": "shift", "pixels": pixels if self.like_photographs else 1}]
 
 
-def _with_fewer(images: SearchData) -> SearchData:
+def _with_fewer(images: SearchData, most: int) -> SearchData:
     """Returns the parts with no more validation images than short trainings have time for."""
     part = images.validation
-    most = max(_VALIDATED, len(images.train.labels))
+    most = max(_VALIDATED, min(most, len(images.train.labels)))
     if len(part.labels) <= most:
         return images
     chosen = np.sort(np.random.default_rng(0).permutation(len(part.labels))[:most])

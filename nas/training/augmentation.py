@@ -12,6 +12,7 @@ generator, and most of them work on one image at a time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -60,6 +61,9 @@ Moved = list[tuple[Tensor, Tensor]]
 """For a transformation of both axes, the factor and the offset in pixels of x, and those of y, of
 each image: [N] each."""
 
+_NARROW = 8
+"""Pictures with a shorter side are not shifted, unless a user wants it."""
+
 _LUMA = (0.299, 0.587, 0.114)
 """The weights of red, green and blue in grey (ITU-R BT.601)."""
 
@@ -98,6 +102,11 @@ def shift(
     else:  # reflection is defined for floats only
         padded = pad(images.float(), [pixels] * 4, mode="reflect").to(images.dtype)
     return crop(padded, offsets, images.shape[2:])
+
+
+def usual_shift(sides: Sequence[int]) -> int:
+    """Returns by how many pixels pictures of a size are usually shifted; 0 if they are narrow."""
+    return max(1, min(sides) // 16) if min(sides) >= _NARROW else 0
 
 
 def flip(

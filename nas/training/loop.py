@@ -6,6 +6,7 @@ No step waits for the device: losses are added up there and read once per epoch.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from time import perf_counter
 from typing import Any
@@ -92,12 +93,13 @@ class Epoch:
 class TrainResult:
     """A trained network (on the device) and its learning curve.
 
-    ``network`` holds the averaged weights if the recipe averages them. ``precision`` is the one
-    that was used on this device.
+    ``network`` holds the averaged weights if the recipe averages them, and those after the epoch
+    ``kept``. ``precision`` is the one that was used on this device.
     """
 
     network: nn.Module
     curve: tuple[Epoch, ...]
+    kept: Epoch
     precision: Precision
 
     @property
@@ -189,6 +191,7 @@ class Trainer:
         self._optimizer = make_optimizer(self._network, recipe)
         decay = recipe.weight_average
         self._average = WeightAverage(self._network, decay) if decay is not None else None
+        self._best = deepcopy(self._network) if recipe.keep == "best" else None
         self.precision = resolve_precision(
             recipe.precision, self._network, self._device, recipe.batch_size
         )
@@ -214,7 +217,22 @@ class Trainer:
 
     @property
     def network(self) -> nn.Module:
-        """The network that is evaluated: with averaged weights if the recipe averages them."""
+        """The network with the weights that the training ends with, if it ends now."""
+        return self._evaluated if self._best is None else self._best
+
+    @property
+    def kept(self) -> Epoch:
+        """The epoch after which the network had these weights; of equally good ones, the last."""
+        if self._best is None:
+            return self.curve[-1]
+        primary = self._task.primary
+        return min(
+            reversed(self.curve), key=lambda each: primary.flipped(each.validation[primary.name])
+        )
+
+    @property
+    def _evaluated(self) -> nn.Module:
+        """The network after the last epoch, with averaged weights if the recipe averages them."""
         return self._network if self._average is None else self._average.network
 
     def run(self, until: int, on_epoch: Callable[[Epoch], None] | None = None) -> TrainResult:
@@ -228,9 +246,11 @@ class Trainer:
         while len(self.curve) < until and not self.out_of_time:
             point = self._epoch(len(self.curve) + 1)
             self.curve.append(point)
+            if self._best is not None and self.kept is point:
+                self._best.load_state_dict(self._evaluated.state_dict())
             if on_epoch is not None:
                 on_epoch(point)
-        return TrainResult(self.network, tuple(self.curve), self.precision)
+        return TrainResult(self.network, tuple(self.curve), self.kept, self.precision)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the complete state as tensors and plain values, for ``torch.save``."""
@@ -241,6 +261,8 @@ class Trainer:
             "optimizer": self._optimizer.state_dict(),
             "average": average and {"network": average.network.state_dict(),
                                     "updates": average.updates},
+            "kept": self.kept.epoch if self.curve else 0,
+            "best": None if self._best is None else self._best.state_dict(),
             "generator": self._generator.get_state(),
             "random": self._random,
             "precision": self.precision,
@@ -256,6 +278,8 @@ class Trainer:
         if self._average is not None:
             self._average.network.load_state_dict(state["average"]["network"])
             self._average.updates = state["average"]["updates"]
+        if self._best is not None:
+            self._best.load_state_dict(state["best"])
         # Generators need their states on the CPU, wherever the rest was loaded to.
         self._generator.set_state(state["generator"].cpu())
         self._random = state["random"] and [each.cpu() for each in state["random"]]
@@ -268,7 +292,7 @@ class Trainer:
             started = perf_counter()
             train_loss = self._train_epoch(epoch)
             trained = perf_counter()
-            found = measure(self.network, self._data.validation, self._data, self._task)
+            found = measure(self._evaluated, self._data.validation, self._data, self._task)
             evaluated = perf_counter()
         self._deadline.evaluated(len(self._data.validation.labels), evaluated - trained)
         return Epoch(
@@ -367,6 +391,12 @@ class Trainer:
                 self._random = [torch.get_rng_state()]
                 if cuda:
                     self._random.append(torch.cuda.get_rng_state())
+
+
+def trained_weights(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Returns the weights that a training ends with whose state is one of :class:`Trainer`."""
+    found: dict[str, Tensor] = state.get("best") or (state.get("average") or state)["network"]
+    return found
 
 
 def train(

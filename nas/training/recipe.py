@@ -86,6 +86,11 @@ class Recipe(Config):
         description="Decay of an exponential moving average of the weights; if it is set, the "
         "averaged weights are evaluated.",
     )
+    keep: Literal["last", "best"] = Field(
+        "last",
+        description="The weights that a training ends with: those after its `last` epoch, or those "
+        "after the epoch with the `best` primary metric on validation images.",
+    )
     auxiliary_weight: NotNegative = Field(
         0.4, description="Weight of the loss of each auxiliary head, if the architecture has any."
     )

@@ -143,11 +143,13 @@ def plain(kernel: int) -> str:
     return architecture.to_json()
 
 
-@pytest.mark.parametrize("average", [None, 0.9])
+@pytest.mark.parametrize(
+    "how", [{}, {"weight_average": 0.9}, {"keep": "best", "epochs": 3, "learning_rate": 0.1}]
+)
 def test_a_child_starts_from_the_weights_that_its_parent_was_judged_by(
-    average: float | None,
+    how: dict[str, Any],
 ) -> None:
-    recipe = {"preset": "quick", "epochs": 2, "augment": [], "weight_average": average}
+    recipe = {"preset": "quick", "epochs": 2, "augment": [], **how}
     still = {**recipe, "epochs": 1, "learning_rate": 1e-12, "weight_decay": 0.0}
     states: list[bytes] = []
     of_parent = {"parent": plain(3)}

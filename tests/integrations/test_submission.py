@@ -5,6 +5,7 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -76,16 +77,23 @@ def test_the_kit_gets_predictions_although_its_folder_hides_the_package(tmp_path
     assert json.loads((data / "metadata").read_text())["num_classes"] == 2
 
 
-def processed(submission: Path, data: Path) -> Any:
+NAMES = ("train_x", "train_y", "valid_x", "valid_y", "test_x")
+
+
+def processed(submission: Path, arrays: list[Any], metadata: Any = None) -> Any:
     """The loaders of the three parts of a data set."""
-    names = ("train_x", "train_y", "valid_x", "valid_y", "test_x")
-    arrays = [np.load(data / f"{name}.npy") for name in names]
     made = runpy.run_path(str(submission / "data_processor.py"))
-    return made["DataProcessor"](*arrays, {}, None).process()
+    return made["DataProcessor"](*arrays, metadata or {}, None).process()
+
+
+def arrays_of(data: Path) -> list[Any]:
+    return [np.load(data / f"{name}.npy") for name in NAMES]
 
 
 def joined(loader: Any, which: int) -> Any:
-    return np.concatenate([batch[which].numpy() for batch in loader])
+    """The images or the labels of a loader; that of the test part has no labels."""
+    batches = [batch if torch.is_tensor(batch) else batch[which] for batch in loader]
+    return torch.cat(batches).numpy()
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 6), (5, 6), (2, 3, 4, 5)])
@@ -94,7 +102,7 @@ def test_loaders_hold_all_images_in_their_order_and_as_nas_search_reads_them(
 ) -> None:
     test = RNG.normal(size=(1100, *shape)).astype("float32")
     data = write(tmp_path / "data", shape, test_x=test, test_y=None)
-    loaders = processed(prepare(tmp_path / "submission"), data)
+    loaders = processed(prepare(tmp_path / "submission"), arrays_of(data))
     seen = [joined(loader, 0) for loader in loaders]
     found = read_unseen(root=str(data)).images
     assert isinstance(found, np.ndarray)
@@ -138,13 +146,9 @@ class Network(torch.nn.Module):
 """
 
 
-@pytest.mark.parametrize(
-    ("left", "seconds", "exports"),
-    [(8, 0, False), (-3, 0, False), (2.3, 60, False), (30, 0, True), (9, 60, True)],
-)
-def test_there_are_predictions_whatever_becomes_of_the_search(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: float, seconds: int, exports: bool
-) -> None:
+@pytest.fixture
+def instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], None]:
+    """Lets something else stand for `nas search`, which takes seconds and may export."""
     package, export = tmp_path / "path" / "nas", tmp_path / "export"
     for folder in (package, export):
         folder.mkdir(parents=True)
@@ -152,23 +156,119 @@ def test_there_are_predictions_whatever_becomes_of_the_search(
     (package / "cli.py").write_text(SEARCH)
     (export / "network.py").write_text(NETWORK)
     torch.save({"scores": torch.tensor([0.0, 2.0, 1.0])}, export / "network_weights.pt")
-    monkeypatch.setenv("PYTHONPATH", str(package.parent))
-    monkeypatch.setenv("EXPORT", str(export) if exports else "")
-    monkeypatch.setenv("SLEEP", str(seconds))
-    data = write(tmp_path / "data", (2, 3, 4, 5))
-    submission = prepare(tmp_path / "submission")
-    train, valid, test = processed(submission, data)
-    metadata, clock = {"num_classes": 5}, SimpleNamespace(check=lambda: left)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", package.parent.name)  # the search runs in another folder
+
+    def set_up(seconds: int, exports: bool) -> None:
+        monkeypatch.setenv("EXPORT", str(export) if exports else "")
+        monkeypatch.setenv("SLEEP", str(seconds))
+
+    return set_up
+
+
+def predicted(submission: Path, loaders: Any, left: float, metadata: dict[str, Any]) -> Any:
+    """What the kit gets from the submission."""
+    train, valid, test = loaders
+    clock = SimpleNamespace(check=lambda: left)
     nas = runpy.run_path(str(submission / "nas.py"))["NAS"]
     model = nas(train, valid, metadata, clock).search()
     made = runpy.run_path(str(submission / "trainer.py"))["Trainer"]
     trainer = made(model, torch.device("cpu"), train, valid, metadata, clock)
     trainer.train()
+    return trainer.predict(test)
+
+
+@pytest.mark.parametrize(
+    ("left", "seconds", "exports", "metadata"),
+    [
+        (8, 0, False, {}),
+        (-3, 0, False, {}),
+        (2.3, 60, False, {}),
+        (30, 0, True, {}),
+        (9, 60, True, {}),
+        (600, 60, True, {"time_limit": 9 / 3600}),  # one clock for many data sets
+    ],
+)
+def test_there_are_predictions_whatever_becomes_of_the_search(
+    tmp_path: Path,
+    instead: Callable[[int, bool], None],
+    capfd: pytest.CaptureFixture[str],
+    left: float,
+    seconds: int,
+    exports: bool,
+    metadata: dict[str, Any],
+) -> None:
+    instead(seconds, exports)
+    submission = prepare(tmp_path / "submission")
+    loaders = processed(submission, arrays_of(write(tmp_path / "data", (2, 3, 4, 5))))
+    found = predicted(submission, loaders, left, {"num_classes": 5, **metadata})
+    train, _, test = loaders
     flat, labels = joined(train, 0).reshape(24, -1).astype(float), joined(train, 1)
     peer = NearestCentroid().fit(flat, labels)
     seen = joined(test, 0).reshape(6, -1).astype(float)
     expected = np.ones(6) if exports else peer.predict(seen)
-    assert (trainer.predict(test) == expected).all()
+    assert (found == expected).all()
+    told = capfd.readouterr().err
+    assert ("nas search: no network (exit code " in told) != exports
+    assert "No module" not in told
+
+
+def one_hot(labels: Any) -> Any:
+    return np.eye(3)[labels]
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts", "expected"),
+    [
+        ({}, (24, 12), [0, 1, 2]),
+        ({"num_classes": None}, (24, 12), [0, 1, 2]),
+        ({"num_classes": 5}, (24, 12), [0, 1, 2]),
+        ({"train_y": lambda y: y + 1, "valid_y": lambda y: y + 1}, (24, 12), [1, 2, 3]),
+        ({"train_y": lambda y: y + 0.0}, (24, 12), [0, 1, 2]),
+        ({"train_y": one_hot, "valid_y": one_hot}, (24, 12), [0, 1, 2]),
+        ({"train_y": lambda y: [*y[:23], np.nan]}, (23, 12), [0, 1, 2]),
+        ({"train_y": lambda y: y[:20]}, (20, 12), [0, 1, 2]),
+        ({"valid_y": lambda y: y + 1}, (24, 8), [0, 1, 2]),  # class 3 is unknown
+        ({"valid_x": lambda x: x[:0], "valid_y": lambda y: y[:0]}, (20, 4), [0, 1, 2]),
+        ({"valid_x": lambda x: x[:, :1]}, (20, 4), [0, 1, 2]),
+    ],
+)
+def test_labels_and_parts_that_are_not_as_described(
+    tmp_path: Path,
+    instead: Callable[[int, bool], None],
+    changes: dict[str, Any],
+    counts: tuple[int, int],
+    expected: list[int],
+) -> None:
+    """The submission takes what there is, because a data set without predictions is lost."""
+    instead(0, False)
+    submission = prepare(tmp_path / "submission")
+    values = dict(zip(NAMES, arrays_of(write(tmp_path / "d", (2, 3, 4))), strict=True))
+    metadata = {"num_classes": 3, **{k: v for k, v in changes.items() if k not in NAMES}}
+    values |= {name: changes[name](each) for name, each in values.items() if name in changes}
+    marks = np.arange(24) % 3  # each class has a pixel of its own
+    values["train_x"] = np.zeros((24, 2, 3, 4))
+    values["train_x"][np.arange(24), 0, 0, marks] = 1
+    values["test_x"] = values["train_x"][:6]
+    loaders = processed(submission, [values[name] for name in NAMES], metadata)
+    assert tuple(len(loader.dataset) for loader in loaders[:2]) == counts
+    found = predicted(submission, loaders, 5, metadata)
+    assert found.tolist() == [*expected, *expected]
+
+
+def test_the_network_predicts_on_the_cpu_if_the_device_fails(tmp_path: Path) -> None:
+    made = runpy.run_path(str(prepare(tmp_path / "s") / "trainer.py"))["Trainer"]
+    train = SimpleNamespace(dataset=SimpleNamespace(classes=np.array([3, 7])))
+
+    class Full(torch.nn.Identity):
+        def to(self, device: Any) -> Any:
+            if device != "cpu":
+                raise RuntimeError("out of memory")
+            return super().to(device)
+
+    images = torch.eye(2)
+    trainer = made(Full(), torch.device("cuda"), train, None, {}, None)
+    assert trainer.predict([images, [images]]).tolist() == [3, 7, 3, 7]
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -69,6 +69,8 @@ def test_networks_that_read_otherwise_are_those_that_were_measured(
     text = CAMPAIGN.replace("trials: 3", "trials: 1").replace("seeds: [0, 1]", "seeds: [0]")
     text = text.replace("top: 2", "top: 1").replace("[]", "[{name: vgg8, fit: {macs: 300_000}}]")
     text = re.sub("data: .*", f"data: {{name: unseen, root: {planes}}}", text)
+    text = text.replace("preset: quick, ", "preset: quick, keep: best, ")
+    assert "keep: best" in text
     folder = toy.write(tmp_path / "mine", f"{text}reading: {reading}\n")
     run(folder)
     assert not check(folder, replay=True).problems

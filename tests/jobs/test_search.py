@@ -9,6 +9,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from nas.jobs.division import Division
 from nas.jobs.plan import Planner
 from nas.jobs.probe import Probe, alike, smoothness
 from nas.jobs.search import _predictor, best, search
-from nas.training.data import load, resolve
+from nas.training.data import Loaded, SearchData, load, resolve
 from tests.benchmarks import unseen
 from tests.training.test_axes import write as write_series
 from tests.training.test_unseen import write
@@ -53,14 +54,16 @@ def test_channels_are_alike_if_they_are_pictures_of_their_own() -> None:
         assert alike(unseen.SETS[name][0](RNG, 100, 0)[0])
     assert not alike(unseen.tiles(RNG, 100, 0)[0])  # colours of photographs
     assert not alike(unseen.language(RNG, 100, 0)[0])  # one channel
-    noise = RNG.normal(size=(100, 3, 8, 8))
+    noise = RNG.normal(size=(100, 3, 8, 8)).astype(np.float32)
     assert alike(noise)
-    shift, scale = np.array([0, 0, 1.0])[:, None, None], np.array([1, 1, 2.0])[:, None, None]
-    assert not alike(noise + shift)
-    assert not alike(noise * scale)
+    for odd in np.array([[0, 0, 1], [0, 0, -1]], np.float32):
+        assert not alike(noise + odd[:, None, None])
+        assert not alike(noise * (2 + odd)[:, None, None])
     assert not alike(noise[:, [0, 1, 1]])
     assert not alike(0 * noise)
-    assert alike(noise + RNG.normal(size=(8, 8)))  # what all images have in common
+    assert alike(
+        noise + RNG.normal(size=(8, 8)).astype(np.float32)
+    )  # what all images have in common
 
 
 @pytest.mark.parametrize("images", [90, 1_000, 45_000])
@@ -247,6 +250,28 @@ def test_time_is_kept_for_many_test_images(tmp_path: Path, monkeypatch: pytest.M
     assert after.minutes < before.minutes - 30
 
 
+def test_time_is_kept_for_decoding_the_images_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "d", (1, 12, 12))
+    usual, _ = planned(tmp_path / "usual", monkeypatch, data, 0.6)
+    search = Loaded.search
+
+    def slow(self: Loaded) -> SearchData:
+        time.sleep(1.8)  # and 0.3 for the test images
+        return search(self)
+
+    monkeypatch.setattr(Loaded, "search", slow)
+    campaign, _ = planned(tmp_path / "slow", monkeypatch, data, 0.6)
+    before, after = usual.config.time_limit, campaign.config.time_limit
+    assert before is not None
+    assert after is not None
+    assert (before.final, before.classics) == (0.72, 0.05)
+    assert after.classics is not None
+    assert 60 * after.minutes * after.classics > 2.1  # the first training starts then
+    assert 0.5 < after.final < 0.7
+
+
 @pytest.mark.slow
 def test_from_arrays_to_predictions_and_an_exported_network(tmp_path: Path) -> None:
     data = unseen.write(tmp_path / "data", "stripes", seed=0)
@@ -367,6 +392,35 @@ def test_the_first_training_predicts_although_it_has_not_ended(
     search(str(data), 5, out, say=lines.append)  # it goes on
     assert best(out).label == "lenet5"
     assert not (out / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "average", "label"),
+    [
+        ((0.9444, 0.61), (0.93, 0.7), (0.9431, 0.52), "average"),
+        ((0.9444, 0.61), (0.93, 0.7), (0.95, 0.7), "average"),
+        ((0.9444, 0.61), (0.5, 1.5), (0.9, 0.8), "one"),
+        ((0.9444, 0.61), (0.93, 0.5), (0.9431, 0.61), "one"),
+    ],
+)
+def test_an_average_predicts_if_its_accuracy_or_its_loss_is_better(
+    monkeypatch: pytest.MonkeyPatch,
+    one: tuple[float, float],
+    other: tuple[float, float],
+    average: tuple[float, float],
+    label: str,
+) -> None:
+    asks, results = {}, {}
+    for name, (accuracy, loss) in {"one": one, "other": other, "average": average}.items():
+        made = name == "average"
+        asks[name] = SimpleNamespace(stage="final", trial=name, label=name, is_ensemble=made)
+        metrics = {"validation_accuracy": accuracy, "validation_loss": loss}
+        results[name] = SimpleNamespace(completed=True, metrics=metrics, number=metrics.get)
+    header = SimpleNamespace(specification={})
+    history = SimpleNamespace(header=header, asks=asks, results=results)
+    monkeypatch.setattr("nas.jobs.search._history", lambda folder: history)
+    found = best(Path("c"))
+    assert (found.label, found.trial) == (label, label)
 
 
 def test_before_the_first_record_nothing_is_trained(

@@ -139,6 +139,7 @@ def test_the_fingerprint_is_of_the_values() -> None:
         "gradient_clip": 1.0,
         "steps": [0.25],
         "weight_average": 0.99,
+        "keep": "best",
         "drop_path_schedule": "linear",
         "precision": "fp32",
     }

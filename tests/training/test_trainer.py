@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from nas.classics import classic
 from nas.training import data, precision
 from nas.training.batches import crashes
 from nas.training.data import SearchData
-from nas.training.loop import Trainer, train
+from nas.training.loop import Trainer, measure, train
 from nas.training.optimization import WeightAverage
 from nas.training.recipe import Recipe, resolve
 from tests.training.test_loop import few, linear, small
@@ -56,15 +57,22 @@ def same_weights(a: nn.Module, b: nn.Module) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "asked"),
-    [("sgd", "fp32"), ("adamw", "fp32"), ("rmsprop", "fp32"), ("sgd", "bf16")],
+    ("optimizer", "asked", "keep"),
+    [
+        ("sgd", "fp32", "last"),
+        ("adamw", "fp32", "best"),
+        ("rmsprop", "fp32", "last"),
+        ("sgd", "bf16", "best"),
+    ],
 )
 def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(
-    optimizer: str, asked: str
+    optimizer: str, asked: str, keep: str
 ) -> None:
     """Through a file, with dropout, augmentation, averaged weights and a schedule."""
     augment = ["shift", "flip"]
-    how = recipe(optimizer=optimizer, precision=asked, weight_average=0.9, augment=augment)
+    how = recipe(
+        optimizer=optimizer, precision=asked, weight_average=0.9, augment=augment, keep=keep
+    )
     images = digits()
     whole = train(small, images, how, seed=5)
     first = Trainer(small, images, how, seed=5)
@@ -125,6 +133,36 @@ def test_the_average_is_what_is_evaluated_and_returned() -> None:
     assert not same_weights(plain.network, slow.network)
     assert plain.curve[-1].train_loss == slow.curve[-1].train_loss
     assert plain.curve[-1].validation["loss"] != slow.curve[-1].validation["loss"]
+
+
+# --- the best epoch ---
+
+
+@pytest.mark.parametrize("average", [None, 0.5])
+def test_the_weights_of_the_best_epoch_are_kept(average: float | None) -> None:
+    images = few(40)
+    how = recipe(
+        epochs=6,
+        warmup_epochs=0,
+        schedule="constant",
+        learning_rate=3,  # so high that the accuracy rises and falls
+        gradient_clip=None,
+        weight_average=average,
+    )
+    states: list[Any] = []
+    trainer = Trainer(linear, images, how, seed=0)
+    last = trainer.run(6, lambda _: states.append(deepcopy(trainer.network.state_dict())))
+    accuracies = [epoch.validation["accuracy"] for epoch in last.curve]
+    best = max(range(6), key=lambda place: (accuracies[place], place))
+    assert best < 5
+    assert accuracies.count(accuracies[best]) == (2 if average is None else 1)
+    assert last.kept is last.curve[-1]
+    found = train(linear, images, how.model_copy(update={"keep": "best"}), seed=0)
+    assert [epoch.validation for epoch in found.curve] == [e.validation for e in last.curve]
+    assert found.kept.epoch == best + 1
+    for name, value in found.network.state_dict().items():
+        assert torch.equal(value, states[best][name])
+    assert measure(found.network, images.validation, images) == found.kept.validation
 
 
 # --- auxiliary heads ---

@@ -151,6 +151,23 @@ def test_values_are_not_copied_as_a_whole(
     assert whole < 1.5 * images.size + 2**20
 
 
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ((3, 4, 5), (42, 3, 4, 5)),  # the contest counts all parts
+        ((3, 4, 5), (3, 4, 5)),
+        ((4, 5), (24, 1, 4, 5)),
+        ((4, 5), (1, 4, 5)),
+        ((4, 5), (4, 5)),
+    ],
+)
+def test_the_metadata_may_count_the_images(
+    tmp_path: Path, shape: tuple[int, ...], told: tuple[int, ...]
+) -> None:
+    folder = write(tmp_path / "d", shape, input_shape=told)
+    assert len(unseen(root=str(folder)).labels) == 42
+
+
 def test_one_copy_is_kept_whatever_the_path_is_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

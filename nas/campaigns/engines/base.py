@@ -217,7 +217,7 @@ def carry_out(
         except BaseException as error:
             if fatal(error):
                 raise
-            outcome = failure(told(error), time.perf_counter() - started, _cause(error))
+            outcome = failure(told(error), time.perf_counter() - started, cause(error))
         else:
             yield update
     yield outcome  # here the exception, and the network that it refers to, have been freed
@@ -276,7 +276,8 @@ def attempt(evaluator: Evaluator, payload: Mapping[str, Any]) -> Outcome:
     return outcome
 
 
-def _cause(error: BaseException) -> Cause:
+def cause(error: BaseException) -> Cause:
+    """Returns the kind of failure that an exception stands for."""
     kind, text = type(error).__name__, text_of(error)
     signs = ("can't allocate memory", "CUDA error: out of memory")
     no_memory = kind == "OutOfMemoryError" or isinstance(error, MemoryError)

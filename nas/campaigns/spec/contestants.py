@@ -35,6 +35,9 @@ FITTED: Mapping[str, Mapping[str, Any]] = {
 }
 """Classics for small images, with the options that suit small images."""
 
+QUICK = ("vgg8", "lenet5", "resnet20")
+"""Those of them that learn quickly."""
+
 OWN_LIMITS = "constraints"
 """The value of ``fit`` that stands for the campaign's constraints."""
 
@@ -146,6 +149,17 @@ def contestants(
                     raise InputError(f"{each.label} is listed twice")
                 found[each.label] = each
     return found, notes
+
+
+def fitting(frame: Frame, macs: int, names: Sequence[str] = QUICK) -> dict[str, Architecture]:
+    """Returns the classics that suit the images, each as large as a limit allows, by name."""
+    found = {}
+    for name in names:
+        entry = Named.model_validate({"name": name, "fit": {"macs": macs}})
+        with suppress(InputError):  # it is too large, or the images are too small for it
+            (made,) = contestants([entry], frame, {})[0].values()
+            found[name] = made.architecture
+    return found
 
 
 def _none_fits(errors: Sequence[InputError]) -> InputError:

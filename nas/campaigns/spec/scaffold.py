@@ -5,7 +5,7 @@ import json
 import os
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from nas.boxes import anchor_sizes
 from nas.campaigns.spec.campaign import FILE_NAME
-from nas.campaigns.spec.contestants import contestants
+from nas.campaigns.spec.contestants import fitting
 from nas.campaigns.spec.data_argument import Given, known_options, read
 from nas.campaigns.spec.frame import Frame
 from nas.campaigns.store.defaults import PLACES
@@ -28,6 +28,7 @@ from nas.searchers import SEARCHERS
 from nas.spaces import space as make_space
 from nas.spaces import space_file
 from nas.tasks import DEFAULT, TASKS, Task, make
+from nas.training.augmentation import usual_shift
 from nas.training.data import Loaded, load, resolve
 from nas.training.datasets import DATASETS
 from nas.training.datasets.parts import ROLES
@@ -74,12 +75,6 @@ _CLASSICS = """\
     - vgg8
     - resnet20
     - {name: mobilenet_v2, stem: cifar}"""
-
-_FITTED = ("lenet5", "vgg8", "resnet20")
-"""Classics of a draft that fits the data."""
-
-_NARROW = 8
-"""Images with a shorter side are not shifted."""
 
 _DRAFT = """\
 # A search campaign. Run it with `nas run {folder}`; the same command resumes it if it was stopped.
@@ -238,7 +233,7 @@ def _data(
     shape = loaded.images.input_shape
     channels, *sides = shape
     macs, why = _limit(space, folder, loaded, epochs, task)
-    pixels = max(1, sides[0] // 16)
+    pixels = usual_shift(sides)
     augment = [
         commented("  augment:", "the preset's is replaced"),
         f"    - {{name: shift, pixels: {pixels}}}",
@@ -247,12 +242,13 @@ def _data(
         augment = [commented("  augment: []", "transformations are for images")]
     elif task.placed and kind == "values":
         augment = [commented("  augment: []", "nothing that moves the image can move its labels")]
-    elif min(sides) < _NARROW:
+    elif not pixels:
         augment = [commented("  augment: []", "the images are too narrow to be shifted")]
     elif channels == 3 and loaded.config.name != "svhn":
         augment.append(
             commented("    - flip", "remove it if a mirror image can be of another class")
         )
+    frame = Frame(shape, task.outputs(shape, loaded.images.classes), task)
     return task, {
         "task": _task(name, loaded, folder),
         "data": data_section(given, loaded, folder),
@@ -264,18 +260,13 @@ def _data(
                 *augment,
             ]
         ),
-        "classics": _fitted(Frame(shape, task.outputs(shape, loaded.images.classes), task), macs),
+        "classics": _classics(fitting(frame, macs)),
     }
 
 
-def _fitted(frame: Frame, macs: int) -> str:
-    """Writes the classics of :data:`_FITTED` that suit the images and the limit."""
-    lines = []
-    for name in _FITTED:
-        entry = Named.model_validate({"name": name, "fit": {"macs": macs}})
-        with suppress(InputError):
-            contestants([entry], frame, {})
-            lines.append(f"    - {{name: {name}, fit: constraints}}")
+def _classics(names: Iterable[str]) -> str:
+    """Writes classics that are as wide as the constraints allow."""
+    lines = [f"    - {{name: {name}, fit: constraints}}" for name in names]
     if not lines:
         return "    []"
     return "\n".join([f"{lines[0]}   # as wide as the constraints allow", *lines[1:]])

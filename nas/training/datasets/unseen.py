@@ -156,7 +156,9 @@ def _check_shapes(place: Path, told: Metadata, held: dict[Role, npt.NDArray[Any]
             raise InputError(
                 f"{path}: holds images of {list(values.shape[1:])}, train_x.npy of {list(shape)}"
             )
-    if told.input_shape not in (shape, held["train"].shape):
+    # It may have the number of images of the training part, or of all parts.
+    given = told.input_shape, told.input_shape[1:]
+    if not any(each in (shape, (1, *shape)) for each in given):
         raise InputError(
             f"{place / METADATA}: input_shape: is {list(told.input_shape)}, but the images are of "
             f"{list(shape)}"

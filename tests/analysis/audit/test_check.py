@@ -286,6 +286,8 @@ PLANTS: dict[str, Plant] = {
     "mistakes unread": changed("result", CLASSIC, "metrics/evaluations/single/test/mistakes",
         "u1:!", f"{CLASSIC}: evaluations.single.test.accuracy: its mistakes cannot be read"),
     "epochs_before": changed("result", FIRST, "metrics/epochs_before", 3),
+    "kept_epoch": changed("result", FIRST, "metrics/kept_epoch", 99,
+        f"{FIRST}: kept_epoch: 99, expected 1 to "),
     "curve": changed("result", FIRST, "metrics/curve/0", {"epoch": 1}, f"{FIRST}: curve: keys: "),
     "epochs charged": changed("result", FIRST, "epochs", 99),
     "data_checksum": changed("result", CLASSIC, "metrics/data_checksum", "0" * 16),
