@@ -106,7 +106,8 @@ class Setting(NamedTuple):
         return cls(
             Architecture.from_json(trial.architecture),
             loaded or data.search_data(data.resolve(trial.data)),
-            recipe.resolve({**trial.recipe, "epochs": epochs}),
+            # One member is measured, or none, so no epoch is known to be the best for all.
+            recipe.resolve({**trial.recipe, "epochs": epochs, "keep": "last"}),
             trial.seed,
             resolve_device(trial.device),
             make(trial.task),

@@ -19,6 +19,8 @@ _DATA_PROCESSOR = '''\
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -56,7 +58,7 @@ class DataProcessor:
         valid = images[known], labels[known]
         if not known.any() or images.shape[1:] != train[0].shape[1:]:
             print("valid: cannot be used; a fifth of the training images takes its place")
-            chosen = np.arange(len(train[1])) % 5 == 4
+            chosen = np.arange(len(train[1])) % 5 == 0
             train, valid = [[each[which] for each in train] for which in (~chosen, chosen)]
         low, high = value_range(train[0])
 
@@ -74,7 +76,7 @@ class DataProcessor:
 
 def labelled(part, images, labels):
     """Returns the images whose label is a whole number, and these labels."""
-    images, labels = np.asarray(images), np.asarray(labels)
+    images, labels = (np.asarray([] if each is None else each) for each in (images, labels))
     one_hot = labels.ndim == 2 and labels.shape[1] > 1
     count = min(len(images), len(labels))
     numbers = (labels.argmax(1) if one_hot else labels.reshape(-1)).astype(float)[:count]
@@ -88,7 +90,7 @@ def labelled(part, images, labels):
 def classes_of(labels, count):
     """Returns the labels that there may be: 0 to the count, unless others are found."""
     found = np.unique(labels)
-    fits = isinstance(count, (int, float)) and found.min() >= 0 and found.max() < count
+    fits = isinstance(count, Real) and found.min() >= 0 and found.max() < count
     return np.arange(int(count)) if fits else found
 '''
 
@@ -106,6 +108,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +142,7 @@ class NAS:
         paths = [str(path) for path in (Path(each).resolve() for each in given) if path != HERE]
         # One clock may be for several data sets; the metadata may say how long one has.
         limit = self.metadata.get("time_limit")
-        hours = limit if isinstance(limit, (int, float)) and limit > 0 else math.inf
+        hours = limit if isinstance(limit, Real) and limit > 0 else math.inf
         left = min(self.clock.check(), 3600 * hours)
         ends = time.monotonic() + left
         # The trainer predicts later. As many images take a hundredth of the time of a training.

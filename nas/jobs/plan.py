@@ -110,11 +110,7 @@ class Planner:
         before = time.monotonic()
         self._images = loaded.search()
         parts = loaded.split
-        # Pictures are decoded, which the campaign does again, also with those of the test part.
-        # These are decoded once more for the predictions.
         reading = time.monotonic() - before
-        tested = reading * len(parts.test) / (len(parts.train) + len(parts.validation))
-        self._waiting, self._loading = reading + tested, loading + tested
         self._task = make(Named(name=DEFAULT))
         self._task.check_labels(loaded.images.kind)
         self._task.check_parts(loaded.labels)
@@ -127,7 +123,13 @@ class Planner:
         self._batch = 32 if self._count < 5_000 else 64 if self._count < 30_000 else 128
         some = min(500, max(1, _LOOKED_AT // math.prod(shape)))
         chosen = loaded.images.images[parts.train[:: max(1, -(-self._count // some))]]
+        before = time.monotonic()
         values = chosen if isinstance(chosen, np.ndarray) else chosen.read()
+        # Pictures of the test part are decoded for the final stage, and for the predictions.
+        each = 0.0 if loaded.images.streamed else (time.monotonic() - before) / len(values)
+        self._loading = loading + each * len(parts.test)
+        # The campaign loads the data for its networks, for its trials and for the final stage.
+        self._waiting = reading + 2 * loading + self._loading
         self._smooth = smoothness(values)
         preset = {"preset": "quick", "batch_size": self._batch}
         self._tryouts = Tryouts(

@@ -71,7 +71,6 @@ class Plan:
         division = self.division
         whole = division.seconds + self.waiting
         final = FINAL * division.seconds / whole
-        classics = (CLASSIC * division.seconds + self.waiting) / whole
         entries = ", ".join(
             f"{{name: {each}, fit: constraints}}" for each in self.classics[: division.workers]
         )
@@ -113,10 +112,10 @@ class Plan:
                 "predictions and the export",
             ),
             commented(
-                f"  final: {final:.2g}",
+                f"  final: {final:.3g}",
                 f"{division.training:.0f} s for each training of the best networks",
             ),
-            commented(f"  classics: {classics:.2g}", "so that there is a trained network early"),
+            commented(f"  classics: {CLASSIC}", "so that there is a trained network early"),
             commented(f"  epochs: {most}", "as a rule, the time of a training is over earlier"),
             commented(f"  trial_seconds: {SLOW * division.trial:.3g}",
                       "a slow network of the search has no time for all epochs"),

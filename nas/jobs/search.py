@@ -257,8 +257,9 @@ def _loaded(given: Given) -> Loaded:
 def best(folder: Path) -> Found:
     """Finds the network or the ensemble of the final stage that is the best on validation images.
 
-    An ensemble with a smaller loss than the best network is preferred to it: differences of few
-    images in the primary metric are chance, and the loss has less noise.
+    An ensemble that is better than all networks but one, and has a smaller loss than that one, is
+    preferred to it: differences of few images in the primary metric are chance, and the loss has
+    less noise.
 
     Raises :class:`InputError` if no training of the final stage has ended.
     """
@@ -282,14 +283,11 @@ def best(folder: Path) -> Found:
     def mean(label: str, value: Callable[[Ask], float]) -> float:
         return fmean(map(value, rows[label]))
 
-    label = min(rows, key=lambda each: mean(each, rank))
-    better = [
-        each
-        for each, (ask, *_) in rows.items()
-        if ask.is_ensemble and mean(each, loss) < mean(label, loss)
-    ]
-    if better and not rows[label][0].is_ensemble:
-        label = min(better, key=lambda each: mean(each, rank))
+    label, *others = sorted(rows, key=lambda each: mean(each, rank))
+    if not rows[label][0].is_ensemble and others:
+        second = others[0]
+        if rows[second][0].is_ensemble and mean(second, loss) < mean(label, loss):
+            label = second
     ask = min(rows[label], key=rank)
     metrics = history.results[ask.trial].metrics
     told = {name: metrics[name] for name in (known.validation, known.test) if name in metrics}
@@ -353,7 +351,7 @@ def _predictor(folder: Path) -> tuple[Found, Network]:
         if ask.stage != "final" or path is None or is_damaged(path):
             continue
         state = torch.load(path, map_location="cpu", weights_only=True)
-        metrics = {known.validation: state["curve"][state["kept"] - 1][known.validation]}
+        metrics = {known.validation: _kept(state)[known.validation]}
         stopped = Found(folder, ask.label, ask.trial, metrics, len(state["curve"]))
         found.append((stopped, partial(_so_far, stopped, state)))
     if not found:
@@ -362,6 +360,13 @@ def _predictor(folder: Path) -> tuple[Found, Network]:
         found, key=lambda each: known.primary.flipped(each[0].metrics[known.validation])
     )
     return chosen, network()
+
+
+def _kept(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the point of the curve whose weights a state has; older states have the last."""
+    curve = state["curve"]
+    found: dict[str, Any] = curve[state.get("kept", len(curve)) - 1]
+    return found
 
 
 def _so_far(stopped: Found, state: Mapping[str, Any]) -> Network:

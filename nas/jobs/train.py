@@ -236,6 +236,7 @@ def _row(job: Job, trainer: Trainer, here: Mapping[str, Any]) -> Row:
         "threads": torch.get_num_threads(),
         "environment": here,
         "curve": curve,
+        **({"kept_epoch": trainer.kept.epoch} if job.recipe.keep == "best" else {}),
     }
 
 

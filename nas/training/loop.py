@@ -226,9 +226,12 @@ class Trainer:
         if self._best is None:
             return self.curve[-1]
         primary = self._task.primary
-        return min(
-            reversed(self.curve), key=lambda each: primary.flipped(each.validation[primary.name])
-        )
+
+        def rank(point: Epoch) -> tuple[bool, float]:
+            value = primary.flipped(point.validation[primary.name])
+            return math.isnan(value), value
+
+        return min(reversed(self.curve), key=rank)
 
     @property
     def _evaluated(self) -> nn.Module:

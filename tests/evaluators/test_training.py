@@ -8,6 +8,7 @@ import torch
 from nas.architecture.builder import Builder
 from nas.architecture.graph import Architecture
 from nas.errors import InputError
+from nas.evaluators.sharing import Setting
 from nas.evaluators.training import evaluate
 from nas.evaluators.work import complete
 from nas.spaces.choices import Infeasible
@@ -141,6 +142,11 @@ def plain(kernel: int) -> str:
     x = g.relu(g.conv(g.input, 4, kernel=kernel, padding="same"))
     architecture: Architecture = g.build(g.linear(g.flatten(x), 10))
     return architecture.to_json()
+
+
+def test_what_all_trials_share_is_trained_to_the_last_epoch() -> None:
+    found = Setting.of(request(recipe={"preset": "quick", "keep": "best"}), epochs=5)
+    assert (found.recipe.keep, found.recipe.epochs) == ("last", 5)
 
 
 @pytest.mark.parametrize(

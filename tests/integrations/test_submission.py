@@ -229,8 +229,8 @@ def one_hot(labels: Any) -> Any:
         ({"train_y": lambda y: [*y[:23], np.nan]}, (23, 12), [0, 1, 2]),
         ({"train_y": lambda y: y[:20]}, (20, 12), [0, 1, 2]),
         ({"valid_y": lambda y: y + 1}, (24, 8), [0, 1, 2]),  # class 3 is unknown
-        ({"valid_x": lambda x: x[:0], "valid_y": lambda y: y[:0]}, (20, 4), [0, 1, 2]),
-        ({"valid_x": lambda x: x[:, :1]}, (20, 4), [0, 1, 2]),
+        ({"valid_x": lambda x: x[:0], "valid_y": lambda y: y[:0]}, (19, 5), [0, 1, 2]),
+        ({"valid_x": lambda x: x[:, :1]}, (19, 5), [0, 1, 2]),
     ],
 )
 def test_labels_and_parts_that_are_not_as_described(

@@ -216,6 +216,14 @@ def test_until_something_is_kept_the_specification_may_change(tmp_path: Path) ->
     assert json.loads((tmp_path / "resolved.json").read_text())["specification"]["seed"] == 0
 
 
+def test_a_row_may_be_that_of_the_best_epoch(tmp_path: Path) -> None:
+    train(tmp_path, job(changes=["keep=best", "learning_rate=0.1"]))
+    found = row(tmp_path)
+    accuracies = [point["validation_accuracy"] for point in found["curve"]]
+    assert found["validation"]["accuracy"] == max(accuracies)
+    assert accuracies[found["kept_epoch"] - 1] == max(accuracies)
+
+
 def test_starting_from_weights_that_are_frozen(trained: Path, tmp_path: Path) -> None:
     weights = trained / "weights.safetensors"
     other = job(weights=weights, freeze="body", seed=7, changes=["weight_average=null"])

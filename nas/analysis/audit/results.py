@@ -220,13 +220,13 @@ def _curve(line: int, trial: str, metrics: Mapping[str, Any], known: Catalogue) 
         yield from differing(line, f"{trial}: curve: keys", sorted(point), sorted(curve[-1]))
         yield from _plausible(line, f"{trial}: curve", point, known)
     kept = metrics.get("kept_epoch", len(curve))
-    if kept not in range(1, len(curve) + 1):
+    if type(kept) is not int or kept not in range(1, len(curve) + 1):
         yield Fault(line, f"{trial}: kept_epoch: {json.dumps(kept)}, expected 1 to {len(curve)}")
         return
     for name in [name for name in curve[-1] if name in metrics]:
         value = metrics[name]
         if not name.endswith("_seconds"):
-            yield from differing(line, f"{trial}: {name}", value, curve[kept - 1][name])
+            yield from differing(line, f"{trial}: {name}", value, curve[kept - 1].get(name))
             continue
         each = [point.get(name) for point in curve]
         if not all(map(is_number, [value, *each])) or not math.isclose(value, sum(each)):

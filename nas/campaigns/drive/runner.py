@@ -128,6 +128,8 @@ class Runner:
                 left = self._scheduler.retrainings_left() + 1 if ask.stage == "final" else 0
                 until = self._timetable.ends(ask, now, left, self._scheduler.found)
                 request["deadline"] = time.time() + until - now
+                if (seconds := self._timetable.seconds(ask)) is not None:
+                    request["seconds"] = seconds
                 if until - now < request.get("seconds", math.inf):
                     self._short.add(ask.trial)
             keep = self.checkpoints.keeps(ask, make.recipe(ask))

@@ -289,7 +289,7 @@ def _load(folder: Path) -> Campaign:
             "reading",
         )
     stopping, name = config.early_stopping, config.evaluator.name
-    early_stopping.check(stopping, config.objectives, metrics, own, evaluator, name)
+    early_stopping.check(stopping, config.objectives, metrics, own, evaluator, name, training)
     fidelities.check(own, training, task, config.measures_latency)
     if config.inherit_weights:
         inheritance.check(own, config.duplicates, evaluator, config.evaluator.name)

@@ -17,6 +17,7 @@ from nas.metrics import Catalogue
 from nas.searchers import Searcher
 from nas.searchers.multi_fidelity import MultiFidelity
 from nas.statistics.learning_curves import FEWEST, probability_above
+from nas.training.recipe import Recipe
 
 Json = dict[str, Any]
 
@@ -47,6 +48,7 @@ def check(
     searcher: Searcher,
     evaluator: Evaluator,
     name: str,
+    recipe: Recipe | None,
 ) -> None:
     """Raises :class:`InputError` if trials are judged by curves that they do not have.
 
@@ -59,6 +61,7 @@ def check(
         searcher: of the campaign.
         evaluator: of the campaign.
         name: the name of the evaluator.
+        recipe: of the campaign; None if nothing is trained.
     """
     schedule = searcher if isinstance(searcher, MultiFidelity) else None
     if stopping is None and not (schedule and schedule.takes_curves):
@@ -68,6 +71,12 @@ def check(
         raise InputError(
             f"{key}: judges by learning curves, but the evaluator {name} trains no network of the "
             "search; leave it out"
+        )
+    extrapolates = stopping is None or stopping.name == "learning_curve"
+    if extrapolates and recipe is not None and recipe.keep != "last":
+        raise InputError(
+            f"{key}: learning_curve extrapolates to the last epoch; allowed with it: keep: last in "
+            f"recipe, got {recipe.keep}"
         )
     judged = [objective.metric for objective in objectives]
     if len(judged) > 1 or judged[0] not in metrics.curve:

@@ -1,5 +1,6 @@
 """The time limit of a campaign, and how it is divided."""
 
+import math
 from collections.abc import Callable
 from typing import Annotated
 
@@ -121,21 +122,24 @@ class Timetable:
         if not ask.is_retrained:
             return self.end
         if not ask.is_of_space:
-            return min(now + self._classic, self._retrained_by)
+            longest = self._training if self._share is None else math.inf  # see seconds
+            return min(now + longest, self._retrained_by)
         return now + (self._retrained_by - now) / max(1, self._rounds(left))
+
+    def seconds(self, ask: Ask) -> float | None:
+        """Returns how long a trial may take from its first step; None if only its end counts.
+
+        Classics with a share of their own are trained while workers start and read the data.
+        """
+        if self._share is None or not ask.is_retrained or ask.is_of_space:
+            return None
+        return self._share * self._retrained_by / max(1, self._rounds(self._classics))
 
     @property
     def _training(self) -> float:
         """How long a training of the final stage takes."""
         classics = self._rounds(self._classics) if self._share is None else 0
         return self._final / max(1, classics + self._rounds(self._retrained))
-
-    @property
-    def _classic(self) -> float:
-        """How long the training of a classic takes."""
-        if self._share is None:
-            return self._training
-        return self._share * self._retrained_by / max(1, self._rounds(self._classics))
 
     def _rounds(self, trainings: int) -> int:
         return -(-trainings // self._slots())

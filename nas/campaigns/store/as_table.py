@@ -84,7 +84,9 @@ def _table(
     metrics[METRICS.test] = np.array([np.mean(tested.get(key, [np.nan])) for key in rows])
     curves = [result.get("curve", []) for result in results]
     lengths = {len(curve) for curve in curves}
-    epochs = tuple(range(1, max(lengths) + 1)) if len(lengths) == 1 else ()
+    # If the weights of an epoch before the last are kept, the curve does not end with the result.
+    whole = len(lengths) == 1 and not any("kept_epoch" in result for result in results)
+    epochs = tuple(range(1, max(lengths) + 1)) if whole else ()
     seconds = None
     for name in _CURVES:
         found = [

@@ -113,3 +113,12 @@ def test_a_search_cut_anywhere_promotes_the_same_trials(promoted: Path, tmp_path
 def test_where_there_are_no_curves_it_is_refused(tmp_path: Path, more: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         run(write(tmp_path / "c", f"{PROMOTION}{more}\n"), evaluator=f"{__name__}:crossing")
+
+
+def test_a_curve_says_nothing_of_its_best_epoch(tmp_path: Path) -> None:
+    best = PROMOTION.replace("preset: quick", "preset: quick, keep: best")
+    message = "searcher.promotion: learning_curve extrapolates .* allowed with it: keep: last"
+    with pytest.raises(InputError, match=message):
+        run(write(tmp_path / "c", best), evaluator=f"{__name__}:crossing")
+    write(tmp_path / "c", best.replace("promotion: learning_curve", "promotion: value"))
+    run(tmp_path / "c", evaluator=f"{__name__}:crossing")

@@ -206,6 +206,22 @@ def test_curves_of_a_real_training_are_in_the_table(folder: Path) -> None:
     assert table.seconds[0, 1] == pytest.approx(sum(e["train_seconds"] for e in curve))
 
 
+def test_a_table_has_the_results_of_the_best_epochs(folder: Path) -> None:
+    text = toy.CAMPAIGN.replace("trials: 4", "trials: 2").replace("epochs: 1", "epochs: 3")
+    text = text.replace(", classics: [resnet20]", "").replace("quick,", "quick, keep: best,")
+    run(toy.write(folder, text))
+    table = campaign_as_table(folder.parent, campaigns=(folder.name,))
+    assert table.epochs == ()  # curves do not end with the results
+    found = table.metric("validation_accuracy").tolist()
+    results = [r["metrics"] for r in read_records(folder) if r["type"] == "result"]
+    assert set(found) <= {metrics["validation_accuracy"] for metrics in results}
+    for metrics in results:
+        kept = metrics["curve"][metrics["kept_epoch"] - 1]
+        assert kept["validation_accuracy"] == metrics["validation_accuracy"]
+        best = max(point["validation_accuracy"] for point in metrics["curve"])
+        assert metrics["validation_accuracy"] == best
+
+
 def test_campaigns_that_trained_unlike_are_not_one_table(past: Path, tmp_path: Path) -> None:
     other = toy.write(tmp_path / "other", toy.CAMPAIGN.replace("epochs: 1", "epochs: 2"))
     run(other, evaluator=f"{toy.HERE}:evaluate")

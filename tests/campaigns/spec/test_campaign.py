@@ -47,7 +47,7 @@ ROOT = Path(__file__).parents[3]
         ("epochs: 1", "epochs: 1, augment: [flip, lighting]",
          "yaml: recipe.augment.1: lighting: needs colour images, got 1 channel(s)"),
         ("budget:", "reading: series\nbudget:",
-         "reading: Input should be 'image', 'rows', 'columns' or 'volume', got 'series'"),
+         "reading: Input should be 'image', 'rows', 'columns', 'volume' or 'stack', got 'series'"),
         ("budget:", "task: reconstruction\nreading: rows\nbudget:",
          "reading: the task Reconstruction needs the places in an image, so only image is "
          "allowed, got rows"),
