@@ -26,7 +26,7 @@ from nas.campaigns.spec.data_argument import Given, read
 from nas.campaigns.store.checkpoints import Checkpoints
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
-from nas.campaigns.store.types import Ask
+from nas.campaigns.store.types import Ask, Result
 from nas.configuration import validate
 from nas.errors import CampaignError, InputError, in_file
 from nas.export.exporting import export
@@ -257,9 +257,9 @@ def _loaded(given: Given) -> Loaded:
 def best(folder: Path) -> Found:
     """Finds the network or the ensemble of the final stage that is the best on validation images.
 
-    An ensemble that is better than all networks but one, and has a smaller loss than that one, is
-    preferred to it: differences of few images in the primary metric are chance, and the loss has
-    less noise.
+    An ensemble with a smaller loss than the best network is preferred to it if their accuracies
+    differ by no more than a standard error: such a difference is chance, and the loss has less
+    noise.
 
     Raises :class:`InputError` if no training of the final stage has ended.
     """
@@ -283,15 +283,27 @@ def best(folder: Path) -> Found:
     def mean(label: str, value: Callable[[Ask], float]) -> float:
         return fmean(map(value, rows[label]))
 
-    label, *others = sorted(rows, key=lambda each: mean(each, rank))
-    if not rows[label][0].is_ensemble and others:
-        second = others[0]
-        if rows[second][0].is_ensemble and mean(second, loss) < mean(label, loss):
-            label = second
+    ranks = {each: mean(each, rank) for each in rows}
+    label = min(rows, key=ranks.__getitem__)
+    if not rows[label][0].is_ensemble:
+        most = ranks[label] + _noise(history.results[rows[label][0].trial])
+        averages = [
+            each
+            for each, (ask, *_) in rows.items()
+            if ask.is_ensemble and ranks[each] <= most and mean(each, loss) < mean(label, loss)
+        ]
+        label = min(averages, key=ranks.__getitem__, default=label)
     ask = min(rows[label], key=rank)
     metrics = history.results[ask.trial].metrics
     told = {name: metrics[name] for name in (known.validation, known.test) if name in metrics}
     return Found(folder, label, ask.trial, told)
+
+
+def _noise(result: Result) -> float:
+    """Returns the standard error of the difference of two accuracies on the validation images."""
+    measured = result.metrics.get("evaluations", {}).get("single", {}).get("validation", {})
+    images = sum(map(sum, measured.get("confusion", [])))
+    return math.sqrt(0.5 / images) if images else 0.0
 
 
 def _history(folder: Path) -> History:

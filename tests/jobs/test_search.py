@@ -398,8 +398,9 @@ def test_the_first_training_predicts_although_it_has_not_ended(
     [
         ((0.9444, 0.61), (0.93, 0.7), (0.9431, 0.52), "average"),
         ((0.9444, 0.61), (0.93, 0.7), (0.95, 0.7), "average"),
+        ((0.4187, 1.30), (0.4173, 1.23), (0.4167, 1.22), "average"),
         ((0.9444, 0.61), (0.5, 1.5), (0.9, 0.8), "one"),
-        ((0.9444, 0.61), (0.93, 0.7), (0.9, 0.52), "one"),
+        ((0.9444, 0.61), (0.93, 0.7), (0.92, 0.52), "one"),  # by more than 0.018
         ((0.9444, 0.61), (0.93, 0.5), (0.9431, 0.61), "one"),
     ],
 )
@@ -414,7 +415,12 @@ def test_an_average_predicts_if_its_accuracy_or_its_loss_is_better(
     for name, (accuracy, loss) in {"one": one, "other": other, "average": average}.items():
         made = name == "average"
         asks[name] = SimpleNamespace(stage="final", trial=name, label=name, is_ensemble=made)
-        metrics = {"validation_accuracy": accuracy, "validation_loss": loss}
+        known = {"single": {"validation": {"confusion": [[1000, 300], [100, 100]]}}}
+        metrics = {
+            "validation_accuracy": accuracy,
+            "validation_loss": loss,
+            "evaluations": known,
+        }
         results[name] = SimpleNamespace(completed=True, metrics=metrics, number=metrics.get)
     header = SimpleNamespace(specification={})
     history = SimpleNamespace(header=header, asks=asks, results=results)
