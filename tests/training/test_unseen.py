@@ -253,6 +253,8 @@ def test_the_labels_of_the_test_part_may_be_unknown(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"input_shape": [1, 5, 5]}, r"metadata: input_shape: is \[1, 5, 5\], but the images are"),
+        ({"input_shape": [3, 1, 4, 5]}, r"input_shape: is \[3, 1, 4, 5\], but the images are"),
+        ({"input_shape": []}, r"input_shape: is \[\], but the images are"),
         (
             {"num_classes": 2},
             r"train_y.npy \(num_classes in metadata: 2\): holds label 2",

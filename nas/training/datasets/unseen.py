@@ -156,9 +156,10 @@ def _check_shapes(place: Path, told: Metadata, held: dict[Role, npt.NDArray[Any]
             raise InputError(
                 f"{path}: holds images of {list(values.shape[1:])}, train_x.npy of {list(shape)}"
             )
-    # It may have the number of images of the training part, or of all parts.
-    given = told.input_shape, told.input_shape[1:]
-    if not any(each in (shape, (1, *shape)) for each in given):
+    # It may begin with the number of images of the training part, or of all parts.
+    count, *rest = told.input_shape or (0,)
+    counted = tuple(rest) if count >= len(held["train"]) else told.input_shape
+    if not {told.input_shape, counted} & {shape, (1, *shape)}:
         raise InputError(
             f"{place / METADATA}: input_shape: is {list(told.input_shape)}, but the images are of "
             f"{list(shape)}"
