@@ -41,7 +41,7 @@ def test_every_public_name_is_there() -> None:
         _ = nas.clasic
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg16", "alexnet", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
 def test_cost_is_the_published_one_twice(capsys: pytest.CaptureFixture[str], name: str) -> None:
     truth = pd.read_csv(DATA / "classic_costs.csv").set_index("name").loc[name]
     code, out, _ = run(capsys, "cost", name, "--json")

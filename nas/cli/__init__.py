@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import gc
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 import nas
 from nas.cli import campaigns, exports, networks, results, spaces, visual
+from nas.cli.output import forget_output
 from nas.errors import CampaignError, InputError
 from nas.escape import printable
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("nas: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # as in `nas sample ... | head`, which is not an error
-        _forget_output()
+        forget_output()
         return 0
     except OSError as error:
         if error.filename is not None:
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         if error.errno not in _FULL:
             raise
-        _forget_output()
+        forget_output()
         print(f"nas: the output cannot be written: {error.strerror}", file=sys.stderr)
         return 1
 
@@ -68,11 +68,6 @@ def _run(argv: Sequence[str] | None) -> int:
         if argv is None:
             gc.freeze()  # to look through all objects at exit takes a second, and frees nothing
         sys.stdout.flush()  # a closed pipe or a full disk raises its error here, not at exit
-
-
-def _forget_output() -> None:
-    """Drops what could not be written; Python would try again at exit and raise the same error."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):

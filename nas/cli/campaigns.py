@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.cli.arguments import DATA, positive, whole
+from nas.cli.output import forget_output
 from nas.escape import printable
 from nas.words import counted
 
 if TYPE_CHECKING:
     from nas.cli.arguments import Commands
+
+_BUSY = 10
+"""How many times longer than its CPU time a process may have been importing on a busy machine."""
 
 
 def add(commands: Commands) -> None:
@@ -137,22 +141,35 @@ def _search(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         plan=arguments.plan,
         began=began,
-        say=lambda line: print(printable(line), flush=True),
+        say=_say,
     )
     if found is None:
         return
-    print(
+    _say(
         f"after {(time.monotonic() - began) / 60:.2f} of {arguments.minutes:g} minutes; next: "
         f"nas table {found.folder}, nas report {found.folder}"
     )
 
 
+def _say(line: str) -> None:
+    """Prints a line; if nobody reads it any more, the search goes on all the same."""
+    try:
+        print(printable(line), flush=True)
+    except OSError:
+        forget_output()
+
+
 def _age() -> float:
-    """Returns how many seconds ago this process was started; 0 if the system does not tell."""
+    """Returns how many seconds ago this process was started; 0 if the system does not tell.
+
+    A shell script that ends with ``exec nas`` is the same process. So there is a limit, the time
+    that a busy machine would take to import what is imported.
+    """
     try:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - started
+        return min(age, _BUSY * time.process_time())
     except (OSError, AttributeError):
         return 0.0
 
@@ -168,7 +185,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from nas.jobs import train as single
     from nas.jobs.job import prepare
     from nas.jobs.row import summary
-    from nas.training.loop import Diverged
+    from nas.training.curve import Diverged
 
     job = prepare(
         arguments.name,

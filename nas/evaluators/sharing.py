@@ -25,9 +25,10 @@ from nas.supernet.bank import Start
 from nas.tasks import Task, make
 from nas.training import data, recipe
 from nas.training.batches import batch_bounds
+from nas.training.curve import Epoch
 from nas.training.data import SearchData
 from nas.training.hardware import device_name, resolve_device
-from nas.training.loop import Epoch, Trainer, trained_weights
+from nas.training.loop import Trainer, trained_weights
 from nas.training.recipe import Recipe
 
 

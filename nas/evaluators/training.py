@@ -28,12 +28,13 @@ from nas.supernet.inheritance import inherit
 from nas.tasks import make
 from nas.training import data, recipe
 from nas.training.compilation import Compile
+from nas.training.curve import TrainResult
 from nas.training.data import Part, SearchData
 from nas.training.deadline import Deadline
 from nas.training.evaluation import VIEWS, evaluations, preprocessing
 from nas.training.hardware import device_name, resolve_device
 from nas.training.latency import measure_latency
-from nas.training.loop import Trainer, TrainResult, trained_weights
+from nas.training.loop import Trainer, trained_weights
 
 SOURCE = "training request"
 
@@ -115,7 +116,7 @@ def evaluate(
         batch: the number of training images on which they are measured.
         trains: whether a trial of the search is trained; if not, only its proxies are measured.
 
-    Yields after every epoch the fields of :class:`nas.training.loop.Epoch`.
+    Yields after every epoch the fields of :class:`nas.training.curve.Epoch`.
 
     Returns ``validation_loss`` and the task's primary metric on validation images, such as
     ``validation_accuracy``, and ``train_loss``, all after the epoch whose weights are kept, which
@@ -137,7 +138,7 @@ def evaluate(
     ``fvcore`` (its counts) and ``fvcore_uncounted`` (the operators that it does not count).
 
     It sets torch's threads for this process. Raises :class:`InputError` if the request is wrong or
-    if architecture and data do not fit, :class:`nas.training.loop.Diverged` if the loss is not
+    if architecture and data do not fit, :class:`nas.training.curve.Diverged` if the loss is not
     finite, and before training :class:`Infeasible` if the latency is above its limit. A training
     that continues from a checkpoint was checked when it began.
     """

@@ -93,7 +93,7 @@ def require(form: str, *packages: str, extra: str = "export") -> None:
     if missing:
         raise InputError(
             f"--to {form} needs {', '.join(missing)}: install with "
-            f"pip install 'nas-harness[{extra}]'"
+            f"pip install '.[{extra}]' in the folder of this package"
         )
 
 

@@ -90,7 +90,8 @@ def labelled(part, images, labels):
 def classes_of(labels, count):
     """Returns the labels that there may be: 0 to the count, unless others are found."""
     found = np.unique(labels)
-    fits = isinstance(count, Real) and found.min() >= 0 and found.max() < count
+    least, most = found.min(), found.max()
+    fits = isinstance(count, Real) and np.isfinite(count) and 0 <= least <= most < count
     return np.arange(int(count)) if fits else found
 '''
 
@@ -127,12 +128,12 @@ class NAS:
 
     def search(self):
         """Returns a trained network, or, if the search leaves none, :class:`NearestMean`."""
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
-            try:
+        try:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
                 return self._search(Path(place)).eval()
-            except Exception as error:  # whatever it was, there are predictions
-                print(f"nas search: {error}; the nearest mean predicts", file=sys.stderr)
-                return NearestMean(self.loaders["train"])
+        except Exception as error:  # whatever it was, there are predictions
+            print(f"nas search: {error}; the nearest mean predicts", file=sys.stderr)
+            return NearestMean(self.loaders["train"])
 
     def _search(self, place):
         data, out = place / "data", place / "out"
@@ -144,6 +145,7 @@ class NAS:
         limit = self.metadata.get("time_limit")
         hours = limit if isinstance(limit, Real) and limit > 0 else math.inf
         left = min(self.clock.check(), 3600 * hours)
+        left = left if math.isfinite(left) else 1800  # the contest's default
         ends = time.monotonic() + left
         # The trainer predicts later. As many images take a hundredth of the time of a training.
         images = self.loaders["train"].dataset
@@ -231,7 +233,7 @@ class Trainer:
         """Returns the label of each image."""
         try:
             return self._predict(test_loader, self.device)
-        except RuntimeError as error:  # a GPU may be full
+        except Exception as error:  # a GPU may be full, or torch may be without CUDA
             print(f"{error}; predicting on the CPU")
             return self._predict(test_loader, "cpu")
 

@@ -27,7 +27,7 @@ from nas.campaigns.spec.space import read_space
 from nas.configuration import Named
 from nas.errors import InputError
 from nas.jobs.division import RAY, Division
-from nas.jobs.plan_file import FITTED, SPACE, WIDTHS, Plan
+from nas.jobs.plan_file import BEST, FITTED, SPACE, WIDTHS, Plan
 from nas.jobs.probe import SMOOTH, alike, smoothness
 from nas.jobs.tryouts import Tryouts
 from nas.spaces.constrained_space import constrained
@@ -38,8 +38,8 @@ from nas.training.data import Loaded
 from nas.training.hardware import cores, free_cores, resolve_device
 from nas.words import compact
 
-_PROBE = 0.015
-"""The share of the time that one short training takes."""
+_PROBE, _LONGEST = 0.015, 60.0
+"""The share of the time that one short training takes, and its most seconds."""
 _SHORT = 2.0
 """Short trainings of fewer seconds tell nothing, and are left out."""
 _SMALL = 5_000_000
@@ -54,6 +54,10 @@ _EVALUATED = 0.5
 _SPEED = 2e9
 """The multiply-accumulates of forward passes that a core trains in a second, until it is
 measured."""
+_STEPS = 10
+"""Networks are small enough for so many steps in a short training."""
+_JUDGED = 0.2
+"""In fewer seconds, clocks cannot tell how busy the machine is."""
 _CHOSEN = 0.92
 """The share of the time that is left after measuring and choosing classics and augmentation."""
 _MEMBERS = 40
@@ -117,9 +121,13 @@ class Planner:
         self._device = resolve_device("auto")
         self._whole = ends - self._began
         self._count = len(self._images.train.labels)
+        if self._count < 2:
+            raise InputError("the training part holds a single image; a search needs two or more")
+        self._probing = min(_LONGEST, _PROBE * self._whole)
         shape = self._images.input_shape
         self._frame = Frame(shape, self._task.outputs(shape, self._images.classes), self._task)
         self._predicting = 0.0
+        self._scores: dict[str, float] = {}
         self._batch = 32 if self._count < 5_000 else 64 if self._count < 30_000 else 128
         some = min(500, max(1, _LOOKED_AT // math.prod(shape)))
         chosen = loaded.images.images[parts.train[:: max(1, -(-self._count // some))]]
@@ -139,7 +147,7 @@ class Planner:
             self._device,
             self._smooth,
             self._smooth >= SMOOTH and alike(values),
-            int(_EVALUATED * _PROBE * self._whole * _SPEED / (_PASS * _SMALL)),
+            int(_EVALUATED * self._probing * _SPEED / (_PASS * _SMALL)),
         )
         several = self._whole >= RAY * self._slower
         gpus = torch.cuda.device_count() if self._device == "cuda" else 0
@@ -167,13 +175,15 @@ class Planner:
         division = Division.of(max(1.0, _CHOSEN * self._left()), self._count, self._workers)
         macs, reason = self._limit(division)
         augment, classics, reasons = self._chosen(macs)
+        started = self._started(macs, classics)
         plan = Plan(
             minutes=self._minutes,
             division=Division.of(max(1.0, self._left()), self._count, self._workers),
             macs=macs,
             augment=augment,
             classics=classics,
-            started=self._started(macs, classics),
+            started=started,
+            lineages=self._rivals(started),
             reading=self._frame.reading,
             reasons={"macs": reason, "reading": reading, **reasons},
             batch=self._batch,
@@ -190,8 +200,8 @@ class Planner:
 
         It is seen from the CPU time of what was done so far.
         """
-        spent = _cpu_seconds() - self._cpu_before
-        return max(1.0, (time.monotonic() - self._began) / max(1e-3, spent))
+        spent, passed = _cpu_seconds() - self._cpu_before, time.monotonic() - self._began
+        return 1.0 if passed < _JUDGED else max(1.0, passed / max(1e-3, spent))
 
     def _left(self) -> float:
         """Returns the seconds that the campaign may take for its trials from now on."""
@@ -214,7 +224,7 @@ class Planner:
 
     def _reading(self) -> str:
         """Chooses how networks read images, if there is time, and returns the reason."""
-        seconds = max(_SHORT, _PROBE * self._whole)
+        seconds = max(_SHORT, self._probing)
         if seconds > _MOST * self._whole:
             return ""
         torch.set_num_threads(1)  # several may be slow, see __init__, and nothing is measured yet
@@ -244,25 +254,38 @@ class Planner:
                     f"--macs: {self._given_macs:,} is too few: the smallest of {_MEMBERS} networks "
                     f"for these data has {smallest:,}; give at least as many"
                 )
-        speed = _SPEED * self._threads * self._share
+        self._speed = _SPEED * self._threads * self._share
         validated, tested = len(self._images.validation.labels), len(self._loaded.split.test)
-        # Every pass ends with an evaluation; the test images are evaluated once, and predicted.
-        images = division.passes * (self._count + _PASS * validated) + 2 * _PASS * tested
+
+        def affordable(passes: float) -> int:
+            # Every pass ends with an evaluation; the test images are evaluated once, and predicted.
+            images = passes * (self._count + _PASS * validated) + 2 * _PASS * tested
+            return int(division.training * self._speed / images)
+
+        def planned() -> int:
+            if self._given_macs is None:
+                return min(affordable(division.passes), most)
+            return min(self._given_macs, max(affordable(1), least))
+
         for _ in range(2):  # the speed depends on the size
-            size = self._given_macs or min(int(division.training * speed / images), most)
+            seconds = min(1.5, max(0.3, 0.005 * self._whole))
+            size = self._probed(planned(), seconds)
             near = [*fitting(self._frame, size).values()]
             near = near or [each for each in members if each.cost.macs <= size][-2:] or members[:1]
-            seconds = min(1.5, max(0.3, 0.005 * self._whole))
-            speed = self._speed(near, seconds) * self._share or speed
-        told = f"measured: {compact(speed)} multiply-accumulates a second and worker"
+            self._speed = self._measured(near, seconds) * self._share or self._speed
+        told = f"measured: {compact(self._speed)} multiply-accumulates a second and worker"
         self._say(told)
-        size = self._given_macs or min(int(division.training * speed / images), most)
         # In the end, all networks of an average predict. If others use the machine, this has one
         # thread.
-        self._predicting = _PASS * tested * size * division.top / speed
+        self._predicting = _PASS * tested * planned() * division.top / self._speed
         if self._given_macs is not None:
-            return self._given_macs, "--macs"
-        limit = int(division.training * speed / images)
+            if planned() == self._given_macs:
+                return planned(), "--macs"
+            return min(_rounded(planned()), self._given_macs), (
+                f"--macs allows {compact(self._given_macs)}, but a training of the final stage has "
+                f"{division.training:.0f} s, for one pass over {self._count:,} images; {told}"
+            )
+        limit = affordable(division.passes)
         if limit > most:
             return _rounded(most), (
                 f"three quarters of the space's networks are smaller; there would be time for "
@@ -278,7 +301,11 @@ class Planner:
             f"{division.passes:.3g} passes over {self._count:,} images; {told}"
         )
 
-    def _speed(self, networks: list[Architecture], seconds: float) -> float:
+    def _probed(self, macs: int, seconds: float) -> int:
+        """Returns how large a network may be that is trained for so many seconds only."""
+        return min(macs, max(_SMALL, int(self._speed * seconds / (_STEPS * self._batch))))
+
+    def _measured(self, networks: list[Architecture], seconds: float) -> float:
         """Returns the speed of the fastest of some networks, with one thread if that is faster.
 
         It is 0 if none of them trains. What is faster is kept.
@@ -306,20 +333,29 @@ class Planner:
                 found.append(name)
         return found
 
+    def _rivals(self, started: list[str]) -> bool:
+        """Tells if the search starts from two classics of which either may become the better one.
+
+        Without short trainings, nothing is known about them.
+        """
+        known = [self._scores[each] for each in started[:BEST] if each in self._scores]
+        return len(known) > 1 and self._tryouts.rivals(*known)
+
     def _chosen(self, macs: int) -> tuple[list[Any], list[str], dict[str, str]]:
         """Chooses augmentation and classics by short trainings, as far as there is time for them.
 
         Returns the transformations, the classics, the best first, and reasons by key.
         """
-        seconds = _PROBE * self._whole
+        seconds = self._probing
         reason = f"neighbouring values correlate by {self._smooth:.2f}"
         if not self._tryouts.pictures:
             reason = "transformations are for images"
         best = self._tryouts.default
-        classics = fitting(self._frame, macs)
+        classics = fitting(self._frame, self._probed(macs, seconds))
         if seconds < _SHORT or not classics:
             return best, [*classics], {"augment": f"{reason}; there is no time to measure more"}
         scores = {each: self._tryouts.score(classics[each], best, seconds) for each in classics}
+        self._scores = scores
         ranked = sorted(classics, key=scores.__getitem__, reverse=True)
         first = classics[ranked[0]]
         best, told = self._tryouts.augmentation(
@@ -345,7 +381,7 @@ class Planner:
 
 def _cpu_seconds() -> float:
     """Returns the CPU time of this process and of its children that have ended."""
-    return sum(os.times()[:4])
+    return time.process_time() + sum(os.times()[2:4])
 
 
 def _rounded(macs: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from nas.architecture.reading import Reading
 from nas.campaigns.spec.data_argument import Given
 from nas.campaigns.spec.scaffold import commented, data_section
+from nas.escape import printable
 from nas.jobs.division import CLASSIC, FINAL, MOST, SLOW, Division
 from nas.training.data import Loaded
 from nas.words import counted
@@ -43,6 +44,7 @@ class Plan:
         augment: the transformations of the recipe.
         classics: the names of classics, the best first.
         started: those from which the search can start, the best first.
+        lineages: whether the best descendant of each of these is retrained.
         reasons: why, by key: "macs", "reading", "augment", "classics".
         batch: the size of a batch.
         device: a torch device.
@@ -58,6 +60,7 @@ class Plan:
     augment: list[Any]
     classics: list[str]
     started: list[str]
+    lineages: bool
     reasons: Mapping[str, str]
     batch: int
     device: str
@@ -149,6 +152,9 @@ class Plan:
             "",
             "final:",
             commented(f"  top: {division.top}", f"{counted(division.workers, 'trial')} at a time"),
+            *([commented("  lineages: true", "short trainings favour what learns fast, so one of "
+                         "each kind is trained")]
+              if self.lineages and division.top > 1 else []),
             "  seeds: [0]",
             *([f"  ensembles: {sizes}"] if sizes else []),
             commented(
@@ -162,7 +168,8 @@ class Plan:
                 f"trials run {'side by side' if division.workers > 1 else 'one after the other'}",
             ),
         ]  # fmt: skip
-        return "".join(f"{line.rstrip()}\n" for line in "\n".join(lines).splitlines())
+        text = printable("\n".join(lines))  # a name of a file may hold anything
+        return "".join(f"{line.rstrip()}\n" for line in text.split("\n"))
 
 
 def _flow(augment: list[Any]) -> str:

@@ -11,10 +11,11 @@ import numpy as np
 from nas.architecture.graph import Architecture
 from nas.architecture.network import compile
 from nas.tasks import Task
+from nas.training.curve import Epoch
 from nas.training.data import Part, SearchData
 from nas.training.datasets.stored import Inputs
 from nas.training.deadline import Deadline
-from nas.training.loop import Epoch, Trainer
+from nas.training.loop import Trainer
 from nas.training.recipe import Recipe
 
 SMOOTH = 0.5
@@ -102,7 +103,7 @@ def probe(
         seconds: the time of training and evaluation.
         device: a torch device.
 
-    Raises :class:`nas.training.loop.Diverged` if the loss is not finite.
+    Raises :class:`nas.training.curve.Diverged` if the loss is not finite.
     """
     how = recipe.model_copy(update={"epochs": _EPOCHS, "warmup_epochs": 0.0})
 

@@ -21,7 +21,7 @@ from nas.campaigns.spec.space import read_space
 from nas.campaigns.store.checkpoints import verify_weights, weights_path
 from nas.campaigns.store.history import History
 from nas.campaigns.store.log import read_records
-from nas.campaigns.store.types import Ask, Measurement, trial_name
+from nas.campaigns.store.types import Ask, Measurement
 from nas.classics import CLASSICS
 from nas.configuration import Named, validate
 from nas.errors import InputError, at, in_file
@@ -32,6 +32,7 @@ from nas.preprocessing import Preprocessing
 from nas.registry import unknown
 from nas.spaces.hyperparameters import joint
 from nas.tasks import DEFAULT, Task, make
+from nas.words import counted
 
 if TYPE_CHECKING:
     from nas.spaces.choices import Genotype
@@ -197,19 +198,14 @@ def _data_of_campaign(folder: Path) -> tuple[DataConfig, Task]:
 
 def _origin(history: History, ask: Ask) -> str:
     """Returns the initial genotype that a network is or descends from; "" if there is none."""
-    generations = 0
-    found: Ask | None = history.asks.get(ask.label) if ask.stage == "final" else ask
-    while found is not None:
-        initial = found.note.get("initial")
-        if initial is not None:
-            count = f"{generations} mutation{'s' if generations > 1 else ''}"
-            return f"{count} from {initial}" if generations else f"is {initial}"
-        parent = found.note.get("parent")
-        if not isinstance(parent, int):
-            break
-        found = history.asks.get(trial_name(found.search, parent))
-        generations += 1
-    return ""
+    found = history.asks.get(ask.label) if ask.stage == "final" else ask
+    if found is None:
+        return ""
+    founder, mutations = history.founder(found)
+    initial = founder.note.get("initial")
+    if initial is None:
+        return ""
+    return f"{counted(mutations, 'mutation')} from {initial}" if mutations else f"is {initial}"
 
 
 def _scores(history: History, known: Catalogue) -> dict[str, float]:

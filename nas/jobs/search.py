@@ -4,38 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
 import torch
 
-from nas.architecture.network import Network, compile
+from nas.architecture.network import Network
 from nas.campaigns.drive.run import run
 from nas.campaigns.engines.serial import SerialEngine
+from nas.campaigns.engines.signals import signals, tell
 from nas.campaigns.spec.campaign import FILE_NAME, load_campaign, read_file
 from nas.campaigns.spec.data_argument import Given, read
-from nas.campaigns.store.checkpoints import Checkpoints
-from nas.campaigns.store.history import History
-from nas.campaigns.store.log import read_records
-from nas.campaigns.store.types import Ask, Result
 from nas.configuration import validate
 from nas.errors import CampaignError, InputError, in_file
 from nas.export.exporting import export
 from nas.export.parity import ExportError
-from nas.files import at_home, is_damaged, subfolder, write_whole
-from nas.jobs.inputs import trained
+from nas.files import at_home, subfolder, write_whole
+from nas.jobs.best import Found, best_so_far, recorded
 from nas.jobs.plan import Planner
-from nas.jobs.references import read as read_reference
-from nas.metrics import Catalogue
 from nas.preprocessing import Preprocessing
 from nas.tasks import Task, make
 from nas.training.data import (
@@ -50,7 +40,6 @@ from nas.training.data import (
 )
 from nas.training.evaluation import predictions, preprocessing
 from nas.training.hardware import free_cores, resolve_device
-from nas.training.loop import trained_weights
 from nas.training.splitting import SplitConfig, completed
 from nas.user_code import short_name
 from nas.yaml_files import source
@@ -67,30 +56,8 @@ _FEW = 100
 _MORE = {"train": 0.7, "validation": 0.3}
 """The split of few images with an official test part."""
 
-_LOSS = "validation_loss"
-
 EXPORT = "export"
 """The folder in it of the exported networks."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search has found.
-
-    Attributes:
-        folder: the folder of the campaign.
-        label: the row of the table that predicts: a network, or an ensemble.
-        trial: the trial that trained or averaged it.
-        metrics: the recorded primary metric on validation images and, if they have labels, on test
-            images.
-        epoch: the epoch after which its training was stopped; 0 if it has ended.
-    """
-
-    folder: Path
-    label: str
-    trial: str
-    metrics: dict[str, float]
-    epoch: int = 0
 
 
 def search(
@@ -142,7 +109,6 @@ def search(
         return None
     try:
         _run(folder, say)
-        return _finish(folder, say)
     except InputError:
         raise
     except BaseException:  # whatever it was, what is trained predicts
@@ -151,6 +117,21 @@ def search(
         except InputError as error:  # nothing is trained yet
             say(str(error))
         raise
+    with signals(_Patience()):
+        return _finish(folder, say)
+
+
+class _Patience:
+    """Lets predictions and the export end at the first signal, and stops them at the second."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        tell("the predictions are being written; to quit at once, press Ctrl-C again")
 
 
 def _planned(
@@ -178,7 +159,7 @@ def _run(folder: Path, say: Callable[[str], None]) -> None:
     """Runs the campaign; if its engine cannot go on, in this process."""
     try:
         run(folder)
-    except CampaignError as error:
+    except (CampaignError, InputError) as error:  # Ray may see fewer GPUs than torch
         campaign = load_campaign(folder)
         if campaign.config.engine.name == "serial":
             raise
@@ -254,77 +235,14 @@ def _loaded(given: Given) -> Loaded:
     return by(usual)
 
 
-def best(folder: Path) -> Found:
-    """Finds the network or the ensemble of the final stage that is the best on validation images.
-
-    An ensemble with a smaller loss than the best network is preferred to it if their accuracies
-    differ by no more than a standard error: such a difference is chance, and the loss has less
-    noise.
-
-    Raises :class:`InputError` if no training of the final stage has ended.
-    """
-    history = _history(folder)
-    known = Catalogue.read(history.header.specification.get("metrics"))
-    rows: dict[str, list[Ask]] = {}
-    for trial, result in history.results.items():
-        ask, value = history.asks[trial], result.number(known.validation)
-        if ask.stage == "final" and result.completed and value is not None:
-            rows.setdefault(ask.label, []).append(ask)
-    if not rows:
-        raise _nothing(folder)
-
-    def rank(ask: Ask) -> float:
-        return float(known.primary.flipped(history.results[ask.trial].metrics[known.validation]))
-
-    def loss(ask: Ask) -> float:
-        value = history.results[ask.trial].number(_LOSS)
-        return math.inf if value is None else value
-
-    def mean(label: str, value: Callable[[Ask], float]) -> float:
-        return fmean(map(value, rows[label]))
-
-    ranks = {each: mean(each, rank) for each in rows}
-    label = min(rows, key=ranks.__getitem__)
-    if not rows[label][0].is_ensemble:
-        most = ranks[label] + _noise(history.results[rows[label][0].trial])
-        averages = [
-            each
-            for each, (ask, *_) in rows.items()
-            if ask.is_ensemble and ranks[each] <= most and mean(each, loss) < mean(label, loss)
-        ]
-        label = min(averages, key=ranks.__getitem__, default=label)
-    ask = min(rows[label], key=rank)
-    metrics = history.results[ask.trial].metrics
-    told = {name: metrics[name] for name in (known.validation, known.test) if name in metrics}
-    return Found(folder, label, ask.trial, told)
-
-
-def _noise(result: Result) -> float:
-    """Returns the standard error of the difference of two accuracies on the validation images."""
-    measured = result.metrics.get("evaluations", {}).get("single", {}).get("validation", {})
-    images = sum(map(sum, measured.get("confusion", [])))
-    return math.sqrt(0.5 / images) if images else 0.0
-
-
-def _history(folder: Path) -> History:
-    records = read_records(folder)
-    if not records:
-        raise _nothing(folder)
-    return History(folder, records)
-
-
-def _nothing(folder: Path) -> InputError:
-    return InputError(f"{folder}: no network is trained yet: give it more time")
-
-
 def _finish(folder: Path, say: Callable[[str], None]) -> Found:
     """Writes predictions and the exported network."""
     torch.set_num_threads(free_cores())
-    found, network = _predictor(folder)
+    found, network = best_so_far(folder)
     name = f"{folder}:{found.trial}"
     config = read_file(folder)
     data, task = resolve(config.data, folder), make(config.task)
-    results = _history(folder).results.values()
+    results = recorded(folder).results.values()
     known = next(filter(None, (each.metrics.get("preprocessing") for each in results)), None)
     # As long as no training has ended, nothing has recorded it.
     expected = validate(Preprocessing, known) if known else preprocessing(search_data(data), task)
@@ -343,49 +261,6 @@ def _finish(folder: Path, say: Callable[[str], None]) -> Found:
     else:
         say(f"wrote {path}")
     return found
-
-
-def _predictor(folder: Path) -> tuple[Found, Network]:
-    """Returns the best network of the final stage, also one whose training was stopped.
-
-    Raises :class:`InputError` if there is none.
-    """
-    history = _history(folder)
-    known = Catalogue.read(history.header.specification.get("metrics"))
-    found: list[tuple[Found, Callable[[], Network]]] = []
-    with suppress(InputError):  # no training has ended
-        done = best(folder)
-        name, reference = f"{folder}:{done.trial}", read_reference(folder, done.trial)
-        found.append((done, partial(trained, name, reference)))
-    files = Checkpoints(folder)
-    for ask in history.unfinished():
-        path = files.find(ask.trial)
-        if ask.stage != "final" or path is None or is_damaged(path):
-            continue
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        metrics = {known.validation: _kept(state)[known.validation]}
-        stopped = Found(folder, ask.label, ask.trial, metrics, len(state["curve"]))
-        found.append((stopped, partial(_so_far, stopped, state)))
-    if not found:
-        raise _nothing(folder)
-    chosen, network = min(
-        found, key=lambda each: known.primary.flipped(each[0].metrics[known.validation])
-    )
-    return chosen, network()
-
-
-def _kept(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the point of the curve whose weights a state has; older states have the last."""
-    curve = state["curve"]
-    found: dict[str, Any] = curve[state.get("kept", len(curve)) - 1]
-    return found
-
-
-def _so_far(stopped: Found, state: Mapping[str, Any]) -> Network:
-    """Returns the network of a training that was stopped, with its weights so far."""
-    network = compile(read_reference(stopped.folder, stopped.trial).architecture)
-    network.load_state_dict(trained_weights(state))
-    return network.eval()
 
 
 def _predictions(network: Network, expected: Preprocessing, data: DataConfig, task: Task) -> str:

@@ -28,10 +28,11 @@ from nas.jobs import names as named
 from nas.jobs.job import Job
 from nas.jobs.row import Row, as_written, read_row, summary
 from nas.metrics import Catalogue, Metric
+from nas.training.curve import Epoch
 from nas.training.data import held_out
 from nas.training.evaluation import evaluate, preprocessing
 from nas.training.hardware import cores, free_cores
-from nas.training.loop import Epoch, Trainer
+from nas.training.loop import Trainer
 from nas.user_code import short_name
 
 WEIGHTS = "weights.safetensors"
@@ -67,7 +68,7 @@ def train(
 
     Raises:
         InputError: the folder holds another training, or another run is active there.
-        nas.training.loop.Diverged: the loss is not finite any more.
+        nas.training.curve.Diverged: the loss is not finite any more.
         KeyboardInterrupt: it was stopped; a line has shown how to resume it.
     """
     label = re.sub(

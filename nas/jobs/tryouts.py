@@ -18,8 +18,8 @@ from nas.jobs.probe import SMOOTH, Probe, probe
 from nas.memory import TooLarge
 from nas.tasks import Task
 from nas.training.augmentation import usual_shift
+from nas.training.curve import Diverged
 from nas.training.data import Part, SearchData
-from nas.training.loop import Diverged
 from nas.training.recipe import resolve
 
 _TOLERATED, _EQUAL = 0.9, 0.97
@@ -28,6 +28,8 @@ or covered if this share of that is left. What guessing would reach does not cou
 _STACKED = 0.75
 """Channels that are pictures of their own are stacked if this share of the score is left: networks
 learn more slowly then, but reach more."""
+_RIVAL = 0.5
+"""The share of the score of the best network that a rival has after seconds."""
 _LONGER = 2
 """Photographs in channels of their own are trained for so many times as long as other readings."""
 _VALIDATED = 500
@@ -180,6 +182,13 @@ class Tryouts:
             if told[both] > self._left(known, _EQUAL):
                 best, name = [*best, more], both
         return best, told
+
+    def rivals(self, best: float, other: float) -> bool:
+        """Tells if a network may become as good as the best after seconds, if it is trained longer.
+
+        It has learned something, and no less than half of what the best has over guessing.
+        """
+        return other > self._chance + self._noise and other >= self._left(best, _RIVAL)
 
     def _left(self, score: float, share: float) -> float:
         """Returns the score that has a share of what a score has over guessing."""

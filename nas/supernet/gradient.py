@@ -15,8 +15,9 @@ from torch.func import functional_call
 from nas.supernet.relaxation import Relaxation
 from nas.tasks import Task
 from nas.training.batches import batch_bounds, batches
+from nas.training.curve import Epoch
 from nas.training.data import SearchData
-from nas.training.loop import Epoch, Trainer
+from nas.training.loop import Trainer
 from nas.training.recipe import Recipe
 
 Forward = Callable[[Tensor], Any]

@@ -51,7 +51,7 @@ def test_macs_of_every_operation_are_those_of_torch(
     assert architecture.cost.macs == torch_macs(architecture)
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(with_attention())
 def test_macs_are_those_of_torch_on_random_graphs_with_attention(
     architecture: Architecture,

@@ -230,7 +230,7 @@ def test_attention_and_gates_see_all_by_the_probe_too() -> None:
         assert seen_by(positive(compile(architecture)), (4, 8, 8), (3, 5)).all()
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(architectures(heads=False), st.integers(0, 2**32))
 def test_no_gradient_from_outside_the_field_on_random_graphs(
     architecture: Architecture, seed: int

@@ -128,7 +128,7 @@ def test_conv_transpose_is_the_gradient_of_conv() -> None:
     torch.testing.assert_close(transposed(gradient), image.grad)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(windows(), st.booleans())
 def test_max_pool_exists_and_sizes_as_torch(window: Window, ceil_mode: bool) -> None:
     sizes, kernel, stride, padding, dilation = window
@@ -149,7 +149,7 @@ def test_max_pool_exists_and_sizes_as_torch(window: Window, ceil_mode: bool) -> 
     assert found == expected
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(windows(), st.booleans(), st.booleans())
 def test_avg_pool_exists_and_sizes_as_torch(window: Window, ceil_mode: bool, count: bool) -> None:
     sizes, kernel, stride, padding, _ = window

@@ -16,8 +16,9 @@ import torch
 import nas
 from nas.architecture.graph import Architecture
 from nas.campaigns.spec.campaign import Campaign, load_campaign
+from nas.training.curve import Diverged
 from nas.training.data import SearchData, search_data
-from nas.training.loop import Diverged, Trainer
+from nas.training.loop import Trainer
 from nas.training.recipe import Recipe
 from tests.benchmarks.measure import watched
 from tests.benchmarks.trial_profile import QUICKSTART

@@ -27,8 +27,8 @@ from nas.evaluators.training import evaluate
 from nas.evaluators.work import complete
 from nas.files import write_whole
 from nas.training import data
+from nas.training.curve import Diverged
 from nas.training.data import Part, SearchData
-from nas.training.loop import Diverged
 from nas.yaml_files import read_yaml
 
 FOLDER = Path("results/digits_table")

@@ -150,7 +150,7 @@ def harness(folder: Path) -> None:
                 proposals[name] += made
     evaluations = SEEDS * EVALUATIONS
     print(f"## {SEEDS} seeds x {EVALUATIONS} evaluations of regularized evolution (P=10, S=3)\n")
-    print("| what | us a proposal: median [quartiles] over seeds | times the bare loop |")
+    print("| what | us per proposal: median [quartiles] over seeds | times the bare loop |")
     print("|---|---|---|")
 
     def row(what: str, name: str, against: str) -> None:
@@ -165,7 +165,7 @@ def harness(folder: Path) -> None:
     print(
         f"\n{proposals['harness reuse']:,} proposals of ours and {proposals['bare reuse']:,} of the"
         f" bare loop make {evaluations:,} evaluations with duplicates reused. `nas bench` has to"
-        " find out which cells are equal, and this time counts; the bare loop is told."
+        " find out which cells are equal, and this time counts; the bare loop does not need to."
     )
 
 
@@ -224,9 +224,9 @@ def ask(searcher: Searcher, trial: int) -> float:
 
 
 def asks() -> None:
-    """What an ask costs as the history grows."""
+    """What a proposal costs as the history grows."""
     space = nas.space("darts")
-    print("\n## Milliseconds an ask after so many trials, in the space of DARTS\n")
+    print("\n## Milliseconds per proposal after so many trials, in the space of DARTS\n")
     print("| searcher | " + " | ".join(f"{n:,}" for n in HISTORIES) + " |")
     print("|---" * (1 + len(HISTORIES)) + "|")
     for name, options in ASKED.items():

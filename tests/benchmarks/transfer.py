@@ -7,7 +7,7 @@ every case, by a new classifier (LeNet-5's three fully connected layers, VGG-8's
 - from scratch;
 - body frozen: LeNet-5's two convolutions, all five of VGG-8 (``freeze="body"``; a linear layer
   alone is far from converged at the others' learning rate and has ten times of it);
-- body frozen but for its last convolution (``freeze="until=NODE"``). Classes 0 to 4 are clothes and
+- body frozen except its last convolution (``freeze="until=NODE"``). Classes 0 to 4 are clothes and
   5 to 9 mostly shoes, and what the last of five layers extracts is special to its classes (Yosinski
   et al. 2014, arXiv:1411.1792, section 4);
 - fine-tuned: the same start, and everything moves, at a third of the learning rate.
@@ -66,7 +66,7 @@ class Network:
         return {
             "scratch": (recipe(), None),
             "body frozen": (recipe(learning_rate=self.frozen_rate), self.frozen),
-            "but for its last convolution": (recipe(), self.partly),
+            "all but the last convolution frozen": (recipe(), self.partly),
             "fine-tuned": (recipe(learning_rate=RATE / 3), "none"),
         }
 
@@ -93,7 +93,7 @@ def some(images: SearchData, first: int, per_class: int | None = None) -> Search
 
 
 def learned(network: Network, images: SearchData, test: Part, seed: int) -> Iterator[list[float]]:
-    """Accuracies in percent, of all protocols, for each number of images a class."""
+    """Accuracies in percent, of all protocols, for each number of images per class."""
     architecture = nas.classic(network.name, images.input_shape, 5, **network.options)
     first = recipe(epochs=network.epochs, batch_size=128, warmup_epochs=0.3)
     known = train(lambda: nas.compile(architecture), some(images, 0), first, seed).network
@@ -114,7 +114,7 @@ def main() -> None:
     images, whole_test = fashion_mnist()
     test = classes(whole_test, 5, 5)
     started = time.process_time()
-    columns = ["network", "images a class", *NETWORKS["LeNet-5"].protocols()]
+    columns = ["network", "images per class", *NETWORKS["LeNet-5"].protocols()]
     print("| " + " | ".join(columns) + " |")
     print("|---" * len(columns) + "|", flush=True)
     for name, network in NETWORKS.items():

@@ -23,8 +23,9 @@ from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.evaluators import training
 from nas.evaluators.training import evaluate
 from nas.training import loop
+from nas.training.curve import Diverged
 from nas.training.data import search_data
-from nas.training.loop import Diverged, Trainer
+from nas.training.loop import Trainer
 from nas.training.pipeline import Pipeline
 from tests.benchmarks.measure import watched
 

@@ -14,6 +14,8 @@ from nas.campaigns.drive.run import run
 from nas.campaigns.store.log import read_records
 from nas.cli import main
 
+pytestmark = pytest.mark.xdist_group("metric")  # one fixture for all
+
 METRIC = '''\
 import torch
 

@@ -15,6 +15,8 @@ from PIL import Image
 import nas
 from nas.cli import main
 
+pytestmark = pytest.mark.xdist_group("segmentation")  # one fixture for all
+
 CAMPAIGN = """\
 space: {name: primitives, multiplier: [0.25], stages: [2, 3], nodes: [1, 2]}
 searcher: {name: evolution, population_size: 2, tournament_size: 2}

@@ -13,6 +13,8 @@ from nas.cli import main
 from nas.tasks import TASKS
 from nas.testing import check_task
 
+pytestmark = pytest.mark.xdist_group("task")  # one fixture for all
+
 TASK = '''\
 """Ordinal regression: a digit is a number, and to take 3 for 4 is better than to take it for 9."""
 

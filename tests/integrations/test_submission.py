@@ -187,6 +187,7 @@ def predicted(submission: Path, loaders: Any, left: float, metadata: dict[str, A
         (30, 0, True, {}),
         (9, 60, True, {}),
         (600, 60, True, {"time_limit": 9 / 3600}),  # one clock for many data sets
+        (np.inf, 0, True, {"time_limit": "an hour"}),
     ],
 )
 def test_there_are_predictions_whatever_becomes_of_the_search(
@@ -223,6 +224,7 @@ def one_hot(labels: Any) -> Any:
         ({}, (24, 12), [0, 1, 2]),
         ({"num_classes": None}, (24, 12), [0, 1, 2]),
         ({"num_classes": 5}, (24, 12), [0, 1, 2]),
+        ({"num_classes": np.inf}, (24, 12), [0, 1, 2]),
         ({"train_y": lambda y: y + 1, "valid_y": lambda y: y + 1}, (24, 12), [1, 2, 3]),
         ({"train_y": lambda y: y + 0.0}, (24, 12), [0, 1, 2]),
         ({"train_y": one_hot, "valid_y": one_hot}, (24, 12), [0, 1, 2]),
@@ -256,14 +258,29 @@ def test_labels_and_parts_that_are_not_as_described(
     assert found.tolist() == [*expected, *expected]
 
 
-def test_the_network_predicts_on_the_cpu_if_the_device_fails(tmp_path: Path) -> None:
+def test_without_a_temporary_folder_the_nearest_mean_predicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(**options: Any) -> None:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", fails)
+    submission = prepare(tmp_path / "submission")
+    loaders = processed(submission, arrays_of(write(tmp_path / "data", (2, 3, 4))))
+    assert len(predicted(submission, loaders, 60, {})) == 6
+
+
+@pytest.mark.parametrize("error", [RuntimeError, AssertionError])
+def test_the_network_predicts_on_the_cpu_if_the_device_fails(
+    tmp_path: Path, error: type[Exception]
+) -> None:
     made = runpy.run_path(str(prepare(tmp_path / "s") / "trainer.py"))["Trainer"]
     train = SimpleNamespace(dataset=SimpleNamespace(classes=np.array([3, 7])))
 
     class Full(torch.nn.Identity):
         def to(self, device: Any) -> Any:
             if device != "cpu":
-                raise RuntimeError("out of memory")
+                raise error("out of memory")
             return super().to(device)
 
     images = torch.eye(2)

@@ -22,6 +22,8 @@ from tests.campaigns import toy
 from tests.campaigns.lines import read_records
 from tests.training.test_unseen import write
 
+pytestmark = pytest.mark.xdist_group("references")  # one fixture for all
+
 CAMPAIGN = (
     toy.CAMPAIGN.replace("top: 1, top_random: 1,", "top: 2, top_random: 0, seeds: [0, 1],")
     .replace("[resnet20]", "[]")

@@ -27,11 +27,13 @@ from nas.campaigns.spec.data_argument import read
 from nas.cli import main
 from nas.errors import CampaignError, InputError
 from nas.jobs import tryouts
+from nas.jobs.best import best, best_so_far
 from nas.jobs.division import Division
 from nas.jobs.plan import Planner
 from nas.jobs.probe import Probe, alike, smoothness
-from nas.jobs.search import _predictor, best, search
+from nas.jobs.search import search
 from nas.training.data import Loaded, SearchData, load, resolve
+from nas.training.hardware import cores
 from tests.benchmarks import unseen
 from tests.training.test_axes import write as write_series
 from tests.training.test_unseen import write
@@ -101,8 +103,9 @@ def planned(
     return load_campaign(folder), made
 
 
-@pytest.mark.parametrize("reading", ["image", "rows", "columns"])
-@pytest.mark.parametrize("minutes", [1.2, 2, 10])
+@pytest.mark.parametrize(
+    ("reading", "minutes"), [("rows", 1.2), ("image", 2), ("rows", 2), ("columns", 10)]
+)
 def test_arrays_are_read_as_what_trains_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reading: Reading, minutes: float
 ) -> None:
@@ -237,6 +240,94 @@ def test_a_search_starts_from_networks_within_the_limit(
         assert campaign.space.decode(genotype).cost.macs <= most
 
 
+@pytest.mark.parametrize("macs", [10**8, 10**12])
+def test_a_limit_of_the_user_is_not_more_than_there_is_time_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, macs: int
+) -> None:
+    largest = 0
+
+    def instant(architecture: Any, *rest: Any) -> Probe:
+        nonlocal largest
+        largest = max(largest, architecture.cost.macs)
+        return Probe(0.5, 2e9, architecture.cost.macs)
+
+    data = write(tmp_path / "d", (1, 12, 12))
+    campaign, made = planned(tmp_path, monkeypatch, data, 5, macs)
+    monkeypatch.setattr(tryouts, "probe", instant)
+    limit, given, folder = campaign.config.time_limit, read(str(data)), tmp_path / "c"
+    assert limit is not None
+    ends, most = time.monotonic() + 300, campaign.config.constraints.macs
+    loaded = load(resolve(given.section))
+    Planner(given, loaded, folder, 5, ends, 0.0, macs, 0, lambda _: None).campaign()
+    # A short training of four seconds makes ten steps on 24 images.
+    assert largest <= 2e9 * 4.5 * cores() / (10 * 24)
+    assert most is not None
+    # A training has some minutes, for one pass over 24 images.
+    assert most == macs if macs < 1e9 else most < 2e9 * 300 * cores() / 24
+    assert ("--macs allows" in made) == (macs > 1e9)
+
+
+def test_nobody_waits_for_more_than_a_minute_for_a_short_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = 0.0
+
+    def instant(architecture: Any, *rest: Any) -> Probe:
+        nonlocal longest
+        longest = max(longest, rest[3])
+        return Probe(0.5, 2e9, architecture.cost.macs)
+
+    data = write(tmp_path / "d", (1, 12, 12))
+    given = read(str(data))
+    monkeypatch.setattr(tryouts, "probe", instant)
+    ends, loaded = time.monotonic() + 86_400, load(resolve(given.section))
+    Planner(given, loaded, tmp_path, 1440, ends, 0.0, None, 0, lambda _: None).campaign()
+    assert longest == 60
+
+
+def test_a_busy_machine_is_seen_only_where_there_was_time_to_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("nas.jobs.plan._cpu_seconds", lambda: 1.0)
+    monkeypatch.setattr("nas.jobs.plan.time", SimpleNamespace(monotonic=lambda: now))
+    made = object.__new__(Planner)
+    made._began, made._cpu_before = now, 1.0
+    for passed, slower in ((0.01, 1.0), (0.19, 1.0), (2.0, 2000.0)):
+        now = 100.0 + passed
+        assert made._slower == pytest.approx(slower)
+
+
+@pytest.mark.parametrize(
+    "name", ["pics \U0001f600", "a\u2028evaluator: 'm:f' #", "b\x92c", "d\x1ee"]
+)
+def test_names_of_files_cannot_change_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(tryouts, "probe", lambda *_: Probe(0.5, 2e9, 1))
+    data = tmp_path / name
+    for which in ("cat", f"{name} dog", f"{name} few"):
+        (data / which).mkdir(parents=True)
+        for number in range(1 if "few" in which else 20):
+            Image.fromarray(noise(1)[0]).save(data / which / f"{number}.png")
+    search(str(data), 5, tmp_path / "out", plan=True, say=lambda _: None)
+    found = load_campaign(tmp_path / "out")
+    assert found.config.evaluator.name == "training"
+    assert found.data is not None
+    assert found.data.options["root"] == str(data)
+    assert len(load(found.data).images.names) == 3
+
+
+def test_one_training_image_is_too_few(tmp_path: Path) -> None:
+    one = {f"train_{kind}": values for kind, values in (("x", noise(1)), ("y", np.zeros(1, int)))}
+    data = write(tmp_path / "d", (8, 8), input_shape=[8, 8], **one)
+    with pytest.raises(InputError, match="the training part holds a single image; a search needs"):
+        search(str(data), 5, tmp_path / "out", plan=True, say=lambda _: None)
+    np.save(data / "train_y.npy", np.array(0))
+    with pytest.raises(InputError, match=r"train_y.npy: is of \[\]; expected 1 labels"):
+        search(str(data), 5, tmp_path / "out", plan=True, say=lambda _: None)
+
+
 def test_time_is_kept_for_many_test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write(tmp_path / "d", (1, 12, 12))
     few, _ = planned(tmp_path, monkeypatch, data, 600, speed=1e7)
@@ -352,8 +443,8 @@ def test_a_training_that_was_stopped_predicts_if_it_is_the_best(
     done = best(out)
     for value, label, epoch in ((-1.0, "lenet5-width0.5", 2), (1.1, "lenet5", 0)):
         known = replace(done, metrics={"validation_accuracy": value})
-        monkeypatch.setattr("nas.jobs.search.best", lambda folder, known=known: known)
-        found, network = _predictor(out)
+        monkeypatch.setattr("nas.jobs.best.best", lambda folder, known=known: known)
+        found, network = best_so_far(out)
         assert (found.label, found.epoch) == (label, epoch)
         assert network(torch.zeros(1, 1, 12, 12)).shape == (1, 3)
     # The time that was lost with it has passed.
@@ -415,7 +506,7 @@ def test_an_average_predicts_if_its_accuracy_or_its_loss_is_better(
     for name, (accuracy, loss) in {"one": one, "other": other, "average": average}.items():
         made = name == "average"
         asks[name] = SimpleNamespace(stage="final", trial=name, label=name, is_ensemble=made)
-        known = {"single": {"validation": {"confusion": [[1000, 300], [100, 100]]}}}
+        known = {"single": {"validation": {"reliability": [[1000, 900, 950.0], [500, 50, 80.0]]}}}
         metrics = {
             "validation_accuracy": accuracy,
             "validation_loss": loss,
@@ -424,7 +515,7 @@ def test_an_average_predicts_if_its_accuracy_or_its_loss_is_better(
         results[name] = SimpleNamespace(completed=True, metrics=metrics, number=metrics.get)
     header = SimpleNamespace(specification={})
     history = SimpleNamespace(header=header, asks=asks, results=results)
-    monkeypatch.setattr("nas.jobs.search._history", lambda folder: history)
+    monkeypatch.setattr("nas.jobs.best.recorded", lambda folder: history)
     found = best(Path("c"))
     assert (found.label, found.trial) == (label, label)
 
@@ -444,11 +535,29 @@ def test_before_the_first_record_nothing_is_trained(
     assert lines[-1] == f"{out}: no network is trained yet: give it more time"
 
 
+@pytest.mark.parametrize("signals", [1, 2])
+def test_predictions_are_written_before_a_signal_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: int
+) -> None:
+    data = write(tmp_path / "d", (1, 12, 12))
+    out = of_classics(tmp_path / "out", data, 1, "lenet5")
+
+    def said(line: str) -> None:
+        if line.startswith("best:"):
+            for _ in range(signals):
+                signal.raise_signal(signal.SIGTERM)
+
+    with nullcontext() if signals == 1 else pytest.raises(KeyboardInterrupt):
+        search(str(data), 5, out, say=said)
+    assert (out / "export" / "network.py").exists() == (signals == 1)
+
+
+@pytest.mark.parametrize("error", [CampaignError, InputError])
 def test_without_ray_it_goes_on_in_this_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     def fails(self: Any, source: Any) -> None:
-        raise CampaignError("Ray could not be started")
+        raise error("Ray could not be started")
 
     data = write(tmp_path / "d", (1, 12, 12))
     out = of_classics(tmp_path / "out", data, 1, "lenet5")

@@ -14,8 +14,8 @@ from nas.jobs import tryouts
 from nas.jobs.probe import Probe
 from nas.jobs.tryouts import Tryouts
 from nas.tasks import DEFAULT, make
+from nas.training.curve import Diverged
 from nas.training.data import Part, SearchData
-from nas.training.loop import Diverged
 
 TASK = make(Named(name=DEFAULT))
 SIZES = [20_000, 5_000_000]

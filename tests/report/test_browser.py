@@ -20,6 +20,8 @@ from tests.campaigns import toy
 from tests.report import browser as browsers
 from tests.report.campaigns import synthetic, write
 
+pytestmark = pytest.mark.xdist_group("browser")  # one fixture for all
+
 TRIALS = 400
 
 

@@ -54,7 +54,10 @@ engine: {{name: serial}}
 
 
 @pytest.mark.parametrize("space", ARCHITECTURES)
-def test_the_search_ends_and_the_final_stage_runs(space: str, tmp_path: Path) -> None:
+def test_the_search_ends_and_the_final_stage_runs(
+    space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.searchers.duplicates.LIMIT", 120)  # it is 1000
     (tmp_path / "spaces.py").write_text(SPACES)
     (tmp_path / "campaign.yaml").write_text(CAMPAIGN.format(space=space))
     run(tmp_path, evaluator=f"{toy.HERE}:evaluate")

@@ -13,8 +13,9 @@ from torch.nn.functional import log_softmax
 
 from nas.training import data, loop, optimization
 from nas.training.batches import batch_bounds
+from nas.training.curve import Diverged, Epoch
 from nas.training.data import Part, SearchData
-from nas.training.loop import Epoch, train
+from nas.training.loop import train
 from nas.training.recipe import Recipe, resolve
 
 SPLIT = {"train": 0.6, "validation": 0.2, "test": 0.2}
@@ -169,7 +170,7 @@ def test_the_order_of_images_does_not_depend_on_the_network() -> None:
 
 def test_divergence_is_named_with_its_epoch(digits: SearchData) -> None:
     how = recipe(epochs=3, learning_rate=1e30, warmup_epochs=0.0)
-    with pytest.raises(loop.Diverged, match="epoch 1: the training loss is nan"):
+    with pytest.raises(Diverged, match="epoch 1: the training loss is nan"):
         train(small, digits, how, seed=0)
 
 

@@ -62,6 +62,24 @@ def test_shapes(tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, ...
 
 
 @pytest.mark.parametrize(
+    "told",
+    [
+        {"time_limit": 0},
+        {"time_limit": "1"},
+        {"benchmark": "84"},
+        {"codename": None},
+        {"codename": 3},
+        {"num_classes": 3.0},
+    ],
+)
+def test_what_nobody_reads_of_the_metadata_may_be_anything(
+    tmp_path: Path, told: dict[str, Any]
+) -> None:
+    section = read(str(write(tmp_path / "d", **told))).section
+    assert data.load(data.resolve(section)).images.classes == 3
+
+
+@pytest.mark.parametrize(
     "values",
     [
         np.array([0, 1], bool),

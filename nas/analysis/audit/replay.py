@@ -6,11 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from nas.analysis.audit.records import Entry, Fault, Trials, differing
 from nas.campaigns.drive.asks import Asks
-from nas.campaigns.drive.final_stage import best_retrained
+from nas.campaigns.drive.final_stage import best_retrained, by_lineage
 from nas.campaigns.drive.ledger import Ledger
 from nas.campaigns.spec.campaign import Campaign
 from nas.campaigns.spec.specification import differences
@@ -184,16 +185,21 @@ def _picked(
     retrained.add(ask.label)
     suggested = ask.suggested_as
     search = ledger.search_of(suggested)
-    for better in search.ranked() if search is not None else ():
-        if better.trial == suggested:
+    by_value = [] if search is None else [*search.ranked()]
+    missing = ""
+    # Records do not say whether final.lineages has moved some forward.
+    for order in (by_lineage(by_value, ledger.history), by_value):
+        before = takewhile(suggested.__ne__, (each.trial for each in order))
+        suffix = ask.label.removeprefix(suggested)
+        lost = next((trial for trial in before if trial + suffix not in retrained), None)
+        if lost is None:
             return
-        if better.trial + ask.label.removeprefix(suggested) not in retrained:
-            yield Fault(
-                line,
-                f"{ask.trial}: label: {json.dumps(ask.label)}, expected "
-                f'"{better.trial}" before it, which was better',
-            )
-            return
+        missing = lost
+    yield Fault(
+        line,
+        f"{ask.trial}: label: {json.dumps(ask.label)}, expected "
+        f'"{missing}" before it, which was better',
+    )
 
 
 def _plain(proposal: Proposal) -> dict[str, Any]:

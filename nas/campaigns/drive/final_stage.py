@@ -1,6 +1,6 @@
 """Selects what the final stage retrains and measures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -35,7 +35,10 @@ def wanted(campaign: Campaign, ledger: Ledger, searched: bool) -> Wanted:
     if not searched:
         return Wanted(asks, unknown)
     for position, search in enumerate(ledger.searches.values()):
-        for best in islice(search.ranked(), final.random_finalists if position else final.top):
+        found = search.ranked()
+        if final.lineages and not position:
+            found = by_lineage(found, history)
+        for best in islice(found, final.random_finalists if position else final.top):
             asks += [make.retrained(best, seed) for seed in final.seeds]
     asks += map(make.shared, islice(ledger.own.ranked(), final.shared))
     started = all(ask.trial in history.asks for ask in asks)
@@ -47,6 +50,19 @@ def wanted(campaign: Campaign, ledger: Ledger, searched: bool) -> Wanted:
             members = [history.asks[networks[seed]] for networks in ranked[:size]]
             asks.append(make.ensemble(members, seed))
     return Wanted(asks, 0)
+
+
+def by_lineage(ranked: Iterable[Ask], history: History) -> Iterator[Ask]:
+    """Yields the best ask, the best descendant of each other initial genotype, and the rest."""
+    seen, others = set[str | None](), list[Ask]()
+    for position, ask in enumerate(ranked):
+        initial = history.founder(ask)[0].note.get("initial")
+        if position == 0 or not (initial is None or initial in seen):
+            yield ask
+        else:
+            others.append(ask)
+        seen.add(initial)
+    yield from others
 
 
 def best_retrained(history: History, search: str, metrics: Catalogue) -> list[dict[int, str]]:

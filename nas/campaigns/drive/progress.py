@@ -4,8 +4,8 @@ import math
 import os
 import textwrap
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -67,6 +67,11 @@ class Status:
     ends: float | None = None
 
     @property
+    def time_left(self) -> float:
+        """Returns the seconds until the time limit; infinity without a limit."""
+        return math.inf if self.ends is None else max(0.0, self.ends - time.monotonic())
+
+    @property
     def shown(self) -> list[str]:
         """Returns the texts of a display, the count first."""
         counts = [f"{self.count} {self.unit}", f"{self.running} running"]
@@ -99,6 +104,7 @@ class Progress:
         self._console = console or Console()
         self._started = self._summed_up = self._stage_began = self._ended = time.monotonic()
         self._stage = ""
+        self._unheard = False  # whether nobody reads the output
         self._gpus: list[int] = []
         self._gpus_due: float = 0
         self._done_before = self._stage_before = status.done
@@ -113,7 +119,8 @@ class Progress:
             descriptor = os.open(os.devnull, os.O_WRONLY)
         self._log = open(descriptor, "a", encoding="utf-8", buffering=1)
         if self._console.is_terminal:
-            self._live.start()
+            with self._heard():
+                self._live.start()
         return self
 
     def __exit__(
@@ -122,15 +129,29 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        if not self._unheard:
+            with self._heard():
+                self._live.stop()
         with suppress(OSError):
             self._log.close()
 
     def line(self, text: str) -> None:
-        """Prints a line, above the live display if there is one, and logs it."""
+        """Prints a line, above the live display if there is one, and logs it.
+
+        If it cannot be printed, because the terminal or the pipe is closed, the work goes on.
+        """
         text = printable(text)
         self._write(text)
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        with self._heard():
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Shows nothing any more after an error of the output; for a closed pipe, rich exits."""
+        try:
+            yield
+        except (OSError, SystemExit):
+            self._unheard = self._console.quiet = True
 
     def epoch(self, trial: str, point: Mapping[str, Any], total: int | None) -> None:
         """Shows that an epoch of a running trial has ended.
@@ -145,10 +166,14 @@ class Progress:
         epoch = point.get("epoch")
         if not isinstance(epoch, int) or total is None or not 0 < epoch <= total:
             return
-        seconds = [point.get(f"{name}_seconds") for name in ("train", "evaluation")]
-        known = [each for each in seconds if isinstance(each, int | float) and 0 <= each < 1e9]
-        left = f", about {_clock(sum(known) * (total - epoch))} left" if known else ""
-        self._status.epoch = f"{trial}: epoch {epoch:,} of {total:,}{left}"
+        parts = [point.get(f"{name}_seconds") for name in ("train", "evaluation")]
+        known = [each for each in parts if isinstance(each, int | float) and 0 <= each < 1e9]
+        seconds = sum(known) * (total - epoch)
+        if seconds > self._status.time_left:  # the limit will end the training earlier
+            told = f"of at most {total:,}"
+        else:
+            told = f"of {total:,}" + (f", about {_clock(seconds)} left" if known else "")
+        self._status.epoch = f"{trial}: epoch {epoch:,} {told}"
         self.summary(every=SUMMARY_SECONDS)
 
     def trial(self, ask: Ask, result: Result) -> None:
@@ -193,7 +218,7 @@ class Progress:
     def left(self) -> str:
         """Returns the time until the limit, or estimates it from the speed of this stage so far."""
         if self._status.ends is not None:
-            return f"{_clock(max(0.0, self._status.ends - time.monotonic()))} left"
+            return f"{_clock(self._status.time_left)} left"
         done, total = self._status.done - self._stage_before, self._status.total
         if not done or total is None:
             return "time left: unknown"

@@ -38,14 +38,14 @@ _QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False
 
 
 @contextmanager
-def local(cpus: int | None, scratch: Path, niceness: int = 0) -> Iterator[None]:
+def local(cpus: int, scratch: Path, niceness: int = 0) -> Iterator[None]:
     """Starts a cluster on this machine only, for this process, and ends it at the end.
 
     It listens on the loopback interface alone, and requires a random token that only the
     processes of this user can read.
 
     Args:
-        cpus: the number of cores that it uses; None for all.
+        cpus: the number of cores that it uses.
         scratch: a folder of this user alone, in which it makes its temporary folder. Ray lets
             everybody write to that one.
         niceness: how much nicer its workers are than this process; Ray's own default is 15.
@@ -193,13 +193,21 @@ def scratch(name: str) -> Iterator[Path]:
 
     The paths of Ray's Unix sockets in it must have less than 104 characters, of which names take
     up to 90.
+
+    Raises :class:`CampaignError` if the folder cannot be made.
     """
-    place = Path(tempfile.gettempdir())
-    place = place if len(str(place)) <= 13 else Path("/tmp")
-    for left in place.glob(f"{name}-????????"):
-        if left.is_dir() and not left.is_symlink() and left.lstat().st_uid == os.getuid():
-            shutil.rmtree(left, ignore_errors=True)
-    made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=place))
+    try:
+        place = Path(tempfile.gettempdir())
+        place = place if len(str(place)) <= 13 else Path("/tmp")
+        for left in place.glob(f"{name}-????????"):
+            if left.is_dir() and not left.is_symlink() and left.lstat().st_uid == os.getuid():
+                shutil.rmtree(left, ignore_errors=True)
+        made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=place))
+    except OSError as error:
+        raise CampaignError(
+            f"Ray needs a folder for temporary files, and there is none: {text_of(error)}; set "
+            "TMPDIR to a folder with a path of at most 13 characters, or use engine: {name: serial}"
+        ) from error
     try:
         yield made
     finally:

@@ -1,11 +1,13 @@
-"""Handles SIGINT and SIGTERM while an engine runs."""
+"""Handles the signals that stop a program while an engine runs."""
 
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _stopping = threading.Event()
 """Whether a signal was handled since the time of :func:`interrupted_after` began."""
@@ -27,7 +29,9 @@ def is_over() -> bool:
 
 @contextmanager
 def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """Makes SIGINT and SIGTERM call ``interrupt``; yields a function that installs this again.
+    """Makes SIGINT, SIGTERM and SIGHUP call ``interrupt``; yields a function that repeats this.
+
+    SIGHUP, which says that the terminal is closed, is left alone where it is ignored, as by nohup.
 
     An exception raised from a handler could occur anywhere inside Ray, which would lose it.
     Elsewhere, ``interrupt`` can be :func:`keyboard_interrupt`.
@@ -44,7 +48,9 @@ def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
         for each in before:
             signal.signal(each, handle)
 
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.getsignal(each) for each in _STOPPING}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
     install()
     try:
         yield install
@@ -53,8 +59,14 @@ def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
             signal.signal(each, handler)
 
 
+def tell(text: str) -> None:
+    """Writes a line for the user from a handler of signals, which must not call print."""
+    with suppress(OSError):
+        os.write(2, f"{text}\n".encode())
+
+
 def keyboard_interrupt() -> None:
-    """Raises KeyboardInterrupt, so that SIGTERM stops a run as cleanly as Ctrl-C."""
+    """Raises KeyboardInterrupt, so that any of these signals stops a run as cleanly as Ctrl-C."""
     raise KeyboardInterrupt
 
 

@@ -55,8 +55,9 @@ from nas.campaigns.engines.base import (
     failure,
     stopped,
 )
-from nas.campaigns.engines.signals import is_over, signals
+from nas.campaigns.engines.signals import is_over, signals, tell
 from nas.campaigns.engines.worker import Errand, Worker
+from nas.training.hardware import cores
 from nas.user_code import user_packages
 
 T = TypeVar("T")
@@ -162,8 +163,9 @@ class TuneEngine(Engine):
     def _cluster(self, scratch: Path) -> AbstractContextManager[None]:
         if self._address is not None:
             return cluster.joined(self._address, self._evaluator)
-        cores = self._concurrency and self._concurrency * self._cpus
-        return cluster.local(cores, scratch, self._niceness)
+        # By itself, Ray takes all cores of the machine, also those that this process may not use.
+        most = cores() if self._concurrency is None else self._concurrency * self._cpus
+        return cluster.local(most, scratch, self._niceness)
 
     def _resources(self) -> dict[str, float]:
         """Returns the resources of one trial; sets :attr:`slots` to the number of such trials."""
@@ -203,6 +205,8 @@ class _Bridge:
                 os.write(1, b"\x1b[?25h\n")  # the cursor, which a live display hides
             os._exit(130)
         self._after_limit = is_over() and not self.stopping
+        if not self._after_limit:
+            tell("stopping; to quit at once, press Ctrl-C again")
         self.error = self.error or KeyboardInterrupt()
 
     def suggest(self, tune_id: str) -> dict[str, Any] | str | None:

@@ -395,7 +395,10 @@ def _scalar(value: Any) -> str:
     """Writes a value so that YAML reads it again as it is."""
     text = str(value)
     plain = isinstance(value, str) and re.fullmatch(r"[\w./~][\w./~:-]*", text)
-    return text if plain and parse_yaml(text, "") == value else json.dumps(value)
+    if plain and parse_yaml(text, "") == value:
+        return text
+    # YAML has no pairs of surrogates, by which JSON writes some characters.
+    return printable(json.dumps(value, ensure_ascii=False))
 
 
 def _wrapped(words: str, spaces: int) -> str:

@@ -56,6 +56,9 @@ class _Finalists(Config):
 
     top: Annotated[int, Field(ge=0, le=10**6)] = 5
     """How many of the best architectures of the search are retrained, by the objectives."""
+    lineages: bool = False
+    """Whether the best descendant of each other genotype of ``initial`` comes right after the best
+    architecture: short trainings favour what learns fast, and relatives share weaknesses."""
     top_random: Annotated[int, Field(ge=0, le=10**6)] | None = None
     """How many of the random baseline's are retrained; by default as many as ``top``, because the
     best of more finalists is better by chance."""

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from nas.campaigns.store.types import Ask, Failure, Header, Record, Result
+from nas.campaigns.store.types import Ask, Failure, Header, Record, Result, trial_name
 from nas.errors import InputError
 
 Report = Callable[[str, str], None]
@@ -87,6 +87,16 @@ class History:
     def has_completed(self, trial: str) -> bool:
         """Tells if a trial has completed, with a number for every objective."""
         return trial in self.results and self.results[trial].completed
+
+    def founder(self, ask: Ask) -> tuple[Ask, int]:
+        """Returns the ask from which one of a search descends, and after how many mutations."""
+        mutations = 0
+        while "initial" not in ask.note and isinstance(parent := ask.note.get("parent"), int):
+            before = self.asks.get(trial_name(ask.search, parent))
+            if before is None or before.number >= ask.number:
+                break
+            ask, mutations = before, mutations + 1
+        return ask, mutations
 
     def _contradictions(self, ask: Ask) -> Iterator[str]:
         """Yields what an ask says about earlier trials that is not true."""

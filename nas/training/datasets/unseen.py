@@ -35,20 +35,18 @@ _FILES = (METADATA, *(f"{name}_{kind}.npy" for name in _PARTS.values() for kind 
 
 
 class Metadata(Config):
-    """The content of the file ``metadata``; keys of other versions of the format are ignored."""
+    """What is read of the file ``metadata``.
+
+    Its ``codename``, ``benchmark`` and ``time_limit`` are for people and for submissions. Keys of
+    other versions of the format are ignored, too.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
-    codename: str = ""
-    """The name of the data set."""
     input_shape: tuple[int, ...]
     """The shape of the training images, or of one image."""
-    num_classes: Annotated[int, Field(ge=2, le=10**6)]
+    num_classes: Annotated[int, Field(ge=2, le=10**6, strict=False)]
     """The number of classes."""
-    benchmark: float | None = None
-    """The accuracy in percent that has the score 0, that of a ResNet-18."""
-    time_limit: Annotated[float, Field(gt=0)] | None = None
-    """The time of a submission in hours."""
 
 
 def is_unseen(path: Path) -> bool:
@@ -171,7 +169,7 @@ def _labels(path: Path, count: int, classes: int, part: Role) -> Integers:
     if part == "test" and not path.exists():
         return np.full(count, -1, np.int64)
     found = np.asarray(_read(path))
-    if found.size != count or found.shape[0] != count:
+    if found.size != count or found.shape[:1] != (count,):
         raise InputError(f"{path}: is of {list(found.shape)}; expected {count} labels")
     numbers = found.reshape(-1).astype(np.float64)
     if not (np.isfinite(numbers) & (numbers == np.rint(numbers))).all():

@@ -9,6 +9,8 @@ from nas.analysis.plots.style import picture
 from nas.cli import main
 from tests.analysis.plots.campaigns import ask, result, rich, write
 
+pytestmark = pytest.mark.xdist_group("plots")  # one fixture for all
+
 BEGIN = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
 
 

@@ -35,6 +35,8 @@ from nas.training.loop import normalizer
 from tests.campaigns import lines, toy
 from tests.campaigns.drive.test_training import asks, results
 
+pytestmark = pytest.mark.xdist_group("ensembles")  # one fixture for all
+
 FINAL = "{top: 3, top_random: 1, seeds: [0, 1], ensembles: [2, 3], protocol: flip}"
 CAMPAIGN = toy.CAMPAIGN.replace("{top: 1, top_random: 1, classics: [resnet20]}", FINAL)
 

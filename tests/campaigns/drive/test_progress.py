@@ -1,5 +1,7 @@
+import errno
 import os
 import re
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -78,6 +80,36 @@ def test_a_long_trial_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.Mon
     assert all("· 1 running · a-0000: epoch 2 of 62 · 0 failed" in line for line in log[1:6])
     assert len(log) == 8  # the last two are the trial's line and the state
     assert "epoch" not in log[7]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("error", [errno.EPIPE, errno.EIO, errno.ENOSPC])
+def test_the_work_goes_on_if_nobody_reads_its_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool, error: int
+) -> None:
+    def leave(self: Console) -> None:  # as rich does, which also closes the output of this process
+        raise SystemExit(1)
+
+    monkeypatch.setattr(Console, "on_broken_pipe", leave)
+
+    class Closed(StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(error, "closed")
+
+    console = Console(file=Closed(), width=300, force_terminal=terminal)
+    with Progress(tmp_path, Status(total=9), console) as progress:
+        progress.line("one")
+        progress.line("two")
+    assert [line[-3:] for line in (tmp_path / "run.log").read_text().splitlines()] == ["one", "two"]
+
+
+def test_a_trial_that_the_limit_ends_earlier_says_no_time_of_its_own(tmp_path: Path) -> None:
+    now, console = time.monotonic(), Console(file=StringIO(), width=300)
+    for ends, told in ((now + 9000, "of 62, about 1:00:00 left"), (now + 900, "of at most 62")):
+        status = Status(total=9, running=1, ends=ends)
+        with Progress(tmp_path, status, console) as progress:
+            progress.epoch("a", {"epoch": 2, "train_seconds": 50, "evaluation_seconds": 10}, 62)
+        assert status.epoch == f"a: epoch 2 {told}"
 
 
 def test_the_time_left_is_estimated_from_the_trials_of_the_stage(

@@ -103,6 +103,34 @@ def test_a_cluster_that_does_not_start_is_one_message(
     assert ended == [True]
 
 
+def test_without_a_temporary_folder_the_message_names_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from nas.campaigns.engines import cluster
+
+    def fails(**options: Any) -> str:
+        raise OSError(30, "Read-only file system", "/tmp/nas-x")
+
+    monkeypatch.setattr(cluster.tempfile, "mkdtemp", fails)
+    with (
+        pytest.raises(CampaignError, match=r"Ray needs a folder .*Read-only.*set TMPDIR to"),
+        cluster.scratch("nas-x"),
+    ):
+        pass
+
+
+def test_ray_has_the_cores_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nas.campaigns.engines import cluster, tune
+
+    asked: list[int] = []
+    monkeypatch.setattr(cluster, "local", lambda cores, *_: asked.append(cores))
+    monkeypatch.setattr(tune, "cores", lambda: 3)
+    given: list[dict[str, Any]] = [{}, {"concurrency": 2, "cpus": 4}, {"cpus": 3}]
+    for options in given:
+        tune.TuneEngine("", **options)._cluster(Path())
+    assert asked == [3, 8, 3]
+
+
 # --- two nodes ---
 
 

@@ -81,28 +81,8 @@ def test_workers_stay_warm_and_no_more_are_asked_than_there_are_slots() -> None:
     assert len({m["pid"] for m in metrics}) <= 2
 
 
-def priority(payload: dict[str, object]) -> dict[str, object]:
-    """An evaluator that tells the priority of its process."""
-    return {"niceness": os.nice(0)}
-
-
-@pytest.mark.timeout(240)
-def test_workers_have_the_priority_of_the_driver_or_the_niceness_that_is_asked_for() -> None:
-    script = f"""
-from {__name__} import Trials, priority
-from nas.campaigns.engines.tune import TuneEngine
-for niceness in ({{}}, {{"niceness": 3}}):
-    source = Trials([{{}}])
-    TuneEngine("{__name__}:priority", concurrency=1, **niceness).run(source)
-    print("niceness", source.outcomes["trial-0"].metrics["niceness"])
-"""
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    found = [int(number) for number in re.findall(r"^niceness (\d+)$", told.stdout, re.M)]
-    assert found == [os.nice(0), min(19, os.nice(0) + 3)], told.stderr
-
-
 def around(payload: dict[str, Any]) -> dict[str, Any]:
-    """An evaluator that tells what others of this machine could reach of its cluster."""
+    """An evaluator that tells its priority, and what others could reach of its cluster."""
     import ray
 
     import psutil  # isort: skip - which ray brings
@@ -112,6 +92,7 @@ def around(payload: dict[str, Any]) -> dict[str, Any]:
     sockets = [s for each in family for s in each.net_connections("inet") if s.status == "LISTEN"]
     scratch = Path(ray.get_runtime_context().get_temp_dir()).parent
     return {
+        "niceness": os.nice(0),
         "listening": sorted({s.laddr.ip for s in sockets}),
         "mode": oct(scratch.stat().st_mode & 0o777),
         "name": scratch.name,
@@ -121,14 +102,16 @@ def around(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(240)
-def test_others_of_this_machine_cannot_reach_a_local_cluster(tmp_path: Path) -> None:
+def test_a_local_cluster_has_the_priority_asked_for_and_others_cannot_reach_it(
+    tmp_path: Path,
+) -> None:
     script = f"""
 import json, os
 from {__name__} import Trials, around
 from nas.campaigns.engines.tune import TuneEngine
-for run in range(2):
+for niceness in ({{}}, {{"niceness": 3}}):
     source = Trials([{{"driver": os.getpid()}}])
-    TuneEngine("{__name__}:around", concurrency=1, name="same").run(source)
+    TuneEngine("{__name__}:around", concurrency=1, name="same", **niceness).run(source)
     print("told", json.dumps(source.outcomes["trial-0"].metrics))
 """
     home = tmp_path / "file" / "home"  # which cannot be made
@@ -139,6 +122,8 @@ for run in range(2):
     )
     told = [json.loads(line[5:]) for line in ran.stdout.splitlines() if line.startswith("told ")]
     assert len(told) == 2, ran.stdout + ran.stderr
+    # By default, workers have the priority of the driver.
+    assert [each["niceness"] for each in told] == [os.nice(0), min(19, os.nice(0) + 3)]
     if not all(each["listening"] for each in told):
         pytest.skip("the sockets of other processes cannot be seen here")
     for each in told:
