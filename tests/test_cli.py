@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -102,6 +103,34 @@ def test_spaces_tells_sizes(capsys: pytest.CaptureFixture[str]) -> None:
     for name, size in [("nasbench201", "15,625"), ("natsbench_size", "32,768")]:
         assert f" exactly {size} " in lines[name]
     assert "(known exactly)" in lines["primitives"]
+
+
+def test_the_age_of_a_search_does_not_count_what_its_process_was_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from nas.cli.campaigns import _age
+
+    assert _age() >= 0
+    monkeypatch.setattr("time.process_time", lambda: 0.5)  # `exec nas` in an old shell
+    assert _age() <= 5
+
+
+def test_a_search_goes_on_if_nobody_reads_its_lines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from nas.cli.campaigns import _say
+
+    with (tmp_path / "output").open("w") as output:
+
+        def closed(text: str) -> int:
+            raise BrokenPipeError
+
+        told = SimpleNamespace(write=closed, flush=output.flush, fileno=output.fileno)
+        monkeypatch.setattr("sys.stdout", told)
+        _say("one")
+        _say("two")
+        output.write("dropped")
+    assert (tmp_path / "output").read_text() == ""
 
 
 def test_spaces_tells_macs_at_an_input(capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,9 +145,11 @@ def _search(arguments: argparse.Namespace) -> None:
     )
     if found is None:
         return
+    # A training that was stopped has left no weights for other commands.
+    more = "" if found.epoch else f", nas predict {found.folder}:{found.label} PICTURES"
     _say(
         f"after {(time.monotonic() - began) / 60:.2f} of {arguments.minutes:g} minutes; next: "
-        f"nas table {found.folder}, nas report {found.folder}"
+        f"nas table {found.folder}, nas report {found.folder}{more}"
     )
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from nas.architecture.reading import Reading
 from nas.campaigns.spec.data_argument import Given
-from nas.campaigns.spec.scaffold import commented, data_section
-from nas.escape import printable
+from nas.campaigns.spec.draft import commented, data_section, draft
 from nas.jobs.division import CLASSIC, FINAL, MOST, SLOW, Division
 from nas.training.data import Loaded
 from nas.words import counted
@@ -168,8 +167,7 @@ class Plan:
                 f"trials run {'side by side' if division.workers > 1 else 'one after the other'}",
             ),
         ]  # fmt: skip
-        text = printable("\n".join(lines))  # a name of a file may hold anything
-        return "".join(f"{line.rstrip()}\n" for line in text.split("\n"))
+        return draft("\n".join(lines))
 
 
 def _flow(augment: list[Any]) -> str:

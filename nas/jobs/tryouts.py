@@ -22,12 +22,11 @@ from nas.training.curve import Diverged
 from nas.training.data import Part, SearchData
 from nas.training.recipe import resolve
 
-_TOLERATED, _EQUAL = 0.9, 0.97
-"""Pictures are shifted if this share of the score is left after seconds of training, and mirrored
-or covered if this share of that is left. What guessing would reach does not count."""
-_STACKED = 0.75
-"""Channels that are pictures of their own are stacked if this share of the score is left: networks
-learn more slowly then, but reach more."""
+_TOLERATED, _EQUAL = 0.75, 0.97
+"""Photographs are shifted, and channels that are pictures of their own are stacked, if the first
+share of the score is left after seconds of training: networks learn more slowly then, but reach
+more. They are mirrored or covered if the second share is left. What guessing would reach does not
+count."""
 _RIVAL = 0.5
 """The share of the score of the best network that a rival has after seconds."""
 _LONGER = 2
@@ -138,7 +137,7 @@ class Tryouts:
         if self.like_photographs:
             stack = scores["stack"]
             known = max(image, stack) > self._chance + self._noise
-            kept = known and stack >= self._left(image, _STACKED)
+            kept = known and stack >= self._left(image, _TOLERATED)
             best: Reading = "stack" if kept else "image"
             told = f"the channels are like pictures of their own; {told}"
         else:

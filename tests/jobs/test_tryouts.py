@@ -113,6 +113,32 @@ def test_guessing_the_commonest_class_is_no_reason_for_a_choice(
 
 
 @pytest.mark.parametrize(
+    ("shifted", "plain", "kept"),
+    [(0.81, 0.81, True), (0.752, 0.835, True), (0.62, 0.835, False), (0.98, 0.5, True)],
+)
+def test_photographs_are_shifted_although_this_costs_something_in_seconds(
+    shifted: float, plain: float, kept: bool
+) -> None:
+    choose, _ = made((3, 28, 28), 0.9)
+
+    def score(augment: list[Any]) -> float:
+        return plain if not augment else 0.1  # what else there may be is of no use
+
+    found, _ = choose.augmentation(score, shifted)
+    assert [each["name"] for each in found] == ["shift"] * kept
+
+
+@pytest.mark.parametrize(
+    ("best", "other", "expected"), [(0.83, 0.6, True), (0.83, 0.45, False), (0.3, 0.29, False)]
+)
+def test_a_rival_has_learned_something_and_half_of_what_the_best_has(
+    best: float, other: float, expected: bool
+) -> None:
+    choose, _ = made((3, 28, 28), 0.9)  # of four classes
+    assert choose.rivals(best, other) == expected
+
+
+@pytest.mark.parametrize(
     "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )
 def test_a_training_for_which_the_memory_is_too_small_is_left_out(

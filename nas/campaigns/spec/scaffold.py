@@ -1,10 +1,7 @@
 """Writes a commented draft of a campaign for a person to edit."""
 
 import inspect
-import json
 import os
-import re
-import textwrap
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,12 +12,11 @@ import numpy as np
 from nas.boxes import anchor_sizes
 from nas.campaigns.spec.campaign import FILE_NAME
 from nas.campaigns.spec.contestants import fitting
-from nas.campaigns.spec.data_argument import Given, known_options, read
+from nas.campaigns.spec.data_argument import known_options, read
+from nas.campaigns.spec.draft import commented, data_section, draft, wrapped
 from nas.campaigns.spec.frame import Frame
-from nas.campaigns.store.defaults import PLACES
 from nas.configuration import Named
 from nas.errors import InputError, in_file
-from nas.escape import printable
 from nas.files import at_home, write_whole
 from nas.metrics import Catalogue
 from nas.registry import Registry
@@ -33,8 +29,8 @@ from nas.training.data import Loaded, load, resolve
 from nas.training.datasets import DATASETS
 from nas.training.datasets.parts import ROLES
 from nas.training.splitting import SPLITS
-from nas.user_code import absolute, is_code, is_file, portable
-from nas.yaml_files import is_yaml, parse_yaml, source
+from nas.user_code import absolute, is_code, is_file
+from nas.yaml_files import is_yaml, source
 
 _EPOCHS = 8
 """The epochs of the draft; small data sets get more, up to :data:`_MOST_EPOCHS`."""
@@ -45,8 +41,6 @@ _SECONDS, _RATE = 30.0, 4e9
 """How long a trial should take, and how many multiply-accumulates a core does in a second."""
 _SAMPLES = 40
 """How many networks of the space are counted to see how large they are."""
-_COLUMN, _WIDTH = 33, 92
-"""The column in which comments begin, and how wide a line of comment is."""
 
 _SEARCHERS: dict[str, dict[str, Any]] = {
     # With the paper's 100 and 25, the draft's budget would be spent on random trials.
@@ -173,13 +167,11 @@ def write_campaign(
         searcher_options=_options(SEARCHERS, searcher, folder, _SEARCHERS.get(searcher, {})),
         evaluator=evaluator,
         objective=objective,
-        others=_wrapped("or " + ", ".join(others), 31 - len(objective) - 4),
+        others=wrapped("or " + ", ".join(others), 31 - len(objective) - 4),
         **sections,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    # Names of classes, which are names of folders, can hold what YAML does not allow in a comment.
-    lines = printable(text).split("\n")
-    write_whole(path, ("\n".join(map(str.rstrip, lines)).rstrip() + "\n").encode())
+    write_whole(path, draft(text).encode())
     return path
 
 
@@ -315,32 +307,6 @@ def _named_data(name: str, folder: Path) -> dict[str, str]:
     }
 
 
-def data_section(given: Given, loaded: Loaded, folder: Path) -> str:
-    """Writes a section ``data`` with the reasons of its values."""
-    notes = [f"# {line}" for note in loaded.notes for line in textwrap.wrap(note, _WIDTH)]
-    lines = [*notes, "data:"]
-    config, places = loaded.config, {}
-    for key in PLACES:
-        if isinstance(path := config.options.get(key), str):
-            as_given = at_home(str(given.section[key]))
-            named = Path(as_given).is_absolute()
-            places[key] = path if named else Path(os.path.relpath(path, folder)).as_posix()
-    options = portable({**given.section, "name": config.name, **places}, folder)
-    for key, value in options.items():
-        if key != "split":
-            lines.append(commented(f"  {key}: {_scalar(value)}", given.reasons.get(key, "")))
-    parts = loaded.split
-    counts = f"{len(parts.train):,}, {len(parts.validation):,} and {len(parts.test):,} images"
-    if config.split.fractions:
-        keys = {**config.split.model_dump(exclude_defaults=True), "seed": config.split.seed}
-        text = ", ".join(f"{key}: {value}" for key, value in keys.items())
-        of = "every class" if config.split.of == "images" else "the classes"
-        lines += [f"  split: {{{text}}}", commented("", f"shares of {of}, in all {counts}")]
-    else:
-        lines.append(f"  # split: the official parts, {counts}")
-    return "\n".join(lines)
-
-
 def _limit(space: str, folder: Path, loaded: Loaded, epochs: int, task: Task) -> tuple[int, str]:
     """Returns a limit of multiply-accumulates, and its reason.
 
@@ -380,31 +346,6 @@ def _options(registry: Registry, name: str, folder: Path, known: Mapping[str, An
         else:
             lines.append(f"  # {parameter.name}: {_yaml(parameter.default)}")
     return "\n".join(lines) or "  # it has no options"
-
-
-def commented(text: str, comment: str) -> str:
-    """Writes a line with a comment in the draft's comment column, if there is one."""
-    if not comment:
-        return text
-    if len(text) > _COLUMN - 2:
-        return f"{text}\n{commented('', comment)}"
-    return text + _wrapped(comment, _COLUMN - 2 - len(text))
-
-
-def _scalar(value: Any) -> str:
-    """Writes a value so that YAML reads it again as it is."""
-    text = str(value)
-    plain = isinstance(value, str) and re.fullmatch(r"[\w./~][\w./~:-]*", text)
-    if plain and parse_yaml(text, "") == value:
-        return text
-    # YAML has no pairs of surrogates, by which JSON writes some characters.
-    return printable(json.dumps(value, ensure_ascii=False))
-
-
-def _wrapped(words: str, spaces: int) -> str:
-    """Writes a comment in the draft's comment column, over several lines if necessary."""
-    lines = textwrap.wrap(words, 60)
-    return " " * (spaces + 2) + f"\n{' ' * 33}".join(f"# {line}" for line in lines)
 
 
 def _yaml(value: Any) -> str:
