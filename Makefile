@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 IN_PARALLEL := --numprocesses auto --dist loadgroup
-# The tests of rooms where nothing is trained, searched or drawn: the language, spaces, statistics,
+# The tests of folders where nothing is trained, searched or drawn: the language, spaces, statistics,
 # tasks, and what campaign.yaml may say.
 QUICK := tests/architecture tests/spaces/test_*.py tests/statistics tests/tasks \
 	tests/campaigns/spec tests/test_blocks.py tests/test_configuration.py tests/test_imports.py \

@@ -21,7 +21,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0, 2 for bad input, 130 after Ctrl-C or SIGTERM.
+    """Runs one command and returns the exit code: 0, 2 for bad input, 130 if it was stopped.
 
     Exit code 1 means that a campaign cannot continue although its input is right, or that a check
     has found a problem.

@@ -281,6 +281,8 @@ class Planner:
         if self._given_macs is not None:
             if planned() == self._given_macs:
                 return planned(), "--macs"
+            if planned() == least:
+                return least, f"a twentieth of the space's networks are smaller; {told}"
             return min(_rounded(planned()), self._given_macs), (
                 f"--macs allows {compact(self._given_macs)}, but a training of the final stage has "
                 f"{division.training:.0f} s, for one pass over {self._count:,} images; {told}"
@@ -351,9 +353,10 @@ class Planner:
         if not self._tryouts.pictures:
             reason = "transformations are for images"
         best = self._tryouts.default
+        largest = [*fitting(self._frame, macs)]
         classics = fitting(self._frame, self._probed(macs, seconds))
         if seconds < _SHORT or not classics:
-            return best, [*classics], {"augment": f"{reason}; there is no time to measure more"}
+            return best, largest, {"augment": f"{reason}; there is no time to measure more"}
         scores = {each: self._tryouts.score(classics[each], best, seconds) for each in classics}
         self._scores = scores
         ranked = sorted(classics, key=scores.__getitem__, reverse=True)
@@ -366,7 +369,7 @@ class Planner:
         self._say(f"classics, {seconds:.0f} s each: {compared}; augmentation: {seen}")
         return (
             best,
-            ranked,
+            [*ranked, *(each for each in largest if each not in ranked)],
             {
                 "augment": f"{reason}; validation after {seconds:.0f} s of {ranked[0]}: {seen}",
                 "classics": f"validation after {seconds:.0f} s each: {compared}",

@@ -15,10 +15,12 @@ import torch
 
 from nas.architecture.network import Network
 from nas.campaigns.drive.run import run
+from nas.campaigns.engines.base import NoRoom
 from nas.campaigns.engines.serial import SerialEngine
 from nas.campaigns.engines.signals import signals, tell
 from nas.campaigns.spec.campaign import FILE_NAME, load_campaign, read_file
 from nas.campaigns.spec.data_argument import Given, read
+from nas.campaigns.spec.draft import scalar
 from nas.configuration import validate
 from nas.errors import CampaignError, InputError, in_file
 from nas.export.exporting import export
@@ -159,7 +161,7 @@ def _run(folder: Path, say: Callable[[str], None]) -> None:
     """Runs the campaign; if its engine cannot go on, in this process."""
     try:
         run(folder)
-    except (CampaignError, InputError) as error:  # Ray may see fewer GPUs than torch
+    except (CampaignError, NoRoom) as error:  # Ray may see fewer GPUs than torch
         campaign = load_campaign(folder)
         if campaign.config.engine.name == "serial":
             raise
@@ -182,7 +184,13 @@ def _place(given: Given) -> Path | None:
 
 
 def _check_place(folder: Path, given: Given) -> None:
-    """Raises :class:`InputError` if a folder cannot be made, before minutes are spent on it."""
+    """Raises :class:`InputError` before minutes are spent.
+
+    It does if the folder cannot be made, or if the plan could not name the data.
+    """
+    for each in given.section.values():
+        if isinstance(each, str):
+            scalar(each)
     data = _place(given)
     if data is not None and data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
         raise InputError(

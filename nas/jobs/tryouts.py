@@ -156,7 +156,7 @@ class Tryouts:
         """Chooses transformations, and returns them and the scores by name.
 
         A training this short hardly profits from augmentation. So what costs little is taken, and
-        photographs are shifted unless this is worse by more than noise.
+        photographs are shifted unless a quarter of the score is lost.
 
         Args:
             score: returns the score with some transformations.

@@ -1,4 +1,4 @@
-"""Checks whether a part of your own keeps the promises that campaigns rely on.
+"""Checks whether code of your own keeps the promises that campaigns rely on.
 
 Each of these functions takes one part and runs the checks that the built-in parts of its kind
 pass. If a promise is broken, it raises :class:`AssertionError` with an explanation. No test

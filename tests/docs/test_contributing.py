@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md names files, registries and make targets that exist, and every room."""
+"""CONTRIBUTING.md names files, registries and make targets that exist, and every folder."""
 
 import re
 from pathlib import Path
@@ -20,13 +20,13 @@ def test_every_registry_that_is_named_is_in_its_file() -> None:
         assert re.search(rf"^{registry}\b", (ROOT / path).read_text(), re.MULTILINE), registry
 
 
-def test_every_room_is_named() -> None:
-    rooms = {
+def test_every_folder_is_named() -> None:
+    folders = {
         path.name
         for path in (ROOT / "nas").iterdir()
         if (path / "__init__.py").exists() and path.name != "__pycache__"
     }
-    assert {room for room in rooms if f"`nas/{room}`" not in TEXT} == set()
+    assert {folder for folder in folders if f"`nas/{folder}`" not in TEXT} == set()
 
 
 def test_every_make_target_that_is_named_exists() -> None:

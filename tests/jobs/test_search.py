@@ -21,7 +21,7 @@ from nas.analysis.audit.check import check
 from nas.architecture.reading import Reading, read_shape
 from nas.campaigns.drive.run import run
 from nas.campaigns.drive.runner import Runner
-from nas.campaigns.engines.base import Update
+from nas.campaigns.engines.base import NoRoom, Update
 from nas.campaigns.spec.campaign import Campaign, load_campaign
 from nas.campaigns.spec.data_argument import read
 from nas.cli import main
@@ -552,7 +552,7 @@ def test_predictions_are_written_before_a_signal_counts(
     assert (out / "export" / "network.py").exists() == (signals == 1)
 
 
-@pytest.mark.parametrize("error", [CampaignError, InputError])
+@pytest.mark.parametrize("error", [CampaignError, NoRoom])
 def test_without_ray_it_goes_on_in_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:

@@ -104,7 +104,6 @@ class Progress:
         self._console = console or Console()
         self._started = self._summed_up = self._stage_began = self._ended = time.monotonic()
         self._stage = ""
-        self._unheard = False  # whether nobody reads the output
         self._gpus: list[int] = []
         self._gpus_due: float = 0
         self._done_before = self._stage_before = status.done
@@ -129,9 +128,8 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._unheard:
-            with self._heard():
-                self._live.stop()
+        with self._heard(), suppress(IndexError):  # of rich, if the display could not start
+            self._live.stop()
         with suppress(OSError):
             self._log.close()
 
@@ -151,7 +149,7 @@ class Progress:
         try:
             yield
         except (OSError, SystemExit):
-            self._unheard = self._console.quiet = True
+            self._console.quiet = True
 
     def epoch(self, trial: str, point: Mapping[str, Any], total: int | None) -> None:
         """Shows that an epoch of a running trial has ended.

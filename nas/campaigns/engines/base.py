@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from nas.configuration import validate_options
-from nas.errors import CampaignError, readable, shown, text_of, told
+from nas.errors import CampaignError, InputError, readable, shown, text_of, told
 from nas.evaluators.base import Evaluate, Function
 from nas.evaluators.work import Progress
 
@@ -27,6 +27,10 @@ CHECKPOINT_SECONDS = 60.0
 """How often a long trial is saved; a shorter one is saved only if another trial may continue it."""
 
 Cause = Literal["error", "out_of_memory", "diverged", "time_limit", "worker_died", "infeasible"]
+
+
+class NoRoom(InputError):
+    """No node of the cluster has what one trial needs."""
 
 
 class Shared(NamedTuple):

@@ -29,7 +29,8 @@ from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 
-from nas.campaigns.engines.base import Evaluator
+from nas.campaigns.engines.base import Evaluator, NoRoom
+from nas.campaigns.engines.signals import without_hangup
 from nas.errors import CampaignError, InputError, text_of
 from nas.evaluators.base import Function
 from nas.user_code import is_file
@@ -55,14 +56,15 @@ def local(cpus: int, scratch: Path, niceness: int = 0) -> Iterator[None]:
     with _environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32)), _loopback():
         try:
             try:
-                ray.init(
-                    address="local",  # never a cluster that a killed driver has left behind
-                    num_cpus=cpus,
-                    include_dashboard=False,
-                    _temp_dir=str(scratch / "r"),
-                    _system_config={"worker_niceness": niceness},
-                    **_QUIET,
-                )
+                with without_hangup():  # or the cluster ends before the work has been stopped
+                    ray.init(
+                        address="local",  # never a cluster that a killed driver has left behind
+                        num_cpus=cpus,
+                        include_dashboard=False,
+                        _temp_dir=str(scratch / "r"),
+                        _system_config={"worker_niceness": niceness},
+                        **_QUIET,
+                    )
             except Exception as error:  # Ray raises plain ones, for example after a time limit
                 reason = text_of(error).strip().partition("\n")[0]
                 raise CampaignError(
@@ -159,13 +161,13 @@ def rooms(needs: Mapping[str, float]) -> int:
     Args:
         needs: the amounts of "CPU" and "GPU" that a trial needs.
 
-    Raises :class:`InputError` if no node has enough, because Tune would wait for ever.
+    Raises :class:`NoRoom` if no node has enough, because Tune would wait for ever.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for kind, needed in needs.items():
         most = max(node.get(kind, 0) for node in nodes)
         if needed > most:
-            raise InputError(
+            raise NoRoom(
                 f"engine.{kind.lower()}s_per_trial: must be at most {most:g}, the largest number "
                 f"on a node, got {needed:g}"
             )

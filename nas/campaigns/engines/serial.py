@@ -25,7 +25,7 @@ class SerialEngine(Engine):
     """Runs trials one at a time in this process, bit-for-bit repeatable on a CPU.
 
     It is meant for cheap evaluators and for debugging. An exception is a failed trial, also a
-    KeyboardInterrupt that did not come from Ctrl-C or SIGTERM; these two stop the run even if the
+    KeyboardInterrupt that did not come from a signal; signals stop the run even if the
     evaluator swallows their exception. If a trial kills its process (no memory, a crash in native
     code), the campaign ends too; run it again to resume it.
 
@@ -49,7 +49,7 @@ class SerialEngine(Engine):
         return cls(evaluate, settings.time_limit)
 
     def run(self, source: Source) -> None:
-        """Carries out trials until the source has no more; KeyboardInterrupt on SIGINT and SIGTERM.
+        """Carries out trials until the source has no more; KeyboardInterrupt on a signal.
 
         Raises :class:`CampaignError` if a trial has left the GPU unusable for this process.
         """

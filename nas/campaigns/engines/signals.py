@@ -42,6 +42,8 @@ def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         _stopping.set()
+        if number == signal.SIGHUP:  # a shell and the system both send it, and that is one signal
+            signal.signal(number, signal.SIG_IGN)
         interrupt()
 
     def install() -> None:
@@ -56,7 +58,18 @@ def signals(interrupt: Callable[[], None]) -> Iterator[Callable[[], None]]:
         yield install
     finally:
         for each, handler in before.items():
-            signal.signal(each, handler)
+            if signal.getsignal(each) is not signal.SIG_IGN:
+                signal.signal(each, handler)
+
+
+@contextmanager
+def without_hangup() -> Iterator[None]:
+    """Keeps SIGHUP from this thread, and for ever from processes that are started inside."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def tell(text: str) -> None:

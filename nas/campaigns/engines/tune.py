@@ -120,7 +120,7 @@ class TuneEngine(Engine):
         )
 
     def run(self, source: Source) -> None:
-        """Carries out trials until the source has no more; KeyboardInterrupt on SIGINT."""
+        """Carries out trials until the source has no more; KeyboardInterrupt on a signal."""
         for package in user_packages():  # which workers cannot import
             ray.cloudpickle.register_pickle_by_value(package)
         bridge = _Bridge(source, self._evaluator, self._time_limit)

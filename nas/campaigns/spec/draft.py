@@ -4,11 +4,13 @@ import json
 import os
 import re
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nas.campaigns.spec.data_argument import Given
 from nas.campaigns.store.defaults import PLACES
+from nas.errors import InputError
 from nas.escape import printable
 from nas.files import at_home
 from nas.training.data import Loaded
@@ -42,7 +44,7 @@ def data_section(given: Given, loaded: Loaded, folder: Path) -> str:
     options = portable({**given.section, "name": config.name, **places}, folder)
     for key, value in options.items():
         if key != "split":
-            lines.append(commented(f"  {key}: {_scalar(value)}", given.reasons.get(key, "")))
+            lines.append(commented(f"  {key}: {scalar(value)}", given.reasons.get(key, "")))
     parts = loaded.split
     counts = f"{len(parts.train):,}, {len(parts.validation):,} and {len(parts.test):,} images"
     if config.split.fractions:
@@ -64,14 +66,21 @@ def commented(text: str, comment: str) -> str:
     return text + wrapped(comment, _COLUMN - 2 - len(text))
 
 
-def _scalar(value: Any) -> str:
-    """Writes a value so that YAML reads it again as it is."""
+def scalar(value: Any) -> str:
+    """Writes a value so that YAML reads it again as it is.
+
+    Raises :class:`InputError` if this cannot be done: the name of a file may be no text.
+    """
     text = str(value)
     plain = isinstance(value, str) and re.fullmatch(r"[\w./~][\w./~:-]*", text)
     if plain and parse_yaml(text, "") == value:
         return text
     # YAML has no pairs of surrogates, by which JSON writes some characters.
-    return printable(json.dumps(value, ensure_ascii=False))
+    written = printable(json.dumps(value, ensure_ascii=False))
+    with suppress(InputError, UnicodeError):
+        if parse_yaml(written.encode().decode(), "") == value:
+            return written
+    raise InputError(f"{json.dumps(value)}: cannot be written to campaign.yaml; rename it")
 
 
 def wrapped(words: str, spaces: int) -> str:

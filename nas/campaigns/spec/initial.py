@@ -101,7 +101,7 @@ def _referred(entry: str, folder: Path) -> Genotype:
     where = next((path for path in (folder / head, Path(head)) if path.is_dir()), None)
     if where is None:
         raise InputError(f"{entry}: there is no folder {head}")
-    # By its name, because jobs, which read campaigns, lie above this room.
+    # By its name, because jobs, which read campaigns, lie above this folder.
     read: Callable[[Path, str], Any] = resolve("nas.jobs.references:read")
     genotype: Genotype | None = read(where, which).genotype
     if genotype is None:

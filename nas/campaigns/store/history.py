@@ -91,7 +91,7 @@ class History:
     def founder(self, ask: Ask) -> tuple[Ask, int]:
         """Returns the ask from which one of a search descends, and after how many mutations."""
         mutations = 0
-        while "initial" not in ask.note and isinstance(parent := ask.note.get("parent"), int):
+        while "initial" not in ask.note and (parent := _parent(ask)) is not None:
             before = self.asks.get(trial_name(ask.search, parent))
             if before is None or before.number >= ask.number:
                 break
@@ -138,3 +138,14 @@ class History:
 
     def _refuse(self, trial: str, what: str) -> None:
         raise InputError(f"{self._path}: trial {trial}: {what}")
+
+
+def _parent(ask: Ask) -> int | None:
+    """Returns the trial whose genotype was changed, by the notes of the searchers.
+
+    Of a crossover, it is the first parent. Searchers that only predict note none.
+    """
+    of_crossover = ask.note.get("parents")
+    first = of_crossover[0] if isinstance(of_crossover, list) and of_crossover else None
+    parent = ask.note.get("parent", ask.note.get("from", first))
+    return parent if isinstance(parent, int) else None

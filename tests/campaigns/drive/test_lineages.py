@@ -1,6 +1,7 @@
 """The final stage retrains the best descendant of each initial genotype, if it is asked to."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,17 @@ def test_the_best_comes_first_and_then_the_best_of_each_other_kind(
     history = History(Path(), asks)
     found = by_lineage((asks[number] for number in ranked), history)
     assert [each.number for each in found] == expected
+
+
+@pytest.mark.parametrize(
+    "note",
+    [{"parent": 0}, {"from": 0, "climb": 1}, {"parents": [0, 1]}],
+    ids=lambda note: next(iter(note)),
+)
+def test_descent_is_read_from_the_notes_of_every_searcher(note: dict[str, Any]) -> None:
+    first = ask(trial="a-0000", number=0, note={"initial": "vgg8"})
+    child = ask(trial="a-0001", number=1, note=note)
+    assert History(Path(), [first, child]).founder(child) == (first, 1)
 
 
 @pytest.mark.parametrize("seed", range(3))
