@@ -35,9 +35,14 @@ OLD_CAMPAIGNS = ROOT / "tests" / "campaigns" / "schema2"
 
 NOT_RUN = {
     "make quickstart": "a real campaign of three minutes; nas new, run and table run here",
+    "make quickstart PYTHON=python3.12": "needs another Python",
     "make test": "these tests are part of it",
     "nas report --live results/mine --port 8000": "serves until Ctrl-C; see tests/report",
     "nas search unseen/ --minutes 10 --macs 5e6 --out results/mine": "see tests/jobs/test_search",
+    "cd results/pics/export": "see tests/jobs/test_search",
+    "python network_py_predict.py ~/new/1.png": "see tests/jobs/test_search",
+    "nas export results/pics:NAME --to onnx": "see tests/campaigns/drive/test_ensembles",
+    "nas predict results/pics:NAME new_pictures": "see tests/campaigns/drive/test_ensembles",
     "nas plot results/mine --kind mixtures": "a search by gradients; see tests/analysis/plots",
     "nas predict results/mine:best pics --out masks": "see tests/extending/test_segmentation",
     "nas predict results/mine:best pics --out boxes.csv": "see tests/extending/test_detection",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import nas
 from nas.benchmark.config import BenchmarkFile
@@ -20,7 +21,7 @@ from tests.docs.commands import PAGES, ROOT, prepare
 
 NOT_RUN = {
     "docs/testing.md": "shows checks of a user's own parts; tests/extending runs them on real ones",
-    "docs/training.md evaluate(": "needs trained networks; see tests/training/test_evaluation.py",
+    "docs/networks.md load_state_dict(": "needs an export; see tests/jobs/test_taken_home.py",
 }
 """Blocks of Python that do not run here, by page or by page and a word, and why."""
 
@@ -64,6 +65,9 @@ def test_python(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     prepare(tmp_path / "scratch")
     monkeypatch.chdir(tmp_path / "scratch")
     torch.save(nas.compile(nas.classic("resnet18")).state_dict(), "resnet18.pth")
+    lenet = nas.classic("lenet5")
+    Path("architecture.json").write_text(lenet.to_json())
+    save_file(nas.compile(lenet).state_dict(), "weights.safetensors")
     seen = dict(GIVEN.get(page, {}))
     for param in blocks("python"):
         name, code = param.values

@@ -12,8 +12,7 @@ def test_its_cells_run(capsys: Any) -> None:
         if cell["cell_type"] == "code":
             assert cell["outputs"]
             assert not [each for each in cell["outputs"] if each["output_type"] == "error"]
-            # One epoch is enough to see that the cells run.
-            exec("".join(cell["source"]).replace("epochs: 4", "epochs: 1"), known)
+            exec("".join(cell["source"]), known)
     completed = known["final"].groupby("label")["test_accuracy"].count()
     assert [*completed] == [3, 3]
     assert "in test accuracy, 95 % interval" in capsys.readouterr().out

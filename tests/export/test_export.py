@@ -188,7 +188,7 @@ def test_a_missing_package_says_how(
         importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find(name)
     )
     with pytest.raises(
-        InputError, match=r"needs onnxruntime: .*pip install 'nas-harness\[export\]'"
+        InputError, match=r"needs onnxruntime: .*pip install '\.\[export\]' in the folder"
     ):
         export(network, "onnx", "net", tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())

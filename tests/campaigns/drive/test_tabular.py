@@ -117,7 +117,7 @@ def test_a_missing_row_fails_the_trial_by_name(tabular: Path) -> None:
         ("final:", "engine: {name: ray}\nfinal:", "ray does not fit the evaluator; allowed: s"),
         ("top: 2,", "top: 2, ensembles: [2],", "final.ensembles: unknown key 'ensembles'"),
         ("top: 2,", "top: 2, protocol: ten_crop,",
-         "protocol'; allowed: top, top_random, classics; the evaluator trains nothing"),
+         "protocol'; allowed: top, lineages, top_random, classics; the evaluator trains nothing"),
         ("top: 2,", "top: 2, seeds: [0, 1],", "final.seeds: unknown key 'seeds'; allowed: top, "),
         ("top: 2,", "top: 2, classics: [resnet20],", "final.classics.0: resnet20: "),
         ("budget:", "duplicates: ruse\nbudget:",

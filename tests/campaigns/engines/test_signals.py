@@ -2,30 +2,35 @@
 
 import signal
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
 from nas.campaigns.engines.signals import keyboard_interrupt, signals, without_hangup
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture(autouse=True)
+def hangup() -> Iterator[None]:
+    """Lets SIGHUP end a process, as it does by itself; these tests may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_each_of_them_stops_it_cleanly(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), signals(keyboard_interrupt):
         signal.raise_signal(number)
-    assert signal.getsignal(number) is (before if number != signal.SIGHUP else signal.SIG_IGN)
-    signal.signal(number, before)
+    assert signal.getsignal(number) is before
 
 
 def test_a_second_hangup_is_the_same_one() -> None:
-    before, calls = signal.getsignal(signal.SIGHUP), list[int]()
-    try:
-        with signals(lambda: calls.append(1)):
-            signal.raise_signal(signal.SIGHUP)
-            signal.raise_signal(signal.SIGHUP)
-        signal.raise_signal(signal.SIGHUP)  # while what was stopped ends
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    calls = list[int]()
+    with signals(lambda: calls.append(1)):
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+    signal.raise_signal(signal.SIGHUP)  # while what was stopped ends
     assert calls == [1]
 
 
@@ -41,10 +46,7 @@ def test_processes_that_are_started_without_hangup_never_get_it() -> None:
 
 
 def test_a_run_under_nohup_goes_on_when_the_terminal_is_closed() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with signals(keyboard_interrupt) as install:
-            install()
-            signal.raise_signal(signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with signals(keyboard_interrupt) as install:
+        install()
+        signal.raise_signal(signal.SIGHUP)
