@@ -220,6 +220,20 @@ def ensemble(members: Sequence[Architecture], *, softmax: bool) -> Architecture:
     return Architecture(members[0].input_shape, nodes, ["mean"])
 
 
+def tempered(architecture: Architecture, temperature: float) -> Architecture:
+    """Return the network whose outputs are divided by a temperature.
+
+    Above 1, the softmax of them is less sure (Guo et al. 2017, arXiv:1706.04599, section 4.2,
+    temperature scaling). Weights keep their names; auxiliary heads are left out.
+    """
+    graph = architecture.inference()
+    name = "tempered"
+    while name in graph.shapes:
+        name += "_"
+    node = Node(name, Rescale(1 / temperature), graph.outputs)
+    return Architecture(graph.input_shape, [*graph.nodes, node], [name])
+
+
 def ensemble_weights(
     network: Architecture, members: Sequence[Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:

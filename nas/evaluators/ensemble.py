@@ -1,7 +1,7 @@
 """Evaluates ensembles: the average prediction of trained networks."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import torch
@@ -10,14 +10,16 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from nas.architecture.graph import Architecture
-from nas.architecture.network import compile
+from nas.architecture.network import Network, compile
+from nas.architecture.surgery import tempered
 from nas.configuration import Config, Named, validate
 from nas.errors import at, in_file
 from nas.metrics import OWN, Protocol
 from nas.tasks import Task, make
 from nas.training import data
+from nas.training.calibration import temperature
 from nas.training.data import Part, SearchData
-from nas.training.evaluation import evaluations
+from nas.training.evaluation import evaluations, predictions, truth
 from nas.training.hardware import device_name, resolve_device
 from nas.training.latency import measure_latency
 
@@ -40,6 +42,7 @@ class Request(Config):
     threads: Annotated[int, Field(ge=1)] = 1
     test: bool = False
     protocol: Protocol = "single"
+    calibrated: bool = False
     latency: bool = False
     task: Named = Named(name="classification")
     metrics: tuple[str, ...] = ()
@@ -57,6 +60,9 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
     :func:`nas.training.latency.measure_latency` for all networks in turn. If the request says
     ``test``, it also returns the primary metric on test images and ``evaluations``, like
     :func:`nas.evaluators.training.evaluate`.
+
+    If it says ``calibrated``, the members' scores are divided by ``temperatures`` before they are
+    averaged. These are in the result, and are found on the validation images, with single views.
 
     Networks are evaluated in float32, whatever the precision of their training. It sets torch's
     threads for this process.
@@ -77,17 +83,21 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
             own = [OWN.find(name) for name in asked.metrics]
     images = loaded or data.search_data(config)
     torch.set_num_threads(asked.threads)
-    networks = []
-    for member, state in zip(asked.members, weights, strict=True):
-        network = compile(Architecture.from_json(member.architecture))
-        network.load_state_dict(load(state))
-        networks.append(network.to(device))
+    members = [Architecture.from_json(member.architecture) for member in asked.members]
+    networks = _compiled(members, weights, device)
+    temperatures = []
+    if asked.calibrated:
+        targets = truth(images.validation, images.classes, task)
+        for network in networks:
+            found = predictions(network, images.validation, images, task)
+            temperatures.append(temperature(task, found, targets))
+        networks = _compiled(map(tempered, members, temperatures), weights, device)
 
     parts = {"validation": images.validation}
     if asked.test:
         parts["test"] = tested or data.held_out(config)
-    found = evaluations(networks, parts, images, task, asked.protocol, own)
-    validation = found["single"]["validation"]
+    evaluated = evaluations(networks, parts, images, task, asked.protocol, own)
+    validation = evaluated["single"]["validation"]
     observation = {
         **{
             f"validation_{metric.name}": validation[metric.name]
@@ -99,12 +109,25 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
         "host": platform.node(),
         "data_checksum": images.checksum,
     }
+    if temperatures:
+        observation["temperatures"] = temperatures
     if asked.test:
-        observation |= tested_metrics(found, task)
-        observation["evaluations"] = found
+        observation |= tested_metrics(evaluated, task)
+        observation["evaluations"] = evaluated
     if asked.latency:
         observation |= measure_latency(_Together(networks, task), images.input_shape, device)
     return observation
+
+
+def _compiled(
+    members: Iterable[Architecture], weights: Sequence[bytes], device: str
+) -> list[Network]:
+    networks = []
+    for member, state in zip(members, weights, strict=True):
+        network = compile(member)
+        network.load_state_dict(load(state))
+        networks.append(network.to(device))
+    return networks
 
 
 def tested_metrics(evaluations: Mapping[str, Any], task: Task) -> dict[str, float]:

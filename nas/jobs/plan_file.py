@@ -155,7 +155,9 @@ class Plan:
                          "each kind is trained")]
               if self.lineages and division.top > 1 else []),
             "  seeds: [0]",
-            *([f"  ensembles: {sizes}"] if sizes else []),
+            *([f"  ensembles: {sizes}",
+               commented("  calibrated: true", "members that are too sure of themselves count for "
+                         "less")] if sizes else []),
             commented(
                 f"  classics: [{entries}]",
                 self.reasons.get("classics", "trained first, so that there is a network early"),

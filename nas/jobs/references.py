@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.architecture.graph import Architecture
+from nas.architecture.surgery import tempered
 from nas.campaigns.spec.campaign import FILE_NAME, read_file
 from nas.campaigns.spec.frame import Frame
 from nas.campaigns.spec.recorded_code import check_code
@@ -261,6 +262,10 @@ def built(folder: Path, history: History, ask: Ask) -> tuple[Architecture, Searc
     """
     if ask.is_ensemble:
         members = [built(folder, history, history.asks[member])[0] for member in ask.members]
+        result = history.results.get(ask.trial)
+        temperatures = result.metrics.get("temperatures") if result else None
+        if temperatures:  # they are calibrated
+            members = list(map(tempered, members, temperatures))
         return make(read_file(folder).task).ensemble(members), None
     check_code(folder / FILE_NAME, history.header.specification)
     config = read_file(folder)

@@ -264,6 +264,19 @@ class Task(ABC):
     def predictions(self, outputs: Tensor) -> Tensor:
         """Turns outputs into predictions that may be averaged, such as probabilities."""
 
+    @property
+    def softmax(self) -> bool:
+        """Whether predictions are the softmax of outputs over the channels."""
+        return self.output in ("probabilities", "masks")
+
+    def check_calibrated(self) -> None:
+        """Raises :class:`InputError` if outputs are not scores that may have a temperature."""
+        if not self.softmax:
+            raise InputError(
+                f"the predictions of the task {type(self).__name__} are no softmax, so there is "
+                "nothing to calibrate; allowed: false, got true"
+            )
+
     def ensemble(self, members: Sequence[Architecture]) -> Architecture:
         """Returns the network whose predictions are the average of its members' predictions.
 
@@ -271,13 +284,12 @@ class Task(ABC):
         """
         from nas.architecture.surgery import ensemble
 
-        softmax = self.output in ("probabilities", "masks")
-        if not softmax and type(self).predictions is not Task.predictions:
+        if not self.softmax and type(self).predictions is not Task.predictions:
             raise InputError(
                 f"task {type(self).__name__}: an average of its predictions is not made by one "
                 "network; use the members"
             )
-        return ensemble(members, softmax=softmax)
+        return ensemble(members, softmax=self.softmax)
 
     def average(self, predictions: Sequence[Tensor]) -> Tensor:
         """Averages the predictions of several views of an image, or of several networks."""

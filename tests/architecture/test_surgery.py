@@ -15,6 +15,7 @@ from nas.architecture.surgery import (
     convolutionalize,
     ensemble,
     ensemble_weights,
+    tempered,
     with_classes,
 )
 from nas.classics import CLASSICS, classic
@@ -255,6 +256,18 @@ def test_a_flattened_map_of_classes_is_refused() -> None:
         with_classes(g.build(g.flatten(g.conv(g.input, 5, 1))), 3)
     with pytest.raises(ArchitectureError, match="classes must be a whole number >= 1, got 0"):
         with_classes(classic("lenet5"), 0)
+
+
+def test_a_tempered_network_divides_its_scores() -> None:
+    member = perturbed(classic("nasneta_cifar", (3, 32, 32), 5, auxiliary=True))
+    made = compile(tempered(member.architecture, 4)).eval()
+    made.load_state_dict(member.state_dict(), strict=False)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(made(images), member(images) / 4)
+    again = tempered(made.architecture, 0.5)
+    assert [node.name for node in again.nodes][-2:] == ["tempered", "tempered_"]
+    assert len(again.outputs) == 1
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])

@@ -81,7 +81,7 @@ def changed(plan: dict[str, Any], name: str, minutes: float) -> dict[str, Any]:
     if name == "random":
         return {**plan, "searcher": "random"}
     if name == "no_ensemble":
-        return {**plan, "final": {**plan["final"], "ensembles": []}}
+        return {**plan, "final": {**plan["final"], "ensembles": [], "calibrated": False}}
     if name == "no_augment_choice":
         return {**plan, "recipe": {**plan["recipe"], "augment": [{"name": "shift", "pixels": 1}]}}
     classics = [{"name": name, "fit": "constraints"}]

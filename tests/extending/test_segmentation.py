@@ -33,6 +33,7 @@ final:
   top_random: 1
   seeds: [0]
   ensembles: [2]
+  calibrated: true
   classics: [{name: resnet20, fit: {macs: 900_000}}, lenet5]
 engine: {name: serial}
 """
@@ -133,7 +134,8 @@ def nas_shapes() -> tuple[np.ndarray, np.ndarray]:
          "data: the task Segmentation needs masks, a class per pixel, the data set has one class"),
         ("task: {name: segmentation, head: unet}\n", "", "data: the task Classification needs one"),
         ("[flip,", "[elastic,", "recipe.augment.0: elastic cannot move the targets of the task"),
-        ("ensembles: [2]", "protocol: flip", "final.protocol: the outputs of the task"),
+        ("ensembles: [2]\n  calibrated: true", "protocol: flip",
+         "final.protocol: the outputs of the task"),
         ("head: unet", "head: unet, output_stride: 0", "task.output_stride: "),
     ],
 )  # fmt: skip

@@ -164,6 +164,7 @@ class Averages(Requests):
             "weights": weights,
             "test": True,
             "protocol": config.final.protocol,
+            **given(calibrated=config.final.calibrated or None),
             **self._surroundings(),
             "latency": config.measures_latency and config.constraints.latency_profile is None,
         }

@@ -214,6 +214,9 @@ def _load(folder: Path) -> Campaign:
             task.check_parts(loaded.labels)
         with at("final", "protocol"):
             task.check_protocol(config.final.protocol)
+        if config.final.calibrated:
+            with at("final", "calibrated"):
+                task.check_calibrated()
     else:
         assert evaluator.input is not None
         input_shape, classes = evaluator.input

@@ -81,6 +81,7 @@ class LookupFinal(_Finalists):
     compile: ClassVar[Compile] = "never"
     protocol: ClassVar[Protocol] = "single"
     ensembles: ClassVar[tuple[int, ...]] = ()
+    calibrated: ClassVar = False
     shared: ClassVar = 0
 
 
@@ -97,6 +98,9 @@ class Final(_Finalists):
     """An additional way to evaluate the networks: by several views of each image."""
     ensembles: tuple[Annotated[int, Field(ge=2, le=MEMBERS)], ...] = ()
     """Sizes of ensembles: for each, so many of the best networks of ``top`` are averaged."""
+    calibrated: bool = False
+    """Whether the scores of each member are divided by a temperature before they are averaged. It
+    is found on the validation images, so members that are too sure of themselves count for less."""
     shared: Annotated[int, Field(ge=0, le=10**6)] = 0
     """How many of the best networks of the search are tested with the weights that the evaluator
     ``supernet`` has trained, without retraining."""
@@ -111,6 +115,8 @@ class Final(_Finalists):
                 f"ensembles: the members are among the finalists, so the largest allowed size is "
                 f"top ({self.top}), got {max(given)}"
             )
+        if self.calibrated and not given:
+            raise InputError("calibrated: members of ensembles are, so give ensembles, got true")
         if given and not self.weights:
             raise InputError(
                 "ensembles: need the weights of their members, so they are allowed only with "

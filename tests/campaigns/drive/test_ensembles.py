@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from scipy.special import softmax
 from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
 from torch.nn.functional import cross_entropy
 
@@ -242,6 +243,34 @@ def test_an_ensemble_is_one_network(done: Path, tmp_path: Path) -> None:
     assert not check(done).problems
 
 
+def test_members_may_be_calibrated(tmp_path: Path) -> None:
+    """Each has the temperature of the smallest loss on validation images, also in one network."""
+    final = "{top: 2, top_random: 0, ensembles: [2], protocol: flip, calibrated: true}"
+    longer = CAMPAIGN.replace(FINAL, final).replace("epochs: 1", "epochs: 12")
+    folder = toy.write(tmp_path / "campaign", longer)
+    run(folder)
+    campaign, told = load_campaign(folder), results(folder)
+    assert campaign.data is not None
+    images, task = search_data(campaign.data), make(campaign.config.task)
+    part = images.validation
+    ((trial, ask),) = ensembles(folder).items()
+    metrics, together = told[trial]["metrics"], np.zeros((len(part.labels), 10))
+    for member, temperature in zip(ask["members"], metrics["temperatures"], strict=True):
+        network = trained(member, read(folder, member))
+        scores = predictions(network, part, images, task).double().log().numpy()
+
+        def divided(by: float, scores: Any = scores) -> Any:
+            return softmax(scores / by, axis=1)
+
+        losses = [log_loss(part.labels, divided(temperature * each)) for each in (0.98, 1, 1.02)]
+        assert losses[1] == min(losses) < log_loss(part.labels, divided(1)) + 1e-9
+        together += divided(temperature) / 2
+    assert metrics["validation_loss"] == pytest.approx(log_loss(part.labels, together), rel=1e-4)
+    found = predictions(trained(trial, read(folder, trial)), part, images, task).numpy()
+    np.testing.assert_allclose(found, together, rtol=1e-3, atol=1e-5)
+    assert check(folder, replay=True).problems == []
+
+
 def test_without_weights_of_its_own_an_ensemble_of_an_earlier_version_says_so(copy: Path) -> None:
     trial = next(iter(ensembles(copy)))
     (copy / "weights" / f"{trial}.safetensors").unlink()
@@ -255,6 +284,7 @@ def test_without_weights_of_its_own_an_ensemble_of_an_earlier_version_says_so(co
         ("{top: 2, ensembles: [3]}", "size is top \\(2\\), got 3"),
         ("{top: 3, weights: false, ensembles: [3]}", "weights: true, got \\[3\\]"),
         ("{top: 3, ensembles: [3, 3]}", "each size must be given once"),
+        ("{top: 3, calibrated: true}", "calibrated: .*give ensembles, got true"),
         ("{top: 3, ensembles: [1]}", "ensembles.0: .*greater than or equal to 2, got 1"),
     ],
 )
