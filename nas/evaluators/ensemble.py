@@ -125,7 +125,8 @@ def _compiled(
     networks = []
     for member, state in zip(members, weights, strict=True):
         network = compile(member)
-        network.load_state_dict(load(state))
+        own = network.state_dict()  # without auxiliary heads, if it is tempered
+        network.load_state_dict({key: each for key, each in load(state).items() if key in own})
         networks.append(network.to(device))
     return networks
 

@@ -271,10 +271,10 @@ class Task(ABC):
 
     def check_calibrated(self) -> None:
         """Raises :class:`InputError` if outputs are not scores that may have a temperature."""
-        if not self.softmax:
+        if not self.softmax or "loss" not in {metric.name for metric in self.metrics}:
             raise InputError(
-                f"the predictions of the task {type(self).__name__} are no softmax, so there is "
-                "nothing to calibrate; allowed: false, got true"
+                f"the predictions of the task {type(self).__name__} are no softmax with the metric "
+                "loss, so there is nothing to calibrate; allowed: false, got true"
             )
 
     def ensemble(self, members: Sequence[Architecture]) -> Architecture:

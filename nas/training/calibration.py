@@ -9,14 +9,17 @@ from torch import Tensor
 from nas.tasks.base import Task
 
 _LARGEST = 20.0
-"""Temperatures are from 1/20 to 20: beyond, networks are always right or at chance."""
+"""Temperatures are from 1 to this: a network that is right on all of a few images would become
+certain of everything, and one at chance would have no bound."""
 
 
 def temperature(task: Task, probabilities: Tensor, targets: Tensor) -> float:
-    """Finds the number that scores are divided by so that the task's loss is smallest.
+    """Finds the number, from 1 to 20, that scores are divided by so that the loss is smallest.
 
-    This is temperature scaling (Guo et al. 2017, arXiv:1706.04599, section 4.2, eq. 9). The most
-    probable class stays. The loss has one minimum, because cross entropy is convex in 1 / T.
+    This is temperature scaling (Guo et al. 2017, arXiv:1706.04599, section 4.2, eq. 9); deviating
+    from it, networks are never made more sure. The most probable class stays. The loss is the cross
+    entropy that :meth:`nas.tasks.base.Task.evaluate` reports, not the one of the training. It has
+    one minimum, because it is convex in 1 / T.
 
     Args:
         task: a task whose predictions are a softmax.
@@ -24,11 +27,11 @@ def temperature(task: Task, probabilities: Tensor, targets: Tensor) -> float:
         targets: what is true of these images.
     """
     # Logarithms of probabilities differ from the scores by a constant, which softmax ignores.
-    scores = probabilities.double().clamp_min(torch.finfo(torch.float32).tiny).log()
+    scores = probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()
     found = minimize_scalar(
-        lambda power: float(task.loss(scores / math.exp(power), targets)),
-        bounds=(-math.log(_LARGEST), math.log(_LARGEST)),
+        lambda power: task.evaluate((scores / math.exp(power)).softmax(1), targets)["loss"],
+        bounds=(0.0, math.log(_LARGEST)),
         method="bounded",
-        options={"xatol": 1e-4},
+        options={"xatol": 1e-3},
     )
     return round(math.exp(found.x), 4)
