@@ -62,7 +62,8 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
     :func:`nas.evaluators.training.evaluate`.
 
     If it says ``calibrated``, the members' scores are divided by ``temperatures`` before they are
-    averaged. These are in the result, and are found on the validation images, with single views.
+    averaged. These are in the result, with the validation loss of each member then
+    (``calibrated_losses``). They are found on the validation images, with single views.
 
     Networks are evaluated in float32, whatever the precision of their training. It sets torch's
     threads for this process.
@@ -85,13 +86,19 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(asked.threads)
     members = [Architecture.from_json(member.architecture) for member in asked.members]
     networks = _compiled(members, weights, device)
-    temperatures = []
+    calibration: dict[str, list[float]] = {}
     if asked.calibrated:
         targets = truth(images.validation, images.classes, task)
-        for network in networks:
-            found = predictions(network, images.validation, images, task)
-            temperatures.append(temperature(task, found, targets))
-        networks = _compiled(map(tempered, members, temperatures), weights, device)
+        found = [
+            temperature(task, predictions(network, images.validation, images, task), targets)
+            for network in networks
+        ]
+        calibration = {
+            "temperatures": [each for each, _ in found],
+            "calibrated_losses": [loss for _, loss in found],
+        }
+        tempered_ones = map(tempered, members, calibration["temperatures"])
+        networks = _compiled(tempered_ones, weights, device)
 
     parts = {"validation": images.validation}
     if asked.test:
@@ -108,9 +115,8 @@ def evaluate(request: Mapping[str, Any]) -> dict[str, Any]:
         "device_name": device_name(device),
         "host": platform.node(),
         "data_checksum": images.checksum,
+        **calibration,
     }
-    if temperatures:
-        observation["temperatures"] = temperatures
     if asked.test:
         observation |= tested_metrics(evaluated, task)
         observation["evaluations"] = evaluated

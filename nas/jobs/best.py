@@ -53,7 +53,7 @@ def best(folder: Path) -> Found:
 
     An ensemble with a smaller loss than the best network is preferred to it if their accuracies
     differ by no more than a standard error: such a difference is chance, and the loss has less
-    noise.
+    noise. If its members are calibrated, its loss must be smaller than that of each of them then.
 
     Raises :class:`InputError` if no training of the final stage has ended.
     """
@@ -81,10 +81,16 @@ def best(folder: Path) -> Found:
     label = min(rows, key=ranks.__getitem__)
     if not rows[label][0].is_ensemble:
         most = ranks[label] + _noise(history.results[rows[label][0].trial])
+        single = mean(label, loss)
+
+        def alone(ask: Ask) -> float:
+            found = history.results[ask.trial].metrics.get("calibrated_losses")
+            return min(found or [single])
+
         averages = [
             each
             for each, (ask, *_) in rows.items()
-            if ask.is_ensemble and ranks[each] <= most and mean(each, loss) < mean(label, loss)
+            if ask.is_ensemble and ranks[each] <= most and mean(each, loss) < mean(each, alone)
         ]
         label = min(averages, key=ranks.__getitem__, default=label)
     ask = min(rows[label], key=rank)

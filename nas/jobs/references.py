@@ -265,6 +265,11 @@ def built(folder: Path, history: History, ask: Ask) -> tuple[Architecture, Searc
         result = history.results.get(ask.trial)
         temperatures = result.metrics.get("temperatures") if result else None
         if temperatures:  # they are calibrated
+            if len(temperatures) != len(members):
+                raise InputError(
+                    f"{folder}: {ask.trial}: temperatures: must be {len(members)}, one for each "
+                    f"member, got {len(temperatures)}"
+                )
             members = list(map(tempered, members, temperatures))
         return make(read_file(folder).task).ensemble(members), None
     check_code(folder / FILE_NAME, history.header.specification)

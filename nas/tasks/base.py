@@ -265,16 +265,16 @@ class Task(ABC):
         """Turns outputs into predictions that may be averaged, such as probabilities."""
 
     @property
-    def softmax(self) -> bool:
+    def is_softmax(self) -> bool:
         """Whether predictions are the softmax of outputs over the channels."""
         return self.output in ("probabilities", "masks")
 
     def check_calibrated(self) -> None:
         """Raises :class:`InputError` if outputs are not scores that may have a temperature."""
-        if not self.softmax or "loss" not in {metric.name for metric in self.metrics}:
+        if not self.is_softmax or "loss" not in {metric.name for metric in self.metrics}:
             raise InputError(
-                f"the predictions of the task {type(self).__name__} are no softmax with the metric "
-                "loss, so there is nothing to calibrate; allowed: false, got true"
+                f"the task {type(self).__name__} cannot be calibrated: its predictions must be a "
+                "softmax, and loss one of its metrics; allowed: false, got true"
             )
 
     def ensemble(self, members: Sequence[Architecture]) -> Architecture:
@@ -284,12 +284,12 @@ class Task(ABC):
         """
         from nas.architecture.surgery import ensemble
 
-        if not self.softmax and type(self).predictions is not Task.predictions:
+        if not self.is_softmax and type(self).predictions is not Task.predictions:
             raise InputError(
                 f"task {type(self).__name__}: an average of its predictions is not made by one "
                 "network; use the members"
             )
-        return ensemble(members, softmax=self.softmax)
+        return ensemble(members, softmax=self.is_softmax)
 
     def average(self, predictions: Sequence[Tensor]) -> Tensor:
         """Averages the predictions of several views of an image, or of several networks."""

@@ -13,7 +13,7 @@ _LARGEST = 20.0
 certain of everything, and one at chance would have no bound."""
 
 
-def temperature(task: Task, probabilities: Tensor, targets: Tensor) -> float:
+def temperature(task: Task, probabilities: Tensor, targets: Tensor) -> tuple[float, float]:
     """Finds the number, from 1 to 20, that scores are divided by so that the loss is smallest.
 
     This is temperature scaling (Guo et al. 2017, arXiv:1706.04599, section 4.2, eq. 9); deviating
@@ -25,6 +25,8 @@ def temperature(task: Task, probabilities: Tensor, targets: Tensor) -> float:
         task: a task whose predictions are a softmax.
         probabilities: its predictions for images that were not trained on, [N, classes, ...].
         targets: what is true of these images.
+
+    Returns this temperature and the loss with it.
     """
     # Logarithms of probabilities differ from the scores by a constant, which softmax ignores.
     scores = probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()
@@ -34,4 +36,4 @@ def temperature(task: Task, probabilities: Tensor, targets: Tensor) -> float:
         method="bounded",
         options={"xatol": 1e-3},
     )
-    return round(math.exp(found.x), 4)
+    return round(math.exp(found.x), 4), float(found.fun)

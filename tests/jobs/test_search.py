@@ -485,14 +485,16 @@ def test_the_first_training_predicts_although_it_has_not_ended(
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "average", "label"),
+    ("one", "other", "average", "label", "calibrated"),
     [
-        ((0.9444, 0.61), (0.93, 0.7), (0.9431, 0.52), "average"),
-        ((0.9444, 0.61), (0.93, 0.7), (0.95, 0.7), "average"),
-        ((0.4187, 1.30), (0.4173, 1.23), (0.4167, 1.22), "average"),
-        ((0.9444, 0.61), (0.5, 1.5), (0.9, 0.8), "one"),
-        ((0.9444, 0.61), (0.93, 0.7), (0.92, 0.52), "one"),  # by more than 0.018
-        ((0.9444, 0.61), (0.93, 0.5), (0.9431, 0.61), "one"),
+        ((0.9444, 0.61), (0.93, 0.7), (0.9431, 0.25), "average", [0.26, 0.3]),
+        ((0.9444, 0.61), (0.93, 0.7), (0.9431, 0.25), "one", [0.3, 0.24]),
+        ((0.9444, 0.61), (0.93, 0.7), (0.9431, 0.52), "average", None),
+        ((0.9444, 0.61), (0.93, 0.7), (0.95, 0.7), "average", None),
+        ((0.4187, 1.30), (0.4173, 1.23), (0.4167, 1.22), "average", None),
+        ((0.9444, 0.61), (0.5, 1.5), (0.9, 0.8), "one", None),
+        ((0.9444, 0.61), (0.93, 0.7), (0.92, 0.52), "one", None),  # by more than 0.018
+        ((0.9444, 0.61), (0.93, 0.5), (0.9431, 0.61), "one", None),
     ],
 )
 def test_an_average_predicts_if_its_accuracy_or_its_loss_is_better(
@@ -501,6 +503,7 @@ def test_an_average_predicts_if_its_accuracy_or_its_loss_is_better(
     other: tuple[float, float],
     average: tuple[float, float],
     label: str,
+    calibrated: list[float] | None,
 ) -> None:
     asks, results = {}, {}
     for name, (accuracy, loss) in {"one": one, "other": other, "average": average}.items():
@@ -511,6 +514,7 @@ def test_an_average_predicts_if_its_accuracy_or_its_loss_is_better(
             "validation_accuracy": accuracy,
             "validation_loss": loss,
             "evaluations": known,
+            **({"calibrated_losses": calibrated} if made and calibrated else {}),
         }
         results[name] = SimpleNamespace(completed=True, metrics=metrics, number=metrics.get)
     header = SimpleNamespace(specification={})

@@ -58,6 +58,8 @@ class _Measurement(Config):
     fvcore: dict[str, int] | None = None
     fvcore_uncounted: list[str] | None = None
     device: str | None = None
+    temperatures: list[Annotated[float, Field(gt=0)]] | None = None
+    calibrated_losses: list[float] | None = None
 
 
 def _readable(metrics: Json) -> Json:

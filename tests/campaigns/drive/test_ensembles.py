@@ -267,10 +267,17 @@ def test_members_may_be_calibrated(tmp_path: Path) -> None:
         assert losses[0] <= losses[1] + 1e-6
         assert losses[0] <= losses[2] + 1e-6 or temperature < 1.01
         together += divided(temperature) / 2
+        assert losses[0] == pytest.approx(metrics["calibrated_losses"].pop(0), rel=1e-3)
     assert metrics["validation_loss"] == pytest.approx(log_loss(part.labels, together), rel=1e-4)
     found = predictions(trained(trial, read(folder, trial)), part, images, task).numpy()
     np.testing.assert_allclose(found, together, rtol=1e-3, atol=1e-5)
     assert check(folder, replay=True).problems == []
+    rewritten(folder, trial, metrics=metrics | {"temperatures": [2.0]})
+    with pytest.raises(InputError, match="temperatures: must be 2, one for each member, got 1"):
+        read(folder, trial)
+    rewritten(folder, trial, metrics=metrics | {"temperatures": [2.0, 0]})
+    with pytest.raises(InputError, match=r"temperatures.*greater than 0"):
+        read(folder, trial)
 
 
 def test_members_with_auxiliary_heads_may_be_calibrated() -> None:
