@@ -85,7 +85,7 @@ def best(folder: Path) -> Found:
 
         def alone(ask: Ask) -> float:
             found = history.results[ask.trial].metrics.get("calibrated_losses")
-            return min(found or [single])
+            return float(min(found or [single]))
 
         averages = [
             each
