@@ -16,7 +16,8 @@ class Preprocessing(Config):
 
     Attributes:
         input_shape: the shape of an image, (C, H, W); (C, D, H, W) of a volume, (C, L) of a series.
-        colour: "grey" or "rgb"; None if the images have another number of channels.
+        colour: "grey" or "rgb"; None if the images are no pictures: they have another number of
+            channels, or hold other values than pixels.
         fit: how a picture of another size is brought to that of the input, by bilinear scaling:
             "crop" scales it until it covers the input, and cuts out its middle; "squeeze" scales
             both sides independently.
@@ -29,6 +30,10 @@ class Preprocessing(Config):
         classes: the names of the classes in the order of the outputs; None if outputs are not
             classes.
         nms: of boxes, the overlap from which on the less probable of two of a class is left out.
+        low: the value of each channel that becomes the pixel 0, if the data set holds other values
+            than pixels.
+        high: the value of each channel that becomes 255. Values between are spread evenly and
+            rounded, see :func:`nas.training.datasets.scaling.to_pixels`.
     """
 
     input_shape: tuple[int, ...]
@@ -39,6 +44,8 @@ class Preprocessing(Config):
     output: Literal["probabilities", "tags", "masks", "images", "boxes", "scores"]
     classes: tuple[str, ...] | None = None
     nms: float | None = None
+    low: tuple[float, ...] | None = None
+    high: tuple[float, ...] | None = None
 
     @property
     def activation(self) -> Literal["softmax(1)", "sigmoid()", ""]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 DATA = (
-    "a folder or file of images, a data set (digits, ...), file.py:FUNCTION, a .yaml file, "
-    "or '{name: folder, root: pics}'"
+    "a folder of images, an .npz or a _TRAIN.ts file, a data set (digits, ...), file.py:FUNCTION, "
+    "a .yaml file, or '{name: folder, root: pics, resolution: 32}'"
 )
 SPACE = "a space of `nas spaces`, a .yaml file, or a function: file.py:function"
 

@@ -28,7 +28,8 @@ def add(commands: Commands) -> None:
     run.add_argument(
         "--trust",
         action="store_true",
-        help="call the evaluator that only the records name, now and in later runs",
+        help="call the evaluator that records.jsonl names and campaign.yaml does not; this is "
+        "remembered",
     )
     run.set_defaults(command=_run)
 
@@ -37,16 +38,20 @@ def add(commands: Commands) -> None:
     )
     search.add_argument("data", metavar="DATA", help=DATA)
     search.add_argument(
-        "--minutes", type=positive, default=30.0, help="for everything; default: %(default)g"
+        "--minutes",
+        type=positive,
+        default=30.0,
+        help="time limit for the whole command; default: %(default)g",
     )
     search.add_argument("--macs", type=positive, metavar="NUMBER",
                         help="the most multiply-accumulates of a network; default: as many as "
                         "the time allows")  # fmt: skip
-    search.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
+    search.add_argument("--seed", type=whole(0), default=0,
+                        help="seed of the search; default: %(default)s")  # fmt: skip
     search.add_argument("--out", type=Path, metavar="FOLDER", help="default: results/DATA")
     search.add_argument("--plan", action="store_true",
-                        help="only write the plan, campaign.yaml; then the same command without "
-                        "--plan goes on")  # fmt: skip
+                        help="only write the plan, campaign.yaml; the same command without --plan "
+                        "runs it")  # fmt: skip
     search.set_defaults(command=_search)
 
     bench = commands.add_parser("bench", help="compare searchers on a table of known results")
@@ -148,7 +153,7 @@ def _search(arguments: argparse.Namespace) -> None:
     # A training that was stopped has left no weights for other commands.
     more = "" if found.epoch else f", nas predict {found.folder}:{found.label} PICTURES"
     _say(
-        f"after {(time.monotonic() - began) / 60:.2f} of {arguments.minutes:g} minutes; next: "
+        f"after {(time.monotonic() - began) / 60:.2f} minutes; next: "
         f"nas table {found.folder}, nas report {found.folder}{more}"
     )
 

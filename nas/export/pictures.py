@@ -135,7 +135,7 @@ def check_pictures(place: Path, preprocessing: Preprocessing, samples: Samples) 
     differs by more than :data:`TOLERANCE`, or if the script fails.
     """
     files = [
-        _write(place.parent / f"picture{number}", image).name
+        _write(place.parent / f"picture{number}", image, preprocessing).name
         for number, image in enumerate(samples.pictures)
     ]
     done = subprocess.run(
@@ -211,8 +211,16 @@ def _boxes_apart(
     )
 
 
-def _write(path: Path, image: Pixels) -> Path:
-    """Writes an image as a picture without loss, or as an array if it has other channels."""
+def _write(path: Path, image: Pixels, preprocessing: Preprocessing) -> Path:
+    """Writes an image as a picture without loss, or as an array if it is no picture.
+
+    The values of such an array are those that become its pixels.
+    """
+    if preprocessing.low is not None and preprocessing.high is not None:
+        ones = (1,) * (image.ndim - 1)
+        low, high = (np.reshape(v, (-1, *ones)) for v in (preprocessing.low, preprocessing.high))
+        np.save(path.with_suffix(".npy"), low + image * (high - low) / 255)
+        return path.with_suffix(".npy")
     if image.ndim != 3 or len(image) not in (1, 3):
         np.save(path.with_suffix(".npy"), image)
         return path.with_suffix(".npy")

@@ -127,7 +127,7 @@ def _boxes(preprocessing: Preprocessing) -> list[str]:
 def _reading(preprocessing: Preprocessing) -> list[str]:
     """Writes the lines that read a picture by the rules of training, or an array."""
     if preprocessing.colour is None:
-        return [f'pixels = numpy.load(file).astype("{preprocessing.dtype}")']
+        return _reading_array(preprocessing)
     _, height, width = preprocessing.input_shape
     grey = preprocessing.colour == "grey"
     if preprocessing.fit == "squeeze":
@@ -149,6 +149,32 @@ def _reading(preprocessing: Preprocessing) -> list[str]:
         "pixels = numpy.asarray(picture)[None]" if grey
         else "pixels = numpy.asarray(picture).transpose(2, 0, 1)",
     ]  # fmt: skip
+
+
+def _reading_array(preprocessing: Preprocessing) -> list[str]:
+    """Writes the lines that read an array; those for values of any range are ``to_pixels``."""
+    if preprocessing.low is None or preprocessing.high is None:
+        pixels = preprocessing.dtype == "uint8"
+        wrong = 'pixels.dtype != "uint8"' if pixels else 'pixels.dtype.kind != "f"'
+        expected = "uint8, from 0 to 255" if pixels else "floats"
+        return [
+            "pixels = numpy.load(file)",
+            f"if {wrong}:",
+            f'    sys.exit(f"{{file}}: holds {{pixels.dtype}}; expected {expected}")',
+            *([] if pixels else ['pixels = pixels.astype("float32")']),
+        ]
+    ones = [1] * (len(preprocessing.input_shape) - 1)
+    spans = [
+        high - low or 1.0 for low, high in zip(preprocessing.low, preprocessing.high, strict=True)
+    ]
+    return [
+        f"low = numpy.reshape({list(preprocessing.low)}, {[-1, *ones]})",
+        f"span = numpy.reshape({spans}, {[-1, *ones]})",
+        f"values = numpy.load(file).reshape({list(preprocessing.input_shape)})",
+        'values = (values.astype("float64") - low) * (255 / span)',
+        "values = numpy.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)",
+        'pixels = values.clip(0, 255).round().astype("uint8")',
+    ]
 
 
 def metadata_path(path: Path) -> Path:

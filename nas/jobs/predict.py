@@ -25,6 +25,7 @@ from nas.training.datasets import Pixels
 from nas.training.datasets.files import LeftOut, pictures, shown
 from nas.training.datasets.parts import Role
 from nas.training.datasets.pictures import opened, put_back, read_picture
+from nas.training.datasets.scaling import to_pixels
 
 _BATCH = 64
 """How many images are classified at a time."""
@@ -232,16 +233,20 @@ def _of_array(file: Path, preprocessing: Preprocessing) -> Iterator[tuple[str, P
         except Exception as error:  # a damaged file may raise any exception
             raise InputError(f"is not an array that numpy has saved: {error}") from None
         one = shape[1:] if shape[0] == 1 and held.shape[-len(shape) :] != shape else shape
-        series = preprocessing.dtype == "float32"
-        fits = held.dtype.kind == "f" if series else held.dtype == np.uint8
+        low, high = preprocessing.low, preprocessing.high
+        expected, fits = str(preprocessing.dtype), held.dtype == np.uint8
+        if preprocessing.dtype == "float32":
+            fits = held.dtype.kind == "f"
+        elif low is not None:
+            expected, fits = "numbers", held.dtype.kind in "buif"
         if not fits or held.shape[-len(one) :] != one or held.ndim > len(one) + 1:
             raise InputError(
-                f"is an array of {held.dtype} {list(held.shape)}; expected {preprocessing.dtype} "
+                f"is an array of {held.dtype} {list(held.shape)}; expected {expected} "
                 f"{list(shape)}, or a stack of such images: {['N', *shape]}".replace("'", "")
             )
-    held = held.astype(preprocessing.dtype, copy=False)
-    if held.ndim == len(one):
-        yield shown(file), held.reshape(shape)
-        return
-    for position, image in enumerate(held):
-        yield f"{shown(file)}[{position}]", image.reshape(shape)
+    images = held.reshape(-1, *shape)
+    if low is not None and high is not None:
+        images = to_pixels(images, np.array(low), np.array(high))
+    images = images.astype(preprocessing.dtype, copy=False)
+    for position, image in enumerate(images):
+        yield shown(file) + (f"[{position}]" if held.ndim > len(one) else ""), image

@@ -160,14 +160,14 @@ def _planned(
 def _run(folder: Path, say: Callable[[str], None]) -> None:
     """Runs the campaign; if its engine cannot go on, in this process."""
     try:
-        run(folder)
+        run(folder, trust=False)
     except (CampaignError, NoRoom) as error:  # Ray may see fewer GPUs than torch
         campaign = load_campaign(folder)
         if campaign.config.engine.name == "serial":
             raise
         say(f"{error}\nIt goes on in this process, one trial after the other.")
         engine = SerialEngine(campaign.evaluator.evaluate, campaign.config.engine.time_limit)
-        run(folder, engine=engine)
+        run(folder, engine=engine, trust=False)
 
 
 def _name(given: Given) -> str:

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nas.analysis.tables.trials import parent_of
 from nas.architecture.node import INPUT
 from nas.architecture.operations.windows import Conv
 from nas.architecture.passes import NodeSummary, by_node
 from nas.architecture.weights import read_weights
 from nas.campaigns.store.checkpoints import verify_weights, weights_path
-from nas.campaigns.store.history import History
+from nas.campaigns.store.history import History, parent_of
 from nas.campaigns.store.types import Ask
 from nas.drawing.cells import cell_diagram
 from nas.drawing.diagram import in_a_row
@@ -41,7 +40,7 @@ class Drawing(NamedTuple):
         network: the network, whose boxes open.
         cells: its cells, if its space has cells.
         nodes: what opens, by the name of a node: operation, shape, params, MACs, receptive field.
-        parent: the name of the trial from which it was mutated.
+        parent: the name of the trial from which it was mutated, or of its first parent.
         before: the parent.
         after: the network, with its differences from the parent marked.
         kernels: the sources of pictures of kernels, by the name of a node; None if no weights are

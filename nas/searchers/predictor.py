@@ -84,8 +84,8 @@ class PredictorSearch(Searcher):
         features: the encodings that the predictor learns from, see :mod:`nas.spaces.encodings`; by
             default ``wl`` if the space has cells, else ``one_hot``.
         acquisition: how a candidate is chosen: ``ei`` is the expected improvement, ``ucb`` the mean
-            less two deviations, ``thompson`` a draw of its own for each candidate and trial, and
-            ``mean`` the prediction alone.
+            minus two standard deviations, ``thompson`` a draw of its own for each candidate and
+            trial, and ``mean`` the prediction alone.
         initial_size: trials are random until this many have succeeded.
         refit_every: the predictor is trained again, and candidates are made again, after this many
             successful trials.

@@ -94,6 +94,7 @@ class SearchData:
         fingerprint: the fingerprint of all images and labels.
         names: the names of the classes; None if the data set has none.
         fit: how pictures of another aspect ratio are brought to the size of the images.
+        value_range: that of :class:`nas.training.datasets.images.Images`.
     """
 
     train: Part
@@ -105,6 +106,7 @@ class SearchData:
     fingerprint: str = ""
     names: tuple[str, ...] | None = None
     fit: Fit = "crop"
+    value_range: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -165,6 +167,7 @@ class Loaded:
             fingerprint=images.fingerprint,
             names=images.names,
             fit=self.config.options.get("fit", "crop"),
+            value_range=images.value_range,
         )
 
 

@@ -84,7 +84,8 @@ def preprocessing(data: SearchData, task: Task) -> Preprocessing:
     """Describes how a picture becomes the input of a network that was trained on these data."""
     classifies = task.output in ("probabilities", "tags", "masks", "boxes")
     names = data.names or tuple(map(str, range(data.classes)))
-    channels = data.input_shape[0] if len(data.input_shape) == 3 else 0
+    low, high = data.value_range or (None, None)
+    channels = data.input_shape[0] if len(data.input_shape) == 3 and low is None else 0
     return Preprocessing(
         input_shape=data.input_shape,
         colour={1: "grey", 3: "rgb"}.get(channels),  # type: ignore[arg-type]
@@ -94,6 +95,8 @@ def preprocessing(data: SearchData, task: Task) -> Preprocessing:
         output=task.output,
         classes=names if classifies else None,
         nms=task.nms,
+        low=low,
+        high=high,
     )
 
 

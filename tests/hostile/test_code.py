@@ -120,6 +120,22 @@ def test_an_evaluator_that_only_the_records_name_is_confirmed_once(
     assert main(["run", str(tmp_path / "elsewhere")]) == 2
 
 
+def test_a_search_that_goes_on_asks_as_well(
+    campaign: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (campaign / "theirs.py").write_text(f"from pathlib import Path\n{SIGN}from {HERE} import *\n")
+    hostile(campaign, f"{campaign}/theirs.py:evaluate")
+    with (campaign / "campaign.yaml").open("a") as file:
+        file.write("time_limit: {minutes: 1}\n")
+    assert main(["search", "digits", "--minutes", "1", "--out", str(campaign)]) == 2
+    assert f"nas run {campaign} --trust" in capsys.readouterr().err
+    assert not (campaign / "ran").exists()
+
+
 @pytest.mark.parametrize("name", ["a\nb:c", "\x1b[2J:x", "os:system; rm", "x" * 20 + ":"])
 def test_the_name_of_an_evaluator_has_a_form(
     campaign: Path, name: str, capsys: pytest.CaptureFixture[str]

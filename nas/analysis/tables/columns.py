@@ -74,7 +74,7 @@ def trial_columns(metrics: Catalogue) -> Columns:
                                "record"),
         "ended_s": ("float64", "when its result was recorded, in seconds since the first record"),
         "duplicate_of": ("str", "the trial whose architecture it repeats"),
-        "parent": ("str", "the trial that it was mutated from, where the searcher tells"),
+        "parent": ("str", "the trial that it was mutated from, the first parent of a crossover"),
         "mutation": ("str", "the mutation that made it, where the searcher has several"),
         "initial": ("str", "the member or genotype that the search started from, if it is one"),
         "recipe": ("str", "what was searched of the recipe with it, as JSON; empty: nothing"),

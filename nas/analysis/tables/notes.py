@@ -238,7 +238,7 @@ def _chance_notes(history: History, groups: _Groups) -> Iterator[str]:
 
 
 def _evaluation_notes(groups: _Groups) -> Iterator[str]:
-    """Yields notes on protocols for which some networks of a row were not evaluated."""
+    """Yields notes on networks that were not evaluated in the same way as others."""
     found = [result.metrics.get("evaluations") for runs in groups.values() for _, result in runs]
     told: list[Json] = [each if isinstance(each, dict) else {} for each in found]
     lacking = {
@@ -250,6 +250,13 @@ def _evaluation_notes(groups: _Groups) -> Iterator[str]:
             f"of {counted(len(told), 'network')} of the final stage some ended before "
             f"these evaluations were requested ({', '.join(gaps)}): their means are over the other "
             "networks"
+        )
+    averages = [result for runs in groups.values() for ask, result in runs if ask.is_ensemble]
+    calibrated = sum("temperatures" in each.metrics for each in averages)
+    if 0 < calibrated < len(averages):
+        yield (
+            f"final.calibrated: true for {calibrated} of {len(averages)} ensembles: the "
+            "others are plain averages"
         )
 
 

@@ -18,9 +18,9 @@ from nas.analysis.tables.columns import (
     trial_columns,
 )
 from nas.analysis.tables.columns import recorded as recorded_metrics
-from nas.campaigns.store.history import History
+from nas.campaigns.store.history import History, parent_of
 from nas.campaigns.store.log import read_records
-from nas.campaigns.store.types import Ask, Measurement, Record, Result, trial_name
+from nas.campaigns.store.types import Ask, Measurement, Record, Result
 from nas.errors import InputError
 from nas.metrics import METRICS, Catalogue, Metric
 from nas.spaces.choices import recipe_choices
@@ -102,12 +102,6 @@ def own_recipe(ask: Ask) -> str | None:
     """Returns the searched recipe choices of a trial as JSON, or None."""
     own = recipe_choices(ask.genotype)
     return json.dumps(own) if own else None
-
-
-def parent_of(ask: Ask) -> str | None:
-    """Returns the trial from which a trial was mutated, if its searcher tells."""
-    parent = ask.note.get("parent", ask.note.get("from"))
-    return trial_name(ask.search, parent) if isinstance(parent, int) else None
 
 
 def _row(history: History, ask: Ask, start: float | None, known: Catalogue) -> dict[str, Any]:

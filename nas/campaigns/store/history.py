@@ -91,8 +91,8 @@ class History:
     def founder(self, ask: Ask) -> tuple[Ask, int]:
         """Returns the ask from which one of a search descends, and after how many mutations."""
         mutations = 0
-        while "initial" not in ask.note and (parent := _parent(ask)) is not None:
-            before = self.asks.get(trial_name(ask.search, parent))
+        while "initial" not in ask.note:
+            before = self.asks.get(parent_of(ask) or "")
             if before is None or before.number >= ask.number:
                 break
             ask, mutations = before, mutations + 1
@@ -140,7 +140,7 @@ class History:
         raise InputError(f"{self._path}: trial {trial}: {what}")
 
 
-def _parent(ask: Ask) -> int | None:
+def parent_of(ask: Ask) -> str | None:
     """Returns the trial whose genotype was changed, by the notes of the searchers.
 
     Of a crossover, it is the first parent. Searchers that only predict note none.
@@ -148,4 +148,4 @@ def _parent(ask: Ask) -> int | None:
     of_crossover = ask.note.get("parents")
     first = of_crossover[0] if isinstance(of_crossover, list) and of_crossover else None
     parent = ask.note.get("parent", ask.note.get("from", first))
-    return parent if isinstance(parent, int) else None
+    return trial_name(ask.search, parent) if isinstance(parent, int) else None

@@ -48,6 +48,8 @@ class Images:
         notes: remarks for the user on what was found, such as files that were not read.
         places: a function that returns the place of the image at a position; None for images that
             only have a number, see :meth:`place`.
+        value_range: the values of each channel that have become the pixels 0 and 255; None if the
+            data set holds pixels.
     """
 
     images: Inputs | Stored
@@ -61,6 +63,7 @@ class Images:
     resized: bool = False
     notes: tuple[str, ...] = ()
     places: Callable[[int], str] | None = None
+    value_range: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def place(self, position: int) -> str:
         """Returns the place of the image at a position, for messages and predictions.

@@ -118,6 +118,9 @@ def _images(place: Path, changed: object) -> Images:
         official_test=counts["test"],
         official_validation=counts["validation"],
         notes=tuple(notes),
+        value_range=None
+        if held["train"].dtype == np.uint8
+        else (tuple(low.tolist()), tuple(high.tolist())),
     )
 
 

@@ -344,6 +344,26 @@ def test_evaluations_are_columns_and_gaps_are_noted(tmp_path: Path) -> None:
     assert not {"test_flip", "test_loss"} & set(shown)
 
 
+def test_a_note_tells_if_only_some_ensembles_are_calibrated(tmp_path: Path) -> None:
+    def averages(*calibrated: bool) -> list[dict[str, Any]]:
+        records = []
+        for number, each in enumerate(calibrated):
+            trial = f"final-average{number}-seed0"
+            ensemble = ask(trial, "final", "ensemble", label=f"average{number}", classic=None)
+            ensemble |= {"members": ["final-evolution-0001-seed0", "final-lenet5-seed0"]}
+            ended = result(trial, 0.98, 0.97)
+            ended["metrics"] |= {"temperatures": [1.5, 2.0]} if each else {}
+            records += [ensemble, ended]
+        return records
+
+    for calibrated, expected in {(True, True): 0, (False, False): 0, (False, True): 1}.items():
+        write(tmp_path, SEARCHED + RETRAINED + averages(*calibrated))
+        notes = campaign_table(tmp_path).attrs["notes"]
+        told = [note for note in notes if "calibrated" in note]
+        assert len(told) == expected
+        assert all("true for 1 of 2 ensembles" in note for note in told)
+
+
 def test_the_documentation_has_every_column() -> None:
     text = (Path(__file__).parents[3] / "docs" / "results.md").read_text()
     cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]

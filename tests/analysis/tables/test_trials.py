@@ -47,7 +47,7 @@ RECORDS = [
         "metrics": {}, "error": "boom", "cause": "diverged", "seconds": 1.0,
     },
     ask("evolution-0002", duplicate_of="evolution-0000"),
-    ask("evolution-0003"),
+    ask("evolution-0003", note={"parents": [1, 0]}),
 ]  # fmt: skip
 
 
@@ -79,6 +79,7 @@ def test_a_row_a_trial_with_all_that_the_records_tell(tmp_path: Path) -> None:
     third = table.loc["evolution-0002"]
     assert (third["duplicate_of"], third["attempts"]) == ("evolution-0000", 0)
     assert pd.isna(third["validation_accuracy"])  # counted once
+    assert table.loc["evolution-0003", "parent"] == "evolution-0001"  # the first of a crossover
 
 
 def test_an_epoch_a_row(tmp_path: Path) -> None:
