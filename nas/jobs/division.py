@@ -13,9 +13,9 @@ longer on a busy machine."""
 _PASSES, _IMAGES, _MOST_PASSES = 12, 300_000, 200
 """How long a training of the final stage should be: so many passes over the training images, and
 at least so many images, but not more than so many passes."""
-_PART, SLOW = 40, 1.5
-"""A trial of the search makes this part of the passes of a training of the final stage, and may
-take so many times that part of its time."""
+PART, SLOWLY, SLOW = 40, 12, 1.5
+"""A trial of the search makes the first part of the passes of a training of the final stage, or the
+second if networks learn the images slowly. It may take so many times that part of its time."""
 MOST = 2
 """A training of the final stage may make so many times the passes that were planned, if its network
 is fast."""
@@ -31,6 +31,7 @@ class Division:
         top: how many networks of the search are retrained.
         training: the seconds of a training of the final stage.
         passes: how many passes over the training images it should make.
+        part: a trial of the search makes this part of them.
     """
 
     seconds: float
@@ -38,18 +39,19 @@ class Division:
     top: int
     training: float
     passes: float
+    part: int = PART
 
     @property
     def trial(self) -> float:
         """The seconds that a trial of the search takes, about."""
-        return self.training / _PART
+        return self.training / self.part
 
     @classmethod
-    def of(cls, seconds: float, images: int, workers: int) -> Division:
+    def of(cls, seconds: float, images: int, workers: int, part: int = PART) -> Division:
         """Divides the time of a campaign on so many training images."""
         top = min(workers, 4) if workers > 1 else 1 if seconds < 2 * RAY else 2
         passes = min(max(_PASSES, _IMAGES / images), _MOST_PASSES)
-        return cls(seconds, workers, top, FINAL * seconds / -(-top // workers), passes)
+        return cls(seconds, workers, top, FINAL * seconds / -(-top // workers), passes, part)
 
     @property
     def trials(self) -> int:
@@ -60,4 +62,4 @@ class Division:
     @property
     def epochs(self) -> int:
         """The epochs of a trial of the search."""
-        return max(1, round(self.passes / _PART))
+        return max(1, round(self.passes / self.part))

@@ -26,7 +26,7 @@ from nas.campaigns.spec.initial import initial_genotypes
 from nas.campaigns.spec.space import read_space
 from nas.configuration import Named
 from nas.errors import InputError
-from nas.jobs.division import RAY, Division
+from nas.jobs.division import PART, RAY, SLOWLY, Division
 from nas.jobs.plan_file import BEST, FITTED, SPACE, WIDTHS, Plan
 from nas.jobs.probe import SMOOTH, alike, smoothness
 from nas.jobs.tryouts import Tryouts
@@ -178,7 +178,12 @@ class Planner:
         started = self._started(macs, classics)
         plan = Plan(
             minutes=self._minutes,
-            division=Division.of(max(1.0, self._left()), self._count, self._workers),
+            division=Division.of(
+                max(1.0, self._left()),
+                self._count,
+                self._workers,
+                PART if self._learned else SLOWLY,
+            ),
             macs=macs,
             augment=augment,
             classics=classics,
@@ -335,6 +340,12 @@ class Planner:
                 found.append(name)
         return found
 
+    @property
+    def _learned(self) -> bool:
+        """Whether short trainings have learned the images, as far as is known."""
+        scores = self._scores.values()
+        return not scores or self._tryouts.learned(max(scores))
+
     def _rivals(self, started: list[str]) -> bool:
         """Tells if the search starts from two classics of which either may become the better one.
 
@@ -359,7 +370,9 @@ class Planner:
             return best, largest, {"augment": f"{reason}; there is no time to measure more"}
         scores = {each: self._tryouts.score(classics[each], best, seconds) for each in classics}
         self._scores = scores
-        ranked = sorted(classics, key=scores.__getitem__, reverse=True)
+        ranked = [*classics]
+        if self._learned:  # otherwise the order would be chance
+            ranked.sort(key=scores.__getitem__, reverse=True)
         first = classics[ranked[0]]
         best, told = self._tryouts.augmentation(
             lambda augment: self._tryouts.score(first, augment, seconds), scores[ranked[0]]

@@ -12,7 +12,7 @@ from typing import Any
 from nas.architecture.reading import Reading
 from nas.campaigns.spec.data_argument import Given
 from nas.campaigns.spec.draft import commented, data_section, draft
-from nas.jobs.division import CLASSIC, FINAL, MOST, SLOW, Division
+from nas.jobs.division import CLASSIC, FINAL, MOST, PART, SLOW, Division
 from nas.training.data import Loaded
 from nas.words import counted
 
@@ -135,7 +135,8 @@ class Plan:
             commented(
                 f"  epochs: {epochs}",
                 f"of a trial of the search; a training of the final stage makes about "
-                f"{division.passes:.3g} passes",
+                f"{division.passes:.3g} passes"
+                + ("" if division.part == PART else "; networks learn these images slowly"),
             ),
             commented(
                 f"  batch_size: {self.batch}", f"{len(loaded.split.train):,} training images"

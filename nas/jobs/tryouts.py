@@ -136,8 +136,7 @@ class Tryouts:
         image = scores["image"]
         if self.like_photographs:
             stack = scores["stack"]
-            known = max(image, stack) > self._chance + self._noise
-            kept = known and stack >= self._left(image, _TOLERATED)
+            kept = self.learned(max(image, stack)) and stack >= self._left(image, _TOLERATED)
             best: Reading = "stack" if kept else "image"
             told = f"the channels are like pictures of their own; {told}"
         else:
@@ -156,7 +155,8 @@ class Tryouts:
         """Chooses transformations, and returns them and the scores by name.
 
         A training this short hardly profits from augmentation. So what costs little is taken, and
-        photographs are shifted unless a quarter of the score is lost.
+        photographs are shifted unless a quarter of the score is lost. If the images are not
+        learned in this time, nothing is known, and the default stays.
 
         Args:
             score: returns the score with some transformations.
@@ -171,6 +171,8 @@ class Tryouts:
             told["shift"] = score(self._shift)
             return self._shift if told["shift"] > known + self._noise else best, told
         told["none"] = score([])
+        if not self.learned(max(known, told["none"])):
+            return best, told
         if known < min(self._left(told["none"], _TOLERATED), told["none"] - self._noise):
             return [], told
         size = max(2, min(self._images.input_shape[1:]) // 3)
@@ -182,12 +184,19 @@ class Tryouts:
                 best, name = [*best, more], both
         return best, told
 
+    def learned(self, score: float) -> bool:
+        """Tells if a score is better than that of guessing by more than noise."""
+        return score > self._chance + self._noise
+
     def rivals(self, best: float, other: float) -> bool:
         """Tells if a network may become as good as the best after seconds, if it is trained longer.
 
-        It has learned something, and no less than half of what the best has over guessing.
+        It has learned something, and no less than half of what the best has over guessing; or
+        neither has learned anything yet.
         """
-        return other > self._chance + self._noise and other >= self._left(best, _RIVAL)
+        if not self.learned(best):
+            return True
+        return self.learned(other) and other >= self._left(best, _RIVAL)
 
     def _left(self, score: float, share: float) -> float:
         """Returns the score that has a share of what a score has over guessing."""

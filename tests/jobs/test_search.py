@@ -85,12 +85,13 @@ def planned(
     minutes: float,
     macs: int | None = None,
     speed: float = 2e9,
+    score: float = 0.5,
 ) -> tuple[Campaign, str]:
-    """Returns the campaign that is planned where networks train at this speed, and its text."""
+    """Returns the campaign that is planned where networks train so, and its text."""
 
     def instant(architecture: Any, images: Any, recipe: Any, *rest: Any) -> Probe:
         flips = any(step.name == "flip" for step in recipe.augment)
-        return Probe(0.5 - 0.3 * flips, speed, architecture.cost.macs)
+        return Probe(score - 0.3 * flips, speed, architecture.cost.macs)
 
     monkeypatch.setattr(tryouts, "probe", instant)
     monkeypatch.setattr(Planner, "_slower", 1.0)  # however busy this machine is
@@ -150,6 +151,19 @@ def test_a_plan_is_a_campaign(
     assert "flip" not in augment
     assert not augment or len(shape) == 3
     assert max(map(len, made.splitlines())) <= 100 + len(str(tmp_path))
+
+
+def test_images_that_are_learned_slowly_get_longer_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "d", (3, 16, 16))
+    fast, _ = planned(tmp_path / "fast", monkeypatch, data, 10, score=1.0)
+    slow, text = planned(tmp_path / "slow", monkeypatch, data, 10, score=0.5)
+    assert fast.recipe is not None
+    assert slow.recipe is not None
+    assert (fast.recipe.epochs, slow.recipe.epochs) == (5, 17)  # of 200
+    assert "networks learn these images slowly" in " ".join(text.split())
+    assert slow.config.final.lineages
 
 
 def test_of_few_series_three_in_ten_are_validation(

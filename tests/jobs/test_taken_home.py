@@ -36,8 +36,10 @@ from nas.tasks import DEFAULT, make
 from nas.training.data import held_out, read_images, resolve, search_data
 from nas.training.datasets.digits import digits
 from nas.training.datasets.pictures import read_picture
+from nas.training.datasets.scaling import to_pixels, value_range
 from nas.training.evaluation import predictions
 from nas.training.splitting import split
+from tests.training.test_unseen import write
 
 OLD = Path(__file__).parents[1] / "campaigns" / "schema2" / "finished"
 
@@ -316,7 +318,7 @@ def reads(preprocessing: Preprocessing, picture: Path) -> np.ndarray[Any, Any]:
     text = script(RUNTIMES["onnx"], Path("net.onnx"), Path(), "Net", preprocessing)
     lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
     assert lines[-2].startswith("outputs = ")
-    names: dict[str, Any] = {"file": str(picture), "numpy": np, "Image": Image}
+    names: dict[str, Any] = {"file": str(picture), "numpy": np, "Image": Image, "sys": sys}
     exec("\n".join(lines[:-2]), names)
     found: np.ndarray[Any, Any] = names["pixels"]
     return found
@@ -346,6 +348,62 @@ def test_the_script_reads_pictures_as_training_does(
     )  # fmt: skip
     expected = read_picture(path, channels, shape[1:], fit)  # type: ignore[arg-type]
     np.testing.assert_array_equal(reads(preprocessing, path), expected)
+
+
+@given(
+    shape=st.lists(st.integers(1, 4), min_size=3, max_size=4).map(tuple),
+    kind=st.sampled_from(["f4", "f8", "i2", "u2", "?"]),
+    scale=st.sampled_from([0.01, 1.0, 1e4]),
+    seed=st.integers(0, 9),
+)
+def test_the_script_scales_values_as_training_does(
+    tmp_path_factory: pytest.TempPathFactory,
+    shape: tuple[int, ...],
+    kind: str,
+    scale: float,
+    seed: int,
+) -> None:
+    values = scale * np.random.default_rng(seed).normal(size=(5, *shape))
+    values = np.abs(values).astype(kind) if kind in ("u2", "?") else values.astype(kind)
+    low, high = value_range(values)
+    preprocessing = Preprocessing(
+        input_shape=shape, mean=(0.0,) * shape[0], std=(1.0,) * shape[0], output="probabilities",
+        classes=("a", "b"), low=tuple(low.tolist()), high=tuple(high.tolist()),
+    )  # fmt: skip
+    if kind[0] == "f":
+        values[0].flat[0], values[-1].flat[-1] = np.nan, np.inf
+    path = tmp_path_factory.getbasetemp() / "values.npy"
+    for image, pixels in zip(values, to_pixels(values, low, high), strict=True):
+        np.save(path, image)
+        np.testing.assert_array_equal(reads(preprocessing, path), pixels)
+
+
+def test_arrays_of_another_type_are_refused_by_the_script(tmp_path: Path) -> None:
+    for shape, wrong, expected in (((2, 4, 4), "f4", "uint8"), ((2, 4), "u1", "floats")):
+        np.save(tmp_path / "a.npy", np.ones(shape, wrong))
+        given = Preprocessing(input_shape=shape, mean=(0.0,), std=(1.0,), output="scores")
+        with pytest.raises(SystemExit, match=rf"a\.npy: holds \w+; expected {expected}"):
+            reads(given, tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 16), (16, 16)], ids=str)
+def test_values_of_any_range_are_taken_home(
+    tmp_path: Path, shape: tuple[int, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, folder = write(tmp_path / "values", shape), str(tmp_path / "lenet")
+    command = ["train", "lenet5", "--data", str(data), "--recipe", "quick", "--out", folder]
+    assert main([*command, "--set", "epochs=1", "--threads", "1"]) == 0
+    out = tmp_path / "net.py"
+    assert main(["export", folder, "--to", "python", "--out", str(out)]) == 0
+    assert "its script answers 6 test pictures as the evaluation" in capsys.readouterr().out
+    by_part, _ = predict(folder, part="test")
+    by_file, _ = predict(folder, [data / "test_x.npy"])
+    assert [each.values for each in by_file] == [each.values for each in by_part]
+    files = [tmp_path / f"{number}.npy" for number in range(6)]
+    for file, image in zip(files, np.load(data / "test_x.npy"), strict=True):
+        np.save(file, image)
+    (found,) = answers(tmp_path, [script_path(out).name], files).values()
+    assert found == [each.classes[0] for each in by_part if each.classes]
 
 
 def small(shape: tuple[int, ...], outputs: int) -> Any:

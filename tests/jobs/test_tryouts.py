@@ -128,8 +128,25 @@ def test_photographs_are_shifted_although_this_costs_something_in_seconds(
     assert [each["name"] for each in found] == ["shift"] * kept
 
 
+def test_nothing_is_chosen_by_trainings_that_have_learned_nothing() -> None:
+    choose, _ = made((3, 28, 28), 0.9)  # of four classes
+
+    def score(augment: list[Any]) -> float:
+        return 0.34  # by chance better than with the shift alone
+
+    found, told = choose.augmentation(score, 0.28)
+    assert [each["name"] for each in found] == ["shift"]
+    assert told == {"shift": 0.28, "none": 0.34}
+
+
 @pytest.mark.parametrize(
-    ("best", "other", "expected"), [(0.83, 0.6, True), (0.83, 0.45, False), (0.3, 0.29, False)]
+    ("best", "other", "expected"),
+    [
+        (0.83, 0.6, True),
+        (0.83, 0.45, False),
+        (0.36, 0.34, False),
+        (0.3, 0.26, True),  # neither has learned anything yet
+    ],
 )
 def test_a_rival_has_learned_something_and_half_of_what_the_best_has(
     best: float, other: float, expected: bool
