@@ -155,8 +155,8 @@ class Tryouts:
         """Chooses transformations, and returns them and the scores by name.
 
         A training this short hardly profits from augmentation. So what costs little is taken, and
-        photographs are shifted unless a quarter of the score is lost. If the images are not
-        learned in this time, nothing is known, and the default stays.
+        photographs are shifted unless a quarter of the score is lost. If they are not
+        learned in this time with shifts, nothing more is tried.
 
         Args:
             score: returns the score with some transformations.
@@ -171,10 +171,10 @@ class Tryouts:
             told["shift"] = score(self._shift)
             return self._shift if told["shift"] > known + self._noise else best, told
         told["none"] = score([])
-        if not self.learned(max(known, told["none"])):
-            return best, told
         if known < min(self._left(told["none"], _TOLERATED), told["none"] - self._noise):
             return [], told
+        if not self.learned(known):
+            return best, told
         size = max(2, min(self._images.input_shape[1:]) // 3)
         further: dict[str, Any] = {"flip": "flip", "cutout": {"name": "cutout", "size": size}}
         for other, more in further.items():
