@@ -17,7 +17,7 @@ seconds and the last share."""
 _FIRST = 0.1
 """The share of the time that is left for a first trial of the searches, if they have no more."""
 
-_ENSEMBLES = 0.02
+_ENSEMBLES = 0.03
 """The share of the time that is kept for ensembles, if there are any."""
 
 

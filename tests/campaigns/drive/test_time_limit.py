@@ -107,7 +107,7 @@ def test_classics_come_first_then_searches_then_what_was_best(tmp_path: Path) ->
     searched = kinds.count("searched") - 2
     assert kinds == ["classic", *["searched"] * (searched + 2), "ensemble"]
     end = 600 * (1 - 0.01) - 3
-    by = end - 0.02 * 600
+    by = end - 0.03 * 600
     training = 0.5 * by / 3
     *search, _, _, ensemble = list(asks(folder).values())[1:]
     # The classic took less than its time, so the search has had more.
@@ -134,7 +134,7 @@ def test_there_is_always_something_to_retrain(tmp_path: Path) -> None:
     assert [each["stage"] for each in trials.values()] == ["final", "search", "final"]
     second = [*trials][1]
     assert results(folder)[second]["status"] == "completed"
-    end = (600 * (1 - 0.01) - 3) - 0.02 * 600
+    end = (600 * (1 - 0.01) - 3) - 0.03 * 600
     assert engine.given[second] == pytest.approx(280 + 0.1 * (end - 280), abs=2)
 
 
