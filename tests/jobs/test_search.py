@@ -387,11 +387,11 @@ def test_from_arrays_to_predictions_and_an_exported_network(tmp_path: Path) -> N
     assert (np.array(predicted) == truth).mean() > 0.9
     assert not check(out).problems
     script = next(out.glob("export/*_predict.py"))
-    Image.fromarray(np.zeros((12, 12), np.uint8)).save(out / "export" / "one.png")
+    np.save(out / "export" / "one.npy", np.load(data / "test_x.npy")[0])
     done = subprocess.run(
-        [sys.executable, script.name, "one.png"], cwd=script.parent, capture_output=True, text=True
+        [sys.executable, script.name, "one.npy"], cwd=script.parent, capture_output=True, text=True
     )
-    assert done.stdout.startswith("one.png ")
+    assert done.stdout.startswith(f"one.npy {predicted[0]} ")
 
 
 def of_classics(out: Path, data: Path, epochs: int, classics: str) -> Path:
@@ -419,8 +419,8 @@ def test_what_is_trained_when_it_is_stopped_predicts(
     data = write(tmp_path / "d", (1, 12, 12))
     out = of_classics(tmp_path / "out", data, 1, "lenet5")
 
-    def stopped(folder: Path) -> None:
-        run(folder)
+    def stopped(folder: Path, **options: Any) -> None:
+        run(folder, **options)
         raise KeyboardInterrupt
 
     lines = list[str]()
@@ -541,7 +541,7 @@ def test_an_average_predicts_if_its_accuracy_or_its_loss_is_better(
 def test_before_the_first_record_nothing_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(folder: Path) -> None:
+    def stopped(folder: Path, **options: Any) -> None:
         raise KeyboardInterrupt
 
     data = write(tmp_path / "d", (1, 12, 12))

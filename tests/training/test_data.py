@@ -209,7 +209,7 @@ def test_search_data_holds_train_and_validation_alone() -> None:
     config = data.resolve(DIGITS)
     found, held_out = data.search_data(config), data.held_out(config)
     names = {field.name for field in fields(found)}
-    told = {"mean", "std", "classes", "checksum", "fingerprint", "names", "fit"}
+    told = {"mean", "std", "classes", "checksum", "fingerprint", "names", "fit", "value_range"}
     assert names == {"train", "validation", *told}
     assert found.input_shape == (1, 8, 8)
     parts = (found.train, found.validation, held_out)
