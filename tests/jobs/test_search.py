@@ -51,10 +51,13 @@ def test_pictures_are_smooth_and_boards_are_not() -> None:
     assert smoothness(np.repeat(waves[:, :, None], 5, axis=2)) > 0.9  # volumes
 
 
-def test_channels_are_alike_if_they_are_pictures_of_their_own() -> None:
+def test_channels_of_photographs_are_alike_if_each_is_one_of_its_own(shared_data: Path) -> None:
     for name in ("sums", "products"):
         assert alike(unseen.SETS[name][0](RNG, 100, 0)[0])
-    assert not alike(unseen.tiles(RNG, 100, 0)[0])  # colours of photographs
+    assert not alike(unseen.tiles(RNG, 100, 0)[0])
+
+
+def test_channels_are_alike_if_they_are_pictures_of_their_own() -> None:
     assert not alike(unseen.language(RNG, 100, 0)[0])  # one channel
     noise = RNG.normal(size=(100, 3, 8, 8)).astype(np.float32)
     assert alike(noise)
