@@ -77,7 +77,7 @@ SMALLER = {
     "my_space.py:space:small": "primitives:lenet5",
     "nas cost ARCH": "nas cost lenet5",
     "nas table FOLDER": "nas table results/mine",
-    "nas search pics --minutes 30": "nas search pics --minutes 0.6 --plan",
+    "nas search pics --minutes 30": "nas search pics --minutes 1 --plan",
     "nas search '{name: folder": "nas search --minutes 0.6 --plan '{name: folder",
     "picture.png": "pics/cat/0.png",
     "nas train --compile always": "nas train lenet5 --data digits --recipe quick --compile never",
