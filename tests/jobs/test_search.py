@@ -51,7 +51,7 @@ def test_pictures_are_smooth_and_boards_are_not() -> None:
     assert smoothness(np.repeat(waves[:, :, None], 5, axis=2)) > 0.9  # volumes
 
 
-def test_channels_of_photographs_are_alike_if_each_is_one_of_its_own(shared_data: Path) -> None:
+def test_channels_of_sums_and_products_are_alike_and_colours_are_not(shared_data: Path) -> None:
     for name in ("sums", "products"):
         assert alike(unseen.SETS[name][0](RNG, 100, 0)[0])
     assert not alike(unseen.tiles(RNG, 100, 0)[0])
